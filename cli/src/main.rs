@@ -1,0 +1,3 @@
+//! The program `openai-agents`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! `#[tool]`: a plain function becomes a tool.

@@ -1,0 +1,66 @@
+//! A string that must never be printed.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+/// Holds a key or token; `Debug` prints nothing of it, and its memory is wiped on drop.
+///
+/// ```
+/// use openai_agents::Secret;
+///
+/// let key = Secret::new("sk-123");
+/// assert_eq!(format!("{key:?}"), "Secret(..)");
+/// assert_eq!(key.expose(), "sk-123");
+/// ```
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(SecretString::from(secret.into()))
+    }
+
+    /// Gives the secret itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Replaces every occurrence of the secret in a text by `[redacted]`.
+    ///
+    /// Used on whatever a server says before it may reach an error, log or trace: some servers echo the key.
+    /// Secrets of fewer than four bytes are left alone: they would match by chance.
+    pub fn redact(&self, text: &str) -> String {
+        let secret = self.expose();
+        if secret.len() < 4 || !text.contains(secret) {
+            return text.to_owned();
+        }
+        text.replace(secret, "[redacted]")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self::new(secret)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(secret: &str) -> Self {
+        Self::new(secret)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}

@@ -1,0 +1,76 @@
+//! What a model call cost, as the server counted it.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts requests and tokens of one or more model calls.
+///
+/// Tokens are what the servers reported; a response without usage adds a request and no tokens, and
+/// [`requests_without_usage`](Self::requests_without_usage) says how many of those there were, so that an unknown cost is not
+/// taken for none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Model requests made.
+    pub requests: u64,
+    /// Requests whose response did not report usage.
+    pub requests_without_usage: u64,
+    /// Tokens of the prompts.
+    pub input_tokens: u64,
+    /// Tokens of the answers.
+    pub output_tokens: u64,
+    /// Tokens in total, as reported.
+    pub total_tokens: u64,
+    /// Input tokens that came from the server's cache.
+    pub cached_tokens: u64,
+    /// Output tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// One request whose response did not report usage.
+    pub const UNREPORTED: Self = Self {
+        requests: 1,
+        requests_without_usage: 1,
+        input_tokens: 0,
+        output_tokens: 0,
+        total_tokens: 0,
+        cached_tokens: 0,
+        reasoning_tokens: 0,
+    };
+
+    /// One request with these token counts.
+    pub const fn of_request(input_tokens: u64, output_tokens: u64, total_tokens: u64) -> Self {
+        Self {
+            requests: 1,
+            input_tokens,
+            output_tokens,
+            total_tokens,
+            ..Self {
+                requests_without_usage: 0,
+                ..Self::UNREPORTED
+            }
+        }
+    }
+}
+
+/// Adds up; counts saturate, since a hostile server may report any number.
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, more) in [
+            (&mut self.requests, other.requests),
+            (
+                &mut self.requests_without_usage,
+                other.requests_without_usage,
+            ),
+            (&mut self.input_tokens, other.input_tokens),
+            (&mut self.output_tokens, other.output_tokens),
+            (&mut self.total_tokens, other.total_tokens),
+            (&mut self.cached_tokens, other.cached_tokens),
+            (&mut self.reasoning_tokens, other.reasoning_tokens),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}

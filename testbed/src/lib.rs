@@ -1,0 +1,1 @@
+//! Programs that outside judges run; see `src/bin`.

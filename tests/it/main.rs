@@ -1,0 +1,1 @@
+//! The behaviour of the public API, one file per subject.
