@@ -4,7 +4,10 @@ mod kind;
 mod secret;
 mod usage;
 pub mod future;
+mod memo;
+pub mod item;
 
+pub use item::Item;
 pub use kind::ErrorKind;
 pub use secret::Secret;
 pub use usage::Usage;

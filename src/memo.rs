@@ -1,0 +1,33 @@
+//! Encoded bytes that are made once and shared.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+/// Names an encoding, so that a memo made for one wire is never sent on another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Chat,
+    ChatFunctions,
+}
+
+/// Remembers the first encoding of an immutable value.
+///
+/// A value is nearly always sent over one wire; a second encoding is made anew each time and not kept.
+#[derive(Default)]
+pub(crate) struct Memo(OnceLock<(Encoding, Bytes)>);
+
+impl Memo {
+    /// Gives the bytes, encoding them at the first call; an error is not remembered.
+    pub(crate) fn get_or_encode<E>(&self, encoding: Encoding, encode: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        if let Some((kept, bytes)) = self.0.get()
+            && *kept == encoding
+        {
+            return Ok(bytes.clone());
+        }
+        let bytes = encode()?;
+        // Another thread may have been quicker; both made the same bytes.
+        drop(self.0.set((encoding, bytes.clone())));
+        Ok(bytes)
+    }
+}
