@@ -59,6 +59,17 @@ fn clean(schema: &mut Schema) {
         object.shift_remove("format");
     }
     fold_names(object);
+    declare_nothing(object);
+}
+
+/// Says that an object without fields has no properties, which servers want to see spelled out.
+fn declare_nothing(object: &mut Map<String, Value>) {
+    let is_bare = object
+        .keys()
+        .all(|key| matches!(key.as_str(), "type" | "title" | "description" | "$schema"));
+    if is_bare && object.get("type").is_some_and(|it| it == "object") {
+        object.insert("properties".to_owned(), Value::Object(Map::new()));
+    }
 }
 
 /// Folds a choice between constant strings, which is how documented variants arrive, into one `enum`.
@@ -122,7 +133,10 @@ impl Names {
 fn guard_recursion(schema: &mut Value) {
     let mut inlined: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
     let mut definitions = Map::new();
-    if let Some(Value::Object(found)) = schema.as_object_mut().and_then(|it| it.shift_remove("$defs")) {
+    if let Some(Value::Object(found)) = schema
+        .as_object_mut()
+        .and_then(|it| it.shift_remove("$defs"))
+    {
         definitions = found;
     }
     inlined.insert(Vec::new(), inlined_by(schema));

@@ -28,7 +28,9 @@ pub enum SchemaError {
         found: &'static str,
     },
     /// The root is a choice between schemas.
-    #[error("the root (#) is a union, which strict mode forbids; put the union into a property of an object")]
+    #[error(
+        "the root (#) is a union, which strict mode forbids; put the union into a property of an object"
+    )]
     RootUnion,
     /// The root may be something else than an object.
     #[error("the root (#) has the types {found}; strict mode needs a plain, non-nullable object")]

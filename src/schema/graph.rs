@@ -39,8 +39,12 @@ pub(super) struct Graph {
 impl Graph {
     /// Takes a schema apart.
     pub(super) fn import(value: Value) -> Result<(Self, NodeId), SchemaError> {
+        if let Err(error) = check_depth(&value, 1, &mut SchemaPath::default()) {
+            discard(value);
+            return Err(error);
+        }
         let mut graph = Self::default();
-        let root = graph.import_value(value, 1, &mut SchemaPath::default())?;
+        let root = graph.import_value(value);
         Ok((graph, root))
     }
 
@@ -115,38 +119,52 @@ impl Graph {
         }
     }
 
-    fn import_value(
-        &mut self,
-        value: Value,
-        depth: usize,
-        path: &mut SchemaPath,
-    ) -> Result<NodeId, SchemaError> {
+    fn import_value(&mut self, value: Value) -> NodeId {
         let node = match value {
-            Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => {
-                return Err(too_deep(path));
-            }
             Value::Array(items) => {
-                let mut ids = Vec::with_capacity(items.len());
-                for (idx, item) in items.into_iter().enumerate() {
-                    path.push(idx.to_string());
-                    ids.push(self.import_value(item, depth + 1, path)?);
-                    path.pop();
-                }
-                Node::List(ids)
+                Node::List(items.into_iter().map(|it| self.import_value(it)).collect())
             }
-            Value::Object(entries) => {
-                let mut ids = Entries::with_capacity(entries.len());
-                for (key, entry) in entries {
-                    path.push(key.as_str());
-                    let id = self.import_value(entry, depth + 1, path)?;
-                    path.pop();
-                    ids.insert(key, id);
-                }
-                Node::Object(ids)
-            }
+            Value::Object(entries) => Node::Object(
+                entries
+                    .into_iter()
+                    .map(|(key, entry)| (key, self.import_value(entry)))
+                    .collect(),
+            ),
             scalar => Node::Scalar(scalar),
         };
-        Ok(self.add(node))
+        self.add(node)
+    }
+}
+
+fn check_depth(value: &Value, depth: usize, path: &mut SchemaPath) -> Result<(), SchemaError> {
+    let (Value::Array(_) | Value::Object(_)) = value else {
+        return Ok(());
+    };
+    if depth > MAX_DEPTH {
+        return Err(too_deep(path));
+    }
+    for (idx, item) in value.as_array().into_iter().flatten().enumerate() {
+        path.push(idx.to_string());
+        check_depth(item, depth + 1, path)?;
+        path.pop();
+    }
+    for (key, entry) in value.as_object().into_iter().flatten() {
+        path.push(key.as_str());
+        check_depth(entry, depth + 1, path)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+/// Drops a value of any depth; the drop glue would call itself once per level and overflow the stack.
+fn discard(value: Value) {
+    let mut pending = vec![value];
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Array(items) => pending.extend(items),
+            Value::Object(entries) => pending.extend(entries.into_iter().map(|(_, entry)| entry)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
     }
 }
 

@@ -144,8 +144,7 @@ impl Resolver<'_> {
         loop {
             let entries = self.graph.object(schema).cloned().unwrap_or_default();
             let reference = entries.get("$ref").copied();
-            let Some(reference) =
-                reference.filter(|_| constraining_siblings(&entries).is_empty())
+            let Some(reference) = reference.filter(|_| constraining_siblings(&entries).is_empty())
             else {
                 let n_steps = carried.len();
                 let mut result = entries;

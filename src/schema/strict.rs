@@ -270,8 +270,9 @@ impl Converter {
             return Ok(false);
         };
         let target = self.resolver().resolve(reference)?;
-        let inlined = self.graph.object(target).cloned().unwrap_or_default();
+        // Removed first: a schema that leads to itself constrains nothing, and only its annotations remain.
         self.graph.remove(schema, "$ref");
+        let inlined = self.graph.object(target).cloned().unwrap_or_default();
         if let Some(entries) = self.graph.object_mut(schema) {
             for (key, value) in inlined {
                 entries.entry(key).or_insert(value);
