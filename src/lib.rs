@@ -5,6 +5,7 @@ mod secret;
 mod usage;
 pub mod future;
 pub mod schema;
+pub mod tools;
 
 pub use kind::ErrorKind;
 pub use secret::Secret;
