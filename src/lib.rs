@@ -6,6 +6,9 @@ mod usage;
 pub mod future;
 mod memo;
 pub mod item;
+pub mod schema;
+#[cfg(feature = "bundled-tools")]
+pub mod tools;
 
 pub use item::Item;
 pub use kind::ErrorKind;

@@ -1,0 +1,4 @@
+//! What a model can call.
+
+#[cfg(feature = "bundled-tools")]
+pub mod bundled;
