@@ -7,10 +7,24 @@ pub mod future;
 mod memo;
 pub mod item;
 pub mod schema;
-#[cfg(feature = "bundled-tools")]
+mod context;
+mod limits;
 pub mod tools;
+pub mod model;
+pub mod journal;
+pub mod agent;
+mod error;
+#[doc(hidden)]
+pub mod __private;
 
+pub use agent::runner::{Input, RunEvent, RunRequest, RunResult, RunStream, Runner, UnknownTool};
+pub use agent::{Agent, ToolUse};
+pub use context::{MissingState, RunContext, States};
+pub use error::{RunError, RunFailure, RunProgress};
 pub use item::Item;
 pub use kind::ErrorKind;
+pub use limits::{LimitReached, Limits};
+pub use model::{Model, ModelSettings};
 pub use secret::Secret;
+pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
 pub use usage::Usage;

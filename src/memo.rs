@@ -19,7 +19,11 @@ pub(crate) struct Memo(OnceLock<(Encoding, Bytes)>);
 
 impl Memo {
     /// Gives the bytes, encoding them at the first call; an error is not remembered.
-    pub(crate) fn get_or_encode<E>(&self, encoding: Encoding, encode: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+    pub(crate) fn get_or_encode<E>(
+        &self,
+        encoding: Encoding,
+        encode: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Bytes, E> {
         if let Some((kept, bytes)) = self.0.get()
             && *kept == encoding
         {

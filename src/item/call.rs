@@ -24,8 +24,17 @@ pub struct FunctionCall {
 
 impl FunctionCall {
     /// Makes a call.
-    pub fn new(call_id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
-        Self { call_id: call_id.into(), name: name.into(), arguments: arguments.into(), extra: Map::new() }
+    pub fn new(
+        call_id: impl Into<String>,
+        name: impl Into<String>,
+        arguments: impl Into<String>,
+    ) -> Self {
+        Self {
+            call_id: call_id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+            extra: Map::new(),
+        }
     }
 }
 
@@ -57,7 +66,25 @@ pub enum OutputContent {
 impl FunctionCallOutput {
     /// Makes an output.
     pub fn new(call_id: impl Into<String>, output: OutputContent) -> Self {
-        Self { call_id: call_id.into(), output, extra: Map::new() }
+        Self {
+            call_id: call_id.into(),
+            output,
+            extra: Map::new(),
+        }
+    }
+}
+
+impl OutputContent {
+    /// Gives the text; images and files are left out.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Parts(parts) => parts
+                .iter()
+                .filter_map(Part::as_text)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        }
     }
 }
 

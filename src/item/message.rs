@@ -102,12 +102,20 @@ impl Message {
             Role::Assistant => Content::Parts(vec![Part::OutputText { text }]),
             _ => Content::Text(text),
         };
-        Self { role, content, extra: Map::new() }
+        Self {
+            role,
+            content,
+            extra: Map::new(),
+        }
     }
 
     /// Makes a message from parts.
     pub fn from_parts(role: Role, parts: Vec<Part>) -> Self {
-        Self { role, content: Content::Parts(parts), extra: Map::new() }
+        Self {
+            role,
+            content: Content::Parts(parts),
+            extra: Map::new(),
+        }
     }
 
     /// Gives the text parts, joined by a separator.
@@ -141,7 +149,10 @@ impl Part {
 
     /// Makes an image part from a URL.
     pub fn image(url: impl Into<String>) -> Self {
-        Self::Image { image_url: url.into(), detail: None }
+        Self::Image {
+            image_url: url.into(),
+            detail: None,
+        }
     }
 
     /// Gives the text of a text part.
@@ -158,11 +169,16 @@ impl Part {
             Some("input_text" | "text") => string("text").map(|text| Self::InputText { text }),
             Some("output_text") => string("text").map(|text| Self::OutputText { text }),
             Some("refusal") => string("refusal").map(|refusal| Self::Refusal { refusal }),
-            Some("input_image") => string("image_url").map(|image_url| Self::Image { image_url, detail: string("detail") }),
+            Some("input_image") => string("image_url").map(|image_url| Self::Image {
+                image_url,
+                detail: string("detail"),
+            }),
             Some("input_audio") => Self::audio(&value),
-            Some("input_file") if value.get("file_url").is_none() => {
-                Some(Self::File { file_data: string("file_data"), file_id: string("file_id"), filename: string("filename") })
-            }
+            Some("input_file") if value.get("file_url").is_none() => Some(Self::File {
+                file_data: string("file_data"),
+                file_id: string("file_id"),
+                filename: string("filename"),
+            }),
             _ => None,
         };
         part.unwrap_or(Self::Unknown(value))
@@ -171,25 +187,40 @@ impl Part {
     fn audio(value: &Value) -> Option<Self> {
         let audio = value.get("input_audio")?;
         let string = |key: &str| audio.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some(Self::Audio { data: string("data")?, format: string("format")? })
+        Some(Self::Audio {
+            data: string("data")?,
+            format: string("format")?,
+        })
     }
 
     fn to_value(&self) -> Value {
         match self {
             Self::InputText { text } => serde_json::json!({ "type": "input_text", "text": text }),
-            Self::OutputText { text } => serde_json::json!({ "type": "output_text", "text": text, "annotations": [] }),
+            Self::OutputText { text } => {
+                serde_json::json!({ "type": "output_text", "text": text, "annotations": [] })
+            }
             Self::Unknown(json) => json.clone(),
-            Self::Refusal { refusal } => serde_json::json!({ "type": "refusal", "refusal": refusal }),
+            Self::Refusal { refusal } => {
+                serde_json::json!({ "type": "refusal", "refusal": refusal })
+            }
             Self::Image { image_url, detail } => {
                 serde_json::json!({ "type": "input_image", "image_url": image_url, "detail": detail.as_deref().unwrap_or("auto") })
             }
             Self::Audio { data, format } => {
                 serde_json::json!({ "type": "input_audio", "input_audio": { "data": data, "format": format } })
             }
-            Self::File { file_data, file_id, filename } => {
+            Self::File {
+                file_data,
+                file_id,
+                filename,
+            } => {
                 let mut file = Map::new();
                 file.insert("type".to_owned(), "input_file".into());
-                for (key, value) in [("file_data", file_data), ("file_id", file_id), ("filename", filename)] {
+                for (key, value) in [
+                    ("file_data", file_data),
+                    ("file_id", file_id),
+                    ("filename", filename),
+                ] {
                     if let Some(value) = value {
                         file.insert(key.to_owned(), value.as_str().into());
                     }

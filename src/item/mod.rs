@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 pub use call::{FunctionCall, FunctionCallOutput, OutputContent};
 pub use message::{Content, Message, Part, Role};
-pub use reasoning::Reasoning;
+pub use reasoning::{Reasoning, ReasoningPart};
 
 use crate::memo::Memo;
 
@@ -85,7 +85,11 @@ impl Item {
     pub fn from_json(json: &str) -> Result<Self, ItemError> {
         let raw: Box<RawValue> = serde_json::from_str(json).map_err(ItemError::new)?;
         let kind = ItemKind::parse(raw.get())?;
-        Ok(Self(Arc::new(Inner { kind, json: OnceLock::from(raw), memo: Memo::default() })))
+        Ok(Self(Arc::new(Inner {
+            kind,
+            json: OnceLock::from(raw),
+            memo: Memo::default(),
+        })))
     }
 
     /// Says what the item is.
@@ -120,7 +124,9 @@ impl ItemKind {
         }
 
         if !json.trim_start().starts_with('{') {
-            return Err(ItemError { detail: "not a JSON object".to_owned() });
+            return Err(ItemError {
+                detail: "not a JSON object".to_owned(),
+            });
         }
         let head: Head = serde_json::from_str(json).map_err(ItemError::new)?;
         match (head.r#type.as_deref(), head.role.is_some()) {
@@ -128,8 +134,12 @@ impl ItemKind {
             (Some("function_call"), _) => read(json).map(Self::FunctionCall),
             (Some("function_call_output"), _) => read(json).map(Self::FunctionCallOutput),
             (Some("reasoning"), _) => read(json).map(Self::Reasoning),
-            (Some(other), _) => Ok(Self::Unknown { type_name: other.to_owned() }),
-            (None, false) => Err(ItemError { detail: "neither `type` nor `role` is there".to_owned() }),
+            (Some(other), _) => Ok(Self::Unknown {
+                type_name: other.to_owned(),
+            }),
+            (None, false) => Err(ItemError {
+                detail: "neither `type` nor `role` is there".to_owned(),
+            }),
         }
     }
 }
@@ -145,23 +155,37 @@ fn to_raw(kind: &ItemKind) -> Box<RawValue> {
         ItemKind::FunctionCall(call) => serde_json::value::to_raw_value(call),
         ItemKind::FunctionCallOutput(output) => serde_json::value::to_raw_value(output),
         ItemKind::Reasoning(reasoning) => serde_json::value::to_raw_value(reasoning),
-        ItemKind::Unknown { type_name } => serde_json::value::to_raw_value(&serde_json::json!({ "type": type_name })),
+        ItemKind::Unknown { type_name } => {
+            serde_json::value::to_raw_value(&serde_json::json!({ "type": type_name }))
+        }
     };
     // The derived impls have string keys and no fallible parts, so that this cannot fail.
-    #[expect(clippy::expect_used, reason = "serialising plain data with string keys to memory cannot fail")]
+    #[expect(
+        clippy::expect_used,
+        reason = "serialising plain data with string keys to memory cannot fail"
+    )]
     raw.expect("plain data serialises")
 }
 
 impl ItemError {
-    #[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err by name")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it is passed to map_err by name"
+    )]
     fn new(error: serde_json::Error) -> Self {
-        Self { detail: error.to_string() }
+        Self {
+            detail: error.to_string(),
+        }
     }
 }
 
 impl From<ItemKind> for Item {
     fn from(kind: ItemKind) -> Self {
-        Self(Arc::new(Inner { kind, json: OnceLock::new(), memo: Memo::default() }))
+        Self(Arc::new(Inner {
+            kind,
+            json: OnceLock::new(),
+            memo: Memo::default(),
+        }))
     }
 }
 
@@ -208,7 +232,10 @@ impl fmt::Debug for Item {
 
 impl Serialize for Item {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.json.get_or_init(|| to_raw(&self.0.kind)).serialize(serializer)
+        self.0
+            .json
+            .get_or_init(|| to_raw(&self.0.kind))
+            .serialize(serializer)
     }
 }
 

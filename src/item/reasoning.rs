@@ -35,12 +35,24 @@ pub struct ReasoningPart {
 impl Reasoning {
     /// Makes reasoning from a summary.
     pub fn from_summary(text: impl Into<String>) -> Self {
-        Self { summary: vec![ReasoningPart { r#type: "summary_text".to_owned(), text: text.into() }], ..Self::default() }
+        Self {
+            summary: vec![ReasoningPart {
+                r#type: "summary_text".to_owned(),
+                text: text.into(),
+            }],
+            ..Self::default()
+        }
     }
 
     /// Makes reasoning from its content.
     pub fn from_content(text: impl Into<String>) -> Self {
-        Self { content: Some(vec![ReasoningPart { r#type: "reasoning_text".to_owned(), text: text.into() }]), ..Self::default() }
+        Self {
+            content: Some(vec![ReasoningPart {
+                r#type: "reasoning_text".to_owned(),
+                text: text.into(),
+            }]),
+            ..Self::default()
+        }
     }
 
     /// Gives the whole text: the content, or the summary where there is no content.

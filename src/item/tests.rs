@@ -36,8 +36,13 @@ fn numbers_are_kept_as_written() {
 
 #[test]
 fn items_built_here_have_the_responses_shape() {
-    let check = |item: &Item, json: Value| assert_eq!(serde_json::from_str::<Value>(item.to_json()).unwrap(), json);
-    check(&Item::user("hi"), json!({"type": "message", "role": "user", "content": "hi"}));
+    let check = |item: &Item, json: Value| {
+        assert_eq!(serde_json::from_str::<Value>(item.to_json()).unwrap(), json)
+    };
+    check(
+        &Item::user("hi"),
+        json!({"type": "message", "role": "user", "content": "hi"}),
+    );
     check(
         &Item::assistant("ok"),
         json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ok", "annotations": []}]}),

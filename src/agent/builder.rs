@@ -1,0 +1,162 @@
+//! Building an agent, and what can be wrong with one.
+
+use std::sync::Arc;
+
+use super::{Agent, Parts, ToolUse};
+use crate::model::{Model, ModelSettings, ToolSet};
+use crate::tools::{IntoTool, ToolDefinitionError, ToolRegistry};
+
+/// Builds an [`Agent`]; begun by [`Agent::builder`].
+#[must_use = "an agent is made by build()"]
+pub struct AgentBuilder {
+    name: String,
+    instructions: Option<Arc<str>>,
+    model: Option<Arc<dyn Model>>,
+    settings: ModelSettings,
+    tools: ToolRegistry,
+    tool_use: ToolUse,
+    keeps_tool_choice: bool,
+    /// The first mistake; it is told by `build`.
+    mistake: Option<ToolDefinitionError>,
+}
+
+/// Says why an agent cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The name is empty or only white space.
+    #[error("an agent needs a name")]
+    NoName,
+    /// A tool is wrong or its name is taken.
+    #[error("agent `{agent}` cannot have this tool")]
+    Tool {
+        /// The agent.
+        agent: String,
+        /// What is wrong.
+        #[source]
+        source: ToolDefinitionError,
+    },
+    /// [`ToolUse::StopAtTools`] names a tool that the agent does not have.
+    #[error("agent `{agent}` is to stop at the tool `{tool}`, which it does not have")]
+    UnknownStopTool {
+        /// The agent.
+        agent: String,
+        /// The tool.
+        tool: String,
+    },
+}
+
+impl AgentBuilder {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            instructions: None,
+            model: None,
+            settings: ModelSettings::default(),
+            tools: ToolRegistry::default(),
+            tool_use: ToolUse::default(),
+            keeps_tool_choice: false,
+            mistake: None,
+        }
+    }
+
+    /// Sets the instructions, sent before the conversation.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.instructions = Some(instructions.into().into());
+        self
+    }
+
+    /// Gives the agent a model of its own; otherwise the runner's is used.
+    pub fn model(mut self, model: impl Model + 'static) -> Self {
+        self.model = Some(Arc::new(model));
+        self
+    }
+
+    /// Gives the agent a model that others share.
+    pub fn shared_model(mut self, model: Arc<dyn Model>) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// Sets how the model is to answer.
+    pub fn model_settings(mut self, settings: ModelSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Adds a tool.
+    pub fn tool(mut self, tool: impl IntoTool) -> Self {
+        if self.mistake.is_none() {
+            self.mistake = self.tools.register(tool).err();
+        }
+        self
+    }
+
+    /// Adds all tools of a registry.
+    pub fn tools(mut self, tools: &ToolRegistry) -> Self {
+        for tool in tools.iter() {
+            self = self.tool(tool.clone());
+        }
+        self
+    }
+
+    /// Sets what happens after tools gave their outputs.
+    pub fn tool_use(mut self, tool_use: ToolUse) -> Self {
+        self.tool_use = tool_use;
+        self
+    }
+
+    /// Keeps the tool choice of the settings after the agent's first tool call.
+    ///
+    /// Otherwise it is sent until a tool was called and then no more, since `required` would call tools for ever.
+    pub fn keep_tool_choice(mut self) -> Self {
+        self.keeps_tool_choice = true;
+        self
+    }
+
+    /// Makes the agent.
+    ///
+    /// # Errors
+    ///
+    /// When the name is empty, a tool is wrong or its name is taken, or the agent is to stop at a tool that it does not have.
+    pub fn build(self) -> Result<Agent, AgentError> {
+        if self.name.trim().is_empty() {
+            return Err(AgentError::NoName);
+        }
+        if let Some(source) = self.mistake {
+            return Err(AgentError::Tool {
+                agent: self.name,
+                source,
+            });
+        }
+        if let ToolUse::StopAtTools(names) = &self.tool_use
+            && let Some(tool) = names.iter().find(|name| self.tools.get(name).is_none())
+        {
+            return Err(AgentError::UnknownStopTool {
+                tool: tool.clone(),
+                agent: self.name,
+            });
+        }
+        let tool_set = Arc::new(ToolSet::new(
+            self.tools.iter().map(|tool| tool.spec().clone()).collect(),
+        ));
+        Ok(Agent(Arc::new(Parts {
+            name: self.name.into(),
+            instructions: self.instructions,
+            model: self.model,
+            settings: self.settings,
+            tools: self.tools,
+            tool_set,
+            tool_use: self.tool_use,
+            keeps_tool_choice: self.keeps_tool_choice,
+        })))
+    }
+}
+
+impl std::fmt::Debug for AgentBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentBuilder")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! Agents: who answers, with what instructions and tools.
+
+mod builder;
+pub mod runner;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use builder::{AgentBuilder, AgentError};
+
+use crate::context::RunContext;
+use crate::model::{Model, ModelSettings, ToolSet};
+use crate::tools::ToolRegistry;
+
+/// An agent: instructions, tools, and how it uses them; plain data, cheap to clone.
+///
+/// ```
+/// use openai_agents::Agent;
+///
+/// let agent = Agent::builder("Guide").instructions("Answer in one sentence.").build()?;
+/// assert_eq!(agent.name(), "Guide");
+/// # Ok::<(), openai_agents::agent::AgentError>(())
+/// ```
+#[derive(Clone)]
+pub struct Agent(Arc<Parts>);
+
+struct Parts {
+    name: Arc<str>,
+    instructions: Option<Arc<str>>,
+    model: Option<Arc<dyn Model>>,
+    settings: ModelSettings,
+    tools: ToolRegistry,
+    /// What the model is told of all tools; encoded once.
+    tool_set: Arc<ToolSet>,
+    tool_use: ToolUse,
+    keeps_tool_choice: bool,
+}
+
+/// What happens after an agent's tools gave their outputs.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum ToolUse {
+    /// The model sees the outputs and goes on.
+    #[default]
+    RunAgain,
+    /// The output of the first tool call is the final output.
+    StopOnFirstTool,
+    /// The output of the first call of one of these tools is the final output; otherwise the model goes on.
+    StopAtTools(Vec<String>),
+    /// The function decides: `Some` is the final output, `None` lets the model go on.
+    Custom(ToolUseFn),
+}
+
+/// Decides whether a turn's tool results end the run.
+pub type ToolUseFn = Arc<dyn Fn(&RunContext, &[ToolResult]) -> Option<String> + Send + Sync>;
+
+/// What one tool call of a turn gave.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ToolResult {
+    /// The tool.
+    pub name: String,
+    /// The call's id.
+    pub call_id: String,
+    /// The output as text; images and files are left out.
+    pub output: String,
+    /// The failure that the output stands for, if the tool failed.
+    pub failure: Option<String>,
+}
+
+impl Agent {
+    /// Begins an agent of this name.
+    pub fn builder(name: impl Into<String>) -> AgentBuilder {
+        AgentBuilder::new(name.into())
+    }
+
+    /// Gives the name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Gives the instructions.
+    pub fn instructions(&self) -> Option<&str> {
+        self.0.instructions.as_deref()
+    }
+
+    /// Gives the tools.
+    pub fn tools(&self) -> &ToolRegistry {
+        &self.0.tools
+    }
+
+    /// Gives the model, if the agent has one of its own.
+    pub fn model(&self) -> Option<&Arc<dyn Model>> {
+        self.0.model.as_ref()
+    }
+
+    /// Gives the model settings.
+    pub fn model_settings(&self) -> &ModelSettings {
+        &self.0.settings
+    }
+
+    /// Says what happens after tools gave their outputs.
+    pub fn tool_use(&self) -> &ToolUse {
+        &self.0.tool_use
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.0.name)
+    }
+
+    pub(crate) fn shared_instructions(&self) -> Option<Arc<str>> {
+        self.0.instructions.clone()
+    }
+
+    pub(crate) fn tool_set(&self) -> &Arc<ToolSet> {
+        &self.0.tool_set
+    }
+
+    pub(crate) fn keeps_tool_choice(&self) -> bool {
+        self.0.keeps_tool_choice
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("name", &self.0.name)
+            .field("model", &self.0.model.as_ref().map(|model| model.name()))
+            .field("tools", &self.0.tool_set)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToolUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunAgain => f.write_str("RunAgain"),
+            Self::StopOnFirstTool => f.write_str("StopOnFirstTool"),
+            Self::StopAtTools(names) => f.debug_tuple("StopAtTools").field(names).finish(),
+            Self::Custom(_) => f.write_str("Custom(..)"),
+        }
+    }
+}

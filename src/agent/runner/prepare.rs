@@ -1,0 +1,65 @@
+//! Agent and state into a model request; pure.
+
+use std::sync::Arc;
+
+use super::state::RunState;
+use crate::context::RunContext;
+use crate::model::{Delivery, ModelRequest, ModelSettings, ToolSet};
+
+/// What stays the same for all requests of one agent in one run.
+pub(super) struct Prepared {
+    settings: Arc<ModelSettings>,
+    /// The settings once the agent has called a tool.
+    settings_after_tools: Arc<ModelSettings>,
+    delivery: Delivery,
+}
+
+impl Prepared {
+    /// Lays the run's settings over the agent's.
+    pub(super) fn new(state: &RunState, run_settings: &ModelSettings, delivery: Delivery) -> Self {
+        let settings = Arc::new(state.agent.model_settings().overlaid_with(run_settings));
+        let settings_after_tools =
+            if state.agent.keeps_tool_choice() || settings.tool_choice.is_none() {
+                Arc::clone(&settings)
+            } else {
+                Arc::new(ModelSettings {
+                    tool_choice: None,
+                    ..(*settings).clone()
+                })
+            };
+        Self {
+            settings,
+            settings_after_tools,
+            delivery,
+        }
+    }
+
+    /// Makes the request of the state's turn.
+    pub(super) fn request(&self, state: &RunState, cx: &RunContext) -> ModelRequest {
+        let mut request = ModelRequest::new(Vec::new());
+        request.instructions = state.agent.shared_instructions();
+        request.items = Arc::clone(&state.history);
+        request.tools = enabled_tools(state, cx);
+        request.settings = Arc::clone(if state.used_tools {
+            &self.settings_after_tools
+        } else {
+            &self.settings
+        });
+        request.delivery = self.delivery;
+        request.turn = state.turn;
+        request
+    }
+}
+
+/// The agent's own set, encoded once for all runs, unless a tool is disabled now.
+fn enabled_tools(state: &RunState, cx: &RunContext) -> Arc<ToolSet> {
+    let tools = state.agent.tools();
+    if tools.iter().all(|tool| tool.is_enabled(cx)) {
+        return Arc::clone(state.agent.tool_set());
+    }
+    let specs = tools
+        .iter()
+        .filter(|tool| tool.is_enabled(cx))
+        .map(|tool| tool.spec().clone());
+    Arc::new(ToolSet::new(specs.collect()))
+}

@@ -1,0 +1,151 @@
+//! What a run gives: events while it goes on, a result at its end.
+
+use std::sync::Arc;
+
+use crate::agent::Agent;
+use crate::error::RunProgress;
+use crate::item::Item;
+use crate::model::{Deviation, ResponseEnd};
+use crate::usage::Usage;
+
+/// One event of a run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RunEvent {
+    /// A turn begins: the model is about to be called.
+    TurnStarted {
+        /// The turn, from 1.
+        turn: u32,
+        /// The agent whose turn it is.
+        agent: Arc<str>,
+    },
+    /// More of the answer's text.
+    TextDelta {
+        /// The new piece.
+        delta: String,
+    },
+    /// More of a refusal.
+    RefusalDelta {
+        /// The new piece.
+        delta: String,
+    },
+    /// More of the reasoning.
+    ReasoningDelta {
+        /// The new piece.
+        delta: String,
+    },
+    /// The model begins a tool call.
+    ToolCallStarted {
+        /// Which call of this response: the how-manieth to begin, from 0.
+        index: usize,
+        /// The tool's name.
+        name: String,
+    },
+    /// More of a tool call's arguments.
+    ToolCallDelta {
+        /// Which call of this response: the how-manieth to begin, from 0.
+        index: usize,
+        /// The new piece of JSON.
+        delta: String,
+    },
+    /// An item of the model is complete.
+    ItemDone {
+        /// The item.
+        item: Item,
+    },
+    /// A tool call is complete: its arguments are whole; it runs when the response is.
+    ToolCalled {
+        /// The call's id.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+        /// The arguments, JSON as the model wrote it.
+        arguments: String,
+    },
+    /// The model's response is complete.
+    ResponseDone {
+        /// What is known beside its items.
+        end: ResponseEnd,
+    },
+    /// A tool gave its output; other tools of the turn may still run.
+    ToolOutputDone {
+        /// The call's id.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+        /// What the model is told, as text.
+        output: String,
+        /// The failure that the output stands for, if the tool failed.
+        failure: Option<String>,
+    },
+    /// The run is over; nothing comes after this.
+    RunDone {
+        /// The result.
+        result: Box<RunResult>,
+    },
+}
+
+/// A run that came to its end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunResult {
+    pub(super) final_output: String,
+    pub(super) progress: RunProgress,
+}
+
+impl RunResult {
+    /// Gives the final output.
+    pub fn final_output(&self) -> &str {
+        &self.final_output
+    }
+
+    /// Gives the final output, to keep.
+    pub fn into_final_output(self) -> String {
+        self.final_output
+    }
+
+    /// Gives the items that the run added, in order.
+    pub fn items(&self) -> &[Item] {
+        &self.progress.items
+    }
+
+    /// Gives input and new items, as the input of a next run.
+    pub fn to_input_list(&self) -> Vec<Item> {
+        self.progress
+            .input
+            .iter()
+            .chain(&self.progress.items)
+            .cloned()
+            .collect()
+    }
+
+    /// Gives what the model calls cost.
+    pub fn usage(&self) -> Usage {
+        self.progress.usage
+    }
+
+    /// Counts the turns, which is the model calls.
+    pub fn turns(&self) -> u32 {
+        self.progress.turns
+    }
+
+    /// Gives the agent that answered.
+    pub fn last_agent(&self) -> &Agent {
+        &self.progress.last_agent
+    }
+
+    /// Gives what the servers said beside the items, one for each model call.
+    pub fn responses(&self) -> &[ResponseEnd] {
+        &self.progress.responses
+    }
+
+    /// Gives what servers did differently from the protocol and was tolerated.
+    pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
+        self.progress.deviations()
+    }
+
+    /// Gives all that was done.
+    pub fn progress(&self) -> &RunProgress {
+        &self.progress
+    }
+}

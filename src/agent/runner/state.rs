@@ -1,0 +1,62 @@
+//! What a run has come to; plain data.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::agent::Agent;
+use crate::error::RunProgress;
+use crate::item::Item;
+use crate::model::ResponseEnd;
+use crate::usage::Usage;
+
+/// The state of a run between two steps.
+pub(super) struct RunState {
+    pub(super) agent: Agent,
+    /// The whole conversation: the input and what the run added.
+    pub(super) history: Arc<Vec<Item>>,
+    /// How many items of the history are input.
+    pub(super) n_input: usize,
+    /// The turns begun.
+    pub(super) turn: u32,
+    pub(super) usage: Usage,
+    pub(super) responses: Vec<ResponseEnd>,
+    /// The tool calls made.
+    pub(super) n_tool_calls: u64,
+    /// Whether the agent has called a tool, after which its tool choice is dropped.
+    pub(super) used_tools: bool,
+    /// The arguments of each call id seen in this run.
+    pub(super) call_ids: HashMap<String, String>,
+}
+
+impl RunState {
+    pub(super) fn new(agent: Agent, input: Vec<Item>) -> Self {
+        Self {
+            agent,
+            n_input: input.len(),
+            history: Arc::new(input),
+            turn: 0,
+            usage: Usage::default(),
+            responses: Vec::new(),
+            n_tool_calls: 0,
+            used_tools: false,
+            call_ids: HashMap::new(),
+        }
+    }
+
+    /// Adds items; the history is only copied where a request still holds it.
+    pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
+        Arc::make_mut(&mut self.history).extend(items);
+    }
+
+    pub(super) fn progress(&self) -> RunProgress {
+        let (input, items) = RunProgress::split(&self.history, self.n_input);
+        RunProgress {
+            input,
+            items,
+            responses: self.responses.clone(),
+            usage: self.usage,
+            turns: self.turn,
+            last_agent: self.agent.clone(),
+        }
+    }
+}

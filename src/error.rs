@@ -1,0 +1,193 @@
+//! Why a run failed, and how far it came.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::Agent;
+use crate::item::{Item, ItemKind};
+use crate::kind::ErrorKind;
+use crate::limits::LimitReached;
+use crate::model::{Deviation, ModelError, ResponseEnd};
+use crate::tools::ToolError;
+use crate::usage::Usage;
+
+/// A run that failed, with everything that was done before.
+///
+/// `Display` says what failed; the reason of the reason is its `source`.
+pub struct RunError(Box<(RunFailure, RunProgress)>);
+
+/// What made a run fail.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunFailure {
+    /// The model call failed.
+    #[error("{0}")]
+    Model(ModelError),
+    /// A limit was reached.
+    #[error("{0}")]
+    Limit(LimitReached),
+    /// The model called a tool that the agent does not have.
+    #[error("the model called the tool `{tool}`, which agent `{agent}` does not have (it has: {})", list(.known))]
+    UnknownTool {
+        /// The tool that was called.
+        tool: String,
+        /// The agent.
+        agent: String,
+        /// The tools that it has.
+        known: Vec<String>,
+    },
+    /// The model called a tool that is disabled.
+    #[error("the model called the tool `{tool}` of agent `{agent}`, which is disabled")]
+    DisabledTool {
+        /// The tool that was called.
+        tool: String,
+        /// The agent.
+        agent: String,
+    },
+    /// A tool failed in a way that ends the run.
+    #[error("{0}")]
+    Tool(ToolError),
+    /// The model refused.
+    #[error("the model refused: {refusal}")]
+    Refusal {
+        /// Its words.
+        refusal: String,
+    },
+    /// The model's answer has neither text nor anything to do.
+    #[error("the model's answer holds neither text nor a tool call")]
+    EmptyResponse,
+}
+
+/// What a run has done.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunProgress {
+    /// The input.
+    pub input: Vec<Item>,
+    /// The items that the run added, in order; every tool call among them has its output.
+    pub items: Vec<Item>,
+    /// What the servers said beside the items, one for each model response.
+    pub responses: Vec<ResponseEnd>,
+    /// What the model calls cost.
+    pub usage: Usage,
+    /// The turns begun.
+    pub turns: u32,
+    /// The agent that was last at work.
+    pub last_agent: Agent,
+}
+
+impl RunError {
+    pub(crate) fn new(failure: RunFailure, progress: RunProgress) -> Self {
+        Self(Box::new((failure, progress)))
+    }
+
+    /// Says what went wrong, by a stable name.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.0.kind()
+    }
+
+    /// Gives the failure with its data.
+    pub fn failure(&self) -> &RunFailure {
+        &self.0.0
+    }
+
+    /// Gives what was done before.
+    pub fn progress(&self) -> &RunProgress {
+        &self.0.1
+    }
+
+    /// Gives the model's error, if a model call failed.
+    pub fn model_error(&self) -> Option<&ModelError> {
+        match self.failure() {
+            RunFailure::Model(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Gives the status of the HTTP response, if an error status was the reason.
+    pub fn status(&self) -> Option<u16> {
+        self.model_error().and_then(ModelError::status)
+    }
+
+    /// Says how long the server asks to wait before another try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.model_error().and_then(ModelError::retry_after)
+    }
+}
+
+impl RunFailure {
+    /// Says what went wrong, by a stable name.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Model(error) => error.kind(),
+            Self::Limit(LimitReached::Turns { .. }) => ErrorKind::MaxTurns,
+            Self::Limit(_) => ErrorKind::BudgetExceeded,
+            Self::UnknownTool { .. } => ErrorKind::UnknownTool,
+            Self::DisabledTool { .. } => ErrorKind::DisabledTool,
+            Self::Tool(error) => error.kind(),
+            Self::Refusal { .. } => ErrorKind::Refusal,
+            Self::EmptyResponse => ErrorKind::EmptyResponse,
+        }
+    }
+}
+
+impl RunProgress {
+    /// Gives what servers did differently from the protocol and was tolerated.
+    pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
+        self.responses
+            .iter()
+            .flat_map(|response| &response.deviations)
+    }
+
+    /// Splits a history into input and new items, and leaves out calls that have no output.
+    pub(crate) fn split(history: &Arc<Vec<Item>>, n_input: usize) -> (Vec<Item>, Vec<Item>) {
+        let (input, new) = history.split_at(n_input.min(history.len()));
+        let is_whole = |item: &&Item| {
+            match item.kind() {
+            ItemKind::FunctionCall(call) => new.iter().any(|other| {
+                matches!(other.kind(), ItemKind::FunctionCallOutput(output) if output.call_id == call.call_id)
+            }),
+            _ => true,
+        }
+        };
+        (
+            input.to_vec(),
+            new.iter().filter(is_whole).cloned().collect(),
+        )
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunError")
+            .field("failure", &self.0.0)
+            .field("progress", &self.0.1)
+            .finish()
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self.failure() {
+            RunFailure::Model(error) => error.source(),
+            RunFailure::Tool(error) => error.source(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a run may use up.
+
+use std::time::Duration;
+
+use crate::usage::Usage;
+
+/// Bounds on a run; each is checked before the step that would break it.
+///
+/// The default is ten turns and nothing else.
+///
+/// ```
+/// use openai_agents::Limits;
+///
+/// let limits = Limits::turns(5).total_tokens(20_000);
+/// assert_eq!(limits.max_turns, Some(5));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most model calls; `None` is without end.
+    pub max_turns: Option<u32>,
+    /// The most input tokens, as the servers count them.
+    pub max_input_tokens: Option<u64>,
+    /// The most output tokens, as the servers count them.
+    pub max_output_tokens: Option<u64>,
+    /// The most tokens in total, as the servers count them.
+    pub max_total_tokens: Option<u64>,
+    /// The most tool calls.
+    pub max_tool_calls: Option<u64>,
+    /// The longest that the run may take; a model call or tool that runs into it is dropped.
+    pub max_duration: Option<Duration>,
+}
+
+/// A limit that was reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitReached {
+    /// The model would be called once more than allowed.
+    #[error("the run used all its {limit} turns (max_turns)")]
+    Turns {
+        /// The limit.
+        limit: u32,
+    },
+    /// A token budget is used up.
+    #[error("the run used {used} {what} of {limit} allowed")]
+    Tokens {
+        /// `input tokens`, `output tokens` or `total tokens`.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What was used.
+        used: u64,
+    },
+    /// More tools would be called than allowed.
+    #[error("the run would make {wanted} tool calls of {limit} allowed")]
+    ToolCalls {
+        /// The limit.
+        limit: u64,
+        /// How many there would be.
+        wanted: u64,
+    },
+    /// The time is over.
+    #[error("the run took longer than {limit:?} (max_duration)")]
+    Duration {
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::turns(10)
+    }
+}
+
+impl Limits {
+    /// Allows this many turns.
+    pub const fn turns(max_turns: u32) -> Self {
+        Self {
+            max_turns: Some(max_turns),
+            ..Self::NONE
+        }
+    }
+
+    /// No limit at all.
+    pub const NONE: Self = Self {
+        max_turns: None,
+        max_input_tokens: None,
+        max_output_tokens: None,
+        max_total_tokens: None,
+        max_tool_calls: None,
+        max_duration: None,
+    };
+
+    /// Allows this many input tokens.
+    #[must_use]
+    pub const fn input_tokens(mut self, limit: u64) -> Self {
+        self.max_input_tokens = Some(limit);
+        self
+    }
+
+    /// Allows this many output tokens.
+    #[must_use]
+    pub const fn output_tokens(mut self, limit: u64) -> Self {
+        self.max_output_tokens = Some(limit);
+        self
+    }
+
+    /// Allows this many tokens in total.
+    #[must_use]
+    pub const fn total_tokens(mut self, limit: u64) -> Self {
+        self.max_total_tokens = Some(limit);
+        self
+    }
+
+    /// Allows this many tool calls.
+    #[must_use]
+    pub const fn tool_calls(mut self, limit: u64) -> Self {
+        self.max_tool_calls = Some(limit);
+        self
+    }
+
+    /// Allows this much time.
+    #[must_use]
+    pub const fn duration(mut self, limit: Duration) -> Self {
+        self.max_duration = Some(limit);
+        self
+    }
+
+    /// Checks whether the model may be called, given what was used before.
+    pub(crate) fn check_model_call(&self, turns: u32, usage: &Usage) -> Result<(), LimitReached> {
+        if let Some(limit) = self.max_turns.filter(|limit| turns >= *limit) {
+            return Err(LimitReached::Turns { limit });
+        }
+        for (what, limit, used) in [
+            ("input tokens", self.max_input_tokens, usage.input_tokens),
+            ("output tokens", self.max_output_tokens, usage.output_tokens),
+            ("total tokens", self.max_total_tokens, usage.total_tokens),
+        ] {
+            if let Some(limit) = limit.filter(|limit| used >= *limit) {
+                return Err(LimitReached::Tokens { what, limit, used });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks whether so many tools may be called in all.
+    pub(crate) fn check_tool_calls(&self, wanted: u64) -> Result<(), LimitReached> {
+        match self.max_tool_calls {
+            Some(limit) if wanted > limit => Err(LimitReached::ToolCalls { limit, wanted }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What can go wrong between a request and its answer.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::kind::ErrorKind;
+use crate::secret::Secret;
+
+/// A model call that failed.
+///
+/// [`kind`](Self::kind) says what to do about it; the message holds the server's own words, as far as there are any. What had
+/// been received before a stream failed is in [`received`](Self::received).
+pub struct ModelError(Box<Parts>);
+
+struct Parts {
+    kind: ErrorKind,
+    message: String,
+    status: Option<u16>,
+    code: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    received: Received,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What had been received when a call failed; never a whole answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The text so far.
+    pub text: String,
+    /// The reasoning so far.
+    pub reasoning: String,
+}
+
+impl ModelError {
+    /// Makes an error; the message is in lower case, without a full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            message: message.into(),
+            status: None,
+            code: None,
+            request_id: None,
+            retry_after: None,
+            received: Received::default(),
+            source: None,
+        }))
+    }
+
+    /// Adds the status of the HTTP response.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// Adds the server's error code.
+    #[must_use]
+    pub fn with_code(mut self, code: Option<String>) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// Adds the server's id of the request.
+    #[must_use]
+    pub fn with_request_id(mut self, request_id: Option<String>) -> Self {
+        self.0.request_id = request_id;
+        self
+    }
+
+    /// Adds how long the server asks to wait.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.0.retry_after = retry_after;
+        self
+    }
+
+    /// Adds what had been received.
+    #[must_use]
+    pub fn with_received(mut self, received: Received) -> Self {
+        self.0.received = received;
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    /// Takes over the cause of an error whose own words stand in the message already.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_cause_of(mut self, error: crate::http::HttpError) -> Self {
+        use crate::http::HttpError;
+        self.0.source = match error {
+            HttpError::Connect { source, .. }
+            | HttpError::NoResponse { source, .. }
+            | HttpError::NotHttp { source, .. }
+            | HttpError::BodyCut { source, .. } => Some(source),
+            _ => None,
+        };
+        self
+    }
+
+    /// Says what went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Gives the status of the HTTP response, if an error status was the reason.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// Gives the server's error code, such as `rate_limit_exceeded`.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// Gives the server's id of the request, to tell its operator.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Says how long the server asks to wait before another try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Gives what had been received; never a whole answer.
+    pub fn received(&self) -> &Received {
+        &self.0.received
+    }
+
+    /// Removes a secret from everything that the server said.
+    #[must_use]
+    pub(crate) fn redacted(mut self, secret: &Secret) -> Self {
+        let parts = &mut *self.0;
+        for text in [
+            &mut parts.message,
+            &mut parts.received.text,
+            &mut parts.received.reasoning,
+        ] {
+            *text = secret.redact(text);
+        }
+        for text in [&mut parts.code, &mut parts.request_id]
+            .into_iter()
+            .flatten()
+        {
+            *text = secret.redact(text);
+        }
+        self
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &self.0;
+        f.debug_struct("ModelError")
+            .field("kind", &parts.kind)
+            .field("message", &parts.message)
+            .field("status", &parts.status)
+            .field("code", &parts.code)
+            .field("request_id", &parts.request_id)
+            .field("retry_after", &parts.retry_after)
+            .field("received", &parts.received)
+            .field("source", &parts.source)
+            .finish()
+    }
+}
+
+impl Error for ModelError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|source| -> &(dyn Error + 'static) { &**source })
+    }
+}

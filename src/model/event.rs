@@ -1,0 +1,136 @@
+//! What comes back from a model, in pieces and folded.
+
+use crate::item::Item;
+use crate::kind::ErrorKind;
+use crate::model::ModelError;
+use crate::usage::Usage;
+
+/// One event of a model's answer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ModelEvent {
+    /// More of the answer's text.
+    TextDelta {
+        /// The new piece.
+        delta: String,
+    },
+    /// More of a refusal.
+    RefusalDelta {
+        /// The new piece.
+        delta: String,
+    },
+    /// More of the reasoning.
+    ReasoningDelta {
+        /// The new piece.
+        delta: String,
+    },
+    /// A tool call began; its name is known.
+    ToolCallStarted {
+        /// Which call of this response: the how-manieth to begin, from 0.
+        index: usize,
+        /// The tool's name.
+        name: String,
+    },
+    /// More of a tool call's arguments.
+    ToolCallDelta {
+        /// Which call of this response: the how-manieth to begin, from 0.
+        index: usize,
+        /// The new piece of JSON.
+        delta: String,
+    },
+    /// An item is complete.
+    ItemDone {
+        /// The item.
+        item: Item,
+    },
+    /// The response is complete.
+    ResponseDone(Box<ResponseEnd>),
+}
+
+/// What is known when a response is complete.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ResponseEnd {
+    /// The response's id.
+    pub response_id: Option<String>,
+    /// The server's id of the request, from its headers.
+    pub request_id: Option<String>,
+    /// The model that answered, as the server names it.
+    pub model: Option<String>,
+    /// Why the answer ended, as the server says it.
+    pub finish_reason: Option<String>,
+    /// What it cost; `None` if the server does not say.
+    pub usage: Option<Usage>,
+    /// What the server did differently from the protocol and was tolerated.
+    pub deviations: Vec<Deviation>,
+}
+
+/// Something that a server did differently from the protocol and that was tolerated, since only one reading of it is possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deviation {
+    /// A stable name, such as `missing_tool_call_id`.
+    pub code: &'static str,
+    /// What was seen and what was made of it.
+    pub detail: String,
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ModelResponse {
+    /// The items, in order.
+    pub items: Vec<Item>,
+    /// What is known beside them.
+    pub end: ResponseEnd,
+}
+
+/// Folds the events of one response into the response.
+#[derive(Debug, Default)]
+pub struct ResponseFold {
+    items: Vec<Item>,
+    end: Option<Box<ResponseEnd>>,
+}
+
+impl ResponseFold {
+    /// Takes an event.
+    pub fn push(&mut self, event: ModelEvent) {
+        match event {
+            ModelEvent::ItemDone { item } => self.items.push(item),
+            ModelEvent::ResponseDone(end) => self.end = Some(end),
+            ModelEvent::TextDelta { .. }
+            | ModelEvent::RefusalDelta { .. }
+            | ModelEvent::ReasoningDelta { .. }
+            | ModelEvent::ToolCallStarted { .. }
+            | ModelEvent::ToolCallDelta { .. } => {}
+        }
+    }
+
+    /// Gives the response.
+    ///
+    /// # Errors
+    ///
+    /// `no_terminal_event` when no [`ModelEvent::ResponseDone`] was taken.
+    pub fn finish(self) -> Result<ModelResponse, ModelError> {
+        match self.end {
+            Some(end) => Ok(ModelResponse {
+                items: self.items,
+                end: *end,
+            }),
+            None => Err(ModelError::new(
+                ErrorKind::NoTerminalEvent,
+                "the model's stream ended without a complete response",
+            )),
+        }
+    }
+}
+
+impl Deviation {
+    /// Notes a deviation.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! One request and its answer: bytes out, bytes in, events on; what every HTTP driver shares.
+//!
+//! An exchange is a state machine that its caller polls. It knows statuses, content types and time-outs; what the bytes mean is the
+//! wire's.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::time::{Sleep, sleep};
+
+use crate::future::BoxFuture;
+use crate::http::{
+    Headers, HttpBody, HttpClient, HttpError, HttpResponse, IdleTimer, SseDecoder, SseError, Url,
+};
+use crate::kind::ErrorKind;
+use crate::model::wire::{Answer, ServerError, excerpt};
+use crate::model::{Delivery, ModelError, ModelEvent};
+use crate::secret::Secret;
+
+/// The most bytes of an error's body that are read.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// How long the end of a finished stream's body is waited for, so that its connection can serve the next request. Servers send it
+/// right behind the last event; one that does not costs its connection, not the run's time.
+const END_OF_BODY: Duration = Duration::from_millis(50);
+
+/// A `Retry-After` beyond this is a mistake of the server (some put a Unix time there).
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What is sent, and how the answer is awaited.
+pub(crate) struct Outgoing {
+    pub(crate) client: HttpClient,
+    pub(crate) url: Url,
+    pub(crate) headers: Headers,
+    pub(crate) body: Bytes,
+    pub(crate) delivery: Delivery,
+    pub(crate) key: Option<Secret>,
+    pub(crate) max_event_bytes: usize,
+    /// Between two events; comments do not count.
+    pub(crate) event_timeout: Option<Duration>,
+    /// For the whole exchange.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A stream of the events of one answer.
+pub(crate) struct Exchange<A> {
+    answer: A,
+    state: State,
+    events: VecDeque<ModelEvent>,
+    delivery: Delivery,
+    key: Option<Secret>,
+    request_id: Option<String>,
+    max_event_bytes: usize,
+    event_timer: IdleTimer,
+    timeout: Option<Duration>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+enum State {
+    Head(BoxFuture<'static, Result<HttpResponse, HttpError>>),
+    /// A body that is needed whole: an answer, or the words of an error.
+    Body(Meaning, BoxFuture<'static, Result<Bytes, HttpError>>),
+    Stream(Box<(HttpBody, SseDecoder)>),
+    /// The answer is complete; only the end of the body is still to come.
+    Ending(Box<HttpBody>, Pin<Box<Sleep>>),
+    Over,
+}
+
+/// What a whole body is.
+#[derive(Clone)]
+enum Meaning {
+    Answer,
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    NotAStream {
+        content_type: String,
+    },
+}
+
+impl<A: Answer> Exchange<A> {
+    pub(crate) fn new(outgoing: Outgoing, answer: A) -> Self {
+        let Outgoing {
+            client,
+            url,
+            headers,
+            body,
+            delivery,
+            key,
+            max_event_bytes,
+            event_timeout,
+            timeout,
+        } = outgoing;
+        let head = Box::pin(async move { client.post(&url, &headers, body).await });
+        Self {
+            answer,
+            state: State::Head(head),
+            events: VecDeque::new(),
+            delivery,
+            key,
+            request_id: None,
+            max_event_bytes,
+            event_timer: IdleTimer::new(event_timeout),
+            timeout,
+            deadline: None,
+        }
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ModelError>> {
+        match &mut self.state {
+            State::Head(head) => {
+                let response = ready!(head.as_mut().poll(cx)).map_err(http_error)?;
+                Poll::Ready(self.take_head(response))
+            }
+            State::Body(meaning, body) => {
+                let body = ready!(body.as_mut().poll(cx));
+                let meaning = meaning.clone();
+                Poll::Ready(self.take_body(meaning, body))
+            }
+            State::Stream(_) => self.poll_stream(cx),
+            State::Ending(body, grace) => {
+                match body.poll_chunk(cx) {
+                    Poll::Ready(Some(Ok(_))) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Some(Err(_)) | None) => {}
+                    Poll::Pending => ready!(grace.as_mut().poll(cx)),
+                }
+                self.state = State::Over;
+                Poll::Ready(Ok(()))
+            }
+            State::Over => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn take_head(&mut self, response: HttpResponse) -> Result<(), ModelError> {
+        let HttpResponse {
+            status,
+            headers,
+            body,
+            ..
+        } = response;
+        let header = |name: &str| headers.get(name).map(str::to_owned);
+        self.request_id = header("x-request-id").or_else(|| header("request-id"));
+        if !(200..300).contains(&status) {
+            let meaning = Meaning::Status {
+                status,
+                retry_after: retry_after(&headers),
+            };
+            self.state = State::Body(meaning, Box::pin(body.collect_up_to(MAX_ERROR_BYTES)));
+            return Ok(());
+        }
+        let content_type = header("content-type")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let is_events = content_type.starts_with("text/event-stream");
+        self.state = match self.delivery {
+            Delivery::Whole if is_events || content_type.starts_with("text/html") => {
+                return Err(wrong_type(&content_type, "JSON", ""));
+            }
+            Delivery::Whole => State::Body(Meaning::Answer, Box::pin(body.collect())),
+            Delivery::Stream if is_events || content_type.is_empty() => {
+                State::Stream(Box::new((body, SseDecoder::new(self.max_event_bytes))))
+            }
+            // It may hold an error; the server's words must not be lost.
+            Delivery::Stream => State::Body(
+                Meaning::NotAStream { content_type },
+                Box::pin(body.collect_up_to(MAX_ERROR_BYTES)),
+            ),
+        };
+        Ok(())
+    }
+
+    fn take_body(
+        &mut self,
+        meaning: Meaning,
+        body: Result<Bytes, HttpError>,
+    ) -> Result<(), ModelError> {
+        self.state = State::Over;
+        match meaning {
+            Meaning::Answer => {
+                let (items, mut end) = self.answer.decode(&body.map_err(http_error)?)?;
+                end.request_id.clone_from(&self.request_id);
+                self.events
+                    .extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
+                self.events
+                    .push_back(ModelEvent::ResponseDone(Box::new(end)));
+                Ok(())
+            }
+            Meaning::Status {
+                status,
+                retry_after,
+            } => Err(status_error(status, body).with_retry_after(retry_after)),
+            Meaning::NotAStream { content_type } => Err(match body {
+                Ok(body) => not_a_stream(&content_type, &body),
+                Err(error) => wrong_type(&content_type, "an event stream", "").with_source(error),
+            }),
+        }
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ModelError>> {
+        let State::Stream(stream) = &mut self.state else {
+            return Poll::Ready(Ok(()));
+        };
+        let (body, decoder) = &mut **stream;
+        let chunk = match body.poll_chunk(cx) {
+            Poll::Ready(chunk) => chunk
+                .transpose()
+                .map_err(|error| http_error(error).with_received(self.answer.received()))?,
+            Poll::Pending => {
+                let limit = ready!(self.event_timer.poll_elapsed(cx));
+                let message = format!("the stream was alive but held no event for {limit:?}");
+                return Poll::Ready(Err(ModelError::new(ErrorKind::TimeoutIdle, message)
+                    .with_received(self.answer.received())));
+            }
+        };
+        let ended = chunk.is_none();
+        match chunk {
+            Some(chunk) => decoder.push(chunk),
+            None => {
+                if let Some(event) = decoder.finish().map_err(sse_error)? {
+                    take_event(&mut self.answer, &event, &mut self.events)?;
+                }
+            }
+        }
+        while !self.answer.is_done() {
+            let Some(event) = decoder.next_event().map_err(sse_error)? else {
+                break;
+            };
+            self.event_timer.touch();
+            take_event(&mut self.answer, &event, &mut self.events)?;
+        }
+        if ended && !self.answer.is_done() {
+            self.answer.end(&mut self.events)?;
+        }
+        if self.answer.is_done() {
+            self.finish_stream(ended);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish_stream(&mut self, body_ended: bool) {
+        if let Some(ModelEvent::ResponseDone(end)) = self.events.back_mut() {
+            end.request_id.clone_from(&self.request_id);
+        }
+        if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Over)
+            && !body_ended
+        {
+            self.state = State::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY)));
+        }
+    }
+
+    /// Becomes ready when the exchange took too long; it is only looked at while something is waited for.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ModelError> {
+        let Some(limit) = self.timeout else {
+            return Poll::Pending;
+        };
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(deadline.as_mut().poll(cx));
+        let message = format!("the answer was not complete within {limit:?}");
+        Poll::Ready(
+            ModelError::new(ErrorKind::TimeoutTotal, message).with_received(self.answer.received()),
+        )
+    }
+}
+
+impl<A: Answer> Stream for Exchange<A> {
+    type Item = Result<ModelEvent, ModelError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let exchange = &mut *self;
+        loop {
+            // The last event waits for the end of the body: its taker drops the stream, and with it a connection in use.
+            let is_last = exchange.events.len() == 1 && matches!(exchange.state, State::Ending(..));
+            if !is_last && let Some(event) = exchange.events.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if matches!(exchange.state, State::Over) {
+                return Poll::Ready(None);
+            }
+            let step = match exchange.poll_step(cx) {
+                Poll::Ready(step) => step,
+                Poll::Pending => Err(ready!(exchange.poll_deadline(cx))),
+            };
+            if let Err(error) = step {
+                exchange.state = State::Over;
+                exchange.events.clear();
+                let error = error.with_request_id(exchange.request_id.take());
+                return Poll::Ready(Some(Err(match &exchange.key {
+                    Some(key) => error.redacted(key),
+                    None => error,
+                })));
+            }
+        }
+    }
+}
+
+fn take_event(
+    answer: &mut impl Answer,
+    event: &crate::http::SseEvent<'_>,
+    events: &mut VecDeque<ModelEvent>,
+) -> Result<(), ModelError> {
+    match event.error {
+        Some(words) => Err(ServerError::from_body(words).into_error(ErrorKind::StreamError)),
+        None => answer.event(event.event, event.data, events),
+    }
+}
+
+fn http_error(error: HttpError) -> ModelError {
+    ModelError::new(error.kind(), error.to_string()).with_cause_of(error)
+}
+
+fn sse_error(error: SseError) -> ModelError {
+    ModelError::new(error.kind(), error.to_string())
+}
+
+fn status_error(status: u16, body: Result<Bytes, HttpError>) -> ModelError {
+    let words = match &body {
+        Ok(body) => ServerError::from_body(body),
+        Err(error) => ServerError {
+            message: format!("its body could not be read: {error}"),
+            code: None,
+        },
+    };
+    let mut message = format!("the server answered {status}");
+    if let Some(reason) = hyper::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+    {
+        message.push(' ');
+        message.push_str(reason);
+    }
+    if !words.message.is_empty() {
+        message.push_str(": ");
+        message.push_str(&words.message);
+    }
+    ModelError::new(ErrorKind::ApiStatus, message)
+        .with_status(status)
+        .with_code(words.code)
+}
+
+fn not_a_stream(content_type: &str, body: &[u8]) -> ModelError {
+    let text = String::from_utf8_lossy(body);
+    match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(value) if value.get("error").is_some_and(|error| !error.is_null()) => {
+            ServerError::from_value(&value).into_error(ErrorKind::ApiError)
+        }
+        _ => wrong_type(content_type, "an event stream", text.trim()),
+    }
+}
+
+fn wrong_type(content_type: &str, wanted: &str, body: &str) -> ModelError {
+    let shown = if body.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", excerpt(body))
+    };
+    let message = format!(
+        "the server answered with content type {content_type:?} where {wanted} was due (is the base URL right?){shown}"
+    );
+    ModelError::new(ErrorKind::ContentType, message)
+}
+
+/// Reads how long to wait: milliseconds, seconds, or a date.
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let milliseconds = headers
+        .get("retry-after-ms")
+        .and_then(|value| value.trim().parse::<f64>().ok())
+        .map(|ms| ms / 1000.0);
+    let value = headers.get("retry-after").map(str::trim);
+    let seconds = milliseconds.or_else(|| value.and_then(|value| value.parse::<f64>().ok()));
+    let wait = match seconds {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        None => value
+            .and_then(|value| httpdate::parse_http_date(value).ok())
+            .map(|date| date.duration_since(SystemTime::now()).unwrap_or_default()),
+    };
+    wait.filter(|wait| *wait <= MAX_RETRY_AFTER)
+}

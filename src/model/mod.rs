@@ -1,0 +1,40 @@
+//! What a model is to this crate: a request in, a stream of events out.
+
+mod settings;
+mod request;
+mod error;
+mod event;
+mod dialect;
+#[cfg(feature = "http")]
+mod wire;
+#[cfg(feature = "http")]
+mod exchange;
+#[cfg(feature = "http")]
+mod openai_chat;
+
+use crate::future::BoxStream;
+
+pub use dialect::{Dialect, ToolChoiceOverride};
+pub use error::{ModelError, Received};
+pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
+#[cfg(feature = "http")]
+pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
+pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use settings::{ModelSettings, ToolChoice};
+
+/// Answers one request of a run.
+///
+/// Drivers implement it, and so can you: for another protocol, or around another model to watch or change what passes. The
+/// runner calls it once per turn, never concurrently for one run, but concurrently for many runs. One call is one request: an
+/// implementation neither retries nor falls back.
+///
+/// The stream yields the events of one response, ends after [`ModelEvent::ResponseDone`], and yields nothing after an error.
+/// For [`Delivery::Whole`] it leaves the deltas out. Nothing happens before the stream is first polled, polling it must not
+/// block, and dropping it ends the request and closes its connection.
+pub trait Model: Send + Sync {
+    /// Names the model, as requests and traces show it.
+    fn name(&self) -> &str;
+
+    /// Starts a request.
+    fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>>;
+}

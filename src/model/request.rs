@@ -1,0 +1,114 @@
+//! What a model is asked.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::item::Item;
+use crate::memo::Memo;
+use crate::model::ModelSettings;
+use crate::tools::ToolSpec;
+
+/// One request to a model.
+///
+/// It is cheap to make: what does not change from turn to turn is shared, and items carry their encoded bytes with them.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ModelRequest {
+    /// The agent's instructions.
+    pub instructions: Option<Arc<str>>,
+    /// The conversation, oldest first.
+    pub items: Arc<Vec<Item>>,
+    /// The tools that the model may call.
+    pub tools: Arc<ToolSet>,
+    /// The form that the final text must have.
+    pub output: Option<Arc<OutputFormat>>,
+    /// How to answer.
+    pub settings: Arc<ModelSettings>,
+    /// Whether to answer in pieces.
+    pub delivery: Delivery,
+    /// The turn of the run, from 1; ids that have to be made up are made from it.
+    pub turn: u32,
+}
+
+/// Whether the answer comes in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// As one body.
+    Whole,
+    /// As a stream of events.
+    Stream,
+}
+
+/// The tools of a request, in order; encoded once and shared by all turns.
+#[derive(Default)]
+pub struct ToolSet {
+    specs: Vec<ToolSpec>,
+    memo: Memo,
+}
+
+/// The form that a final text must have.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct OutputFormat {
+    /// The name of the format.
+    pub name: String,
+    /// JSON Schema of the text.
+    pub schema: Value,
+    /// Whether the server is to enforce the schema.
+    pub strict: bool,
+}
+
+impl ModelRequest {
+    /// Makes a request for a conversation: no instructions, no tools, answered whole.
+    pub fn new(items: Vec<Item>) -> Self {
+        Self {
+            instructions: None,
+            items: Arc::new(items),
+            tools: Arc::default(),
+            output: None,
+            settings: Arc::default(),
+            delivery: Delivery::Whole,
+            turn: 1,
+        }
+    }
+}
+
+impl ToolSet {
+    /// Makes a set of tools.
+    pub fn new(specs: Vec<ToolSpec>) -> Self {
+        Self {
+            specs,
+            memo: Memo::default(),
+        }
+    }
+
+    /// Gives the tools in order.
+    pub fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+}
+
+impl std::fmt::Debug for ToolSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.specs.iter().map(|spec| &spec.name))
+            .finish()
+    }
+}
+
+impl OutputFormat {
+    /// Makes a format that the server is to enforce.
+    pub fn strict(name: impl Into<String>, schema: Value) -> Self {
+        Self {
+            name: name.into(),
+            schema,
+            strict: true,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! How a model is to answer.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// Settings of a model call; what is `None` is not sent, so that the server's own default holds.
+///
+/// ```
+/// use openai_agents::ModelSettings;
+///
+/// let settings = ModelSettings::default().temperature(0.2).max_tokens(500);
+/// assert_eq!(settings.max_tokens, Some(500));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ModelSettings {
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling: the share of probability to sample from.
+    pub top_p: Option<f64>,
+    /// Penalty on frequent tokens.
+    pub frequency_penalty: Option<f64>,
+    /// Penalty on tokens that are there already.
+    pub presence_penalty: Option<f64>,
+    /// The most tokens of one answer; an answer cut by it is the error `truncated`.
+    pub max_tokens: Option<u64>,
+    /// Texts at which the answer stops.
+    pub stop: Option<Vec<String>>,
+    /// The seed of the sampling.
+    pub seed: Option<i64>,
+    /// Whether and which tool the model is to call; dropped after the agent's first tool call, unless the agent keeps it.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether one answer may hold several tool calls.
+    pub parallel_tool_calls: Option<bool>,
+    /// How much a reasoning model is to think: `none`, `minimal`, `low`, `medium`, `high`, or what the server knows.
+    pub reasoning_effort: Option<String>,
+    /// How wordy the answer is to be: `low`, `medium` or `high`.
+    pub verbosity: Option<String>,
+    /// How many alternatives of each token to report.
+    pub top_logprobs: Option<u32>,
+    /// Whether the provider keeps the exchange.
+    pub store: Option<bool>,
+    /// Further fields of the request's body, sent as they are; a field that is also set above is an error.
+    pub extra_body: Map<String, Value>,
+    /// Further headers of the request.
+    pub extra_headers: Vec<(String, String)>,
+    /// The longest that one whole model call may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Whether and which tool the model is to call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolChoice {
+    /// The model chooses.
+    Auto,
+    /// The model must call a tool.
+    Required,
+    /// The model must not call a tool.
+    None,
+    /// The model must call this tool.
+    Function(String),
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])+ $name:ident: $type:ty,)+) => {
+        $($(#[$doc])+
+        #[must_use]
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.$name = Some($name);
+            self
+        })+
+    };
+}
+
+impl ModelSettings {
+    setters! {
+        /// Sets the sampling temperature.
+        temperature: f64,
+        /// Sets nucleus sampling.
+        top_p: f64,
+        /// Sets the penalty on frequent tokens.
+        frequency_penalty: f64,
+        /// Sets the penalty on tokens that are there already.
+        presence_penalty: f64,
+        /// Sets the most tokens of one answer.
+        max_tokens: u64,
+        /// Sets the texts at which the answer stops.
+        stop: Vec<String>,
+        /// Sets the seed of the sampling.
+        seed: i64,
+        /// Sets whether and which tool the model is to call.
+        tool_choice: ToolChoice,
+        /// Sets whether one answer may hold several tool calls.
+        parallel_tool_calls: bool,
+        /// Sets how many alternatives of each token to report.
+        top_logprobs: u32,
+        /// Sets whether the provider keeps the exchange.
+        store: bool,
+        /// Sets the longest that one whole model call may take.
+        timeout: Duration,
+    }
+
+    /// Sets how much a reasoning model is to think.
+    #[must_use]
+    pub fn reasoning_effort(mut self, effort: impl Into<String>) -> Self {
+        self.reasoning_effort = Some(effort.into());
+        self
+    }
+
+    /// Sets how wordy the answer is to be.
+    #[must_use]
+    pub fn verbosity(mut self, verbosity: impl Into<String>) -> Self {
+        self.verbosity = Some(verbosity.into());
+        self
+    }
+
+    /// Adds a field to the request's body.
+    #[must_use]
+    pub fn extra_body(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra_body.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds a header to the request.
+    #[must_use]
+    pub fn extra_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.extra_headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lays other settings over these: what is set there wins, extra fields and headers are merged.
+    #[must_use]
+    pub fn overlaid_with(&self, over: &Self) -> Self {
+        let mut extra_body = self.extra_body.clone();
+        extra_body.extend(over.extra_body.clone());
+        let mut extra_headers: Vec<_> = self.extra_headers.clone();
+        extra_headers.retain(|(name, _)| {
+            !over
+                .extra_headers
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+        });
+        extra_headers.extend(over.extra_headers.clone());
+        Self {
+            temperature: over.temperature.or(self.temperature),
+            top_p: over.top_p.or(self.top_p),
+            frequency_penalty: over.frequency_penalty.or(self.frequency_penalty),
+            presence_penalty: over.presence_penalty.or(self.presence_penalty),
+            max_tokens: over.max_tokens.or(self.max_tokens),
+            stop: over.stop.clone().or_else(|| self.stop.clone()),
+            seed: over.seed.or(self.seed),
+            tool_choice: over
+                .tool_choice
+                .clone()
+                .or_else(|| self.tool_choice.clone()),
+            parallel_tool_calls: over.parallel_tool_calls.or(self.parallel_tool_calls),
+            reasoning_effort: over
+                .reasoning_effort
+                .clone()
+                .or_else(|| self.reasoning_effort.clone()),
+            verbosity: over.verbosity.clone().or_else(|| self.verbosity.clone()),
+            top_logprobs: over.top_logprobs.or(self.top_logprobs),
+            store: over.store.or(self.store),
+            extra_body,
+            extra_headers,
+            timeout: over.timeout.or(self.timeout),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! An answer as it comes together, whole or from pieces, and the rules by which it is taken or refused.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Asked;
+use super::types::{Call, Function, WireUsage};
+use crate::item::{Content, FunctionCall, Item, Message, Part, Reasoning, Role};
+use crate::kind::ErrorKind;
+use crate::model::wire::{ServerError, excerpt};
+use crate::model::{Deviation, ModelError, Received, ResponseEnd};
+use crate::usage::Usage;
+
+/// Control tokens of the Harmony format; where one stands in a text, the server failed to parse its model's output.
+const HARMONY_TOKENS: [&str; 5] = [
+    "<|channel|>",
+    "<|start|>",
+    "<|message|>",
+    "<|call|>",
+    "<|constrain|>",
+];
+
+/// The answer so far.
+#[derive(Default)]
+pub(super) struct Assembly {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) text: String,
+    pub(super) refusal: String,
+    pub(super) reasoning: String,
+    /// Whether the reasoning came in the field `reasoning`, not `reasoning_content`.
+    pub(super) reasoning_field: bool,
+    pub(super) calls: Vec<PartialCall>,
+    pub(super) finish_reason: Option<String>,
+    pub(super) usage: Option<Usage>,
+    pub(super) deviations: Vec<Deviation>,
+}
+
+/// A tool call so far.
+#[derive(Default)]
+pub(super) struct PartialCall {
+    pub(super) index: Option<u64>,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+    /// Whether its start was told.
+    pub(super) started: bool,
+    pub(super) extra: Map<String, Value>,
+}
+
+impl PartialCall {
+    /// Keeps what the server sent beside the call.
+    pub(super) fn keep_extra(&mut self, extra: Vec<(String, &RawValue)>) {
+        for (key, raw) in extra {
+            if let Ok(value) = serde_json::from_str(raw.get()) {
+                self.extra.insert(key, value);
+            }
+        }
+    }
+}
+
+impl Assembly {
+    pub(super) fn note(&mut self, code: &'static str, detail: impl Into<String>) {
+        // A server that deviates does so in every chunk; once is enough.
+        if !self.deviations.iter().any(|known| known.code == code) {
+            self.deviations.push(Deviation::new(code, detail));
+        }
+    }
+
+    pub(super) fn take_usage(&mut self, usage: Option<&WireUsage>) {
+        if let Some(usage) = usage.and_then(WireUsage::usage) {
+            self.usage = Some(usage);
+        }
+    }
+
+    pub(super) fn take_names(&mut self, id: Option<&str>, model: Option<&str>) {
+        for (slot, name) in [(&mut self.id, id), (&mut self.model, model)] {
+            if slot.is_none()
+                && let Some(name) = name.filter(|name| !name.is_empty())
+            {
+                *slot = Some(name.to_owned());
+            }
+        }
+    }
+
+    /// Refuses a call of a type that was not offered.
+    pub(super) fn check_type(call: &Call<'_>) -> Result<(), ModelError> {
+        match call.r#type.as_deref() {
+            None | Some("" | "function") => Ok(()),
+            Some(other) => Err(ModelError::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the model made a tool call of type `{other}`, and only function tools were offered"
+                ),
+            )),
+        }
+    }
+
+    /// Takes a legacy function call.
+    pub(super) fn take_legacy(&mut self, function: Function<'_>, asked: Asked) {
+        if !asked.functions {
+            self.note("legacy_function_call", "the server answered a request with `tools` by a legacy `function_call`; it was taken as a tool call");
+        }
+        if self.calls.is_empty() {
+            self.calls.push(PartialCall::default());
+        }
+        if let Some(call) = self.calls.first_mut() {
+            call.name
+                .push_str(function.name.as_deref().unwrap_or_default());
+            call.arguments.push_str(
+                function
+                    .arguments
+                    .as_ref()
+                    .map_or("", |arguments| &arguments.0),
+            );
+        }
+    }
+
+    /// What was received, for an error.
+    pub(super) fn received(&self) -> Received {
+        Received {
+            text: self.text.clone(),
+            reasoning: self.reasoning.clone(),
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, message: impl Into<String>) -> ModelError {
+        ModelError::new(kind, message).with_received(self.received())
+    }
+
+    /// Decides whether the answer is one, and gives its items: reasoning, message, tool calls.
+    pub(super) fn finish(&mut self, asked: Asked) -> Result<Vec<Item>, ModelError> {
+        self.check_finish_reason()?;
+        // The calls' own order, whatever order they came in.
+        self.calls.sort_by_key(|call| call.index);
+        self.check_calls(asked)?;
+        if let Some(token) = HARMONY_TOKENS
+            .iter()
+            .find(|token| self.text.contains(**token))
+        {
+            let says = excerpt(&self.text);
+            return Err(self.error(ErrorKind::Harmony, format!("the answer holds the Harmony control token {token}, which the server should have parsed: {says}")));
+        }
+        let mut items = Vec::with_capacity(self.calls.len() + 2);
+        items.extend(self.reasoning_item());
+        items.extend(self.message_item());
+        items.extend(self.calls.iter().map(PartialCall::item));
+        if self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty() {
+            let what = if self.reasoning.is_empty() {
+                "nothing"
+            } else {
+                "only reasoning"
+            };
+            return Err(self.error(
+                ErrorKind::EmptyResponse,
+                format!("the answer holds {what}: no text and no tool call"),
+            ));
+        }
+        Ok(items)
+    }
+
+    fn check_finish_reason(&mut self) -> Result<(), ModelError> {
+        match self.finish_reason.as_deref() {
+            None | Some("stop") => Ok(()),
+            Some("tool_calls" | "function_call") if !self.calls.is_empty() => Ok(()),
+            Some(reason @ ("tool_calls" | "function_call")) => {
+                let message = format!("finish_reason is `{reason}`, but there is no tool call");
+                Err(self.error(if self.text.is_empty() { ErrorKind::EmptyResponse } else { ErrorKind::Inconsistent }, message))
+            }
+            Some("length") if !self.calls.is_empty() => {
+                Err(self.error(ErrorKind::Truncated, "the answer was cut by its length limit inside a tool call (finish_reason `length`); nothing was called"))
+            }
+            Some("length") => Err(self.error(
+                ErrorKind::Truncated,
+                "the answer was cut by its length limit (finish_reason `length`): raise max_tokens or the server's own limit",
+            )),
+            Some("content_filter") => Err(self.error(ErrorKind::ContentFilter, "the provider cut the answer (finish_reason `content_filter`)")),
+            Some("error") => Err(self.error(ErrorKind::StreamError, "the server ended the answer with finish_reason `error`")),
+            Some(other) => {
+                let detail = format!("finish_reason `{other}` is not of the protocol; the answer was taken as complete");
+                self.note("unknown_finish_reason", detail);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_calls(&mut self, asked: Asked) -> Result<(), ModelError> {
+        let mut assigned = Vec::new();
+        for (n, call) in self.calls.iter_mut().enumerate() {
+            if call.name.is_empty() {
+                let says = excerpt(&call.arguments);
+                return Err(self.error(
+                    ErrorKind::MissingField,
+                    format!("tool call {n} has no name (arguments: {says})"),
+                ));
+            }
+            if call.id.is_empty() {
+                call.id = format!("call_{}_{n}", asked.turn);
+                assigned.push(call.id.clone());
+            }
+        }
+        // Legacy calls have no ids; there, an assigned one is no deviation.
+        if !assigned.is_empty()
+            && !asked.functions
+            && !self
+                .deviations
+                .iter()
+                .any(|known| known.code == "legacy_function_call")
+        {
+            self.note(
+                "missing_tool_call_id",
+                format!(
+                    "the server sent tool calls without an id; they were given {}",
+                    assigned.join(", ")
+                ),
+            );
+        }
+        for (n, call) in self.calls.iter().enumerate() {
+            if self.calls.iter().take(n).any(|other| other.id == call.id) {
+                let message = format!("two tool calls of one answer have the id {:?}", call.id);
+                return Err(self.error(ErrorKind::DuplicateToolCallId, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn reasoning_item(&self) -> Option<Item> {
+        if self.reasoning.is_empty() {
+            return None;
+        }
+        let mut reasoning = if self.reasoning_field {
+            Reasoning::from_content(&*self.reasoning)
+        } else {
+            Reasoning::from_summary(&*self.reasoning)
+        };
+        if self.reasoning_field {
+            // The Python SDK's mark for the field, so that either SDK sends it back there.
+            reasoning.extra.insert(
+                "provider_data".to_owned(),
+                json!({ "_chat_completions_reasoning_field": "reasoning" }),
+            );
+        }
+        Some(reasoning.into())
+    }
+
+    fn message_item(&self) -> Option<Item> {
+        let mut parts = Vec::with_capacity(1);
+        if !self.text.is_empty() {
+            parts.push(Part::OutputText {
+                text: self.text.clone(),
+            });
+        }
+        if !self.refusal.is_empty() {
+            parts.push(Part::Refusal {
+                refusal: self.refusal.clone(),
+            });
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let extra = Map::from_iter([("status".to_owned(), json!("completed"))]);
+        Some(
+            Message {
+                role: Role::Assistant,
+                content: Content::Parts(parts),
+                extra,
+            }
+            .into(),
+        )
+    }
+
+    /// What is known beside the items.
+    pub(super) fn end(&mut self) -> ResponseEnd {
+        ResponseEnd {
+            response_id: self.id.take(),
+            request_id: None,
+            model: self.model.take(),
+            finish_reason: self.finish_reason.take(),
+            usage: self.usage,
+            deviations: std::mem::take(&mut self.deviations),
+        }
+    }
+}
+
+impl PartialCall {
+    fn item(&self) -> Item {
+        let mut call = FunctionCall::new(&*self.id, &*self.name, &*self.arguments);
+        if !self.extra.is_empty() {
+            call.extra.insert(
+                "provider_data".to_owned(),
+                json!({ "tool_call": self.extra }),
+            );
+        }
+        call.into()
+    }
+}
+
+/// Makes the error of an error object inside an answer.
+pub(super) fn reported(raw: &RawValue, kind: ErrorKind) -> ModelError {
+    let value =
+        serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::String(raw.get().to_owned()));
+    ServerError::from_value(&value).into_error(kind)
+}

@@ -1,0 +1,397 @@
+//! Items into chat messages.
+//!
+//! A chat message can hold what are several items: reasoning, a message and tool calls that follow each other are one assistant
+//! message. Each item keeps the bytes of its own part, so that a turn only copies them together.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::{Value, json};
+
+use super::request::write_json;
+use crate::item::{
+    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
+    Reasoning, Role,
+};
+use crate::kind::ErrorKind;
+use crate::memo::Encoding;
+use crate::model::wire::excerpt;
+use crate::model::{Dialect, ModelError};
+
+/// Writes the array of messages.
+pub(super) fn encode(
+    bytes: &mut BytesMut,
+    instructions: Option<&str>,
+    items: &[Item],
+    dialect: &Dialect,
+) -> Result<(), ModelError> {
+    let mut writer = Writer {
+        bytes,
+        dialect,
+        empty: true,
+    };
+    writer.bytes.put_u8(b'[');
+    if let Some(instructions) = instructions {
+        writer.value(&json!({ "role": "system", "content": instructions }))?;
+    }
+    let mut rest = items;
+    while let Some(item) = rest.first() {
+        let n_group = assistant_group(rest);
+        let (group, after) = rest.split_at(n_group.max(1));
+        rest = after;
+        if n_group == 0 {
+            writer.single(item, items)?;
+        } else if dialect.force_functions && group.iter().any(is_call) {
+            writer.legacy_turn(&Group::of(group)?, items)?;
+        } else {
+            writer.assistant(&Group::of(group)?)?;
+        }
+    }
+    writer.bytes.put_u8(b']');
+    Ok(())
+}
+
+/// Counts the leading items that are one assistant message; 0 if the first item is not of the assistant.
+///
+/// A message after a message begins a new one; a message after a tool call belongs to it, since nothing may stand between a
+/// call and its output.
+fn assistant_group(items: &[Item]) -> usize {
+    let (mut has_message, mut has_calls) = (false, false);
+    for (n, item) in items.iter().enumerate() {
+        match item.kind() {
+            ItemKind::Reasoning(_) if !has_message || has_calls => {}
+            ItemKind::Message(message)
+                if message.role == Role::Assistant && (!has_message || has_calls) =>
+            {
+                has_message = true
+            }
+            ItemKind::FunctionCall(_) => has_calls = true,
+            _ => return n,
+        }
+    }
+    items.len()
+}
+
+fn is_call(item: &Item) -> bool {
+    matches!(item.kind(), ItemKind::FunctionCall(_))
+}
+
+/// The items of one assistant message.
+#[derive(Default)]
+struct Group<'a> {
+    messages: Vec<(&'a Item, &'a Message)>,
+    reasoning: Vec<(&'a Item, &'a Reasoning)>,
+    calls: Vec<(&'a Item, &'a FunctionCall)>,
+}
+
+impl<'a> Group<'a> {
+    fn of(items: &'a [Item]) -> Result<Self, ModelError> {
+        let mut group = Self::default();
+        for item in items {
+            match item.kind() {
+                ItemKind::Message(message) => group.messages.push((item, message)),
+                ItemKind::Reasoning(reasoning) => group.reasoning.push((item, reasoning)),
+                ItemKind::FunctionCall(call) => group.calls.push((item, call)),
+                ItemKind::FunctionCallOutput(_) | ItemKind::Unknown { .. } => {
+                    return Err(unsupported(item, "it is not the assistant's"));
+                }
+            }
+        }
+        Ok(group)
+    }
+}
+
+struct Writer<'a> {
+    bytes: &'a mut BytesMut,
+    dialect: &'a Dialect,
+    empty: bool,
+}
+
+impl Writer<'_> {
+    fn comma(&mut self) {
+        if !std::mem::take(&mut self.empty) {
+            self.bytes.put_u8(b',');
+        }
+    }
+
+    fn value(&mut self, message: &Value) -> Result<(), ModelError> {
+        self.comma();
+        write_json(self.bytes, message)
+    }
+
+    fn single(&mut self, item: &Item, items: &[Item]) -> Result<(), ModelError> {
+        let encoded = match item.kind() {
+            ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
+            ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
+                // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
+                return match items.iter().any(|other| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id)) {
+                    true => Ok(()),
+                    false => Err(unsupported(item, "its call is not in the conversation")),
+                };
+            }
+            ItemKind::FunctionCallOutput(output) => {
+                item.memo().get_or_encode(Encoding::Chat, || encoded(&json!({
+                    "role": "tool", "tool_call_id": output.call_id, "content": output_content(output),
+                })))?
+            }
+            ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => return Err(unsupported(item, "it is the assistant's")),
+            ItemKind::Unknown { type_name } => return Err(unsupported(item, &format!("the chat API has nothing for `{type_name}`"))),
+        };
+        self.comma();
+        self.bytes.put(encoded);
+        Ok(())
+    }
+
+    fn assistant(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+        // Reasoning alone says nothing to a chat server, and what it thought before a plain answer is not wanted back.
+        if group.messages.is_empty() && group.calls.is_empty() {
+            return Ok(());
+        }
+        self.comma();
+        self.bytes
+            .put_slice(b"{\"role\":\"assistant\",\"content\":");
+        self.assistant_content(group)?;
+        if !group.calls.is_empty() {
+            self.bytes.put_slice(b",\"tool_calls\":[");
+            for (n, (item, call)) in group.calls.iter().enumerate() {
+                if n > 0 {
+                    self.bytes.put_u8(b',');
+                }
+                self.bytes.put(
+                    item.memo()
+                        .get_or_encode(Encoding::Chat, || encoded(&call_value(call)))?,
+                );
+            }
+            self.bytes.put_u8(b']');
+            self.reasoning(group)?;
+        }
+        self.bytes.put_u8(b'}');
+        Ok(())
+    }
+
+    /// Writes the value of `content`, and a refusal beside it.
+    fn assistant_content(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+        let refusal = group
+            .messages
+            .iter()
+            .find_map(|(_, message)| message.refusal());
+        match group.messages.as_slice() {
+            [] => self.bytes.put_slice(b"null"),
+            [(item, message)] => {
+                let content = item.memo().get_or_encode(Encoding::Chat, || {
+                    let text = message.text("\n");
+                    if text.is_empty() && refusal.is_some() {
+                        Ok(Bytes::from_static(b"null"))
+                    } else {
+                        encoded(&Value::String(text))
+                    }
+                })?;
+                self.bytes.put(content);
+            }
+            messages => {
+                let texts: Vec<String> = messages
+                    .iter()
+                    .map(|(_, message)| message.text("\n"))
+                    .collect();
+                write_json(self.bytes, &texts.join("\n"))?;
+            }
+        }
+        if let Some(refusal) = refusal {
+            self.bytes.put_slice(b",\"refusal\":");
+            write_json(self.bytes, &refusal)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the reasoning in the field that it came in.
+    fn reasoning(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+        if !self.dialect.replay_reasoning {
+            return Ok(());
+        }
+        let Some((_, first)) = group.reasoning.first() else {
+            return Ok(());
+        };
+        let texts: Vec<String> = group
+            .reasoning
+            .iter()
+            .map(|(_, reasoning)| reasoning.text())
+            .collect();
+        let text = texts.join("\n");
+        if text.is_empty() {
+            return Ok(());
+        }
+        let has_content = first
+            .content
+            .as_ref()
+            .is_some_and(|content| !content.is_empty());
+        self.bytes.put_slice(if has_content {
+            b",\"reasoning\":"
+        } else {
+            b",\"reasoning_content\":"
+        });
+        write_json(self.bytes, &text)
+    }
+
+    /// Writes calls as legacy functions: for each an assistant message, followed by its output.
+    fn legacy_turn(&mut self, group: &Group<'_>, items: &[Item]) -> Result<(), ModelError> {
+        let mut text: Vec<String> = group
+            .messages
+            .iter()
+            .map(|(_, message)| message.text("\n"))
+            .collect();
+        for (_, call) in &group.calls {
+            let content = std::mem::take(&mut text).join("\n");
+            let content = if content.is_empty() {
+                Value::Null
+            } else {
+                Value::String(content)
+            };
+            let function_call = json!({ "name": call.name, "arguments": arguments(call) });
+            self.value(
+                &json!({ "role": "assistant", "content": content, "function_call": function_call }),
+            )?;
+            let output = items.iter().find_map(|item| match item.kind() {
+                ItemKind::FunctionCallOutput(output) if output.call_id == call.call_id => {
+                    Some(output)
+                }
+                _ => None,
+            });
+            if let Some(output) = output {
+                self.value(&json!({ "role": "function", "name": call.name, "content": output.output.text() }))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn message_value(item: &Item, message: &Message) -> Result<Value, ModelError> {
+    let content = match &message.content {
+        Content::Text(text) => Value::String(text.clone()),
+        Content::Parts(parts) => Value::Array(
+            parts
+                .iter()
+                .map(|part| part_value(item, part))
+                .collect::<Result<_, _>>()?,
+        ),
+    };
+    Ok(json!({ "role": message.role, "content": content }))
+}
+
+fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
+    Ok(match part {
+        Part::InputText { text } | Part::OutputText { text } => {
+            json!({ "type": "text", "text": text })
+        }
+        Part::Image { image_url, detail } => {
+            // `original` is a word of the Responses API; the chat API has `high` for it.
+            let detail = match detail.as_deref() {
+                None => "auto",
+                Some("original") => "high",
+                Some(detail) => detail,
+            };
+            json!({ "type": "image_url", "image_url": { "url": image_url, "detail": detail } })
+        }
+        Part::Audio { data, format } => {
+            json!({ "type": "input_audio", "input_audio": { "data": data, "format": format } })
+        }
+        Part::File {
+            file_data: None,
+            file_id: None,
+            ..
+        } => return Err(unsupported(item, "a file needs file_data or file_id")),
+        Part::File {
+            file_data,
+            file_id,
+            filename,
+        } => {
+            let mut file = serde_json::Map::new();
+            match (file_data, file_id) {
+                (Some(data), _) => file.insert("file_data".to_owned(), json!(data)),
+                (None, id) => file.insert("file_id".to_owned(), json!(id)),
+            };
+            if let Some(name) = filename {
+                file.insert("filename".to_owned(), json!(name));
+            }
+            json!({ "type": "file", "file": file })
+        }
+        Part::Refusal { refusal } => json!({ "type": "refusal", "refusal": refusal }),
+        // Parts that are in the chat API's own shape already.
+        Part::Unknown(value)
+            if matches!(
+                value.get("type").and_then(Value::as_str),
+                Some("image_url" | "file" | "video_url")
+            ) =>
+        {
+            value.clone()
+        }
+        Part::Unknown(value) => {
+            let name = value
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or("a part without type");
+            return Err(unsupported(
+                item,
+                &format!("the chat API has nothing for the part `{name}`"),
+            ));
+        }
+    })
+}
+
+/// The content of a tool message; the chat API takes only text there.
+fn output_content(output: &FunctionCallOutput) -> Value {
+    match &output.output {
+        OutputContent::Text(text) => Value::String(text.clone()),
+        OutputContent::Parts(parts) => {
+            let texts: Vec<Value> = parts
+                .iter()
+                .filter_map(Part::as_text)
+                .map(|text| json!({ "type": "text", "text": text }))
+                .collect();
+            if texts.is_empty() {
+                Value::String("[tool output omitted]".to_owned())
+            } else {
+                Value::Array(texts)
+            }
+        }
+    }
+}
+
+fn call_value(call: &FunctionCall) -> Value {
+    let mut value = json!({
+        "id": call.call_id, "type": "function", "function": { "name": call.name, "arguments": arguments(call) },
+    });
+    // What the server sent beside the call, such as a thought signature, goes back with it.
+    if let (Some(object), Some(Value::Object(extra))) = (
+        value.as_object_mut(),
+        call.extra
+            .get("provider_data")
+            .and_then(|data| data.get("tool_call")),
+    ) {
+        object.extend(extra.clone());
+    }
+    value
+}
+
+fn arguments(call: &FunctionCall) -> &str {
+    if call.arguments.is_empty() {
+        "{}"
+    } else {
+        &call.arguments
+    }
+}
+
+fn encoded(value: &Value) -> Result<Bytes, ModelError> {
+    #[cfg(test)]
+    super::tests::N_ENCODED.with(|count| count.set(count.get() + 1));
+    let mut bytes = BytesMut::new();
+    write_json(&mut bytes, value)?;
+    Ok(bytes.freeze())
+}
+
+fn unsupported(item: &Item, why: &str) -> ModelError {
+    ModelError::new(
+        ErrorKind::Unsupported,
+        format!(
+            "an item cannot be sent to a chat server: {why}: {}",
+            excerpt(item.to_json())
+        ),
+    )
+}

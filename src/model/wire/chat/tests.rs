@@ -1,0 +1,468 @@
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::response::decode;
+use super::*;
+use crate::item::{FunctionCall, FunctionCallOutput, Item};
+use crate::kind::ErrorKind;
+use crate::model::wire::Answer;
+use crate::model::{
+    Delivery, Dialect, ModelError, ModelEvent, ModelRequest, ModelResponse, ModelSettings,
+    ResponseFold, ToolChoice, ToolChoiceOverride, ToolSet,
+};
+use crate::tools::{ToolName, ToolSpec};
+
+thread_local! {
+    /// How many items were encoded in this thread; their copies are not counted.
+    pub(super) static N_ENCODED: Cell<usize> = const { Cell::new(0) };
+}
+
+const ASKED: Asked = Asked {
+    turn: 3,
+    functions: false,
+};
+
+fn fixture(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/python-parity")
+        .join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn lines(name: &str) -> Vec<Value> {
+    fixture(name)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn body(request: &ModelRequest, dialect: &Dialect) -> Value {
+    serde_json::from_slice(&encode(request, "m", dialect).unwrap()).unwrap()
+}
+
+fn messages(items: Vec<Item>, dialect: &Dialect) -> Result<Value, ModelError> {
+    let encoded = encode(&ModelRequest::new(items), "m", dialect)?;
+    Ok(serde_json::from_slice::<Value>(&encoded).unwrap()["messages"].take())
+}
+
+fn items(json: &Value) -> Vec<Item> {
+    json.as_array()
+        .unwrap()
+        .iter()
+        .map(|item| Item::from_json(&item.to_string()).unwrap())
+        .collect()
+}
+
+/// Arguments are compared as JSON, as the Python comparison does.
+fn with_parsed_arguments(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(object) => {
+            for (key, inner) in object.iter_mut() {
+                let parsed = inner
+                    .as_str()
+                    .filter(|_| key == "arguments")
+                    .and_then(|text| serde_json::from_str(text).ok());
+                *inner = parsed.unwrap_or_else(|| with_parsed_arguments(inner.take()));
+            }
+        }
+        Value::Array(list) => list
+            .iter_mut()
+            .for_each(|inner| *inner = with_parsed_arguments(inner.take())),
+        _ => {}
+    }
+    value
+}
+
+#[test]
+fn items_become_the_messages_of_the_python_sdk() {
+    let intended: Value = serde_json::from_str(&fixture("intended-differences.json")).unwrap();
+    for (n, case) in lines("items_golden.jsonl").into_iter().enumerate() {
+        let ours = messages(items(&case["in"]), &Dialect::default());
+        let equal = match (&ours, case.get("messages")) {
+            (Ok(ours), Some(theirs)) => {
+                with_parsed_arguments(ours.clone()) == with_parsed_arguments(theirs.clone())
+            }
+            (Err(error), None) => error.kind() == ErrorKind::Unsupported,
+            _ => false,
+        };
+        let listed = intended["items"].get(n.to_string()).is_some();
+        assert_ne!(equal, listed, "case {n}: {} gave {ours:?}", case);
+    }
+}
+
+fn fold_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
+    let mut decoder = Decoder::new(ASKED);
+    let mut events = VecDeque::new();
+    for chunk in chunks {
+        decoder.event("", chunk.to_string().as_bytes(), &mut events)?;
+    }
+    decoder.event("", b"[DONE]", &mut events)?;
+    let mut fold = ResponseFold::default();
+    events.into_iter().for_each(|event| fold.push(event));
+    fold.finish()
+}
+
+fn without_ignored(item: &Value, ignored: &Value) -> Value {
+    match item {
+        Value::Object(object) => {
+            let mark = item
+                .pointer("/provider_data/_chat_completions_reasoning_field")
+                .cloned();
+            let mut kept: serde_json::Map<String, Value> = object
+                .iter()
+                .filter(|(key, value)| {
+                    ignored.get(key.as_str()).is_none()
+                        || (*key == "summary"
+                            && value.as_array().is_some_and(|list| !list.is_empty()))
+                })
+                .map(|(key, value)| (key.clone(), without_ignored(value, ignored)))
+                .collect();
+            kept.extend(mark.map(|mark| ("reasoning_field".to_owned(), mark)));
+            Value::Object(kept)
+        }
+        Value::Array(list) => list
+            .iter()
+            .map(|inner| without_ignored(inner, ignored))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn streams_fold_to_the_items_of_the_python_sdk() {
+    let intended: Value = serde_json::from_str(&fixture("intended-differences.json")).unwrap();
+    let ignored = &intended["ignored_keys"];
+    for (n, case) in lines("stream_golden.jsonl").into_iter().enumerate() {
+        let ours = fold_stream(case["in"].as_array().unwrap());
+        match case
+            .get("events")
+            .and_then(Value::as_array)
+            .and_then(|events| events.last())
+        {
+            Some(last) => {
+                let ours = ours.unwrap_or_else(|error| panic!("case {n}: {error}"));
+                let items: Value = ours
+                    .items
+                    .iter()
+                    .map(|item| serde_json::from_str::<Value>(item.to_json()).unwrap())
+                    .collect();
+                assert_eq!(
+                    without_ignored(&items, ignored),
+                    without_ignored(&last["response"]["output"], ignored),
+                    "case {n}"
+                );
+                let theirs = &last["response"]["usage"]["total_tokens"];
+                assert_eq!(
+                    ours.end.usage.map(|usage| usage.total_tokens),
+                    theirs.as_u64(),
+                    "case {n}"
+                );
+            }
+            None => {
+                assert_eq!(ours.unwrap_err().kind(), ErrorKind::Truncated, "case {n}");
+                assert!(
+                    intended["stream"].get(n.to_string()).is_some(),
+                    "case {n} must be listed"
+                );
+            }
+        }
+    }
+}
+
+fn spec(name: &str) -> ToolSpec {
+    ToolSpec::new(
+        ToolName::new(name).unwrap(),
+        "Does it.",
+        json!({"type": "object", "properties": {}, "required": [], "additionalProperties": false}),
+    )
+}
+
+fn turn(n: usize) -> [Item; 2] {
+    let id = format!("call_{n}");
+    [
+        FunctionCall::new(&*id, "f", r#"{"a":1}"#).into(),
+        FunctionCallOutput::new(id, "ok".into()).into(),
+    ]
+}
+
+#[test]
+fn a_later_turn_begins_with_the_bytes_of_an_earlier_one() {
+    for dialect in [
+        Dialect::default(),
+        Dialect {
+            force_functions: true,
+            ..Dialect::default()
+        },
+    ] {
+        let mut request = ModelRequest::new(vec![Item::user("go")]);
+        request.instructions = Some("Be brief.".into());
+        request.tools = Arc::new(ToolSet::new(vec![spec("f"), spec("g")]));
+        let mut before = encode(&request, "m", &dialect).unwrap();
+        for n in 0..5 {
+            let history = Arc::make_mut(&mut request.items);
+            history.extend(turn(n));
+            history.push(Item::assistant("so"));
+            history.push(Item::user("on"));
+            let body = encode(&request, "m", &dialect).unwrap();
+            let messages = before.strip_suffix(b"]}").unwrap();
+            assert!(
+                body.starts_with(messages),
+                "{}\n{}",
+                String::from_utf8_lossy(messages),
+                String::from_utf8_lossy(&body)
+            );
+            before = body;
+        }
+    }
+}
+
+#[test]
+fn no_item_is_encoded_twice() {
+    N_ENCODED.with(|count| count.set(0));
+    let mut request = ModelRequest::new(vec![Item::user("go")]);
+    for n in 0..50 {
+        Arc::make_mut(&mut request.items).extend(turn(n));
+        encode(&request, "m", &Dialect::default()).unwrap();
+    }
+    assert_eq!(N_ENCODED.with(Cell::get), request.items.len());
+}
+
+#[test]
+fn toggles_shape_the_body() {
+    let mut request = ModelRequest::new(vec![
+        Item::user("go"),
+        turn(0)[0].clone(),
+        turn(0)[1].clone(),
+    ]);
+    request.tools = Arc::new(ToolSet::new(vec![spec("f")]));
+    request.delivery = Delivery::Stream;
+    request.settings = Arc::new(
+        ModelSettings::default()
+            .temperature(0.5)
+            .parallel_tool_calls(true)
+            .tool_choice(ToolChoice::Function("f".to_owned())),
+    );
+    let keys = |dialect: &Dialect| {
+        body(&request, dialect)
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+
+    let usual = Dialect::default();
+    assert_eq!(
+        keys(&usual),
+        "model stream stream_options tools tool_choice parallel_tool_calls temperature messages"
+    );
+    assert_eq!(
+        body(&request, &usual)["tool_choice"],
+        json!({"type": "function", "function": {"name": "f"}})
+    );
+
+    let min = Dialect {
+        min_payload: true,
+        ..Dialect::default()
+    };
+    assert_eq!(keys(&min), "model stream messages");
+
+    let functions = Dialect {
+        force_functions: true,
+        ..Dialect::default()
+    };
+    assert_eq!(
+        keys(&functions),
+        "model stream stream_options functions function_call temperature messages"
+    );
+    assert_eq!(
+        body(&request, &functions)["function_call"],
+        json!({"name": "f"})
+    );
+    assert_eq!(body(&request, &functions)["functions"][0]["name"], "f");
+    assert_eq!(
+        body(&request, &functions)["messages"],
+        json!([
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{\"a\":1}"}},
+            {"role": "function", "name": "f", "content": "ok"},
+        ])
+    );
+
+    assert!(
+        !keys(&Dialect {
+            send_parallel_tool_calls: false,
+            ..Dialect::default()
+        })
+        .contains("parallel_tool_calls")
+    );
+    let no_tools = keys(&Dialect {
+        send_tools: false,
+        ..Dialect::default()
+    });
+    assert_eq!(no_tools, "model stream stream_options temperature messages");
+    assert!(
+        !keys(&Dialect {
+            stream_usage: false,
+            ..Dialect::default()
+        })
+        .contains("stream_options")
+    );
+
+    for (over, json) in [
+        (ToolChoiceOverride::Auto, json!("auto")),
+        (ToolChoiceOverride::None, json!("none")),
+        (ToolChoiceOverride::ObjectAuto, json!({"type": "auto"})),
+        (ToolChoiceOverride::ObjectNone, json!({"type": "none"})),
+    ] {
+        assert_eq!(
+            body(
+                &request,
+                &Dialect {
+                    tool_choice: Some(over),
+                    ..Dialect::default()
+                }
+            )["tool_choice"],
+            json
+        );
+    }
+}
+
+#[test]
+fn a_setting_given_twice_is_an_error() {
+    for (key, says) in [
+        ("temperature", "set twice"),
+        ("messages", "cannot be set"),
+        ("stream", "cannot be set"),
+    ] {
+        let mut request = ModelRequest::new(vec![Item::user("go")]);
+        request.settings = Arc::new(ModelSettings::default().temperature(0.5).extra_body(key, 1));
+        let error = encode(&request, "m", &Dialect::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn reasoning_goes_back_with_tool_turns_in_its_field() {
+    for (field, other) in [
+        ("reasoning_content", "reasoning"),
+        ("reasoning", "reasoning_content"),
+    ] {
+        let answer = json!({"choices": [{"message": {"content": null, field: "why", "tool_calls": [
+            {"id": "c", "function": {"name": "f", "arguments": "{}"}}]}, "finish_reason": "tool_calls"}]});
+        let (mut history, _) = decode(answer.to_string().as_bytes(), ASKED).unwrap();
+        history.push(FunctionCallOutput::new("c", "r".into()).into());
+        let sent = messages(history.clone(), &Dialect::default()).unwrap();
+        assert_eq!(sent[0][field], "why");
+        assert_eq!(sent[0].get(other), None);
+        let silent = messages(
+            history,
+            &Dialect {
+                replay_reasoning: false,
+                ..Dialect::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(silent[0].get(field), None);
+    }
+    let answer = json!({"choices": [{"message": {"content": "a", "reasoning_content": "why"}, "finish_reason": "stop"}]});
+    let (history, _) = decode(answer.to_string().as_bytes(), ASKED).unwrap();
+    assert_eq!(
+        messages(history, &Dialect::default()).unwrap(),
+        json!([{"role": "assistant", "content": "a"}])
+    );
+}
+
+#[test]
+fn what_a_server_puts_beside_a_call_goes_back_with_it() {
+    let extra = json!({"google": {"thought_signature": "sig"}});
+    let answer = json!({"choices": [{"message": {"tool_calls": [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}]}, "finish_reason": "tool_calls"}]});
+    let (mut history, _) = decode(answer.to_string().as_bytes(), ASKED).unwrap();
+    history.push(FunctionCallOutput::new("c", "r".into()).into());
+    assert_eq!(
+        messages(history, &Dialect::default()).unwrap()[0]["tool_calls"][0]["extra_content"],
+        extra
+    );
+}
+
+/// A message between a call and its output would be refused by every server; it is part of the call's own message.
+#[test]
+fn text_after_a_call_joins_the_calls_message() {
+    let [call, output] = turn(0);
+    let sent = messages(
+        vec![
+            Item::assistant("before"),
+            call,
+            Item::assistant("after"),
+            output,
+        ],
+        &Dialect::default(),
+    )
+    .unwrap();
+    assert_eq!(sent.as_array().unwrap().len(), 2);
+    assert_eq!(sent[0]["content"], "before\nafter");
+    assert_eq!(sent[1]["role"], "tool");
+}
+
+#[test]
+fn whole_and_streamed_answers_give_the_same_items() {
+    let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+    let message = json!({"role": "assistant", "content": "hi", "reasoning_content": "why", "tool_calls": [call]});
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}});
+    let whole = json!({"id": "x", "model": "mm", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage});
+    let chunk = json!({"id": "x", "model": "mm", "choices": [{"index": 0, "delta": message, "finish_reason": "tool_calls"}], "usage": usage});
+    let (items, end) = decode(whole.to_string().as_bytes(), ASKED).unwrap();
+    assert_eq!(fold_stream(&[chunk]).unwrap(), ModelResponse { items, end });
+}
+
+#[test]
+fn deltas_are_told_as_they_come() {
+    let mut decoder = Decoder::new(ASKED);
+    let mut events = VecDeque::new();
+    let mut next = |delta: Value, finish: Value| {
+        let chunk = json!({"choices": [{"delta": delta, "finish_reason": finish}]});
+        decoder
+            .event("", chunk.to_string().as_bytes(), &mut events)
+            .unwrap();
+        std::mem::take(&mut events).into_iter().collect::<Vec<_>>()
+    };
+    let call = |id: Value, name: Value, arguments: &str| json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]});
+    assert_eq!(
+        next(json!({"role": "assistant", "content": ""}), Value::Null),
+        []
+    );
+    assert_eq!(
+        next(json!({"content": "a"}), Value::Null),
+        [ModelEvent::TextDelta {
+            delta: "a".to_owned()
+        }]
+    );
+    assert_eq!(next(call(json!("c"), json!("get_"), ""), Value::Null), []);
+    assert_eq!(
+        next(call(Value::Null, json!("it"), "{"), Value::Null),
+        [
+            ModelEvent::ToolCallStarted {
+                index: 0,
+                name: "get_it".to_owned()
+            },
+            ModelEvent::ToolCallDelta {
+                index: 0,
+                delta: "{".to_owned()
+            }
+        ]
+    );
+    assert_eq!(
+        next(call(Value::Null, Value::Null, "}"), Value::Null),
+        [ModelEvent::ToolCallDelta {
+            index: 0,
+            delta: "}".to_owned()
+        }]
+    );
+    assert_eq!(next(json!({}), json!("tool_calls")).len(), 2);
+}

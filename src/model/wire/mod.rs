@@ -1,0 +1,98 @@
+//! The wires: values into JSON, bytes into events; pure, with no socket and no clock.
+
+pub(crate) mod chat;
+mod server_error;
+
+use std::collections::VecDeque;
+
+use crate::item::Item;
+use crate::kind::ErrorKind;
+use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+
+pub(crate) use server_error::ServerError;
+
+/// Understands the answer to one request, whole or event by event.
+pub(crate) trait Answer: Send + Unpin + 'static {
+    /// Decodes the body of a successful response.
+    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError>;
+
+    /// Takes one server-sent event and appends what it means.
+    fn event(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError>;
+
+    /// Takes the end of the body, which came before the answer was complete.
+    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError>;
+
+    /// Says whether the answer is complete; what comes after is not part of it.
+    fn is_done(&self) -> bool;
+
+    /// Gives what was received so far, for an error.
+    fn received(&self) -> Received;
+}
+
+/// The most of a server's words that an error repeats, in bytes.
+const MAX_EXCERPT: usize = 600;
+
+/// Cuts a text to what an error may repeat.
+pub(crate) fn excerpt(text: &str) -> String {
+    if text.len() <= MAX_EXCERPT {
+        return text.to_owned();
+    }
+    let mut end = MAX_EXCERPT;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!(
+        "{}... ({} bytes)",
+        text.get(..end).unwrap_or_default(),
+        text.len()
+    )
+}
+
+/// Reads received bytes as text.
+pub(crate) fn text_of(data: &[u8]) -> Result<&str, ModelError> {
+    std::str::from_utf8(data).map_err(|error| {
+        let start = String::from_utf8_lossy(
+            data.get(..error.valid_up_to().min(MAX_EXCERPT))
+                .unwrap_or_default(),
+        )
+        .into_owned();
+        ModelError::new(
+            ErrorKind::InvalidUtf8,
+            format!("the server sent bytes that are not UTF-8 after {start:?}"),
+        )
+        .with_source(error)
+    })
+}
+
+/// Reads received JSON; the error says what was wrong with it and repeats its beginning.
+pub(crate) fn parse<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, ModelError> {
+    serde_json::from_str(json).map_err(|error| json_error(&error, json))
+}
+
+fn json_error(error: &serde_json::Error, json: &str) -> ModelError {
+    let says = error.to_string();
+    let kind = match error.classify() {
+        serde_json::error::Category::Data if says.starts_with("missing field") => {
+            ErrorKind::MissingField
+        }
+        // A key given twice is not one document with one meaning.
+        serde_json::error::Category::Data if says.starts_with("duplicate field") => {
+            ErrorKind::InvalidJson
+        }
+        serde_json::error::Category::Data => ErrorKind::WrongType,
+        _ if says.starts_with("recursion limit exceeded") => ErrorKind::LimitExceeded,
+        _ => ErrorKind::InvalidJson,
+    };
+    ModelError::new(
+        kind,
+        format!(
+            "the server's JSON cannot be read: {says}, in: {}",
+            excerpt(json)
+        ),
+    )
+}

@@ -1,0 +1,85 @@
+//! The shapes in which servers say that something went wrong.
+
+use serde_json::Value;
+
+use super::excerpt;
+use crate::kind::ErrorKind;
+use crate::model::ModelError;
+
+/// A server's own words about a failure, whatever shape they came in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ServerError {
+    pub(crate) message: String,
+    pub(crate) code: Option<String>,
+}
+
+impl ServerError {
+    /// Reads the body of an error response: OpenAI's envelope, a flat one (vLLM before 0.10.1, Mistral), FastAPI's `detail`, a
+    /// list around any of them (Gemini), or plain text.
+    pub(crate) fn from_body(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        match serde_json::from_str::<Value>(&text) {
+            Ok(value) => Self::from_value(&value),
+            Err(_) => Self {
+                message: excerpt(text.trim()),
+                code: None,
+            },
+        }
+    }
+
+    /// Reads an error object, or what stands in its place.
+    pub(crate) fn from_value(value: &Value) -> Self {
+        match value {
+            Value::String(text) => Self {
+                message: excerpt(text),
+                code: None,
+            },
+            Value::Array(list) => list.first().map(Self::from_value).unwrap_or_default(),
+            Value::Object(object) => {
+                if let Some(inner) = object
+                    .get("error")
+                    .filter(|inner| inner.is_object() || inner.is_string())
+                {
+                    return Self::from_value(inner);
+                }
+                let message = ["message", "detail", "msg"]
+                    .iter()
+                    .find_map(|key| object.get(*key));
+                let message = match message {
+                    Some(Value::String(text)) => excerpt(text),
+                    Some(other) => excerpt(&other.to_string()),
+                    None => excerpt(&value.to_string()),
+                };
+                let code = ["code", "type"]
+                    .iter()
+                    .find_map(|key| object.get(*key))
+                    .and_then(|code| match code {
+                        Value::String(code) => Some(code.clone()),
+                        Value::Number(code) => Some(code.to_string()),
+                        _ => None,
+                    });
+                Self { message, code }
+            }
+            other => Self {
+                message: excerpt(&other.to_string()),
+                code: None,
+            },
+        }
+    }
+
+    /// Makes the error of a server that reports a failure in an answer that looks successful.
+    pub(crate) fn into_error(self, kind: ErrorKind) -> ModelError {
+        let place = if kind == ErrorKind::StreamError {
+            "the server reported an error in its stream"
+        } else {
+            "the server answered with an error"
+        };
+        let Self { message, code } = self;
+        let message = if message.is_empty() {
+            place.to_owned()
+        } else {
+            format!("{place}: {message}")
+        };
+        ModelError::new(kind, message).with_code(code)
+    }
+}
