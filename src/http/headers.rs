@@ -104,3 +104,25 @@ fn parse(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpError
     })?;
     Ok((parsed_name, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_key_that_is_no_header_is_refused_unseen() {
+        let mut headers = Headers::new();
+        let error = headers
+            .insert_bearer(&Secret::new("sk-secret\n"))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(
+            error.to_string(),
+            "the header \"authorization\" cannot be sent: its value has a character that is not allowed, such as a line end"
+        );
+        assert!(!format!("{error:?}{headers:?}").contains("sk-secret"));
+        headers.insert("a b", "c").unwrap_err();
+        assert_eq!(headers.iter().count(), 0);
+    }
+}

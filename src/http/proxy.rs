@@ -103,3 +103,58 @@ fn check(setting: &'static str, proxy: &str) -> Result<(), HttpError> {
     };
     Err(HttpError::Proxy { setting, reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Secret};
+
+    #[test]
+    fn proxies_come_from_variables_as_in_curl() {
+        let table = |variables: &'static [(&str, &str)]| {
+            ProxyTable::new(&Proxies::FromEnvironment, |name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let proxy = |variables, target: &str| {
+            let intercept = table(variables)
+                .unwrap()
+                .proxy_for(&target.parse().unwrap());
+            intercept.map(|intercept| intercept.uri().to_string())
+        };
+        let both: &[_] = &[
+            ("http_proxy", "p:1"),
+            ("HTTPS_PROXY", "http://q:2"),
+            ("NO_PROXY", "local.test"),
+        ];
+        assert_eq!(
+            proxy(both, "http://a.test/").as_deref(),
+            Some("http://p:1/")
+        );
+        assert_eq!(
+            proxy(both, "https://a.test/").as_deref(),
+            Some("http://q:2/")
+        );
+        assert_eq!(proxy(both, "http://x.local.test/"), None);
+        assert_eq!(proxy(both, "http://localhost:8000/"), None);
+        assert_eq!(proxy(&[], "http://a.test/"), None);
+        assert_eq!(
+            proxy(
+                &[("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")],
+                "http://a.test/"
+            ),
+            None
+        );
+        for value in ["socks5://p:1", "https://p:1", "ftp://p:1", "http://"] {
+            let error =
+                ProxyTable::new(&Proxies::Through(Secret::new(value)), |_| None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{value}");
+        }
+        let error = table(&[("ALL_PROXY", "socks5://user:pass@p:1")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the proxy of ALL_PROXY cannot be used: only proxies that speak plain http are supported"
+        );
+    }
+}

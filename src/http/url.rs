@@ -216,3 +216,89 @@ pub(super) fn redirect_origin(location: &str) -> String {
         Err(_) => printable(location),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn loopback_hosts_are_known() {
+        for host in [
+            "localhost",
+            "LocalHost.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["localhost.example", "mylocalhost", "128.0.0.1", "[::2]"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn urls_are_checked() {
+        let cases = [
+            ("", "it must begin with http:// or https://"),
+            (
+                "localhost:8000/v1",
+                "it must begin with http:// or https://",
+            ),
+            ("ftp://a/", "its scheme is neither http nor https"),
+            ("http://", "it is not a valid URL"),
+            ("http:///v1", "it is not a valid URL"),
+            ("http://:80/v1", "it has no host"),
+            ("http://a:99999/", "its port is no number"),
+            ("http://a:b/", "its port is no number"),
+            ("http://a b/", "it is not a valid URL"),
+            ("http://a/#x", "it has a fragment"),
+            (
+                "http://user:pass@a/?key=k",
+                "it has a user name; send credentials in a header",
+            ),
+        ];
+        for (url, expected) in cases {
+            let error = Url::parse(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let HttpError::Url { url: shown, reason } = error else {
+                panic!("{url}")
+            };
+            assert_eq!(reason, expected, "{url}");
+            assert!(
+                !shown.contains("pass") && !shown.contains("key="),
+                "{shown}"
+            );
+        }
+        assert_eq!(
+            Url::parse("http://[::1]:8000/").unwrap().host_port(),
+            "[::1]:8000"
+        );
+        assert_eq!(Url::parse("HTTPS://a").unwrap().host_port(), "a:443");
+    }
+
+    #[test]
+    fn paths_are_joined() {
+        let cases = [
+            ("http://a", "chat", "http://a/chat"),
+            ("http://a/", "/chat", "http://a/chat"),
+            ("http://a/v1", "chat/x", "http://a/v1/chat/x"),
+            ("http://a/v1//", "", "http://a/v1"),
+            (
+                "https://a:1/v1?version=2",
+                "chat",
+                "https://a:1/v1/chat?version=2",
+            ),
+            ("http://a?k=v", "chat?x=y", "http://a/chat?k=v&x=y"),
+            ("http://a", "chat?x=y", "http://a/chat?x=y"),
+        ];
+        for (base, path, expected) in cases {
+            let joined = BaseUrl::parse(base).unwrap().join(path).unwrap();
+            assert_eq!(joined, Url::parse(expected).unwrap(), "{base} {path}");
+        }
+        BaseUrl::parse("http://a").unwrap().join("a b").unwrap_err();
+    }
+}
