@@ -7,6 +7,7 @@ pub mod future;
 mod memo;
 pub mod item;
 pub mod schema;
+pub mod http;
 mod context;
 mod limits;
 pub mod tools;
@@ -14,6 +15,8 @@ pub mod model;
 pub mod journal;
 pub mod agent;
 mod error;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[doc(hidden)]
 pub mod __private;
 

@@ -1,0 +1,44 @@
+//! HTTP as this crate needs it: server-sent events, and a client that does nothing unasked.
+//!
+//! The room moves bytes and says what went wrong while it did. It does not know what a model, an agent or a body means.
+//!
+//! - [`SseDecoder`] turns the bytes of a `text/event-stream` into events; it needs no feature and does no I/O.
+//! - `HttpClient` (feature `http`) sends one request per call. It never retries, never follows a redirect, asks for no
+//!   compression, takes proxies from the environment only when told to, and sets up TLS at the first `https` URL.
+
+mod sse;
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod url;
+#[cfg(feature = "http")]
+mod headers;
+#[cfg(feature = "http")]
+mod body;
+#[cfg(feature = "http")]
+mod proxy;
+#[cfg(feature = "http")]
+mod error;
+#[cfg(feature = "http")]
+mod timer;
+#[cfg(feature = "http")]
+mod connector;
+#[cfg(all(test, feature = "http", feature = "testing"))]
+mod tests;
+
+pub use sse::{SseDecoder, SseError, SseEvent};
+#[cfg(feature = "http")]
+#[expect(
+    unused_imports,
+    reason = "the model drivers time the gaps between events with it"
+)]
+pub(crate) use timer::IdleTimer;
+#[cfg(feature = "http")]
+pub use {
+    body::HttpBody,
+    client::{HttpClient, HttpClientBuilder, HttpResponse},
+    error::HttpError,
+    headers::Headers,
+    proxy::Proxies,
+    url::{BaseUrl, Url},
+};

@@ -1,0 +1,148 @@
+//! The lines of one event, until an empty line ends it.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::SseEvent;
+
+/// Buffers that grew beyond this are given back after the event that needed them.
+const KEPT_CAPACITY: usize = 64 * 1024;
+
+/// What has been read of the event that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    /// A line other than a comment was read.
+    begun: bool,
+    event: String,
+    data: Data,
+    /// The data if it could not stay in the chunk; its memory is used again.
+    joined: Vec<u8>,
+    error: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+enum Data {
+    #[default]
+    None,
+    /// One line, all of it in the current chunk.
+    InChunk(Range<usize>),
+    /// In `Block::joined`.
+    Joined,
+}
+
+/// Where a line lies that was not put together from several chunks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) chunk: &'a [u8],
+    /// The position in `chunk` after the last byte of the line.
+    pub(super) end: usize,
+}
+
+impl Block {
+    /// Takes in a line that is not empty.
+    pub(super) fn field(&mut self, line: &[u8], place: Option<Place<'_>>) {
+        if let Some(value) = line.strip_prefix(b"data:") {
+            self.data_line(without_space(value), place);
+            return;
+        }
+        let colon = memchr(b':', line).unwrap_or(line.len());
+        let (name, value) = line.split_at_checked(colon).unwrap_or((line, b""));
+        let value = without_space(value.strip_prefix(b":").unwrap_or_default());
+        match name {
+            // A comment.
+            b"" => return,
+            // Only a line without a colon comes here.
+            b"data" => self.data_line(value, place),
+            b"event" => {
+                self.event.clear();
+                self.event.push_str(&String::from_utf8_lossy(value));
+            }
+            b"error" => self.error = Some(value.to_vec()),
+            // `id`, `retry` and unknown fields.
+            _ => {}
+        }
+        self.begun = true;
+    }
+
+    fn data_line(&mut self, value: &[u8], place: Option<Place<'_>>) {
+        self.begun = true;
+        if let Some(place) = place {
+            if matches!(self.data, Data::None) {
+                self.data = Data::InChunk(place.end.saturating_sub(value.len())..place.end);
+                return;
+            }
+            self.detach_from(place.chunk);
+        }
+        if matches!(self.data, Data::Joined) {
+            self.joined.push(b'\n');
+        }
+        self.joined.extend_from_slice(value);
+        self.data = Data::Joined;
+    }
+
+    /// Ends the event at an empty line; true if there is something to hand out.
+    pub(super) fn end(&mut self) -> bool {
+        let worth_it = !matches!(self.data, Data::None) || self.error.is_some();
+        if !worth_it {
+            self.clear();
+        }
+        worth_it
+    }
+
+    /// Copies out what lies in a chunk that is about to go.
+    pub(super) fn detach_from(&mut self, chunk: &[u8]) {
+        if let Data::InChunk(range) = &self.data {
+            self.joined
+                .extend_from_slice(chunk.get(range.clone()).unwrap_or_default());
+            self.data = Data::Joined;
+        }
+    }
+
+    pub(super) fn event<'a>(&'a self, chunk: &'a [u8]) -> SseEvent<'a> {
+        SseEvent {
+            event: &self.event,
+            data: match &self.data {
+                Data::None => &[],
+                Data::InChunk(range) => chunk.get(range.clone()).unwrap_or_default(),
+                Data::Joined => &self.joined,
+            },
+            error: self.error.as_deref(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.begun = false;
+        self.event.clear();
+        self.data = Data::None;
+        recycle(&mut self.joined);
+        self.error = None;
+    }
+
+    pub(super) const fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// How much the event holds, wherever it lies.
+    pub(super) fn n_bytes(&self) -> usize {
+        let n_data = match &self.data {
+            Data::None => 0,
+            Data::InChunk(range) => range.len(),
+            Data::Joined => self.joined.len(),
+        };
+        n_data + self.event.len() + self.error.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// Empties a buffer and keeps its memory, unless it is unusually much.
+pub(super) fn recycle(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT_CAPACITY {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
+    }
+}
+
+fn without_space(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b" ").unwrap_or(value)
+}
