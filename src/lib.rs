@@ -4,6 +4,8 @@ mod kind;
 mod secret;
 mod usage;
 pub mod future;
+#[cfg(feature = "config")]
+pub mod config;
 
 pub use kind::ErrorKind;
 pub use secret::Secret;
