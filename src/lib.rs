@@ -15,6 +15,8 @@ pub mod model;
 pub mod journal;
 pub mod agent;
 mod error;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[doc(hidden)]

@@ -1,0 +1,67 @@
+//! The command line: what holds for every command, and the list of commands.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser};
+use openai_agents::config::{Config, ConfigError, Loader};
+
+use crate::command::Command;
+
+/// Agents on OpenAI-compatible models.
+///
+/// Settings come from ./config.yaml (or the file that OPENAI_AGENTS_CONFIG or --config names), from the variables
+/// OPENAI_AGENTS__<KEY>, OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY and RUST_LOG, from .env, and from the flags below; the later
+/// wins. `openai-agents check` shows each with its origin.
+#[derive(Debug, Parser)]
+#[command(name = "openai-agents", version)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "this is a help text for terminals, where backticks would be noise"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The flags that every command has.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Read the settings from this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Talk to the server at this URL.
+    #[arg(long, global = true, value_name = "URL")]
+    base_url: Option<String>,
+    /// Use this model for agents that name none themselves.
+    #[arg(long, global = true, value_name = "NAME")]
+    model: Option<String>,
+    /// Log more: -v what happens, -vv what is sent, -vvv everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Global {
+    /// Loads the configuration with these flags over everything else.
+    pub(crate) fn load(self) -> Result<Config, ConfigError> {
+        let mut loader = Loader::from_process()?;
+        if let Some(path) = self.config {
+            loader = loader.config_file("--config", path);
+        }
+        if let Some(url) = self.base_url {
+            loader = loader.flag("--base-url", "base_url", url);
+        }
+        if let Some(name) = self.model {
+            loader = loader.flag("--model", "model", name);
+        }
+        // Other crates stay at `warn` until everything is asked for: their lines are about sockets, not about agents.
+        let filter = match self.verbose {
+            0 => return loader.load(),
+            1 => "warn,openai_agents=info",
+            2 => "warn,openai_agents=debug",
+            _ => "trace",
+        };
+        loader.flag("--verbose", "log_level", filter).load()
+    }
+}

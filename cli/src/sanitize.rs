@@ -1,0 +1,68 @@
+//! Control characters made visible, so that no text from outside can drive a terminal.
+
+use std::borrow::Cow;
+
+/// Escapes every control character but line feed and tab.
+///
+/// A model, a tool or a server may send `ESC ] 0 ; ...` to rename the window, or `CR` to overwrite what stands in a line. The
+/// escape works character by character, so that the parts of a stream can be escaped one at a time.
+pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
+    if !text.contains(drives_terminal) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if drives_terminal(character) {
+            safe.extend(character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// C0 but line feed and tab, DEL, and C1, which is what `char::is_control` means.
+fn drives_terminal(character: char) -> bool {
+    character.is_control() && character != '\n' && character != '\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::sanitize;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        for (text, expected) in [
+            ("\u{1b}[31mred\u{1b}[0m", r"\u{1b}[31mred\u{1b}[0m"),
+            ("\u{1b}]0;title\u{7}", r"\u{1b}]0;title\u{7}"),
+            ("over\rwritten", r"over\u{d}written"),
+            ("a\u{8}b\u{0}", r"a\u{8}b\u{0}"),
+            ("\u{7f}", r"\u{7f}"),
+            ("\u{80}\u{9b}31m\u{9f}", r"\u{80}\u{9b}31m\u{9f}"),
+            ("\u{b}\u{c}", r"\u{b}\u{c}"),
+        ] {
+            assert_eq!(sanitize(text), expected);
+        }
+    }
+
+    #[test]
+    fn other_text_is_not_copied() {
+        for text in ["", "a\n\tb", "naïve 你好 👍🏽 \u{a0}\u{202e}"] {
+            assert!(matches!(sanitize(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    #[test]
+    fn every_control_character_is_gone() {
+        let all: String = (0..=0x9f).filter_map(char::from_u32).collect();
+        let safe = sanitize(&all);
+        assert!(!safe.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
+        let parts: String = all
+            .chars()
+            .map(|c| sanitize(&c.to_string()).into_owned())
+            .collect();
+        assert_eq!(parts, safe);
+    }
+}

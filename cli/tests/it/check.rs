@@ -1,0 +1,170 @@
+//! `openai-agents check`, and what holds for every command.
+
+use std::fs;
+
+use crate::support::{Directory, check_output};
+
+const KEY: &str = "sk-secret-0123456789";
+
+#[test]
+fn every_setting_is_shown_with_its_origin() {
+    let directory = Directory::new("origins")
+        .file("config.yaml", "model: file\nlimits:\n  max_turns: 3\n")
+        .file(".env", &format!("# the key\nOPENAI_API_KEY={KEY}\n"));
+    let output = directory
+        .program()
+        .args(["--base-url", "http://localhost:1/v1/", "check"])
+        .env("OPENAI_MODEL", "\u{1b}[31mred")
+        .output()
+        .unwrap();
+    check_output(
+        &output,
+        0,
+        "\
+configuration file: ./config.yaml (read)
+
+base_url          http://localhost:1/v1            --base-url
+model             \\u{1b}[31mred                    OPENAI_MODEL
+api_key           (set, 20 characters)             OPENAI_API_KEY in ./.env:2
+model_api         chat                             default
+log_level         warn                             default
+plugins_path      ~/.config/openai_agents/plugins  default
+limits.max_turns  3                                ./config.yaml:3
+",
+        "",
+    );
+}
+
+#[test]
+fn what_is_missing_is_said_and_exits_2() {
+    let directory = Directory::new("missing");
+    let output = directory.program().arg("check").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.starts_with("configuration file: ./config.yaml (not there)\n"));
+    for line in [
+        "missing: no base URL: set OPENAI_BASE_URL, `base_url` in ./config.yaml, or --base-url",
+        "missing: no model: set OPENAI_MODEL, `model` in ./config.yaml, or --model",
+    ] {
+        assert!(stdout.lines().any(|found| found == line), "{stdout}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_one_line_and_exits_2() {
+    let directory = Directory::new("wrong")
+        .file("config.yaml", &format!("api_key:\n  - {KEY}\n"))
+        .file("typo.yaml", "modle: x\n")
+        .file("fine.yaml", "");
+    for (arguments, expected) in [
+        (
+            &["check"][..],
+            "error: `api_key` (./config.yaml:2) must be text, and not empty (a number needs quotes to be text)\n",
+        ),
+        (
+            &["check", "--config", "typo.yaml"],
+            "error: unknown setting `modle` (typo.yaml:1); did you mean `model`?\n",
+        ),
+        (
+            &["check", "--config", "none.yaml"],
+            "error: the configuration file none.yaml does not exist (--config names it)\n",
+        ),
+        (
+            &["check", "--config", "."],
+            "error: cannot read .: Is a directory (os error 21)\n",
+        ),
+        (
+            &[
+                "check",
+                "--config",
+                "fine.yaml",
+                "--base-url",
+                "localhost:1",
+            ],
+            "error: `base_url` (--base-url) must be a URL that starts with http:// or https://, with a host and without a user name\n",
+        ),
+    ] {
+        let output = directory.program().args(arguments).output().unwrap();
+        check_output(&output, 2, "", expected);
+    }
+    let output = directory
+        .program()
+        .args(["check", "--config", "fine.yaml"])
+        .env("RUST_LOG", "a=b=c")
+        .output()
+        .unwrap();
+    check_output(
+        &output,
+        2,
+        "",
+        "error: `log_level` (RUST_LOG) must be a log filter, such as info or warn,openai_agents=debug\n",
+    );
+}
+
+#[test]
+fn a_malformed_dotenv_is_an_error_that_shows_no_value() {
+    let directory = Directory::new("dotenv").file(".env", &format!("A=1\nOPENAI_API_KEY {KEY}\n"));
+    let output = directory.program().arg("check").output().unwrap();
+    check_output(
+        &output,
+        2,
+        "",
+        "error: ./.env:2: `=` was expected after the variable name\n",
+    );
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let directory = Directory::new("usage");
+    for arguments in [&["--nonsense"][..], &["serve"], &["check", "more"], &[]] {
+        let output = directory.program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("error: "), "{arguments:?}: {stderr}");
+    }
+    let output = directory.program().output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("`serve`, which no command will mean, is not in this version"));
+}
+
+#[test]
+fn help_names_every_command() {
+    let directory = Directory::new("help");
+    let output = directory.program().arg("--help").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("check  Show every setting with its origin"));
+}
+
+/// A reader that goes away is no failure; /dev/full stands for one that is.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_a_failure() {
+    let directory = Directory::new("full");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = directory
+        .program()
+        .arg("check")
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_ends_quietly() {
+    let directory = Directory::new("pipe");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = directory
+        .program()
+        .arg("check")
+        .env("OPENAI_MODEL", "m")
+        .env("OPENAI_BASE_URL", "http://h")
+        .stdout(writer)
+        .output()
+        .unwrap();
+    check_output(&output, 0, "", "");
+}

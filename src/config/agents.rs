@@ -1,0 +1,209 @@
+//! Reads the sections `agents` and `limits` out of the tree.
+
+use std::path::{Path, PathBuf};
+
+use super::fields::{Fields, Keys, texts_of};
+use super::schema::{AgentConfig, LimitsConfig, SettingsConfig, ToolChoiceConfig, ToolUseConfig};
+use super::sources::Files;
+use super::tree::{Node, Value};
+use super::{ConfigError, Origin, Setting};
+
+const AGENT: Keys = Keys {
+    known: &[
+        "name",
+        "instructions",
+        "model",
+        "settings",
+        "tools",
+        "tool_use_behavior",
+        "limits",
+    ],
+    unsupported: &["handoffs", "agents_as_tools", "output_schema", "guardrails"],
+};
+
+const SETTINGS: Keys = Keys {
+    known: &[
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "tool_choice",
+        "parallel_tool_calls",
+        "frequency_penalty",
+        "presence_penalty",
+        "stop",
+        "seed",
+        "reasoning_effort",
+        "extra_body",
+    ],
+    unsupported: &[],
+};
+
+const LIMITS: Keys = Keys {
+    known: &[
+        "max_turns",
+        "max_requests",
+        "max_input_tokens",
+        "max_output_tokens",
+        "max_total_tokens",
+        "max_tool_calls",
+        "max_seconds",
+    ],
+    unsupported: &[],
+};
+
+pub(super) fn agents(
+    root: &mut Fields<'_>,
+    files: &Files,
+) -> Result<Vec<AgentConfig>, ConfigError> {
+    let Some(Node { value, origin }) = root.take("agents") else {
+        return Ok(Vec::new());
+    };
+    let Value::List(nodes) = value else {
+        return Err(root.invalid("agents", "a list of agents", origin));
+    };
+    let mut agents: Vec<AgentConfig> = Vec::with_capacity(nodes.len());
+    for (idx, node) in nodes.into_iter().enumerate() {
+        let agent = agent(&format!("agents[{idx}]"), node, files, root.settings())?;
+        if let Some(first) = agents.iter().find(|first| first.name == agent.name) {
+            return Err(ConfigError::AgentTwice {
+                name: agent.name,
+                first: first.origin.clone(),
+                second: agent.origin,
+            });
+        }
+        agents.push(agent);
+    }
+    Ok(agents)
+}
+
+pub(super) fn limits(parent: &mut Fields<'_>) -> Result<LimitsConfig, ConfigError> {
+    let Some(node) = parent.take("limits") else {
+        return Ok(LimitsConfig::default());
+    };
+    let path = parent.path_of("limits");
+    let mut fields = Fields::new(&path, node, LIMITS, parent.settings())?;
+    Ok(LimitsConfig {
+        max_turns: fields.count("max_turns")?,
+        max_requests: fields.count("max_requests")?,
+        max_input_tokens: fields.count("max_input_tokens")?,
+        max_output_tokens: fields.count("max_output_tokens")?,
+        max_total_tokens: fields.count("max_total_tokens")?,
+        max_tool_calls: fields.count("max_tool_calls")?,
+        max_seconds: fields.count("max_seconds")?,
+    })
+}
+
+fn agent(
+    path: &str,
+    node: Node,
+    files: &Files,
+    settings: &mut Vec<Setting>,
+) -> Result<AgentConfig, ConfigError> {
+    let origin = node.origin.clone();
+    let mut fields = Fields::new(path, node, AGENT, settings)?;
+    let Some(name) = fields.text("name")? else {
+        return Err(fields.invalid("name", "set: every agent has a name", origin));
+    };
+    Ok(AgentConfig {
+        name,
+        instructions: instructions(&mut fields, files)?,
+        model: fields.text("model")?,
+        settings: model_settings(&mut fields)?,
+        tools: fields.texts("tools")?.unwrap_or_default(),
+        tool_use: tool_use(&mut fields)?,
+        limits: limits(&mut fields)?,
+        origin,
+    })
+}
+
+fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>, ConfigError> {
+    let Some((text, origin)) = fields.text_and_origin("instructions")? else {
+        return Ok(None);
+    };
+    let Some(named) = text.strip_prefix("file:") else {
+        let shown = format!("({} characters)", text.chars().count());
+        fields.list("instructions", shown, &origin);
+        return Ok(Some(text));
+    };
+    let path = beside(&origin, named.trim());
+    let read = files.read(&path).map_err(|source| ConfigError::ReadNamed {
+        key: fields.path_of("instructions"),
+        origin: origin.clone(),
+        path,
+        source,
+    })?;
+    let shown = format!("{text} ({} characters)", read.chars().count());
+    fields.list("instructions", shown, &origin);
+    Ok(Some(read))
+}
+
+/// A path of the file is relative to the file, any other to the working directory.
+pub(super) fn beside(origin: &Origin, path: &str) -> PathBuf {
+    match origin {
+        Origin::File { path: file, .. } => file.parent().unwrap_or(Path::new("")).join(path),
+        _ => PathBuf::from(path),
+    }
+}
+
+fn model_settings(parent: &mut Fields<'_>) -> Result<SettingsConfig, ConfigError> {
+    let Some(node) = parent.take("settings") else {
+        return Ok(SettingsConfig::default());
+    };
+    let path = parent.path_of("settings");
+    let mut fields = Fields::new(&path, node, SETTINGS, parent.settings())?;
+    Ok(SettingsConfig {
+        temperature: fields.number("temperature")?,
+        top_p: fields.number("top_p")?,
+        max_tokens: fields.count("max_tokens")?,
+        tool_choice: fields.text("tool_choice")?.map(tool_choice),
+        parallel_tool_calls: fields.switch("parallel_tool_calls")?,
+        frequency_penalty: fields.number("frequency_penalty")?,
+        presence_penalty: fields.number("presence_penalty")?,
+        stop: fields.texts("stop")?,
+        seed: fields.whole("seed")?,
+        reasoning_effort: fields.text("reasoning_effort")?,
+        extra_body: fields.json("extra_body")?.unwrap_or_default(),
+    })
+}
+
+fn tool_choice(text: String) -> ToolChoiceConfig {
+    match text.as_str() {
+        "auto" => ToolChoiceConfig::Auto,
+        "none" => ToolChoiceConfig::None,
+        "required" => ToolChoiceConfig::Required,
+        _ => ToolChoiceConfig::Tool(text),
+    }
+}
+
+/// `run_llm_again`, `stop_on_first_tool`, or a map with the one key `stop_at_tools`.
+fn tool_use(fields: &mut Fields<'_>) -> Result<ToolUseConfig, ConfigError> {
+    const KEY: &str = "tool_use_behavior";
+    let Some(Node { value, origin }) = fields.take(KEY) else {
+        return Ok(ToolUseConfig::default());
+    };
+    let (tool_use, shown) = match value {
+        Value::Text(text) if text == "run_llm_again" => (Some(ToolUseConfig::RunAgain), text),
+        Value::Text(text) if text == "stop_on_first_tool" => {
+            (Some(ToolUseConfig::StopOnFirst), text)
+        }
+        Value::Map(mut entries) if entries.len() == 1 => {
+            let names = entries
+                .pop()
+                .filter(|entry| entry.key == "stop_at_tools")
+                .and_then(|entry| texts_of(entry.node.value));
+            let shown = names.as_deref().unwrap_or_default().join(", ");
+            let shown = format!("stop_at_tools: {shown}");
+            (names.map(ToolUseConfig::StopAt), shown)
+        }
+        _ => (None, String::new()),
+    };
+    let Some(tool_use) = tool_use else {
+        return Err(fields.invalid(
+            KEY,
+            "run_llm_again, stop_on_first_tool, or a map with a list `stop_at_tools`",
+            origin,
+        ));
+    };
+    fields.list(KEY, shown, &origin);
+    Ok(tool_use)
+}

@@ -1,0 +1,225 @@
+//! The `.env` format: `NAME=value` lines, as python-dotenv and docker read them.
+//!
+//! Written here and not taken from a crate because the known ones look into the real environment while parsing, replace an
+//! unset `$NAME` by nothing, give no line numbers, and print the offending line, which may hold a key. A `$` is an ordinary
+//! character here: half of a key must not vanish because the other half looks like a variable.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// One assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// The line that it starts on, from 1.
+    pub(super) line: u64,
+}
+
+/// What is wrong, without the text that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed {
+    pub(super) line: u64,
+    pub(super) problem: &'static str,
+}
+
+/// Reads every assignment in order; a name that appears twice is given twice.
+pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Malformed> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut cursor = Cursor {
+        chars: text.chars().peekable(),
+        line: 1,
+    };
+    let mut assignments = Vec::new();
+    while let Some(assignment) = cursor.assignment()? {
+        assignments.push(assignment);
+    }
+    Ok(assignments)
+}
+
+struct Cursor<'a> {
+    chars: Peekable<Chars<'a>>,
+    line: u64,
+}
+
+impl Cursor<'_> {
+    fn assignment(&mut self) -> Result<Option<Assignment>, Malformed> {
+        self.skip_blank_lines_and_comments();
+        if self.chars.peek().is_none() {
+            return Ok(None);
+        }
+        let line = self.line;
+        let mut name = self.name();
+        self.skip_blanks();
+        if name == "export" && self.chars.peek() != Some(&'=') {
+            name = self.name();
+            self.skip_blanks();
+        }
+        if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(malformed(
+                line,
+                "a variable name was expected, as in NAME=value",
+            ));
+        }
+        if self.chars.next_if_eq(&'=').is_none() {
+            return Err(malformed(line, "`=` was expected after the variable name"));
+        }
+        self.skip_blanks();
+        let value = match self.chars.peek() {
+            Some('"') => self.quoted('"')?,
+            Some('\'') => self.quoted('\'')?,
+            _ => return Ok(Some(self.bare(name, line))),
+        };
+        self.end_of_line()?;
+        Ok(Some(Assignment { name, value, line }))
+    }
+
+    fn skip_blank_lines_and_comments(&mut self) {
+        while let Some(&next) = self.chars.peek() {
+            if next == '#' {
+                while self.chars.next_if(|&c| c != '\n').is_some() {}
+            } else if !next.is_whitespace() {
+                return;
+            }
+            self.bump();
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.chars.next_if(|&c| c == ' ' || c == '\t').is_some() {}
+    }
+
+    fn name(&mut self) -> String {
+        let mut name = String::new();
+        while let Some(next) = self
+            .chars
+            .next_if(|&c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        {
+            name.push(next);
+        }
+        name
+    }
+
+    /// Up to the end of the line, or to a `#` after a blank: `a#b` is a value, `a #b` is a value and a comment.
+    fn bare(&mut self, name: String, line: u64) -> Assignment {
+        let mut value = String::new();
+        while let Some(next) = self.chars.next_if(|&c| c != '\n') {
+            let comment = next == '#' && value.chars().next_back().is_none_or(char::is_whitespace);
+            if comment {
+                while self.chars.next_if(|&c| c != '\n').is_some() {}
+                break;
+            }
+            value.push(next);
+        }
+        value.truncate(value.trim_end().len());
+        Assignment { name, value, line }
+    }
+
+    /// Between quotes, over several lines if need be. Only double quotes know escapes beyond the quote itself.
+    fn quoted(&mut self, quote: char) -> Result<String, Malformed> {
+        let line = self.line;
+        self.bump();
+        let mut value = String::new();
+        while let Some(next) = self.bump() {
+            if next == quote {
+                return Ok(value);
+            }
+            if next != '\\' {
+                value.push(next);
+                continue;
+            }
+            match (self.bump(), quote) {
+                (Some(escaped), _) if escaped == quote || escaped == '\\' => value.push(escaped),
+                (Some('n'), '"') => value.push('\n'),
+                (Some('r'), '"') => value.push('\r'),
+                (Some('t'), '"') => value.push('\t'),
+                (Some(other), _) => value.extend(['\\', other]),
+                (None, _) => break,
+            }
+        }
+        Err(malformed(
+            line,
+            "the quote that opens the value is not closed",
+        ))
+    }
+
+    fn end_of_line(&mut self) -> Result<(), Malformed> {
+        let line = self.line;
+        while let Some(next) = self.chars.next_if(|&c| c != '\n') {
+            if next == '#' {
+                while self.chars.next_if(|&c| c != '\n').is_some() {}
+            } else if !next.is_whitespace() {
+                return Err(malformed(line, "there is more after the closing quote"));
+            }
+        }
+        Ok(())
+    }
+
+    fn bump(&mut self) -> Option<char> {
+        let next = self.chars.next();
+        if next == Some('\n') {
+            self.line += 1;
+        }
+        next
+    }
+}
+
+fn malformed(line: u64, problem: &'static str) -> Malformed {
+    Malformed { line, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Assignment, Malformed, parse};
+
+    fn check(text: &str, expected: &[(&str, &str, u64)]) {
+        let expected: Vec<Assignment> = expected
+            .iter()
+            .map(|(name, value, line)| Assignment {
+                name: (*name).to_owned(),
+                value: (*value).to_owned(),
+                line: *line,
+            })
+            .collect();
+        assert_eq!(parse(text), Ok(expected), "{text:?}");
+    }
+
+    #[test]
+    fn assignments() {
+        check("", &[]);
+        check("\n  \n# only a comment", &[]);
+        check("A=1", &[("A", "1", 1)]);
+        check("A=1\r\nB=2\r\n", &[("A", "1", 1), ("B", "2", 2)]);
+        check("\u{feff}A=1", &[("A", "1", 1)]);
+        check("export A = x y ", &[("A", "x y", 1)]);
+        check("export=1", &[("export", "1", 1)]);
+        check("A=\nB=2", &[("A", "", 1), ("B", "2", 2)]);
+        check("A= # nothing\nB=2", &[("A", "", 1), ("B", "2", 2)]);
+        check("A=a#b #c", &[("A", "a#b", 1)]);
+        check("A=sk-$HOME${X}", &[("A", "sk-$HOME${X}", 1)]);
+        check(r"A=C:\new", &[("A", r"C:\new", 1)]);
+        check(r#"A="x \"y\" \n\t\q" # c"#, &[("A", "x \"y\" \n\t\\q", 1)]);
+        check(r"A='it\'s \n'", &[("A", r"it's \n", 1)]);
+        check("A=\"1\n2\"\n\nB=3", &[("A", "1\n2", 1), ("B", "3", 4)]);
+        check("A=1\nA=2", &[("A", "1", 1), ("A", "2", 2)]);
+    }
+
+    #[test]
+    fn malformed() {
+        for (text, line) in [
+            ("A=1\nsecret", 2),
+            ("=secret", 1),
+            ("1A=secret", 1),
+            ("A B=secret", 1),
+            ("\n\nA='secret", 3),
+            ("A=\"secret\\", 1),
+            ("A='x' secret", 1),
+        ] {
+            let Err(Malformed { line: at, problem }) = parse(text) else {
+                panic!("{text:?} is not malformed");
+            };
+            assert_eq!(at, line, "{text:?}");
+            assert!(!problem.contains("secret"));
+        }
+    }
+}

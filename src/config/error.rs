@@ -1,0 +1,138 @@
+//! What can be wrong with a configuration.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::ErrorKind;
+
+use super::Origin;
+
+/// Says what is missing or wrong in the configuration, and where.
+///
+/// `Display` names keys, variables, files and lines. It never holds a value: any value may be a secret in the wrong place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A setting that is needed has no value.
+    #[error("no {what}: set {variable}, `{key}` in {}, or {flag}", file.display())]
+    Missing {
+        /// The setting in words.
+        what: &'static str,
+        /// The variable that could supply it.
+        variable: &'static str,
+        /// The key that could supply it.
+        key: &'static str,
+        /// The file that could hold the key.
+        file: PathBuf,
+        /// The flag that could supply it.
+        flag: &'static str,
+    },
+    /// The configuration file that a variable or flag names does not exist.
+    #[error("the configuration file {} does not exist ({named_by} names it)", path.display())]
+    FileNotFound {
+        /// The file.
+        path: PathBuf,
+        /// What named the file.
+        named_by: Origin,
+    },
+    /// A file exists and cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that a setting names cannot be read.
+    #[error("`{key}` ({origin}) names {}, which cannot be read", path.display())]
+    ReadNamed {
+        /// The key.
+        key: String,
+        /// Where the key is set.
+        origin: Origin,
+        /// The file that it names.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The working directory is not to be had.
+    #[error("the working directory cannot be read")]
+    WorkingDirectory {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The home directory is needed and unknown.
+    #[error("`{key}` ({origin}) needs the home directory, and HOME is not set")]
+    NoHome {
+        /// The key.
+        key: String,
+        /// Where the key is set.
+        origin: Origin,
+    },
+    /// A text is not YAML.
+    #[error("{origin}: {problem}")]
+    Yaml {
+        /// The file and line, or the variable.
+        origin: Origin,
+        /// What the parser stumbled over, without the text itself.
+        problem: &'static str,
+    },
+    /// A line of `.env` is malformed.
+    #[error("{}:{line}: {problem}", path.display())]
+    Dotenv {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong, without the line itself.
+        problem: &'static str,
+    },
+    /// A key that does not exist.
+    #[error("unknown setting `{key}` ({origin}){}", nearest.as_ref().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// The key with its path.
+        key: String,
+        /// The known key that is most like it.
+        nearest: Option<String>,
+        /// Where it is set.
+        origin: Origin,
+    },
+    /// A key that this version knows and does not support.
+    #[error("`{key}` ({origin}) is not supported by this version yet")]
+    Unsupported {
+        /// The key with its path, or the key and value.
+        key: String,
+        /// Where it is set.
+        origin: Origin,
+    },
+    /// A value of the wrong type, or outside its range.
+    #[error("`{key}` ({origin}) must be {expected}")]
+    Invalid {
+        /// The key with its path, or the variable.
+        key: String,
+        /// What it must be.
+        expected: &'static str,
+        /// Where it is set.
+        origin: Origin,
+    },
+    /// Two agents of the file share a name.
+    #[error("two agents are called `{name}` ({first} and {second})")]
+    AgentTwice {
+        /// The name.
+        name: String,
+        /// Where the first is.
+        first: Origin,
+        /// Where the second is.
+        second: Origin,
+    },
+}
+
+impl ConfigError {
+    /// Gives the stable kind, which is always [`ErrorKind::Config`].
+    pub const fn kind(&self) -> ErrorKind {
+        ErrorKind::Config
+    }
+}

@@ -1,0 +1,275 @@
+//! One map of the tree, read field by field: types are checked, unknown keys found, origins listed.
+
+use serde_json::{Map as JsonMap, Value as Json};
+
+use crate::Secret;
+
+use super::nearest::nearest;
+use super::tree::{Entry, Map, Node, Value};
+use super::{ConfigError, Origin, Setting};
+
+/// Every key that a map may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    /// The keys that do something.
+    pub(super) known: &'static [&'static str],
+    /// The keys of the format that this version does not support.
+    pub(super) unsupported: &'static [&'static str],
+}
+
+/// The fields of one map that are not read yet.
+pub(super) struct Fields<'a> {
+    path: String,
+    entries: Map,
+    settings: &'a mut Vec<Setting>,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes a map, after a check that it has no key but the ones that it may have.
+    pub(super) fn new(
+        path: &str,
+        node: Node,
+        keys: Keys,
+        settings: &'a mut Vec<Setting>,
+    ) -> Result<Self, ConfigError> {
+        let entries = match node.value {
+            Value::Map(entries) => entries,
+            Value::Null => Map::new(),
+            _ => {
+                return Err(ConfigError::Invalid {
+                    key: path.to_owned(),
+                    expected: "a map of settings",
+                    origin: node.origin,
+                });
+            }
+        };
+        let mut fields = Self {
+            path: path.to_owned(),
+            entries,
+            settings,
+        };
+        fields.check(keys)?;
+        fields
+            .entries
+            .retain(|entry| entry.node.value != Value::Null);
+        Ok(fields)
+    }
+
+    fn check(&self, keys: Keys) -> Result<(), ConfigError> {
+        for entry in &self.entries {
+            let key = entry.key.as_str();
+            if keys.known.contains(&key) {
+                continue;
+            }
+            let origin = entry.origin.clone();
+            if !keys.unsupported.contains(&key) {
+                return Err(ConfigError::UnknownKey {
+                    nearest: nearest(key, keys.known.iter().copied()).map(|key| self.path_of(key)),
+                    key: self.path_of(key),
+                    origin,
+                });
+            }
+            if entry.node.value != Value::Null {
+                return Err(ConfigError::Unsupported {
+                    key: self.path_of(key),
+                    origin,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of a key of this map.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            return key.to_owned();
+        }
+        format!("{}.{key}", self.path)
+    }
+
+    /// The list that settings are told to, for a map below this one.
+    pub(super) fn settings(&mut self) -> &mut Vec<Setting> {
+        self.settings
+    }
+
+    /// Tells the list of settings about a value that was read.
+    pub(super) fn list(&mut self, key: &str, value: String, origin: &Origin) {
+        let key = self.path_of(key);
+        self.settings.push(Setting {
+            key,
+            value,
+            origin: origin.clone(),
+        });
+    }
+
+    /// The error for a value that is not what it must be.
+    pub(super) fn invalid(&self, key: &str, expected: &'static str, origin: Origin) -> ConfigError {
+        ConfigError::Invalid {
+            key: self.path_of(key),
+            expected,
+            origin,
+        }
+    }
+
+    /// Takes a field as it is, without telling the list.
+    pub(super) fn take(&mut self, key: &str) -> Option<Node> {
+        let idx = self.entries.iter().position(|entry| entry.key == key)?;
+        let Entry { node, .. } = self.entries.swap_remove(idx);
+        Some(node)
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+        let Some((text, origin)) = self.text_and_origin(key)? else {
+            return Ok(None);
+        };
+        self.list(key, text.clone(), &origin);
+        Ok(Some(text))
+    }
+
+    /// A text that is not empty and must not be shown.
+    pub(super) fn secret(&mut self, key: &str) -> Result<Option<Secret>, ConfigError> {
+        let Some((text, origin)) = self.text_and_origin(key)? else {
+            return Ok(None);
+        };
+        let shown = format!("(set, {} characters)", text.chars().count());
+        self.list(key, shown, &origin);
+        Ok(Some(Secret::new(text)))
+    }
+
+    /// A text that is not empty, without telling the list.
+    pub(super) fn text_and_origin(
+        &mut self,
+        key: &str,
+    ) -> Result<Option<(String, Origin)>, ConfigError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Node {
+                value: Value::Text(text),
+                origin,
+            }) if !text.trim().is_empty() => Ok(Some((text, origin))),
+            Some(Node { origin, .. }) => Err(self.invalid(
+                key,
+                "text, and not empty (a number needs quotes to be text)",
+                origin,
+            )),
+        }
+    }
+
+    /// A whole number of at least one.
+    pub(super) fn count(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let count = match value {
+            Value::Whole(number) => u64::try_from(number).ok().filter(|count| *count > 0),
+            _ => None,
+        };
+        let count = count
+            .ok_or_else(|| self.invalid(key, "a whole number of at least 1", origin.clone()))?;
+        self.list(key, count.to_string(), &origin);
+        Ok(Some(count))
+    }
+
+    /// A whole number, which may be negative.
+    pub(super) fn whole(&mut self, key: &str) -> Result<Option<i64>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let number = match value {
+            Value::Whole(number) => i64::try_from(number).ok(),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| self.invalid(key, "a whole number", origin.clone()))?;
+        self.list(key, number.to_string(), &origin);
+        Ok(Some(number))
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, key: &str) -> Result<Option<f64>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let number = match value {
+            Value::Number(number) => Some(number),
+            Value::Whole(number) => i32::try_from(number).ok().map(f64::from),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| self.invalid(key, "a number", origin.clone()))?;
+        self.list(key, number.to_string(), &origin);
+        Ok(Some(number))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn switch(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let Value::Bool(switch) = value else {
+            return Err(self.invalid(key, "true or false", origin));
+        };
+        self.list(key, switch.to_string(), &origin);
+        Ok(Some(switch))
+    }
+
+    /// A list of texts, none of them empty.
+    pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let texts =
+            texts_of(value).ok_or_else(|| self.invalid(key, "a list of texts", origin.clone()))?;
+        self.list(key, texts.join(", "), &origin);
+        Ok(Some(texts))
+    }
+
+    /// A map of anything, as JSON. Its values are counted and not shown: a server may want a token in it.
+    pub(super) fn json(&mut self, key: &str) -> Result<Option<JsonMap<String, Json>>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let Some(Json::Object(map)) = to_json(value) else {
+            return Err(self.invalid(key, "a map of JSON values", origin));
+        };
+        let shown = format!("({} keys)", map.len());
+        self.list(key, shown, &origin);
+        Ok(Some(map))
+    }
+}
+
+/// The texts of a list, if it is one and they all are and none is empty.
+pub(super) fn texts_of(value: Value) -> Option<Vec<String>> {
+    let Value::List(nodes) = value else {
+        return None;
+    };
+    nodes
+        .into_iter()
+        .map(|node| match node.value {
+            Value::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        })
+        .collect()
+}
+
+fn to_json(value: Value) -> Option<Json> {
+    Some(match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => value.into(),
+        Value::Whole(value) => i64::try_from(value)
+            .map(Json::from)
+            .or_else(|_| u64::try_from(value).map(Json::from))
+            .ok()?,
+        Value::Number(value) => serde_json::Number::from_f64(value)?.into(),
+        Value::Text(value) => value.into(),
+        Value::List(nodes) => nodes
+            .into_iter()
+            .map(|node| to_json(node.value))
+            .collect::<Option<Vec<Json>>>()?
+            .into(),
+        Value::Map(entries) => entries
+            .into_iter()
+            .map(|entry| Some((entry.key, to_json(entry.node.value)?)))
+            .collect::<Option<JsonMap<String, Json>>>()?
+            .into(),
+    })
+}

@@ -1,0 +1,384 @@
+//! Gathers the sources, lays them over each other and checks the whole.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, io};
+
+use super::agents::{agents, beside, limits};
+use super::fields::{Fields, Keys};
+use super::nearest::nearest;
+use super::schema::{Config, ModelApi};
+use super::sources::{Files, Variable, Variables, plain};
+use super::tree::{self, Map, Node, Source, Value};
+use super::{ConfigError, Origin, VllmToggles, dotenv};
+
+const CONFIG_FILE: &str = "./config.yaml";
+const CONFIG_VARIABLE: &str = "OPENAI_AGENTS_CONFIG";
+const PREFIX: &str = "OPENAI_AGENTS__";
+const PLUGINS_PATH: &str = "~/.config/openai_agents/plugins";
+
+/// Variables that are settings of their own; they win over `OPENAI_AGENTS__<KEY>`.
+const NAMED: &[(&str, &str)] = &[
+    ("OPENAI_BASE_URL", "base_url"),
+    ("OPENAI_MODEL", "model"),
+    ("OPENAI_API_KEY", "api_key"),
+    ("RUST_LOG", "log_level"),
+];
+
+/// Keys whose value in a variable is the text as it is; any other is read as YAML.
+const TEXTS: &[&str] = &[
+    "api_key",
+    "model",
+    "base_url",
+    "log_level",
+    "plugins_path",
+    "model_api",
+];
+
+/// Keys that a double underscore reaches into.
+const SECTIONS: &[&str] = &["limits", "mcp_servers", "server", "sessions", "trace"];
+
+const ROOT: Keys = Keys {
+    known: &[
+        "api_key",
+        "model",
+        "base_url",
+        "log_level",
+        "plugins_path",
+        "max_concurrent_requests",
+        "model_api",
+        "agents",
+        "limits",
+    ],
+    unsupported: &["mcp_servers", "server", "sessions", "trace"],
+};
+
+/// Collects the sources of a configuration.
+///
+/// [`from_process`](Self::from_process) looks at the environment and the working directory; [`new`](Self::new) knows nothing
+/// but what it is given, which is what tests and programs with sources of their own want.
+#[derive(Debug)]
+pub struct Loader {
+    variables: Variables,
+    files: Files,
+    home: Option<PathBuf>,
+    config_file: Option<(PathBuf, &'static str)>,
+    flags: Vec<(&'static str, Variable)>,
+}
+
+impl Loader {
+    /// Starts without any source: no variable, no file, no home directory.
+    pub fn new() -> Self {
+        Self {
+            variables: Variables::default(),
+            files: Files::Memory(BTreeMap::new()),
+            home: None,
+            config_file: None,
+            flags: Vec::new(),
+        }
+    }
+
+    /// Starts with the environment of this process, and with `.env` in its working directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if `.env` exists and cannot be read, or if one of our variables is not UTF-8.
+    pub fn from_process() -> Result<Self, ConfigError> {
+        let directory =
+            env::current_dir().map_err(|source| ConfigError::WorkingDirectory { source })?;
+        let mut loader = Self {
+            files: Files::Disk { directory },
+            home: env::home_dir().filter(|home| !home.as_os_str().is_empty()),
+            ..Self::new()
+        };
+        for (name, value) in env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| is_ours(name)) else {
+                continue;
+            };
+            let value = value.into_string().map_err(|_| ConfigError::Invalid {
+                key: name.to_owned(),
+                expected: "UTF-8",
+                origin: Origin::Env {
+                    variable: name.into(),
+                },
+            })?;
+            loader = loader.variable(name, value);
+        }
+        match loader.files.read(Path::new("./.env")) {
+            Ok(text) => loader.dotenv("./.env", &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(loader),
+            Err(source) => Err(ConfigError::Read {
+                path: PathBuf::from("./.env"),
+                source,
+            }),
+        }
+    }
+
+    /// Sets a variable of the environment; an empty value counts as not set.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        let origin = Origin::Env {
+            variable: name.into(),
+        };
+        self.variables.set(name, value.into(), origin);
+        self
+    }
+
+    /// Fills variables that are not set from the text of a `.env` file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Dotenv`] with the line that is malformed.
+    pub fn dotenv(mut self, path: &str, text: &str) -> Result<Self, ConfigError> {
+        let assignments = dotenv::parse(text).map_err(|malformed| ConfigError::Dotenv {
+            path: PathBuf::from(path),
+            line: malformed.line,
+            problem: malformed.problem,
+        })?;
+        let path: Arc<Path> = Path::new(path).into();
+        let mut found = Variables::default();
+        for assignment in assignments {
+            let origin = Origin::Dotenv {
+                path: Arc::clone(&path),
+                line: assignment.line,
+                variable: assignment.name.as_str().into(),
+            };
+            found.set(&assignment.name, assignment.value, origin);
+        }
+        self.variables.fill(found);
+        Ok(self)
+    }
+
+    /// Gives the text of a file, instead of the one on disk; only for a loader made by [`new`](Self::new).
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        if let Files::Memory(files) = &mut self.files {
+            files.insert(plain(Path::new(path)), text.to_owned());
+        }
+        self
+    }
+
+    /// Sets the home directory, which a leading `~/` in a path means.
+    #[must_use]
+    pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
+        self.home = Some(home.into());
+        self
+    }
+
+    /// Names the configuration file, over `OPENAI_AGENTS_CONFIG`; `flag` is what asked for it, such as `--config`.
+    #[must_use]
+    pub fn config_file(mut self, flag: &'static str, path: impl Into<PathBuf>) -> Self {
+        self.config_file = Some((path.into(), flag));
+        self
+    }
+
+    /// Sets a text setting over everything else; `flag` is what asked for it, such as `--model`.
+    #[must_use]
+    pub fn flag(mut self, flag: &'static str, key: &'static str, value: impl Into<String>) -> Self {
+        let origin = Origin::Flag { name: flag };
+        let value = value.into();
+        self.flags.push((key, Variable { value, origin }));
+        self
+    }
+
+    /// Lays the sources over each other and checks the result.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for the first thing that is wrong, with the place where it is.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        let (file, file_exists, mut root) = self.read_file()?;
+        self.overlay_variables(&mut root)?;
+        for (key, flag) in &self.flags {
+            tree::set(&mut root, &[key], &flag.origin, flag.as_text());
+        }
+        let root = Node {
+            value: Value::Map(root),
+            origin: Origin::Default,
+        };
+        let mut settings = Vec::new();
+        let mut fields = Fields::new("", root, ROOT, &mut settings)?;
+        Ok(Config {
+            file,
+            file_exists,
+            base_url: base_url(&mut fields)?,
+            model: fields.text("model")?,
+            api_key: fields.secret("api_key")?,
+            model_api: model_api(&mut fields)?,
+            log_level: or_default(&mut fields, "log_level", "warn")?,
+            plugins_path: self.plugins_path(&mut fields)?,
+            max_concurrent_requests: max_concurrent_requests(&mut fields)?,
+            limits: limits(&mut fields)?,
+            agents: agents(&mut fields, &self.files)?,
+            vllm: VllmToggles::read(&self.variables, fields.settings())?,
+            settings,
+        })
+    }
+
+    fn read_file(&self) -> Result<(Arc<Path>, bool, Map), ConfigError> {
+        let (path, named_by) = match (&self.config_file, self.variables.get(CONFIG_VARIABLE)) {
+            (Some((path, flag)), _) => (path.clone(), Some(Origin::Flag { name: flag })),
+            (None, Some(variable)) => {
+                let origin = variable.origin.clone();
+                let path = self.expand_home(CONFIG_VARIABLE, &variable.value, &origin)?;
+                (path, Some(origin))
+            }
+            (None, None) => (PathBuf::from(CONFIG_FILE), None),
+        };
+        let text = match (self.files.read(&path), named_by) {
+            (Ok(text), _) => text,
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((path.into(), false, Map::new()));
+            }
+            (Err(error), Some(named_by)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ConfigError::FileNotFound { path, named_by });
+            }
+            (Err(source), _) => return Err(ConfigError::Read { path, source }),
+        };
+        let path: Arc<Path> = path.into();
+        let node = tree::parse(&text, &Source::File(Arc::clone(&path)))?;
+        match node.value {
+            Value::Map(root) => Ok((path, true, root)),
+            Value::Null => Ok((path, true, Map::new())),
+            _ => Err(ConfigError::Yaml {
+                origin: node.origin,
+                problem: "the file must be a map of settings",
+            }),
+        }
+    }
+
+    fn overlay_variables(&self, root: &mut Map) -> Result<(), ConfigError> {
+        for (name, variable) in self.variables.iter() {
+            if let Some(key) = name.strip_prefix(PREFIX) {
+                overlay_variable(root, name, key, variable)?;
+            }
+        }
+        for (name, key) in NAMED {
+            if let Some(variable) = self.variables.get(name) {
+                tree::set(root, &[key], &variable.origin, variable.as_text());
+            }
+        }
+        Ok(())
+    }
+
+    fn plugins_path(&self, fields: &mut Fields<'_>) -> Result<Option<PathBuf>, ConfigError> {
+        const KEY: &str = "plugins_path";
+        let Some((text, origin)) = fields.text_and_origin(KEY)? else {
+            fields.list(KEY, PLUGINS_PATH.to_owned(), &Origin::Default);
+            return Ok(self.expand_home(KEY, PLUGINS_PATH, &Origin::Default).ok());
+        };
+        let path = self.expand_home(KEY, &text, &origin)?;
+        fields.list(KEY, text, &origin);
+        Ok(Some(match path.to_str() {
+            Some(relative) => beside(&origin, relative),
+            None => path,
+        }))
+    }
+
+    fn expand_home(&self, key: &str, path: &str, origin: &Origin) -> Result<PathBuf, ConfigError> {
+        let Some(rest) = path.strip_prefix("~/") else {
+            return Ok(PathBuf::from(path));
+        };
+        match &self.home {
+            Some(home) => Ok(home.join(rest)),
+            None => Err(ConfigError::NoHome {
+                key: key.to_owned(),
+                origin: origin.clone(),
+            }),
+        }
+    }
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("OPENAI_") || name.starts_with("VLLM_") || name == "RUST_LOG"
+}
+
+fn overlay_variable(
+    root: &mut Map,
+    name: &str,
+    key: &str,
+    variable: &Variable,
+) -> Result<(), ConfigError> {
+    let origin = &variable.origin;
+    let lower = key.to_ascii_lowercase();
+    let path: Vec<&str> = lower.split("__").collect();
+    let first = path.first().copied().unwrap_or_default();
+    let nests = SECTIONS.contains(&first);
+    if key != key.to_ascii_uppercase() || (path.len() > 1 && !nests) || path.contains(&"") {
+        let known = ROOT.known.iter().chain(ROOT.unsupported).copied();
+        let nearest =
+            nearest(first, known).map(|known| format!("{PREFIX}{}", known.to_ascii_uppercase()));
+        return Err(ConfigError::UnknownKey {
+            key: name.to_owned(),
+            nearest,
+            origin: origin.clone(),
+        });
+    }
+    let node = if TEXTS.contains(&first) {
+        variable.as_text()
+    } else {
+        tree::parse(&variable.value, &Source::Value(origin.clone()))?
+    };
+    tree::set(root, &path, origin, node);
+    Ok(())
+}
+
+fn base_url(fields: &mut Fields<'_>) -> Result<Option<String>, ConfigError> {
+    const KEY: &str = "base_url";
+    let Some((text, origin)) = fields.text_and_origin(KEY)? else {
+        return Ok(None);
+    };
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    if host.is_none_or(|host| host.is_empty() || host.contains('@')) {
+        let expected =
+            "a URL that starts with http:// or https://, with a host and without a user name";
+        return Err(fields.invalid(KEY, expected, origin));
+    }
+    let url = text.trim_end_matches('/').to_owned();
+    fields.list(KEY, url.clone(), &origin);
+    Ok(Some(url))
+}
+
+fn model_api(fields: &mut Fields<'_>) -> Result<ModelApi, ConfigError> {
+    const KEY: &str = "model_api";
+    let (text, origin) = match fields.text_and_origin(KEY)? {
+        Some(set) => set,
+        None => ("chat".to_owned(), Origin::Default),
+    };
+    match text.as_str() {
+        "chat" => {
+            fields.list(KEY, text, &origin);
+            Ok(ModelApi::Chat)
+        }
+        "responses" | "litellm" => Err(ConfigError::Unsupported {
+            key: format!("{KEY}: {text}"),
+            origin,
+        }),
+        _ => Err(fields.invalid(KEY, "chat", origin)),
+    }
+}
+
+fn max_concurrent_requests(fields: &mut Fields<'_>) -> Result<Option<NonZeroUsize>, ConfigError> {
+    // A bound beyond the address space is no bound.
+    let count = fields.count("max_concurrent_requests")?;
+    Ok(count.and_then(|count| NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))))
+}
+
+fn or_default(fields: &mut Fields<'_>, key: &str, default: &str) -> Result<String, ConfigError> {
+    if let Some(text) = fields.text(key)? {
+        return Ok(text);
+    }
+    fields.list(key, default.to_owned(), &Origin::Default);
+    Ok(default.to_owned())
+}

@@ -1,0 +1,72 @@
+//! The known name that a misspelt one probably meant.
+
+/// Gives the candidate with the smallest edit distance, if it is near enough to be a misspelling.
+pub(super) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    // A third of the letters may differ: `modle` means `model`, `port` does not mean `model`.
+    let limit = (name.chars().count() / 3).max(1) + 1;
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, over one row of the matrix.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
+    for (left_idx, left_char) in left.chars().enumerate() {
+        let mut diagonal = left_idx;
+        let mut before = left_idx + 1;
+        let mut cells = row.iter_mut();
+        if let Some(first) = cells.next() {
+            *first = before;
+        }
+        for (cell, right_char) in cells.zip(right.chars()) {
+            let substituted = diagonal + usize::from(left_char != right_char);
+            diagonal = *cell;
+            before = substituted.min(before + 1).min(diagonal + 1);
+            *cell = before;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, nearest};
+
+    #[test]
+    fn distances() {
+        for (left, right, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("modle", "model", 2),
+            ("größe", "grosse", 3),
+        ] {
+            assert_eq!(distance(left, right), expected, "{left} {right}");
+            assert_eq!(distance(right, left), expected, "{right} {left}");
+        }
+    }
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        let known = ["model", "base_url", "log_level", "limits"];
+        for (name, expected) in [
+            ("modle", Some("model")),
+            ("baseurl", Some("base_url")),
+            ("base-url", Some("base_url")),
+            ("loglevel", Some("log_level")),
+            ("limit", Some("limits")),
+            ("temperature", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, known), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What can be configured: one struct per section of the file.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map as JsonMap, Value as Json};
+
+use crate::Secret;
+
+use super::{ConfigError, Origin, Setting, VllmToggles};
+
+/// Holds every setting, and where each came from.
+///
+/// Made by [`load`](super::load) or [`Loader::load`](super::Loader::load). What has no value is an error only where it is
+/// used: a configuration without a model is complete for a program that never asks for one.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(super) file: Arc<Path>,
+    pub(super) file_exists: bool,
+    pub(super) api_key: Option<Secret>,
+    pub(super) model: Option<String>,
+    pub(super) base_url: Option<String>,
+    pub(super) log_level: String,
+    pub(super) plugins_path: Option<PathBuf>,
+    pub(super) max_concurrent_requests: Option<NonZeroUsize>,
+    pub(super) model_api: ModelApi,
+    pub(super) agents: Vec<AgentConfig>,
+    pub(super) limits: LimitsConfig,
+    pub(super) vllm: VllmToggles,
+    pub(super) settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Gives the URL of the server, without a slash at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] if nothing sets it: there is no default server.
+    pub fn base_url(&self) -> Result<&str, ConfigError> {
+        self.base_url
+            .as_deref()
+            .ok_or_else(|| ConfigError::Missing {
+                what: "base URL",
+                variable: "OPENAI_BASE_URL",
+                key: "base_url",
+                file: self.file.to_path_buf(),
+                flag: "--base-url",
+            })
+    }
+
+    /// Gives the name of the model, for agents that name none themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] if nothing sets it: there is no default model.
+    pub fn model(&self) -> Result<&str, ConfigError> {
+        self.model.as_deref().ok_or_else(|| ConfigError::Missing {
+            what: "model",
+            variable: "OPENAI_MODEL",
+            key: "model",
+            file: self.file.to_path_buf(),
+            flag: "--model",
+        })
+    }
+
+    /// Gives the key of the server; many local servers want none.
+    pub fn api_key(&self) -> Option<&Secret> {
+        self.api_key.as_ref()
+    }
+
+    /// Gives the log filter, such as `warn` (the default) or `openai_agents=debug`.
+    pub fn log_level(&self) -> &str {
+        &self.log_level
+    }
+
+    /// Gives the folder of the plugins; none if only the default is left and there is no home directory.
+    pub fn plugins_path(&self) -> Option<&Path> {
+        self.plugins_path.as_deref()
+    }
+
+    /// Gives how many requests to the model may be under way at a time; none is no bound.
+    pub const fn max_concurrent_requests(&self) -> Option<NonZeroUsize> {
+        self.max_concurrent_requests
+    }
+
+    /// Gives the protocol that the server is spoken to in.
+    pub const fn model_api(&self) -> ModelApi {
+        self.model_api
+    }
+
+    /// Gives the agents of the file, in its order; no two share a name.
+    pub fn agents(&self) -> &[AgentConfig] {
+        &self.agents
+    }
+
+    /// Gives the limits of every run.
+    pub const fn limits(&self) -> &LimitsConfig {
+        &self.limits
+    }
+
+    /// Gives the `VLLM_*` switches.
+    pub const fn vllm(&self) -> &VllmToggles {
+        &self.vllm
+    }
+
+    /// Gives the path of the configuration file, which [may not exist](Self::file_exists).
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Says whether there is a configuration file.
+    pub const fn file_exists(&self) -> bool {
+        self.file_exists
+    }
+
+    /// Lists every value with its origin, safe to be shown: secrets are only counted.
+    pub fn origins(&self) -> &[Setting] {
+        &self.settings
+    }
+}
+
+/// Names the protocol that a server is spoken to in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelApi {
+    /// `/chat/completions`, as vLLM, Ollama, llama.cpp and many others serve it.
+    #[default]
+    Chat,
+}
+
+/// Describes an agent of the file.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct AgentConfig {
+    /// The name, unique in the file.
+    pub name: String,
+    /// The system prompt; for `file:PATH` what the file holds.
+    pub instructions: Option<String>,
+    /// The model, if not the one of the configuration.
+    pub model: Option<String>,
+    /// What is sent with every request.
+    pub settings: SettingsConfig,
+    /// The names of its tools.
+    pub tools: Vec<String>,
+    /// What happens after tools ran.
+    pub tool_use: ToolUseConfig,
+    /// The limits of its runs, over those of the configuration.
+    pub limits: LimitsConfig,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// Holds the model settings of an agent; what is absent is not sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct SettingsConfig {
+    /// The sampling temperature.
+    pub temperature: Option<f64>,
+    /// The nucleus sampling threshold.
+    pub top_p: Option<f64>,
+    /// The most tokens of an answer.
+    pub max_tokens: Option<u64>,
+    /// Whether and which tool must be called.
+    pub tool_choice: Option<ToolChoiceConfig>,
+    /// Whether one answer may call several tools.
+    pub parallel_tool_calls: Option<bool>,
+    /// The frequency penalty.
+    pub frequency_penalty: Option<f64>,
+    /// The presence penalty.
+    pub presence_penalty: Option<f64>,
+    /// The texts that end an answer.
+    pub stop: Option<Vec<String>>,
+    /// The seed of the sampling.
+    pub seed: Option<i64>,
+    /// How much a reasoning model thinks, in the server's words.
+    pub reasoning_effort: Option<String>,
+    /// Fields that are put into the request as they are.
+    pub extra_body: JsonMap<String, Json>,
+}
+
+/// Says whether and which tool must be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolChoiceConfig {
+    /// The model decides.
+    Auto,
+    /// No tool is called.
+    None,
+    /// Some tool must be called.
+    Required,
+    /// The tool of this name must be called.
+    Tool(String),
+}
+
+/// Says what happens after the tools of a turn ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolUseConfig {
+    /// The model is asked again (`run_llm_again`).
+    #[default]
+    RunAgain,
+    /// The output of the first tool is the answer (`stop_on_first_tool`).
+    StopOnFirst,
+    /// The output of any of these tools is the answer (`stop_at_tools`).
+    StopAt(Vec<String>),
+}
+
+/// Holds the limits of a run; what is absent is left to the library's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// The most turns.
+    pub max_turns: Option<u64>,
+    /// The most requests to models, those of nested agents included.
+    pub max_requests: Option<u64>,
+    /// The most tokens of all prompts.
+    pub max_input_tokens: Option<u64>,
+    /// The most tokens of all answers.
+    pub max_output_tokens: Option<u64>,
+    /// The most tokens of prompts and answers.
+    pub max_total_tokens: Option<u64>,
+    /// The most tool calls.
+    pub max_tool_calls: Option<u64>,
+    /// The most seconds of wall clock.
+    pub max_seconds: Option<u64>,
+}

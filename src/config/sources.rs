@@ -1,0 +1,96 @@
+//! What the loader reads from: variables and files, of the process or of a test.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::{fmt, fs, io};
+
+use super::Origin;
+use super::tree::{Node, Value};
+
+/// The variables that have a value, with where each came from.
+#[derive(Debug, Default)]
+pub(super) struct Variables(BTreeMap<String, Variable>);
+
+pub(super) struct Variable {
+    pub(super) value: String,
+    pub(super) origin: Origin,
+}
+
+impl Variables {
+    pub(super) fn get(&self, name: &str) -> Option<&Variable> {
+        self.0.get(name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
+        self.0
+            .iter()
+            .map(|(name, variable)| (name.as_str(), variable))
+    }
+
+    /// Takes over what is not set yet.
+    pub(super) fn fill(&mut self, others: Self) {
+        for (name, variable) in others.0 {
+            self.0.entry(name).or_insert(variable);
+        }
+    }
+
+    /// The last value given wins, an empty one too: it unsets the variable.
+    pub(super) fn set(&mut self, name: &str, value: String, origin: Origin) {
+        if value.is_empty() {
+            self.0.remove(name);
+        } else {
+            self.0.insert(name.to_owned(), Variable { value, origin });
+        }
+    }
+}
+
+impl Variable {
+    pub(super) fn as_text(&self) -> Node {
+        Node {
+            value: Value::Text(self.value.clone()),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+/// The value may be a key.
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Variable({})", self.origin)
+    }
+}
+
+/// Where files are read from.
+pub(super) enum Files {
+    Disk { directory: PathBuf },
+    Memory(BTreeMap<PathBuf, String>),
+}
+
+impl Files {
+    pub(super) fn read(&self, path: &Path) -> io::Result<String> {
+        match self {
+            Self::Disk { directory } => fs::read_to_string(directory.join(path)),
+            Self::Memory(files) => files
+                .get(&plain(path))
+                .cloned()
+                .ok_or_else(|| io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// The texts may hold keys.
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk { directory } => write!(f, "Disk({})", directory.display()),
+            Self::Memory(files) => f.debug_set().entries(files.keys()).finish(),
+        }
+    }
+}
+
+/// `./a` and `a` are one file.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| !matches!(part, Component::CurDir))
+        .collect()
+}

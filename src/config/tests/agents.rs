@@ -1,0 +1,80 @@
+//! The section `agents`.
+
+use super::{load, settings};
+use crate::config::{Loader, SettingsConfig, ToolChoiceConfig, ToolUseConfig};
+
+const FILE: &str = "agents:
+  - name: Guide
+    instructions: file:guide.md
+    model: qwen3
+    tools: [calculator, current_time]
+    tool_use_behavior: { stop_at_tools: [calculator] }
+    limits: { max_turns: 4, max_seconds: 30 }
+    settings:
+      temperature: 0.5
+      top_p: 1
+      max_tokens: 100
+      tool_choice: calculator
+      parallel_tool_calls: false
+      frequency_penalty: -0.5
+      presence_penalty: 0.25
+      stop: [END]
+      seed: -7
+      reasoning_effort: low
+      extra_body: { token: secret, deep: [1, 2.5, null, true] }
+  - name: Plain
+";
+
+#[test]
+fn an_agent_has_everything_the_file_says() {
+    let config = load(
+        Loader::new()
+            .file("conf/a.yaml", FILE)
+            .file("conf/guide.md", "You guide.\n")
+            .config_file("--config", "conf/a.yaml"),
+    );
+    let [guide, plain] = config.agents() else {
+        panic!("two agents were expected");
+    };
+    assert_eq!(guide.name, "Guide");
+    assert_eq!(guide.instructions.as_deref(), Some("You guide.\n"));
+    assert_eq!(guide.model.as_deref(), Some("qwen3"));
+    assert_eq!(guide.tools, ["calculator", "current_time"]);
+    assert_eq!(
+        guide.tool_use,
+        ToolUseConfig::StopAt(vec!["calculator".to_owned()])
+    );
+    assert_eq!(guide.limits.max_turns, Some(4));
+    assert_eq!(guide.limits.max_seconds, Some(30));
+    assert_eq!(guide.origin.to_string(), "conf/a.yaml:2");
+    let SettingsConfig { extra_body, .. } = &guide.settings;
+    assert_eq!(
+        guide.settings,
+        SettingsConfig {
+            temperature: Some(0.5),
+            top_p: Some(1.0),
+            max_tokens: Some(100),
+            tool_choice: Some(ToolChoiceConfig::Tool("calculator".to_owned())),
+            parallel_tool_calls: Some(false),
+            frequency_penalty: Some(-0.5),
+            presence_penalty: Some(0.25),
+            stop: Some(vec!["END".to_owned()]),
+            seed: Some(-7),
+            reasoning_effort: Some("low".to_owned()),
+            extra_body: extra_body.clone(),
+        }
+    );
+    assert_eq!(
+        serde_json::Value::Object(extra_body.clone()),
+        serde_json::json!({"token": "secret", "deep": [1, 2.5, null, true]})
+    );
+    assert_eq!(plain.name, "Plain");
+    assert_eq!(plain.settings, SettingsConfig::default());
+    assert_eq!(plain.tool_use, ToolUseConfig::RunAgain);
+    let shown = settings(&config).join("\n");
+    assert!(
+        shown.contains("agents[0].instructions = file:guide.md (11 characters) (conf/a.yaml:3)")
+    );
+    assert!(shown.contains("agents[0].settings.extra_body = (2 keys) (conf/a.yaml:19)"));
+    assert!(!shown.contains("secret"));
+}
