@@ -1,0 +1,220 @@
+//! A model that plays a script.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+use crate::future::BoxStream;
+use crate::item::{FunctionCall, Item, ItemKind};
+use crate::kind::ErrorKind;
+use crate::model::{Delivery, Model, ModelError, ModelEvent, ModelRequest, ResponseEnd};
+use crate::usage::Usage;
+
+/// Answers each request with the next turn of a script, and keeps the requests.
+///
+/// A request past the end of the script is an error of the run, never an invented answer. Clones share the script, so that a test
+/// keeps one to look at the requests.
+///
+/// ```
+/// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+/// use openai_agents::{Agent, FunctionTool, Runner};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let model = ScriptedModel::new([
+///     ScriptedTurn::tool_call("double", json!({ "n": 21 })),
+///     ScriptedTurn::text("It is 42."),
+/// ]);
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Args { n: i64 }
+/// let double = FunctionTool::new("double", "Doubles a number.", async |_cx, args: Args| Ok::<_, String>(args.n * 2))?;
+/// let agent = Agent::builder("Counter").tool(double).build()?;
+///
+/// let result = Runner::new(model.clone()).run(&agent, "Twice 21?").await?;
+/// assert_eq!(result.final_output(), "It is 42.");
+/// assert_eq!(model.requests()[1].items.len(), 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ScriptedModel(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    turns: VecDeque<ScriptedTurn>,
+    n_calls: usize,
+    requests: Vec<ModelRequest>,
+}
+
+/// What a [`ScriptedModel`] answers to one request.
+#[derive(Debug)]
+pub struct ScriptedTurn {
+    items: Vec<Item>,
+    usage: Option<Usage>,
+    error: Option<ModelError>,
+}
+
+impl ScriptedModel {
+    /// Makes a model that plays these turns.
+    pub fn new(turns: impl IntoIterator<Item = ScriptedTurn>) -> Self {
+        Self(Arc::new(Mutex::new(Script {
+            turns: turns.into_iter().collect(),
+            ..Script::default()
+        })))
+    }
+
+    /// Makes a model that answers one request with a text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new([ScriptedTurn::text(text)])
+    }
+
+    /// Gives the requests so far.
+    pub fn requests(&self) -> Vec<ModelRequest> {
+        self.script().requests.clone()
+    }
+
+    /// Counts the turns that were not asked for.
+    pub fn n_left(&self) -> usize {
+        self.script().turns.len()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, request: ModelRequest) -> Vec<Result<ModelEvent, ModelError>> {
+        let delivery = request.delivery;
+        let mut script = self.script();
+        script.n_calls += 1;
+        script.requests.push(request);
+        match script.turns.pop_front() {
+            Some(turn) => turn.events(delivery),
+            None => {
+                let message = format!("the scripted model has no turn {}", script.n_calls);
+                vec![Err(ModelError::new(ErrorKind::Config, message))]
+            }
+        }
+    }
+}
+
+impl ScriptedTurn {
+    /// Answers with a text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::items([Item::assistant(text)])
+    }
+
+    /// Answers with a tool call, whose id is `call_` and the tool's name.
+    pub fn tool_call(name: &str, arguments: Value) -> Self {
+        Self::tool_calls([(name, arguments)])
+    }
+
+    /// Answers with tool calls; their ids are `call_`, the tool's name, and from the second call on their place.
+    pub fn tool_calls<'a>(calls: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
+        Self::items(calls.into_iter().enumerate().map(|(n, (name, arguments))| {
+            let id = if n == 0 {
+                format!("call_{name}")
+            } else {
+                format!("call_{name}_{n}")
+            };
+            Item::from(FunctionCall::new(id, name, arguments.to_string()))
+        }))
+    }
+
+    /// Answers with these items.
+    pub fn items(items: impl IntoIterator<Item = Item>) -> Self {
+        Self {
+            items: items.into_iter().collect(),
+            usage: None,
+            error: None,
+        }
+    }
+
+    /// Fails; what was scripted before the error is told first.
+    pub fn error(error: ModelError) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::items([])
+        }
+    }
+
+    /// Reports usage.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    fn events(self, delivery: Delivery) -> Vec<Result<ModelEvent, ModelError>> {
+        let mut events = Vec::new();
+        let mut n_calls = 0;
+        for item in self.items {
+            if delivery == Delivery::Stream {
+                deltas(&item, &mut n_calls, &mut events);
+            }
+            events.push(ModelEvent::ItemDone { item });
+        }
+        let mut events: Vec<_> = events.into_iter().map(Ok).collect();
+        events.push(match self.error {
+            Some(error) => Err(error),
+            None => Ok(ModelEvent::ResponseDone(Box::new(ResponseEnd {
+                usage: self.usage,
+                ..ResponseEnd::default()
+            }))),
+        });
+        events
+    }
+}
+
+/// The deltas of an item: a text word by word, a call's arguments in one piece.
+fn deltas(item: &Item, n_calls: &mut usize, events: &mut Vec<ModelEvent>) {
+    match item.kind() {
+        ItemKind::Message(message) => {
+            let text = message.text("");
+            events.extend(text.split_inclusive(' ').map(|word| ModelEvent::TextDelta {
+                delta: word.to_owned(),
+            }));
+            events.extend(message.refusal().map(|refusal| ModelEvent::RefusalDelta {
+                delta: refusal.to_owned(),
+            }));
+        }
+        ItemKind::FunctionCall(call) => {
+            let index = *n_calls;
+            *n_calls += 1;
+            events.push(ModelEvent::ToolCallStarted {
+                index,
+                name: call.name.clone(),
+            });
+            events.push(ModelEvent::ToolCallDelta {
+                index,
+                delta: call.arguments.clone(),
+            });
+        }
+        ItemKind::Reasoning(reasoning) => events.push(ModelEvent::ReasoningDelta {
+            delta: reasoning.text(),
+        }),
+        ItemKind::FunctionCallOutput(_) | ItemKind::Unknown { .. } => {}
+    }
+}
+
+impl Model for ScriptedModel {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
+        let model = self.clone();
+        // Nothing happens before the stream is polled, as with a real model.
+        Box::pin(stream::once(async move { stream::iter(model.next(request)) }).flatten())
+    }
+}
+
+impl std::fmt::Debug for ScriptedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScriptedModel")
+            .field("n_left", &self.n_left())
+            .finish_non_exhaustive()
+    }
+}

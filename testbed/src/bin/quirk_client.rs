@@ -1,0 +1,194 @@
+//! The adapter of `tests/fixtures/wire-quirks/judge.py`: one agent run, told in one JSON line.
+//!
+//! The contract stands in the head of that file.
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openai_agents::http::HttpClient;
+use openai_agents::item::ItemKind;
+use openai_agents::model::OpenAiChat;
+use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, RunProgress, Runner};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The tools that were run, in order of their start.
+type Executed = Arc<Mutex<Vec<Value>>>;
+
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Weather {
+    city: String,
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Add {
+    a: i64,
+    b: i64,
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Ping {}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Echo {
+    text: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the contract is one line on stdout"
+)]
+async fn main() -> ExitCode {
+    let executed = Executed::default();
+    let report = match run(&executed).await {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("quirk_client: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{report}");
+    if report.get("ok") == Some(&Value::Bool(true)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn run(executed: &Executed) -> Result<Value, Box<dyn Error>> {
+    if env::var("QUIRK_API")? != "chat" {
+        return Ok(failure(
+            ErrorKind::Unsupported,
+            "the Responses API is not in this version",
+            None,
+            executed,
+        ));
+    }
+    let idle = Duration::try_from_secs_f64(env::var("QUIRK_IDLE_S")?.parse()?)?;
+    let total = Duration::try_from_secs_f64(env::var("QUIRK_TOTAL_S")?.parse()?)?;
+    let model = OpenAiChat::builder(env::var("QUIRK_BASE_URL")?, "quirk")
+        .api_key(env::var("QUIRK_API_KEY")?)
+        .http_client(HttpClient::builder().idle_timeout(idle).build()?)
+        .event_timeout(idle)
+        .build()?;
+    let agent = tools(executed)?
+        .into_iter()
+        .fold(Agent::builder("quirk"), |agent, tool| agent.tool(tool))
+        .build()?;
+    let runner = Runner::new(model)
+        .limits(Limits::turns(env::var("QUIRK_MAX_TURNS")?.parse()?).duration(total));
+    let request = if env::var("QUIRK_STREAM")? == "1" {
+        runner.stream(&agent, "go")
+    } else {
+        runner.run(&agent, "go")
+    };
+    Ok(match request.await {
+        Ok(result) => success(result.final_output(), result.progress(), executed),
+        Err(error) => failure(
+            error.kind(),
+            &full_message(&error),
+            error.retry_after(),
+            executed,
+        ),
+    })
+}
+
+fn tools(executed: &Executed) -> Result<Vec<FunctionTool>, Box<dyn Error>> {
+    let note = |name: &'static str| {
+        let executed = Arc::clone(executed);
+        move |arguments: &str| {
+            let args: Value = serde_json::from_str(if arguments.is_empty() {
+                "{}"
+            } else {
+                arguments
+            })
+            .unwrap_or_default();
+            executed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(json!({ "name": name, "args": args }));
+        }
+    };
+    let (weather, add, ping, echo) = (note("get_weather"), note("add"), note("ping"), note("echo"));
+    Ok(vec![
+        FunctionTool::new(
+            "get_weather",
+            "The weather in a city.",
+            move |cx, args: Weather| {
+                weather(cx.arguments());
+                async move { Ok::<_, String>(format!("sunny in {}", args.city)) }
+            },
+        )?,
+        FunctionTool::new("add", "Adds two numbers.", move |cx, args: Add| {
+            add(cx.arguments());
+            async move { args.a.checked_add(args.b).ok_or("too large") }
+        })?,
+        FunctionTool::new("ping", "Answers pong.", move |cx, Ping {}| {
+            ping(cx.arguments());
+            async move { Ok::<_, String>("pong") }
+        })?,
+        FunctionTool::new("echo", "Repeats a text.", move |cx, args: Echo| {
+            echo(cx.arguments());
+            async move { Ok::<_, String>(args.text) }
+        })?,
+    ])
+}
+
+fn success(text: &str, progress: &RunProgress, executed: &Executed) -> Value {
+    let reasoning: String = progress
+        .items
+        .iter()
+        .filter_map(|item| match item.kind() {
+            ItemKind::Reasoning(reasoning) => Some(reasoning.text()),
+            _ => None,
+        })
+        .collect();
+    let usage = progress.usage;
+    let is_known = usage.requests_without_usage < usage.requests;
+    json!({
+        "ok": true,
+        "text": text,
+        "refusal": null,
+        "reasoning": if reasoning.is_empty() { Value::Null } else { Value::String(reasoning) },
+        "finish": progress.responses.last().and_then(|end| end.finish_reason.as_deref()),
+        "executed": list(executed),
+        "usage": is_known.then(|| json!({
+            "input": usage.input_tokens, "output": usage.output_tokens, "total": usage.total_tokens,
+        })),
+    })
+}
+
+fn failure(
+    kind: ErrorKind,
+    message: &str,
+    retry_after: Option<Duration>,
+    executed: &Executed,
+) -> Value {
+    json!({
+        "ok": false,
+        "error": { "kind": kind.as_str(), "message": message, "retry_after": retry_after.map(|wait| wait.as_secs_f64()) },
+        "executed": list(executed),
+    })
+}
+
+fn list(executed: &Executed) -> Vec<Value> {
+    executed
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+fn full_message(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    message
+}
