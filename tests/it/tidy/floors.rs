@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 6] = [
         "context",
         "limits",
         "tools",
+        "__private",
         "model",
         "guardrail",
         "session",
