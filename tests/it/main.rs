@@ -1,1 +1,4 @@
 //! The behaviour of the public API, one file per subject.
+#![cfg(test)]
+
+mod tidy;
