@@ -4,8 +4,39 @@
 //!
 //! - [`SseDecoder`] turns the bytes of a `text/event-stream` into events; it needs no feature and does no I/O.
 //! - `HttpClient` (feature `http`) sends one request per call. It never retries, never follows a redirect, asks for no
-//!   compression, reads no environment variable unless told to, and sets up TLS at the first `https` URL.
+//!   compression, takes proxies from the environment only when told to, and sets up TLS at the first `https` URL.
 
 mod sse;
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod url;
+#[cfg(feature = "http")]
+mod headers;
+#[cfg(feature = "http")]
+mod body;
+#[cfg(feature = "http")]
+mod proxy;
+#[cfg(feature = "http")]
+mod error;
+#[cfg(feature = "http")]
+mod timer;
+#[cfg(feature = "http")]
+mod connector;
 
 pub use sse::{SseDecoder, SseError, SseEvent};
+#[cfg(feature = "http")]
+#[expect(
+    unused_imports,
+    reason = "the model drivers time the gaps between events with it"
+)]
+pub(crate) use timer::IdleTimer;
+#[cfg(feature = "http")]
+pub use {
+    body::HttpBody,
+    client::{HttpClient, HttpClientBuilder, HttpResponse},
+    error::HttpError,
+    headers::Headers,
+    proxy::Proxies,
+    url::{BaseUrl, Url},
+};

@@ -1,0 +1,197 @@
+//! The body of an answer, chunk by chunk or whole, always bounded in time and, if asked, in size.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Incoming};
+
+use super::HttpError;
+use super::timer::Timers;
+
+/// Reads the body of an answer.
+///
+/// Dropping it before its end closes the connection, so that the server stops working. A body read to its end leaves
+/// the connection to the next request.
+pub struct HttpBody {
+    /// `None` after the end or an error.
+    incoming: Option<Incoming>,
+    target: Arc<str>,
+    timers: Timers,
+    /// The content encoding, if it is not `identity`.
+    encoding: Option<String>,
+    n_bytes: u64,
+    limits: BodyLimits,
+}
+
+/// How much of a body is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimits {
+    /// Of [`HttpBody::collect`].
+    pub(super) whole: usize,
+    /// Of [`HttpBody::poll_chunk`].
+    pub(super) stream: Option<u64>,
+}
+
+impl HttpBody {
+    pub(super) const fn new(
+        incoming: Incoming,
+        target: Arc<str>,
+        timers: Timers,
+        encoding: Option<String>,
+        limits: BodyLimits,
+    ) -> Self {
+        Self {
+            incoming: Some(incoming),
+            target,
+            timers,
+            encoding,
+            n_bytes: 0,
+            limits,
+        }
+    }
+
+    /// Gives the next chunk as it came from the socket; `None` at the end, and after an error.
+    ///
+    /// # Errors
+    ///
+    /// An item is an error when the body is cut, a time-out elapses, the bound for streams is exceeded, or the body is
+    /// compressed.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, HttpError>>> {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        if let Some(encoding) = self.encoding.take() {
+            let target = self.target();
+            return self.fail(HttpError::ContentEncoding { target, encoding });
+        }
+        if let Poll::Ready(limit) = self.timers.poll_total(cx) {
+            let target = self.target();
+            return self.fail(HttpError::TotalTimeout { target, limit });
+        }
+        loop {
+            match Pin::new(&mut *incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(chunk) if !chunk.is_empty() => return self.take_in(chunk),
+                    // An empty chunk, or trailers, of which nothing here depends.
+                    _ => {}
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    let error = HttpError::from_body(&self.target, self.n_bytes, error);
+                    return self.fail(error);
+                }
+                Poll::Ready(None) => {
+                    self.incoming = None;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => {
+                    let limit = ready!(self.timers.idle.poll_elapsed(cx));
+                    let target = self.target();
+                    return self.fail(HttpError::IdleTimeout { target, limit });
+                }
+            }
+        }
+    }
+
+    /// Waits for the next chunk, as [`poll_chunk`](Self::poll_chunk).
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_chunk`](Self::poll_chunk).
+    ///
+    /// # Cancel safety
+    ///
+    /// No chunk is lost when the future is dropped.
+    pub async fn next_chunk(&mut self) -> Option<Result<Bytes, HttpError>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// Reads the whole body, up to the bound that the client was built with (64 MiB).
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_chunk`](Self::poll_chunk), and [`HttpError::TooLarge`] beyond the bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn collect(self) -> Result<Bytes, HttpError> {
+        let max_bytes = self.limits.whole;
+        self.collect_up_to(max_bytes).await
+    }
+
+    /// Reads the whole body, up to a bound.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Self::collect). An announced length beyond the bound is refused before anything is read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn collect_up_to(mut self, max_bytes: usize) -> Result<Bytes, HttpError> {
+        let max = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+        let announced = self
+            .incoming
+            .as_ref()
+            .map_or(0, |incoming| incoming.size_hint().lower());
+        // A compressed body is refused for that, whatever its length.
+        if announced > max && self.encoding.is_none() {
+            return Err(self.too_large(max));
+        }
+        let Some(first) = self.next_chunk().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        let mut joined = None::<BytesMut>;
+        while let Some(chunk) = self.next_chunk().await.transpose()? {
+            if self.n_bytes > max {
+                return Err(self.too_large(max));
+            }
+            joined
+                .get_or_insert_with(|| BytesMut::from(first.as_ref()))
+                .extend_from_slice(&chunk);
+        }
+        if self.n_bytes > max {
+            return Err(self.too_large(max));
+        }
+        Ok(joined.map_or(first, BytesMut::freeze))
+    }
+
+    fn take_in(&mut self, chunk: Bytes) -> Poll<Option<Result<Bytes, HttpError>>> {
+        self.timers.idle.touch();
+        self.n_bytes += chunk.len() as u64;
+        match self.limits.stream {
+            Some(max_bytes) if self.n_bytes > max_bytes => self.fail(self.too_large(max_bytes)),
+            _ => Poll::Ready(Some(Ok(chunk))),
+        }
+    }
+
+    /// Ends the body, which closes the connection.
+    fn fail(&mut self, error: HttpError) -> Poll<Option<Result<Bytes, HttpError>>> {
+        self.incoming = None;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn too_large(&self, max_bytes: u64) -> HttpError {
+        HttpError::TooLarge {
+            target: self.target(),
+            max_bytes,
+        }
+    }
+
+    fn target(&self) -> String {
+        (*self.target).to_owned()
+    }
+}
+
+impl fmt::Debug for HttpBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpBody")
+            .field("target", &self.target)
+            .field("n_bytes", &self.n_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,343 @@
+//! The client: one request per call, and nothing that was not asked for.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_ENCODING, HeaderMap, LOCATION, PROXY_AUTHORIZATION};
+use hyper::{Method, Request, Response, body::Incoming};
+use hyper_util::client::legacy::{Client, connect::capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::body::{BodyLimits, HttpBody};
+use super::connector::{Connector, Shared, Tls};
+use super::proxy::{Proxies, ProxyTable};
+use super::timer::Timers;
+use super::url::redirect_origin;
+use super::{Headers, HttpError, Url};
+
+/// Connections that lie idle are closed after this time. Uvicorn, on which vLLM, LiteLLM and many others run, closes them
+/// after 5 s; a request sent at that moment would fail, and nothing here sends it again.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// Sends requests over pooled connections; cheap to clone, to be shared by everything in a program.
+///
+/// A call sends one request over HTTP/1.1. It is never repeated and no redirect is followed. No compression is asked for,
+/// and a compressed body is an error when it is read. TLS (with the roots of the operating system) is set up at the first
+/// `https` URL. Needs a Tokio runtime with I/O and time.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), openai_agents::http::HttpError> {
+/// use openai_agents::http::{BaseUrl, Headers, HttpClient};
+///
+/// let client = HttpClient::default();
+/// let url = BaseUrl::parse("http://127.0.0.1:8000/v1")?.join("models")?;
+/// let response = client.get(&url, &Headers::new()).await?;
+/// println!("{} {:?}", response.status, response.body.collect().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct HttpClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Client<Connector, Full<Bytes>>,
+    shared: Arc<Shared>,
+    idle: Option<Duration>,
+    total: Option<Duration>,
+    limits: BodyLimits,
+}
+
+/// The head of an answer, and the body still to be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HttpResponse {
+    /// The status; never 3xx, which is an error.
+    pub status: u16,
+    /// The header lines.
+    pub headers: Headers,
+    /// The body.
+    pub body: HttpBody,
+}
+
+impl HttpClient {
+    /// Begins a client with other than the default settings.
+    pub fn builder() -> HttpClientBuilder {
+        HttpClientBuilder::default()
+    }
+
+    /// Sends a GET request and waits for the head of the answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn get(&self, url: &Url, headers: &Headers) -> Result<HttpResponse, HttpError> {
+        self.send(Method::GET, url, headers, Bytes::new()).await
+    }
+
+    /// Sends a POST request and waits for the head of the answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`] if there is no head of an answer in time, or it is a redirect.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection. The server may have seen the request.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: &Headers,
+        body: Bytes,
+    ) -> Result<HttpResponse, HttpError> {
+        self.send(Method::POST, url, headers, body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: &Headers,
+        body: Bytes,
+    ) -> Result<HttpResponse, HttpError> {
+        let inner = &self.inner;
+        if url.is_https() {
+            inner.shared.tls.set_up()?;
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = url.uri().clone();
+        headers.as_map().clone_into(request.headers_mut());
+        if let Some(value) = inner.shared.proxies.authorization_for(url.uri()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
+        let mut timers = Timers::start(inner.idle, inner.total);
+        let head = inner.head(url, request, &mut timers).await?;
+        let (head, incoming) = head.into_parts();
+        if head.status.is_redirection() {
+            return Err(HttpError::Redirect {
+                target: url.host_port().to_owned(),
+                status: head.status.as_u16(),
+                to: redirect_target(&head.headers),
+            });
+        }
+        timers.idle.touch();
+        let encoding = foreign_encoding(&head.headers);
+        Ok(HttpResponse {
+            status: head.status.as_u16(),
+            headers: Headers::from_map(head.headers),
+            body: HttpBody::new(
+                incoming,
+                url.shared_host_port(),
+                timers,
+                encoding,
+                inner.limits,
+            ),
+        })
+    }
+
+    /// Tells whether an `https` URL has been seen.
+    #[cfg(test)]
+    pub(super) fn tls_is_set_up(&self) -> bool {
+        self.inner.shared.tls.is_set_up()
+    }
+}
+
+impl Inner {
+    /// Waits for the head of the answer within the time-outs.
+    async fn head(
+        &self,
+        url: &Url,
+        mut request: Request<Full<Bytes>>,
+        timers: &mut Timers,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let connection = capture_connection(&mut request);
+        let mut response = pin!(self.pool.request(request));
+        poll_fn(|cx| {
+            let target = || url.host_port().to_owned();
+            if let Poll::Ready(limit) = timers.poll_total(cx) {
+                let target = target();
+                return Poll::Ready(Err(HttpError::TotalTimeout { target, limit }));
+            }
+            if let Poll::Ready(result) = response.as_mut().poll(cx) {
+                let limit = self.shared.limit;
+                return Poll::Ready(
+                    result.map_err(|error| HttpError::from_request(&target(), limit, error)),
+                );
+            }
+            loop {
+                let limit = ready!(timers.idle.poll_elapsed(cx));
+                if connection.connection_metadata().is_some() {
+                    let target = target();
+                    return Poll::Ready(Err(HttpError::IdleTimeout { target, limit }));
+                }
+                // Still connecting, which has a time-out of its own.
+                timers.idle.touch();
+            }
+        })
+        .await
+    }
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        HttpClientBuilder::default().with_proxies(ProxyTable::default())
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("connect_timeout", &self.inner.shared.limit)
+            .field("idle_timeout", &self.inner.idle)
+            .field("total_timeout", &self.inner.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sets up an [`HttpClient`].
+///
+/// ```
+/// use std::time::Duration;
+/// use openai_agents::http::{HttpClient, Proxies};
+///
+/// let client = HttpClient::builder()
+///     .idle_timeout(Duration::from_secs(120))
+///     .total_timeout(None)
+///     .proxies(Proxies::FromEnvironment)
+///     .build()?;
+/// # Ok::<(), openai_agents::http::HttpError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct HttpClientBuilder {
+    connect: Option<Duration>,
+    idle: Option<Duration>,
+    total: Option<Duration>,
+    limits: BodyLimits,
+    proxies: Proxies,
+}
+
+impl HttpClientBuilder {
+    /// Sets how long name, TCP, proxy and TLS may take together; 5 s by default.
+    #[must_use]
+    pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.connect = limit.into();
+        self
+    }
+
+    /// Sets how long the server may be silent, before its answer or inside it; 60 s by default.
+    ///
+    /// It counts from the moment when the connection stands, so a large request that takes long to send needs more.
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.idle = limit.into();
+        self
+    }
+
+    /// Sets how long a request may take to the last byte of its answer; without limit by default.
+    #[must_use]
+    pub fn total_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.total = limit.into();
+        self
+    }
+
+    /// Sets how many bytes [`HttpBody::collect`] reads at most; 64 MiB by default.
+    #[must_use]
+    pub const fn max_body_bytes(mut self, max_bytes: usize) -> Self {
+        self.limits.whole = max_bytes;
+        self
+    }
+
+    /// Sets how many bytes a body may have that is read chunk by chunk; without limit by default.
+    #[must_use]
+    pub fn max_stream_bytes(mut self, max_bytes: impl Into<Option<u64>>) -> Self {
+        self.limits.stream = max_bytes.into();
+        self
+    }
+
+    /// Sets the proxies; none by default.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Builds the client; no connection is made.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Proxy`] if a proxy cannot be used.
+    pub fn build(self) -> Result<HttpClient, HttpError> {
+        let proxies = ProxyTable::new(&self.proxies, |name| std::env::var(name).ok())?;
+        Ok(self.with_proxies(proxies))
+    }
+
+    fn with_proxies(self, proxies: ProxyTable) -> HttpClient {
+        let shared = Arc::new(Shared {
+            tls: Tls::default(),
+            proxies,
+            limit: self.connect,
+        });
+        let pool = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            // By default a request that met a closed connection would be sent again.
+            .retry_canceled_requests(false)
+            .build(Connector::new(Arc::clone(&shared)));
+        HttpClient {
+            inner: Arc::new(Inner {
+                pool,
+                shared,
+                idle: self.idle,
+                total: self.total,
+                limits: self.limits,
+            }),
+        }
+    }
+}
+
+impl Default for HttpClientBuilder {
+    fn default() -> Self {
+        Self {
+            connect: Some(Duration::from_secs(5)),
+            idle: Some(Duration::from_secs(60)),
+            total: None,
+            limits: BodyLimits {
+                whole: 64 * 1024 * 1024,
+                stream: None,
+            },
+            proxies: Proxies::None,
+        }
+    }
+}
+
+fn redirect_target(headers: &HeaderMap) -> Option<String> {
+    let location = headers.get(LOCATION)?.to_str().ok()?;
+    Some(redirect_origin(location))
+}
+
+/// Gives the content encodings if any of them changes the bytes.
+fn foreign_encoding(headers: &HeaderMap) -> Option<String> {
+    let mut encodings = headers
+        .get_all(CONTENT_ENCODING)
+        .into_iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .filter(|value| {
+            !value
+                .split(',')
+                .map(str::trim)
+                .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+        });
+    encodings.next()
+}

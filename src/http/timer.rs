@@ -1,0 +1,81 @@
+//! Time-outs that cost nothing while bytes flow.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// Measures how long something has been waited for, and elapses at a limit.
+///
+/// [`touch`](Self::touch) is a store: it asks no clock and moves no timer, so it may be called for every chunk. Waiting
+/// begins at the first [`poll_elapsed`](Self::poll_elapsed) after it, which is to be called only when nothing is ready.
+/// So a consumer that takes its time between polls is not mistaken for a server that says nothing.
+#[derive(Debug)]
+pub(crate) struct IdleTimer {
+    limit: Option<Duration>,
+    waiting_since: Option<Instant>,
+    /// Made at the first wait and moved only when it fires too early, so at most once per limit.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl IdleTimer {
+    /// Creates a timer; without a limit it never elapses.
+    pub(crate) const fn new(limit: Option<Duration>) -> Self {
+        Self {
+            limit,
+            waiting_since: None,
+            sleep: None,
+        }
+    }
+
+    /// Notes that what was waited for has come.
+    pub(crate) const fn touch(&mut self) {
+        self.waiting_since = None;
+    }
+
+    /// Waits, and gives the limit once it has elapsed.
+    pub(crate) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let Some(limit) = self.limit else {
+            return Poll::Pending;
+        };
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let Some(deadline) = since.checked_add(limit) else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(limit);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// The time-outs of one request, from its start to the last byte of the answer.
+#[derive(Debug)]
+pub(super) struct Timers {
+    pub(super) idle: IdleTimer,
+    total: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl Timers {
+    pub(super) fn start(idle: Option<Duration>, total: Option<Duration>) -> Self {
+        Self {
+            idle: IdleTimer::new(idle),
+            total: total.map(|limit| (limit, Box::pin(sleep(limit)))),
+        }
+    }
+
+    /// Gives the total time-out once it has elapsed.
+    pub(super) fn poll_total(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        match &mut self.total {
+            None => Poll::Pending,
+            Some((limit, sleep)) => sleep.as_mut().poll(cx).map(|()| *limit),
+        }
+    }
+}
