@@ -5,6 +5,8 @@ mod secret;
 mod usage;
 pub mod future;
 pub mod http;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use kind::ErrorKind;
 pub use secret::Secret;

@@ -23,6 +23,8 @@ mod error;
 mod timer;
 #[cfg(feature = "http")]
 mod connector;
+#[cfg(test)]
+mod tests;
 
 pub use sse::{SseDecoder, SseError, SseEvent};
 #[cfg(feature = "http")]
