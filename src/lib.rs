@@ -4,6 +4,7 @@ mod kind;
 mod secret;
 mod usage;
 pub mod future;
+pub mod schema;
 
 pub use kind::ErrorKind;
 pub use secret::Secret;

@@ -1,0 +1,37 @@
+//! JSON Schema from Rust types, and the strict form that models are held to.
+//!
+//! [`of`] describes a type; [`strict`] closes a schema so that a model cannot leave a property out or invent one. Both are pure:
+//! JSON in, JSON out.
+//!
+//! ```
+//! use openai_agents::schema;
+//! use serde_json::json;
+//!
+//! #[derive(schemars::JsonSchema)]
+//! struct Search {
+//!     /// What to look for.
+//!     query: String,
+//!     limit: Option<u8>,
+//! }
+//!
+//! let strict = schema::strict(schema::of::<Search>())?;
+//! assert_eq!(strict["required"], json!(["query", "limit"]));
+//! assert_eq!(strict["additionalProperties"], json!(false));
+//! # Ok::<(), schema::SchemaError>(())
+//! ```
+
+mod derive;
+mod strict;
+mod all_of;
+mod reference;
+mod graph;
+mod path;
+mod error;
+
+pub use derive::of;
+pub use error::SchemaError;
+pub use path::SchemaPath;
+pub use strict::strict;
+
+#[cfg(test)]
+mod tests;
