@@ -5,7 +5,15 @@ mod secret;
 mod usage;
 pub mod future;
 pub mod schema;
+mod context;
+pub mod tools;
+#[doc(hidden)]
+pub mod __private;
 
+pub use context::{MissingState, RunContext, States};
 pub use kind::ErrorKind;
+//#[cfg(feature = "macros")]
+//pub use openai_agents_macros::tool;
 pub use secret::Secret;
+pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
 pub use usage::Usage;

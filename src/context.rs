@@ -1,0 +1,141 @@
+//! What a run carries for its tools: the application's state and the usage so far.
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::usage::Usage;
+
+/// Gives tools, guardrails and instructions access to the application and the run.
+///
+/// A cheap handle: clones share one run. State is found by its type, so that agents and tools need no type parameter;
+/// a state that nobody gave to the run is an explicit error.
+///
+/// ```
+/// use openai_agents::{RunContext, States};
+///
+/// struct Database(&'static str);
+///
+/// let mut states = States::new();
+/// states.insert(Database("orders"));
+/// let cx = RunContext::new(states);
+///
+/// assert_eq!(cx.state::<Database>()?.0, "orders");
+/// assert!(cx.state::<u32>().is_err());
+/// # Ok::<(), openai_agents::MissingState>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct RunContext(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    states: States,
+    usage: Mutex<Usage>,
+}
+
+impl RunContext {
+    /// Creates the context of one run.
+    pub fn new(states: States) -> Self {
+        Self(Arc::new(Inner {
+            states,
+            usage: Mutex::default(),
+        }))
+    }
+
+    /// Finds the application state of a type.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingState`] when no state of that type was given to the run.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
+        self.0.states.get()
+    }
+
+    /// Gives the usage of the run so far.
+    pub fn usage(&self) -> Usage {
+        *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the usage of a finished model request.
+    #[expect(dead_code, reason = "called by the runner, the next floor up")]
+    pub(crate) fn add_usage(&self, usage: Usage) {
+        *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner) += usage;
+    }
+}
+
+impl fmt::Debug for RunContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunContext")
+            .field("states", &self.0.states)
+            .field("usage", &self.usage())
+            .finish()
+    }
+}
+
+/// Holds application state by type, at most one value of each.
+///
+/// Clones share the values: one set serves any number of runs. What must change goes behind a lock or an atomic of the
+/// application's choice.
+#[derive(Clone, Default)]
+pub struct States(HashMap<TypeId, State>);
+
+#[derive(Clone)]
+struct State {
+    type_name: &'static str,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+impl States {
+    /// Creates an empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a value, in place of an earlier one of the same type.
+    pub fn insert<T: Send + Sync + 'static>(&mut self, state: T) -> &mut Self {
+        let state = State {
+            type_name: type_name::<T>(),
+            value: Arc::new(state),
+        };
+        self.0.insert(TypeId::of::<T>(), state);
+        self
+    }
+
+    /// Finds the value of a type.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingState`] when there is none.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
+        self.0
+            .get(&TypeId::of::<T>())
+            .and_then(|state| state.value.downcast_ref())
+            .ok_or(MissingState {
+                type_name: type_name::<T>(),
+            })
+    }
+}
+
+/// Prints the types only: the values are the application's.
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.0.values().map(|state| state.type_name).collect();
+        names.sort_unstable();
+        f.debug_tuple("States").field(&names).finish()
+    }
+}
+
+/// Says which application state the run was not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no state of type `{type_name}` was given to the run")]
+pub struct MissingState {
+    type_name: &'static str,
+}
+
+impl MissingState {
+    /// Gives the name of the missing type.
+    pub const fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}

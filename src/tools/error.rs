@@ -1,0 +1,136 @@
+//! What can go wrong when a tool is defined or called.
+
+use std::error::Error;
+use std::time::Duration;
+
+use super::{ToolName, ToolNameError};
+use crate::kind::ErrorKind;
+use crate::schema::SchemaError;
+
+/// Says why a tool call produced no output.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// The arguments that the model wrote do not fit the tool, which was not called.
+    #[error("bad arguments for tool `{tool}`: {detail}")]
+    BadArguments {
+        /// The tool.
+        tool: ToolName,
+        /// Which field is wrong and how, in words that help a model to correct it.
+        detail: String,
+    },
+    /// The tool returned an error.
+    #[error("tool `{tool}` failed")]
+    Failed {
+        /// The tool.
+        tool: ToolName,
+        /// The tool's own error.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The tool panicked; the panic was caught and harms nothing else.
+    #[error("tool `{tool}` panicked: {message}")]
+    Panicked {
+        /// The tool.
+        tool: ToolName,
+        /// The panic's message.
+        message: String,
+    },
+    /// The tool took longer than its time-out.
+    #[error("tool `{tool}` timed out after {after:?}")]
+    TimedOut {
+        /// The tool.
+        tool: ToolName,
+        /// The time-out.
+        after: Duration,
+    },
+    /// The tool's output is larger than its limit.
+    #[error("the output of tool `{tool}` has {n_bytes} bytes, at most {max_bytes} are allowed")]
+    OutputTooLarge {
+        /// The tool.
+        tool: ToolName,
+        /// The size of the output.
+        n_bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+}
+
+impl ToolError {
+    /// Gives the stable kind.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadArguments { .. } => ErrorKind::BadToolArguments,
+            Self::Failed { .. } | Self::Panicked { .. } => ErrorKind::ToolFailed,
+            Self::TimedOut { .. } => ErrorKind::ToolTimeout,
+            Self::OutputTooLarge { .. } => ErrorKind::LimitExceeded,
+        }
+    }
+
+    /// Gives the tool whose call this was.
+    pub const fn tool(&self) -> &ToolName {
+        match self {
+            Self::BadArguments { tool, .. }
+            | Self::Failed { tool, .. }
+            | Self::Panicked { tool, .. }
+            | Self::TimedOut { tool, .. }
+            | Self::OutputTooLarge { tool, .. } => tool,
+        }
+    }
+}
+
+/// Says why a tool cannot be offered to a model.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolDefinitionError {
+    /// The name is not one that providers accept.
+    #[error("the tool cannot be named so")]
+    Name {
+        /// What is wrong with the name.
+        #[from]
+        source: ToolNameError,
+    },
+    /// The schema of the arguments has no strict form.
+    ///
+    /// Change the part that the source names, or turn [`ToolOptions::strict`](super::ToolOptions::strict) off.
+    #[error("the schema of tool `{tool}` cannot be strict")]
+    Schema {
+        /// The tool.
+        tool: ToolName,
+        /// Which part of the schema, and why.
+        source: SchemaError,
+    },
+    /// The arguments are not an object, which the protocol asks for.
+    #[error("the arguments of tool `{tool}` must be an object, not {found}")]
+    NotAnObject {
+        /// The tool.
+        tool: ToolName,
+        /// The `type` in the schema.
+        found: String,
+    },
+    /// Another tool has the name.
+    #[error("two tools are named `{tool}`: {registered:?} and {refused:?}")]
+    Duplicate {
+        /// The name of both.
+        tool: ToolName,
+        /// The description of the tool that is registered.
+        registered: String,
+        /// The description of the tool that was refused.
+        refused: String,
+    },
+}
+
+/// Says that a value which a tool returned has no form in JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("the output of the tool cannot be written as JSON")]
+pub struct ToolOutputError {
+    #[source]
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl ToolOutputError {
+    pub(super) fn new(source: serde_json::Error) -> Self {
+        Self {
+            source: Box::new(source),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The tool that registries, agents and runs hold, whatever it was made from.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::arguments::ArgumentRules;
+use super::handler::{self, BoxError, Fault, Handler};
+use super::{
+    IntoToolOutput, Tool, ToolContext, ToolDefinitionError, ToolError, ToolName, ToolOptions,
+    ToolOutput, ToolSpec,
+};
+use crate::context::RunContext;
+use crate::schema;
+
+/// Calls application code by name, with JSON arguments that were checked against its schema.
+///
+/// A cheap handle: clones share one tool.
+///
+/// With a strict schema (the default, see [`ToolOptions::strict`]) the model is told that every parameter is required; one that may
+/// be absent, because its type is an [`Option`] or because it has a `#[serde(default)]`, may then arrive as `null`. A `null` for a
+/// parameter that may be absent and whose type has no `null` counts as absent, at every level.
+///
+/// ```
+/// use openai_agents::tools::ToolName;
+/// use openai_agents::{FunctionTool, RunContext, ToolContext, ToolOutput};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Sum {
+///     a: i64,
+///     b: i64,
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, sum: Sum| {
+///     sum.a.checked_add(sum.b).ok_or("too large")
+/// })?;
+///
+/// let cx = ToolContext::new(RunContext::default(), "Guide", ToolName::new("add")?, "call_1", "");
+/// assert_eq!(add.invoke(cx, r#"{"a": 1, "b": 2}"#).await?, ToolOutput::from("3"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FunctionTool {
+    definition: Arc<Definition>,
+    condition: Option<Arc<Condition>>,
+}
+
+type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
+
+struct Definition {
+    spec: ToolSpec,
+    options: ToolOptions,
+    rules: ArgumentRules,
+    handler: Box<Handler>,
+}
+
+impl FunctionTool {
+    /// Makes a tool of a closure over its arguments, with the default options.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolDefinitionError`] when the name is not allowed or the arguments have no strict schema.
+    pub fn new<Args, F, R, O, E>(
+        name: impl AsRef<str>,
+        description: impl Into<String>,
+        function: F,
+    ) -> Result<Self, ToolDefinitionError>
+    where
+        Args: DeserializeOwned + JsonSchema + Send,
+        F: Fn(ToolContext, Args) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, E>> + Send + 'static,
+        O: IntoToolOutput,
+        E: Into<BoxError>,
+    {
+        Self::with_options(name, description, ToolOptions::default(), function)
+    }
+
+    /// Makes a tool of a closure over its arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolDefinitionError`] when the name is not allowed or the arguments have no schema such as the options ask for.
+    pub fn with_options<Args, F, R, O, E>(
+        name: impl AsRef<str>,
+        description: impl Into<String>,
+        options: ToolOptions,
+        function: F,
+    ) -> Result<Self, ToolDefinitionError>
+    where
+        Args: DeserializeOwned + JsonSchema + Send,
+        F: Fn(ToolContext, Args) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, E>> + Send + 'static,
+        O: IntoToolOutput,
+        E: Into<BoxError>,
+    {
+        Self::define(
+            ToolName::new(name)?,
+            description.into(),
+            options,
+            schema_of::<Args>(),
+            handler::of_closure(function),
+        )
+    }
+
+    /// Makes a tool of a schema that is known at run time only, and a closure over the arguments as JSON.
+    ///
+    /// With [`ToolOptions::strict`] the schema is put into its strict form. The arguments that arrive are an object without unknown
+    /// and double fields; beyond that the closure checks them itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolDefinitionError`] when the name is not allowed, or the schema is not that of an object or has no strict form.
+    pub fn dynamic<F, R, O, E>(
+        name: impl AsRef<str>,
+        description: impl Into<String>,
+        parameters: Value,
+        options: ToolOptions,
+        function: F,
+    ) -> Result<Self, ToolDefinitionError>
+    where
+        F: Fn(ToolContext, Map<String, Value>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, E>> + Send + 'static,
+        O: IntoToolOutput,
+        E: Into<BoxError>,
+    {
+        Self::define(
+            ToolName::new(name)?,
+            description.into(),
+            options,
+            parameters,
+            handler::of_closure(function),
+        )
+    }
+
+    /// Makes a tool of a [`Tool`].
+    ///
+    /// # Errors
+    ///
+    /// [`ToolDefinitionError`] when the name is not allowed or the arguments have no schema such as the options ask for.
+    pub fn from_tool(tool: impl Tool) -> Result<Self, ToolDefinitionError> {
+        Self::define(
+            ToolName::new(tool.name())?,
+            tool.description().to_owned(),
+            tool.options(),
+            schema_of_tool(&tool),
+            handler::of_tool(tool),
+        )
+    }
+
+    /// Offers the tool only to runs for which a condition holds, in addition to earlier conditions.
+    ///
+    /// The condition is asked before every turn and again before a call, so it should be quick.
+    #[must_use]
+    pub fn enabled_if(
+        mut self,
+        condition: impl Fn(&RunContext) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.condition = Some(match self.condition.take() {
+            None => Arc::new(condition),
+            Some(earlier) => Arc::new(move |cx: &RunContext| earlier(cx) && condition(cx)),
+        });
+        self
+    }
+
+    /// Whether a run may see and call the tool.
+    pub fn is_enabled(&self, cx: &RunContext) -> bool {
+        self.condition.as_ref().is_none_or(|holds| holds(cx))
+    }
+
+    /// Gives what the model is told about the tool.
+    pub fn spec(&self) -> &ToolSpec {
+        &self.definition.spec
+    }
+
+    /// Gives the tool's name.
+    pub fn name(&self) -> &ToolName {
+        &self.definition.spec.name
+    }
+
+    /// Gives the options, which whoever invokes the tool must apply.
+    pub fn options(&self) -> &ToolOptions {
+        &self.definition.options
+    }
+
+    /// Checks the arguments and calls the tool once.
+    ///
+    /// Time-out, output limit and what becomes of a failure are up to the caller, by [`options`](Self::options). Empty arguments
+    /// count as `{}`, since several models write that for a tool without parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolError::BadArguments`] before the tool is called, [`ToolError::Failed`] and [`ToolError::Panicked`] after.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops that of the tool, at whichever `.await` it stands.
+    pub async fn invoke(&self, cx: ToolContext, arguments: &str) -> Result<ToolOutput, ToolError> {
+        // Nothing of the tool is used again by this call after a panic, so no broken state can be seen.
+        let tool = || self.name().clone();
+        match AssertUnwindSafe(self.answer(cx, arguments))
+            .catch_unwind()
+            .await
+        {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(Fault::BadArguments(detail))) => Err(ToolError::BadArguments {
+                tool: tool(),
+                detail,
+            }),
+            Ok(Err(Fault::Failed(source))) => Err(ToolError::Failed {
+                tool: tool(),
+                source,
+            }),
+            Err(payload) => Err(ToolError::Panicked {
+                tool: tool(),
+                message: panic_message(&*payload),
+            }),
+        }
+    }
+
+    async fn answer(&self, cx: ToolContext, arguments: &str) -> Result<ToolOutput, Fault> {
+        let arguments = self
+            .definition
+            .rules
+            .check(arguments)
+            .map_err(Fault::BadArguments)?;
+        let call = (self.definition.handler)(cx, arguments).map_err(Fault::BadArguments)?;
+        call.await.map_err(Fault::Failed)
+    }
+
+    fn define(
+        name: ToolName,
+        description: String,
+        options: ToolOptions,
+        mut declared: Value,
+        handler: Box<Handler>,
+    ) -> Result<Self, ToolDefinitionError> {
+        require_object(&name, &mut declared)?;
+        let parameters = if options.strict {
+            schema::strict(declared.clone()).map_err(|source| ToolDefinitionError::Schema {
+                tool: name.clone(),
+                source,
+            })?
+        } else {
+            declared.clone()
+        };
+        let rules = ArgumentRules::new(declared, &parameters);
+        let mut spec = ToolSpec::new(name, description, parameters);
+        spec.strict = options.strict;
+        Ok(Self {
+            definition: Arc::new(Definition {
+                spec,
+                options,
+                rules,
+                handler,
+            }),
+            condition: None,
+        })
+    }
+}
+
+impl fmt::Debug for FunctionTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FunctionTool")
+            .field("spec", self.spec())
+            .field("options", self.options())
+            .finish_non_exhaustive()
+    }
+}
+
+fn schema_of_tool<T: Tool>(_: &T) -> Value {
+    schema_of::<T::Args>()
+}
+
+/// Generates the schema of arguments, without what describes the Rust type and not the call.
+fn schema_of<Args: JsonSchema>() -> Value {
+    let mut schema = schema::of::<Args>();
+    if let Value::Object(object) = &mut schema {
+        for key in ["$schema", "title", "description"] {
+            object.shift_remove(key);
+        }
+    }
+    schema
+}
+
+/// Makes sure that a schema says `object` and has `properties`, without which some servers refuse it.
+fn require_object(tool: &ToolName, schema: &mut Value) -> Result<(), ToolDefinitionError> {
+    let refuse = |found: &Value| {
+        Err(ToolDefinitionError::NotAnObject {
+            tool: tool.clone(),
+            found: found.to_string(),
+        })
+    };
+    let Value::Object(object) = schema else {
+        return refuse(schema);
+    };
+    match object.get("type") {
+        Some(kind) if kind == "object" => {}
+        Some(kind) => return refuse(kind),
+        None if object.is_empty() || object.contains_key("properties") => {
+            object.insert("type".to_owned(), json!("object"));
+        }
+        None => return refuse(schema),
+    }
+    object.entry("properties").or_insert_with(|| json!({}));
+    Ok(())
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    if let Some(message) = payload.downcast_ref::<&str>() {
+        return (*message).to_owned();
+    }
+    match payload.downcast_ref::<String>() {
+        Some(message) => message.clone(),
+        None => "no message".to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Tools: what a model can ask the application to do.
+//!
+//! The shortest way to one is `#[tool]` on a plain function. By hand there are [`Tool`], for a type that carries its own
+//! resources; [`FunctionTool::new`], for a closure; and [`FunctionTool::dynamic`], for a schema that is known at run time only.
+//! All of them end as a [`FunctionTool`], which is what registries, agents and runs hold.
+
+mod traits;
+mod function;
+mod handler;
+mod arguments;
+mod absent;
+mod registry;
+mod context;
+mod output;
+mod content;
+mod spec;
+mod name;
+mod options;
+mod error;
+mod text;
+mod blocking;
+#[cfg(test)]
+mod tests;
+
+pub use blocking::blocking;
+pub use content::{FileSource, ImageDetail, ImageSource, ToolContent};
+pub use context::ToolContext;
+pub use error::{ToolDefinitionError, ToolError, ToolOutputError};
+pub use function::FunctionTool;
+pub use name::{ToolName, ToolNameError};
+pub use options::{ToolFailure, ToolOptions};
+pub use output::{IntoToolOutput, ToolOutput};
+pub use registry::ToolRegistry;
+pub use spec::ToolSpec;
+pub use traits::{IntoTool, Tool};

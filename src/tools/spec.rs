@@ -1,0 +1,32 @@
+//! What a model is told about a tool.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ToolName;
+
+/// Describes a tool to a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ToolSpec {
+    /// The name by which the model calls the tool.
+    pub name: ToolName,
+    /// What the tool does and when to use it, in words for the model.
+    pub description: String,
+    /// The JSON Schema of the arguments, always that of an object.
+    pub parameters: Value,
+    /// Whether the model is held to the schema exactly.
+    pub strict: bool,
+}
+
+impl ToolSpec {
+    /// Describes a tool whose schema is in its strict form; clear [`strict`](Self::strict) for another.
+    pub fn new(name: ToolName, description: impl Into<String>, parameters: Value) -> Self {
+        Self {
+            name,
+            description: description.into(),
+            parameters,
+            strict: true,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The trait that tools implement.
+
+use std::error::Error;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::{FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolOptions};
+
+/// Does something that a model can ask for.
+///
+/// # Who implements it
+///
+/// `#[tool]` does for a plain function, which is the usual way. Write it by hand for a tool with resources of its own, say an HTTP
+/// client or a search index: they are fields of the type.
+///
+/// # Who calls it, and when
+///
+/// [`name`](Self::name), [`description`](Self::description), [`options`](Self::options) and the schema of
+/// [`Args`](Self::Args) are read once, when the tool becomes a [`FunctionTool`]. [`call`](Self::call) is called by the run,
+/// once for every call of a model whose arguments fit `Args`; what does not fit never arrives here. Calls of one turn run side by
+/// side, so `call` takes `&self` and may be running several times at once. A run that is resumed from a journal does not call again
+/// for a call whose outcome was recorded, but after a crash in the middle of a call it cannot know whether the effect took place;
+/// give effects that must not happen twice the [`call_id`](ToolContext::call_id) as their key.
+///
+/// # What it may do
+///
+/// It may await as long as [`ToolOptions::timeout`] lets it, and must not block the thread: work that blocks goes through
+/// [`blocking`](super::blocking). When the run is cancelled or the time-out passes, the future is dropped at an
+/// `.await`. A panic is caught and counts as a failure of this one call.
+///
+/// # What an error means
+///
+/// Any error type will do, also `String` and `anyhow::Error`. By default the model is told that the tool failed and the run goes
+/// on; [`ToolOptions::failure`] can tell the text of the error too, or end the run.
+///
+/// # Examples
+///
+/// ```
+/// use openai_agents::{Tool, ToolContext};
+///
+/// struct Dice {
+///     n_sides: u32,
+/// }
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Roll {
+///     /// How many dice to roll.
+///     n_dice: u32,
+/// }
+///
+/// impl Tool for Dice {
+///     type Args = Roll;
+///     type Output = u32;
+///     type Error = String;
+///
+///     fn name(&self) -> &str {
+///         "roll_dice"
+///     }
+///
+///     fn description(&self) -> &str {
+///         "Rolls dice and adds them up."
+///     }
+///
+///     async fn call(&self, _cx: &ToolContext, roll: Roll) -> Result<u32, String> {
+///         roll.n_dice.checked_mul(self.n_sides).ok_or("too many dice".to_owned())
+///     }
+/// }
+/// ```
+pub trait Tool: Send + Sync + 'static {
+    /// The arguments; a struct whose field docs become the parameters' descriptions.
+    type Args: DeserializeOwned + JsonSchema + Send;
+    /// What the tool gives back: anything that serialises, or a [`ToolOutput`](super::ToolOutput).
+    type Output: IntoToolOutput;
+    /// What can go wrong.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
+
+    /// Gives the name by which models call the tool; see [`ToolName`](super::ToolName) for the rules.
+    fn name(&self) -> &str;
+
+    /// Says what the tool does and when to use it, in words for the model.
+    fn description(&self) -> &str;
+
+    /// Gives the options; the defaults unless overridden.
+    fn options(&self) -> ToolOptions {
+        ToolOptions::default()
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the tool from answering; the run decides what becomes of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when the run is cancelled or the time-out passes.
+    fn call(
+        &self,
+        cx: &ToolContext,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send;
+}
+
+/// Turns a value into a [`FunctionTool`], so that agents and registries take any kind of tool.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tool",
+    note = "put `#[tool]` on the function, implement `Tool`, or use `FunctionTool::new` for a closure"
+)]
+pub trait IntoTool {
+    /// Turns the value into a tool.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolDefinitionError`] when the name or the schema cannot be offered to a model.
+    fn into_tool(self) -> Result<FunctionTool, ToolDefinitionError>;
+}
+
+impl<T: Tool> IntoTool for T {
+    fn into_tool(self) -> Result<FunctionTool, ToolDefinitionError> {
+        FunctionTool::from_tool(self)
+    }
+}
+
+impl IntoTool for FunctionTool {
+    fn into_tool(self) -> Result<FunctionTool, ToolDefinitionError> {
+        Ok(self)
+    }
+}
