@@ -12,8 +12,8 @@ pub mod __private;
 
 pub use context::{MissingState, RunContext, States};
 pub use kind::ErrorKind;
-//#[cfg(feature = "macros")]
-//pub use openai_agents_macros::tool;
+#[cfg(feature = "macros")]
+pub use openai_agents_macros::tool;
 pub use secret::Secret;
 pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
 pub use usage::Usage;
