@@ -13,6 +13,7 @@ pub mod __private;
 pub use context::{MissingState, RunContext, States};
 pub use kind::ErrorKind;
 #[cfg(feature = "macros")]
+#[doc = include_str!("docs/tool.md")]
 pub use openai_agents_macros::tool;
 pub use secret::Secret;
 pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};

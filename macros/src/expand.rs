@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit};
+use syn::{Expr, ExprLit, Lit, ReturnType};
 
 use crate::function::ToolFunction;
 use crate::parameter::Parameter;
@@ -163,10 +163,16 @@ fn call(tool: &ToolFunction) -> TokenStream {
     let library = &tool.library;
     let ident = &tool.item.sig.ident;
     let fields = tool.parameters.iter().map(|parameter| &parameter.field);
+    // Where a type cannot be an output, the compiler's message points at it.
+    let output = match &tool.item.sig.output {
+        ReturnType::Type(_, ty) => ty.span(),
+        ReturnType::Default => ident.span(),
+    };
+    let convert = Ident::new("into_output", output);
     let body = if tool.item.sig.asyncness.is_some() {
         let context = tool.takes_context.then(|| quote!(__cx,));
         quote! {
-            #library::__private::Returned(#ident(#context #(__args.#fields),*).await).into_output()
+            #library::__private::Returned(#ident(#context #(__args.#fields),*).await).#convert()
         }
     } else {
         let clone = tool
@@ -176,7 +182,7 @@ fn call(tool: &ToolFunction) -> TokenStream {
         quote! {
             #clone
             #library::tools::blocking(move || {
-                #library::__private::Returned(#ident(#context #(__args.#fields),*)).into_output()
+                #library::__private::Returned(#ident(#context #(__args.#fields),*)).#convert()
             })
             .await
         }
