@@ -30,6 +30,9 @@ pub use item::Item;
 pub use kind::ErrorKind;
 pub use limits::{LimitReached, Limits};
 pub use model::{Model, ModelSettings};
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/tool.md")]
+pub use openai_agents_macros::tool;
 pub use secret::Secret;
 pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
 pub use usage::Usage;

@@ -2,3 +2,4 @@
 #![cfg(test)]
 
 mod tidy;
+mod tool_macro;
