@@ -204,7 +204,7 @@ impl RunStream {
                 });
                 Ok(())
             }
-            Some(ToolEvent::Fatal { error, .. }) => Err(RunFailure::Tool(error)),
+            Some(ToolEvent::Fatal(error)) => Err(RunFailure::Tool(error)),
             None => {
                 if let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Decide) {
                     self.run.accept_outcomes(pool.into_finished());

@@ -36,10 +36,7 @@ pub(super) enum ToolEvent {
         call: FunctionCall,
         outcome: ToolOutcome,
     },
-    Fatal {
-        call: FunctionCall,
-        error: ToolError,
-    },
+    Fatal(ToolError),
 }
 
 /// What the calls of a turn share.
@@ -113,7 +110,7 @@ impl Stream for ToolPool {
                 }
                 ToolEvent::Done { call, outcome }
             }
-            Err(error) => ToolEvent::Fatal { call, error },
+            Err(error) => ToolEvent::Fatal(error),
         }))
     }
 }
@@ -132,6 +129,7 @@ async fn invoke(tool: FunctionTool, cx: ToolContext) -> Result<ToolOutcome, Tool
         Err(error) => error,
     };
     let (policy, text) = match &error {
+        ToolError::AmbiguousArguments { .. } => (ToolFailure::Raise, String::new()),
         ToolError::TimedOut { tool, after } => (
             options.timeout_failure,
             format!(

@@ -10,7 +10,6 @@ mod result;
 mod drive;
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::sync::Arc;
 
 pub use drive::RunStream;
