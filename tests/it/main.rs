@@ -1,2 +1,3 @@
 //! The behaviour of the public API, one file per subject.
+#[cfg(test)]
 mod tool_macro;
