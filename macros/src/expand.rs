@@ -1,9 +1,9 @@
 //! The code that `#[tool]` writes.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit, ReturnType};
+use syn::{Expr, ExprLit, Lit, ReturnType, Visibility};
 
 use crate::function::ToolFunction;
 use crate::parameter::Parameter;
@@ -76,8 +76,12 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
 /// The function as it was written, visible to nobody else.
 fn inner_function(tool: &ToolFunction) -> TokenStream {
     let mut function = tool.item.clone();
-    function.vis = syn::Visibility::Inherited;
-    function.into_token_stream()
+    function.vis = Visibility::Inherited;
+    // Whether arguments are owned and whether a call may block is settled by being a tool.
+    quote! {
+        #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
+        #function
+    }
 }
 
 /// The struct that the arguments are read into, and what its fields need.
@@ -161,30 +165,28 @@ fn default_ident(field: &Ident) -> Ident {
 /// `Tool::call`, which hands the arguments to the function, on a thread of its own if that blocks.
 fn call(tool: &ToolFunction) -> TokenStream {
     let library = &tool.library;
+    let is_async = tool.item.sig.asyncness.is_some();
+    let context = tool.takes_context.then(|| {
+        if is_async {
+            quote!(__cx,)
+        } else {
+            quote!(&__cx,)
+        }
+    });
     let ident = &tool.item.sig.ident;
     let fields = tool.parameters.iter().map(|parameter| &parameter.field);
-    // Where a type cannot be an output, the compiler's message points at it.
-    let output = match &tool.item.sig.output {
-        ReturnType::Type(_, ty) => ty.span(),
-        ReturnType::Default => ident.span(),
-    };
-    let convert = Ident::new("into_output", output);
-    let body = if tool.item.sig.asyncness.is_some() {
-        let context = tool.takes_context.then(|| quote!(__cx,));
-        quote! {
-            #library::__private::Returned(#ident(#context #(__args.#fields),*).await).#convert()
-        }
+    let span = output_span(tool);
+    let returned = quote_spanned!(span=> #ident(#context #(__args.#fields),*));
+    let body = if is_async {
+        convert(tool, &quote_spanned!(span=> #returned.await))
     } else {
+        let output = convert(tool, &returned);
         let clone = tool
             .takes_context
             .then(|| quote!(let __cx = ::core::clone::Clone::clone(__cx);));
-        let context = tool.takes_context.then(|| quote!(&__cx,));
         quote! {
             #clone
-            #library::tools::blocking(move || {
-                #library::__private::Returned(#ident(#context #(__args.#fields),*)).#convert()
-            })
-            .await
+            #library::tools::blocking(move || #output).await
         }
     };
     quote! {
@@ -194,9 +196,23 @@ fn call(tool: &ToolFunction) -> TokenStream {
             __args: __ToolArgs,
         ) -> ::core::result::Result<Self::Output, Self::Error> {
             #[allow(unused_imports)]
-            use #library::__private::ReturnedPlain as _;
+            use #library::__private::{Returned as __Returned, ReturnedPlain as _};
             #body
         }
+    }
+}
+
+/// Turns what the function returned into the output or error of the call.
+fn convert(tool: &ToolFunction, returned: &TokenStream) -> TokenStream {
+    let span = output_span(tool);
+    quote_spanned!(span=> __Returned(#returned).into_output())
+}
+
+/// Where the compiler's message points when a type cannot be an output.
+fn output_span(tool: &ToolFunction) -> Span {
+    match &tool.item.sig.output {
+        ReturnType::Type(_, ty) => ty.span(),
+        ReturnType::Default => tool.item.sig.ident.span(),
     }
 }
 

@@ -302,15 +302,9 @@ async fn stock_async(
     cx: &openai_agents::ToolContext,
     item: String,
 ) -> Result<String, openai_agents::MissingState> {
-    stock_of(cx, &item).await
-}
-
-async fn stock_of(cx: &ToolContext, item: &str) -> Result<String, openai_agents::MissingState> {
-    Ok(format!(
-        "{} of {item} for {}",
-        cx.state::<Stock>()?.0,
-        cx.call_id()
-    ))
+    let n_left = cx.state::<Stock>()?.0;
+    tokio::task::yield_now().await;
+    Ok(format!("{n_left} of {item} for {}", cx.call_id()))
 }
 
 #[tokio::test]
