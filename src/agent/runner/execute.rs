@@ -23,12 +23,14 @@ const FAILURE_TEXT: &str = "An error occurred while running the tool. Please try
 
 /// The tool calls of one turn; a stream of them as each one ends.
 pub(super) struct ToolPool {
-    running:
-        FuturesUnordered<BoxFuture<'static, (usize, FunctionCall, Result<ToolOutcome, ToolError>)>>,
+    running: FuturesUnordered<RunningCall>,
     waiting: VecDeque<(usize, FunctionCall, ToolEffect)>,
     max_running: usize,
     finished: Vec<Option<FinishedCall>>,
 }
+
+/// A call that runs; it gives its place among the calls back with its result.
+type RunningCall = BoxFuture<'static, (usize, FunctionCall, Result<ToolOutcome, ToolError>)>;
 
 /// A tool call that ended, or that ends the run.
 pub(super) enum ToolEvent {

@@ -61,7 +61,7 @@ fn assistant_group(items: &[Item]) -> usize {
             ItemKind::Message(message)
                 if message.role == Role::Assistant && (!has_message || has_calls) =>
             {
-                has_message = true
+                has_message = true;
             }
             ItemKind::FunctionCall(_) => has_calls = true,
             _ => return n,
@@ -122,10 +122,11 @@ impl Writer<'_> {
             ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
             ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
                 // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
-                return match items.iter().any(|other| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id)) {
-                    true => Ok(()),
-                    false => Err(unsupported(item, "its call is not in the conversation")),
-                };
+                let is_its_call = |other: &Item| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id);
+                if items.iter().any(is_its_call) {
+                    return Ok(());
+                }
+                return Err(unsupported(item, "its call is not in the conversation"));
             }
             ItemKind::FunctionCallOutput(output) => {
                 item.memo().get_or_encode(Encoding::Chat, || encoded(&json!({

@@ -89,7 +89,7 @@ fn items_become_the_messages_of_the_python_sdk() {
             _ => false,
         };
         let listed = intended["items"].get(n.to_string()).is_some();
-        assert_ne!(equal, listed, "case {n}: {} gave {ours:?}", case);
+        assert_ne!(equal, listed, "case {n}: {case} gave {ours:?}");
     }
 }
 
@@ -101,7 +101,9 @@ fn fold_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
     }
     decoder.event("", b"[DONE]", &mut events)?;
     let mut fold = ResponseFold::default();
-    events.into_iter().for_each(|event| fold.push(event));
+    for event in events {
+        fold.push(event);
+    }
     fold.finish()
 }
 
