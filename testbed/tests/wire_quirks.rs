@@ -3,10 +3,6 @@
 //! The judge watches the wire from outside: hidden retries, leaked keys, hangs and memory show there and nowhere else.
 
 #![cfg(test)]
-#![expect(
-    clippy::print_stdout,
-    reason = "the judge's own lines are what a reader looks for"
-)]
 
 use std::path::Path;
 use std::process::Command;

@@ -183,8 +183,7 @@ impl RunRequest {
 
     /// Makes the run's stream; nothing happens before it is polled.
     pub fn start(self) -> RunStream {
-        let run = run::Run::new(self.agent, self.input, self.options.clone(), self.delivery);
-        RunStream::new(run, self.model, &self.options)
+        RunStream::new(self)
     }
 }
 

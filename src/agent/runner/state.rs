@@ -24,8 +24,8 @@ pub(super) struct RunState {
     pub(super) n_tool_calls: u64,
     /// Whether the agent has called a tool, after which its tool choice is dropped.
     pub(super) used_tools: bool,
-    /// The arguments of each call id seen in this run.
-    pub(super) call_ids: HashMap<String, String>,
+    /// The latest call of each call id in this run.
+    pub(super) calls: HashMap<String, Item>,
 }
 
 impl RunState {
@@ -39,7 +39,7 @@ impl RunState {
             responses: Vec::new(),
             n_tool_calls: 0,
             used_tools: false,
-            call_ids: HashMap::new(),
+            calls: HashMap::new(),
         }
     }
 
@@ -49,10 +49,10 @@ impl RunState {
     }
 
     pub(super) fn progress(&self) -> RunProgress {
-        let (input, items) = RunProgress::split(&self.history, self.n_input);
+        let (input, items) = self.history.split_at(self.n_input.min(self.history.len()));
         RunProgress {
-            input,
-            items,
+            input: input.to_vec(),
+            items: items.to_vec(),
             responses: self.responses.clone(),
             usage: self.usage,
             turns: self.turn,

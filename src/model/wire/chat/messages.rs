@@ -4,7 +4,8 @@
 //! message. Each item keeps the bytes of its own part, so that a turn only copies them together.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::request::write_json;
 use crate::item::{
@@ -119,7 +120,9 @@ impl Writer<'_> {
 
     fn single(&mut self, item: &Item, items: &[Item]) -> Result<(), ModelError> {
         let encoded = match item.kind() {
-            ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
+            ItemKind::Message(message) => item
+                .memo()
+                .get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
             ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
                 // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
                 let is_its_call = |other: &Item| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id);
@@ -129,12 +132,23 @@ impl Writer<'_> {
                 return Err(unsupported(item, "its call is not in the conversation"));
             }
             ItemKind::FunctionCallOutput(output) => {
-                item.memo().get_or_encode(Encoding::Chat, || encoded(&json!({
-                    "role": "tool", "tool_call_id": output.call_id, "content": output_content(output),
-                })))?
+                item.memo().get_or_encode(Encoding::Chat, || {
+                    encoded(&ToolMessage {
+                        role: "tool",
+                        tool_call_id: &output.call_id,
+                        content: OutputText::of(output),
+                    })
+                })?
             }
-            ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => return Err(unsupported(item, "it is the assistant's")),
-            ItemKind::Unknown { type_name } => return Err(unsupported(item, &format!("the chat API has nothing for `{type_name}`"))),
+            ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => {
+                return Err(unsupported(item, "it is the assistant's"));
+            }
+            ItemKind::Unknown { type_name } => {
+                return Err(unsupported(
+                    item,
+                    &format!("the chat API has nothing for `{type_name}`"),
+                ));
+            }
         };
         self.comma();
         self.bytes.put(encoded);
@@ -158,7 +172,7 @@ impl Writer<'_> {
                 }
                 self.bytes.put(
                     item.memo()
-                        .get_or_encode(Encoding::Chat, || encoded(&call_value(call)))?,
+                        .get_or_encode(Encoding::Chat, || encoded(&ToolCall::of(call)))?,
                 );
             }
             self.bytes.put_u8(b']');
@@ -182,7 +196,7 @@ impl Writer<'_> {
                     if text.is_empty() && refusal.is_some() {
                         Ok(Bytes::from_static(b"null"))
                     } else {
-                        encoded(&Value::String(text))
+                        encoded(&text)
                     }
                 })?;
                 self.bytes.put(content);
@@ -336,39 +350,83 @@ fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
     })
 }
 
+/// A tool message.
+#[derive(Serialize)]
+struct ToolMessage<'a> {
+    role: &'static str,
+    tool_call_id: &'a str,
+    content: OutputText<'a>,
+}
+
 /// The content of a tool message; the chat API takes only text there.
-fn output_content(output: &FunctionCallOutput) -> Value {
-    match &output.output {
-        OutputContent::Text(text) => Value::String(text.clone()),
-        OutputContent::Parts(parts) => {
-            let texts: Vec<Value> = parts
-                .iter()
-                .filter_map(Part::as_text)
-                .map(|text| json!({ "type": "text", "text": text }))
-                .collect();
-            if texts.is_empty() {
-                Value::String("[tool output omitted]".to_owned())
-            } else {
-                Value::Array(texts)
-            }
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutputText<'a> {
+    Text(&'a str),
+    Parts(Vec<TextPart<'a>>),
+}
+
+#[derive(Serialize)]
+struct TextPart<'a> {
+    r#type: &'static str,
+    text: &'a str,
+}
+
+/// One entry of `tool_calls`.
+#[derive(Serialize)]
+struct ToolCall<'a> {
+    id: &'a str,
+    r#type: &'static str,
+    function: Function<'a>,
+    /// What the server sent beside the call, such as a thought signature, goes back with it.
+    #[serde(flatten)]
+    extra: Option<&'a Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+impl<'a> OutputText<'a> {
+    fn of(output: &'a FunctionCallOutput) -> Self {
+        let parts = match &output.output {
+            OutputContent::Text(text) => return Self::Text(text),
+            OutputContent::Parts(parts) => parts,
+        };
+        let texts: Vec<_> = parts
+            .iter()
+            .filter_map(Part::as_text)
+            .map(|text| TextPart {
+                r#type: "text",
+                text,
+            })
+            .collect();
+        if texts.is_empty() {
+            Self::Text("[tool output omitted]")
+        } else {
+            Self::Parts(texts)
         }
     }
 }
 
-fn call_value(call: &FunctionCall) -> Value {
-    let mut value = json!({
-        "id": call.call_id, "type": "function", "function": { "name": call.name, "arguments": arguments(call) },
-    });
-    // What the server sent beside the call, such as a thought signature, goes back with it.
-    if let (Some(object), Some(Value::Object(extra))) = (
-        value.as_object_mut(),
-        call.extra
+impl<'a> ToolCall<'a> {
+    fn of(call: &'a FunctionCall) -> Self {
+        let extra = call
+            .extra
             .get("provider_data")
-            .and_then(|data| data.get("tool_call")),
-    ) {
-        object.extend(extra.clone());
+            .and_then(|data| data.get("tool_call"));
+        Self {
+            id: &call.call_id,
+            r#type: "function",
+            function: Function {
+                name: &call.name,
+                arguments: arguments(call),
+            },
+            extra: extra.and_then(Value::as_object),
+        }
     }
-    value
 }
 
 fn arguments(call: &FunctionCall) -> &str {
@@ -379,7 +437,7 @@ fn arguments(call: &FunctionCall) -> &str {
     }
 }
 
-fn encoded(value: &Value) -> Result<Bytes, ModelError> {
+fn encoded(value: &impl Serialize) -> Result<Bytes, ModelError> {
     #[cfg(test)]
     super::tests::N_ENCODED.with(|count| count.set(count.get() + 1));
     let mut bytes = BytesMut::new();
