@@ -1,11 +1,10 @@
 //! What a run has come to; plain data.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::error::RunProgress;
-use crate::item::Item;
+use crate::item::{History, Item};
 use crate::model::ResponseEnd;
 use crate::usage::Usage;
 
@@ -13,7 +12,7 @@ use crate::usage::Usage;
 pub(super) struct RunState {
     pub(super) agent: Agent,
     /// The whole conversation: the input and what the run added.
-    pub(super) history: Arc<Vec<Item>>,
+    pub(super) history: History,
     /// How many items of the history are input.
     pub(super) n_input: usize,
     /// The turns begun.
@@ -33,7 +32,7 @@ impl RunState {
         Self {
             agent,
             n_input: input.len(),
-            history: Arc::new(input),
+            history: input.into(),
             turn: 0,
             usage: Usage::default(),
             responses: Vec::new(),
@@ -45,7 +44,7 @@ impl RunState {
 
     /// Adds items; the history is only copied where a request still holds it.
     pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
-        Arc::make_mut(&mut self.history).extend(items);
+        self.history.extend(items);
     }
 
     pub(super) fn progress(&self) -> RunProgress {

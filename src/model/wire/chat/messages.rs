@@ -9,31 +9,40 @@ use serde_json::{Map, Value, json};
 
 use super::request::write_json;
 use crate::item::{
-    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
-    Reasoning, Role,
+    Content, FunctionCall, FunctionCallOutput, History, Item, ItemKind, Message, OutputContent,
+    Part, Reasoning, Role,
 };
 use crate::kind::ErrorKind;
-use crate::memo::Encoding;
+use crate::memo::{Encoding, PrefixBasis};
 use crate::model::wire::excerpt;
 use crate::model::{Dialect, ModelError};
 
-/// Writes the array of messages.
+/// Writes the messages without the array's brackets.
+///
+/// What was written for the same conversation before is copied, not written again.
 pub(super) fn encode(
     bytes: &mut BytesMut,
-    instructions: Option<&str>,
-    items: &[Item],
+    basis: &PrefixBasis,
+    items: &History,
     dialect: &Dialect,
 ) -> Result<(), ModelError> {
+    let kept = items
+        .encoded()
+        .filter(|kept| kept.basis == *basis && kept.n_items <= items.len());
     let mut writer = Writer {
         bytes,
         dialect,
         empty: true,
     };
-    writer.bytes.put_u8(b'[');
-    if let Some(instructions) = instructions {
+    let mut rest: &[Item] = items;
+    if let Some(kept) = kept {
+        writer.bytes.reserve(kept.bytes.len() + 1024);
+        writer.comma();
+        writer.bytes.put_slice(&kept.bytes);
+        rest = rest.get(kept.n_items..).unwrap_or_default();
+    } else if let Some(instructions) = basis.instructions.as_deref() {
         writer.value(&json!({ "role": "system", "content": instructions }))?;
     }
-    let mut rest = items;
     while let Some(item) = rest.first() {
         let n_group = assistant_group(rest);
         let (group, after) = rest.split_at(n_group.max(1));
@@ -46,8 +55,14 @@ pub(super) fn encode(
             writer.assistant(&Group::of(group)?)?;
         }
     }
-    writer.bytes.put_u8(b']');
     Ok(())
+}
+
+/// Says whether the messages of these items stay as they are when items are added: the last one is whole.
+pub(super) fn is_closed(items: &[Item]) -> bool {
+    items
+        .last()
+        .is_some_and(|last| assistant_group(std::slice::from_ref(last)) == 0)
 }
 
 /// Counts the leading items that are one assistant message; 0 if the first item is not of the assistant.

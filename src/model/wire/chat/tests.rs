@@ -201,10 +201,9 @@ fn a_later_turn_begins_with_the_bytes_of_an_earlier_one() {
         request.tools = Arc::new(ToolSet::new(vec![spec("f"), spec("g")]));
         let mut before = encode(&request, "m", &dialect).unwrap();
         for n in 0..5 {
-            let history = Arc::make_mut(&mut request.items);
+            let history = &mut request.items;
             history.extend(turn(n));
-            history.push(Item::assistant("so"));
-            history.push(Item::user("on"));
+            history.extend([Item::assistant("so"), Item::user("on")]);
             let body = encode(&request, "m", &dialect).unwrap();
             let messages = before.strip_suffix(b"]}").unwrap();
             assert!(
@@ -223,7 +222,7 @@ fn no_item_is_encoded_twice() {
     N_ENCODED.with(|count| count.set(0));
     let mut request = ModelRequest::new(vec![Item::user("go")]);
     for n in 0..50 {
-        Arc::make_mut(&mut request.items).extend(turn(n));
+        request.items.extend(turn(n));
         encode(&request, "m", &Dialect::default()).unwrap();
     }
     assert_eq!(N_ENCODED.with(Cell::get), request.items.len());
