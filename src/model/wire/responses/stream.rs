@@ -118,10 +118,10 @@ impl Decoder {
             "response.function_call_arguments.delta" => self.arguments(&event, text, out)?,
             "response.output_item.added" => self.added(&event, out)?,
             "response.output_item.done" => {
-                self.item_done(required(event.item, "item", text)?, out)?
+                self.item_done(required(event.item, "item", text)?, out)?;
             }
             "response.completed" => {
-                self.completed(required(event.response, "response", text)?, out)?
+                self.completed(required(event.response, "response", text)?, out)?;
             }
             "response.failed" | "response.incomplete" | "response.cancelled" => {
                 return Err(refused(kind, event.response, text));
