@@ -146,7 +146,7 @@ pub enum ConfigError {
         /// The tool.
         tool: String,
         /// The tool whose name is most like it.
-        nearest: Option<String>,
+        nearest: Option<Box<str>>,
         /// The agent.
         agent: String,
         /// Where the agent is defined.
@@ -161,7 +161,7 @@ pub enum ConfigError {
         origin: Origin,
         /// Why not.
         #[source]
-        source: AgentError,
+        source: Box<AgentError>,
     },
     /// A model cannot be spoken to with these settings.
     #[error("the model `{model}` cannot be used")]

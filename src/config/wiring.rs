@@ -146,7 +146,7 @@ fn build(
         .map_err(|source| ConfigError::Agent {
             agent: config.name.clone(),
             origin: config.origin.clone(),
-            source,
+            source: Box::new(source),
         })
 }
 
@@ -157,7 +157,7 @@ fn unknown_tool<'a>(
 ) -> ConfigError {
     ConfigError::UnknownTool {
         tool: name.to_owned(),
-        nearest: nearest(name, known).map(str::to_owned),
+        nearest: nearest(name, known).map(Into::into),
         agent: config.name.clone(),
         origin: config.origin.clone(),
     }
