@@ -98,21 +98,24 @@ fn hint(error: &RunError, unreachable: bool, config: &Config) -> Option<String> 
         (ErrorKind::MaxTurns, _) => Some(format!(
             "--max-turns, or `limits.max_turns` in {file}, allows more"
         )),
+        (ErrorKind::BudgetExceeded, _) => {
+            Some(format!("--timeout, or `limits` in {file}, allows more"))
+        }
         (_, Some(401 | 403)) => Some(key(config)),
-        (_, Some(404)) => Some(format!("{}; {}", model(config), base_url(config))),
-        (ErrorKind::ContentType | ErrorKind::Redirect, _) => Some(base_url(config)),
+        (_, Some(404)) => Some(format!("{}; {}", model(config), ending(config))),
+        (ErrorKind::ContentType | ErrorKind::Redirect, _) => Some(ending(config)),
         _ => None,
     }
 }
 
 /// What the base URL is, who says so, and what else could.
 pub(crate) fn base_url(config: &Config) -> String {
-    let file = config.file().display();
     let is = config.setting("base_url").map_or_else(
         || "no base URL is set".to_owned(),
-        |set| format!("the base URL {} is from {}", set.value, set.origin),
+        |set| format!("the base URL is {}, from {}", set.value, set.origin),
     );
-    format!("{is} (OPENAI_BASE_URL, `base_url` in {file}, or --base-url); it usually ends in /v1")
+    let file = config.file().display();
+    format!("{is}; it can be set by OPENAI_BASE_URL, `base_url` in {file}, or --base-url")
 }
 
 /// Whether there is a key, who says so, and what else could.
@@ -120,17 +123,21 @@ pub(crate) fn key(config: &Config) -> String {
     let file = config.file().display();
     match config.setting("api_key") {
         Some(set) => format!(
-            "the key is from {}; set OPENAI_API_KEY, or `api_key` in {file}, to one that the server accepts",
+            "the key is from {}; it can be set by OPENAI_API_KEY, or `api_key` in {file}",
             set.origin
         ),
         None => format!("no key is set: set OPENAI_API_KEY, or `api_key` in {file}"),
     }
 }
 
+fn ending(config: &Config) -> String {
+    format!("{} (it usually ends in /v1)", base_url(config))
+}
+
 fn model(config: &Config) -> String {
     config.setting("model").map_or_else(
         || "no model is set".to_owned(),
-        |set| format!("the model {} is from {}", set.value, set.origin),
+        |set| format!("the model is {}, from {}", set.value, set.origin),
     )
 }
 

@@ -19,6 +19,7 @@ impl Config {
     /// [`ConfigError`] if the base URL or the model is missing or cannot be used, or if [`check`](Self::check) fails.
     pub fn runner(&self) -> Result<Runner, ConfigError> {
         self.check()?;
+        self.base_url()?;
         let model = self.driver(self.model()?)?;
         Ok(Runner::shared(model).limits(self.limits().over(Limits::default())))
     }

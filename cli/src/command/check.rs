@@ -18,8 +18,10 @@ use crate::sanitize::{excerpt, one_line, sanitize};
 
 /// Show every setting with its origin, what is missing, and whether the server answers
 ///
-/// Secrets are counted and never shown. The server is asked for its models, and nothing else. The exit code is 0 if a run could
-/// start, 1 if the server answers with an error, and 2 if something is missing or wrong or the server cannot be reached.
+/// Secrets are counted and never shown. The server is asked for its models, and nothing else; some tell these to anyone, so that a
+/// wrong key shows only in a run.
+///
+/// Exit codes: 0 a run could start; 1 the server answers with an error; 2 something is missing or wrong, or no server there.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 

@@ -78,6 +78,7 @@ impl Renderer {
     /// Shows how it failed, and says so on stderr.
     pub(crate) fn failed(&mut self, failure: &Failure) -> Result<Exit> {
         let written = match &mut self.form {
+            Form::Text(text) if failure.exit == Exit::Interrupted => text.interrupted(),
             Form::Text(text) => text.end_line(),
             Form::Json(json) => json.failed(failure, &self.agent, self.turns),
         };

@@ -92,6 +92,12 @@ impl Text {
         Ok(())
     }
 
+    /// Ends the line in which a terminal shows `^C`.
+    pub(super) fn interrupted(&mut self) -> io::Result<()> {
+        self.line_is_open |= self.output.out_is_terminal;
+        self.end_line()
+    }
+
     fn show(&mut self, text: &str) -> io::Result<()> {
         if text.is_empty() {
             return Ok(());

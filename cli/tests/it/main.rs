@@ -4,4 +4,7 @@
 #[cfg(test)]
 mod support;
 
+mod agents;
 mod check;
+mod failures;
+mod run;

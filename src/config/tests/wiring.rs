@@ -107,7 +107,10 @@ fn what_does_not_exist_or_is_missing_is_said() {
         "there is no agent `Asistant`; did you mean `Assistant`? (there are: Assistant, EchoAgent)"
     );
     let error = config.runner().unwrap_err().to_string();
-    assert!(error.starts_with("no model: set OPENAI_MODEL"), "{error}");
+    assert!(
+        error.starts_with("no base URL: set OPENAI_BASE_URL"),
+        "{error}"
+    );
     let key = "sk-secret\n0123456789";
     let config = load(served("").variable("OPENAI_API_KEY", key));
     let error = config.runner().unwrap_err();
