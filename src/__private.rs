@@ -51,6 +51,7 @@ impl<T> ReturnedPlain<T> for Returned<T> {
 )]
 pub trait Parameter {}
 
+#[diagnostic::do_not_recommend]
 impl<T: serde::de::DeserializeOwned + schemars::JsonSchema> Parameter for T {}
 
 /// Compiles for the types that a parameter can have.

@@ -58,7 +58,6 @@ impl RunContext {
     }
 
     /// Adds the usage of a finished model request.
-    #[expect(dead_code, reason = "called by the runner, the next floor up")]
     pub(crate) fn add_usage(&self, usage: Usage) {
         *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner) += usage;
     }

@@ -1,8 +1,8 @@
 //! Why a run failed, and how far it came.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::Agent;
@@ -79,7 +79,8 @@ pub struct RunProgress {
 }
 
 impl RunError {
-    pub(crate) fn new(failure: RunFailure, progress: RunProgress) -> Self {
+    pub(crate) fn new(failure: RunFailure, mut progress: RunProgress) -> Self {
+        progress.drop_open_calls();
         Self(Box::new((failure, progress)))
     }
 
@@ -141,21 +142,20 @@ impl RunProgress {
             .flat_map(|response| &response.deviations)
     }
 
-    /// Splits a history into input and new items, and leaves out calls that have no output.
-    pub(crate) fn split(history: &Arc<Vec<Item>>, n_input: usize) -> (Vec<Item>, Vec<Item>) {
-        let (input, new) = history.split_at(n_input.min(history.len()));
-        let is_whole = |item: &&Item| {
-            match item.kind() {
-            ItemKind::FunctionCall(call) => new.iter().any(|other| {
-                matches!(other.kind(), ItemKind::FunctionCallOutput(output) if output.call_id == call.call_id)
-            }),
+    /// Leaves out calls that have no output.
+    pub(crate) fn drop_open_calls(&mut self) {
+        let answered: HashSet<String> = self
+            .items
+            .iter()
+            .filter_map(|item| match item.kind() {
+                ItemKind::FunctionCallOutput(output) => Some(output.call_id.clone()),
+                _ => None,
+            })
+            .collect();
+        self.items.retain(|item| match item.kind() {
+            ItemKind::FunctionCall(call) => answered.contains(&call.call_id),
             _ => true,
-        }
-        };
-        (
-            input.to_vec(),
-            new.iter().filter(is_whole).cloned().collect(),
-        )
+        });
     }
 }
 

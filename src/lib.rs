@@ -1,4 +1,19 @@
 //! Agents that call OpenAI-compatible models, with strict, explicit errors.
+//!
+//! A [`Runner`] holds a [`Model`] and runs an [`Agent`]: instructions and [`tools`]. A run is turns until an end; a turn is one model
+//! request and its consequences. [`Runner::run`] gives a [`RunResult`]; [`Runner::stream`] gives a [`RunStream`] of [`RunEvent`]s that
+//! its caller polls, and that is cancelled by dropping it.
+//!
+//! Nothing happens that was not asked for: no retry, no fallback, no default address, no telemetry. A failure is a [`RunError`] with a
+//! stable [`ErrorKind`], the server's own words, and everything that was done before.
+//!
+//! # Where things are
+//!
+//! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
+//! - [`model`] has the drivers (feature `http`) and what to implement for a model of your own.
+//! - [`item`] is what passes between user, model and tools.
+//! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
+//! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
 
 mod kind;
 mod secret;
@@ -30,6 +45,14 @@ pub use item::Item;
 pub use kind::ErrorKind;
 pub use limits::{LimitReached, Limits};
 pub use model::{Model, ModelSettings};
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/tool.md")]
+pub use openai_agents_macros::tool;
 pub use secret::Secret;
 pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
 pub use usage::Usage;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

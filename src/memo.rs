@@ -1,6 +1,6 @@
 //! Encoded bytes that are made once and shared.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -34,4 +34,22 @@ impl Memo {
         drop(self.0.set((encoding, bytes.clone())));
         Ok(bytes)
     }
+}
+
+/// The encoded beginning of a conversation that grows.
+#[derive(Clone)]
+pub(crate) struct EncodedPrefix {
+    /// What the encoding depends on beside the items.
+    pub(crate) basis: PrefixBasis,
+    /// How many items are encoded.
+    pub(crate) n_items: usize,
+    pub(crate) bytes: Bytes,
+}
+
+/// What the encoding of a conversation depends on beside its items.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PrefixBasis {
+    pub(crate) encoding: Encoding,
+    pub(crate) replays_reasoning: bool,
+    pub(crate) instructions: Option<Arc<str>>,
 }

@@ -94,7 +94,7 @@ impl AgentBuilder {
 
     /// Adds all tools of a registry.
     pub fn tools(mut self, tools: &ToolRegistry) -> Self {
-        for tool in tools.iter() {
+        for tool in tools {
             self = self.tool(tool.clone());
         }
         self

@@ -336,7 +336,8 @@ fn foreign_encoding(headers: &HeaderMap) -> Option<String> {
         .filter(|value| {
             !value
                 .split(',')
-                .all(|coding| matches!(coding.trim(), "" | "identity"))
+                .map(str::trim)
+                .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
         });
     encodings.next()
 }

@@ -23,15 +23,11 @@ mod error;
 mod timer;
 #[cfg(feature = "http")]
 mod connector;
-#[cfg(all(test, feature = "http", feature = "testing"))]
+#[cfg(test)]
 mod tests;
 
 pub use sse::{SseDecoder, SseError, SseEvent};
 #[cfg(feature = "http")]
-#[expect(
-    unused_imports,
-    reason = "the model drivers time the gaps between events with it"
-)]
 pub(crate) use timer::IdleTimer;
 #[cfg(feature = "http")]
 pub use {

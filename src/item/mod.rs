@@ -6,6 +6,7 @@
 mod message;
 mod call;
 mod reasoning;
+mod history;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 pub use call::{FunctionCall, FunctionCallOutput, OutputContent};
+pub use history::History;
 pub use message::{Content, Message, Part, Role};
 pub use reasoning::{Reasoning, ReasoningPart};
 

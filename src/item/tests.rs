@@ -37,7 +37,7 @@ fn numbers_are_kept_as_written() {
 #[test]
 fn items_built_here_have_the_responses_shape() {
     let check = |item: &Item, json: Value| {
-        assert_eq!(serde_json::from_str::<Value>(item.to_json()).unwrap(), json)
+        assert_eq!(serde_json::from_str::<Value>(item.to_json()).unwrap(), json);
     };
     check(
         &Item::user("hi"),

@@ -191,9 +191,6 @@ impl fmt::Debug for ModelError {
 
 impl Error for ModelError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0
-            .source
-            .as_ref()
-            .map(|source| -> &(dyn Error + 'static) { &**source })
+        Some(&**self.0.source.as_ref()?)
     }
 }

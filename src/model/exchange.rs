@@ -4,7 +4,6 @@
 //! wire's.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -194,7 +193,7 @@ impl<A: Answer> Exchange<A> {
             Meaning::Status {
                 status,
                 retry_after,
-            } => Err(status_error(status, body).with_retry_after(retry_after)),
+            } => Err(status_error(status, &body).with_retry_after(retry_after)),
             Meaning::NotAStream { content_type } => Err(match body {
                 Ok(body) => not_a_stream(&content_type, &body),
                 Err(error) => wrong_type(&content_type, "an event stream", "").with_source(error),
@@ -318,8 +317,8 @@ fn sse_error(error: SseError) -> ModelError {
     ModelError::new(error.kind(), error.to_string())
 }
 
-fn status_error(status: u16, body: Result<Bytes, HttpError>) -> ModelError {
-    let words = match &body {
+fn status_error(status: u16, body: &Result<Bytes, HttpError>) -> ModelError {
+    let words = match body {
         Ok(body) => ServerError::from_body(body),
         Err(error) => ServerError {
             message: format!("its body could not be read: {error}"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::item::Item;
+use crate::item::History;
 use crate::memo::Memo;
 use crate::model::ModelSettings;
 use crate::tools::ToolSpec;
@@ -18,7 +18,7 @@ pub struct ModelRequest {
     /// The agent's instructions.
     pub instructions: Option<Arc<str>>,
     /// The conversation, oldest first.
-    pub items: Arc<Vec<Item>>,
+    pub items: History,
     /// The tools that the model may call.
     pub tools: Arc<ToolSet>,
     /// The form that the final text must have.
@@ -62,10 +62,10 @@ pub struct OutputFormat {
 
 impl ModelRequest {
     /// Makes a request for a conversation: no instructions, no tools, answered whole.
-    pub fn new(items: Vec<Item>) -> Self {
+    pub fn new(items: impl Into<History>) -> Self {
         Self {
             instructions: None,
-            items: Arc::new(items),
+            items: items.into(),
             tools: Arc::default(),
             output: None,
             settings: Arc::default(),

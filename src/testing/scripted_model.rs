@@ -90,13 +90,11 @@ impl ScriptedModel {
         let mut script = self.script();
         script.n_calls += 1;
         script.requests.push(request);
-        match script.turns.pop_front() {
-            Some(turn) => turn.events(delivery),
-            None => {
-                let message = format!("the scripted model has no turn {}", script.n_calls);
-                vec![Err(ModelError::new(ErrorKind::Config, message))]
-            }
-        }
+        let Some(turn) = script.turns.pop_front() else {
+            let message = format!("the scripted model has no turn {}", script.n_calls);
+            return vec![Err(ModelError::new(ErrorKind::Config, message))];
+        };
+        turn.events(delivery)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde_json::Value;
 
 use super::absent;
+use super::handler::Fault;
 
 /// Checks the arguments of every call of one tool.
 pub(super) struct ArgumentRules {
@@ -30,31 +31,30 @@ impl ArgumentRules {
     }
 
     /// Checks arguments as a model wrote them, or says what is wrong.
-    pub(super) fn check<'a>(&self, text: &'a str) -> Result<Arguments<'a>, String> {
+    pub(super) fn check<'a>(&self, text: &'a str) -> Result<Arguments<'a>, Fault> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let mut scan = Scan::default();
         let mut json = serde_json::Deserializer::from_str(text);
         (&mut scan)
             .deserialize(&mut json)
             .and_then(|()| json.end())
-            .map_err(|error| format!("they are not JSON: {error}"))?;
+            .map_err(|error| not_json(&error))?;
 
         if let Some(field) = scan.duplicate {
-            return Err(format!("the field `{field}` appears twice"));
+            return Err(Fault::Ambiguous(field));
         }
         let Some(names) = scan.names else {
-            return Err("they must be a JSON object".to_owned());
+            return Err(Fault::BadArguments("they must be a JSON object".to_owned()));
         };
         if let Some(closed) = &self.closed
             && let Some(unknown) = names.iter().find(|&name| !closed.contains(name))
         {
-            return Err(unknown_field(unknown, closed));
+            return Err(Fault::BadArguments(unknown_field(unknown, closed)));
         }
         let Some(declared) = &self.with_absent else {
             return Ok(Arguments::Text(text));
         };
-        let mut tree =
-            serde_json::from_str(text).map_err(|error| format!("they are not JSON: {error}"))?;
+        let mut tree = serde_json::from_str(text).map_err(|error| not_json(&error))?;
         absent::remove(&mut tree, declared);
         Ok(Arguments::Tree(tree))
     }
@@ -85,6 +85,10 @@ impl Arguments<'_> {
             }
         })
     }
+}
+
+fn not_json(error: &serde_json::Error) -> Fault {
+    Fault::BadArguments(format!("they are not JSON: {error}"))
 }
 
 fn unknown_field(unknown: &str, known: &[String]) -> String {

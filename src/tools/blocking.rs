@@ -15,10 +15,11 @@ use std::panic::resume_unwind;
 /// When the future is dropped, a function that has started runs to its end and its result is dropped; a thread cannot be stopped.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
 /// let sum = openai_agents::tools::blocking(|| (1..=100).sum::<u32>()).await;
 /// assert_eq!(sum, 5050);
-/// # });
+/// # }
 /// ```
 pub async fn blocking<T, F>(function: F) -> T
 where

@@ -19,6 +19,16 @@ pub enum ToolError {
         /// Which field is wrong and how, in words that help a model to correct it.
         detail: String,
     },
+    /// A field of the arguments was given twice, so that what is meant cannot be known; the tool was not called.
+    ///
+    /// It ends the run, whatever the tool's options say: a model that is told of a mistake has been understood.
+    #[error("ambiguous arguments for tool `{tool}`: the field `{field}` appears twice")]
+    AmbiguousArguments {
+        /// The tool.
+        tool: ToolName,
+        /// The field, by its path.
+        field: String,
+    },
     /// The tool returned an error.
     #[error("tool `{tool}` failed")]
     Failed {
@@ -59,7 +69,9 @@ impl ToolError {
     /// Gives the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadArguments { .. } => ErrorKind::BadToolArguments,
+            Self::BadArguments { .. } | Self::AmbiguousArguments { .. } => {
+                ErrorKind::BadToolArguments
+            }
             Self::Failed { .. } | Self::Panicked { .. } => ErrorKind::ToolFailed,
             Self::TimedOut { .. } => ErrorKind::ToolTimeout,
             Self::OutputTooLarge { .. } => ErrorKind::LimitExceeded,
@@ -70,6 +82,7 @@ impl ToolError {
     pub const fn tool(&self) -> &ToolName {
         match self {
             Self::BadArguments { tool, .. }
+            | Self::AmbiguousArguments { tool, .. }
             | Self::Failed { tool, .. }
             | Self::Panicked { tool, .. }
             | Self::TimedOut { tool, .. }

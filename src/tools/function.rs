@@ -198,7 +198,7 @@ impl FunctionTool {
     ///
     /// # Errors
     ///
-    /// [`ToolError::BadArguments`] before the tool is called, [`ToolError::Failed`] and [`ToolError::Panicked`] after.
+    /// [`ToolError::BadArguments`] and [`ToolError::AmbiguousArguments`] before the tool is called, [`ToolError::Failed`] and [`ToolError::Panicked`] after.
     ///
     /// # Cancel safety
     ///
@@ -215,6 +215,10 @@ impl FunctionTool {
                 tool: tool(),
                 detail,
             }),
+            Ok(Err(Fault::Ambiguous(field))) => Err(ToolError::AmbiguousArguments {
+                tool: tool(),
+                field,
+            }),
             Ok(Err(Fault::Failed(source))) => Err(ToolError::Failed {
                 tool: tool(),
                 source,
@@ -227,11 +231,7 @@ impl FunctionTool {
     }
 
     async fn answer(&self, cx: ToolContext, arguments: &str) -> Result<ToolOutput, Fault> {
-        let arguments = self
-            .definition
-            .rules
-            .check(arguments)
-            .map_err(Fault::BadArguments)?;
+        let arguments = self.definition.rules.check(arguments)?;
         let call = (self.definition.handler)(cx, arguments).map_err(Fault::BadArguments)?;
         call.await.map_err(Fault::Failed)
     }

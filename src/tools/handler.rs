@@ -17,6 +17,8 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 /// Says why a call has no output, without naming the tool.
 pub(super) enum Fault {
     BadArguments(String),
+    /// A field was given twice.
+    Ambiguous(String),
     Failed(BoxError),
 }
 

@@ -19,11 +19,11 @@ mod options;
 mod error;
 mod text;
 mod blocking;
+#[cfg(feature = "bundled-tools")]
+pub mod bundled;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "bundled-tools")]
-pub mod bundled;
 pub use blocking::blocking;
 pub use content::{FileSource, ImageDetail, ImageSource, ToolContent};
 pub use context::ToolContext;

@@ -2,6 +2,8 @@
 //!
 //! The judge watches the wire from outside: hidden retries, leaked keys, hangs and memory show there and nowhere else.
 
+#![cfg(test)]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,4 +1,6 @@
 //! The behaviour of the public API, one file per subject.
 #![cfg(test)]
 
+mod readme;
 mod tidy;
+mod tool_macro;

@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use tokio::time::Sleep;
 
-use super::RunOptions;
+use super::RunRequest;
 use super::execute::{ToolEvent, ToolPool, TurnTools};
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
@@ -59,7 +59,14 @@ struct Deadline {
 }
 
 impl RunStream {
-    pub(super) fn new(run: Run, model: Arc<dyn Model>, options: &RunOptions) -> Self {
+    pub(super) fn new(request: RunRequest) -> Self {
+        let RunRequest {
+            agent,
+            input,
+            model,
+            options,
+            delivery,
+        } = request;
         Self {
             model,
             journal: Arc::clone(&options.journal),
@@ -70,7 +77,7 @@ impl RunStream {
                 .map(|limit| Deadline { limit, sleep: None }),
             phase: Phase::Decide,
             events: VecDeque::new(),
-            run,
+            run: Run::new(agent, input, options, delivery),
         }
     }
 
@@ -204,7 +211,7 @@ impl RunStream {
                 });
                 Ok(())
             }
-            Some(ToolEvent::Fatal { error, .. }) => Err(RunFailure::Tool(error)),
+            Some(ToolEvent::Fatal(error)) => Err(RunFailure::Tool(error)),
             None => {
                 if let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Decide) {
                     self.run.accept_outcomes(pool.into_finished());

@@ -23,12 +23,14 @@ const FAILURE_TEXT: &str = "An error occurred while running the tool. Please try
 
 /// The tool calls of one turn; a stream of them as each one ends.
 pub(super) struct ToolPool {
-    running:
-        FuturesUnordered<BoxFuture<'static, (usize, FunctionCall, Result<ToolOutcome, ToolError>)>>,
+    running: FuturesUnordered<RunningCall>,
     waiting: VecDeque<(usize, FunctionCall, ToolEffect)>,
     max_running: usize,
     finished: Vec<Option<FinishedCall>>,
 }
+
+/// A call that runs; it gives its place among the calls back with its result.
+type RunningCall = BoxFuture<'static, (usize, FunctionCall, Result<ToolOutcome, ToolError>)>;
 
 /// A tool call that ended, or that ends the run.
 pub(super) enum ToolEvent {
@@ -36,10 +38,7 @@ pub(super) enum ToolEvent {
         call: FunctionCall,
         outcome: ToolOutcome,
     },
-    Fatal {
-        call: FunctionCall,
-        error: ToolError,
-    },
+    Fatal(ToolError),
 }
 
 /// What the calls of a turn share.
@@ -113,7 +112,7 @@ impl Stream for ToolPool {
                 }
                 ToolEvent::Done { call, outcome }
             }
-            Err(error) => ToolEvent::Fatal { call, error },
+            Err(error) => ToolEvent::Fatal(error),
         }))
     }
 }
@@ -132,6 +131,7 @@ async fn invoke(tool: FunctionTool, cx: ToolContext) -> Result<ToolOutcome, Tool
         Err(error) => error,
     };
     let (policy, text) = match &error {
+        ToolError::AmbiguousArguments { .. } => (ToolFailure::Raise, String::new()),
         ToolError::TimedOut { tool, after } => (
             options.timeout_failure,
             format!(

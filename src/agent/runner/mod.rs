@@ -10,7 +10,6 @@ mod result;
 mod drive;
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::sync::Arc;
 
 pub use drive::RunStream;
@@ -184,8 +183,7 @@ impl RunRequest {
 
     /// Makes the run's stream; nothing happens before it is polled.
     pub fn start(self) -> RunStream {
-        let run = run::Run::new(self.agent, self.input, self.options.clone(), self.delivery);
-        RunStream::new(run, self.model, &self.options)
+        RunStream::new(self)
     }
 }
 

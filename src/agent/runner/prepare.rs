@@ -36,9 +36,8 @@ impl Prepared {
 
     /// Makes the request of the state's turn.
     pub(super) fn request(&self, state: &RunState, cx: &RunContext) -> ModelRequest {
-        let mut request = ModelRequest::new(Vec::new());
+        let mut request = ModelRequest::new(state.history.clone());
         request.instructions = state.agent.shared_instructions();
-        request.items = Arc::clone(&state.history);
         request.tools = enabled_tools(state, cx);
         request.settings = Arc::clone(if state.used_tools {
             &self.settings_after_tools

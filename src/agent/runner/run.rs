@@ -32,12 +32,12 @@ impl Run {
     pub(super) fn new(
         agent: Agent,
         input: Vec<Item>,
-        options: RunOptions,
+        mut options: RunOptions,
         delivery: Delivery,
     ) -> Self {
         let state = RunState::new(agent, input);
         let prepared = Prepared::new(&state, &options.settings, delivery);
-        let cx = RunContext::new(options.states.clone());
+        let cx = RunContext::new(std::mem::take(&mut options.states));
         Self {
             state,
             prepared,
@@ -153,16 +153,13 @@ impl Run {
             let ItemKind::FunctionCall(call) = item.kind() else {
                 continue;
             };
-            let said = format!("{}({})", call.name, call.arguments);
-            if let Some(before) = self
-                .state
-                .call_ids
-                .insert(call.call_id.clone(), said.clone())
-                && before != said
+            let before = self.state.calls.insert(call.call_id.clone(), item.clone());
+            if let Some(ItemKind::FunctionCall(before)) = before.as_ref().map(Item::kind)
+                && (&before.name, &before.arguments) != (&call.name, &call.arguments)
             {
                 let detail = format!(
-                    "the server gave the id {:?} to {said}, and to {before} before",
-                    call.call_id
+                    "the server gave the id {:?} to {}({}), and to {}({}) before",
+                    call.call_id, call.name, call.arguments, before.name, before.arguments
                 );
                 deviations.push(Deviation::new("reused_tool_call_id", detail));
             }

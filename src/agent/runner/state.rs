@@ -1,11 +1,10 @@
 //! What a run has come to; plain data.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::error::RunProgress;
-use crate::item::Item;
+use crate::item::{History, Item};
 use crate::model::ResponseEnd;
 use crate::usage::Usage;
 
@@ -13,7 +12,7 @@ use crate::usage::Usage;
 pub(super) struct RunState {
     pub(super) agent: Agent,
     /// The whole conversation: the input and what the run added.
-    pub(super) history: Arc<Vec<Item>>,
+    pub(super) history: History,
     /// How many items of the history are input.
     pub(super) n_input: usize,
     /// The turns begun.
@@ -24,8 +23,8 @@ pub(super) struct RunState {
     pub(super) n_tool_calls: u64,
     /// Whether the agent has called a tool, after which its tool choice is dropped.
     pub(super) used_tools: bool,
-    /// The arguments of each call id seen in this run.
-    pub(super) call_ids: HashMap<String, String>,
+    /// The latest call of each call id in this run.
+    pub(super) calls: HashMap<String, Item>,
 }
 
 impl RunState {
@@ -33,26 +32,26 @@ impl RunState {
         Self {
             agent,
             n_input: input.len(),
-            history: Arc::new(input),
+            history: input.into(),
             turn: 0,
             usage: Usage::default(),
             responses: Vec::new(),
             n_tool_calls: 0,
             used_tools: false,
-            call_ids: HashMap::new(),
+            calls: HashMap::new(),
         }
     }
 
     /// Adds items; the history is only copied where a request still holds it.
     pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
-        Arc::make_mut(&mut self.history).extend(items);
+        self.history.extend(items);
     }
 
     pub(super) fn progress(&self) -> RunProgress {
-        let (input, items) = RunProgress::split(&self.history, self.n_input);
+        let (input, items) = self.history.split_at(self.n_input.min(self.history.len()));
         RunProgress {
-            input,
-            items,
+            input: input.to_vec(),
+            items: items.to_vec(),
             responses: self.responses.clone(),
             usage: self.usage,
             turns: self.turn,

@@ -14,7 +14,7 @@ pub(crate) struct ServerError {
 }
 
 impl ServerError {
-    /// Reads the body of an error response: OpenAI's envelope, a flat one (vLLM before 0.10.1, Mistral), FastAPI's `detail`, a
+    /// Reads the body of an error response: OpenAI's envelope, a flat one (vLLM before 0.10.1, Mistral), the `detail` of `FastAPI`, a
     /// list around any of them (Gemini), or plain text.
     pub(crate) fn from_body(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);

@@ -76,10 +76,11 @@ async fn run(executed: &Executed) -> Result<Value, Box<dyn Error>> {
         .http_client(HttpClient::builder().idle_timeout(idle).build()?)
         .event_timeout(idle)
         .build()?;
-    let agent = tools(executed)?
-        .into_iter()
-        .fold(Agent::builder("quirk"), |agent, tool| agent.tool(tool))
-        .build()?;
+    let mut agent = Agent::builder("quirk");
+    for tool in tools(executed)? {
+        agent = agent.tool(tool);
+    }
+    let agent = agent.build()?;
     let runner = Runner::new(model)
         .limits(Limits::turns(env::var("QUIRK_MAX_TURNS")?.parse()?).duration(total));
     let request = if env::var("QUIRK_STREAM")? == "1" {

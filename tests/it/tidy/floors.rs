@@ -26,6 +26,7 @@ const FLOORS: [&[&str]; 6] = [
     &[
         "model::dialect",
         "model::wire",
+        "model::exchange",
         "model::openai_chat",
         "model::OpenAiChat",
         "model::gpt_oss_responses",

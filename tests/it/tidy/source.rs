@@ -58,9 +58,11 @@ const FORBIDDEN: [(&str, &str); 5] = [
 
 fn check_forbidden(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
+    // What the macro writes into a user's crate must hold whether or not the lint would speak there.
+    let writes_for_users = source.path.starts_with("macros/src/");
     for (number, line) in source.code.lines().enumerate() {
         for (word, reason) in FORBIDDEN {
-            if line.contains(word) {
+            if line.contains(word) && !(writes_for_users && word == "#[allow(") {
                 complaints.push(format!(
                     "{}:{}: `{word}`: {reason}",
                     source.path,

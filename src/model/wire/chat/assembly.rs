@@ -31,6 +31,8 @@ pub(super) struct Assembly {
     /// Whether the reasoning came in the field `reasoning`, not `reasoning_content`.
     pub(super) reasoning_field: bool,
     pub(super) calls: Vec<PartialCall>,
+    /// Whether the call came as a legacy function call, which has no id.
+    is_legacy: bool,
     pub(super) finish_reason: Option<String>,
     pub(super) usage: Option<Usage>,
     pub(super) deviations: Vec<Deviation>,
@@ -96,10 +98,15 @@ impl Assembly {
         }
     }
 
-    /// Takes a legacy function call.
-    pub(super) fn take_legacy(&mut self, function: Function<'_>, asked: Asked) {
+    /// Takes a legacy function call, or a piece of one; a server that also sends `tool_calls` says the same twice.
+    pub(super) fn take_legacy(&mut self, function: &Function<'_>, asked: Asked) {
+        if !self.is_legacy && !self.calls.is_empty() {
+            return;
+        }
+        self.is_legacy = true;
         if !asked.functions {
-            self.note("legacy_function_call", "the server answered a request with `tools` by a legacy `function_call`; it was taken as a tool call");
+            let detail = "the server answered a request with `tools` by a legacy `function_call`; it was taken as a tool call";
+            self.note("legacy_function_call", detail);
         }
         if self.calls.is_empty() {
             self.calls.push(PartialCall::default());
@@ -199,14 +206,7 @@ impl Assembly {
                 assigned.push(call.id.clone());
             }
         }
-        // Legacy calls have no ids; there, an assigned one is no deviation.
-        if !assigned.is_empty()
-            && !asked.functions
-            && !self
-                .deviations
-                .iter()
-                .any(|known| known.code == "legacy_function_call")
-        {
+        if !assigned.is_empty() && !self.is_legacy {
             self.note(
                 "missing_tool_call_id",
                 format!(

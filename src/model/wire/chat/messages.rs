@@ -4,35 +4,45 @@
 //! message. Each item keeps the bytes of its own part, so that a turn only copies them together.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::request::write_json;
 use crate::item::{
-    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
-    Reasoning, Role,
+    Content, FunctionCall, FunctionCallOutput, History, Item, ItemKind, Message, OutputContent,
+    Part, Reasoning, Role,
 };
 use crate::kind::ErrorKind;
-use crate::memo::Encoding;
+use crate::memo::{Encoding, PrefixBasis};
 use crate::model::wire::excerpt;
 use crate::model::{Dialect, ModelError};
 
-/// Writes the array of messages.
+/// Writes the messages without the array's brackets.
+///
+/// What was written for the same conversation before is copied, not written again.
 pub(super) fn encode(
     bytes: &mut BytesMut,
-    instructions: Option<&str>,
-    items: &[Item],
+    basis: &PrefixBasis,
+    items: &History,
     dialect: &Dialect,
 ) -> Result<(), ModelError> {
+    let kept = items
+        .encoded()
+        .filter(|kept| kept.basis == *basis && kept.n_items <= items.len());
     let mut writer = Writer {
         bytes,
         dialect,
         empty: true,
     };
-    writer.bytes.put_u8(b'[');
-    if let Some(instructions) = instructions {
+    let mut rest: &[Item] = items;
+    if let Some(kept) = kept {
+        writer.bytes.reserve(kept.bytes.len() + 1024);
+        writer.comma();
+        writer.bytes.put_slice(&kept.bytes);
+        rest = rest.get(kept.n_items..).unwrap_or_default();
+    } else if let Some(instructions) = basis.instructions.as_deref() {
         writer.value(&json!({ "role": "system", "content": instructions }))?;
     }
-    let mut rest = items;
     while let Some(item) = rest.first() {
         let n_group = assistant_group(rest);
         let (group, after) = rest.split_at(n_group.max(1));
@@ -45,8 +55,14 @@ pub(super) fn encode(
             writer.assistant(&Group::of(group)?)?;
         }
     }
-    writer.bytes.put_u8(b']');
     Ok(())
+}
+
+/// Says whether the messages of these items stay as they are when items are added: the last one is whole.
+pub(super) fn is_closed(items: &[Item]) -> bool {
+    items
+        .last()
+        .is_some_and(|last| assistant_group(std::slice::from_ref(last)) == 0)
 }
 
 /// Counts the leading items that are one assistant message; 0 if the first item is not of the assistant.
@@ -61,7 +77,7 @@ fn assistant_group(items: &[Item]) -> usize {
             ItemKind::Message(message)
                 if message.role == Role::Assistant && (!has_message || has_calls) =>
             {
-                has_message = true
+                has_message = true;
             }
             ItemKind::FunctionCall(_) => has_calls = true,
             _ => return n,
@@ -119,21 +135,35 @@ impl Writer<'_> {
 
     fn single(&mut self, item: &Item, items: &[Item]) -> Result<(), ModelError> {
         let encoded = match item.kind() {
-            ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
+            ItemKind::Message(message) => item
+                .memo()
+                .get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
             ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
                 // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
-                return match items.iter().any(|other| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id)) {
-                    true => Ok(()),
-                    false => Err(unsupported(item, "its call is not in the conversation")),
-                };
+                let is_its_call = |other: &Item| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id);
+                if items.iter().any(is_its_call) {
+                    return Ok(());
+                }
+                return Err(unsupported(item, "its call is not in the conversation"));
             }
             ItemKind::FunctionCallOutput(output) => {
-                item.memo().get_or_encode(Encoding::Chat, || encoded(&json!({
-                    "role": "tool", "tool_call_id": output.call_id, "content": output_content(output),
-                })))?
+                item.memo().get_or_encode(Encoding::Chat, || {
+                    encoded(&ToolMessage {
+                        role: "tool",
+                        tool_call_id: &output.call_id,
+                        content: OutputText::of(output),
+                    })
+                })?
             }
-            ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => return Err(unsupported(item, "it is the assistant's")),
-            ItemKind::Unknown { type_name } => return Err(unsupported(item, &format!("the chat API has nothing for `{type_name}`"))),
+            ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => {
+                return Err(unsupported(item, "it is the assistant's"));
+            }
+            ItemKind::Unknown { type_name } => {
+                return Err(unsupported(
+                    item,
+                    &format!("the chat API has nothing for `{type_name}`"),
+                ));
+            }
         };
         self.comma();
         self.bytes.put(encoded);
@@ -157,7 +187,7 @@ impl Writer<'_> {
                 }
                 self.bytes.put(
                     item.memo()
-                        .get_or_encode(Encoding::Chat, || encoded(&call_value(call)))?,
+                        .get_or_encode(Encoding::Chat, || encoded(&ToolCall::of(call)))?,
                 );
             }
             self.bytes.put_u8(b']');
@@ -181,7 +211,7 @@ impl Writer<'_> {
                     if text.is_empty() && refusal.is_some() {
                         Ok(Bytes::from_static(b"null"))
                     } else {
-                        encoded(&Value::String(text))
+                        encoded(&text)
                     }
                 })?;
                 self.bytes.put(content);
@@ -335,39 +365,83 @@ fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
     })
 }
 
+/// A tool message.
+#[derive(Serialize)]
+struct ToolMessage<'a> {
+    role: &'static str,
+    tool_call_id: &'a str,
+    content: OutputText<'a>,
+}
+
 /// The content of a tool message; the chat API takes only text there.
-fn output_content(output: &FunctionCallOutput) -> Value {
-    match &output.output {
-        OutputContent::Text(text) => Value::String(text.clone()),
-        OutputContent::Parts(parts) => {
-            let texts: Vec<Value> = parts
-                .iter()
-                .filter_map(Part::as_text)
-                .map(|text| json!({ "type": "text", "text": text }))
-                .collect();
-            if texts.is_empty() {
-                Value::String("[tool output omitted]".to_owned())
-            } else {
-                Value::Array(texts)
-            }
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutputText<'a> {
+    Text(&'a str),
+    Parts(Vec<TextPart<'a>>),
+}
+
+#[derive(Serialize)]
+struct TextPart<'a> {
+    r#type: &'static str,
+    text: &'a str,
+}
+
+/// One entry of `tool_calls`.
+#[derive(Serialize)]
+struct ToolCall<'a> {
+    id: &'a str,
+    r#type: &'static str,
+    function: Function<'a>,
+    /// What the server sent beside the call, such as a thought signature, goes back with it.
+    #[serde(flatten)]
+    extra: Option<&'a Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+impl<'a> OutputText<'a> {
+    fn of(output: &'a FunctionCallOutput) -> Self {
+        let parts = match &output.output {
+            OutputContent::Text(text) => return Self::Text(text),
+            OutputContent::Parts(parts) => parts,
+        };
+        let texts: Vec<_> = parts
+            .iter()
+            .filter_map(Part::as_text)
+            .map(|text| TextPart {
+                r#type: "text",
+                text,
+            })
+            .collect();
+        if texts.is_empty() {
+            Self::Text("[tool output omitted]")
+        } else {
+            Self::Parts(texts)
         }
     }
 }
 
-fn call_value(call: &FunctionCall) -> Value {
-    let mut value = json!({
-        "id": call.call_id, "type": "function", "function": { "name": call.name, "arguments": arguments(call) },
-    });
-    // What the server sent beside the call, such as a thought signature, goes back with it.
-    if let (Some(object), Some(Value::Object(extra))) = (
-        value.as_object_mut(),
-        call.extra
+impl<'a> ToolCall<'a> {
+    fn of(call: &'a FunctionCall) -> Self {
+        let extra = call
+            .extra
             .get("provider_data")
-            .and_then(|data| data.get("tool_call")),
-    ) {
-        object.extend(extra.clone());
+            .and_then(|data| data.get("tool_call"));
+        Self {
+            id: &call.call_id,
+            r#type: "function",
+            function: Function {
+                name: &call.name,
+                arguments: arguments(call),
+            },
+            extra: extra.and_then(Value::as_object),
+        }
     }
-    value
 }
 
 fn arguments(call: &FunctionCall) -> &str {
@@ -378,7 +452,7 @@ fn arguments(call: &FunctionCall) -> &str {
     }
 }
 
-fn encoded(value: &Value) -> Result<Bytes, ModelError> {
+fn encoded(value: &impl Serialize) -> Result<Bytes, ModelError> {
     #[cfg(test)]
     super::tests::N_ENCODED.with(|count| count.set(count.get() + 1));
     let mut bytes = BytesMut::new();

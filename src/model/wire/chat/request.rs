@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::messages;
 use crate::kind::ErrorKind;
-use crate::memo::Encoding;
+use crate::memo::{EncodedPrefix, Encoding, PrefixBasis};
 use crate::model::{Delivery, Dialect, ModelError, ModelRequest, ModelSettings, ToolSet};
 use crate::tools::ToolSpec;
 
@@ -36,14 +36,30 @@ pub(crate) fn encode(
         options(&mut body, request, dialect)?;
     }
     body.key("messages")?;
-    messages::encode(
-        &mut body.bytes,
-        request.instructions.as_deref(),
-        &request.items,
-        dialect,
-    )?;
-    body.bytes.put_u8(b'}');
-    Ok(body.bytes.freeze())
+    body.bytes.put_u8(b'[');
+    let start = body.bytes.len();
+    let encoding = if dialect.force_functions {
+        Encoding::ChatFunctions
+    } else {
+        Encoding::Chat
+    };
+    let basis = PrefixBasis {
+        encoding,
+        replays_reasoning: dialect.replay_reasoning,
+        instructions: request.instructions.clone(),
+    };
+    messages::encode(&mut body.bytes, &basis, &request.items, dialect)?;
+    let end = body.bytes.len();
+    body.bytes.put_slice(b"]}");
+    let bytes = body.bytes.freeze();
+    if messages::is_closed(&request.items) {
+        request.items.keep_encoded(EncodedPrefix {
+            basis,
+            n_items: request.items.len(),
+            bytes: bytes.slice(start..end),
+        });
+    }
+    Ok(bytes)
 }
 
 fn options(body: &mut Object, request: &ModelRequest, dialect: &Dialect) -> Result<(), ModelError> {

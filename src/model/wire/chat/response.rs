@@ -111,10 +111,8 @@ fn take_message(
         partial.keep_extra(call.extra);
         assembly.calls.push(partial);
     }
-    if let Some(function) = message.function_call
-        && assembly.calls.is_empty()
-    {
-        assembly.take_legacy(function, asked);
+    if let Some(function) = message.function_call {
+        assembly.take_legacy(&function, asked);
     }
     Ok(())
 }

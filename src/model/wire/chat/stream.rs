@@ -214,7 +214,7 @@ impl Decoder {
             self.call(call, out)?;
         }
         if let Some(function) = delta.function_call {
-            self.answer.take_legacy(function, self.asked);
+            self.answer.take_legacy(&function, self.asked);
         }
         Ok(())
     }

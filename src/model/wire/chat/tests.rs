@@ -89,7 +89,7 @@ fn items_become_the_messages_of_the_python_sdk() {
             _ => false,
         };
         let listed = intended["items"].get(n.to_string()).is_some();
-        assert_ne!(equal, listed, "case {n}: {} gave {ours:?}", case);
+        assert_ne!(equal, listed, "case {n}: {case} gave {ours:?}");
     }
 }
 
@@ -101,7 +101,9 @@ fn fold_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
     }
     decoder.event("", b"[DONE]", &mut events)?;
     let mut fold = ResponseFold::default();
-    events.into_iter().for_each(|event| fold.push(event));
+    for event in events {
+        fold.push(event);
+    }
     fold.finish()
 }
 
@@ -137,38 +139,35 @@ fn streams_fold_to_the_items_of_the_python_sdk() {
     let ignored = &intended["ignored_keys"];
     for (n, case) in lines("stream_golden.jsonl").into_iter().enumerate() {
         let ours = fold_stream(case["in"].as_array().unwrap());
-        match case
+        let last = case
             .get("events")
             .and_then(Value::as_array)
-            .and_then(|events| events.last())
-        {
-            Some(last) => {
-                let ours = ours.unwrap_or_else(|error| panic!("case {n}: {error}"));
-                let items: Value = ours
-                    .items
-                    .iter()
-                    .map(|item| serde_json::from_str::<Value>(item.to_json()).unwrap())
-                    .collect();
-                assert_eq!(
-                    without_ignored(&items, ignored),
-                    without_ignored(&last["response"]["output"], ignored),
-                    "case {n}"
-                );
-                let theirs = &last["response"]["usage"]["total_tokens"];
-                assert_eq!(
-                    ours.end.usage.map(|usage| usage.total_tokens),
-                    theirs.as_u64(),
-                    "case {n}"
-                );
-            }
-            None => {
-                assert_eq!(ours.unwrap_err().kind(), ErrorKind::Truncated, "case {n}");
-                assert!(
-                    intended["stream"].get(n.to_string()).is_some(),
-                    "case {n} must be listed"
-                );
-            }
-        }
+            .and_then(|events| events.last());
+        let Some(last) = last else {
+            assert_eq!(ours.unwrap_err().kind(), ErrorKind::Truncated, "case {n}");
+            assert!(
+                intended["stream"].get(n.to_string()).is_some(),
+                "case {n} must be listed"
+            );
+            continue;
+        };
+        let ours = ours.unwrap_or_else(|error| panic!("case {n}: {error}"));
+        let items: Value = ours
+            .items
+            .iter()
+            .map(|item| serde_json::from_str::<Value>(item.to_json()).unwrap())
+            .collect();
+        assert_eq!(
+            without_ignored(&items, ignored),
+            without_ignored(&last["response"]["output"], ignored),
+            "case {n}"
+        );
+        let theirs = &last["response"]["usage"]["total_tokens"];
+        assert_eq!(
+            ours.end.usage.map(|usage| usage.total_tokens),
+            theirs.as_u64(),
+            "case {n}"
+        );
     }
 }
 
@@ -202,10 +201,9 @@ fn a_later_turn_begins_with_the_bytes_of_an_earlier_one() {
         request.tools = Arc::new(ToolSet::new(vec![spec("f"), spec("g")]));
         let mut before = encode(&request, "m", &dialect).unwrap();
         for n in 0..5 {
-            let history = Arc::make_mut(&mut request.items);
+            let history = &mut request.items;
             history.extend(turn(n));
-            history.push(Item::assistant("so"));
-            history.push(Item::user("on"));
+            history.extend([Item::assistant("so"), Item::user("on")]);
             let body = encode(&request, "m", &dialect).unwrap();
             let messages = before.strip_suffix(b"]}").unwrap();
             assert!(
@@ -224,95 +222,91 @@ fn no_item_is_encoded_twice() {
     N_ENCODED.with(|count| count.set(0));
     let mut request = ModelRequest::new(vec![Item::user("go")]);
     for n in 0..50 {
-        Arc::make_mut(&mut request.items).extend(turn(n));
+        request.items.extend(turn(n));
         encode(&request, "m", &Dialect::default()).unwrap();
     }
     assert_eq!(N_ENCODED.with(Cell::get), request.items.len());
 }
 
-#[test]
-fn toggles_shape_the_body() {
-    let mut request = ModelRequest::new(vec![
-        Item::user("go"),
-        turn(0)[0].clone(),
-        turn(0)[1].clone(),
-    ]);
+/// A streamed request with a tool, its call and output, and settings.
+fn tool_request() -> ModelRequest {
+    let [call, output] = turn(0);
+    let mut request = ModelRequest::new(vec![Item::user("go"), call, output]);
     request.tools = Arc::new(ToolSet::new(vec![spec("f")]));
     request.delivery = Delivery::Stream;
+    let choice = ToolChoice::Function("f".to_owned());
     request.settings = Arc::new(
         ModelSettings::default()
             .temperature(0.5)
             .parallel_tool_calls(true)
-            .tool_choice(ToolChoice::Function("f".to_owned())),
+            .tool_choice(choice),
     );
-    let keys = |dialect: &Dialect| {
-        body(&request, dialect)
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    request
+}
 
-    let usual = Dialect::default();
-    assert_eq!(
-        keys(&usual),
-        "model stream stream_options tools tool_choice parallel_tool_calls temperature messages"
+#[test]
+fn toggles_choose_the_keys_of_the_body() {
+    let check = |dialect: &Dialect, keys: &str| {
+        let body = body(&tool_request(), dialect);
+        assert_eq!(
+            body.as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" "),
+            keys
+        );
+    };
+    let usual = Dialect::default;
+    check(
+        &usual(),
+        "model stream stream_options tools tool_choice parallel_tool_calls temperature messages",
     );
+    check(
+        &Dialect {
+            min_payload: true,
+            ..usual()
+        },
+        "model stream messages",
+    );
+    check(
+        &Dialect {
+            force_functions: true,
+            ..usual()
+        },
+        "model stream stream_options functions function_call temperature messages",
+    );
+    check(
+        &Dialect {
+            send_parallel_tool_calls: false,
+            ..usual()
+        },
+        "model stream stream_options tools tool_choice temperature messages",
+    );
+    check(
+        &Dialect {
+            send_tools: false,
+            ..usual()
+        },
+        "model stream stream_options temperature messages",
+    );
+    check(
+        &Dialect {
+            stream_usage: false,
+            ..usual()
+        },
+        "model stream tools tool_choice parallel_tool_calls temperature messages",
+    );
+}
+
+#[test]
+fn tool_choice_has_the_form_that_the_server_wants() {
+    let choice = |dialect: &Dialect| body(&tool_request(), dialect)["tool_choice"].take();
     assert_eq!(
-        body(&request, &usual)["tool_choice"],
+        choice(&Dialect::default()),
         json!({"type": "function", "function": {"name": "f"}})
     );
-
-    let min = Dialect {
-        min_payload: true,
-        ..Dialect::default()
-    };
-    assert_eq!(keys(&min), "model stream messages");
-
-    let functions = Dialect {
-        force_functions: true,
-        ..Dialect::default()
-    };
-    assert_eq!(
-        keys(&functions),
-        "model stream stream_options functions function_call temperature messages"
-    );
-    assert_eq!(
-        body(&request, &functions)["function_call"],
-        json!({"name": "f"})
-    );
-    assert_eq!(body(&request, &functions)["functions"][0]["name"], "f");
-    assert_eq!(
-        body(&request, &functions)["messages"],
-        json!([
-            {"role": "user", "content": "go"},
-            {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{\"a\":1}"}},
-            {"role": "function", "name": "f", "content": "ok"},
-        ])
-    );
-
-    assert!(
-        !keys(&Dialect {
-            send_parallel_tool_calls: false,
-            ..Dialect::default()
-        })
-        .contains("parallel_tool_calls")
-    );
-    let no_tools = keys(&Dialect {
-        send_tools: false,
-        ..Dialect::default()
-    });
-    assert_eq!(no_tools, "model stream stream_options temperature messages");
-    assert!(
-        !keys(&Dialect {
-            stream_usage: false,
-            ..Dialect::default()
-        })
-        .contains("stream_options")
-    );
-
     for (over, json) in [
         (ToolChoiceOverride::Auto, json!("auto")),
         (ToolChoiceOverride::None, json!("none")),
@@ -320,16 +314,34 @@ fn toggles_shape_the_body() {
         (ToolChoiceOverride::ObjectNone, json!({"type": "none"})),
     ] {
         assert_eq!(
-            body(
-                &request,
-                &Dialect {
-                    tool_choice: Some(over),
-                    ..Dialect::default()
-                }
-            )["tool_choice"],
+            choice(&Dialect {
+                tool_choice: Some(over),
+                ..Dialect::default()
+            }),
             json
         );
     }
+}
+
+#[test]
+fn legacy_functions_have_no_ids_and_follow_their_calls() {
+    let body = body(
+        &tool_request(),
+        &Dialect {
+            force_functions: true,
+            ..Dialect::default()
+        },
+    );
+    assert_eq!(body["function_call"], json!({"name": "f"}));
+    assert_eq!(body["functions"][0]["name"], "f");
+    assert_eq!(
+        body["messages"],
+        json!([
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{\"a\":1}"}},
+            {"role": "function", "name": "f", "content": "ok"},
+        ])
+    );
 }
 
 #[test]

@@ -108,9 +108,7 @@ impl WireUsage {
         let (input, output) = (self.prompt_tokens, self.completion_tokens);
         let sum = || Some(input?.saturating_add(output?));
         let total = self.total_tokens.or_else(sum);
-        if input.or(output).or(total).is_none() {
-            return None;
-        }
+        input.or(output).or(total)?;
         let mut usage =
             Usage::of_request(input.unwrap_or(0), output.unwrap_or(0), total.unwrap_or(0));
         usage.cached_tokens = self
@@ -251,12 +249,12 @@ impl<'de> Visitor<'de> for CallVisitor {
                 "id" => {
                     call.id = map
                         .next_value::<Option<BorrowedText<'de>>>()?
-                        .map(|text| text.0)
+                        .map(|text| text.0);
                 }
                 "type" => {
                     call.r#type = map
                         .next_value::<Option<BorrowedText<'de>>>()?
-                        .map(|text| text.0)
+                        .map(|text| text.0);
                 }
                 "function" => call.function = map.next_value()?,
                 // What a custom tool is given; such a call is refused by its type.

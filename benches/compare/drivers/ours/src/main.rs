@@ -3,7 +3,7 @@ use bench_common::{Args, Done, INSTRUCTIONS, PROMPT, TOOL_DESC, big_schema, do_t
 use futures_util::StreamExt;
 use openai_agents::model::OpenAiChat;
 use openai_agents::tools::ToolOptions;
-use openai_agents::{Agent, FunctionTool, RunEvent, Runner};
+use openai_agents::{Agent, FunctionTool, Limits, RunEvent, Runner};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -35,7 +35,8 @@ fn agent(toolset: &str) -> Result<Agent, Error> {
 
 fn runner(base_url: &str) -> Result<Runner, Error> {
     let model = OpenAiChat::builder(base_url, "bench-model").api_key("sk-bench").build()?;
-    Ok(Runner::new(model))
+    // The scenarios bound themselves; W6 has 401 turns.
+    Ok(Runner::new(model).limits(Limits::NONE))
 }
 
 async fn run(runner: &Runner, agent: &Agent) -> Result<Done, Error> {
