@@ -29,6 +29,7 @@ pub(crate) struct Arguments {
 
 /// The flags that every command has.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
 pub(crate) struct Global {
     /// Read the settings from this file.
     #[arg(long, global = true, value_name = "FILE")]
@@ -39,7 +40,7 @@ pub(crate) struct Global {
     /// Use this model for agents that name none themselves.
     #[arg(long, global = true, value_name = "NAME")]
     model: Option<String>,
-    /// Log more: -v what happens, -vv what is sent, -vvv everything.
+    /// Log more: -v what happens, -vv how, -vvv everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }

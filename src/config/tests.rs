@@ -409,3 +409,18 @@ fn debug_shows_no_secret() {
     assert!(!format!("{config:?}").contains("secret"));
     assert!(!format!("{:?}", loader()).contains("secret"));
 }
+
+/// The page says that it shows every key, and a key that does not exist would be an error.
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let page = include_str!("../../docs/configuration.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config = load(yaml(example).file("guide.md", "Guide."));
+    if cfg!(feature = "bundled-tools") {
+        config.check().unwrap();
+    }
+    assert_eq!(config.limits().max_seconds, Some(120));
+    let agent = config.agent_config("Guide").unwrap();
+    assert_eq!(agent.settings.extra_body["top_k"], 20);
+}
