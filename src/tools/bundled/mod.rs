@@ -1,4 +1,4 @@
-//! Small tools for demos and first steps: a [`calculator`] and the [`current_time`].
+//! Small tools for demos and first steps: a [calculator](calculator()) and a [clock](current_time).
 //!
 //! Each is a plain function in a module of its own, and a [`FunctionTool`] over it for a model.
 //!
