@@ -19,7 +19,7 @@ pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
-pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, ToolSet};
 pub use settings::{ModelSettings, ToolChoice};
 
 /// Answers one request of a run.
