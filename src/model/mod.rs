@@ -5,6 +5,7 @@ mod request;
 mod error;
 mod event;
 mod dialect;
+mod providers;
 #[cfg(feature = "http")]
 mod wire;
 #[cfg(feature = "http")]
@@ -15,6 +16,8 @@ mod endpoint;
 mod openai_chat;
 #[cfg(feature = "http")]
 mod gpt_oss_responses;
+#[cfg(feature = "http")]
+mod litellm;
 
 use crate::future::BoxStream;
 
@@ -24,7 +27,10 @@ pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold}
 #[cfg(feature = "http")]
 pub use gpt_oss_responses::{GptOssResponses, GptOssResponsesBuilder};
 #[cfg(feature = "http")]
+pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
+#[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
+pub use providers::{ModelProvider, Providers};
 pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, ToolSet};
 pub use settings::{ModelSettings, ToolChoice};
 
