@@ -1,6 +1,11 @@
 //! The behaviour of the public API, one file per subject.
 #![cfg(test)]
 
+mod support;
+
+mod run;
+mod tool_use;
+mod unknown_tools;
 mod readme;
 mod tidy;
 mod tool_macro;
