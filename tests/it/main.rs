@@ -6,6 +6,7 @@ mod support;
 mod run;
 mod tool_use;
 mod unknown_tools;
+mod journal;
 mod readme;
 mod tidy;
 mod tool_macro;
