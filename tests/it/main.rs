@@ -7,6 +7,7 @@ mod run;
 mod tool_use;
 mod unknown_tools;
 mod journal;
+mod tools_failing;
 mod readme;
 mod tidy;
 mod tool_macro;
