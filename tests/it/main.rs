@@ -8,6 +8,7 @@ mod tool_use;
 mod unknown_tools;
 mod journal;
 mod tools_failing;
+mod limits;
 mod readme;
 mod tidy;
 mod tool_macro;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use futures_util::StreamExt;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::RunRequest;
 use super::execute::{ToolEvent, ToolPool, TurnTools};
@@ -59,6 +59,19 @@ struct Deadline {
 }
 
 impl RunStream {
+impl Deadline {
+    fn sleep(&mut self) -> Pin<&mut Sleep> {
+        let limit = self.limit;
+        self.sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+    }
+
+    fn failure(&self) -> RunFailure {
+        RunFailure::Limit(LimitReached::Duration { limit: self.limit })
+    }
+}
+
     pub(super) fn new(request: RunRequest) -> Self {
         let RunRequest {
             agent,
@@ -105,6 +118,9 @@ impl RunStream {
     /// Does what the run wants next.
     fn decide(&mut self) -> Result<(), RunFailure> {
         match self.run.next()? {
+        if !self.run.has_final_output() {
+            self.check_deadline()?;
+        }
             Step::CallModel(request) => self.call_model(request),
             Step::RunTools(calls) => self.run_tools(calls),
             Step::Finish(final_output) => {
@@ -266,14 +282,18 @@ impl RunStream {
         let Some(deadline) = &mut self.deadline else {
             return Poll::Pending;
         };
-        let limit = deadline.limit;
-        let sleep = deadline
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        sleep
-            .as_mut()
-            .poll(cx)
-            .map(|()| RunFailure::Limit(LimitReached::Duration { limit }))
+        match &mut self.deadline {
+            Some(deadline) => deadline.sleep().poll(cx).map(|()| deadline.failure()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Looks at the clock before a step, since a run that never waits does not poll its timer. The first step starts the timer.
+    fn check_deadline(&mut self) -> Result<(), RunFailure> {
+        if deadline.sleep().deadline() <= Instant::now() {
+            return Err(deadline.failure());
+        }
+        Ok(())
     }
 }
 
