@@ -9,6 +9,7 @@ mod unknown_tools;
 mod journal;
 mod tools_failing;
 mod limits;
+mod streaming;
 mod readme;
 mod tidy;
 mod tool_macro;
