@@ -10,6 +10,7 @@ mod journal;
 mod tools_failing;
 mod limits;
 mod streaming;
+mod cancel;
 mod readme;
 mod tidy;
 mod tool_macro;
