@@ -11,6 +11,7 @@ mod tools_failing;
 mod limits;
 mod streaming;
 mod cancel;
+mod wire_requests;
 mod readme;
 mod tidy;
 mod tool_macro;
