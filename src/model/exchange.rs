@@ -18,7 +18,7 @@ use crate::http::{
 };
 use crate::kind::ErrorKind;
 use crate::model::wire::{Answer, ServerError, excerpt};
-use crate::model::{Delivery, ModelError, ModelEvent};
+use crate::model::{Delivery, ModelError, ModelEvent, Received};
 use crate::secret::Secret;
 
 /// The most bytes of an error's body that are read.
@@ -207,14 +207,11 @@ impl<A: Answer> Exchange<A> {
         };
         let (body, decoder) = &mut **stream;
         let chunk = match body.poll_chunk(cx) {
-            Poll::Ready(chunk) => chunk
-                .transpose()
-                .map_err(|error| http_error(error).with_received(self.answer.received()))?,
+            Poll::Ready(chunk) => chunk.transpose().map_err(http_error)?,
             Poll::Pending => {
                 let limit = ready!(self.event_timer.poll_elapsed(cx));
                 let message = format!("the stream was alive but held no event for {limit:?}");
-                return Poll::Ready(Err(ModelError::new(ErrorKind::TimeoutIdle, message)
-                    .with_received(self.answer.received())));
+                return Poll::Ready(Err(ModelError::new(ErrorKind::TimeoutIdle, message)));
             }
         };
         let ended = chunk.is_none();
@@ -253,6 +250,18 @@ impl<A: Answer> Exchange<A> {
         }
     }
 
+    /// Adds to an error what only the exchange knows, and takes the key out of it.
+    fn complete_error(&mut self, error: ModelError) -> ModelError {
+        let mut error = error.with_request_id(self.request_id.take());
+        if *error.received() == Received::default() {
+            error = error.with_received(self.answer.received());
+        }
+        match &self.key {
+            Some(key) => error.redacted(key),
+            None => error,
+        }
+    }
+
     /// Becomes ready when the exchange took too long; it is only looked at while something is waited for.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ModelError> {
         let Some(limit) = self.timeout else {
@@ -261,9 +270,7 @@ impl<A: Answer> Exchange<A> {
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(deadline.as_mut().poll(cx));
         let message = format!("the answer was not complete within {limit:?}");
-        Poll::Ready(
-            ModelError::new(ErrorKind::TimeoutTotal, message).with_received(self.answer.received()),
-        )
+        Poll::Ready(ModelError::new(ErrorKind::TimeoutTotal, message))
     }
 }
 
@@ -288,11 +295,7 @@ impl<A: Answer> Stream for Exchange<A> {
             if let Err(error) = step {
                 exchange.state = State::Over;
                 exchange.events.clear();
-                let error = error.with_request_id(exchange.request_id.take());
-                return Poll::Ready(Some(Err(match &exchange.key {
-                    Some(key) => error.redacted(key),
-                    None => error,
-                })));
+                return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }
         }
     }

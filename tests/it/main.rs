@@ -12,6 +12,7 @@ mod limits;
 mod streaming;
 mod cancel;
 mod wire_requests;
+mod wire_errors;
 mod readme;
 mod tidy;
 mod tool_macro;
