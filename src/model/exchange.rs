@@ -18,7 +18,7 @@ use crate::http::{
 };
 use crate::kind::ErrorKind;
 use crate::model::wire::{Answer, ServerError, excerpt};
-use crate::model::{Delivery, ModelError, ModelEvent, Received};
+use crate::model::{Delivery, ModelError, ModelEvent, Received, ResponseEnd};
 use crate::secret::Secret;
 
 /// The most bytes of an error's body that are read.
@@ -183,7 +183,7 @@ impl<A: Answer> Exchange<A> {
         match meaning {
             Meaning::Answer => {
                 let (items, mut end) = self.answer.decode(&body.map_err(http_error)?)?;
-                end.request_id.clone_from(&self.request_id);
+                complete_end(&mut end, self.request_id.as_ref(), self.key.as_ref());
                 self.events
                     .extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
                 self.events
@@ -196,7 +196,9 @@ impl<A: Answer> Exchange<A> {
             } => Err(status_error(status, &body).with_retry_after(retry_after)),
             Meaning::NotAStream { content_type } => Err(match body {
                 Ok(body) => not_a_stream(&content_type, &body),
-                Err(error) => wrong_type(&content_type, "an event stream", "").with_source(error),
+                // The error's own words go into the message, where a key is taken out of them.
+                Err(error) => wrong_type(&content_type, "an event stream", &error.to_string())
+                    .with_cause_of(error),
             }),
         }
     }
@@ -241,7 +243,7 @@ impl<A: Answer> Exchange<A> {
 
     fn finish_stream(&mut self, body_ended: bool) {
         if let Some(ModelEvent::ResponseDone(end)) = self.events.back_mut() {
-            end.request_id.clone_from(&self.request_id);
+            complete_end(end, self.request_id.as_ref(), self.key.as_ref());
         }
         if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Over)
             && !body_ended
@@ -298,6 +300,14 @@ impl<A: Answer> Stream for Exchange<A> {
                 return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }
         }
+    }
+}
+
+/// Adds to the end of a response what only the exchange knows, and takes the key out of it.
+fn complete_end(end: &mut ResponseEnd, request_id: Option<&String>, key: Option<&Secret>) {
+    end.request_id = request_id.cloned();
+    if let Some(key) = key {
+        end.redact(key);
     }
 }
 

@@ -13,6 +13,7 @@ mod streaming;
 mod cancel;
 mod wire_requests;
 mod wire_errors;
+mod secrets;
 mod readme;
 mod tidy;
 mod tool_macro;
