@@ -46,6 +46,16 @@ pub enum RunFailure {
         /// The agent.
         agent: String,
     },
+    /// A tool call waits for an approval that nobody here gives.
+    #[error(
+        "the call of `{tool}` by agent `{agent}` needs an approval, and nobody is set to give it"
+    )]
+    ApprovalRequired {
+        /// The tool.
+        tool: String,
+        /// The agent.
+        agent: String,
+    },
     /// A tool failed in a way that ends the run.
     #[error("{0}")]
     Tool(ToolError),
@@ -127,6 +137,7 @@ impl RunFailure {
             Self::Limit(_) => ErrorKind::BudgetExceeded,
             Self::UnknownTool { .. } => ErrorKind::UnknownTool,
             Self::DisabledTool { .. } => ErrorKind::DisabledTool,
+            Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
             Self::Tool(error) => error.kind(),
             Self::Refusal { .. } => ErrorKind::Refusal,
             Self::EmptyResponse => ErrorKind::EmptyResponse,

@@ -38,6 +38,13 @@ pub enum ModelEvent {
         /// The new piece of JSON.
         delta: String,
     },
+    /// Another event of the server, such as the progress of a hosted tool.
+    Other {
+        /// Its type.
+        name: String,
+        /// Its JSON, verbatim.
+        json: String,
+    },
     /// An item is complete.
     ItemDone {
         /// The item.
@@ -102,7 +109,8 @@ impl ResponseFold {
             | ModelEvent::RefusalDelta { .. }
             | ModelEvent::ReasoningDelta { .. }
             | ModelEvent::ToolCallStarted { .. }
-            | ModelEvent::ToolCallDelta { .. } => {}
+            | ModelEvent::ToolCallDelta { .. }
+            | ModelEvent::Other { .. } => {}
         }
     }
 

@@ -10,7 +10,11 @@ mod wire;
 #[cfg(feature = "http")]
 mod exchange;
 #[cfg(feature = "http")]
+mod endpoint;
+#[cfg(feature = "http")]
 mod openai_chat;
+#[cfg(feature = "http")]
+mod gpt_oss_responses;
 
 use crate::future::BoxStream;
 
@@ -18,8 +22,10 @@ pub use dialect::{Dialect, ToolChoiceOverride};
 pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
 #[cfg(feature = "http")]
+pub use gpt_oss_responses::{GptOssResponses, GptOssResponsesBuilder};
+#[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
-pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, ToolSet};
 pub use settings::{ModelSettings, ToolChoice};
 
 /// Answers one request of a run.

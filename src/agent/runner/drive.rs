@@ -182,6 +182,7 @@ impl RunStream {
                 RunEvent::ToolCallStarted { index, name }
             }
             ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta { index, delta },
+            ModelEvent::Other { name, json } => RunEvent::ModelEvent { name, json },
             ModelEvent::ItemDone { item } => {
                 fold.push(ModelEvent::ItemDone { item: item.clone() });
                 self.events

@@ -1,6 +1,8 @@
 //! The wires: values into JSON, bytes into events; pure, with no socket and no clock.
 
+mod body;
 pub(crate) mod chat;
+pub(crate) mod responses;
 mod server_error;
 
 use std::collections::VecDeque;
