@@ -1,6 +1,6 @@
 //! Why a run failed, and how far it came.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -155,18 +155,20 @@ impl RunProgress {
 
     /// Leaves out calls that have no output.
     pub(crate) fn drop_open_calls(&mut self) {
-        let answered: HashSet<String> = self
-            .items
-            .iter()
-            .filter_map(|item| match item.kind() {
-                ItemKind::FunctionCallOutput(output) => Some(output.call_id.clone()),
-                _ => None,
-            })
-            .collect();
-        self.items.retain(|item| match item.kind() {
-            ItemKind::FunctionCall(call) => answered.contains(&call.call_id),
-            _ => true,
-        });
+        // By place, not by id alone: a server may give the id of an earlier call again.
+        let mut waiting: HashMap<&str, usize> = HashMap::new();
+        let mut open: HashSet<usize> = HashSet::new();
+        for (n, item) in self.items.iter().enumerate() {
+            match item.kind() {
+                ItemKind::FunctionCall(call) => open.extend(waiting.insert(&call.call_id, n)),
+                ItemKind::FunctionCallOutput(output) => drop(waiting.remove(&*output.call_id)),
+                _ => {}
+            }
+        }
+        open.extend(waiting.into_values());
+        let mut n_seen = 0..;
+        self.items
+            .retain(|_| n_seen.next().is_none_or(|n| !open.contains(&n)));
     }
 }
 

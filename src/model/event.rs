@@ -133,6 +133,26 @@ impl ResponseFold {
     }
 }
 
+impl ResponseEnd {
+    /// Removes a secret from everything that the server said.
+    #[cfg(feature = "http")]
+    pub(crate) fn redact(&mut self, secret: &crate::secret::Secret) {
+        let details = self
+            .deviations
+            .iter_mut()
+            .map(|deviation| &mut deviation.detail);
+        let names = [
+            &mut self.response_id,
+            &mut self.request_id,
+            &mut self.model,
+            &mut self.finish_reason,
+        ];
+        for text in names.into_iter().flatten().chain(details) {
+            *text = secret.redact_excerpt(text);
+        }
+    }
+}
+
 impl Deviation {
     /// Notes a deviation.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {

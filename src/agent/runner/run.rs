@@ -62,6 +62,11 @@ impl Run {
         self.state.turn
     }
 
+    /// Whether nothing is left to do but to finish.
+    pub(super) fn has_final_output(&self) -> bool {
+        matches!(self.next, Next::Finish(_))
+    }
+
     /// Says what to do next.
     pub(super) fn next(&mut self) -> Result<Step, RunFailure> {
         match std::mem::replace(&mut self.next, Next::Model) {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+use crate::secret::CUT_MARK;
 
 pub(crate) use server_error::ServerError;
 
@@ -49,7 +50,7 @@ pub(crate) fn excerpt(text: &str) -> String {
         end -= 1;
     }
     format!(
-        "{}... ({} bytes)",
+        "{}{CUT_MARK}{} bytes)",
         text.get(..end).unwrap_or_default(),
         text.len()
     )

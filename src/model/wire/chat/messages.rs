@@ -41,7 +41,7 @@ pub(super) fn encode(
         if n_group == 0 {
             writer.single(item, items)?;
         } else if dialect.force_functions && group.iter().any(is_call) {
-            writer.legacy_turn(&Group::of(group)?, items)?;
+            writer.legacy_turn(&Group::of(group)?, rest)?;
         } else {
             writer.assistant(&Group::of(group)?)?;
         }
@@ -252,7 +252,9 @@ impl Writer<'_> {
     }
 
     /// Writes calls as legacy functions: for each an assistant message, followed by its output.
-    fn legacy_turn(&mut self, group: &Group<'_>, items: &[Item]) -> Result<(), ModelError> {
+    ///
+    /// The output is looked for behind the calls: the ids that are made up for legacy calls come again in every run.
+    fn legacy_turn(&mut self, group: &Group<'_>, after: &[Item]) -> Result<(), ModelError> {
         let mut text: Vec<String> = group
             .messages
             .iter()
@@ -269,7 +271,7 @@ impl Writer<'_> {
             self.value(
                 &json!({ "role": "assistant", "content": content, "function_call": function_call }),
             )?;
-            let output = items.iter().find_map(|item| match item.kind() {
+            let output = after.iter().find_map(|item| match item.kind() {
                 ItemKind::FunctionCallOutput(output) if output.call_id == call.call_id => {
                     Some(output)
                 }
