@@ -144,7 +144,10 @@ impl<A: Answer> Exchange<A> {
             ..
         } = response;
         let header = |name: &str| headers.get(name).map(str::to_owned);
-        self.request_id = header("x-request-id").or_else(|| header("request-id"));
+        // The last is LiteLLM's, which sends none of the others.
+        self.request_id = ["x-request-id", "request-id", "x-litellm-call-id"]
+            .into_iter()
+            .find_map(header);
         if !(200..300).contains(&status) {
             let meaning = Meaning::Status {
                 status,
