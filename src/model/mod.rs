@@ -5,6 +5,7 @@ mod request;
 mod error;
 mod event;
 mod dialect;
+mod limited;
 #[cfg(feature = "http")]
 mod wire;
 #[cfg(feature = "http")]
@@ -17,6 +18,7 @@ use crate::future::BoxStream;
 pub use dialect::{Dialect, ToolChoiceOverride};
 pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
+pub use limited::{LimitedModel, RequestLimit};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
 pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};

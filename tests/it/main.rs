@@ -3,5 +3,6 @@
 
 mod captures;
 mod readme;
+mod request_limit;
 mod tidy;
 mod tool_macro;
