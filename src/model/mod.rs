@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod dialect;
 mod limited;
+mod retry;
 #[cfg(feature = "http")]
 mod wire;
 #[cfg(feature = "http")]
@@ -22,13 +23,14 @@ pub use limited::{LimitedModel, RequestLimit};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
 pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use retry::{Backoff, Jitter, Retry, RetryAfter, RetryPolicy, TransportFailure};
 pub use settings::{ModelSettings, ToolChoice};
 
 /// Answers one request of a run.
 ///
 /// Drivers implement it, and so can you: for another protocol, or around another model to watch or change what passes. The
 /// runner calls it once per turn, never concurrently for one run, but concurrently for many runs. One call is one request: an
-/// implementation neither retries nor falls back.
+/// implementation neither retries nor falls back, except [`Retry`], which is asked for by name.
 ///
 /// The stream yields the events of one response, ends after [`ModelEvent::ResponseDone`], and yields nothing after an error.
 /// For [`Delivery::Whole`] it leaves the deltas out. Nothing happens before the stream is first polled, polling it must not

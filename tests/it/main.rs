@@ -4,5 +4,6 @@
 mod captures;
 mod readme;
 mod request_limit;
+mod retry;
 mod tidy;
 mod tool_macro;
