@@ -10,6 +10,8 @@ mod wire;
 #[cfg(feature = "http")]
 mod exchange;
 #[cfg(feature = "http")]
+mod endpoint;
+#[cfg(feature = "http")]
 mod openai_chat;
 
 use crate::future::BoxStream;
