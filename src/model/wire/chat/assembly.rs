@@ -9,13 +9,10 @@ use super::Asked;
 use super::types::{Call, Function, WireUsage};
 use crate::item::{Content, FunctionCall, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
-use crate::model::wire::harmony::leak::{self, Leak, LeakGuard};
+use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::{ServerError, excerpt};
 use crate::model::{Deviation, ModelError, Received, ResponseEnd};
 use crate::usage::Usage;
-
-/// The namespace in which Harmony models see their tools; some servers leave it before the name.
-const HARMONY_NAMESPACE: &str = "functions.";
 
 /// The answer so far.
 #[derive(Default)]
@@ -52,23 +49,12 @@ pub(super) struct PartialCall {
 impl PartialCall {
     /// Gives the name of the tool: a name of a tool has no dot, so the namespace can only be a leaked one.
     pub(super) fn tool_name(&self) -> &str {
-        match self.name.strip_prefix(HARMONY_NAMESPACE) {
-            Some(name) if !name.is_empty() => name,
-            _ => &self.name,
-        }
+        served::tool_name(&self.name)
     }
 
     /// Refuses a name that a server cut out of Harmony text in the wrong place.
     pub(super) fn check_name(&self) -> Result<(), ModelError> {
-        leak::check(&self.name).map_err(|Leak { token, text }| {
-            ModelError::new(
-                ErrorKind::Harmony,
-                format!(
-                    "the name of a tool call holds the Harmony control token {token}, which the server should have parsed: {}",
-                    excerpt(&text)
-                ),
-            )
-        })
+        served::check_tool_name(&self.name)
     }
 
     /// Keeps what the server sent beside the call.
@@ -119,10 +105,7 @@ impl Assembly {
                 self.text.push_str(&text);
                 Ok(Some(text).filter(|text| !text.is_empty()))
             }
-            Err(Leak { token, text }) => Err(self.error(ErrorKind::Harmony, format!(
-                "the answer holds the Harmony control token {token}, which the server should have parsed: {}",
-                excerpt(&text)
-            ))),
+            Err(leak) => Err(served::leaked("the answer", &leak).with_received(self.received())),
         }
     }
 

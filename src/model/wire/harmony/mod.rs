@@ -4,3 +4,4 @@
 
 mod token;
 pub(crate) mod leak;
+pub(crate) mod served;

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::types::Body;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
+use crate::model::wire::harmony::{leak, served};
 use crate::model::wire::{ServerError, excerpt, parse, text_of};
 use crate::model::{Deviation, ModelError, ResponseEnd};
 
@@ -30,7 +31,7 @@ pub(super) fn decode(body: &[u8], turn: u32) -> Result<(Vec<Item>, ResponseEnd),
     let mut items = Vec::with_capacity(output.len());
     for raw in output {
         items.push(with_call_id(
-            item(raw)?,
+            item(raw, &mut end.deviations)?,
             turn,
             items.len(),
             &mut end.deviations,
@@ -88,9 +89,9 @@ pub(super) fn end(body: &Body<'_>) -> ResponseEnd {
     }
 }
 
-/// Reads one output item, verbatim.
-pub(super) fn item(raw: &RawValue) -> Result<Item, ModelError> {
-    Item::from_json(raw.get()).map_err(|error| {
+/// Reads one output item, verbatim but for what a server of a Harmony model left in a tool's name.
+pub(super) fn item(raw: &RawValue, deviations: &mut Vec<Deviation>) -> Result<Item, ModelError> {
+    let item = Item::from_json(raw.get()).map_err(|error| {
         let says = error.to_string();
         let kind = if says.contains("missing field") {
             ErrorKind::MissingField
@@ -104,7 +105,27 @@ pub(super) fn item(raw: &RawValue) -> Result<Item, ModelError> {
                 excerpt(raw.get())
             ),
         )
-    })
+    })?;
+    match item.kind() {
+        ItemKind::Message(message) => {
+            leak::check(&message.text("")).map_err(|leak| served::leaked("the answer", &leak))?;
+        }
+        ItemKind::FunctionCall(call) => {
+            served::check_tool_name(&call.name)?;
+            let name = served::tool_name(&call.name);
+            if name != call.name {
+                deviations.push(Deviation::new(
+                    "harmony_tool_prefix",
+                    format!("the tool {:?} was taken as {name:?}", call.name),
+                ));
+                let mut renamed = call.clone();
+                name.clone_into(&mut renamed.name);
+                return Ok(renamed.into());
+            }
+        }
+        _ => {}
+    }
+    Ok(item)
 }
 
 /// Gives a call without an id one that is made of its place.

@@ -8,6 +8,7 @@ use super::response::{check_items, check_status, end, item, reported, with_call_
 use super::types::{Body, Event, ItemHead};
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
+use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::{Answer, ServerError, excerpt, parse, text_of};
 use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
 
@@ -15,6 +16,7 @@ use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
 pub(crate) struct Decoder {
     turn: u32,
     received: Received,
+    guard: LeakGuard,
     /// The tool calls begun, in order.
     calls: Vec<OpenCall>,
     /// The items that are complete, in order.
@@ -36,6 +38,7 @@ impl Decoder {
         Self {
             turn,
             received: Received::default(),
+            guard: LeakGuard::default(),
             calls: Vec::new(),
             items: Vec::new(),
             deviations: Vec::new(),
@@ -104,8 +107,12 @@ impl Decoder {
         match kind {
             "response.output_text.delta" => {
                 let delta = text_delta(&event, text)?;
-                self.received.text.push_str(&delta);
-                out.push_back(ModelEvent::TextDelta { delta });
+                let shown = self
+                    .guard
+                    .push(delta.into())
+                    .map_err(|leak| served::leaked("the answer", &leak))?
+                    .into_owned();
+                self.show(shown, out);
             }
             "response.refusal.delta" => out.push_back(ModelEvent::RefusalDelta {
                 delta: text_delta(&event, text)?,
@@ -139,6 +146,13 @@ impl Decoder {
         Ok(())
     }
 
+    fn show(&mut self, delta: String, out: &mut VecDeque<ModelEvent>) {
+        if !delta.is_empty() {
+            self.received.text.push_str(&delta);
+            out.push_back(ModelEvent::TextDelta { delta });
+        }
+    }
+
     fn added(
         &mut self,
         event: &Event<'_>,
@@ -152,7 +166,7 @@ impl Decoder {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         out.push_back(ModelEvent::ToolCallStarted {
             index: self.calls.len(),
-            name: text(head.name.as_deref()),
+            name: served::tool_name(head.name.as_deref().unwrap_or_default()).to_owned(),
         });
         self.calls.push(OpenCall {
             output_index: event.output_index,
@@ -207,7 +221,11 @@ impl Decoder {
         raw: &RawValue,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let item = self.with_arguments(item(raw)?)?;
+        if let Some(rest) = self.guard.finish() {
+            self.show(rest, out);
+        }
+        let item = item(raw, &mut self.deviations)?;
+        let item = self.with_arguments(item)?;
         let item = with_call_id(item, self.turn, self.items.len(), &mut self.deviations);
         self.items.push(item.clone());
         out.push_back(ModelEvent::ItemDone { item });
@@ -278,7 +296,7 @@ impl Decoder {
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         for (n, raw) in output.iter().enumerate() {
-            let last = self.with_arguments(item(raw)?)?;
+            let last = self.with_arguments(item(raw, &mut Vec::new())?)?;
             match (self.items.get(n).map(Item::kind), last.kind()) {
                 (None, _) => self.item_done(raw, out)?,
                 (Some(ItemKind::FunctionCall(before)), ItemKind::FunctionCall(call))

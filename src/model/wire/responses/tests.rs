@@ -349,3 +349,33 @@ fn arguments_that_contradict_each_other_are_an_error() {
     assert_eq!(text_of(&answer.items[0])["arguments"], "{\"a\":1}");
     assert_eq!(answer.end.deviations[0].code, "arguments_in_pieces_only");
 }
+
+#[test]
+fn harmony_tokens_are_never_shown() {
+    let deltas = ["Sure. <|chan", "nel|>commentary to=functions.f"];
+    let events: Vec<Value> = deltas
+        .iter()
+        .map(|delta| json!({"type": "response.output_text.delta", "delta": delta}))
+        .collect();
+    let error = streamed(&sse(&events)).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.received().text.as_str()),
+        (ErrorKind::Harmony, "Sure. ")
+    );
+    let text = "<|channel|>final<|message|>hi";
+    assert_eq!(
+        whole(&response("completed", &json!([message_item(text)])).to_string())
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Harmony
+    );
+}
+
+#[test]
+fn the_namespace_of_harmony_is_no_part_of_a_tools_name() {
+    let mut call = call_item("{}");
+    call["name"] = json!("functions.f");
+    let answer = whole(&response("completed", &json!([call])).to_string()).unwrap();
+    assert_eq!(text_of(&answer.items[0])["name"], "f");
+    assert_eq!(answer.end.deviations[0].code, "harmony_tool_prefix");
+}
