@@ -1,6 +1,6 @@
 //! Why a run failed, and how far it came.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -42,6 +42,16 @@ pub enum RunFailure {
     #[error("the model called the tool `{tool}` of agent `{agent}`, which is disabled")]
     DisabledTool {
         /// The tool that was called.
+        tool: String,
+        /// The agent.
+        agent: String,
+    },
+    /// A tool call waits for an approval that nobody here gives.
+    #[error(
+        "the call of `{tool}` by agent `{agent}` needs an approval, and nobody is set to give it"
+    )]
+    ApprovalRequired {
+        /// The tool.
         tool: String,
         /// The agent.
         agent: String,
@@ -127,6 +137,7 @@ impl RunFailure {
             Self::Limit(_) => ErrorKind::BudgetExceeded,
             Self::UnknownTool { .. } => ErrorKind::UnknownTool,
             Self::DisabledTool { .. } => ErrorKind::DisabledTool,
+            Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
             Self::Tool(error) => error.kind(),
             Self::Refusal { .. } => ErrorKind::Refusal,
             Self::EmptyResponse => ErrorKind::EmptyResponse,
@@ -144,18 +155,20 @@ impl RunProgress {
 
     /// Leaves out calls that have no output.
     pub(crate) fn drop_open_calls(&mut self) {
-        let answered: HashSet<String> = self
-            .items
-            .iter()
-            .filter_map(|item| match item.kind() {
-                ItemKind::FunctionCallOutput(output) => Some(output.call_id.clone()),
-                _ => None,
-            })
-            .collect();
-        self.items.retain(|item| match item.kind() {
-            ItemKind::FunctionCall(call) => answered.contains(&call.call_id),
-            _ => true,
-        });
+        // By place, not by id alone: a server may give the id of an earlier call again.
+        let mut waiting: HashMap<&str, usize> = HashMap::new();
+        let mut open: HashSet<usize> = HashSet::new();
+        for (n, item) in self.items.iter().enumerate() {
+            match item.kind() {
+                ItemKind::FunctionCall(call) => open.extend(waiting.insert(&call.call_id, n)),
+                ItemKind::FunctionCallOutput(output) => drop(waiting.remove(&*output.call_id)),
+                _ => {}
+            }
+        }
+        open.extend(waiting.into_values());
+        let mut n_seen = 0..;
+        self.items
+            .retain(|_| n_seen.next().is_none_or(|n| !open.contains(&n)));
     }
 }
 

@@ -15,6 +15,13 @@
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
+#![cfg_attr(
+    not(feature = "http"),
+    expect(
+        dead_code,
+        reason = "only the drivers, which need `http`, encode requests and decode answers"
+    )
+)]
 
 mod kind;
 mod secret;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 pub(crate) enum Encoding {
     Chat,
     ChatFunctions,
+    Responses,
 }
 
 /// Remembers the first encoding of an immutable value.

@@ -41,6 +41,36 @@ impl Secret {
     }
 }
 
+/// Stands where an excerpt of a server's words was cut.
+#[cfg(feature = "http")]
+pub(crate) const CUT_MARK: &str = "... (";
+
+#[cfg(feature = "http")]
+impl Secret {
+    /// Redacts a text that may hold excerpts: where one was cut, the secret may have been cut with it.
+    pub(crate) fn redact_excerpt(&self, text: &str) -> String {
+        let text = self.redact(text);
+        let secret = self.expose();
+        let mut redacted = String::with_capacity(text.len());
+        let mut pieces = text.split(CUT_MARK).peekable();
+        while let Some(piece) = pieces.next() {
+            let is_cut = pieces.peek().is_some();
+            let begun = (4..secret.len())
+                .rev()
+                .filter_map(|n_bytes| secret.get(..n_bytes))
+                .find_map(|begun| piece.strip_suffix(begun).filter(|_| is_cut));
+            redacted.push_str(begun.unwrap_or(piece));
+            if begun.is_some() {
+                redacted.push_str("[redacted]");
+            }
+            if is_cut {
+                redacted.push_str(CUT_MARK);
+            }
+        }
+        redacted
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")

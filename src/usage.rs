@@ -40,6 +40,23 @@ impl Usage {
         reasoning_tokens: 0,
     };
 
+    /// What a server reported of one request: input, output and total tokens, and of these the cached and the reasoning ones.
+    ///
+    /// A total that is left out is the sum; `None` if the server counted nothing.
+    pub(crate) fn reported(
+        [input, output, total]: [Option<u64>; 3],
+        [cached, reasoning]: [Option<u64>; 2],
+    ) -> Option<Self> {
+        let sum = || Some(input?.saturating_add(output?));
+        let total = total.or_else(sum);
+        input.or(output).or(total)?;
+        Some(Self {
+            cached_tokens: cached.unwrap_or(0),
+            reasoning_tokens: reasoning.unwrap_or(0),
+            ..Self::of_request(input.unwrap_or(0), output.unwrap_or(0), total.unwrap_or(0))
+        })
+    }
+
     /// One request with these token counts.
     pub const fn of_request(input_tokens: u64, output_tokens: u64, total_tokens: u64) -> Self {
         Self {

@@ -12,6 +12,8 @@ use crate::command::Command;
 /// Settings come from ./config.yaml (or the file that OPENAI_AGENTS_CONFIG or --config names), from the variables
 /// OPENAI_AGENTS__<KEY>, OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY and RUST_LOG, from .env, and from the flags below; the later
 /// wins. `openai-agents check` shows each with its origin.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong usage or settings, or no server there; 4 a limit was reached; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "openai-agents", version)]
 #[expect(
@@ -27,6 +29,7 @@ pub(crate) struct Arguments {
 
 /// The flags that every command has.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
 pub(crate) struct Global {
     /// Read the settings from this file.
     #[arg(long, global = true, value_name = "FILE")]
@@ -37,12 +40,17 @@ pub(crate) struct Global {
     /// Use this model for agents that name none themselves.
     #[arg(long, global = true, value_name = "NAME")]
     model: Option<String>,
-    /// Log more: -v what happens, -vv what is sent, -vvv everything.
+    /// Log more: -v what happens, -vv how, -vvv everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
 
 impl Global {
+    /// Whether --model is there.
+    pub(crate) fn names_model(&self) -> bool {
+        self.model.is_some()
+    }
+
     /// Loads the configuration with these flags over everything else.
     pub(crate) fn load(self) -> Result<Config, ConfigError> {
         let mut loader = Loader::from_process()?;

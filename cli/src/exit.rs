@@ -1,20 +1,19 @@
 //! How the program ends.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
-
-use anyhow::Error;
-use openai_agents::config::ConfigError;
-
-use crate::sanitize::sanitize;
 
 /// The exit codes, the same for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
+    /// The run failed after the server answered, or something else went wrong.
     Failed,
-    /// Wrong usage or configuration.
+    /// Wrong usage or configuration, or a server that cannot be reached under it.
     Usage,
+    /// A limit was reached.
+    Limit,
+    /// Ctrl-C.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -23,17 +22,8 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Limit => 4,
+            Exit::Interrupted => 130,
         })
-    }
-}
-
-/// Says on stderr what went wrong, with its causes, and how the program ends for it.
-pub(crate) fn report(error: &Error) -> Exit {
-    // Where stderr is closed there is nobody to tell.
-    let _unheard = writeln!(io::stderr(), "error: {}", sanitize(&format!("{error:#}")));
-    if error.downcast_ref::<ConfigError>().is_some() {
-        Exit::Usage
-    } else {
-        Exit::Failed
     }
 }

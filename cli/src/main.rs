@@ -3,18 +3,34 @@
 mod args;
 mod command;
 mod exit;
+mod failure;
+mod image;
 mod logging;
+mod models;
 mod output;
+mod render;
 mod sanitize;
 
+use std::io::{self, Write as _};
+use std::panic;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use exit::Exit;
+use failure::Failure;
+use sanitize::one_line;
+
 fn main() -> ExitCode {
-    let arguments = args::Arguments::parse();
-    match command::run(arguments) {
-        Ok(exit) => exit.into(),
-        Err(error) => exit::report(&error).into(),
-    }
+    panic::set_hook(Box::new(|info| report_panic(&info.to_string())));
+    let ended = panic::catch_unwind(|| match command::run(args::Arguments::parse()) {
+        Ok(exit) => exit,
+        Err(error) => Failure::of(&error).report(),
+    });
+    ended.unwrap_or(Exit::Failed).into()
+}
+
+/// One line instead of a backtrace; a tool that panics fails, and only this line tells where.
+fn report_panic(what: &str) {
+    let _unheard = writeln!(io::stderr(), "error: {}", one_line(what));
 }

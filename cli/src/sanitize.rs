@@ -1,6 +1,9 @@
 //! Control characters made visible, so that no text from outside can drive a terminal.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde_json::Value;
 
 /// Escapes every control character but line feed and tab.
 ///
@@ -21,6 +24,36 @@ pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// Escapes line feeds and tabs too: the text becomes part of one line, whatever it holds.
+pub(crate) fn one_line(text: &str) -> String {
+    sanitize(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// Gives the beginning of a text, in one line.
+pub(crate) fn excerpt(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    let text = one_line(text.trim());
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text,
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// Gives JSON in one line. JSON escapes C0 by itself; DEL and C1 can drive a terminal too.
+pub(crate) fn json_line(value: &Value) -> String {
+    let json = value.to_string();
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_control() {
+            // Writing to a string cannot fail.
+            let _always_ok = write!(safe, "\\u{:04x}", u32::from(character));
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
 /// C0 but line feed and tab, DEL, and C1, which is what `char::is_control` means.
 fn drives_terminal(character: char) -> bool {
     character.is_control() && character != '\n' && character != '\t'
@@ -30,7 +63,7 @@ fn drives_terminal(character: char) -> bool {
 mod tests {
     use std::borrow::Cow;
 
-    use super::sanitize;
+    use super::{json_line, sanitize};
 
     #[test]
     fn control_characters_are_escaped() {
@@ -64,5 +97,13 @@ mod tests {
             .map(|c| sanitize(&c.to_string()).into_owned())
             .collect();
         assert_eq!(parts, safe);
+    }
+
+    #[test]
+    fn json_has_no_control_characters_and_the_same_meaning() {
+        let all: String = (0..=0x9f).filter_map(char::from_u32).collect();
+        let line = json_line(&serde_json::json!(all));
+        assert!(!line.contains(char::is_control));
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), all);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Agent, Parts, ToolUse};
 use crate::model::{Model, ModelSettings, ToolSet};
-use crate::tools::{IntoTool, ToolDefinitionError, ToolRegistry};
+use crate::tools::{HostedTool, IntoTool, ToolDefinitionError, ToolRegistry};
 
 /// Builds an [`Agent`]; begun by [`Agent::builder`].
 #[must_use = "an agent is made by build()"]
@@ -14,6 +14,7 @@ pub struct AgentBuilder {
     model: Option<Arc<dyn Model>>,
     settings: ModelSettings,
     tools: ToolRegistry,
+    hosted: Vec<HostedTool>,
     tool_use: ToolUse,
     keeps_tool_choice: bool,
     /// The first mistake; it is told by `build`.
@@ -54,6 +55,7 @@ impl AgentBuilder {
             model: None,
             settings: ModelSettings::default(),
             tools: ToolRegistry::default(),
+            hosted: Vec::new(),
             tool_use: ToolUse::default(),
             keeps_tool_choice: false,
             mistake: None,
@@ -100,6 +102,12 @@ impl AgentBuilder {
         self
     }
 
+    /// Adds a tool that the provider runs (Responses API).
+    pub fn hosted_tool(mut self, tool: HostedTool) -> Self {
+        self.hosted.push(tool);
+        self
+    }
+
     /// Sets what happens after tools gave their outputs.
     pub fn tool_use(mut self, tool_use: ToolUse) -> Self {
         self.tool_use = tool_use;
@@ -137,15 +145,15 @@ impl AgentBuilder {
                 agent: self.name,
             });
         }
-        let tool_set = Arc::new(ToolSet::new(
-            self.tools.iter().map(|tool| tool.spec().clone()).collect(),
-        ));
+        let specs = self.tools.iter().map(|tool| tool.spec().clone()).collect();
+        let tool_set = Arc::new(ToolSet::new(specs).with_hosted(self.hosted.clone()));
         Ok(Agent(Arc::new(Parts {
             name: self.name.into(),
             instructions: self.instructions,
             model: self.model,
             settings: self.settings,
             tools: self.tools,
+            hosted: self.hosted,
             tool_set,
             tool_use: self.tool_use,
             keeps_tool_choice: self.keeps_tool_choice,

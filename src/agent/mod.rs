@@ -10,7 +10,7 @@ pub use builder::{AgentBuilder, AgentError};
 
 use crate::context::RunContext;
 use crate::model::{Model, ModelSettings, ToolSet};
-use crate::tools::ToolRegistry;
+use crate::tools::{HostedTool, ToolRegistry};
 
 /// An agent: instructions, tools, and how it uses them; plain data, cheap to clone.
 ///
@@ -30,6 +30,7 @@ struct Parts {
     model: Option<Arc<dyn Model>>,
     settings: ModelSettings,
     tools: ToolRegistry,
+    hosted: Vec<HostedTool>,
     /// What the model is told of all tools; encoded once.
     tool_set: Arc<ToolSet>,
     tool_use: ToolUse,
@@ -87,6 +88,11 @@ impl Agent {
     /// Gives the tools.
     pub fn tools(&self) -> &ToolRegistry {
         &self.0.tools
+    }
+
+    /// Gives the tools that the provider runs.
+    pub fn hosted_tools(&self) -> &[HostedTool] {
+        &self.0.hosted
     }
 
     /// Gives the model, if the agent has one of its own.

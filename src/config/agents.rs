@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::{Fields, Keys, texts_of};
-use super::schema::{AgentConfig, LimitsConfig, SettingsConfig, ToolChoiceConfig, ToolUseConfig};
+use super::schema::{AgentConfig, LimitsConfig, ToolUseConfig};
 use super::sources::Files;
 use super::tree::{Node, Value};
 use super::{ConfigError, Origin, Setting};
+use crate::ModelSettings;
+use crate::model::ToolChoice;
 
 const AGENT: Keys = Keys {
     known: &[
@@ -41,14 +43,13 @@ const SETTINGS: Keys = Keys {
 const LIMITS: Keys = Keys {
     known: &[
         "max_turns",
-        "max_requests",
         "max_input_tokens",
         "max_output_tokens",
         "max_total_tokens",
         "max_tool_calls",
         "max_seconds",
     ],
-    unsupported: &[],
+    unsupported: &["max_requests"],
 };
 
 pub(super) fn agents(
@@ -56,24 +57,54 @@ pub(super) fn agents(
     files: &Files,
 ) -> Result<Vec<AgentConfig>, ConfigError> {
     let Some(Node { value, origin }) = root.take("agents") else {
-        return Ok(Vec::new());
+        return Ok(built_in().into());
     };
     let Value::List(nodes) = value else {
         return Err(root.invalid("agents", "a list of agents", origin));
     };
-    let mut agents: Vec<AgentConfig> = Vec::with_capacity(nodes.len());
+    let mut of_file: Vec<AgentConfig> = Vec::with_capacity(nodes.len());
     for (idx, node) in nodes.into_iter().enumerate() {
         let agent = agent(&format!("agents[{idx}]"), node, files, root.settings())?;
-        if let Some(first) = agents.iter().find(|first| first.name == agent.name) {
+        if let Some(first) = of_file.iter().find(|first| first.name == agent.name) {
             return Err(ConfigError::AgentTwice {
                 name: agent.name,
                 first: first.origin.clone(),
                 second: agent.origin,
             });
         }
-        agents.push(agent);
+        of_file.push(agent);
     }
+    let mut agents = Vec::from(built_in());
+    agents.retain(|agent| of_file.iter().all(|other| other.name != agent.name));
+    agents.append(&mut of_file);
     Ok(agents)
+}
+
+/// The agents that always exist, unless the file has others of their names.
+fn built_in() -> [AgentConfig; 2] {
+    let agent = |name: &str, instructions: &str, tools: &[&str]| AgentConfig {
+        name: name.to_owned(),
+        instructions: Some(instructions.to_owned()),
+        model: None,
+        settings: ModelSettings::default(),
+        tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+        tool_use: ToolUseConfig::default(),
+        limits: LimitsConfig::default(),
+        origin: Origin::BuiltIn,
+    };
+    let bundled: &[&str] = if cfg!(feature = "bundled-tools") {
+        &["calculator", "current_time"]
+    } else {
+        &[]
+    };
+    [
+        agent(
+            "Assistant",
+            "You are a helpful assistant. Use your tools where they help, and answer briefly.",
+            bundled,
+        ),
+        agent("EchoAgent", "You are a helpful assistant.", &[]),
+    ]
 }
 
 pub(super) fn limits(parent: &mut Fields<'_>) -> Result<LimitsConfig, ConfigError> {
@@ -83,8 +114,10 @@ pub(super) fn limits(parent: &mut Fields<'_>) -> Result<LimitsConfig, ConfigErro
     let path = parent.path_of("limits");
     let mut fields = Fields::new(&path, node, LIMITS, parent.settings())?;
     Ok(LimitsConfig {
-        max_turns: fields.count("max_turns")?,
-        max_requests: fields.count("max_requests")?,
+        // Beyond 32 bits there is no bound that a run could reach.
+        max_turns: fields
+            .count("max_turns")?
+            .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
         max_input_tokens: fields.count("max_input_tokens")?,
         max_output_tokens: fields.count("max_output_tokens")?,
         max_total_tokens: fields.count("max_total_tokens")?,
@@ -145,13 +178,13 @@ pub(super) fn beside(origin: &Origin, path: &str) -> PathBuf {
     }
 }
 
-fn model_settings(parent: &mut Fields<'_>) -> Result<SettingsConfig, ConfigError> {
+fn model_settings(parent: &mut Fields<'_>) -> Result<ModelSettings, ConfigError> {
     let Some(node) = parent.take("settings") else {
-        return Ok(SettingsConfig::default());
+        return Ok(ModelSettings::default());
     };
     let path = parent.path_of("settings");
     let mut fields = Fields::new(&path, node, SETTINGS, parent.settings())?;
-    Ok(SettingsConfig {
+    Ok(ModelSettings {
         temperature: fields.number("temperature")?,
         top_p: fields.number("top_p")?,
         max_tokens: fields.count("max_tokens")?,
@@ -163,15 +196,16 @@ fn model_settings(parent: &mut Fields<'_>) -> Result<SettingsConfig, ConfigError
         seed: fields.whole("seed")?,
         reasoning_effort: fields.text("reasoning_effort")?,
         extra_body: fields.json("extra_body")?.unwrap_or_default(),
+        ..ModelSettings::default()
     })
 }
 
-fn tool_choice(text: String) -> ToolChoiceConfig {
+fn tool_choice(text: String) -> ToolChoice {
     match text.as_str() {
-        "auto" => ToolChoiceConfig::Auto,
-        "none" => ToolChoiceConfig::None,
-        "required" => ToolChoiceConfig::Required,
-        _ => ToolChoiceConfig::Tool(text),
+        "auto" => ToolChoice::Auto,
+        "none" => ToolChoice::None,
+        "required" => ToolChoice::Required,
+        _ => ToolChoice::Function(text),
     }
 }
 

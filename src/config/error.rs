@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::ErrorKind;
-
 use super::Origin;
+use crate::ErrorKind;
+use crate::agent::AgentError;
+use crate::http::HttpError;
+use crate::model::ModelError;
 
 /// Says what is missing or wrong in the configuration, and where.
 ///
@@ -91,7 +93,7 @@ pub enum ConfigError {
         problem: &'static str,
     },
     /// A key that does not exist.
-    #[error("unknown setting `{key}` ({origin}){}", nearest.as_ref().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default())]
+    #[error("unknown setting `{key}` ({origin}){}", did_you_mean(nearest.as_deref()))]
     UnknownKey {
         /// The key with its path.
         key: String,
@@ -128,6 +130,55 @@ pub enum ConfigError {
         /// Where the second is.
         second: Origin,
     },
+    /// An agent was asked for that does not exist.
+    #[error("there is no agent `{name}`{} (there are: {})", did_you_mean(nearest.as_deref()), known.join(", "))]
+    UnknownAgent {
+        /// The name.
+        name: String,
+        /// The agent whose name is most like it.
+        nearest: Option<String>,
+        /// The agents that there are.
+        known: Vec<String>,
+    },
+    /// An agent names a tool that does not exist.
+    #[error("agent `{agent}` ({origin}) names the tool `{tool}`, which does not exist{}", did_you_mean(nearest.as_deref()))]
+    UnknownTool {
+        /// The tool.
+        tool: String,
+        /// The tool whose name is most like it.
+        nearest: Option<Box<str>>,
+        /// The agent.
+        agent: String,
+        /// Where the agent is defined.
+        origin: Origin,
+    },
+    /// An agent cannot be built.
+    #[error("agent `{agent}` ({origin}) cannot be built")]
+    Agent {
+        /// The agent.
+        agent: String,
+        /// Where it is defined.
+        origin: Origin,
+        /// Why not.
+        #[source]
+        source: Box<AgentError>,
+    },
+    /// A model cannot be spoken to with these settings.
+    #[error("the model `{model}` cannot be used")]
+    Model {
+        /// The model.
+        model: String,
+        /// Why not.
+        #[source]
+        source: ModelError,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("HTTP cannot be set up")]
+    Http {
+        /// Why not.
+        #[source]
+        source: HttpError,
+    },
 }
 
 impl ConfigError {
@@ -135,4 +186,10 @@ impl ConfigError {
     pub const fn kind(&self) -> ErrorKind {
         ErrorKind::Config
     }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest
+        .map(|nearest| format!("; did you mean `{nearest}`?"))
+        .unwrap_or_default()
 }

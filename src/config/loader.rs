@@ -1,18 +1,18 @@
 //! Gathers the sources, lays them over each other and checks the whole.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::{env, io};
 
 use super::agents::{agents, beside, limits};
+use super::dialect::dialect;
 use super::fields::{Fields, Keys};
 use super::nearest::nearest;
 use super::schema::{Config, ModelApi};
 use super::sources::{Files, Variable, Variables, plain};
 use super::tree::{self, Map, Node, Source, Value};
-use super::{ConfigError, Origin, VllmToggles, dotenv};
+use super::{ConfigError, Origin, dotenv};
 
 const CONFIG_FILE: &str = "./config.yaml";
 const CONFIG_VARIABLE: &str = "OPENAI_AGENTS_CONFIG";
@@ -47,12 +47,17 @@ const ROOT: Keys = Keys {
         "base_url",
         "log_level",
         "plugins_path",
-        "max_concurrent_requests",
         "model_api",
         "agents",
         "limits",
     ],
-    unsupported: &["mcp_servers", "server", "sessions", "trace"],
+    unsupported: &[
+        "max_concurrent_requests",
+        "mcp_servers",
+        "server",
+        "sessions",
+        "trace",
+    ],
 };
 
 /// Collects the sources of a configuration.
@@ -209,11 +214,11 @@ impl Loader {
             model_api: model_api(&mut fields)?,
             log_level: or_default(&mut fields, "log_level", "warn")?,
             plugins_path: self.plugins_path(&mut fields)?,
-            max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             limits: limits(&mut fields)?,
             agents: agents(&mut fields, &self.files)?,
-            vllm: VllmToggles::read(&self.variables, fields.settings())?,
+            dialect: dialect(&self.variables, fields.settings())?,
             settings,
+            client: OnceLock::new(),
         })
     }
 
@@ -367,12 +372,6 @@ fn model_api(fields: &mut Fields<'_>) -> Result<ModelApi, ConfigError> {
         }),
         _ => Err(fields.invalid(KEY, "chat", origin)),
     }
-}
-
-fn max_concurrent_requests(fields: &mut Fields<'_>) -> Result<Option<NonZeroUsize>, ConfigError> {
-    // A bound beyond the address space is no bound.
-    let count = fields.count("max_concurrent_requests")?;
-    Ok(count.and_then(|count| NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))))
 }
 
 fn or_default(fields: &mut Fields<'_>, key: &str, default: &str) -> Result<String, ConfigError> {

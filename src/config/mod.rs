@@ -38,14 +38,12 @@ mod tree;
 mod sources;
 mod dotenv;
 mod nearest;
+mod wiring;
 
-pub use dialect::{ToolChoiceOverride, VllmToggles};
 pub use error::ConfigError;
 pub use loader::Loader;
 pub use origin::{Origin, Setting};
-pub use schema::{
-    AgentConfig, Config, LimitsConfig, ModelApi, SettingsConfig, ToolChoiceConfig, ToolUseConfig,
-};
+pub use schema::{AgentConfig, Config, LimitsConfig, ModelApi, ToolUseConfig};
 
 /// Loads the configuration of this process: file, `.env` and environment.
 ///

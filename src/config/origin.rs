@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub enum Origin {
     /// No source set it; the built-in default holds.
     Default,
+    /// The library itself: an agent or tool that always exists.
+    BuiltIn,
     /// The configuration file.
     File {
         /// The file, as it was named.
@@ -42,6 +44,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::BuiltIn => f.write_str("built in"),
             Self::File { path, line: 0 } => write!(f, "{}", path.display()),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Dotenv {

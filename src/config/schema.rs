@@ -1,14 +1,13 @@
 //! What can be configured: one struct per section of the file.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use serde_json::{Map as JsonMap, Value as Json};
-
-use crate::Secret;
-
-use super::{ConfigError, Origin, Setting, VllmToggles};
+use super::{ConfigError, Origin, Setting};
+use crate::http::HttpClient;
+use crate::model::{Dialect, ModelSettings};
+use crate::{Limits, Secret};
 
 /// Holds every setting, and where each came from.
 ///
@@ -23,12 +22,13 @@ pub struct Config {
     pub(super) base_url: Option<String>,
     pub(super) log_level: String,
     pub(super) plugins_path: Option<PathBuf>,
-    pub(super) max_concurrent_requests: Option<NonZeroUsize>,
     pub(super) model_api: ModelApi,
     pub(super) agents: Vec<AgentConfig>,
     pub(super) limits: LimitsConfig,
-    pub(super) vllm: VllmToggles,
+    pub(super) dialect: Dialect,
     pub(super) settings: Vec<Setting>,
+    /// What all models share; made when the first of them is.
+    pub(super) client: OnceLock<HttpClient>,
 }
 
 impl Config {
@@ -79,17 +79,14 @@ impl Config {
         self.plugins_path.as_deref()
     }
 
-    /// Gives how many requests to the model may be under way at a time; none is no bound.
-    pub const fn max_concurrent_requests(&self) -> Option<NonZeroUsize> {
-        self.max_concurrent_requests
-    }
-
     /// Gives the protocol that the server is spoken to in.
     pub const fn model_api(&self) -> ModelApi {
         self.model_api
     }
 
-    /// Gives the agents of the file, in its order; no two share a name.
+    /// Gives the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace them.
+    ///
+    /// No two share a name. What their tools and models are called is not looked at before [`check`](Self::check).
     pub fn agents(&self) -> &[AgentConfig] {
         &self.agents
     }
@@ -99,9 +96,9 @@ impl Config {
         &self.limits
     }
 
-    /// Gives the `VLLM_*` switches.
-    pub const fn vllm(&self) -> &VllmToggles {
-        &self.vllm
+    /// Gives what the server wants differently, which the `VLLM_*` switches say.
+    pub const fn dialect(&self) -> &Dialect {
+        &self.dialect
     }
 
     /// Gives the path of the configuration file, which [may not exist](Self::file_exists).
@@ -118,6 +115,11 @@ impl Config {
     pub fn origins(&self) -> &[Setting] {
         &self.settings
     }
+
+    /// Finds a value with its origin by its key, such as `base_url`; safe to be shown.
+    pub fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
 }
 
 /// Names the protocol that a server is spoken to in.
@@ -129,18 +131,18 @@ pub enum ModelApi {
     Chat,
 }
 
-/// Describes an agent of the file.
+/// Describes an agent of the file, or one that always exists.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AgentConfig {
-    /// The name, unique in the file.
+    /// The name, which no other agent has.
     pub name: String,
     /// The system prompt; for `file:PATH` what the file holds.
     pub instructions: Option<String>,
     /// The model, if not the one of the configuration.
     pub model: Option<String>,
     /// What is sent with every request.
-    pub settings: SettingsConfig,
+    pub settings: ModelSettings,
     /// The names of its tools.
     pub tools: Vec<String>,
     /// What happens after tools ran.
@@ -149,48 +151,6 @@ pub struct AgentConfig {
     pub limits: LimitsConfig,
     /// Where it is defined.
     pub origin: Origin,
-}
-
-/// Holds the model settings of an agent; what is absent is not sent.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct SettingsConfig {
-    /// The sampling temperature.
-    pub temperature: Option<f64>,
-    /// The nucleus sampling threshold.
-    pub top_p: Option<f64>,
-    /// The most tokens of an answer.
-    pub max_tokens: Option<u64>,
-    /// Whether and which tool must be called.
-    pub tool_choice: Option<ToolChoiceConfig>,
-    /// Whether one answer may call several tools.
-    pub parallel_tool_calls: Option<bool>,
-    /// The frequency penalty.
-    pub frequency_penalty: Option<f64>,
-    /// The presence penalty.
-    pub presence_penalty: Option<f64>,
-    /// The texts that end an answer.
-    pub stop: Option<Vec<String>>,
-    /// The seed of the sampling.
-    pub seed: Option<i64>,
-    /// How much a reasoning model thinks, in the server's words.
-    pub reasoning_effort: Option<String>,
-    /// Fields that are put into the request as they are.
-    pub extra_body: JsonMap<String, Json>,
-}
-
-/// Says whether and which tool must be called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ToolChoiceConfig {
-    /// The model decides.
-    Auto,
-    /// No tool is called.
-    None,
-    /// Some tool must be called.
-    Required,
-    /// The tool of this name must be called.
-    Tool(String),
 }
 
 /// Says what happens after the tools of a turn ran.
@@ -211,9 +171,7 @@ pub enum ToolUseConfig {
 #[non_exhaustive]
 pub struct LimitsConfig {
     /// The most turns.
-    pub max_turns: Option<u64>,
-    /// The most requests to models, those of nested agents included.
-    pub max_requests: Option<u64>,
+    pub max_turns: Option<u32>,
     /// The most tokens of all prompts.
     pub max_input_tokens: Option<u64>,
     /// The most tokens of all answers.
@@ -224,4 +182,20 @@ pub struct LimitsConfig {
     pub max_tool_calls: Option<u64>,
     /// The most seconds of wall clock.
     pub max_seconds: Option<u64>,
+}
+
+impl LimitsConfig {
+    /// Lays these over other limits: what is absent here is taken from there.
+    #[must_use]
+    pub fn over(&self, below: Limits) -> Limits {
+        let duration = self.max_seconds.map(Duration::from_secs);
+        let mut limits = below;
+        limits.max_turns = self.max_turns.or(below.max_turns);
+        limits.max_input_tokens = self.max_input_tokens.or(below.max_input_tokens);
+        limits.max_output_tokens = self.max_output_tokens.or(below.max_output_tokens);
+        limits.max_total_tokens = self.max_total_tokens.or(below.max_total_tokens);
+        limits.max_tool_calls = self.max_tool_calls.or(below.max_tool_calls);
+        limits.max_duration = duration.or(below.max_duration);
+        limits
+    }
 }

@@ -1,10 +1,12 @@
 //! Sources in, settings or one error out.
 
-use super::{Config, LimitsConfig, Loader, ModelApi, ToolChoiceOverride, VllmToggles};
+use super::{Config, LimitsConfig, Loader, ModelApi};
 use crate::ErrorKind;
+use crate::model::{Dialect, ToolChoiceOverride};
 
 mod agents;
 mod errors;
+mod wiring;
 
 const KEY: &str = "sk-secret-0123456789";
 
@@ -67,9 +69,8 @@ fn without_any_source_only_defaults_hold() {
     );
     assert_eq!(config.model_api(), ModelApi::Chat);
     assert_eq!(config.plugins_path(), None);
-    assert_eq!(config.max_concurrent_requests(), None);
     assert_eq!(*config.limits(), LimitsConfig::default());
-    assert_eq!(*config.vllm(), VllmToggles::default());
+    assert_eq!(*config.dialect(), Dialect::default());
     assert!(config.api_key().is_none());
     assert!(!config.file_exists());
 }
@@ -160,11 +161,6 @@ fn keys_have_types() {
         ("log_level: off", "log_level", "off (./config.yaml:1)"),
         ("\nlog_level: debug", "log_level", "debug (./config.yaml:2)"),
         (
-            "max_concurrent_requests: 4",
-            "max_concurrent_requests",
-            "4 (./config.yaml:1)",
-        ),
-        (
             "limits:\n  max_turns: 3",
             "limits.max_turns",
             "3 (./config.yaml:2)",
@@ -211,12 +207,6 @@ fn variables_reach_every_key() {
             "{max_turns: 4}",
             "limits.max_turns",
             "4",
-        ),
-        (
-            "OPENAI_AGENTS__MAX_CONCURRENT_REQUESTS",
-            "2",
-            "max_concurrent_requests",
-            "2",
         ),
         (
             "OPENAI_AGENTS__AGENTS",
@@ -350,14 +340,14 @@ fn switches_for_servers() {
     for text in ["1", "true", "TRUE", "yes", "On"] {
         assert!(
             load(Loader::new().variable("VLLM_MIN_PAYLOAD", text))
-                .vllm()
+                .dialect()
                 .min_payload
         );
     }
     for text in ["0", "false", "No", "OFF", ""] {
         assert!(
             !load(Loader::new().variable("VLLM_MIN_PAYLOAD", text))
-                .vllm()
+                .dialect()
                 .min_payload
         );
     }
@@ -368,7 +358,7 @@ fn switches_for_servers() {
         ("object:none", ToolChoiceOverride::ObjectNone),
     ] {
         let config = load(Loader::new().variable("VLLM_TOOL_CHOICE", text));
-        assert_eq!(config.vllm().tool_choice, Some(expected));
+        assert_eq!(config.dialect().tool_choice, Some(expected));
     }
     assert_eq!(
         *load(variables(&[
@@ -378,14 +368,15 @@ fn switches_for_servers() {
             ("VLLM_DISABLE_TOOLS_IN_LLM", "1"),
             ("VLLM_DEBUG_PAYLOAD", "1"),
         ]))
-        .vllm(),
-        VllmToggles {
+        .dialect(),
+        Dialect {
             min_payload: true,
             force_functions: true,
             send_parallel_tool_calls: false,
             tool_choice: None,
             send_tools: false,
             log_payload: true,
+            ..Dialect::default()
         }
     );
     for name in [
@@ -417,4 +408,19 @@ fn debug_shows_no_secret() {
     assert_eq!(config.api_key().unwrap().expose(), KEY);
     assert!(!format!("{config:?}").contains("secret"));
     assert!(!format!("{:?}", loader()).contains("secret"));
+}
+
+/// The page says that it shows every key, and a key that does not exist would be an error.
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let page = include_str!("../../docs/configuration.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config = load(yaml(example).file("guide.md", "Guide.").home("/h"));
+    if cfg!(feature = "bundled-tools") {
+        config.check().unwrap();
+    }
+    assert_eq!(config.limits().max_seconds, Some(120));
+    let agent = config.agent_config("Guide").unwrap();
+    assert_eq!(agent.settings.extra_body["top_k"], 20);
 }

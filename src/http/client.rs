@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_ENCODING, HeaderMap, LOCATION, PROXY_AUTHORIZATION};
+use hyper::header::{
+    CONTENT_ENCODING, HeaderMap, LOCATION, PROXY_AUTHORIZATION, SERVER, TRANSFER_ENCODING,
+};
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::client::legacy::{Client, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -164,7 +166,7 @@ impl Inner {
     ) -> Result<Response<Incoming>, HttpError> {
         let connection = capture_connection(&mut request);
         let mut response = pin!(self.pool.request(request));
-        poll_fn(|cx| {
+        let response = poll_fn(|cx| {
             let target = || url.host_port().to_owned();
             if let Poll::Ready(limit) = timers.poll_total(cx) {
                 let target = target();
@@ -186,7 +188,13 @@ impl Inner {
                 timers.idle.touch();
             }
         })
-        .await
+        .await?;
+        if closes_unannounced(response.headers())
+            && let Some(connected) = connection.connection_metadata().as_ref()
+        {
+            connected.poison();
+        }
+        Ok(response)
     }
 }
 
@@ -320,6 +328,17 @@ impl Default for HttpClientBuilder {
             proxies: Proxies::None,
         }
     }
+}
+
+/// Tells whether the server will close the connection after this answer although it says that it will not.
+///
+/// llama.cpp (b8156, November 2026, and long before) does so after every chunked answer. The end of the connection can be seen
+/// only after the next request was sent on it; that request would be lost, and nothing here sends it again.
+fn closes_unannounced(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        && headers
+            .get(SERVER)
+            .is_some_and(|server| server.as_bytes().starts_with(b"llama.cpp"))
 }
 
 fn redirect_target(headers: &HeaderMap) -> Option<String> {

@@ -101,6 +101,26 @@ async fn every_framing_is_read() {
     assert_eq!(fetch(&client, Reply::new(204)).await.unwrap(), "");
 }
 
+/// llama.cpp says `keep-alive` and closes after every chunked answer, at a moment when the next request may be under way.
+#[tokio::test]
+async fn a_connection_that_will_be_closed_is_not_used_again() {
+    let llama = |reply: Reply| reply.header("server", "llama.cpp");
+    let server = FakeServer::start([
+        llama(Reply::status(200, "a")),
+        llama(Reply::sse(["b"])),
+        llama(Reply::status(200, "c")),
+    ])
+    .await
+    .unwrap();
+    let client = HttpClient::default();
+    for _ in 0..3 {
+        let response = post(&client, &server).await.unwrap();
+        response.body.collect().await.unwrap();
+    }
+    let connections: Vec<usize> = server.requests().iter().map(|r| r.connection).collect();
+    assert_eq!(connections, [0, 0, 1]);
+}
+
 #[tokio::test]
 async fn two_requests_share_a_connection() {
     let server = FakeServer::start([

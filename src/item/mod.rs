@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 pub use call::{FunctionCall, FunctionCallOutput, OutputContent};
 pub use history::History;
@@ -178,6 +179,25 @@ impl ItemError {
         Self {
             detail: error.to_string(),
         }
+    }
+}
+
+impl Item {
+    /// Makes an item of a type that is not acted on, from its fields.
+    pub fn other(type_name: impl Into<String>, fields: Map<String, Value>) -> Self {
+        let type_name = type_name.into();
+        let mut json = Map::from_iter([("type".to_owned(), Value::String(type_name.clone()))]);
+        json.extend(fields);
+        let inner = Inner {
+            kind: ItemKind::Unknown { type_name },
+            json: OnceLock::new(),
+            memo: Memo::default(),
+        };
+        // A map of JSON values always serialises; a kind that is unknown comes with its JSON.
+        if let Ok(raw) = serde_json::value::to_raw_value(&json) {
+            drop(inner.json.set(raw));
+        }
+        Self(Arc::new(inner))
     }
 }
 

@@ -61,6 +61,13 @@ impl Journal for NoJournal {
     }
 }
 
+impl ToolOutcome {
+    /// Makes an outcome, as a journal does that kept one.
+    pub fn new(output: OutputContent, failure: Option<String>) -> Self {
+        Self { output, failure }
+    }
+}
+
 impl EffectKey {
     /// The key of a turn's model call.
     pub fn model_call(turn: u32) -> Self {

@@ -21,6 +21,7 @@ struct Parts {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     received: Received,
+    is_unreachable: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -45,6 +46,7 @@ impl ModelError {
             request_id: None,
             retry_after: None,
             received: Received::default(),
+            is_unreachable: false,
             source: None,
         }))
     }
@@ -95,6 +97,10 @@ impl ModelError {
     #[cfg(feature = "http")]
     pub(crate) fn with_cause_of(mut self, error: crate::http::HttpError) -> Self {
         use crate::http::HttpError;
+        self.0.is_unreachable = matches!(
+            error,
+            HttpError::Connect { .. } | HttpError::ConnectTimeout { .. }
+        );
         self.0.source = match error {
             HttpError::Connect { source, .. }
             | HttpError::NoResponse { source, .. }
@@ -135,6 +141,11 @@ impl ModelError {
         &self.0.received
     }
 
+    /// Says whether no connection could be made, so that the server saw nothing of the request.
+    pub fn is_unreachable(&self) -> bool {
+        self.0.is_unreachable
+    }
+
     /// Removes a secret from everything that the server said.
     #[must_use]
     pub(crate) fn redacted(mut self, secret: &Secret) -> Self {
@@ -144,13 +155,13 @@ impl ModelError {
             &mut parts.received.text,
             &mut parts.received.reasoning,
         ] {
-            *text = secret.redact(text);
+            *text = secret.redact_excerpt(text);
         }
         for text in [&mut parts.code, &mut parts.request_id]
             .into_iter()
             .flatten()
         {
-            *text = secret.redact(text);
+            *text = secret.redact_excerpt(text);
         }
         self
     }

@@ -38,6 +38,13 @@ pub enum ModelEvent {
         /// The new piece of JSON.
         delta: String,
     },
+    /// Another event of the server, such as the progress of a hosted tool.
+    Other {
+        /// Its type.
+        name: String,
+        /// Its JSON, verbatim.
+        json: String,
+    },
     /// An item is complete.
     ItemDone {
         /// The item.
@@ -102,7 +109,8 @@ impl ResponseFold {
             | ModelEvent::RefusalDelta { .. }
             | ModelEvent::ReasoningDelta { .. }
             | ModelEvent::ToolCallStarted { .. }
-            | ModelEvent::ToolCallDelta { .. } => {}
+            | ModelEvent::ToolCallDelta { .. }
+            | ModelEvent::Other { .. } => {}
         }
     }
 
@@ -121,6 +129,26 @@ impl ResponseFold {
                 ErrorKind::NoTerminalEvent,
                 "the model's stream ended without a complete response",
             )),
+        }
+    }
+}
+
+impl ResponseEnd {
+    /// Removes a secret from everything that the server said.
+    #[cfg(feature = "http")]
+    pub(crate) fn redact(&mut self, secret: &crate::secret::Secret) {
+        let details = self
+            .deviations
+            .iter_mut()
+            .map(|deviation| &mut deviation.detail);
+        let names = [
+            &mut self.response_id,
+            &mut self.request_id,
+            &mut self.model,
+            &mut self.finish_reason,
+        ];
+        for text in names.into_iter().flatten().chain(details) {
+            *text = secret.redact_excerpt(text);
         }
     }
 }

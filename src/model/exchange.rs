@@ -18,7 +18,7 @@ use crate::http::{
 };
 use crate::kind::ErrorKind;
 use crate::model::wire::{Answer, ServerError, excerpt};
-use crate::model::{Delivery, ModelError, ModelEvent};
+use crate::model::{Delivery, ModelError, ModelEvent, Received, ResponseEnd};
 use crate::secret::Secret;
 
 /// The most bytes of an error's body that are read.
@@ -30,6 +30,9 @@ const END_OF_BODY: Duration = Duration::from_millis(50);
 
 /// A `Retry-After` beyond this is a mistake of the server (some put a Unix time there).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The headers in which servers name a request, `LiteLLM`'s among them.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "x-litellm-call-id"];
 
 /// What is sent, and how the answer is awaited.
 pub(crate) struct Outgoing {
@@ -144,10 +147,7 @@ impl<A: Answer> Exchange<A> {
             ..
         } = response;
         let header = |name: &str| headers.get(name).map(str::to_owned);
-        // The last is LiteLLM's, which sends none of the others.
-        self.request_id = ["x-request-id", "request-id", "x-litellm-call-id"]
-            .into_iter()
-            .find_map(header);
+        self.request_id = REQUEST_IDS.iter().find_map(|name| header(name));
         if !(200..300).contains(&status) {
             let meaning = Meaning::Status {
                 status,
@@ -186,7 +186,7 @@ impl<A: Answer> Exchange<A> {
         match meaning {
             Meaning::Answer => {
                 let (items, mut end) = self.answer.decode(&body.map_err(http_error)?)?;
-                end.request_id.clone_from(&self.request_id);
+                complete_end(&mut end, self.request_id.as_ref(), self.key.as_ref());
                 self.events
                     .extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
                 self.events
@@ -199,7 +199,9 @@ impl<A: Answer> Exchange<A> {
             } => Err(status_error(status, &body).with_retry_after(retry_after)),
             Meaning::NotAStream { content_type } => Err(match body {
                 Ok(body) => not_a_stream(&content_type, &body),
-                Err(error) => wrong_type(&content_type, "an event stream", "").with_source(error),
+                // The error's own words go into the message, where a key is taken out of them.
+                Err(error) => wrong_type(&content_type, "an event stream", &error.to_string())
+                    .with_cause_of(error),
             }),
         }
     }
@@ -210,14 +212,11 @@ impl<A: Answer> Exchange<A> {
         };
         let (body, decoder) = &mut **stream;
         let chunk = match body.poll_chunk(cx) {
-            Poll::Ready(chunk) => chunk
-                .transpose()
-                .map_err(|error| http_error(error).with_received(self.answer.received()))?,
+            Poll::Ready(chunk) => chunk.transpose().map_err(http_error)?,
             Poll::Pending => {
                 let limit = ready!(self.event_timer.poll_elapsed(cx));
                 let message = format!("the stream was alive but held no event for {limit:?}");
-                return Poll::Ready(Err(ModelError::new(ErrorKind::TimeoutIdle, message)
-                    .with_received(self.answer.received())));
+                return Poll::Ready(Err(ModelError::new(ErrorKind::TimeoutIdle, message)));
             }
         };
         let ended = chunk.is_none();
@@ -247,12 +246,24 @@ impl<A: Answer> Exchange<A> {
 
     fn finish_stream(&mut self, body_ended: bool) {
         if let Some(ModelEvent::ResponseDone(end)) = self.events.back_mut() {
-            end.request_id.clone_from(&self.request_id);
+            complete_end(end, self.request_id.as_ref(), self.key.as_ref());
         }
         if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Over)
             && !body_ended
         {
             self.state = State::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY)));
+        }
+    }
+
+    /// Adds to an error what only the exchange knows, and takes the key out of it.
+    fn complete_error(&mut self, error: ModelError) -> ModelError {
+        let mut error = error.with_request_id(self.request_id.take());
+        if *error.received() == Received::default() {
+            error = error.with_received(self.answer.received());
+        }
+        match &self.key {
+            Some(key) => error.redacted(key),
+            None => error,
         }
     }
 
@@ -264,9 +275,7 @@ impl<A: Answer> Exchange<A> {
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(deadline.as_mut().poll(cx));
         let message = format!("the answer was not complete within {limit:?}");
-        Poll::Ready(
-            ModelError::new(ErrorKind::TimeoutTotal, message).with_received(self.answer.received()),
-        )
+        Poll::Ready(ModelError::new(ErrorKind::TimeoutTotal, message))
     }
 }
 
@@ -291,13 +300,17 @@ impl<A: Answer> Stream for Exchange<A> {
             if let Err(error) = step {
                 exchange.state = State::Over;
                 exchange.events.clear();
-                let error = error.with_request_id(exchange.request_id.take());
-                return Poll::Ready(Some(Err(match &exchange.key {
-                    Some(key) => error.redacted(key),
-                    None => error,
-                })));
+                return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }
         }
+    }
+}
+
+/// Adds to the end of a response what only the exchange knows, and takes the key out of it.
+fn complete_end(end: &mut ResponseEnd, request_id: Option<&String>, key: Option<&Secret>) {
+    end.request_id = request_id.cloned();
+    if let Some(key) = key {
+        end.redact(key);
     }
 }
 

@@ -5,6 +5,7 @@ mod request;
 mod error;
 mod event;
 mod dialect;
+mod providers;
 mod limited;
 mod retry;
 #[cfg(feature = "http")]
@@ -12,17 +13,28 @@ mod wire;
 #[cfg(feature = "http")]
 mod exchange;
 #[cfg(feature = "http")]
+mod endpoint;
+#[cfg(feature = "http")]
 mod openai_chat;
+#[cfg(feature = "http")]
+mod gpt_oss_responses;
+#[cfg(feature = "http")]
+mod litellm;
 
 use crate::future::BoxStream;
 
 pub use dialect::{Dialect, ToolChoiceOverride};
 pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
+#[cfg(feature = "http")]
+pub use gpt_oss_responses::{GptOssResponses, GptOssResponsesBuilder};
 pub use limited::{LimitedModel, RequestLimit};
 #[cfg(feature = "http")]
+pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
+#[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
-pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use providers::{ModelProvider, Providers};
+pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, ToolSet};
 pub use retry::{Backoff, Jitter, Retry, RetryAfter, RetryPolicy, TransportFailure};
 pub use settings::{ModelSettings, ToolChoice};
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::item::History;
 use crate::memo::Memo;
 use crate::model::ModelSettings;
-use crate::tools::ToolSpec;
+use crate::tools::{HostedTool, ToolSpec};
 
 /// One request to a model.
 ///
@@ -27,6 +27,8 @@ pub struct ModelRequest {
     pub settings: Arc<ModelSettings>,
     /// Whether to answer in pieces.
     pub delivery: Delivery,
+    /// What the server knows already, so that `items` are only what is new.
+    pub continuation: Continuation,
     /// The turn of the run, from 1; ids that have to be made up are made from it.
     pub turn: u32,
 }
@@ -41,10 +43,24 @@ pub enum Delivery {
     Stream,
 }
 
+/// What of the conversation the server keeps (Responses API).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Continuation {
+    /// Nothing: the whole conversation is sent.
+    #[default]
+    Replay,
+    /// Everything up to a response, given by its id (`previous_response_id`).
+    Response(String),
+    /// Everything in a stored conversation, given by its id (`conversation`).
+    Conversation(String),
+}
+
 /// The tools of a request, in order; encoded once and shared by all turns.
 #[derive(Default)]
 pub struct ToolSet {
     specs: Vec<ToolSpec>,
+    hosted: Vec<HostedTool>,
     memo: Memo,
 }
 
@@ -70,6 +86,7 @@ impl ModelRequest {
             output: None,
             settings: Arc::default(),
             delivery: Delivery::Whole,
+            continuation: Continuation::Replay,
             turn: 1,
         }
     }
@@ -80,8 +97,21 @@ impl ToolSet {
     pub fn new(specs: Vec<ToolSpec>) -> Self {
         Self {
             specs,
+            hosted: Vec::new(),
             memo: Memo::default(),
         }
+    }
+
+    /// Adds tools that the provider runs.
+    #[must_use]
+    pub fn with_hosted(mut self, hosted: Vec<HostedTool>) -> Self {
+        self.hosted = hosted;
+        self
+    }
+
+    /// Gives the tools that the provider runs, in order.
+    pub fn hosted(&self) -> &[HostedTool] {
+        &self.hosted
     }
 
     /// Gives the tools in order.

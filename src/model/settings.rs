@@ -41,6 +41,14 @@ pub struct ModelSettings {
     pub top_logprobs: Option<u32>,
     /// Whether the provider keeps the exchange.
     pub store: Option<bool>,
+    /// How the Responses API is to summarise its reasoning: `auto`, `concise` or `detailed`.
+    pub reasoning_summary: Option<String>,
+    /// What the Responses API is to add to its answer, such as `reasoning.encrypted_content`.
+    pub include: Option<Vec<String>>,
+    /// What the Responses API does with a conversation that is too long: `auto` or `disabled`.
+    pub truncation: Option<String>,
+    /// What the provider keeps beside the exchange.
+    pub metadata: Option<Map<String, Value>>,
     /// Further fields of the request's body, sent as they are; a field that is also set above is an error.
     pub extra_body: Map<String, Value>,
     /// Further headers of the request.
@@ -98,6 +106,10 @@ impl ModelSettings {
         top_logprobs: u32,
         /// Sets whether the provider keeps the exchange.
         store: bool,
+        /// Sets what the Responses API is to add to its answer.
+        include: Vec<String>,
+        /// Sets what the provider keeps beside the exchange.
+        metadata: Map<String, Value>,
         /// Sets the longest that one whole model call may take.
         timeout: Duration,
     }
@@ -106,6 +118,20 @@ impl ModelSettings {
     #[must_use]
     pub fn reasoning_effort(mut self, effort: impl Into<String>) -> Self {
         self.reasoning_effort = Some(effort.into());
+        self
+    }
+
+    /// Sets how the Responses API is to summarise its reasoning.
+    #[must_use]
+    pub fn reasoning_summary(mut self, summary: impl Into<String>) -> Self {
+        self.reasoning_summary = Some(summary.into());
+        self
+    }
+
+    /// Sets what the Responses API does with a conversation that is too long.
+    #[must_use]
+    pub fn truncation(mut self, truncation: impl Into<String>) -> Self {
+        self.truncation = Some(truncation.into());
         self
     }
 
@@ -163,6 +189,13 @@ impl ModelSettings {
             verbosity: over.verbosity.clone().or_else(|| self.verbosity.clone()),
             top_logprobs: over.top_logprobs.or(self.top_logprobs),
             store: over.store.or(self.store),
+            reasoning_summary: over
+                .reasoning_summary
+                .clone()
+                .or_else(|| self.reasoning_summary.clone()),
+            include: over.include.clone().or_else(|| self.include.clone()),
+            truncation: over.truncation.clone().or_else(|| self.truncation.clone()),
+            metadata: over.metadata.clone().or_else(|| self.metadata.clone()),
             extra_body,
             extra_headers,
             timeout: over.timeout.or(self.timeout),

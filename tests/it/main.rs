@@ -1,6 +1,19 @@
 //! The behaviour of the public API, one file per subject.
 #![cfg(test)]
 
+mod support;
+
+mod run;
+mod tool_use;
+mod unknown_tools;
+mod journal;
+mod tools_failing;
+mod limits;
+mod streaming;
+mod cancel;
+mod wire_requests;
+mod wire_errors;
+mod secrets;
 mod captures;
 mod readme;
 mod request_limit;

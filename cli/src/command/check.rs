@@ -1,39 +1,61 @@
 //! `openai-agents check`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Result;
 use clap::Args;
 use openai_agents::config::{Config, ConfigError};
 
+use super::block_on;
 use crate::args::Global;
 use crate::exit::Exit;
+use crate::failure;
 use crate::logging;
+use crate::models::{self, Listing};
 use crate::output::quiet_on_broken_pipe;
-use crate::sanitize::sanitize;
+use crate::sanitize::{excerpt, one_line, sanitize};
 
-/// Show every setting with its origin, and what is missing
+/// Show every setting with its origin, what is missing, and whether the server answers
 ///
-/// Secrets are counted and never shown. The exit code is 0 if a run could start, and 2 if something is missing or wrong.
+/// Secrets are counted and never shown. The server is asked for its models, and nothing else; some tell these to anyone, so that a
+/// wrong key shows only in a run.
+///
+/// Exit codes: 0 a run could start; 1 the server answers with an error; 2 something is missing or wrong, or no server there.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
 pub(crate) fn run(global: Global) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
+    config.check()?;
+    let mut out = io::stdout();
+    quiet_on_broken_pipe(write_settings(&mut out, &config))?;
     let missing: Vec<ConfigError> = [config.base_url().err(), config.model().err()]
         .into_iter()
         .flatten()
         .collect();
-    quiet_on_broken_pipe(write(&mut io::stdout().lock(), &config, &missing))?;
+    let mut findings = String::new();
+    for error in &missing {
+        note(&mut findings, "missing", &error.to_string());
+    }
+    let mut exit = Exit::Done;
+    if config.base_url().is_ok() {
+        let listing = block_on(models::list(&config))??;
+        exit = judge(&config, &listing, &mut findings);
+    }
+    quiet_on_broken_pipe(
+        out.write_all(findings.as_bytes())
+            .and_then(|()| out.flush()),
+    )?;
     Ok(if missing.is_empty() {
-        Exit::Done
+        exit
     } else {
         Exit::Usage
     })
 }
 
-fn write(out: &mut impl Write, config: &Config, missing: &[ConfigError]) -> io::Result<()> {
+fn write_settings(out: &mut impl Write, config: &Config) -> io::Result<()> {
     let file = config.file().display().to_string();
     let state = if config.file_exists() {
         "read"
@@ -57,13 +79,77 @@ fn write(out: &mut impl Write, config: &Config, missing: &[ConfigError]) -> io::
     for [key, value, origin] in &rows {
         writeln!(out, "{key:keys$}  {value:values$}  {origin}")?;
     }
-    for error in missing {
-        writeln!(out, "\nmissing: {}", sanitize(&error.to_string()))?;
-    }
+    writeln!(out)?;
     out.flush()
 }
 
-/// A value is one cell of a table, whatever it holds.
-fn one_line(text: &str) -> String {
-    sanitize(text).replace('\n', "\\n").replace('\t', "\\t")
+/// Says what the server's answer means.
+fn judge(config: &Config, listing: &Listing, findings: &mut String) -> Exit {
+    match listing {
+        Listing::Models(names) => {
+            note(findings, "server", "answers");
+            judge_models(config, names, findings);
+            Exit::Done
+        }
+        Listing::NotAList => {
+            let text =
+                "answers, but not with a list of models; a run will show whether it has the model";
+            note(findings, "server", text);
+            Exit::Done
+        }
+        Listing::Refused { status, words } => {
+            let text = format!("answers with the error {status}: {}", excerpt(words));
+            note(findings, "server", &text);
+            let hint = match status {
+                401 | 403 => failure::key(config),
+                _ => failure::base_url(config),
+            };
+            note(findings, "hint", &hint);
+            Exit::Failed
+        }
+        Listing::Unreachable { reason } => {
+            note(findings, "server", reason);
+            let hint = format!("is the server running? {}", failure::base_url(config));
+            note(findings, "hint", &hint);
+            Exit::Usage
+        }
+    }
+}
+
+fn judge_models(config: &Config, listed: &[String], findings: &mut String) {
+    let of_agents = config
+        .agents()
+        .iter()
+        .filter_map(|agent| agent.model.as_deref());
+    let mut wanted: Vec<&str> = config.model().into_iter().chain(of_agents).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    for name in &wanted {
+        let is_listed = listed.iter().any(|model| model == name);
+        let text = if is_listed {
+            "is listed by the server"
+        } else {
+            "is not listed by the server, which may know it all the same"
+        };
+        note(findings, "model", &format!("{name} {text}"));
+    }
+    if wanted.is_empty()
+        || wanted
+            .iter()
+            .any(|name| !listed.iter().any(|model| model == name))
+    {
+        let some: Vec<&str> = listed.iter().map(String::as_str).take(10).collect();
+        let more = listed.len().saturating_sub(some.len());
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
+        note(findings, "listed", &format!("{}{more}", some.join(", ")));
+    }
+}
+
+fn note(findings: &mut String, what: &str, text: &str) {
+    // Writing to a string cannot fail.
+    let _always_ok = writeln!(findings, "{what}: {}", one_line(text));
 }

@@ -1,10 +1,13 @@
 //! The commands, a file each; the doc comment of a command is its help.
 
+mod agents;
 mod check;
+mod run;
+mod tools;
 
 use std::io::{self, Write as _};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Subcommand};
 
 use crate::args::Arguments;
@@ -12,12 +15,18 @@ use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(run::Arguments),
+    Agents(agents::Arguments),
+    Tools(tools::Arguments),
     Check(check::Arguments),
 }
 
 /// Does what the command line asks for.
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
+        Some(Command::Run(command)) => run::run(arguments.global, &command),
+        Some(Command::Agents(command)) => agents::run(arguments.global, &command),
+        Some(Command::Tools(command)) => tools::run(arguments.global, &command),
         Some(Command::Check(_)) => check::run(arguments.global),
         None => explain(),
     }
@@ -31,4 +40,13 @@ fn explain() -> Result<Exit> {
         "{help}\nerror: a command is needed; `serve`, which no command will mean, is not in this version"
     )?;
     Ok(Exit::Usage)
+}
+
+/// Runs a future on this thread; a command that runs one agent needs no second.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    Ok(runtime.block_on(future))
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use crate::support::{Directory, check_output};
+use openai_agents::testing::{FakeServer, Reply};
+use serde_json::json;
 
-const KEY: &str = "sk-secret-0123456789";
+use crate::support::{Directory, KEY, check_output, on};
 
 #[test]
 fn every_setting_is_shown_with_its_origin() {
@@ -13,23 +14,27 @@ fn every_setting_is_shown_with_its_origin() {
         .file(".env", &format!("# the key\nOPENAI_API_KEY={KEY}\n"));
     let output = directory
         .program()
-        .args(["--base-url", "http://localhost:1/v1/", "check"])
+        .args(["--base-url", "http://127.0.0.1:1/v1/", "check"])
         .env("OPENAI_MODEL", "\u{1b}[31mred")
         .output()
         .unwrap();
     check_output(
         &output,
-        0,
+        2,
         "\
 configuration file: ./config.yaml (read)
 
-base_url          http://localhost:1/v1            --base-url
+base_url          http://127.0.0.1:1/v1            --base-url
 model             \\u{1b}[31mred                    OPENAI_MODEL
 api_key           (set, 20 characters)             OPENAI_API_KEY in ./.env:2
 model_api         chat                             default
 log_level         warn                             default
 plugins_path      ~/.config/openai_agents/plugins  default
 limits.max_turns  3                                ./config.yaml:3
+
+server: could not connect to 127.0.0.1:1: connection refused
+hint: is the server running? the base URL is http://127.0.0.1:1/v1, from --base-url; \
+it can be set by OPENAI_BASE_URL, `base_url` in ./config.yaml, or --base-url
 ",
         "",
     );
@@ -48,6 +53,61 @@ fn what_is_missing_is_said_and_exits_2() {
     ] {
         assert!(stdout.lines().any(|found| found == line), "{stdout}");
     }
+}
+
+/// The end of the output, which is about the server.
+async fn check_server(reply: Reply, code: i32, expected: &str) {
+    let directory = Directory::new(&format!("check-server-{code}-{}", expected.len()));
+    let server = FakeServer::start([reply]).await.unwrap();
+    let output = on(&server, &directory, &["check"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (_, found) = stdout.split_once("\n\nserver: ").unwrap();
+    assert_eq!(found.replace(&server.url(), "URL"), expected);
+    assert_eq!(output.status.code(), Some(code));
+    assert_eq!(server.requests()[0].path, "/v1/models");
+    let key = format!("Bearer {KEY}");
+    assert_eq!(server.requests()[0].header("authorization"), Some(&*key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_is_asked_for_its_models() {
+    let models = |names: &[&str]| {
+        let models: Vec<_> = names.iter().map(|name| json!({"id": name})).collect();
+        Reply::json(&json!({"object": "list", "data": models}))
+    };
+    check_server(
+        models(&["m", "n"]),
+        0,
+        "answers\nmodel: m is listed by the server\n",
+    )
+    .await;
+    check_server(
+        models(&["n", "o"]),
+        0,
+        "answers\nmodel: m is not listed by the server, which may know it all the same\nlisted: n, o\n",
+    )
+    .await;
+    check_server(
+        Reply::json(&json!({})),
+        0,
+        "answers, but not with a list of models; a run will show whether it has the model\n",
+    )
+    .await;
+    check_server(
+        Reply::status(401, format!("{{\"error\":{{\"message\":\"no {KEY}\"}}}}")),
+        1,
+        "answers with the error 401: no [redacted]\n\
+         hint: the key is from OPENAI_API_KEY; it can be set by OPENAI_API_KEY, or `api_key` in ./config.yaml\n",
+    )
+    .await;
+    check_server(
+        Reply::status(404, "not here"),
+        1,
+        "answers with the error 404: not here\n\
+         hint: the base URL is URL/v1, from OPENAI_BASE_URL; it can be set by OPENAI_BASE_URL, `base_url` in \
+         ./config.yaml, or --base-url\n",
+    )
+    .await;
 }
 
 #[test]
@@ -134,7 +194,14 @@ fn help_names_every_command() {
     let output = directory.program().arg("--help").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.contains("check  Show every setting with its origin"));
+    for line in [
+        "run     Ask an agent, and print its answer",
+        "agents  List the agents, with their tools and where each is from",
+        "tools   List the tools that an agent can have, with who has them",
+        "check   Show every setting with its origin, what is missing, and whether the server answers",
+    ] {
+        assert!(stdout.contains(line), "{line}\n{stdout}");
+    }
 }
 
 /// A reader that goes away is no failure; /dev/full stands for one that is.
@@ -161,10 +228,8 @@ fn a_closed_pipe_ends_quietly() {
     let output = directory
         .program()
         .arg("check")
-        .env("OPENAI_MODEL", "m")
-        .env("OPENAI_BASE_URL", "http://h")
         .stdout(writer)
         .output()
         .unwrap();
-    check_output(&output, 0, "", "");
+    check_output(&output, 2, "", "");
 }

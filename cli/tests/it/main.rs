@@ -1,7 +1,13 @@
 //! The behaviour of the program, one file per command.
 
-// `cfg(test)` is always true here; it tells clippy that `unwrap` in these helpers is in tests.
+// `cfg(test)` is always true here; it tells clippy that `unwrap` and indexing in helpers are in tests.
+#[cfg(test)]
+mod agents;
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod run;
 #[cfg(test)]
 mod support;
-
-mod check;

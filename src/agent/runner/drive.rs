@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use futures_util::StreamExt;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::RunRequest;
 use super::execute::{ToolEvent, ToolPool, TurnTools};
@@ -40,7 +40,8 @@ pub struct RunStream {
     max_tool_concurrency: Option<usize>,
     deadline: Option<Deadline>,
     phase: Phase,
-    events: VecDeque<RunEvent>,
+    /// What happened and was not asked for yet; an error is the last of it.
+    events: VecDeque<Result<RunEvent, RunError>>,
 }
 
 enum Phase {
@@ -56,6 +57,19 @@ enum Phase {
 struct Deadline {
     limit: std::time::Duration,
     sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    fn sleep(&mut self) -> Pin<&mut Sleep> {
+        let limit = self.limit;
+        self.sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+    }
+
+    fn failure(&self) -> RunFailure {
+        RunFailure::Limit(LimitReached::Duration { limit: self.limit })
+    }
 }
 
 impl RunStream {
@@ -104,6 +118,9 @@ impl RunStream {
 
     /// Does what the run wants next.
     fn decide(&mut self) -> Result<(), RunFailure> {
+        if !self.run.has_final_output() {
+            self.check_deadline()?;
+        }
         match self.run.next()? {
             Step::CallModel(request) => self.call_model(request),
             Step::RunTools(calls) => self.run_tools(calls),
@@ -113,7 +130,7 @@ impl RunStream {
                     final_output,
                     progress: self.run.progress(),
                 });
-                self.events.push_back(RunEvent::RunDone { result });
+                self.events.push_back(Ok(RunEvent::RunDone { result }));
             }
         }
         Ok(())
@@ -121,10 +138,10 @@ impl RunStream {
 
     fn call_model(&mut self, request: ModelRequest) {
         let turn = self.run.turn();
-        self.events.push_back(RunEvent::TurnStarted {
+        self.events.push_back(Ok(RunEvent::TurnStarted {
             turn,
             agent: self.run.agent().shared_name(),
-        });
+        }));
         let call = self
             .journal
             .model_call(EffectKey::model_call(turn), self.model.call(request));
@@ -165,10 +182,11 @@ impl RunStream {
                 RunEvent::ToolCallStarted { index, name }
             }
             ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta { index, delta },
+            ModelEvent::Other { name, json } => RunEvent::ModelEvent { name, json },
             ModelEvent::ItemDone { item } => {
                 fold.push(ModelEvent::ItemDone { item: item.clone() });
                 self.events
-                    .push_back(RunEvent::ItemDone { item: item.clone() });
+                    .push_back(Ok(RunEvent::ItemDone { item: item.clone() }));
                 match item.kind() {
                     ItemKind::FunctionCall(call) => RunEvent::ToolCalled {
                         call_id: call.call_id.clone(),
@@ -183,11 +201,11 @@ impl RunStream {
                     end: (*end).clone(),
                 };
                 fold.push(ModelEvent::ResponseDone(end));
-                self.events.push_back(shown);
+                self.events.push_back(Ok(shown));
                 return self.response_done();
             }
         };
-        self.events.push_back(shown);
+        self.events.push_back(Ok(shown));
         Ok(())
     }
 
@@ -203,12 +221,12 @@ impl RunStream {
     fn tool_event(&mut self, event: Option<ToolEvent>) -> Result<(), RunFailure> {
         match event {
             Some(ToolEvent::Done { call, outcome }) => {
-                self.events.push_back(RunEvent::ToolOutputDone {
+                self.events.push_back(Ok(RunEvent::ToolOutputDone {
                     call_id: call.call_id,
                     name: call.name,
                     output: outcome.output.text(),
                     failure: outcome.failure,
-                });
+                }));
                 Ok(())
             }
             Some(ToolEvent::Fatal(error)) => Err(RunFailure::Tool(error)),
@@ -237,7 +255,7 @@ impl Stream for RunStream {
         let stream = &mut *self;
         loop {
             if let Some(event) = stream.events.pop_front() {
-                return Poll::Ready(Some(Ok(event)));
+                return Poll::Ready(Some(event));
             }
             let polled = match &mut stream.phase {
                 Phase::Over => return Poll::Ready(None),
@@ -254,7 +272,9 @@ impl Stream for RunStream {
                 Poll::Pending => Err(ready!(stream.poll_deadline(cx))),
             };
             if let Err(failure) = done {
-                return Poll::Ready(Some(Err(stream.fail(failure))));
+                // Behind what led to it, such as the end of the response.
+                let error = stream.fail(failure);
+                stream.events.push_back(Err(error));
             }
         }
     }
@@ -263,17 +283,21 @@ impl Stream for RunStream {
 impl RunStream {
     /// Becomes ready when the run's time is over; it is only looked at while something is waited for.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<RunFailure> {
+        match &mut self.deadline {
+            Some(deadline) => deadline.sleep().poll(cx).map(|()| deadline.failure()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Looks at the clock before a step, since a run that never waits does not poll its timer. The first step starts the timer.
+    fn check_deadline(&mut self) -> Result<(), RunFailure> {
         let Some(deadline) = &mut self.deadline else {
-            return Poll::Pending;
+            return Ok(());
         };
-        let limit = deadline.limit;
-        let sleep = deadline
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        sleep
-            .as_mut()
-            .poll(cx)
-            .map(|()| RunFailure::Limit(LimitReached::Duration { limit }))
+        if deadline.sleep().deadline() <= Instant::now() {
+            return Err(deadline.failure());
+        }
+        Ok(())
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct RunOptions {
     states: States,
     unknown_tool: UnknownTool,
     max_tool_concurrency: Option<usize>,
+    keeping: prepare::Keeping,
     journal: Arc<dyn Journal>,
 }
 
@@ -95,6 +96,7 @@ impl Runner {
             states: States::default(),
             unknown_tool: UnknownTool::default(),
             max_tool_concurrency: None,
+            keeping: prepare::Keeping::default(),
             journal: Arc::new(NoJournal),
         };
         Self { model, options }
@@ -172,6 +174,26 @@ impl RunRequest {
     /// Bounds how many tools of a turn run at once; otherwise all do.
     pub fn max_tool_concurrency(mut self, max_tool_concurrency: usize) -> Self {
         self.options.max_tool_concurrency = Some(max_tool_concurrency);
+        self
+    }
+
+    /// Lets the server keep the conversation, response by response (`previous_response_id`): each request has only what is new.
+    ///
+    /// It needs the Responses API and a server that stores responses.
+    pub fn chain_responses(mut self) -> Self {
+        self.options.keeping = prepare::Keeping::Responses(None);
+        self
+    }
+
+    /// Continues a response that the server stored, and lets it keep the conversation from there.
+    pub fn previous_response_id(mut self, id: impl Into<String>) -> Self {
+        self.options.keeping = prepare::Keeping::Responses(Some(id.into()));
+        self
+    }
+
+    /// Continues a conversation that the server stores; each request has only what is new.
+    pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
+        self.options.keeping = prepare::Keeping::Conversation(id.into());
         self
     }
 

@@ -2,21 +2,55 @@
 
 use std::sync::Arc;
 
+use super::RunOptions;
 use super::state::RunState;
 use crate::context::RunContext;
-use crate::model::{Delivery, ModelRequest, ModelSettings, ToolSet};
+use crate::model::{Continuation, Delivery, ModelRequest, ModelSettings, ToolSet};
 
 /// What stays the same for all requests of one agent in one run.
 pub(super) struct Prepared {
     settings: Arc<ModelSettings>,
     /// The settings once the agent has called a tool.
     settings_after_tools: Arc<ModelSettings>,
+    keeping: Keeping,
     delivery: Delivery,
+}
+
+/// Who keeps the conversation between the turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// The run: every request has all of it.
+    #[default]
+    Run,
+    /// The server, response by response, after this one if it is given.
+    Responses(Option<String>),
+    /// The server, in this stored conversation.
+    Conversation(String),
+}
+
+impl Keeping {
+    fn continuation(&self, state: &RunState) -> Continuation {
+        match self {
+            Self::Run => Continuation::Replay,
+            Self::Conversation(id) => Continuation::Conversation(id.clone()),
+            Self::Responses(first) => {
+                let last = state
+                    .responses
+                    .last()
+                    .and_then(|end| end.response_id.as_ref())
+                    .or(first.as_ref());
+                last.map_or(Continuation::Replay, |id| {
+                    Continuation::Response(id.clone())
+                })
+            }
+        }
+    }
 }
 
 impl Prepared {
     /// Lays the run's settings over the agent's.
-    pub(super) fn new(state: &RunState, run_settings: &ModelSettings, delivery: Delivery) -> Self {
+    pub(super) fn new(state: &RunState, options: &RunOptions, delivery: Delivery) -> Self {
+        let run_settings = &options.settings;
         let settings = Arc::new(state.agent.model_settings().overlaid_with(run_settings));
         let settings_after_tools =
             if state.agent.keeps_tool_choice() || settings.tool_choice.is_none() {
@@ -30,13 +64,21 @@ impl Prepared {
         Self {
             settings,
             settings_after_tools,
+            keeping: options.keeping.clone(),
             delivery,
         }
     }
 
     /// Makes the request of the state's turn.
     pub(super) fn request(&self, state: &RunState, cx: &RunContext) -> ModelRequest {
-        let mut request = ModelRequest::new(state.history.clone());
+        let mut request = match self.keeping.continuation(state) {
+            Continuation::Replay => ModelRequest::new(state.history.clone()),
+            continuation => {
+                let mut request = ModelRequest::new(state.unsent().to_vec());
+                request.continuation = continuation;
+                request
+            }
+        };
         request.instructions = state.agent.shared_instructions();
         request.tools = enabled_tools(state, cx);
         request.settings = Arc::clone(if state.used_tools {
@@ -60,5 +102,5 @@ fn enabled_tools(state: &RunState, cx: &RunContext) -> Arc<ToolSet> {
         .iter()
         .filter(|tool| tool.is_enabled(cx))
         .map(|tool| tool.spec().clone());
-    Arc::new(ToolSet::new(specs.collect()))
+    Arc::new(ToolSet::new(specs.collect()).with_hosted(state.agent.hosted_tools().to_vec()))
 }

@@ -1,5 +1,7 @@
 //! Response items into planned work; pure.
 
+use serde_json::{Map, Value};
+
 use super::UnknownTool;
 use super::step::{CallAction, PlannedCall, Resolution};
 use crate::agent::Agent;
@@ -7,6 +9,16 @@ use crate::context::RunContext;
 use crate::error::RunFailure;
 use crate::item::{FunctionCall, Item, ItemKind, Message, Role};
 use crate::journal::ToolOutcome;
+use crate::tools::McpApprovalRequest;
+
+/// Calls that someone on this side would have to answer, and that no tool of this crate does.
+const NEED_OUTPUT: [&str; 5] = [
+    "custom_tool_call",
+    "computer_call",
+    "local_shell_call",
+    "shell_call",
+    "apply_patch_call",
+];
 
 /// Says what a response asks for.
 ///
@@ -21,11 +33,23 @@ pub(super) fn resolve(
         ItemKind::FunctionCall(call) => Some(call),
         _ => None,
     });
-    let planned = calls
+    let calls = calls
         .map(|call| plan(agent, cx, call, unknown))
         .collect::<Result<Vec<_>, _>>()?;
-    if !planned.is_empty() {
-        return Ok(Resolution::Tools(planned));
+    let others = items.iter().filter_map(|item| match item.kind() {
+        ItemKind::Unknown { type_name } => Some((type_name.as_str(), item)),
+        _ => None,
+    });
+    let mut answers = Vec::new();
+    for (type_name, item) in others.clone() {
+        if type_name == "mcp_approval_request" {
+            answers.push(approval(agent, item)?);
+        } else if NEED_OUTPUT.contains(&type_name) && !has_output(items, type_name, item) {
+            return Err(not_offered(agent, type_name, item));
+        }
+    }
+    if !calls.is_empty() || !answers.is_empty() {
+        return Ok(Resolution::Work { calls, answers });
     }
     let message = items.iter().rev().find_map(|item| match item.kind() {
         ItemKind::Message(message) if message.role == Role::Assistant => Some(message),
@@ -36,9 +60,72 @@ pub(super) fn resolve(
         Some(refusal) => Err(RunFailure::Refusal {
             refusal: refusal.to_owned(),
         }),
+        // Tools of the provider were at work, and the model has not spoken yet.
+        None if text.is_empty() && others.count() > 0 => Ok(Resolution::Work { calls, answers }),
         None if text.is_empty() => Err(RunFailure::EmptyResponse),
         None => Ok(Resolution::Final(text)),
     }
+}
+
+/// Answers the provider's question whether a hosted MCP server may be called.
+fn approval(agent: &Agent, item: &Item) -> Result<Item, RunFailure> {
+    let request = McpApprovalRequest::from_item(item.to_json());
+    let decided = request.as_ref().and_then(|request| {
+        agent
+            .hosted_tools()
+            .iter()
+            .find_map(|tool| tool.decide(request))
+    });
+    let (Some(request), Some(approve)) = (&request, decided) else {
+        let tool = request.map_or_else(
+            || "mcp".to_owned(),
+            |request| format!("{}/{}", request.server_label, request.name),
+        );
+        return Err(RunFailure::ApprovalRequired {
+            tool,
+            agent: agent.name().to_owned(),
+        });
+    };
+    let fields = Map::from_iter([
+        (
+            "approval_request_id".to_owned(),
+            Value::from(request.id.as_str()),
+        ),
+        ("approve".to_owned(), Value::from(approve)),
+    ]);
+    Ok(Item::other("mcp_approval_response", fields))
+}
+
+/// Says whether the provider answered a call itself.
+fn has_output(items: &[Item], type_name: &str, call: &Item) -> bool {
+    let call_id = |item: &Item| field(item, "call_id");
+    let answer = format!("{type_name}_output");
+    items.iter().any(|item| {
+        matches!(item.kind(), ItemKind::Unknown { type_name } if *type_name == answer)
+            && call_id(item) == call_id(call)
+    })
+}
+
+fn not_offered(agent: &Agent, type_name: &str, item: &Item) -> RunFailure {
+    let known = agent
+        .tools()
+        .iter()
+        .map(|tool| tool.name().as_str().to_owned())
+        .collect();
+    let tool = field(item, "name").map_or_else(
+        || type_name.to_owned(),
+        |name| format!("{name} ({type_name})"),
+    );
+    RunFailure::UnknownTool {
+        tool,
+        agent: agent.name().to_owned(),
+        known,
+    }
+}
+
+fn field(item: &Item, key: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(item.to_json()).ok()?;
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn plan(

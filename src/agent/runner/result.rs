@@ -48,6 +48,13 @@ pub enum RunEvent {
         /// The new piece of JSON.
         delta: String,
     },
+    /// Another event of the server, such as the progress of a hosted tool.
+    ModelEvent {
+        /// Its type.
+        name: String,
+        /// Its JSON, verbatim.
+        json: String,
+    },
     /// An item of the model is complete.
     ItemDone {
         /// The item.

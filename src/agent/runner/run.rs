@@ -2,7 +2,7 @@
 //!
 //! [`Run::next`] says what to do; whoever does it gives the outcome back. There is no clock, no socket and no `await` here.
 
-use super::prepare::Prepared;
+use super::prepare::{Keeping, Prepared};
 use super::resolve::resolve;
 use super::step::{FinishedCall, PlannedCall, Resolution, Step};
 use super::{RunOptions, state::RunState};
@@ -10,8 +10,11 @@ use crate::agent::{Agent, ToolResult, ToolUse};
 use crate::context::RunContext;
 use crate::error::{RunError, RunFailure, RunProgress};
 use crate::item::{FunctionCallOutput, Item, ItemKind};
-use crate::model::{Delivery, Deviation, ModelResponse};
+use crate::kind::ErrorKind;
+use crate::model::{Delivery, Deviation, ModelError, ModelResponse};
 use crate::usage::Usage;
+
+const NO_RESPONSE_ID: &str = "the response has no id, so that the next request cannot continue it";
 
 /// A run as a state machine.
 pub(super) struct Run {
@@ -36,7 +39,7 @@ impl Run {
         delivery: Delivery,
     ) -> Self {
         let state = RunState::new(agent, input);
-        let prepared = Prepared::new(&state, &options.settings, delivery);
+        let prepared = Prepared::new(&state, &options, delivery);
         let cx = RunContext::new(std::mem::take(&mut options.states));
         Self {
             state,
@@ -57,6 +60,11 @@ impl Run {
 
     pub(super) fn turn(&self) -> u32 {
         self.state.turn
+    }
+
+    /// Whether nothing is left to do but to finish.
+    pub(super) fn has_final_output(&self) -> bool {
+        matches!(self.next, Next::Finish(_))
     }
 
     /// Says what to do next.
@@ -87,6 +95,7 @@ impl Run {
         for deviation in &end.deviations {
             tracing::warn!(target: "openai_agents::wire", code = deviation.code, detail = %deviation.detail, "deviation tolerated");
         }
+        let has_id = end.response_id.is_some();
         self.state.responses.push(end);
         let resolved = resolve(
             &self.state.agent,
@@ -95,17 +104,31 @@ impl Run {
             self.options.unknown_tool,
         );
         self.state.extend(items);
+        self.state.n_known = self.state.history.len();
         self.next = match resolved? {
             Resolution::Final(output) => Next::Finish(output),
-            Resolution::Tools(calls) => {
+            Resolution::Work { .. }
+                if !has_id && matches!(self.options.keeping, Keeping::Responses(_)) =>
+            {
+                return Err(RunFailure::Model(ModelError::new(
+                    ErrorKind::MissingField,
+                    NO_RESPONSE_ID,
+                )));
+            }
+            Resolution::Work { calls, answers } => {
                 let n_calls = self.state.n_tool_calls + calls.len() as u64;
                 self.options
                     .limits
                     .check_tool_calls(n_calls)
                     .map_err(RunFailure::Limit)?;
                 self.state.n_tool_calls = n_calls;
-                self.state.used_tools = true;
-                Next::Tools(calls)
+                self.state.used_tools |= !calls.is_empty();
+                self.state.extend(answers);
+                if calls.is_empty() {
+                    Next::Model
+                } else {
+                    Next::Tools(calls)
+                }
             }
         };
         Ok(())

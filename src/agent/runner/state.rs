@@ -15,6 +15,8 @@ pub(super) struct RunState {
     pub(super) history: History,
     /// How many items of the history are input.
     pub(super) n_input: usize,
+    /// How many items of the history the server has seen or made; looked at where the server keeps the conversation.
+    pub(super) n_known: usize,
     /// The turns begun.
     pub(super) turn: u32,
     pub(super) usage: Usage,
@@ -33,6 +35,7 @@ impl RunState {
             agent,
             n_input: input.len(),
             history: input.into(),
+            n_known: 0,
             turn: 0,
             usage: Usage::default(),
             responses: Vec::new(),
@@ -45,6 +48,11 @@ impl RunState {
     /// Adds items; the history is only copied where a request still holds it.
     pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
         self.history.extend(items);
+    }
+
+    /// The items that the server has not seen.
+    pub(super) fn unsent(&self) -> &[Item] {
+        self.history.get(self.n_known..).unwrap_or_default()
     }
 
     pub(super) fn progress(&self) -> RunProgress {

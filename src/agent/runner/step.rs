@@ -1,7 +1,7 @@
 //! What a run wants done next.
 
 use crate::agent::ToolResult;
-use crate::item::FunctionCall;
+use crate::item::{FunctionCall, Item};
 use crate::journal::ToolOutcome;
 use crate::model::ModelRequest;
 use crate::tools::FunctionTool;
@@ -32,8 +32,12 @@ pub(super) enum CallAction {
 
 /// A model response, understood.
 pub(super) enum Resolution {
-    /// The response asks for tools.
-    Tools(Vec<PlannedCall>),
+    /// The response is not the end: tools are to be called, a question of the provider is answered, or its own tools did something.
+    Work {
+        calls: Vec<PlannedCall>,
+        /// Items that answer the provider.
+        answers: Vec<Item>,
+    },
     /// The response is the answer.
     Final(String),
 }

@@ -1,7 +1,9 @@
 //! The section `agents`.
 
-use super::{load, settings};
-use crate::config::{Loader, SettingsConfig, ToolChoiceConfig, ToolUseConfig};
+use super::{load, settings, yaml};
+use crate::ModelSettings;
+use crate::config::{Loader, ToolUseConfig};
+use crate::model::ToolChoice;
 
 const FILE: &str = "agents:
   - name: Guide
@@ -33,8 +35,8 @@ fn an_agent_has_everything_the_file_says() {
             .file("conf/guide.md", "You guide.\n")
             .config_file("--config", "conf/a.yaml"),
     );
-    let [guide, plain] = config.agents() else {
-        panic!("two agents were expected");
+    let [_, _, guide, plain] = config.agents() else {
+        panic!("two agents were expected beside the two that always exist");
     };
     assert_eq!(guide.name, "Guide");
     assert_eq!(guide.instructions.as_deref(), Some("You guide.\n"));
@@ -47,14 +49,14 @@ fn an_agent_has_everything_the_file_says() {
     assert_eq!(guide.limits.max_turns, Some(4));
     assert_eq!(guide.limits.max_seconds, Some(30));
     assert_eq!(guide.origin.to_string(), "conf/a.yaml:2");
-    let SettingsConfig { extra_body, .. } = &guide.settings;
+    let extra_body = &guide.settings.extra_body;
     assert_eq!(
         guide.settings,
-        SettingsConfig {
+        ModelSettings {
             temperature: Some(0.5),
             top_p: Some(1.0),
             max_tokens: Some(100),
-            tool_choice: Some(ToolChoiceConfig::Tool("calculator".to_owned())),
+            tool_choice: Some(ToolChoice::Function("calculator".to_owned())),
             parallel_tool_calls: Some(false),
             frequency_penalty: Some(-0.5),
             presence_penalty: Some(0.25),
@@ -62,6 +64,7 @@ fn an_agent_has_everything_the_file_says() {
             seed: Some(-7),
             reasoning_effort: Some("low".to_owned()),
             extra_body: extra_body.clone(),
+            ..ModelSettings::default()
         }
     );
     assert_eq!(
@@ -69,7 +72,7 @@ fn an_agent_has_everything_the_file_says() {
         serde_json::json!({"token": "secret", "deep": [1, 2.5, null, true]})
     );
     assert_eq!(plain.name, "Plain");
-    assert_eq!(plain.settings, SettingsConfig::default());
+    assert_eq!(plain.settings, ModelSettings::default());
     assert_eq!(plain.tool_use, ToolUseConfig::RunAgain);
     let shown = settings(&config).join("\n");
     assert!(
@@ -77,4 +80,27 @@ fn an_agent_has_everything_the_file_says() {
     );
     assert!(shown.contains("agents[0].settings.extra_body = (2 keys) (conf/a.yaml:19)"));
     assert!(!shown.contains("secret"));
+}
+
+#[test]
+fn two_agents_always_exist_and_can_be_replaced() {
+    let names = |loader: Loader| -> Vec<String> {
+        let config = load(loader);
+        let agents = config.agents().iter();
+        agents
+            .map(|agent| format!("{} ({})", agent.name, agent.origin))
+            .collect()
+    };
+    assert_eq!(
+        names(Loader::new()),
+        ["Assistant (built in)", "EchoAgent (built in)"]
+    );
+    assert_eq!(
+        names(yaml("agents: [{name: Assistant}, {name: B}]")),
+        [
+            "EchoAgent (built in)",
+            "Assistant (./config.yaml:1)",
+            "B (./config.yaml:1)"
+        ]
+    );
 }

@@ -82,6 +82,8 @@ fn what_this_version_lacks_is_an_error() {
             "agents[0].output_schema",
         ),
         ("agents: [{name: A, guardrails: x}]", "agents[0].guardrails"),
+        ("max_concurrent_requests: 2", "max_concurrent_requests"),
+        ("limits: {max_requests: 2}", "limits.max_requests"),
     ] {
         check_error(
             yaml(text),
@@ -107,16 +109,6 @@ fn wrong_values_are_errors_that_do_not_show_them() {
         ("model: ''", "model", TEXT),
         ("model: 4", "model", TEXT),
         ("log_level: true", "log_level", TEXT),
-        (
-            "max_concurrent_requests: 0",
-            "max_concurrent_requests",
-            COUNT,
-        ),
-        (
-            "max_concurrent_requests: secret",
-            "max_concurrent_requests",
-            COUNT,
-        ),
         ("limits: secret", "limits", "a map of settings"),
         ("limits: {max_turns: -1}", "limits.max_turns", COUNT),
         ("limits: {max_turns: 1.5}", "limits.max_turns", COUNT),

@@ -1,6 +1,9 @@
 //! The wires: values into JSON, bytes into events; pure, with no socket and no clock.
 
+mod body;
 pub(crate) mod chat;
+pub(crate) mod responses;
+pub(crate) mod harmony;
 mod server_error;
 
 use std::collections::VecDeque;
@@ -8,6 +11,7 @@ use std::collections::VecDeque;
 use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+use crate::secret::CUT_MARK;
 
 pub(crate) use server_error::ServerError;
 
@@ -47,7 +51,7 @@ pub(crate) fn excerpt(text: &str) -> String {
         end -= 1;
     }
     format!(
-        "{}... ({} bytes)",
+        "{}{CUT_MARK}{} bytes)",
         text.get(..end).unwrap_or_default(),
         text.len()
     )

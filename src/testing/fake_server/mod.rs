@@ -152,6 +152,17 @@ impl FakeServer {
     pub async fn peer_closed(&self) {
         self.shared.until(|state| state.n_abandoned > 0).await;
     }
+
+    /// Waits until every connection that was accepted is closed, by whichever side.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn all_closed(&self) {
+        self.shared
+            .until(|state| state.n_closed == state.n_connections)
+            .await;
+    }
 }
 
 impl Drop for FakeServer {
@@ -167,7 +178,11 @@ async fn accept(listener: TcpListener, shared: Shared) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let idx = shared.open_connection();
-                connections.spawn(connection::serve(stream, idx, shared.clone()));
+                let shared = shared.clone();
+                connections.spawn(async move {
+                    connection::serve(stream, idx, shared.clone()).await;
+                    shared.change(|state| state.n_closed += 1);
+                });
             }
             Err(error) => {
                 shared.problem(format!("a connection could not be accepted: {error}"));
@@ -189,6 +204,7 @@ struct State {
     problems: Vec<String>,
     n_connections: usize,
     n_abandoned: usize,
+    n_closed: usize,
 }
 
 impl Shared {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::OpenAiChat;
-use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, RunProgress, Runner};
+use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, RunProgress, Runner};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -61,27 +61,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(executed: &Executed) -> Result<Value, Box<dyn Error>> {
-    if env::var("QUIRK_API")? != "chat" {
-        return Ok(failure(
-            ErrorKind::Unsupported,
-            "the Responses API is not in this version",
-            None,
-            executed,
-        ));
-    }
-    let idle = Duration::try_from_secs_f64(env::var("QUIRK_IDLE_S")?.parse()?)?;
     let total = Duration::try_from_secs_f64(env::var("QUIRK_TOTAL_S")?.parse()?)?;
-    let model = OpenAiChat::builder(env::var("QUIRK_BASE_URL")?, "quirk")
-        .api_key(env::var("QUIRK_API_KEY")?)
-        .http_client(HttpClient::builder().idle_timeout(idle).build()?)
-        .event_timeout(idle)
-        .build()?;
+    let model = model()?;
     let mut agent = Agent::builder("quirk");
     for tool in tools(executed)? {
         agent = agent.tool(tool);
     }
     let agent = agent.build()?;
-    let runner = Runner::new(model)
+    let runner = Runner::shared(model)
         .limits(Limits::turns(env::var("QUIRK_MAX_TURNS")?.parse()?).duration(total));
     let request = if env::var("QUIRK_STREAM")? == "1" {
         runner.stream(&agent, "go")
@@ -96,6 +83,29 @@ async fn run(executed: &Executed) -> Result<Value, Box<dyn Error>> {
             error.retry_after(),
             executed,
         ),
+    })
+}
+
+fn model() -> Result<Arc<dyn Model>, Box<dyn Error>> {
+    let (url, key) = (env::var("QUIRK_BASE_URL")?, env::var("QUIRK_API_KEY")?);
+    let idle = Duration::try_from_secs_f64(env::var("QUIRK_IDLE_S")?.parse()?)?;
+    let client = HttpClient::builder().idle_timeout(idle).build()?;
+    Ok(match &*env::var("QUIRK_API")? {
+        "chat" => Arc::new(
+            OpenAiChat::builder(url, "quirk")
+                .api_key(key)
+                .http_client(client)
+                .event_timeout(idle)
+                .build()?,
+        ),
+        "responses" => Arc::new(
+            GptOssResponses::builder(url, "quirk")
+                .api_key(key)
+                .http_client(client)
+                .event_timeout(idle)
+                .build()?,
+        ),
+        other => return Err(format!("QUIRK_API is {other:?}").into()),
     })
 }
 

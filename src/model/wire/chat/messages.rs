@@ -7,42 +7,33 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::request::write_json;
 use crate::item::{
-    Content, FunctionCall, FunctionCallOutput, History, Item, ItemKind, Message, OutputContent,
-    Part, Reasoning, Role,
+    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
+    Reasoning, Role,
 };
 use crate::kind::ErrorKind;
-use crate::memo::{Encoding, PrefixBasis};
+use crate::memo::Encoding;
+use crate::model::wire::body::{Rest, write_json};
 use crate::model::wire::excerpt;
 use crate::model::{Dialect, ModelError};
 
-/// Writes the messages without the array's brackets.
-///
-/// What was written for the same conversation before is copied, not written again.
+/// Writes the rest of the messages, without the array's brackets.
 pub(super) fn encode(
     bytes: &mut BytesMut,
-    basis: &PrefixBasis,
-    items: &History,
+    rest: &Rest<'_>,
+    instructions: Option<&str>,
+    items: &[Item],
     dialect: &Dialect,
 ) -> Result<(), ModelError> {
-    let kept = items
-        .encoded()
-        .filter(|kept| kept.basis == *basis && kept.n_items <= items.len());
     let mut writer = Writer {
         bytes,
         dialect,
-        empty: true,
+        empty: rest.is_start,
     };
-    let mut rest: &[Item] = items;
-    if let Some(kept) = kept {
-        writer.bytes.reserve(kept.bytes.len() + 1024);
-        writer.comma();
-        writer.bytes.put_slice(&kept.bytes);
-        rest = rest.get(kept.n_items..).unwrap_or_default();
-    } else if let Some(instructions) = basis.instructions.as_deref() {
+    if let Some(instructions) = instructions.filter(|_| rest.is_start) {
         writer.value(&json!({ "role": "system", "content": instructions }))?;
     }
+    let mut rest = rest.items;
     while let Some(item) = rest.first() {
         let n_group = assistant_group(rest);
         let (group, after) = rest.split_at(n_group.max(1));
@@ -50,7 +41,7 @@ pub(super) fn encode(
         if n_group == 0 {
             writer.single(item, items)?;
         } else if dialect.force_functions && group.iter().any(is_call) {
-            writer.legacy_turn(&Group::of(group)?, items)?;
+            writer.legacy_turn(&Group::of(group)?, rest)?;
         } else {
             writer.assistant(&Group::of(group)?)?;
         }
@@ -261,7 +252,9 @@ impl Writer<'_> {
     }
 
     /// Writes calls as legacy functions: for each an assistant message, followed by its output.
-    fn legacy_turn(&mut self, group: &Group<'_>, items: &[Item]) -> Result<(), ModelError> {
+    ///
+    /// The output is looked for behind the calls: the ids that are made up for legacy calls come again in every run.
+    fn legacy_turn(&mut self, group: &Group<'_>, after: &[Item]) -> Result<(), ModelError> {
         let mut text: Vec<String> = group
             .messages
             .iter()
@@ -278,7 +271,7 @@ impl Writer<'_> {
             self.value(
                 &json!({ "role": "assistant", "content": content, "function_call": function_call }),
             )?;
-            let output = items.iter().find_map(|item| match item.kind() {
+            let output = after.iter().find_map(|item| match item.kind() {
                 ItemKind::FunctionCallOutput(output) if output.call_id == call.call_id => {
                     Some(output)
                 }

@@ -105,23 +105,22 @@ struct CompletionDetails {
 impl WireUsage {
     /// Gives the usage, or `None` when the server counted nothing.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let (input, output) = (self.prompt_tokens, self.completion_tokens);
-        let sum = || Some(input?.saturating_add(output?));
-        let total = self.total_tokens.or_else(sum);
-        input.or(output).or(total)?;
-        let mut usage =
-            Usage::of_request(input.unwrap_or(0), output.unwrap_or(0), total.unwrap_or(0));
-        usage.cached_tokens = self
+        let cached = self
             .prompt_tokens_details
             .as_ref()
-            .and_then(|details| details.cached_tokens)
-            .unwrap_or(0);
-        usage.reasoning_tokens = self
+            .and_then(|details| details.cached_tokens);
+        let reasoning = self
             .completion_tokens_details
             .as_ref()
-            .and_then(|details| details.reasoning_tokens)
-            .unwrap_or(0);
-        Some(usage)
+            .and_then(|details| details.reasoning_tokens);
+        Usage::reported(
+            [
+                self.prompt_tokens,
+                self.completion_tokens,
+                self.total_tokens,
+            ],
+            [cached, reasoning],
+        )
     }
 }
 

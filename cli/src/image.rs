@@ -1,0 +1,95 @@
+//! An image file as a data URL, which is how a model takes it.
+
+/// Gives the data URL of an image, or nothing if the bytes are of no format that models take.
+///
+/// The format is taken from the bytes: the name of a file may lie, and a server refuses what does not match.
+pub(crate) fn data_url(bytes: &[u8]) -> Option<String> {
+    let mime = sniff(bytes)?;
+    let mut url = format!("data:{mime};base64,");
+    url.reserve(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        encode(chunk, &mut url);
+    }
+    Some(url)
+}
+
+fn sniff(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Some("image/png")
+    } else if bytes.starts_with(b"\xff\xd8\xff") {
+        Some("image/jpeg")
+    } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+        Some("image/gif")
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        Some("image/webp")
+    } else {
+        None
+    }
+}
+
+/// Base64 of up to three bytes (RFC 4648, section 4).
+fn encode(chunk: &[u8], out: &mut String) {
+    let bits = (0..3).fold(0_u32, |bits, idx| {
+        bits << 8 | chunk.get(idx).copied().map_or(0, u32::from)
+    });
+    for idx in 0..4 {
+        if idx > chunk.len() {
+            out.push('=');
+        } else {
+            out.push(digit(bits >> (18 - 6 * idx) & 0x3f));
+        }
+    }
+}
+
+fn digit(value: u32) -> char {
+    let (base, offset) = match value {
+        0..26 => ('A', value),
+        26..52 => ('a', value - 26),
+        52..62 => ('0', value - 52),
+        62 => ('+', 0),
+        _ => ('/', 0),
+    };
+    char::from_u32(u32::from(base) + offset).unwrap_or(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{data_url, encode};
+
+    #[test]
+    fn formats_are_recognised_by_their_bytes() {
+        for (bytes, expected) in [
+            (
+                &b"\x89PNG\r\n\x1a\n"[..],
+                Some("data:image/png;base64,iVBORw0KGgo="),
+            ),
+            (b"\xff\xd8\xff\xe0", Some("data:image/jpeg;base64,/9j/4A==")),
+            (b"GIF89a", Some("data:image/gif;base64,R0lGODlh")),
+            (
+                b"RIFF\0\0\0\0WEBP",
+                Some("data:image/webp;base64,UklGRgAAAABXRUJQ"),
+            ),
+            (b"RIFF\0\0\0\0WAVE", None),
+            (b"<svg/>", None),
+            (b"", None),
+        ] {
+            assert_eq!(data_url(bytes).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        for (text, expected) in [
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("\u{3ff}\u{fffe}", "z7/vv74="),
+        ] {
+            let mut out = String::new();
+            for chunk in text.as_bytes().chunks(3) {
+                encode(chunk, &mut out);
+            }
+            assert_eq!(out, expected);
+        }
+    }
+}

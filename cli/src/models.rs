@@ -1,0 +1,91 @@
+//! The models that a server says it has.
+
+use std::time::Duration;
+
+use openai_agents::config::{Config, ConfigError};
+use openai_agents::http::{BaseUrl, Headers, HttpError, HttpResponse};
+use serde_json::Value;
+
+/// A person waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of asking a server for its models.
+#[derive(Debug)]
+pub(crate) enum Listing {
+    Models(Vec<String>),
+    /// A good answer that is no list of models, which a server need not have.
+    NotAList,
+    /// The server answered with an error status and, perhaps, words.
+    Refused {
+        status: u16,
+        words: String,
+    },
+    /// There was no answer; the request may never have arrived.
+    Unreachable {
+        reason: String,
+    },
+}
+
+/// Asks the configured server for its models.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection.
+pub(crate) async fn list(config: &Config) -> Result<Listing, ConfigError> {
+    let client = config.http_client()?;
+    let unusable = |source| ConfigError::Http { source };
+    let url = BaseUrl::parse(config.base_url()?)
+        .and_then(|base| base.join("models"))
+        .map_err(unusable)?;
+    let mut headers = Headers::new();
+    if let Some(key) = config.api_key() {
+        headers.insert_bearer(key).map_err(unusable)?;
+    }
+    let asked = async {
+        let response = client.get(&url, &headers).await?;
+        read(config, response).await
+    };
+    Ok(match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(listing)) => listing,
+        Ok(Err(error)) => Listing::Unreachable {
+            reason: error.to_string(),
+        },
+        Err(_) => Listing::Unreachable {
+            reason: format!("no answer within {PATIENCE:?}"),
+        },
+    })
+}
+
+async fn read(config: &Config, response: HttpResponse) -> Result<Listing, HttpError> {
+    let status = response.status;
+    let body = response.body.collect().await?;
+    if status >= 400 {
+        let text = String::from_utf8_lossy(&body);
+        let words = words(&text);
+        let words = config
+            .api_key()
+            .map_or_else(|| words.clone(), |key| key.redact(&words));
+        return Ok(Listing::Refused { status, words });
+    }
+    let names = serde_json::from_slice::<Value>(&body)
+        .ok()
+        .and_then(|list| {
+            let models = list.get("data")?.as_array()?.iter();
+            Some(
+                models
+                    .filter_map(|model| Some(model.get("id")?.as_str()?.to_owned()))
+                    .collect(),
+            )
+        });
+    Ok(names.map_or(Listing::NotAList, Listing::Models))
+}
+
+/// What the body says, in whichever of the usual places.
+fn words(body: &str) -> String {
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
+    ["/error/message", "/message", "/detail", "/error"]
+        .iter()
+        .find_map(|place| json.pointer(place)?.as_str())
+        .unwrap_or(body)
+        .to_owned()
+}

@@ -1,0 +1,265 @@
+//! A run for people: the answer on stdout, everything else on stderr.
+
+use std::borrow::Cow;
+use std::io::{self, Write as _};
+
+use openai_agents::RunEvent;
+
+use super::Output;
+use crate::sanitize::{one_line, sanitize};
+
+/// A line on stderr is for a glance; all of it is in the output of --json.
+const MAX_LINE_CHARS: usize = 300;
+
+/// Shows a run as text.
+pub(super) struct Text {
+    output: Output,
+    /// The last character on stdout was not a line end.
+    line_is_open: bool,
+    /// The text of this turn, which may be the answer, is on stdout.
+    answer_is_shown: bool,
+    /// The calls of this turn; above one, an output needs the name of its tool.
+    n_calls: usize,
+}
+
+impl Text {
+    pub(super) fn new(output: Output) -> Self {
+        Self {
+            output,
+            line_is_open: false,
+            answer_is_shown: false,
+            n_calls: 0,
+        }
+    }
+
+    pub(super) fn event(&mut self, event: &RunEvent) -> io::Result<()> {
+        match event {
+            RunEvent::TurnStarted { .. } => {
+                self.n_calls = 0;
+                self.answer_is_shown = false;
+                self.end_line()
+            }
+            RunEvent::TextDelta { delta } => {
+                self.answer_is_shown = true;
+                self.show(delta)
+            }
+            RunEvent::ToolCalled {
+                name, arguments, ..
+            } => {
+                self.n_calls += 1;
+                self.answer_is_shown = false;
+                self.end_line()?;
+                self.note(&format!("-> {name} {arguments}"));
+                Ok(())
+            }
+            RunEvent::ToolOutputDone {
+                name,
+                output,
+                failure,
+                ..
+            } => {
+                let tool = if self.n_calls > 1 {
+                    format!("{name}: ")
+                } else {
+                    String::new()
+                };
+                self.note(&match failure {
+                    Some(failure) => format!("<- {tool}failed: {failure}"),
+                    None => format!("<- {tool}{output}"),
+                });
+                Ok(())
+            }
+            // The others are for programs, or stand in the result.
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows the answer if it was not streamed.
+    pub(super) fn done(&mut self, final_output: &str) -> io::Result<()> {
+        if !self.answer_is_shown {
+            self.end_line()?;
+            self.show(final_output)?;
+        }
+        self.end_line()
+    }
+
+    /// Ends the line that is open on stdout.
+    pub(super) fn end_line(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.line_is_open) {
+            self.output.out.write_all(b"\n")?;
+            self.output.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the line in which a terminal shows `^C`.
+    pub(super) fn interrupted(&mut self) -> io::Result<()> {
+        self.line_is_open |= self.output.out_is_terminal;
+        self.end_line()
+    }
+
+    fn show(&mut self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        // A file or another program gets what the model said; only a terminal could be driven by it.
+        let shown = if self.output.out_is_terminal {
+            sanitize(text)
+        } else {
+            Cow::Borrowed(text)
+        };
+        self.line_is_open = !text.ends_with('\n');
+        self.output.out.write_all(shown.as_bytes())?;
+        self.output.out.flush()
+    }
+
+    /// Writes a line to stderr; where that is closed there is nobody to tell.
+    fn note(&mut self, text: &str) {
+        let text = cut(&one_line(text));
+        let line = if self.output.err_is_styled {
+            format!("\u{1b}[2m{text}\u{1b}[0m\n")
+        } else {
+            format!("{text}\n")
+        };
+        let _unheard = self.output.err.write_all(line.as_bytes());
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_LINE_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => {
+            let n_chars = text.chars().count();
+            let shown = text.get(..end).unwrap_or_default();
+            format!("{shown}... ({n_chars} characters)")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Screen(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What stands on the screen when both streams are the same terminal.
+    fn check(events: &[RunEvent], final_output: &str, expected: &str) {
+        let screen = Screen::default();
+        let mut text = Text::new(Output {
+            out: Box::new(screen.clone()),
+            err: Box::new(screen.clone()),
+            out_is_terminal: true,
+            err_is_styled: false,
+        });
+        for event in events {
+            text.event(event).unwrap();
+        }
+        text.done(final_output).unwrap();
+        let shown = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(shown, expected);
+    }
+
+    fn turn(turn: u32) -> RunEvent {
+        RunEvent::TurnStarted {
+            turn,
+            agent: "A".into(),
+        }
+    }
+
+    fn delta(delta: &str) -> RunEvent {
+        RunEvent::TextDelta {
+            delta: delta.to_owned(),
+        }
+    }
+
+    fn called(name: &str, arguments: &str) -> RunEvent {
+        RunEvent::ToolCalled {
+            call_id: "c".to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        }
+    }
+
+    fn output(name: &str, output: &str, failure: Option<&str>) -> RunEvent {
+        RunEvent::ToolOutputDone {
+            call_id: "c".to_owned(),
+            name: name.to_owned(),
+            output: output.to_owned(),
+            failure: failure.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_streamed_and_ends_its_line() {
+        check(&[turn(1), delta("Hel"), delta("lo")], "Hello", "Hello\n");
+        check(&[turn(1), delta("Hello\n")], "Hello\n", "Hello\n");
+    }
+
+    #[test]
+    fn an_answer_that_was_not_streamed_is_shown_at_the_end() {
+        check(&[turn(1)], "Hello", "Hello\n");
+        check(
+            &[
+                turn(1),
+                delta("Let me see"),
+                called("t", "{}"),
+                output("t", "42", None),
+            ],
+            "42",
+            "Let me see\n-> t {}\n<- 42\n42\n",
+        );
+    }
+
+    #[test]
+    fn text_beside_a_call_stands_on_its_own_line() {
+        check(
+            &[
+                turn(1),
+                delta("Let me see"),
+                called("sum", "{\"a\":\n1}"),
+                called("now", ""),
+                output("now", "x\ty", None),
+                output("sum", "", Some("too large")),
+                turn(2),
+                delta("Done."),
+            ],
+            "Done.",
+            "Let me see\n-> sum {\"a\":\\n1}\n-> now \n<- now: x\\ty\n<- sum: failed: too large\nDone.\n",
+        );
+    }
+
+    #[test]
+    fn nothing_drives_the_terminal() {
+        check(
+            &[
+                turn(1),
+                called("t\u{1b}[2J", "\r"),
+                output("t", "\u{9b}31m", None),
+                turn(2),
+                delta("\u{1b}]0;x\u{7}"),
+            ],
+            "",
+            "-> t\\u{1b}[2J \\u{d}\n<- \\u{9b}31m\n\\u{1b}]0;x\\u{7}\n",
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        let long = "é".repeat(400);
+        let expected = format!("<- {}... (403 characters)\n\n", "é".repeat(297));
+        check(&[turn(1), output("t", &long, None)], "\n", &expected);
+    }
+}

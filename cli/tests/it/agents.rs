@@ -1,0 +1,76 @@
+//! `openai-agents agents` and `openai-agents tools`, which need no model.
+
+use serde_json::json;
+
+use crate::support::{Directory, check_output, lines};
+
+fn directory(name: &str) -> Directory {
+    Directory::new(name).file(
+        "config.yaml",
+        "agents:\n  - name: Guide\n    instructions: |\n      Guide.\n      Well.\n    model: big\n    tools: [calculator]\n",
+    )
+}
+
+#[test]
+fn agents_are_listed_with_their_origins() {
+    let directory = directory("agents-list");
+    let output = directory.program().arg("agents").output().unwrap();
+    check_output(
+        &output,
+        0,
+        "\
+Assistant (built in)
+  model: not set
+  tools: calculator, current_time
+  instructions: You are a helpful assistant. Use your tools where they help, and answer briefly.
+EchoAgent (built in)
+  model: not set
+  tools: none
+  instructions: You are a helpful assistant.
+Guide (./config.yaml:2)
+  model: big
+  tools: calculator
+  instructions: Guide.\\nWell.
+",
+        "",
+    );
+    let output = directory
+        .program()
+        .args(["agents", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        lines(&output)[2],
+        json!({
+            "type": "agent", "name": "Guide", "instructions": "Guide.\nWell.\n", "model": "big",
+            "tools": ["calculator"], "origin": "./config.yaml:2",
+        })
+    );
+}
+
+#[test]
+fn tools_are_listed_with_the_agents_that_have_them() {
+    let directory = directory("agents-tools");
+    let output = directory.program().arg("tools").output().unwrap();
+    check_output(
+        &output,
+        0,
+        "\
+calculator(expression) (built in)
+  Calculates an arithmetic expression, such as 4 * 5
+  agents: Assistant, Guide
+current_time(time_zone) (built in)
+  Tells the current date and time in a time zone
+  agents: Assistant
+",
+        "",
+    );
+    let output = directory
+        .program()
+        .args(["tools", "--json"])
+        .output()
+        .unwrap();
+    let lines = lines(&output);
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["parameters"]["required"], json!(["expression"]));
+}

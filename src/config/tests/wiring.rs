@@ -1,0 +1,141 @@
+//! From settings to runner, agents and tools.
+
+use std::error::Error;
+use std::time::Duration;
+
+use super::{load, yaml};
+use crate::config::{Config, ConfigError, LimitsConfig, Loader};
+use crate::{ErrorKind, Limits};
+
+fn served(text: &str) -> Loader {
+    yaml(text)
+        .variable("OPENAI_BASE_URL", "http://localhost:1/v1")
+        .variable("OPENAI_MODEL", "m")
+}
+
+/// The error with its causes, which the check, the runner and the agent `A` have in common.
+#[track_caller]
+fn check_error(text: &str, expected: &str) {
+    let config = load(served(text));
+    for error in [
+        config.check().unwrap_err(),
+        config.runner().unwrap_err(),
+        config.agent("A").unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(with_causes(&error), expected);
+    }
+}
+
+fn with_causes(error: &ConfigError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn limits(config: &Config) -> Limits {
+    config.limits().over(Limits::default())
+}
+
+#[test]
+fn every_agent_is_checked_before_anything_runs() {
+    for (text, expected) in [
+        (
+            "agents: [{name: A, tools: [calculater]}]",
+            "agent `A` (./config.yaml:1) names the tool `calculater`, which does not exist; did you mean `calculator`?",
+        ),
+        (
+            "agents: [{name: A, tools: [weather]}]",
+            "agent `A` (./config.yaml:1) names the tool `weather`, which does not exist",
+        ),
+        (
+            "agents: [{name: A, settings: {tool_choice: calculator}}]",
+            "agent `A` (./config.yaml:1) names the tool `calculator`, which does not exist",
+        ),
+        (
+            "agents: [{name: A, tool_use_behavior: {stop_at_tools: [calculator]}}]",
+            "agent `A` (./config.yaml:1) cannot be built: agent `A` is to stop at the tool `calculator`, which it does not have",
+        ),
+    ] {
+        check_error(text, expected);
+    }
+}
+
+#[test]
+#[cfg(feature = "bundled-tools")]
+fn agents_have_the_tools_that_they_name() {
+    let config = load(yaml("agents: [{name: A, tools: [current_time]}]"));
+    for (agent, expected) in [
+        ("Assistant", &["calculator", "current_time"][..]),
+        ("EchoAgent", &[]),
+        ("A", &["current_time"]),
+    ] {
+        let agent = config.agent(agent).unwrap();
+        let tools: Vec<&str> = agent.tools().iter().map(|tool| &**tool.name()).collect();
+        assert_eq!(tools, expected);
+        assert!(agent.model().is_none());
+    }
+    check_error(
+        "agents: [{name: A, tools: [calculator, calculator]}]",
+        "agent `A` (./config.yaml:1) cannot be built: agent `A` cannot have this tool: two tools are named `calculator`: \
+         \"Calculates an arithmetic expression, such as 4 * 5\" and \"Calculates an arithmetic expression, such as 4 * 5\"",
+    );
+}
+
+#[test]
+fn an_agent_that_names_a_model_has_it() {
+    let text = "agents: [{name: A, model: big}]";
+    let agent = load(served(text)).agent("A").unwrap();
+    assert_eq!(agent.model().unwrap().name(), "big");
+    let config = load(yaml(text));
+    config.check().unwrap();
+    assert_eq!(
+        config.agent("A").unwrap_err().to_string(),
+        "no base URL: set OPENAI_BASE_URL, `base_url` in ./config.yaml, or --base-url"
+    );
+}
+
+#[test]
+fn what_does_not_exist_or_is_missing_is_said() {
+    let config = load(Loader::new());
+    assert_eq!(
+        config.agent("Asistant").unwrap_err().to_string(),
+        "there is no agent `Asistant`; did you mean `Assistant`? (there are: Assistant, EchoAgent)"
+    );
+    let error = config.runner().unwrap_err().to_string();
+    assert!(
+        error.starts_with("no base URL: set OPENAI_BASE_URL"),
+        "{error}"
+    );
+    let key = "sk-secret\n0123456789";
+    let config = load(served("").variable("OPENAI_API_KEY", key));
+    let error = config.runner().unwrap_err();
+    assert_eq!(
+        with_causes(&error),
+        "the model `m` cannot be used: the header \"authorization\" cannot be sent: its value has a character that is not allowed, such as a line end"
+    );
+}
+
+#[test]
+fn limits_are_laid_over_each_other() {
+    let config = load(yaml(
+        "limits: {max_turns: 3, max_tool_calls: 9}\nagents: [{name: A, limits: {max_turns: 4, max_seconds: 30}}]",
+    ));
+    assert_eq!(limits(&config), Limits::turns(3).tool_calls(9));
+    let of_agent = config
+        .agent_config("A")
+        .unwrap()
+        .limits
+        .over(limits(&config));
+    assert_eq!(
+        of_agent,
+        Limits::turns(4)
+            .tool_calls(9)
+            .duration(Duration::from_secs(30))
+    );
+    assert_eq!(LimitsConfig::default().over(Limits::NONE), Limits::NONE);
+}

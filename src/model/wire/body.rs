@@ -1,0 +1,154 @@
+//! A request's body while it is written.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+
+use crate::item::{History, Item};
+use crate::kind::ErrorKind;
+use crate::memo::{EncodedPrefix, PrefixBasis};
+use crate::model::{ModelError, ModelSettings};
+
+/// A JSON object that is being written; a key that is written twice is refused.
+pub(super) struct Body {
+    bytes: BytesMut,
+    keys: Vec<String>,
+}
+
+/// What of a conversation is still to be written.
+pub(super) struct Rest<'a> {
+    /// The items that are not written yet.
+    pub(super) items: &'a [Item],
+    /// Whether nothing of the conversation is written.
+    pub(super) is_start: bool,
+}
+
+impl Body {
+    pub(super) fn new() -> Self {
+        let mut bytes = BytesMut::with_capacity(4096);
+        bytes.put_u8(b'{');
+        Self {
+            bytes,
+            keys: Vec::with_capacity(8),
+        }
+    }
+
+    pub(super) fn field(&mut self, key: &str, value: &impl Serialize) -> Result<(), ModelError> {
+        self.key(key)?;
+        write_json(&mut self.bytes, value)
+    }
+
+    pub(super) fn optional(
+        &mut self,
+        key: &str,
+        value: Option<&impl Serialize>,
+    ) -> Result<(), ModelError> {
+        match value {
+            Some(value) => self.field(key, value),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a field whose JSON is there already.
+    pub(super) fn encoded(&mut self, key: &str, json: &[u8]) -> Result<(), ModelError> {
+        self.key(key)?;
+        self.bytes.put_slice(json);
+        Ok(())
+    }
+
+    /// Writes the extra fields of the settings, of which none may stand for what the wire itself says.
+    pub(super) fn extra(
+        &mut self,
+        settings: &ModelSettings,
+        reserved: &[&str],
+    ) -> Result<(), ModelError> {
+        for (key, value) in &settings.extra_body {
+            if reserved.contains(&key.as_str()) {
+                return Err(ModelError::new(
+                    ErrorKind::Config,
+                    format!("`{key}` cannot be set by extra_body"),
+                ));
+            }
+            self.field(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the body with the conversation, so that a later body begins with the bytes of this one.
+    ///
+    /// What was written for the same conversation before is copied. `is_closed` says whether what is written of all items stays as it
+    /// is when items are added.
+    pub(super) fn finish(
+        mut self,
+        key: &str,
+        (basis, items): (PrefixBasis, &History),
+        is_closed: bool,
+        write: impl FnOnce(&mut BytesMut, Rest<'_>) -> Result<(), ModelError>,
+    ) -> Result<Bytes, ModelError> {
+        self.key(key)?;
+        self.bytes.put_u8(b'[');
+        let start = self.bytes.len();
+        let kept = items
+            .encoded()
+            .filter(|kept| kept.basis == basis && kept.n_items <= items.len());
+        let mut n_kept = 0;
+        if let Some(kept) = kept {
+            self.bytes.reserve(kept.bytes.len() + 1024);
+            self.bytes.put_slice(&kept.bytes);
+            n_kept = kept.n_items;
+        }
+        let is_start = self.bytes.len() == start;
+        write(
+            &mut self.bytes,
+            Rest {
+                items: items.get(n_kept..).unwrap_or_default(),
+                is_start,
+            },
+        )?;
+        let end = self.bytes.len();
+        self.bytes.put_slice(b"]}");
+        let bytes = self.bytes.freeze();
+        if is_closed {
+            items.keep_encoded(EncodedPrefix {
+                basis,
+                n_items: items.len(),
+                bytes: bytes.slice(start..end),
+            });
+        }
+        Ok(bytes)
+    }
+
+    fn key(&mut self, key: &str) -> Result<(), ModelError> {
+        if self.keys.iter().any(|known| known == key) {
+            return Err(ModelError::new(
+                ErrorKind::Config,
+                format!("`{key}` is set twice, once by extra_body"),
+            ));
+        }
+        if !self.keys.is_empty() {
+            self.bytes.put_u8(b',');
+        }
+        self.keys.push(key.to_owned());
+        write_json(&mut self.bytes, &key)?;
+        self.bytes.put_u8(b':');
+        Ok(())
+    }
+}
+
+pub(super) fn write_json(bytes: &mut BytesMut, value: &impl Serialize) -> Result<(), ModelError> {
+    serde_json::to_writer(bytes.writer(), value).map_err(unencodable)
+}
+
+pub(super) fn unencodable(error: serde_json::Error) -> ModelError {
+    ModelError::new(ErrorKind::Config, "the request cannot be written as JSON").with_source(error)
+}
+
+/// Refuses a setting that a wire has no word for.
+pub(super) fn refuse(setting: &str, is_set: bool, api: &str) -> Result<(), ModelError> {
+    if is_set {
+        return Err(ModelError::new(
+            ErrorKind::Unsupported,
+            format!("`{setting}` cannot be set for {api}"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The wire of `/responses`.
+
+mod request;
+mod types;
+mod response;
+mod stream;
+
+pub(crate) use request::encode;
+pub(crate) use stream::Decoder;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! `ModelRequest` into the body of `POST /responses`.
+//!
+//! Items are this API's own shape: they go out as they came in. The input stands last, so that the body of turn k+1 begins with the
+//! bytes of turn k up to the end of its input.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::{Map, Value, json};
+
+use crate::item::Item;
+use crate::memo::{Encoding, PrefixBasis};
+use crate::model::wire::body::{Body, Rest, refuse, unencodable, write_json};
+use crate::model::{
+    Continuation, Delivery, Dialect, ModelError, ModelRequest, ModelSettings, ToolChoice, ToolSet,
+};
+
+/// What errors call this wire.
+const API: &str = "the Responses API";
+
+/// Encodes a request.
+///
+/// # Errors
+///
+/// `unsupported` when a setting has no word in this wire, `config` when a setting is given twice.
+pub(crate) fn encode(
+    request: &ModelRequest,
+    model: &str,
+    dialect: &Dialect,
+) -> Result<Bytes, ModelError> {
+    let mut body = Body::new();
+    body.field("model", &model)?;
+    if request.delivery == Delivery::Stream {
+        body.field("stream", &true)?;
+    }
+    let instructions = request.instructions.as_deref();
+    body.optional(
+        "instructions",
+        instructions.filter(|_| !dialect.min_payload).as_ref(),
+    )?;
+    match &request.continuation {
+        Continuation::Replay => {}
+        Continuation::Response(id) => body.field("previous_response_id", id)?,
+        Continuation::Conversation(id) => body.field("conversation", id)?,
+    }
+    if !dialect.min_payload {
+        options(&mut body, request, dialect)?;
+    }
+    // A body that may have nothing else carries them as the first item.
+    let in_input = instructions.filter(|_| dialect.min_payload);
+    let basis = PrefixBasis {
+        encoding: Encoding::Responses,
+        replays_reasoning: true,
+        instructions: request.instructions.clone().filter(|_| dialect.min_payload),
+    };
+    body.finish("input", (basis, &request.items), true, |bytes, rest| {
+        write_items(bytes, &rest, in_input)
+    })
+}
+
+fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result<(), ModelError> {
+    let settings = &*request.settings;
+    let tools = &request.tools;
+    if dialect.send_tools && !(tools.specs().is_empty() && tools.hosted().is_empty()) {
+        body.encoded("tools", &encoded_tools(tools)?)?;
+        let choice = match &settings.tool_choice {
+            // This API names a tool without the inner object of the chat API.
+            Some(ToolChoice::Function(name)) if dialect.tool_choice.is_none() => {
+                Some(json!({ "type": "function", "name": name }))
+            }
+            choice => dialect.tool_choice(choice.as_ref()),
+        };
+        body.optional("tool_choice", choice.as_ref())?;
+        if dialect.send_parallel_tool_calls {
+            body.optional("parallel_tool_calls", settings.parallel_tool_calls.as_ref())?;
+        }
+    }
+    if let Some(text) = text(request) {
+        body.field("text", &text)?;
+    }
+    sampling(body, settings)?;
+    body.extra(
+        settings,
+        &[
+            "model",
+            "input",
+            "stream",
+            "tools",
+            "instructions",
+            "previous_response_id",
+            "conversation",
+        ],
+    )
+}
+
+fn sampling(body: &mut Body, settings: &ModelSettings) -> Result<(), ModelError> {
+    body.optional("temperature", settings.temperature.as_ref())?;
+    body.optional("top_p", settings.top_p.as_ref())?;
+    body.optional("max_output_tokens", settings.max_tokens.as_ref())?;
+    body.optional("top_logprobs", settings.top_logprobs.as_ref())?;
+    body.optional("store", settings.store.as_ref())?;
+    body.optional("include", settings.include.as_ref())?;
+    body.optional("truncation", settings.truncation.as_ref())?;
+    body.optional("metadata", settings.metadata.as_ref())?;
+    let mut reasoning = Map::new();
+    for (key, value) in [
+        ("effort", &settings.reasoning_effort),
+        ("summary", &settings.reasoning_summary),
+    ] {
+        if let Some(value) = value {
+            reasoning.insert(key.to_owned(), value.as_str().into());
+        }
+    }
+    body.optional(
+        "reasoning",
+        Some(&reasoning).filter(|reasoning| !reasoning.is_empty()),
+    )?;
+    refuse("stop", settings.stop.is_some(), API)?;
+    refuse("seed", settings.seed.is_some(), API)?;
+    refuse(
+        "frequency_penalty",
+        settings.frequency_penalty.is_some(),
+        API,
+    )?;
+    refuse("presence_penalty", settings.presence_penalty.is_some(), API)
+}
+
+/// The form of the text and how wordy it is share an object.
+fn text(request: &ModelRequest) -> Option<Value> {
+    let mut text = Map::new();
+    if let Some(output) = &request.output {
+        let format = json!({ "type": "json_schema", "name": output.name, "strict": output.strict, "schema": output.schema });
+        text.insert("format".to_owned(), format);
+    }
+    if let Some(verbosity) = &request.settings.verbosity {
+        text.insert("verbosity".to_owned(), verbosity.as_str().into());
+    }
+    (!text.is_empty()).then_some(Value::Object(text))
+}
+
+fn encoded_tools(tools: &ToolSet) -> Result<Bytes, ModelError> {
+    tools.memo().get_or_encode(Encoding::Responses, || {
+        let functions = tools.specs().iter().map(|spec| {
+            json!({
+                "type": "function", "name": spec.name.as_str(), "description": spec.description,
+                "parameters": spec.parameters, "strict": spec.strict,
+            })
+        });
+        let hosted = tools
+            .hosted()
+            .iter()
+            .map(|tool| Value::Object(tool.to_json().clone()));
+        let list: Vec<Value> = functions.chain(hosted).collect();
+        serde_json::to_vec(&list)
+            .map(Bytes::from)
+            .map_err(unencodable)
+    })
+}
+
+fn write_items(
+    bytes: &mut BytesMut,
+    rest: &Rest<'_>,
+    instructions: Option<&str>,
+) -> Result<(), ModelError> {
+    let mut is_first = rest.is_start;
+    if let Some(instructions) = instructions.filter(|_| rest.is_start) {
+        write_json(bytes, &json!({ "role": "system", "content": instructions }))?;
+        is_first = false;
+    }
+    for item in rest.items {
+        if !std::mem::take(&mut is_first) {
+            bytes.put_u8(b',');
+        }
+        bytes.put(
+            item.memo()
+                .get_or_encode(Encoding::Responses, || encoded_item(item))?,
+        );
+    }
+    Ok(())
+}
+
+/// An item as it came, without what was noted beside it for another wire.
+fn encoded_item(item: &Item) -> Result<Bytes, ModelError> {
+    let json = item.to_json();
+    if !json.contains("\"provider_data\"") {
+        return Ok(Bytes::copy_from_slice(json.as_bytes()));
+    }
+    let mut value: Value = serde_json::from_str(json).map_err(unencodable)?;
+    if let Some(object) = value.as_object_mut() {
+        object.shift_remove("provider_data");
+    }
+    serde_json::to_vec(&value)
+        .map(Bytes::from)
+        .map_err(unencodable)
+}

@@ -1,0 +1,154 @@
+//! Tools that the provider runs, as descriptors (Responses API).
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+/// A tool that the provider runs, such as its web search: it is only named here, in the provider's words.
+///
+/// What it does comes back as items of the model. A back end that has no such tools refuses them before anything is sent.
+///
+/// ```
+/// use openai_agents::tools::HostedTool;
+///
+/// let search = HostedTool::web_search().with("search_context_size", "low");
+/// assert_eq!(search.to_json()["type"], "web_search");
+/// ```
+#[derive(Clone)]
+pub struct HostedTool {
+    json: Map<String, Value>,
+    approval: Option<Approval>,
+}
+
+type Approval = Arc<dyn Fn(&McpApprovalRequest) -> bool + Send + Sync>;
+
+/// The provider asks whether its hosted MCP server may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct McpApprovalRequest {
+    /// The request's id.
+    pub id: String,
+    /// The label of the server, as given to [`HostedTool::mcp`].
+    pub server_label: String,
+    /// The tool of that server.
+    pub name: String,
+    /// The arguments, JSON as the model wrote it.
+    pub arguments: String,
+}
+
+impl HostedTool {
+    /// Names a tool by its type; its other fields follow by [`with`](Self::with).
+    pub fn new(type_name: impl Into<String>) -> Self {
+        Self {
+            json: Map::from_iter([("type".to_owned(), Value::String(type_name.into()))]),
+            approval: None,
+        }
+    }
+
+    /// Searches the web.
+    pub fn web_search() -> Self {
+        Self::new("web_search")
+    }
+
+    /// Searches files in vector stores.
+    pub fn file_search<S: Into<String>>(vector_store_ids: impl IntoIterator<Item = S>) -> Self {
+        let ids: Vec<String> = vector_store_ids.into_iter().map(Into::into).collect();
+        Self::new("file_search").with("vector_store_ids", ids)
+    }
+
+    /// Runs code in a container.
+    pub fn code_interpreter() -> Self {
+        Self::new("code_interpreter").with("container", json!({ "type": "auto" }))
+    }
+
+    /// Makes images.
+    pub fn image_generation() -> Self {
+        Self::new("image_generation")
+    }
+
+    /// Calls an MCP server from the provider's side.
+    ///
+    /// The provider asks for approval unless `require_approval` is set to `never`; who answers is set by
+    /// [`on_approval`](Self::on_approval), and without it such a question ends the run with the error `approval_required`.
+    pub fn mcp(server_label: impl Into<String>, server_url: impl Into<String>) -> Self {
+        Self::new("mcp")
+            .with("server_label", server_label.into())
+            .with("server_url", server_url.into())
+    }
+
+    /// Searches among tools that are loaded when they are found.
+    pub fn tool_search() -> Self {
+        Self::new("tool_search")
+    }
+
+    /// Adds a field, sent as it is.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.json.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets who says whether a hosted MCP server may be called.
+    #[must_use]
+    pub fn on_approval(
+        mut self,
+        decide: impl Fn(&McpApprovalRequest) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.approval = Some(Arc::new(decide));
+        self
+    }
+
+    /// Gives the type.
+    pub fn type_name(&self) -> &str {
+        self.json
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Gives what is sent.
+    pub const fn to_json(&self) -> &Map<String, Value> {
+        &self.json
+    }
+
+    /// Decides about a call of this hosted MCP server; `None` if it is not this server's or nobody decides.
+    pub(crate) fn decide(&self, request: &McpApprovalRequest) -> Option<bool> {
+        let is_its_server = self.type_name() == "mcp"
+            && self.json.get("server_label").and_then(Value::as_str)
+                == Some(&*request.server_label);
+        self.approval
+            .as_ref()
+            .filter(|_| is_its_server)
+            .map(|decide| decide(request))
+    }
+}
+
+impl McpApprovalRequest {
+    /// Reads the item of the provider.
+    pub(crate) fn from_item(json: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(json).ok()?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            id: text("id")?,
+            server_label: text("server_label")?,
+            name: text("name").unwrap_or_default(),
+            arguments: text("arguments").unwrap_or_default(),
+        })
+    }
+}
+
+impl PartialEq for HostedTool {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl fmt::Debug for HostedTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The other fields may hold a server's credentials.
+        f.debug_tuple("HostedTool")
+            .field(&self.type_name())
+            .finish()
+    }
+}

@@ -1,0 +1,208 @@
+//! What several subjects need: short ways to items, tools, chat answers, and the rule that every transcript follows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::StreamExt;
+use openai_agents::agent::AgentBuilder;
+use openai_agents::item::{FunctionCall, FunctionCallOutput, ItemKind};
+use openai_agents::model::{ModelRequest, OpenAiChat};
+use openai_agents::testing::{FakeServer, Reply};
+use openai_agents::tools::ToolOptions;
+use openai_agents::{
+    Agent, FunctionTool, Item, RunError, RunEvent, RunRequest, RunResult, ToolContext,
+};
+use serde_json::{Value, json};
+
+/// A call as a model makes it.
+pub(crate) fn call(id: &str, name: &str, arguments: &str) -> Item {
+    FunctionCall::new(id, name, arguments).into()
+}
+
+/// The text output of a call.
+pub(crate) fn output(id: &str, text: &str) -> Item {
+    FunctionCallOutput::new(id, text.into()).into()
+}
+
+/// A tool without parameters.
+pub(crate) fn tool<F, R>(name: &str, function: F) -> FunctionTool
+where
+    F: Fn(ToolContext) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<String, String>> + Send + 'static,
+{
+    tool_with(name, ToolOptions::default(), function)
+}
+
+/// A tool without parameters, with options.
+pub(crate) fn tool_with<F, R>(name: &str, options: ToolOptions, function: F) -> FunctionTool
+where
+    F: Fn(ToolContext) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<String, String>> + Send + 'static,
+{
+    let schema = json!({ "type": "object", "properties": {} });
+    FunctionTool::dynamic(name, "For a test.", schema, options, move |cx, _| {
+        function(cx)
+    })
+    .unwrap()
+}
+
+/// A tool that gives a text at once.
+pub(crate) fn instant(name: &str, text: &'static str) -> FunctionTool {
+    tool(name, move |_| async move { Ok(text.to_owned()) })
+}
+
+/// An agent named `A` with these tools.
+pub(crate) fn agent(tools: impl IntoIterator<Item = FunctionTool>) -> Agent {
+    tools
+        .into_iter()
+        .fold(Agent::builder("A"), AgentBuilder::tool)
+        .build()
+        .unwrap()
+}
+
+/// The names of the tools that a request offers.
+pub(crate) fn offered(request: &ModelRequest) -> Vec<&str> {
+    request
+        .tools
+        .specs()
+        .iter()
+        .map(|spec| spec.name.as_str())
+        .collect()
+}
+
+/// Polls a run to its end: its events, and its result or error.
+pub(crate) async fn play(request: RunRequest) -> (Vec<RunEvent>, Result<RunResult, RunError>) {
+    let mut stream = request.start();
+    let mut events = Vec::new();
+    let ended = loop {
+        match stream
+            .next()
+            .await
+            .expect("a stream ends by a result or an error")
+        {
+            Ok(RunEvent::RunDone { result }) => break Ok(*result),
+            Ok(event) => events.push(event),
+            Err(error) => break Err(error),
+        }
+    };
+    for _ in 0..3 {
+        assert!(
+            stream.next().await.is_none(),
+            "something came after the end"
+        );
+    }
+    (events, ended)
+}
+
+/// Checks that each call is followed by exactly one output, before the next message, and each output follows its call.
+#[track_caller]
+pub(crate) fn assert_well_formed(items: &[Item]) {
+    let mut open = HashSet::new();
+    for item in items {
+        match item.kind() {
+            ItemKind::FunctionCall(call) => {
+                assert!(open.insert(&call.call_id), "called twice: {items:#?}");
+            }
+            ItemKind::FunctionCallOutput(output) => {
+                assert!(open.remove(&output.call_id), "no call for it: {items:#?}");
+            }
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "calls without output: {items:#?}");
+}
+
+/// Counts how many are inside at once, and the most that ever were.
+#[derive(Clone, Default)]
+pub(crate) struct Gauge(Arc<(AtomicUsize, AtomicUsize)>);
+
+impl Gauge {
+    pub(crate) fn enter(&self) {
+        let now = self.0.0.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.1.fetch_max(now, Ordering::SeqCst);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.0.1.load(Ordering::SeqCst)
+    }
+}
+
+/// Tells that it was dropped.
+#[derive(Clone, Default)]
+pub(crate) struct DropFlag(Arc<AtomicBool>);
+
+pub(crate) struct DropGuard(DropFlag);
+
+impl DropFlag {
+    pub(crate) fn guard(&self) -> DropGuard {
+        DropGuard(self.clone())
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A chat model on a fake server, with the key `sk-secret-key-123`.
+pub(crate) fn chat(server: &FakeServer) -> OpenAiChat {
+    OpenAiChat::builder(format!("{}/v1", server.url()), "m")
+        .api_key(KEY)
+        .build()
+        .unwrap()
+}
+
+pub(crate) const KEY: &str = "sk-secret-key-123";
+
+/// A whole chat answer.
+pub(crate) fn whole(message: &Value, finish_reason: &str) -> Reply {
+    Reply::json(&json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "model": "m-1",
+        "choices": [{ "index": 0, "message": message, "finish_reason": finish_reason }],
+        "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 },
+    }))
+}
+
+/// A whole chat answer of a text.
+pub(crate) fn whole_text(text: &str) -> Reply {
+    whole(&json!({ "role": "assistant", "content": text }), "stop")
+}
+
+/// The data of one chunk.
+pub(crate) fn chunk(delta: &Value) -> String {
+    json!({ "id": "chatcmpl-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
+        .to_string()
+}
+
+/// The data of the chunk that ends an answer.
+pub(crate) fn last_chunk(finish_reason: &str) -> String {
+    json!({
+        "id": "chatcmpl-1",
+        "choices": [{ "index": 0, "delta": {}, "finish_reason": finish_reason }],
+        "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 },
+    })
+    .to_string()
+}
+
+/// A streamed chat answer: deltas, the finish reason, `[DONE]`.
+pub(crate) fn streamed(deltas: &[Value], finish_reason: &str) -> Reply {
+    let mut events: Vec<String> = deltas.iter().map(chunk).collect();
+    events.push(last_chunk(finish_reason));
+    events.push("[DONE]".to_owned());
+    Reply::sse(events)
+}
+
+/// The entry of `tool_calls` in an answer.
+pub(crate) fn wire_call(index: usize, id: &str, name: &str, arguments: &str) -> Value {
+    json!({ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
+}
