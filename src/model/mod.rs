@@ -6,7 +6,7 @@ mod error;
 mod event;
 mod dialect;
 #[cfg(feature = "http")]
-mod wire;
+pub(crate) mod wire;
 #[cfg(feature = "http")]
 mod exchange;
 #[cfg(feature = "http")]
