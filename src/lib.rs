@@ -10,10 +10,18 @@
 //! # Where things are
 //!
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
-//! - [`model`] has the drivers (feature `http`) and what to implement for a model of your own.
+//! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
+//!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
+#![cfg_attr(
+    not(feature = "http"),
+    expect(
+        dead_code,
+        reason = "only the drivers, which need `http`, encode requests and decode answers"
+    )
+)]
 
 mod kind;
 mod secret;

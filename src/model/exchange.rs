@@ -31,6 +31,9 @@ const END_OF_BODY: Duration = Duration::from_millis(50);
 /// A `Retry-After` beyond this is a mistake of the server (some put a Unix time there).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The headers in which servers name a request, `LiteLLM`'s among them.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "x-litellm-call-id"];
+
 /// What is sent, and how the answer is awaited.
 pub(crate) struct Outgoing {
     pub(crate) client: HttpClient,
@@ -144,7 +147,7 @@ impl<A: Answer> Exchange<A> {
             ..
         } = response;
         let header = |name: &str| headers.get(name).map(str::to_owned);
-        self.request_id = header("x-request-id").or_else(|| header("request-id"));
+        self.request_id = REQUEST_IDS.iter().find_map(|name| header(name));
         if !(200..300).contains(&status) {
             let meaning = Meaning::Status {
                 status,

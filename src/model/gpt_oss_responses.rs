@@ -50,6 +50,21 @@ impl GptOssResponses {
         }
     }
 
+    pub(crate) fn from_endpoint(
+        endpoint: EndpointBuilder,
+        dialect: Dialect,
+    ) -> Result<Self, ModelError> {
+        if dialect.force_functions {
+            let message = "legacy functions (VLLM_FORCE_FUNCTIONS) exist on the chat API only";
+            return Err(ModelError::new(
+                crate::kind::ErrorKind::Unsupported,
+                message,
+            ));
+        }
+        let endpoint = endpoint.build("responses")?;
+        Ok(Self(Arc::new(Parts { endpoint, dialect })))
+    }
+
     fn outgoing(&self, request: &ModelRequest) -> Result<Outgoing, ModelError> {
         let Parts { endpoint, dialect } = &*self.0;
         let body = responses::encode(request, endpoint.name(), dialect)?;
@@ -92,17 +107,7 @@ impl GptOssResponsesBuilder {
     /// `config` when the base URL, the key or a header cannot be used, or the model has no name; `unsupported` when the dialect asks
     /// for legacy functions, which this API does not have.
     pub fn build(self) -> Result<GptOssResponses, ModelError> {
-        if self.dialect.force_functions {
-            let message = "legacy functions (VLLM_FORCE_FUNCTIONS) exist on the chat API only";
-            return Err(ModelError::new(
-                crate::kind::ErrorKind::Unsupported,
-                message,
-            ));
-        }
-        Ok(GptOssResponses(Arc::new(Parts {
-            endpoint: self.endpoint.build("responses")?,
-            dialect: self.dialect,
-        })))
+        GptOssResponses::from_endpoint(self.endpoint, self.dialect)
     }
 }
 

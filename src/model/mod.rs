@@ -5,6 +5,9 @@ mod request;
 mod error;
 mod event;
 mod dialect;
+mod providers;
+mod limited;
+mod retry;
 #[cfg(feature = "http")]
 pub(crate) mod wire;
 #[cfg(feature = "http")]
@@ -15,6 +18,8 @@ mod endpoint;
 mod openai_chat;
 #[cfg(feature = "http")]
 mod gpt_oss_responses;
+#[cfg(feature = "http")]
+mod litellm;
 
 use crate::future::BoxStream;
 
@@ -23,16 +28,21 @@ pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
 #[cfg(feature = "http")]
 pub use gpt_oss_responses::{GptOssResponses, GptOssResponsesBuilder};
+pub use limited::{LimitedModel, RequestLimit};
+#[cfg(feature = "http")]
+pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
+pub use providers::{ModelProvider, Providers};
 pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use retry::{Backoff, Jitter, Retry, RetryAfter, RetryPolicy, TransportFailure};
 pub use settings::{ModelSettings, ToolChoice};
 
 /// Answers one request of a run.
 ///
 /// Drivers implement it, and so can you: for another protocol, or around another model to watch or change what passes. The
 /// runner calls it once per turn, never concurrently for one run, but concurrently for many runs. One call is one request: an
-/// implementation neither retries nor falls back.
+/// implementation neither retries nor falls back, except [`Retry`], which is asked for by name.
 ///
 /// The stream yields the events of one response, ends after [`ModelEvent::ResponseDone`], and yields nothing after an error.
 /// For [`Delivery::Whole`] it leaves the deltas out. Nothing happens before the stream is first polled, polling it must not

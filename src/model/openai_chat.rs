@@ -47,6 +47,14 @@ impl OpenAiChat {
         }
     }
 
+    pub(crate) fn from_endpoint(
+        endpoint: EndpointBuilder,
+        dialect: Dialect,
+    ) -> Result<Self, ModelError> {
+        let endpoint = endpoint.build("chat/completions")?;
+        Ok(Self(Arc::new(Parts { endpoint, dialect })))
+    }
+
     fn outgoing(&self, request: &ModelRequest) -> Result<Outgoing, ModelError> {
         let Parts { endpoint, dialect } = &*self.0;
         let body = chat::encode(request, endpoint.name(), dialect)?;
@@ -89,10 +97,7 @@ impl OpenAiChatBuilder {
     ///
     /// `config` when the base URL, the key or a header cannot be used, or the model has no name.
     pub fn build(self) -> Result<OpenAiChat, ModelError> {
-        Ok(OpenAiChat(Arc::new(Parts {
-            endpoint: self.endpoint.build("chat/completions")?,
-            dialect: self.dialect,
-        })))
+        OpenAiChat::from_endpoint(self.endpoint, self.dialect)
     }
 }
 

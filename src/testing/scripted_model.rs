@@ -130,12 +130,19 @@ impl ScriptedTurn {
         }
     }
 
-    /// Fails; what was scripted before the error is told first.
+    /// Fails at once; to fail in the middle of an answer there is [`with_error`](Self::with_error).
     pub fn error(error: ModelError) -> Self {
         Self {
             error: Some(error),
             ..Self::items([])
         }
+    }
+
+    /// Fails after what was scripted before.
+    #[must_use]
+    pub fn with_error(mut self, error: ModelError) -> Self {
+        self.error = Some(error);
+        self
     }
 
     /// Reports usage.

@@ -3,6 +3,7 @@
 mod body;
 pub(crate) mod chat;
 pub(crate) mod responses;
+pub(crate) mod harmony;
 mod server_error;
 
 use std::collections::VecDeque;

@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 6] = [
         "model::dialect",
         "model::wire",
         "model::exchange",
+        "model::endpoint",
         "model::openai_chat",
         "model::OpenAiChat",
         "model::gpt_oss_responses",
