@@ -14,9 +14,9 @@ use crate::usage::Usage;
 /// A whole answer, or one chunk of a stream.
 #[derive(Deserialize)]
 pub(super) struct Body<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) model: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
@@ -33,7 +33,7 @@ pub(super) struct Choice<'a> {
     /// `message` in a whole answer, `delta` in a chunk.
     #[serde(borrow, default, alias = "delta")]
     pub(super) message: Option<Message<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) finish_reason: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
@@ -43,7 +43,7 @@ pub(super) struct Choice<'a> {
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     pub(super) content: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) refusal: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) reasoning_content: Text<'a>,
@@ -72,7 +72,7 @@ pub(super) struct Call<'a> {
 
 #[derive(Deserialize, Default)]
 pub(super) struct Function<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) name: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) arguments: Option<Arguments<'a>>,
@@ -268,6 +268,14 @@ impl<'de> Visitor<'de> for CallVisitor {
         }
         Ok(call)
     }
+}
+
+/// Reads an optional text without copying it; inside an `Option`, serde always copies a `Cow`.
+fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
+    let text = Option::<BorrowedText<'a>>::deserialize(deserializer)?;
+    Ok(text.map(|text| text.0))
 }
 
 /// `Cow<str>` by itself never borrows when deserialised; this does.
