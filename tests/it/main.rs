@@ -13,6 +13,7 @@ mod streaming;
 mod cancel;
 mod wire_requests;
 mod wire_errors;
+mod responses_runs;
 mod secrets;
 mod captures;
 mod readme;
