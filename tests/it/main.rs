@@ -14,6 +14,7 @@ mod cancel;
 mod wire_requests;
 mod wire_errors;
 mod responses_runs;
+mod hosted_tools;
 mod secrets;
 mod captures;
 mod readme;
