@@ -15,6 +15,7 @@ mod wire_requests;
 mod wire_errors;
 mod responses_runs;
 mod hosted_tools;
+mod providers;
 mod secrets;
 mod captures;
 mod readme;
