@@ -50,6 +50,8 @@ pub enum Continuation {
     /// Nothing: the whole conversation is sent.
     #[default]
     Replay,
+    /// Nothing yet: the whole conversation is sent, and the next request is to continue the response.
+    Begin,
     /// Everything up to a response, given by its id (`previous_response_id`).
     Response(String),
     /// Everything in a stored conversation, given by its id (`conversation`).

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use futures_util::StreamExt;
 use openai_agents::agent::AgentBuilder;
 use openai_agents::item::{FunctionCall, FunctionCallOutput, ItemKind};
-use openai_agents::model::{ModelRequest, OpenAiChat};
+use openai_agents::model::{GptOssResponses, ModelRequest, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{
@@ -205,4 +205,60 @@ pub(crate) fn streamed(deltas: &[Value], finish_reason: &str) -> Reply {
 /// The entry of `tool_calls` in an answer.
 pub(crate) fn wire_call(index: usize, id: &str, name: &str, arguments: &str) -> Value {
     json!({ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
+}
+
+/// A model of the Responses API on a fake server.
+pub(crate) fn responses(server: &FakeServer) -> GptOssResponses {
+    GptOssResponses::builder(format!("{}/v1", server.url()), "m")
+        .build()
+        .unwrap()
+}
+
+/// A whole response with these items, given as JSON and sent as they are.
+pub(crate) fn response(id: &str, items: &[&str]) -> Reply {
+    Reply::status(200, response_json(id, items))
+}
+
+/// The same, in events.
+pub(crate) fn response_events(id: &str, items: &[&str]) -> Reply {
+    let mut events =
+        vec![json!({ "type": "response.created", "response": { "id": id } }).to_string()];
+    for (n, item) in items.iter().enumerate() {
+        for kind in ["added", "done"] {
+            events.push(format!(
+                r#"{{"type":"response.output_item.{kind}","output_index":{n},"item":{item}}}"#
+            ));
+        }
+    }
+    let response = response_json(id, items);
+    events.push(format!(
+        r#"{{"type":"response.completed","response":{response}}}"#
+    ));
+    Reply::sse(events)
+}
+
+fn response_json(id: &str, items: &[&str]) -> String {
+    format!(
+        r#"{{"id":"{id}","object":"response","status":"completed","model":"m-1","output":[{}],"usage":{{"input_tokens":3,"output_tokens":2,"total_tokens":5}}}}"#,
+        items.join(",")
+    )
+}
+
+/// The item of an answer's text.
+pub(crate) const SAYS_DONE: &str = r#"{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"done","annotations":[]}]}"#;
+
+/// The bodies of the requests so far; the server must be content.
+#[track_caller]
+pub(crate) fn bodies(server: &FakeServer) -> Vec<Value> {
+    assert_eq!(server.problems(), [""; 0]);
+    server
+        .requests()
+        .iter()
+        .map(|request| request.json().unwrap())
+        .collect()
+}
+
+/// An item's JSON as a value.
+pub(crate) fn value(item: &Item) -> Value {
+    serde_json::from_str(item.to_json()).unwrap()
 }

@@ -6,17 +6,9 @@ use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{Agent, Item, ModelSettings, RunResult, Runner};
 use serde_json::{Value, json};
 
-use crate::support::{agent, call, chat, instant, output, streamed, whole, whole_text, wire_call};
-
-/// The bodies of the requests so far; the server must be content.
-fn bodies(server: &FakeServer) -> Vec<Value> {
-    assert_eq!(server.problems(), [""; 0]);
-    server
-        .requests()
-        .iter()
-        .map(|request| request.json().unwrap())
-        .collect()
-}
+use crate::support::{
+    agent, bodies, call, chat, instant, output, streamed, whole, whole_text, wire_call,
+};
 
 const NO_PARAMETERS: &str =
     r#"{"type":"object","properties":{},"required":[],"additionalProperties":false}"#;

@@ -39,9 +39,7 @@ impl Keeping {
                     .last()
                     .and_then(|end| end.response_id.as_ref())
                     .or(first.as_ref());
-                last.map_or(Continuation::Replay, |id| {
-                    Continuation::Response(id.clone())
-                })
+                last.map_or(Continuation::Begin, |id| Continuation::Response(id.clone()))
             }
         }
     }
@@ -72,8 +70,12 @@ impl Prepared {
     /// Makes the request of the state's turn.
     pub(super) fn request(&self, state: &RunState, cx: &RunContext) -> ModelRequest {
         let mut request = match self.keeping.continuation(state) {
-            Continuation::Replay => ModelRequest::new(state.history.clone()),
-            continuation => {
+            continuation @ (Continuation::Replay | Continuation::Begin) => {
+                let mut request = ModelRequest::new(state.history.clone());
+                request.continuation = continuation;
+                request
+            }
+            continuation @ (Continuation::Response(_) | Continuation::Conversation(_)) => {
                 let mut request = ModelRequest::new(state.unsent().to_vec());
                 request.continuation = continuation;
                 request

@@ -122,7 +122,8 @@ impl Run {
                     .check_tool_calls(n_calls)
                     .map_err(RunFailure::Limit)?;
                 self.state.n_tool_calls = n_calls;
-                self.state.used_tools |= !calls.is_empty();
+                // The provider's tools count: who must call a tool would otherwise search for ever.
+                self.state.used_tools = true;
                 self.state.extend(answers);
                 if calls.is_empty() {
                     Next::Model

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::messages;
+use crate::kind::ErrorKind;
 use crate::memo::{Encoding, PrefixBasis};
 use crate::model::wire::body::{Body, refuse, unencodable};
 use crate::model::{
@@ -27,6 +28,10 @@ pub(crate) fn encode(
     model: &str,
     dialect: &Dialect,
 ) -> Result<Bytes, ModelError> {
+    // Whatever else the body may have: `items` are not the whole conversation then, or will not be in the next request.
+    if request.continuation != Continuation::Replay {
+        return Err(only_responses("a conversation that the server keeps"));
+    }
     let mut body = Body::new();
     body.field("model", &model)?;
     let streams = request.delivery == Delivery::Stream;
@@ -58,15 +63,20 @@ pub(crate) fn encode(
     )
 }
 
+fn only_responses(what: &str) -> ModelError {
+    ModelError::new(
+        ErrorKind::Unsupported,
+        format!("{what} exists on the Responses API only, not on {API}"),
+    )
+}
+
 fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result<(), ModelError> {
     let settings = &*request.settings;
     let legacy = dialect.force_functions;
-    refuse("a hosted tool", !request.tools.hosted().is_empty(), API)?;
-    refuse(
-        "a continued response",
-        request.continuation != Continuation::Replay,
-        API,
-    )?;
+    if let Some(tool) = request.tools.hosted().first() {
+        let tool = tool.type_name();
+        return Err(only_responses(&format!("the hosted tool `{tool}`")));
+    }
     if dialect.send_tools && !request.tools.specs().is_empty() {
         body.encoded(
             if legacy { "functions" } else { "tools" },

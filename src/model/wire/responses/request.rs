@@ -37,7 +37,7 @@ pub(crate) fn encode(
         instructions.filter(|_| !dialect.min_payload).as_ref(),
     )?;
     match &request.continuation {
-        Continuation::Replay => {}
+        Continuation::Replay | Continuation::Begin => {}
         Continuation::Response(id) => body.field("previous_response_id", id)?,
         Continuation::Conversation(id) => body.field("conversation", id)?,
     }
