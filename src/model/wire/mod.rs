@@ -1,6 +1,7 @@
 //! The wires: values into JSON, bytes into events; pure, with no socket and no clock.
 
 pub(crate) mod chat;
+pub(crate) mod harmony;
 mod server_error;
 
 use std::collections::VecDeque;

@@ -1,5 +1,7 @@
 //! An answer as it comes together, whole or from pieces, and the rules by which it is taken or refused.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -7,25 +9,22 @@ use super::Asked;
 use super::types::{Call, Function, WireUsage};
 use crate::item::{Content, FunctionCall, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
+use crate::model::wire::harmony::leak::{self, Leak, LeakGuard};
 use crate::model::wire::{ServerError, excerpt};
 use crate::model::{Deviation, ModelError, Received, ResponseEnd};
 use crate::usage::Usage;
 
-/// Control tokens of the Harmony format; where one stands in a text, the server failed to parse its model's output.
-const HARMONY_TOKENS: [&str; 5] = [
-    "<|channel|>",
-    "<|start|>",
-    "<|message|>",
-    "<|call|>",
-    "<|constrain|>",
-];
+/// The namespace in which Harmony models see their tools; some servers leave it before the name.
+const HARMONY_NAMESPACE: &str = "functions.";
 
 /// The answer so far.
 #[derive(Default)]
 pub(super) struct Assembly {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
+    /// The text that may be shown.
     pub(super) text: String,
+    guard: LeakGuard,
     pub(super) refusal: String,
     pub(super) reasoning: String,
     /// Whether the reasoning came in the field `reasoning`, not `reasoning_content`.
@@ -51,6 +50,27 @@ pub(super) struct PartialCall {
 }
 
 impl PartialCall {
+    /// Gives the name of the tool: a name of a tool has no dot, so the namespace can only be a leaked one.
+    pub(super) fn tool_name(&self) -> &str {
+        match self.name.strip_prefix(HARMONY_NAMESPACE) {
+            Some(name) if !name.is_empty() => name,
+            _ => &self.name,
+        }
+    }
+
+    /// Refuses a name that a server cut out of Harmony text in the wrong place.
+    pub(super) fn check_name(&self) -> Result<(), ModelError> {
+        leak::check(&self.name).map_err(|Leak { token, text }| {
+            ModelError::new(
+                ErrorKind::Harmony,
+                format!(
+                    "the name of a tool call holds the Harmony control token {token}, which the server should have parsed: {}",
+                    excerpt(&text)
+                ),
+            )
+        })
+    }
+
     /// Keeps what the server sent beside the call.
     pub(super) fn keep_extra(&mut self, extra: Vec<(String, &RawValue)>) {
         for (key, raw) in extra {
@@ -83,6 +103,34 @@ impl Assembly {
                 *slot = Some(name.to_owned());
             }
         }
+    }
+
+    /// Takes more of the text and gives what may be shown of it.
+    ///
+    /// # Errors
+    ///
+    /// `harmony` when the text holds a control token.
+    pub(super) fn take_text<'a>(
+        &mut self,
+        delta: Cow<'a, str>,
+    ) -> Result<Option<Cow<'a, str>>, ModelError> {
+        match self.guard.push(delta) {
+            Ok(text) => {
+                self.text.push_str(&text);
+                Ok(Some(text).filter(|text| !text.is_empty()))
+            }
+            Err(Leak { token, text }) => Err(self.error(ErrorKind::Harmony, format!(
+                "the answer holds the Harmony control token {token}, which the server should have parsed: {}",
+                excerpt(&text)
+            ))),
+        }
+    }
+
+    /// Takes the end of the text and gives what was not shown of it yet.
+    pub(super) fn end_text(&mut self) -> Option<String> {
+        let rest = self.guard.finish()?;
+        self.text.push_str(&rest);
+        Some(rest)
     }
 
     /// Refuses a call of a type that was not offered.
@@ -141,13 +189,6 @@ impl Assembly {
         // The calls' own order, whatever order they came in.
         self.calls.sort_by_key(|call| call.index);
         self.check_calls(asked)?;
-        if let Some(token) = HARMONY_TOKENS
-            .iter()
-            .find(|token| self.text.contains(**token))
-        {
-            let says = excerpt(&self.text);
-            return Err(self.error(ErrorKind::Harmony, format!("the answer holds the Harmony control token {token}, which the server should have parsed: {says}")));
-        }
         let mut items = Vec::with_capacity(self.calls.len() + 2);
         items.extend(self.reasoning_item());
         items.extend(self.message_item());
@@ -201,6 +242,7 @@ impl Assembly {
                     format!("tool call {n} has no name (arguments: {says})"),
                 ));
             }
+            call.check_name()?;
             if call.id.is_empty() {
                 call.id = format!("call_{}_{n}", asked.turn);
                 assigned.push(call.id.clone());
@@ -214,6 +256,14 @@ impl Assembly {
                     assigned.join(", ")
                 ),
             );
+        }
+        if let Some(call) = self.calls.iter().find(|call| call.tool_name() != call.name) {
+            let detail = format!(
+                "the server called the tool `{}` by its Harmony name `{}`; the namespace was taken off",
+                call.tool_name(),
+                call.name
+            );
+            self.note("harmony_tool_prefix", detail);
         }
         for (n, call) in self.calls.iter().enumerate() {
             if self.calls.iter().take(n).any(|other| other.id == call.id) {
@@ -284,7 +334,7 @@ impl Assembly {
 
 impl PartialCall {
     fn item(&self) -> Item {
-        let mut call = FunctionCall::new(&*self.id, &*self.name, &*self.arguments);
+        let mut call = FunctionCall::new(&*self.id, self.tool_name(), &*self.arguments);
         if !self.extra.is_empty() {
             call.extra.insert(
                 "provider_data".to_owned(),

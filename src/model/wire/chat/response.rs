@@ -86,7 +86,10 @@ fn take_message(
             "the server answered with `audio`, which was not asked for",
         ));
     }
-    assembly.text = message.content.get().map(String::from).unwrap_or_default();
+    if let Some(text) = message.content.get() {
+        assembly.take_text(text)?;
+        assembly.end_text();
+    }
     assembly.refusal = message.refusal.map(String::from).unwrap_or_default();
     match (message.reasoning_content.get(), message.reasoning.get()) {
         (Some(text), _) => assembly.reasoning = text.into_owned(),

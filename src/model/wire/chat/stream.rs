@@ -160,7 +160,10 @@ impl Decoder {
             && !self.finished
         {
             self.answer.finish_reason = Some(reason.into_owned());
-            self.start_calls(out);
+            if let Some(delta) = self.answer.end_text() {
+                out.push_back(ModelEvent::TextDelta { delta });
+            }
+            self.start_calls(out)?;
             let items = self.answer.finish(self.asked)?;
             self.finished = true;
             out.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
@@ -198,8 +201,9 @@ impl Decoder {
                 delta: text.into_owned(),
             });
         }
-        if let Some(text) = content {
-            self.answer.text.push_str(&text);
+        if let Some(text) = content
+            && let Some(text) = self.answer.take_text(text)?
+        {
             out.push_back(ModelEvent::TextDelta {
                 delta: text.into_owned(),
             });
@@ -254,9 +258,10 @@ impl Decoder {
             call.arguments.clone()
         };
         if !std::mem::replace(&mut call.started, true) {
+            call.check_name()?;
             out.push_back(ModelEvent::ToolCallStarted {
                 index: n,
-                name: call.name.clone(),
+                name: call.tool_name().to_owned(),
             });
         }
         out.push_back(ModelEvent::ToolCallDelta { index: n, delta });
@@ -336,12 +341,13 @@ impl Decoder {
     }
 
     /// Tells the starts that were held back because no arguments came.
-    fn start_calls(&mut self, out: &mut VecDeque<ModelEvent>) {
+    fn start_calls(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         for (index, call) in self.answer.calls.iter_mut().enumerate() {
             if !std::mem::replace(&mut call.started, true) {
+                call.check_name()?;
                 out.push_back(ModelEvent::ToolCallStarted {
                     index,
-                    name: call.name.clone(),
+                    name: call.tool_name().to_owned(),
                 });
                 if !call.arguments.is_empty() {
                     out.push_back(ModelEvent::ToolCallDelta {
@@ -351,6 +357,7 @@ impl Decoder {
                 }
             }
         }
+        Ok(())
     }
 }
 

@@ -478,3 +478,74 @@ fn deltas_are_told_as_they_come() {
     );
     assert_eq!(next(json!({}), json!("tool_calls")).len(), 2);
 }
+
+/// Streams text deltas and a finish reason, and gives the texts that were shown and how it ended.
+fn shown_of(deltas: &[&str]) -> (Vec<String>, Result<(), ErrorKind>) {
+    let mut decoder = Decoder::new(ASKED);
+    let mut events = VecDeque::new();
+    let chunks = deltas
+        .iter()
+        .map(|delta| json!({"choices": [{"delta": {"content": delta}}]}))
+        .chain([json!({"choices": [{"delta": {}, "finish_reason": "stop"}]})]);
+    let mut end = Ok(());
+    for chunk in chunks {
+        end = end.and_then(|()| decoder.event("", chunk.to_string().as_bytes(), &mut events));
+    }
+    let shown = events.into_iter().filter_map(|event| match event {
+        ModelEvent::TextDelta { delta } => Some(delta),
+        _ => None,
+    });
+    (shown.collect(), end.map_err(|error| error.kind()))
+}
+
+#[test]
+fn nothing_of_a_leaked_harmony_token_is_shown() {
+    let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        shown_of(&["a <", "|chan", "nel|>b"]),
+        (texts(&["a "]), Err(ErrorKind::Harmony))
+    );
+    assert_eq!(
+        shown_of(&["a <", "|chan", "ge <|"]),
+        (texts(&["a ", "<|change ", "<|"]), Ok(()))
+    );
+    for leaked in ["<|end|>", "x<|return|>"] {
+        let body = json!({"choices": [{"message": {"content": leaked}, "finish_reason": "stop"}]});
+        let error = decode(body.to_string().as_bytes(), ASKED).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Harmony);
+        assert!(error.to_string().contains(leaked), "{error}");
+    }
+}
+
+#[test]
+fn a_harmony_name_of_a_tool_loses_its_namespace_and_nothing_else() {
+    let answer = |name: &str| {
+        let call = json!({"index": 0, "id": "c", "function": {"name": name, "arguments": "{}"}});
+        let more = json!({"index": 0, "function": {"name": name, "arguments": " "}});
+        fold_stream(&[
+            json!({"choices": [{"delta": {"tool_calls": [call]}}]}),
+            json!({"choices": [{"delta": {"tool_calls": [more]}, "finish_reason": "tool_calls"}]}),
+        ])
+    };
+    for (sent, name, codes) in [
+        (
+            "functions.get_weather",
+            "get_weather",
+            &["harmony_tool_prefix"] as &[&str],
+        ),
+        ("functions.", "functions.", &[]),
+        ("my.functions.x", "my.functions.x", &[]),
+    ] {
+        let response = answer(sent).unwrap();
+        assert_eq!(response.items, [FunctionCall::new("c", name, "{} ").into()]);
+        let noted: Vec<_> = response
+            .end
+            .deviations
+            .iter()
+            .map(|deviation| deviation.code)
+            .collect();
+        assert_eq!(noted, codes);
+    }
+    let error = answer("get_weather<|channel|>commentary").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Harmony);
+}
