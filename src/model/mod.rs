@@ -13,12 +13,16 @@ mod exchange;
 mod endpoint;
 #[cfg(feature = "http")]
 mod openai_chat;
+#[cfg(feature = "http")]
+mod gpt_oss_completions;
 
 use crate::future::BoxStream;
 
 pub use dialect::{Dialect, ToolChoiceOverride};
 pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
+#[cfg(feature = "http")]
+pub use gpt_oss_completions::{GptOssCompletions, GptOssCompletionsBuilder};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
 pub use request::{Delivery, ModelRequest, OutputFormat, ToolSet};

@@ -7,8 +7,10 @@ mod response;
 mod stream;
 mod assembly;
 
+pub(in crate::model::wire) use assembly::reported;
 pub(crate) use request::encode;
 pub(crate) use stream::Decoder;
+pub(in crate::model::wire) use types::WireUsage;
 
 /// What decoding needs to know of the request that is answered.
 #[derive(Debug, Clone, Copy)]

@@ -77,7 +77,7 @@ pub(super) struct Function<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct WireUsage {
+pub(in crate::model::wire) struct WireUsage {
     #[serde(default)]
     prompt_tokens: Option<u64>,
     #[serde(default)]
@@ -104,7 +104,7 @@ struct CompletionDetails {
 
 impl WireUsage {
     /// Gives the usage, or `None` when the server counted nothing.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(in crate::model::wire) fn usage(&self) -> Option<Usage> {
         let (input, output) = (self.prompt_tokens, self.completion_tokens);
         let sum = || Some(input?.saturating_add(output?));
         let total = self.total_tokens.or_else(sum);
