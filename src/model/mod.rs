@@ -19,6 +19,8 @@ mod openai_chat;
 #[cfg(feature = "http")]
 mod gpt_oss_responses;
 #[cfg(feature = "http")]
+mod gpt_oss_completions;
+#[cfg(feature = "http")]
 mod litellm;
 
 use crate::future::BoxStream;
@@ -26,6 +28,8 @@ use crate::future::BoxStream;
 pub use dialect::{Dialect, ToolChoiceOverride};
 pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
+#[cfg(feature = "http")]
+pub use gpt_oss_completions::{GptOssCompletions, GptOssCompletionsBuilder};
 #[cfg(feature = "http")]
 pub use gpt_oss_responses::{GptOssResponses, GptOssResponsesBuilder};
 pub use limited::{LimitedModel, RequestLimit};

@@ -18,6 +18,7 @@ mod hosted_tools;
 mod providers;
 mod secrets;
 mod captures;
+mod gpt_oss_completions;
 mod readme;
 mod request_limit;
 mod retry;

@@ -30,6 +30,8 @@ const FLOORS: [&[&str]; 6] = [
         "model::endpoint",
         "model::openai_chat",
         "model::OpenAiChat",
+        "model::gpt_oss_completions",
+        "model::GptOssCompletions",
         "model::gpt_oss_responses",
         "model::GptOssResponses",
         "model::litellm",

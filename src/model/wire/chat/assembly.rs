@@ -340,7 +340,7 @@ impl PartialCall {
 }
 
 /// Makes the error of an error object inside an answer.
-pub(super) fn reported(raw: &RawValue, kind: ErrorKind) -> ModelError {
+pub(in crate::model::wire) fn reported(raw: &RawValue, kind: ErrorKind) -> ModelError {
     let value =
         serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::String(raw.get().to_owned()));
     ServerError::from_value(&value).into_error(kind)

@@ -8,8 +8,10 @@ mod stream;
 mod assembly;
 mod thinking;
 
+pub(in crate::model::wire) use assembly::reported;
 pub(crate) use request::encode;
 pub(crate) use stream::Decoder;
+pub(in crate::model::wire) use types::WireUsage;
 
 /// What decoding needs to know of the request that is answered.
 #[derive(Debug, Clone, Copy)]

@@ -79,7 +79,7 @@ pub(super) struct Function<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct WireUsage {
+pub(in crate::model::wire) struct WireUsage {
     #[serde(default)]
     prompt_tokens: Option<u64>,
     #[serde(default)]
@@ -106,7 +106,7 @@ struct CompletionDetails {
 
 impl WireUsage {
     /// Gives the usage, or `None` when the server counted nothing.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(in crate::model::wire) fn usage(&self) -> Option<Usage> {
         let cached = self
             .prompt_tokens_details
             .as_ref()

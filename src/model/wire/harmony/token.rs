@@ -66,6 +66,22 @@ impl Token {
     }
 }
 
+/// Finds what a server would read as a special token of the vocabulary, whichever it is.
+pub(super) fn special_in(text: &str) -> Option<&str> {
+    memchr::memmem::find_iter(text.as_bytes(), b"<|").find_map(|at| {
+        let rest = text.get(at..)?;
+        let name = rest.get(2..2 + rest.get(2..)?.find("|>")?)?;
+        let is_reserved = name
+            .strip_prefix("reserved_")
+            .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let token = rest.get(..name.len() + 4)?;
+        let is_special = is_reserved
+            || matches!(name, "startoftext" | "endoftext" | "endofprompt")
+            || Token::ALL.iter().any(|known| known.as_str() == token);
+        is_special.then_some(token)
+    })
+}
+
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

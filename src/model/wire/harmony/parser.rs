@@ -1,0 +1,205 @@
+//! Harmony text, in pieces as they come, into headers, contents and ends of messages.
+
+use super::header::{Author, Header};
+use super::token::{Found, Token};
+
+/// The longest header; real ones have less than 200 bytes.
+const MAX_HEADER_BYTES: usize = 4096;
+
+/// Takes a text in any pieces and gives what it says as soon as it is sure.
+#[derive(Debug)]
+pub(super) struct Parser {
+    text: String,
+    /// How far the text is taken.
+    at: usize,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between messages.
+    Between,
+    Header {
+        text: String,
+        known_author: Option<Author>,
+    },
+    Content,
+}
+
+/// One thing that the text says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A message begins.
+    Header(Header),
+    /// More of its content.
+    Content(String),
+    /// It ends, by one of `<|end|>`, `<|return|>` and `<|call|>`.
+    End(Token),
+}
+
+/// Where a text ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Between two messages.
+    Between,
+    /// Inside the header of a message.
+    Header,
+    /// Inside the content of a message.
+    Content,
+}
+
+/// Says why a text is not Harmony.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("the control token {token} stands inside the {place} of a message")]
+    Token { token: Token, place: &'static str },
+    #[error(
+        "{found:?} stands between two messages, where only {} can stand",
+        Token::Start
+    )]
+    Between { found: String },
+    #[error("the header {header:?} cannot be read: {reason}")]
+    Header {
+        header: String,
+        reason: &'static str,
+    },
+    #[error(
+        "no {} came within {MAX_HEADER_BYTES} bytes; a server that leaves out special tokens (skip_special_tokens) cannot be understood",
+        Token::Message
+    )]
+    HeaderTooLong,
+}
+
+enum Lexeme {
+    Text(String),
+    Token(Token),
+}
+
+impl Parser {
+    /// Begins behind the `<|start|>assistant` of a prompt.
+    pub(super) fn of_completion() -> Self {
+        Self::in_state(State::Header {
+            text: String::new(),
+            known_author: Some(Author::Assistant),
+        })
+    }
+
+    /// Begins before the first message.
+    #[cfg(test)]
+    pub(super) fn of_conversation() -> Self {
+        Self::in_state(State::Between)
+    }
+
+    fn in_state(state: State) -> Self {
+        Self {
+            text: String::new(),
+            at: 0,
+            state,
+        }
+    }
+
+    /// Takes more of the text.
+    pub(super) fn push(&mut self, text: &str) {
+        self.text.drain(..self.at);
+        self.at = 0;
+        self.text.push_str(text);
+    }
+
+    /// Gives the next piece, or `None` when more text must come first.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Piece>, Malformed> {
+        while let Some(lexeme) = self.lexeme() {
+            if let Some(piece) = self.take(lexeme)? {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the end of the text and gives what was held back, and where it ended.
+    pub(super) fn finish(&mut self) -> Result<(Option<Piece>, Rest), Malformed> {
+        let held = self.text.split_off(self.at);
+        let piece = if held.is_empty() {
+            None
+        } else {
+            self.take(Lexeme::Text(held))?
+        };
+        let rest = match self.state {
+            State::Between => Rest::Between,
+            State::Header { .. } => Rest::Header,
+            State::Content => Rest::Content,
+        };
+        Ok((piece, rest))
+    }
+
+    fn lexeme(&mut self) -> Option<Lexeme> {
+        let text = self.text.get(self.at..).unwrap_or_default();
+        let n_bytes = match Token::find(text) {
+            Found::Whole(0, token) => {
+                self.at += token.as_str().len();
+                return Some(Lexeme::Token(token));
+            }
+            Found::Nothing => text.len(),
+            Found::Beginning(at) | Found::Whole(at, _) => at,
+        };
+        let text = text
+            .get(..n_bytes)
+            .filter(|text| !text.is_empty())?
+            .to_owned();
+        self.at += n_bytes;
+        Some(Lexeme::Text(text))
+    }
+
+    fn take(&mut self, lexeme: Lexeme) -> Result<Option<Piece>, Malformed> {
+        match (&mut self.state, lexeme) {
+            (State::Between, Lexeme::Token(Token::Start)) => {
+                self.state = State::Header {
+                    text: String::new(),
+                    known_author: None,
+                };
+                Ok(None)
+            }
+            (State::Between, Lexeme::Token(token)) => Err(Malformed::Between {
+                found: token.as_str().to_owned(),
+            }),
+            (State::Between, Lexeme::Text(found)) => Err(Malformed::Between { found }),
+            (State::Header { text, known_author }, Lexeme::Token(Token::Message)) => {
+                let header = Header::parse(text, known_author.take())?;
+                self.state = State::Content;
+                Ok(Some(Piece::Header(header)))
+            }
+            (
+                State::Header { text, .. },
+                Lexeme::Token(token @ (Token::Channel | Token::Constrain)),
+            ) => {
+                if text.contains(token.as_str()) {
+                    return Err(Malformed::Token {
+                        token,
+                        place: "header",
+                    });
+                }
+                text.push_str(token.as_str());
+                Ok(None)
+            }
+            (State::Header { text, .. }, Lexeme::Text(more)) => {
+                text.push_str(&more);
+                if text.len() > MAX_HEADER_BYTES {
+                    return Err(Malformed::HeaderTooLong);
+                }
+                Ok(None)
+            }
+            (State::Header { .. }, Lexeme::Token(token)) => Err(Malformed::Token {
+                token,
+                place: "header",
+            }),
+            (State::Content, Lexeme::Text(text)) => Ok(Some(Piece::Content(text))),
+            (State::Content, Lexeme::Token(token @ (Token::End | Token::Return | Token::Call))) => {
+                self.state = State::Between;
+                Ok(Some(Piece::End(token)))
+            }
+            (State::Content, Lexeme::Token(token)) => Err(Malformed::Token {
+                token,
+                place: "content",
+            }),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! An answer of `/completions`, whole or streamed: both hold pieces of one text.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::transcript::{Stop, Transcript};
+use crate::item::Item;
+use crate::kind::ErrorKind;
+use crate::model::wire::chat::{WireUsage, reported};
+use crate::model::wire::{Answer, ServerError, excerpt, parse, text_of};
+use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
+
+/// Decodes one answer.
+pub(crate) struct Decoder {
+    transcript: Transcript,
+    end: ResponseEnd,
+    finished: bool,
+    done: bool,
+}
+
+/// A whole answer, or one chunk of a stream.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+impl Decoder {
+    /// Begins with the turn of the run; ids of calls are made from it.
+    pub(crate) fn new(turn: u32) -> Self {
+        Self {
+            transcript: Transcript::new(turn),
+            end: ResponseEnd::default(),
+            finished: false,
+            done: false,
+        }
+    }
+
+    fn chunk(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) -> Result<bool, ModelError> {
+        let body: Body<'_> = parse(text)?;
+        if let Some(error) = body.error.filter(|error| error.get() != "null") {
+            return Err(reported(error, ErrorKind::ApiError));
+        }
+        self.take_frame(&body);
+        let mut has_choice = false;
+        for choice in body.choices.into_iter().flatten() {
+            if has_choice || choice.index.is_some_and(|index| index > 0) {
+                return Err(ModelError::new(
+                    ErrorKind::Unsupported,
+                    "the server sent a second choice; only one can be followed",
+                ));
+            }
+            has_choice = true;
+            self.choice(choice, out)?;
+        }
+        Ok(has_choice)
+    }
+
+    fn take_frame(&mut self, body: &Body<'_>) {
+        for (slot, name) in [
+            (&mut self.end.response_id, &body.id),
+            (&mut self.end.model, &body.model),
+        ] {
+            if slot.is_none() {
+                *slot = name
+                    .as_deref()
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned);
+            }
+        }
+        if let Some(usage) = body.usage.as_ref().and_then(WireUsage::usage) {
+            self.end.usage = Some(usage);
+        }
+    }
+
+    fn choice(
+        &mut self,
+        choice: Choice<'_>,
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        if let Some(text) = choice.text.filter(|text| !text.is_empty()) {
+            if self.finished {
+                return Err(ModelError::new(
+                    ErrorKind::Inconsistent,
+                    "the server sent more of the answer after its finish_reason",
+                ));
+            }
+            self.transcript.push(&text, out)?;
+        }
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty())
+            && !self.finished
+        {
+            self.end.finish_reason = Some(reason.into_owned());
+            self.finish(out)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        let stop = match self.end.finish_reason.as_deref() {
+            Some("stop") => Stop::Model,
+            Some("length") => Stop::Cut,
+            Some("content_filter") => {
+                let message = "the provider cut the answer (finish_reason `content_filter`)";
+                return Err(ModelError::new(ErrorKind::ContentFilter, message));
+            }
+            Some("error" | "abort") => {
+                let message = "the server ended the answer by an error (finish_reason)";
+                return Err(ModelError::new(ErrorKind::StreamError, message));
+            }
+            Some(other) => {
+                let detail = format!(
+                    "finish_reason `{other}` is not of the protocol; the answer says itself that it is complete"
+                );
+                self.end
+                    .deviations
+                    .push(Deviation::new("unknown_finish_reason", detail));
+                Stop::Cut
+            }
+            None => {
+                let detail = "the answer has no finish_reason; it says itself that it is complete";
+                self.end
+                    .deviations
+                    .push(Deviation::new("missing_finish_reason", detail));
+                Stop::Cut
+            }
+        };
+        self.finished = true;
+        self.transcript.finish(stop, out)
+    }
+
+    /// Gives what is known beside the items.
+    fn take_end(&mut self) -> ResponseEnd {
+        let mut end = std::mem::take(&mut self.end);
+        end.deviations.extend(self.transcript.take_deviations());
+        end
+    }
+
+    fn complete(&mut self, out: &mut VecDeque<ModelEvent>) {
+        self.done = true;
+        out.push_back(ModelEvent::ResponseDone(Box::new(self.take_end())));
+    }
+
+    fn cut(&self, message: &str) -> ModelError {
+        ModelError::new(ErrorKind::NoTerminalEvent, message).with_received(self.received())
+    }
+
+    fn take_event(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        if data == b"[DONE]" {
+            if !self.finished {
+                return Err(self.cut("the stream ended by [DONE] without a finish_reason, so that it cannot be told from a cut one"));
+            }
+            self.complete(out);
+            return Ok(());
+        }
+        match name {
+            "" | "message" => self.chunk(text_of(data)?, out).map(drop),
+            "error" => Err(ServerError::from_body(data).into_error(ErrorKind::StreamError)),
+            other => {
+                let detail = format!(
+                    "an event `{}` is not of the protocol; it was passed over",
+                    excerpt(other)
+                );
+                self.end
+                    .deviations
+                    .push(Deviation::new("unknown_event", detail));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Answer for Decoder {
+    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+        let text = text_of(body)?.trim();
+        let mut events = VecDeque::new();
+        if !self.chunk(text, &mut events)? {
+            let message = format!("the server's answer has no `choices`: {}", excerpt(text));
+            return Err(ModelError::new(ErrorKind::MissingField, message));
+        }
+        if !self.finished {
+            self.finish(&mut events)?;
+        }
+        let items = events.into_iter().filter_map(|event| match event {
+            ModelEvent::ItemDone { item } => Some(item),
+            _ => None,
+        });
+        Ok((items.collect(), self.take_end()))
+    }
+
+    fn event(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        self.take_event(name, data, out)
+            .map_err(|error| error.with_received(self.transcript.received()))
+    }
+
+    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        if !self.finished {
+            return Err(self.cut("the stream ended before the answer did: neither a finish_reason nor [DONE] was seen"));
+        }
+        let detail = "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete";
+        self.end
+            .deviations
+            .push(Deviation::new("missing_done", detail));
+        self.complete(out);
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn received(&self) -> Received {
+        self.transcript.received()
+    }
+}
