@@ -1,4 +1,7 @@
-//! What the code that `#[tool]` writes refers to; not part of the public API.
+//! What the code that `#[tool]` writes and the benchmarks refer to; not part of the public API.
+
+#[cfg(feature = "http")]
+pub mod bench;
 
 use std::error::Error;
 

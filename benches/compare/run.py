@@ -17,7 +17,7 @@ JS = os.path.join(HERE, "drivers/js")
 DRIVERS = {
     "limit": ("native", [f"{REL}/driver-limit"], ("chat", "responses")),
     "ideal": ("native", [f"{REL}/driver-ideal"], ("chat", "responses")),
-    "ours": ("native", [f"{REL}/driver-ours"], ("chat",)),
+    "ours": ("native", [f"{REL}/driver-ours"], ("chat", "responses")),
     "rig": ("native", [f"{REL}/driver-rig"], ("chat", "responses")),
     "async-openai": ("native", [f"{REL}/driver-async-openai"], ("chat",)),
     "genai": ("native", [f"{REL}/driver-genai"], ("chat", "responses")),

@@ -40,6 +40,9 @@ pub(crate) struct Global {
     /// Use this model for agents that name none themselves.
     #[arg(long, global = true, value_name = "NAME")]
     model: Option<String>,
+    /// Speak to the server in this protocol: chat, responses or litellm.
+    #[arg(long, global = true, value_name = "API")]
+    model_api: Option<String>,
     /// Log more: -v what happens, -vv how, -vvv everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -62,6 +65,9 @@ impl Global {
         }
         if let Some(name) = self.model {
             loader = loader.flag("--model", "model", name);
+        }
+        if let Some(api) = self.model_api {
+            loader = loader.flag("--model-api", "model_api", api);
         }
         // Other crates stay at `warn` until everything is asked for: their lines are about sockets, not about agents.
         let filter = match self.verbose {

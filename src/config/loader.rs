@@ -1,6 +1,7 @@
 //! Gathers the sources, lays them over each other and checks the whole.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::{env, io};
@@ -50,14 +51,9 @@ const ROOT: Keys = Keys {
         "model_api",
         "agents",
         "limits",
-    ],
-    unsupported: &[
         "max_concurrent_requests",
-        "mcp_servers",
-        "server",
-        "sessions",
-        "trace",
     ],
+    unsupported: &["mcp_servers", "server", "sessions", "trace"],
 };
 
 /// Collects the sources of a configuration.
@@ -215,10 +211,12 @@ impl Loader {
             log_level: or_default(&mut fields, "log_level", "warn")?,
             plugins_path: self.plugins_path(&mut fields)?,
             limits: limits(&mut fields)?,
+            max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&self.variables, fields.settings())?,
             settings,
             client: OnceLock::new(),
+            request_limit: OnceLock::new(),
         })
     }
 
@@ -361,17 +359,20 @@ fn model_api(fields: &mut Fields<'_>) -> Result<ModelApi, ConfigError> {
         Some(set) => set,
         None => ("chat".to_owned(), Origin::Default),
     };
-    match text.as_str() {
-        "chat" => {
-            fields.list(KEY, text, &origin);
-            Ok(ModelApi::Chat)
-        }
-        "responses" | "litellm" => Err(ConfigError::Unsupported {
-            key: format!("{KEY}: {text}"),
-            origin,
-        }),
-        _ => Err(fields.invalid(KEY, "chat", origin)),
-    }
+    let api = match text.as_str() {
+        "chat" => ModelApi::Chat,
+        "responses" => ModelApi::Responses,
+        "litellm" => ModelApi::LiteLlm,
+        _ => return Err(fields.invalid(KEY, "chat, responses or litellm", origin)),
+    };
+    fields.list(KEY, text, &origin);
+    Ok(api)
+}
+
+fn max_concurrent_requests(fields: &mut Fields<'_>) -> Result<Option<NonZeroUsize>, ConfigError> {
+    let count = fields.count("max_concurrent_requests")?;
+    // A count is at least 1; one that no machine can hold bounds nothing.
+    Ok(count.and_then(|count| NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))))
 }
 
 fn or_default(fields: &mut Fields<'_>, key: &str, default: &str) -> Result<String, ConfigError> {

@@ -1,12 +1,13 @@
 //! What can be configured: one struct per section of the file.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{ConfigError, Origin, Setting};
 use crate::http::HttpClient;
-use crate::model::{Dialect, ModelSettings};
+use crate::model::{Dialect, ModelSettings, RequestLimit};
 use crate::{Limits, Secret};
 
 /// Holds every setting, and where each came from.
@@ -25,10 +26,13 @@ pub struct Config {
     pub(super) model_api: ModelApi,
     pub(super) agents: Vec<AgentConfig>,
     pub(super) limits: LimitsConfig,
+    pub(super) max_concurrent_requests: Option<NonZeroUsize>,
     pub(super) dialect: Dialect,
     pub(super) settings: Vec<Setting>,
     /// What all models share; made when the first of them is.
     pub(super) client: OnceLock<HttpClient>,
+    /// The place of all requests, if they are bounded.
+    pub(super) request_limit: OnceLock<RequestLimit>,
 }
 
 impl Config {
@@ -96,6 +100,11 @@ impl Config {
         &self.limits
     }
 
+    /// Gives how many requests may be under way at once, across all runs and models.
+    pub const fn max_concurrent_requests(&self) -> Option<NonZeroUsize> {
+        self.max_concurrent_requests
+    }
+
     /// Gives what the server wants differently, which the `VLLM_*` switches say.
     pub const fn dialect(&self) -> &Dialect {
         &self.dialect
@@ -129,6 +138,10 @@ pub enum ModelApi {
     /// `/chat/completions`, as vLLM, Ollama, llama.cpp and many others serve it.
     #[default]
     Chat,
+    /// `/responses`, as OpenAI and servers of gpt-oss have it.
+    Responses,
+    /// A `LiteLLM` proxy, by its `/chat/completions`.
+    LiteLlm,
 }
 
 /// Describes an agent of the file, or one that always exists.

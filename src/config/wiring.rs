@@ -6,8 +6,23 @@ use super::ConfigError;
 use super::nearest::nearest;
 use super::schema::{AgentConfig, Config, ModelApi, ToolUseConfig};
 use crate::http::{HttpClient, Proxies};
-use crate::model::{Model, OpenAiChat, ToolChoice};
+use crate::model::{GptOssResponses, LiteLlm, Model, OpenAiChat, RequestLimit, ToolChoice};
 use crate::{Agent, Limits, Runner, ToolRegistry, ToolUse};
+
+/// Gives a driver's builder what all drivers of a configuration have, and builds it.
+macro_rules! wired {
+    ($config:expr, $builder:expr) => {{
+        let mut builder = $builder
+            .http_client($config.http_client()?)
+            .dialect($config.dialect().clone());
+        if let Some(key) = $config.api_key() {
+            builder = builder.api_key(key.clone());
+        }
+        builder
+            .build()
+            .map(|model| -> Arc<dyn Model> { Arc::new(model) })
+    }};
+}
 
 impl Config {
     /// Makes a runner on the configured model, with the configured limits.
@@ -77,21 +92,23 @@ impl Config {
 
     fn driver(&self, name: &str) -> Result<Arc<dyn Model>, ConfigError> {
         let base_url = self.base_url()?;
-        match self.model_api() {
-            ModelApi::Chat => {
-                let mut builder = OpenAiChat::builder(base_url, name)
-                    .http_client(self.http_client()?)
-                    .dialect(self.dialect().clone());
-                if let Some(key) = self.api_key() {
-                    builder = builder.api_key(key.clone());
-                }
-                let model = builder.build().map_err(|source| ConfigError::Model {
-                    model: name.to_owned(),
-                    source,
-                })?;
-                Ok(Arc::new(model))
-            }
-        }
+        let model = match self.model_api() {
+            ModelApi::Chat => wired!(self, OpenAiChat::builder(base_url, name)),
+            ModelApi::Responses => wired!(self, GptOssResponses::builder(base_url, name)),
+            ModelApi::LiteLlm => wired!(self, LiteLlm::builder(base_url, name)),
+        };
+        let model = model.map_err(|source| ConfigError::Model {
+            model: name.to_owned(),
+            source,
+        })?;
+        Ok(match self.max_concurrent_requests() {
+            None => model,
+            Some(n) => Arc::new(
+                self.request_limit
+                    .get_or_init(|| RequestLimit::new(n))
+                    .wrap_shared(model),
+            ),
+        })
     }
 
     /// Gives the HTTP client that all models of this configuration share.

@@ -9,7 +9,7 @@ mod providers;
 mod limited;
 mod retry;
 #[cfg(feature = "http")]
-mod wire;
+pub(crate) mod wire;
 #[cfg(feature = "http")]
 mod exchange;
 #[cfg(feature = "http")]

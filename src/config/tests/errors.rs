@@ -70,8 +70,6 @@ fn what_this_version_lacks_is_an_error() {
         ("server: {bind: x}", "server"),
         ("sessions: {}", "sessions"),
         ("trace: true", "trace"),
-        ("model_api: responses", "model_api: responses"),
-        ("model_api: litellm", "model_api: litellm"),
         ("agents: [{name: A, handoffs: [B]}]", "agents[0].handoffs"),
         (
             "agents: [{name: A, agents_as_tools: []}]",
@@ -82,7 +80,6 @@ fn what_this_version_lacks_is_an_error() {
             "agents[0].output_schema",
         ),
         ("agents: [{name: A, guardrails: x}]", "agents[0].guardrails"),
-        ("max_concurrent_requests: 2", "max_concurrent_requests"),
         ("limits: {max_requests: 2}", "limits.max_requests"),
     ] {
         check_error(
@@ -121,7 +118,16 @@ fn wrong_values_are_errors_that_do_not_show_them() {
         ("base_url: http://", "base_url", URL),
         ("base_url: http://me:secret@host/v1", "base_url", URL),
         ("base_url: ftp://host", "base_url", URL),
-        ("model_api: secret", "model_api", "chat"),
+        (
+            "model_api: secret",
+            "model_api",
+            "chat, responses or litellm",
+        ),
+        (
+            "max_concurrent_requests: 0",
+            "max_concurrent_requests",
+            COUNT,
+        ),
     ] {
         check_error(
             yaml(text),

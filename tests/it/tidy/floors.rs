@@ -49,7 +49,7 @@ const FLOORS: [&[&str]; 6] = [
         "plugin",
         "testing",
     ],
-    &["server", "voice", "config"],
+    &["server", "voice", "config", "__private::bench"],
 ];
 const ENGINES: usize = 3;
 const DRIVERS: usize = 4;

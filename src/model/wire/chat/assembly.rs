@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
+use super::thinking::{self, ThinkingBlocks};
 use super::types::{Call, Function, WireUsage};
 use crate::item::{Content, FunctionCall, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
@@ -26,6 +27,7 @@ pub(super) struct Assembly {
     pub(super) reasoning: String,
     /// Whether the reasoning came in the field `reasoning`, not `reasoning_content`.
     pub(super) reasoning_field: bool,
+    pub(super) thinking: ThinkingBlocks,
     pub(super) calls: Vec<PartialCall>,
     /// Whether the call came as a legacy function call, which has no id.
     is_legacy: bool,
@@ -258,20 +260,29 @@ impl Assembly {
     }
 
     fn reasoning_item(&self) -> Option<Item> {
-        if self.reasoning.is_empty() {
+        if self.reasoning.is_empty() && self.thinking.is_empty() {
             return None;
         }
-        let mut reasoning = if self.reasoning_field {
+        let mut provider_data = Map::new();
+        let mut reasoning = if self.reasoning.is_empty() {
+            Reasoning::default()
+        } else if self.reasoning_field {
+            // The Python SDK's mark for the field, so that either SDK sends it back there.
+            provider_data.insert(
+                "_chat_completions_reasoning_field".to_owned(),
+                json!("reasoning"),
+            );
             Reasoning::from_content(&*self.reasoning)
         } else {
             Reasoning::from_summary(&*self.reasoning)
         };
-        if self.reasoning_field {
-            // The Python SDK's mark for the field, so that either SDK sends it back there.
-            reasoning.extra.insert(
-                "provider_data".to_owned(),
-                json!({ "_chat_completions_reasoning_field": "reasoning" }),
-            );
+        if !self.thinking.is_empty() {
+            provider_data.insert(thinking::KEY.to_owned(), self.thinking.to_json());
+        }
+        if !provider_data.is_empty() {
+            reasoning
+                .extra
+                .insert("provider_data".to_owned(), Value::Object(provider_data));
         }
         Some(reasoning.into())
     }

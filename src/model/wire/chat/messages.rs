@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::thinking;
 use crate::item::{
     Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
     Reasoning, Role,
@@ -126,9 +127,9 @@ impl Writer<'_> {
 
     fn single(&mut self, item: &Item, items: &[Item]) -> Result<(), ModelError> {
         let encoded = match item.kind() {
-            ItemKind::Message(message) => item
-                .memo()
-                .get_or_encode(Encoding::Chat, || encoded(&message_value(item, message)?))?,
+            ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || {
+                encoded(&with_cache_control(item, message_value(item, message)?))
+            })?,
             ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
                 // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
                 let is_its_call = |other: &Item| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id);
@@ -230,6 +231,14 @@ impl Writer<'_> {
         let Some((_, first)) = group.reasoning.first() else {
             return Ok(());
         };
+        let blocks = first
+            .extra
+            .get("provider_data")
+            .and_then(|data| data.get(thinking::KEY));
+        if let Some(blocks) = blocks {
+            self.bytes.put_slice(b",\"thinking_blocks\":");
+            write_json(self.bytes, blocks)?;
+        }
         let texts: Vec<String> = group
             .reasoning
             .iter()
@@ -283,6 +292,31 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// Puts `cache_control`, which proxies pass on to Anthropic, back where a received message has it: on the message or on a part.
+fn with_cache_control(item: &Item, mut value: Value) -> Value {
+    const KEY: &str = "cache_control";
+    let Some(Ok(received)) = item
+        .to_json()
+        .contains(KEY)
+        .then(|| serde_json::from_str::<Value>(item.to_json()))
+    else {
+        return value;
+    };
+    let copy = |from: &Value, to: &mut Value| {
+        if let (Some(control), Some(to)) = (from.get(KEY), to.as_object_mut()) {
+            to.insert(KEY.to_owned(), control.clone());
+        }
+    };
+    copy(&received, &mut value);
+    if let (Some(from), Some(to)) = (
+        received.get("content").and_then(Value::as_array),
+        value.get_mut("content").and_then(Value::as_array_mut),
+    ) {
+        from.iter().zip(to).for_each(|(from, to)| copy(from, to));
+    }
+    value
 }
 
 fn message_value(item: &Item, message: &Message) -> Result<Value, ModelError> {

@@ -6,6 +6,7 @@ mod types;
 mod response;
 mod stream;
 mod assembly;
+mod thinking;
 
 pub(crate) use request::encode;
 pub(crate) use stream::Decoder;

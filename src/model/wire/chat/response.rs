@@ -91,6 +91,9 @@ fn take_message(
         assembly.end_text();
     }
     assembly.refusal = message.refusal.map(String::from).unwrap_or_default();
+    assembly
+        .thinking
+        .take(message.thinking_blocks.unwrap_or_default());
     match (message.reasoning_content.get(), message.reasoning.get()) {
         (Some(text), _) => assembly.reasoning = text.into_owned(),
         (None, Some(text)) => {

@@ -194,6 +194,9 @@ impl Decoder {
             (None, Some(text)) => Some((text, true)),
             (None, None) => None,
         };
+        self.answer
+            .thinking
+            .take(delta.thinking_blocks.unwrap_or_default());
         if let Some((text, in_reasoning_field)) = reasoning {
             self.answer.reasoning_field = in_reasoning_field;
             self.answer.reasoning.push_str(&text);

@@ -549,3 +549,44 @@ fn a_harmony_name_of_a_tool_loses_its_namespace_and_nothing_else() {
     let error = answer("get_weather<|channel|>commentary").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Harmony);
 }
+
+/// Fragments as `LiteLLM` streams them: the thought in pieces, its signature last.
+#[test]
+fn thinking_blocks_go_back_with_their_signatures() {
+    let block = json!({"type": "thinking", "thinking": "because", "signature": "sig"});
+    let redacted = json!({"type": "redacted_thinking", "data": "gA"});
+    let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}});
+    let piece = |thinking: &str, signature: &str| json!({"choices": [{"delta": {"thinking_blocks": [{"type": "thinking", "thinking": thinking, "signature": signature}]}}]});
+    let chunks = [
+        piece("be", ""),
+        piece("cause", ""),
+        piece("", "sig"),
+        json!({"choices": [{"delta": {"thinking_blocks": [redacted], "tool_calls": [call]}, "finish_reason": "tool_calls"}]}),
+    ];
+    let whole = json!({"choices": [{"message": {"thinking_blocks": [block, redacted], "tool_calls": [call]}, "finish_reason": "tool_calls"}]});
+    let (whole, _) = decode(whole.to_string().as_bytes(), ASKED).unwrap();
+    let streamed = fold_stream(&chunks).unwrap().items;
+    assert_eq!(whole, streamed);
+    let mut history = streamed;
+    history.push(FunctionCallOutput::new("c", "r".into()).into());
+    assert_eq!(
+        messages(history, &Dialect::default()).unwrap()[0]["thinking_blocks"],
+        json!([block, redacted])
+    );
+}
+
+#[test]
+fn cache_control_is_sent_where_it_was_put() {
+    let control = json!({"type": "ephemeral"});
+    let item = json!({"type": "message", "role": "user", "content": [
+        {"type": "input_text", "text": "long", "cache_control": control}, {"type": "input_text", "text": "short"}]});
+    let sent = messages(
+        vec![Item::from_json(&item.to_string()).unwrap()],
+        &Dialect::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        sent[0]["content"],
+        json!([{"type": "text", "text": "long", "cache_control": control}, {"type": "text", "text": "short"}])
+    );
+}

@@ -49,6 +49,8 @@ pub(super) struct Message<'a> {
     pub(super) reasoning_content: Text<'a>,
     #[serde(borrow, default)]
     pub(super) reasoning: Text<'a>,
+    #[serde(default)]
+    pub(super) thinking_blocks: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
     #[serde(borrow, default)]
     pub(super) tool_calls: Option<Vec<Call<'a>>>,
     #[serde(borrow, default)]

@@ -1,7 +1,7 @@
 //! This project, through the same doorway that its users take: one agent, built once, and a run per measurement.
 use bench_common::{Args, Done, INSTRUCTIONS, PROMPT, TOOL_DESC, big_schema, do_tool};
 use futures_util::StreamExt;
-use openai_agents::model::OpenAiChat;
+use openai_agents::model::{GptOssResponses, OpenAiChat};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, FunctionTool, Limits, RunEvent, Runner};
 
@@ -33,10 +33,13 @@ fn agent(toolset: &str) -> Result<Agent, Error> {
     Ok(agent.build()?)
 }
 
-fn runner(base_url: &str) -> Result<Runner, Error> {
-    let model = OpenAiChat::builder(base_url, "bench-model").api_key("sk-bench").build()?;
+fn runner(base_url: &str, api: &str) -> Result<Runner, Error> {
+    let runner = match api {
+        "responses" => Runner::new(GptOssResponses::builder(base_url, "bench-model").api_key("sk-bench").build()?),
+        _ => Runner::new(OpenAiChat::builder(base_url, "bench-model").api_key("sk-bench").build()?),
+    };
     // The scenarios bound themselves; W6 has 401 turns.
-    Ok(Runner::new(model).limits(Limits::NONE))
+    Ok(runner.limits(Limits::NONE))
 }
 
 async fn run(runner: &Runner, agent: &Agent) -> Result<Done, Error> {
@@ -57,7 +60,7 @@ async fn stream(runner: &Runner, agent: &Agent) -> Result<Done, Error> {
 }
 
 async fn measure(args: Args) -> Result<(), Error> {
-    let (runner, agent) = (runner(&args.base)?, agent(&args.toolset)?);
+    let (runner, agent) = (runner(&args.base, &args.api)?, agent(&args.toolset)?);
     let is_stream = args.mode == "stream";
     bench_common::drive("ours", env!("CARGO_PKG_VERSION"), &args, move || {
         let (runner, agent) = (runner.clone(), agent.clone());
@@ -72,9 +75,5 @@ async fn measure(args: Args) -> Result<(), Error> {
 
 fn main() -> Result<(), Error> {
     let args = bench_common::args();
-    if args.api != "chat" {
-        println!("{{\"driver\":\"ours\",\"skip\":\"chat only\"}}");
-        return Ok(());
-    }
     bench_common::block_on(measure(args))
 }
