@@ -44,6 +44,8 @@ os.environ.update(
     NO_DOCS="True",
     NO_REDOC="True",
 )
-from litellm import run_server  # noqa: E402
+from litellm.proxy import proxy_cli  # noqa: E402
 
-run_server(["--config", sys.argv[1], "--host", "127.0.0.1", "--port", "0", "--telemetry", "False"])
+# uvloop looks names up by itself, past the audit.
+proxy_cli.ProxyInitializationHelpers._get_loop_type = staticmethod(lambda: "asyncio")
+proxy_cli.run_server(["--config", sys.argv[1], "--host", "127.0.0.1", "--port", "0", "--telemetry", "False"])
