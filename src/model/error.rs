@@ -147,6 +147,7 @@ impl ModelError {
     }
 
     /// Removes a secret from everything that the server said.
+    #[cfg(feature = "http")]
     #[must_use]
     pub(crate) fn redacted(mut self, secret: &Secret) -> Self {
         let parts = &mut *self.0;

@@ -26,7 +26,10 @@ fn looker() -> Agent {
 /// Begins a run of the agent, answered whole or in pieces.
 type Begin = fn(&Runner, &Agent) -> RunRequest;
 
-const BOTH: [(Begin, fn(&str, &[&str]) -> Reply); 2] = [
+/// Makes the reply with these items.
+type Answer = fn(&str, &[&str]) -> Reply;
+
+const BOTH: [(Begin, Answer); 2] = [
     (|runner, agent| runner.run(agent, "Weather?"), response),
     (
         |runner, agent| runner.stream(agent, "Weather?"),

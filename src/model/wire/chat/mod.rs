@@ -7,6 +7,7 @@ mod response;
 mod stream;
 mod assembly;
 mod thinking;
+mod shape;
 
 pub(in crate::model::wire) use assembly::reported;
 pub(crate) use request::encode;

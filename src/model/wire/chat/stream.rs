@@ -1,9 +1,11 @@
 //! A streamed answer of the chat API.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Asked;
 use super::assembly::{Assembly, PartialCall, reported};
+use super::shape::{Shape, lone_text};
 use super::types::{Body, Call, Choice, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
@@ -18,6 +20,7 @@ pub(crate) struct Decoder {
     finished: bool,
     /// Whether the response is complete.
     done: bool,
+    shape: Shape,
 }
 
 impl Decoder {
@@ -27,7 +30,16 @@ impl Decoder {
             answer: Assembly::default(),
             finished: false,
             done: false,
+            shape: Shape::default(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Decoder {
+    /// Leaves the next event to the parser.
+    pub(super) fn forget_shape(&mut self) {
+        self.shape = Shape::default();
     }
 }
 
@@ -84,6 +96,12 @@ impl Decoder {
         if data == b"[DONE]" {
             return self.take_done(out);
         }
+        if matches!(name, "" | "message")
+            && !self.finished
+            && let Some(text) = self.shape.text(data)
+        {
+            return self.text(text.into(), out);
+        }
         let text = text_of(data)?;
         match name {
             "" | "message" => {}
@@ -118,8 +136,25 @@ impl Decoder {
                 ),
             );
         }
+        let lone = lone_text(&body);
         for choice in body.choices.into_iter().flatten() {
             self.choice(choice, out)?;
+        }
+        if let Some(lone) = lone {
+            self.shape.learn(text, lone);
+        }
+        Ok(())
+    }
+
+    fn text(
+        &mut self,
+        text: Cow<'_, str>,
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        if let Some(text) = self.answer.take_text(text)? {
+            out.push_back(ModelEvent::TextDelta {
+                delta: text.into_owned(),
+            });
         }
         Ok(())
     }
@@ -204,12 +239,8 @@ impl Decoder {
                 delta: text.into_owned(),
             });
         }
-        if let Some(text) = content
-            && let Some(text) = self.answer.take_text(text)?
-        {
-            out.push_back(ModelEvent::TextDelta {
-                delta: text.into_owned(),
-            });
+        if let Some(text) = content {
+            self.text(text, out)?;
         }
         if let Some(text) = refusal {
             self.answer.refusal.push_str(&text);

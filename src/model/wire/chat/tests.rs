@@ -590,3 +590,48 @@ fn cache_control_is_sent_where_it_was_put() {
         json!([{"type": "text", "text": "long", "cache_control": control}, {"type": "text", "text": "short"}])
     );
 }
+
+/// The quick way past the parser is taken for a text that the parser would read the same, and only then.
+#[test]
+fn events_of_one_shape_mean_what_the_parser_says() {
+    let event = |content: &str, rest: &str| {
+        format!(
+            r#"{{"id":"x","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":null}}]{rest}}}"#
+        )
+    };
+    let texts = [
+        "a",
+        "b c",
+        "é😀",
+        "",
+        r"\n",
+        r#"\""#,
+        r"\u00e9",
+        r#"","refusal":"no"#,
+        "\t",
+        "<|",
+        "z",
+    ];
+    let rests = ["", r#","usage":null"#, r#","x":1"#];
+    for first in texts {
+        for second in texts {
+            for rest in rests {
+                let pair = [event(first, ""), event(second, rest)];
+                let told = |separately: bool| {
+                    let mut decoder = Decoder::new(ASKED);
+                    let mut events = VecDeque::new();
+                    for event in &pair {
+                        if separately {
+                            decoder.forget_shape();
+                        }
+                        if let Err(error) = decoder.event("", event.as_bytes(), &mut events) {
+                            return (events, Some(error.kind()));
+                        }
+                    }
+                    (events, None)
+                };
+                assert_eq!(told(false), told(true), "{pair:?}");
+            }
+        }
+    }
+}
