@@ -115,7 +115,7 @@ mod tests {
 
     /// Texts that are full of tokens, their beginnings, and what looks like them.
     fn tricky() -> impl Strategy<Value = String> {
-        let token = prop::sample::select(Token::ALL.to_vec()).prop_map(|token| token.as_str());
+        let token = prop::sample::select(Token::ALL.to_vec()).prop_map(Token::as_str);
         let piece = prop_oneof![
             (token, 0..14_usize).prop_map(|(token, n)| token[..n.min(token.len())].to_owned()),
             "[<|>a-z é]{0,4}",
