@@ -18,6 +18,8 @@ mod hosted_tools;
 mod providers;
 mod secrets;
 mod captures;
+mod captures_responses;
+mod parity;
 mod readme;
 mod request_limit;
 mod retry;
