@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::kind::ErrorKind;
-use crate::secret::Secret;
 
 /// A model call that failed.
 ///
@@ -149,7 +148,7 @@ impl ModelError {
     /// Removes a secret from everything that the server said.
     #[cfg(feature = "http")]
     #[must_use]
-    pub(crate) fn redacted(mut self, secret: &Secret) -> Self {
+    pub(crate) fn redacted(mut self, secret: &crate::secret::Secret) -> Self {
         let parts = &mut *self.0;
         for text in [
             &mut parts.message,

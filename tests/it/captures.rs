@@ -1,4 +1,4 @@
-//! Recorded answers of real servers, played to the driver: each decodes, or is the error that the table says.
+//! Recorded answers of real servers, played to the chat driver: each decodes, or is the error that the table says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,12 @@ use futures_util::StreamExt;
 use openai_agents::ErrorKind;
 use openai_agents::item::{Item, ItemKind};
 use openai_agents::model::{
-    Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, OpenAiChat, ResponseFold,
+    Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold,
 };
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
+
+use crate::support::chat;
 
 /// The folders of `tests/fixtures/captures`, with how many answers of the chat API are in each.
 const FOLDERS: [(&str, usize); 3] = [("litellm", 38), ("llama", 40), ("model-server", 19)];
@@ -34,20 +36,20 @@ const REFUSED: [(&str, ErrorKind); 8] = [
     ),
 ];
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/captures")
         .join(name)
 }
 
-/// The chat API's answers in a folder.
-fn captures(name: &str) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder(name))
+/// The answers in a folder whose names are right.
+pub(crate) fn captures(folder: &Path, is_right: fn(&str) -> bool) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
-            !name.ends_with(".request.json") && !name.contains("responses")
+            !name.ends_with(".request.json") && is_right(&name)
         })
         .collect();
     paths.sort();
@@ -55,7 +57,10 @@ fn captures(name: &str) -> Vec<PathBuf> {
 }
 
 /// Plays a capture as the answer to a request, with the status that it came with.
-async fn play(path: &Path) -> (Vec<ModelEvent>, Option<ModelError>) {
+pub(crate) async fn play<M: Model>(
+    path: &Path,
+    model: fn(&FakeServer) -> M,
+) -> (Vec<ModelEvent>, Option<ModelError>) {
     let mut request = ModelRequest::new(vec![Item::user("go")]);
     let reply = if is_stream(path) {
         request.delivery = Delivery::Stream;
@@ -64,8 +69,7 @@ async fn play(path: &Path) -> (Vec<ModelEvent>, Option<ModelError>) {
         Reply::status(status(path), read(path))
     };
     let server = FakeServer::start([reply]).await.unwrap();
-    let model = OpenAiChat::builder(server.url(), "local").build().unwrap();
-    let mut call = model.call(request);
+    let mut call = model(&server).call(request);
     let (mut events, mut error) = (Vec::new(), None);
     while let Some(event) = call.next().await {
         assert!(error.is_none(), "an event after an error");
@@ -77,16 +81,16 @@ async fn play(path: &Path) -> (Vec<ModelEvent>, Option<ModelError>) {
     (events, error)
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn is_stream(path: &Path) -> bool {
+pub(crate) fn is_stream(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "sse")
 }
 
 /// Both servers repeat the status in an error's `code`; where they do not, this is what was recorded.
-fn status(path: &Path) -> u16 {
+pub(crate) fn status(path: &Path) -> u16 {
     if is_stream(path) {
         return 200;
     }
@@ -101,7 +105,7 @@ fn status(path: &Path) -> u16 {
     }
 }
 
-fn fold(events: Vec<ModelEvent>) -> ModelResponse {
+pub(crate) fn fold(events: Vec<ModelEvent>) -> ModelResponse {
     let mut fold = ResponseFold::default();
     for event in events {
         fold.push(event);
@@ -110,7 +114,7 @@ fn fold(events: Vec<ModelEvent>) -> ModelResponse {
 }
 
 /// What an answer says, without the ids that differ from one recording to the next.
-fn said(response: &ModelResponse) -> Vec<Value> {
+pub(crate) fn said(response: &ModelResponse) -> Vec<Value> {
     response
         .items
         .iter()
@@ -127,7 +131,7 @@ fn said(response: &ModelResponse) -> Vec<Value> {
 }
 
 /// The same, from the deltas.
-fn told(events: &[ModelEvent]) -> Vec<Value> {
+pub(crate) fn told(events: &[ModelEvent]) -> Vec<Value> {
     let mut text = String::new();
     let mut calls: Vec<(String, String)> = Vec::new();
     for event in events {
@@ -152,11 +156,11 @@ fn told(events: &[ModelEvent]) -> Vec<Value> {
 #[tokio::test]
 async fn every_answer_decodes_or_is_the_error_that_it_is() {
     for (name, n_answers) in FOLDERS {
-        let captures = captures(name);
+        let captures = captures(&folder(name), |name| !name.contains("responses"));
         assert_eq!(captures.len(), n_answers, "{name}");
         for path in captures {
             println!("{}", path.display());
-            let (events, error) = play(&path).await;
+            let (events, error) = play(&path, chat).await;
             let refused = REFUSED.iter().find(|(name, _)| path.ends_with(name));
             match (status(&path), refused) {
                 (200, None) => {
@@ -181,7 +185,7 @@ fn check_answer(path: &Path, events: Vec<ModelEvent>) {
 }
 
 #[track_caller]
-fn check_error_status(path: &Path, status: u16, error: &ModelError) {
+pub(crate) fn check_error_status(path: &Path, status: u16, error: &ModelError) {
     assert_eq!(
         (error.kind(), error.status()),
         (ErrorKind::ApiStatus, Some(status))
@@ -206,8 +210,8 @@ async fn whole_and_streamed_answers_say_the_same() {
             ("chat-tool-loop-turn2", "chat-tool-loop-turn2-stream"),
         ] {
             let folder = folder(name);
-            let whole = fold(play(&folder.join(format!("{whole}.json"))).await.0);
-            let streamed = fold(play(&folder.join(format!("{streamed}.sse"))).await.0);
+            let whole = fold(play(&folder.join(format!("{whole}.json")), chat).await.0);
+            let streamed = fold(play(&folder.join(format!("{streamed}.sse")), chat).await.0);
             assert_eq!(said(&whole), said(&streamed), "{name}");
             assert_eq!(whole.end.finish_reason, streamed.end.finish_reason);
         }

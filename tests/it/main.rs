@@ -19,6 +19,8 @@ mod providers;
 mod secrets;
 mod captures;
 mod gpt_oss_completions;
+mod captures_responses;
+mod parity;
 mod readme;
 mod request_limit;
 mod retry;

@@ -26,7 +26,7 @@ fn looker() -> Agent {
 /// Begins a run of the agent, answered whole or in pieces.
 type Begin = fn(&Runner, &Agent) -> RunRequest;
 
-/// Makes the reply with these items.
+/// Makes a response with an id and items.
 type Answer = fn(&str, &[&str]) -> Reply;
 
 const BOTH: [(Begin, Answer); 2] = [
@@ -40,7 +40,7 @@ const BOTH: [(Begin, Answer); 2] = [
 /// A run in which the model looks and is done.
 async fn look(
     begin: Begin,
-    reply: fn(&str, &[&str]) -> Reply,
+    reply: Answer,
     set: fn(RunRequest) -> RunRequest,
 ) -> (FakeServer, RunResult) {
     let replies = [

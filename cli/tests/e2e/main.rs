@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod program;
 
 /// A variable without which nothing here can be tested; a test that skips itself would pass for one that passed.

@@ -3,38 +3,61 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
+use serde::Deserialize;
 
-use super::types::Body;
+use super::types::{Body, Call, Message};
 
-/// What stood around the text of the last event that brought text and nothing else.
+/// What stood around the piece that the last event brought, if it brought nothing else.
 ///
-/// An event with the same bytes around another text means the same with another text, whatever the bytes are: JSON is read from left
-/// to right, and the text ends where it did before, since it has no quote and no escape.
+/// An event with the same bytes around another piece means the same with another piece, whatever the bytes are: JSON is read from left
+/// to right, and a piece that is a whole JSON string ends where the one before did.
 #[derive(Default)]
 pub(super) struct Shape {
     before: Vec<u8>,
     after: Vec<u8>,
+    piece: Piece,
+}
+
+/// What a piece is of.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Piece {
+    #[default]
+    Text,
+    Reasoning {
+        /// Whether it came in the field `reasoning`, not `reasoning_content`.
+        in_reasoning_field: bool,
+    },
+    Arguments {
+        /// The place of the call.
+        call: usize,
+    },
 }
 
 impl Shape {
-    /// Gives the text of an event of this shape; `None` leaves the event to the parser.
-    pub(super) fn text<'a>(&self, event: &'a [u8]) -> Option<&'a str> {
+    /// Gives the piece of an event of this shape; `None` leaves the event to the parser.
+    pub(super) fn piece<'a>(&self, event: &'a [u8]) -> Option<(Piece, Cow<'a, str>)> {
         if self.before.is_empty() {
             return None;
         }
-        let text = event
+        let inner = event
             .strip_prefix(&*self.before)?
             .strip_suffix(&*self.after)?;
-        let is_plain = !text.is_empty()
-            && memchr2(b'"', b'\\', text).is_none()
-            && text.iter().all(|byte| *byte >= 0x20);
-        std::str::from_utf8(text).ok().filter(|_| is_plain)
+        let text = if memchr2(b'"', b'\\', inner).is_none()
+            && inner.iter().all(|byte| *byte >= 0x20)
+        {
+            Cow::Borrowed(std::str::from_utf8(inner).ok()?)
+        } else {
+            // The quotes belong to what stands around.
+            let quoted = event.get(
+                self.before.len().checked_sub(1)?..=event.len().checked_sub(self.after.len())?,
+            )?;
+            string(std::str::from_utf8(quoted).ok()?)?
+        };
+        Some((self.piece, text)).filter(|(_, text)| !text.is_empty())
     }
 
-    /// Remembers what stands around a text that was parsed out of an event.
-    pub(super) fn learn(&mut self, event: &str, text: &str) {
-        self.before.clear();
-        self.after.clear();
+    /// Remembers what stands around a piece that was parsed out of an event.
+    pub(super) fn learn(&mut self, event: &str, piece: Piece, text: &str) {
         // The text borrows from the event, so that its place is the distance of their addresses.
         let at = text.as_ptr().addr().wrapping_sub(event.as_ptr().addr());
         let (Some(before), Some(after)) = (
@@ -46,29 +69,82 @@ impl Shape {
         if before.ends_with('"') && after.starts_with('"') {
             self.before.extend_from_slice(before.as_bytes());
             self.after.extend_from_slice(after.as_bytes());
+            self.piece = piece;
         }
+    }
+
+    /// Leaves the next event to the parser: what the last one meant may not hold any more.
+    pub(super) fn forget(&mut self) {
+        self.before.clear();
+        self.after.clear();
     }
 }
 
-/// Gives the text of an event that brings text and nothing else, if it stands there as it is, without escapes.
-pub(super) fn lone_text<'a>(body: &Body<'a>) -> Option<&'a str> {
+fn string(quoted: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    serde_json::from_str::<Text<'_>>(quoted)
+        .ok()
+        .map(|text| text.0)
+}
+
+/// Gives what an event brings if that is one piece of text, which stands there as it is, without escapes.
+///
+/// The call of a piece of arguments is not known here, and given as the first.
+pub(super) fn lone_piece<'a>(body: &Body<'a>) -> Option<(Piece, &'a str)> {
     let [choice] = body.choices.as_deref()? else {
         return None;
     };
-    let message = choice.message.as_ref()?;
-    let Some(Cow::Borrowed(text)) = message.content.0 else {
+    let has_end = body.usage.is_some()
+        || choice.finish_reason.is_some()
+        || choice.index.is_some_and(|index| index > 0);
+    let message = choice.message.as_ref().filter(|_| !has_end)?;
+    let is_other = message.refusal.is_some()
+        || message.function_call.is_some()
+        || message.thinking_blocks.is_some()
+        || message.audio.is_some();
+    if is_other {
         return None;
+    }
+    let calls = message.tool_calls.as_deref().unwrap_or_default();
+    let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
+    let (piece, text) = match (text(&message.content.0), reasoning(message), calls) {
+        (Some(text), None, []) => (Piece::Text, text),
+        (None, Some((text, in_reasoning_field)), []) => {
+            (Piece::Reasoning { in_reasoning_field }, text)
+        }
+        (None, None, [call]) => (Piece::Arguments { call: 0 }, arguments(call)?),
+        _ => return None,
     };
-    let is_empty = |text: &Option<Cow<'_, str>>| text.as_ref().is_none_or(|text| text.is_empty());
-    let is_alone = body.usage.is_none()
-        && choice.index.is_none_or(|index| index == 0)
-        && choice.finish_reason.is_none()
-        && is_empty(&message.reasoning_content.0)
-        && is_empty(&message.reasoning.0)
-        && message.refusal.is_none()
-        && message.tool_calls.is_none()
-        && message.function_call.is_none()
-        && message.thinking_blocks.is_none()
-        && message.audio.is_none();
-    Some(text).filter(|text| is_alone && !text.is_empty())
+    match text {
+        Cow::Borrowed(text) if !text.is_empty() => Some((piece, text)),
+        _ => None,
+    }
+}
+
+fn reasoning<'a>(message: &Message<'a>) -> Option<(Cow<'a, str>, bool)> {
+    let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
+    match (
+        text(&message.reasoning_content.0),
+        text(&message.reasoning.0),
+    ) {
+        (Some(text), None) => Some((text, false)),
+        (None, Some(text)) => Some((text, true)),
+        _ => None,
+    }
+}
+
+/// Gives a piece of arguments that comes without anything else of a call.
+fn arguments<'a>(call: &Call<'a>) -> Option<Cow<'a, str>> {
+    let function = call.function.as_ref()?;
+    let is_more = call.id.is_some()
+        || call.r#type.is_some()
+        || function.name.is_some()
+        || !call.extra.is_empty();
+    function
+        .arguments
+        .as_ref()
+        .filter(|_| !is_more)
+        .map(|arguments| arguments.0.clone())
 }

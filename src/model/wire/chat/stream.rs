@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::Asked;
 use super::assembly::{Assembly, PartialCall, reported};
-use super::shape::{Shape, lone_text};
+use super::shape::{Piece, Shape, lone_piece};
 use super::types::{Body, Call, Choice, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
@@ -21,6 +21,8 @@ pub(crate) struct Decoder {
     /// Whether the response is complete.
     done: bool,
     shape: Shape,
+    /// The place of the call that the last fragment belonged to.
+    last_call: usize,
 }
 
 impl Decoder {
@@ -31,6 +33,7 @@ impl Decoder {
             finished: false,
             done: false,
             shape: Shape::default(),
+            last_call: 0,
         }
     }
 }
@@ -39,7 +42,7 @@ impl Decoder {
 impl Decoder {
     /// Leaves the next event to the parser.
     pub(super) fn forget_shape(&mut self) {
-        self.shape = Shape::default();
+        self.shape.forget();
     }
 }
 
@@ -98,10 +101,11 @@ impl Decoder {
         }
         if matches!(name, "" | "message")
             && !self.finished
-            && let Some(text) = self.shape.text(data)
+            && let Some((piece, text)) = self.shape.piece(data)
         {
-            return self.text(text.into(), out);
+            return self.piece(piece, text, out);
         }
+        self.shape.forget();
         let text = text_of(data)?;
         match name {
             "" | "message" => {}
@@ -136,25 +140,61 @@ impl Decoder {
                 ),
             );
         }
-        let lone = lone_text(&body);
+        let lone = lone_piece(&body);
         for choice in body.choices.into_iter().flatten() {
             self.choice(choice, out)?;
         }
-        if let Some(lone) = lone {
-            self.shape.learn(text, lone);
+        match lone {
+            Some((Piece::Arguments { .. }, lone)) if self.is_started(self.last_call) => {
+                self.shape.learn(
+                    text,
+                    Piece::Arguments {
+                        call: self.last_call,
+                    },
+                    lone,
+                );
+            }
+            None | Some((Piece::Arguments { .. }, _)) => {}
+            Some((piece, lone)) => self.shape.learn(text, piece, lone),
         }
         Ok(())
     }
 
-    fn text(
+    fn is_started(&self, call: usize) -> bool {
+        self.answer.calls.get(call).is_some_and(|call| call.started)
+    }
+
+    /// Takes a piece of text and nothing else.
+    fn piece(
         &mut self,
+        piece: Piece,
         text: Cow<'_, str>,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        if let Some(text) = self.answer.take_text(text)? {
-            out.push_back(ModelEvent::TextDelta {
-                delta: text.into_owned(),
-            });
+        match piece {
+            Piece::Text => {
+                if let Some(text) = self.answer.take_text(text)? {
+                    out.push_back(ModelEvent::TextDelta {
+                        delta: text.into_owned(),
+                    });
+                }
+            }
+            Piece::Reasoning { in_reasoning_field } => {
+                self.answer.reasoning_field = in_reasoning_field;
+                self.answer.reasoning.push_str(&text);
+                out.push_back(ModelEvent::ReasoningDelta {
+                    delta: text.into_owned(),
+                });
+            }
+            Piece::Arguments { call: index } => {
+                if let Some(call) = self.answer.calls.get_mut(index) {
+                    call.arguments.push_str(&text);
+                    out.push_back(ModelEvent::ToolCallDelta {
+                        index,
+                        delta: text.into_owned(),
+                    });
+                }
+            }
         }
         Ok(())
     }
@@ -233,14 +273,10 @@ impl Decoder {
             .thinking
             .take(delta.thinking_blocks.unwrap_or_default());
         if let Some((text, in_reasoning_field)) = reasoning {
-            self.answer.reasoning_field = in_reasoning_field;
-            self.answer.reasoning.push_str(&text);
-            out.push_back(ModelEvent::ReasoningDelta {
-                delta: text.into_owned(),
-            });
+            self.piece(Piece::Reasoning { in_reasoning_field }, text, out)?;
         }
         if let Some(text) = content {
-            self.text(text, out)?;
+            self.piece(Piece::Text, text, out)?;
         }
         if let Some(text) = refusal {
             self.answer.refusal.push_str(&text);
@@ -264,6 +300,7 @@ impl Decoder {
     ) -> Result<(), ModelError> {
         Assembly::check_type(&fragment)?;
         let n = self.place(&fragment)?;
+        self.last_call = n;
         let Some(call) = self.answer.calls.get_mut(n) else {
             return Ok(());
         };

@@ -591,46 +591,66 @@ fn cache_control_is_sent_where_it_was_put() {
     );
 }
 
-/// The quick way past the parser is taken for a text that the parser would read the same, and only then.
+/// What a stream tells when every event is parsed, and when events of a known shape are not.
+fn told(events: &[String], always_parsed: bool) -> (VecDeque<ModelEvent>, Option<ErrorKind>) {
+    let (mut decoder, mut told) = (Decoder::new(ASKED), VecDeque::new());
+    for event in events {
+        if always_parsed {
+            decoder.forget_shape();
+        }
+        if let Err(error) = decoder.event("", event.as_bytes(), &mut told) {
+            return (told, Some(error.kind()));
+        }
+    }
+    (told, None)
+}
+
+/// The quick way past the parser is taken for a piece that the parser would read the same, and only then.
 #[test]
 fn events_of_one_shape_mean_what_the_parser_says() {
-    let event = |content: &str, rest: &str| {
+    let event = |delta: &str, rest: &str| {
         format!(
-            r#"{{"id":"x","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":null}}]{rest}}}"#
+            r#"{{"id":"x","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]{rest}}}"#
         )
     };
-    let texts = [
+    let text = |piece: &str| format!(r#"{{"content":"{piece}"}}"#);
+    let reasoning = |piece: &str| format!(r#"{{"reasoning":"{piece}"}}"#);
+    let arguments = |piece: &str| {
+        format!(r#"{{"tool_calls":[{{"index":1,"function":{{"arguments":"{piece}"}}}}]}}"#)
+    };
+    let begin = r#"{"tool_calls":[{"index":1,"id":"c","function":{"name":"f","arguments":"{"}}]}"#;
+    let another =
+        r#"{"tool_calls":[{"index":1,"id":"d","function":{"name":"g","arguments":"["}}]}"#;
+    let pieces = [
         "a",
         "b c",
         "é😀",
         "",
-        r"\n",
-        r#"\""#,
-        r"\u00e9",
+        "\\n",
+        "\\\"",
+        "\\u00e9",
+        "\\ud83d",
         r#"","refusal":"no"#,
         "\t",
         "<|",
         "z",
+        "\\",
+        "x\"y",
     ];
-    let rests = ["", r#","usage":null"#, r#","x":1"#];
-    for first in texts {
-        for second in texts {
-            for rest in rests {
-                let pair = [event(first, ""), event(second, rest)];
-                let told = |separately: bool| {
-                    let mut decoder = Decoder::new(ASKED);
-                    let mut events = VecDeque::new();
-                    for event in &pair {
-                        if separately {
-                            decoder.forget_shape();
-                        }
-                        if let Err(error) = decoder.event("", event.as_bytes(), &mut events) {
-                            return (events, Some(error.kind()));
-                        }
-                    }
-                    (events, None)
-                };
-                assert_eq!(told(false), told(true), "{pair:?}");
+    let makers: [&dyn Fn(&str) -> String; 3] = [&text, &reasoning, &arguments];
+    for make in makers {
+        for first in pieces {
+            for second in pieces {
+                for rest in ["", r#","usage":null"#] {
+                    let events = [
+                        event(begin, ""),
+                        event(&make(first), ""),
+                        event(&make(second), rest),
+                        event(another, ""),
+                        event(&make(first), ""),
+                    ];
+                    assert_eq!(told(&events, false), told(&events, true), "{events:?}");
+                }
             }
         }
     }
