@@ -12,6 +12,11 @@ fn every_chat_case_is_handled() {
     judge("chat");
 }
 
+#[test]
+fn every_responses_case_is_handled() {
+    judge("responses");
+}
+
 /// Runs the judge over all cases of one endpoint; it prints a line per failure and a summary.
 #[track_caller]
 fn judge(endpoint: &str) {
