@@ -21,12 +21,28 @@ pub(crate) trait Answer: Send + Unpin + 'static {
     fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError>;
 
     /// Takes one server-sent event and appends what it means.
-    fn event(
+    fn take(
         &mut self,
         name: &str,
         data: &[u8],
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError>;
+
+    /// Takes one server-sent event; an error carries what was received before it.
+    fn event(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        self.take(name, data, out).map_err(|error| {
+            if *error.received() == Received::default() {
+                error.with_received(self.received())
+            } else {
+                error
+            }
+        })
+    }
 
     /// Takes the end of the body, which came before the answer was complete.
     fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError>;

@@ -51,45 +51,6 @@ impl Answer for Decoder {
         super::response::decode(body, self.asked)
     }
 
-    fn is_done(&self) -> bool {
-        self.done
-    }
-
-    fn received(&self) -> Received {
-        self.answer.received()
-    }
-
-    fn event(
-        &mut self,
-        name: &str,
-        data: &[u8],
-        out: &mut VecDeque<ModelEvent>,
-    ) -> Result<(), ModelError> {
-        self.take(name, data, out).map_err(|error| {
-            if error.received().text.is_empty() {
-                error.with_received(self.answer.received())
-            } else {
-                error
-            }
-        })
-    }
-
-    /// Takes the end of the body.
-    ///
-    /// A server that leaves out `[DONE]` but gave a finish reason is complete (TensorRT-LLM); one that gave none is cut.
-    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        if !self.finished {
-            let message = "the stream ended before the answer did: neither a finish_reason nor [DONE] was seen";
-            return Err(ModelError::new(ErrorKind::NoTerminalEvent, message)
-                .with_received(self.answer.received()));
-        }
-        self.answer.note("missing_done", "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete");
-        self.complete(out);
-        Ok(())
-    }
-}
-
-impl Decoder {
     fn take(
         &mut self,
         name: &str,
@@ -160,6 +121,30 @@ impl Decoder {
         Ok(())
     }
 
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn received(&self) -> Received {
+        self.answer.received()
+    }
+
+    /// Takes the end of the body.
+    ///
+    /// A server that leaves out `[DONE]` but gave a finish reason is complete (TensorRT-LLM); one that gave none is cut.
+    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        if !self.finished {
+            let message = "the stream ended before the answer did: neither a finish_reason nor [DONE] was seen";
+            return Err(ModelError::new(ErrorKind::NoTerminalEvent, message)
+                .with_received(self.answer.received()));
+        }
+        self.answer.note("missing_done", "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete");
+        self.complete(out);
+        Ok(())
+    }
+}
+
+impl Decoder {
     fn is_started(&self, call: usize) -> bool {
         self.answer.calls.get(call).is_some_and(|call| call.started)
     }

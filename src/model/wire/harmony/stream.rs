@@ -165,8 +165,39 @@ impl Decoder {
     fn cut(&self, message: &str) -> ModelError {
         ModelError::new(ErrorKind::NoTerminalEvent, message).with_received(self.received())
     }
+}
 
-    fn take_event(
+impl Answer for Decoder {
+    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+        let text = text_of(body)?.trim();
+        let mut events = VecDeque::new();
+        if !self.chunk(text, &mut events)? {
+            let message = format!("the server's answer has no `choices`: {}", excerpt(text));
+            return Err(ModelError::new(ErrorKind::MissingField, message));
+        }
+        if !self.finished {
+            self.finish(&mut events)?;
+        }
+        let items = events.into_iter().filter_map(|event| match event {
+            ModelEvent::ItemDone { item } => Some(item),
+            _ => None,
+        });
+        Ok((items.collect(), self.take_end()))
+    }
+
+    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        if !self.finished {
+            return Err(self.cut("the stream ended before the answer did: neither a finish_reason nor [DONE] was seen"));
+        }
+        let detail = "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete";
+        self.end
+            .deviations
+            .push(Deviation::new("missing_done", detail));
+        self.complete(out);
+        Ok(())
+    }
+
+    fn take(
         &mut self,
         name: &str,
         data: &[u8],
@@ -193,47 +224,6 @@ impl Decoder {
                 Ok(())
             }
         }
-    }
-}
-
-impl Answer for Decoder {
-    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
-        let text = text_of(body)?.trim();
-        let mut events = VecDeque::new();
-        if !self.chunk(text, &mut events)? {
-            let message = format!("the server's answer has no `choices`: {}", excerpt(text));
-            return Err(ModelError::new(ErrorKind::MissingField, message));
-        }
-        if !self.finished {
-            self.finish(&mut events)?;
-        }
-        let items = events.into_iter().filter_map(|event| match event {
-            ModelEvent::ItemDone { item } => Some(item),
-            _ => None,
-        });
-        Ok((items.collect(), self.take_end()))
-    }
-
-    fn event(
-        &mut self,
-        name: &str,
-        data: &[u8],
-        out: &mut VecDeque<ModelEvent>,
-    ) -> Result<(), ModelError> {
-        self.take_event(name, data, out)
-            .map_err(|error| error.with_received(self.transcript.received()))
-    }
-
-    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        if !self.finished {
-            return Err(self.cut("the stream ended before the answer did: neither a finish_reason nor [DONE] was seen"));
-        }
-        let detail = "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete";
-        self.end
-            .deviations
-            .push(Deviation::new("missing_done", detail));
-        self.complete(out);
-        Ok(())
     }
 
     fn is_done(&self) -> bool {

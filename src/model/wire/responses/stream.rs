@@ -52,40 +52,6 @@ impl Answer for Decoder {
         super::response::decode(body, self.turn)
     }
 
-    fn is_done(&self) -> bool {
-        self.done
-    }
-
-    fn received(&self) -> Received {
-        self.received.clone()
-    }
-
-    fn event(
-        &mut self,
-        name: &str,
-        data: &[u8],
-        out: &mut VecDeque<ModelEvent>,
-    ) -> Result<(), ModelError> {
-        self.take(name, data, out).map_err(|error| {
-            if error.received().text.is_empty() {
-                error.with_received(self.received.clone())
-            } else {
-                error
-            }
-        })
-    }
-
-    fn end(&mut self, _out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        Err(self.cut("the stream ended"))
-    }
-}
-
-impl Decoder {
-    fn cut(&self, how: &str) -> ModelError {
-        let message = format!("{how} before the answer did: no response.completed was seen");
-        ModelError::new(ErrorKind::NoTerminalEvent, message).with_received(self.received.clone())
-    }
-
     fn take(
         &mut self,
         name: &str,
@@ -144,6 +110,25 @@ impl Decoder {
             }),
         }
         Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn received(&self) -> Received {
+        self.received.clone()
+    }
+
+    fn end(&mut self, _out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        Err(self.cut("the stream ended"))
+    }
+}
+
+impl Decoder {
+    fn cut(&self, how: &str) -> ModelError {
+        let message = format!("{how} before the answer did: no response.completed was seen");
+        ModelError::new(ErrorKind::NoTerminalEvent, message).with_received(self.received.clone())
     }
 
     fn show(&mut self, delta: String, out: &mut VecDeque<ModelEvent>) {
