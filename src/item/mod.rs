@@ -119,6 +119,17 @@ impl Item {
 }
 
 impl ItemKind {
+    /// Gives the value of the field `type`.
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::Message(_) => "message",
+            Self::FunctionCall(_) => "function_call",
+            Self::FunctionCallOutput(_) => "function_call_output",
+            Self::Reasoning(_) => "reasoning",
+            Self::Unknown { type_name } => type_name,
+        }
+    }
+
     fn parse(json: &str) -> Result<Self, ItemError> {
         #[derive(Deserialize)]
         struct Head {

@@ -26,14 +26,14 @@ pub enum ModelEvent {
     },
     /// A tool call began; its name is known.
     ToolCallStarted {
-        /// Which call of this response: the how-manieth to begin, from 0.
+        /// The place of the call in this response, by when it began, from 0.
         index: usize,
         /// The tool's name.
         name: String,
     },
     /// More of a tool call's arguments.
     ToolCallDelta {
-        /// Which call of this response: the how-manieth to begin, from 0.
+        /// The place of the call in this response, by when it began, from 0.
         index: usize,
         /// The new piece of JSON.
         delta: String,

@@ -1,6 +1,6 @@
 //! A streamed answer of the Responses API.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
@@ -275,16 +275,29 @@ impl Decoder {
     }
 
     /// Holds the final output against the items that came before, and tells those that did not.
+    ///
+    /// Calls are known by their ids; other items by their place among those of their type, since some servers give them other ids here.
     fn hold_against(
         &mut self,
         output: &[&RawValue],
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        for (n, raw) in output.iter().enumerate() {
+        let mut of_type: HashMap<String, usize> = HashMap::new();
+        for raw in output {
             let last = self.with_arguments(item(raw, &mut Vec::new())?)?;
-            match (self.items.get(n).map(Item::kind), last.kind()) {
-                (None, _) => self.item_done(raw, out)?,
-                (Some(ItemKind::FunctionCall(before)), ItemKind::FunctionCall(call))
+            let before = match last.kind() {
+                ItemKind::FunctionCall(call) => {
+                    self.items.iter().find_map(|item| match item.kind() {
+                        ItemKind::FunctionCall(before) if before.call_id == call.call_id => {
+                            Some(before)
+                        }
+                        _ => None,
+                    })
+                }
+                _ => None,
+            };
+            match (before, last.kind()) {
+                (Some(before), ItemKind::FunctionCall(call))
                     if (&before.name, &before.arguments) != (&call.name, &call.arguments) =>
                 {
                     let message = format!(
@@ -293,7 +306,21 @@ impl Decoder {
                     );
                     return Err(ModelError::new(ErrorKind::Inconsistent, message));
                 }
-                _ => {}
+                (Some(_), _) => {}
+                (None, kind) => {
+                    let n = of_type.entry(kind.type_name().to_owned()).or_default();
+                    *n += 1;
+                    let is_call =
+                        matches!(kind, ItemKind::FunctionCall(call) if !call.call_id.is_empty());
+                    let n_before = self
+                        .items
+                        .iter()
+                        .filter(|item| item.kind().type_name() == kind.type_name())
+                        .count();
+                    if is_call || n_before < *n {
+                        self.item_done(raw, out)?;
+                    }
+                }
             }
         }
         Ok(())

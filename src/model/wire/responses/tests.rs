@@ -379,3 +379,28 @@ fn the_namespace_of_harmony_is_no_part_of_a_tools_name() {
     assert_eq!(text_of(&answer.items[0])["name"], "f");
     assert_eq!(answer.end.deviations[0].code, "harmony_tool_prefix");
 }
+
+#[test]
+fn items_that_only_the_completed_response_has_are_told_too() {
+    let renamed = json!({"type": "message", "id": "other", "role": "assistant", "content": [{"type": "output_text", "text": "hi", "annotations": []}]});
+    for (streamed_items, output, n_items) in [
+        (
+            vec![call_item("{}")],
+            json!([message_item("hi"), call_item("{}")]),
+            2,
+        ),
+        (vec![message_item("hi")], json!([renamed]), 1),
+        (vec![], json!([message_item("hi"), call_item("{}")]), 2),
+        (vec![message_item("hi"), call_item("{}")], json!([]), 2),
+    ] {
+        let mut events: Vec<Value> = streamed_items
+            .iter()
+            .map(|item| json!({"type": "response.output_item.done", "item": item}))
+            .collect();
+        events.push(
+            json!({"type": "response.completed", "response": response("completed", &output)}),
+        );
+        let (_, answer) = streamed(&sse(&events)).unwrap();
+        assert_eq!(answer.items.len(), n_items, "{events:?}");
+    }
+}
