@@ -180,7 +180,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Says how long to wait after a failed attempt, the how-manieth from 1; `None` is not to try again.
+    /// Says how long to wait after a failed attempt, counted from 1; `None` is not to try again.
     fn delay(&self, attempt: u32, error: &ModelError, n_delays: &AtomicU64) -> Option<Duration> {
         if attempt >= self.max_attempts || !self.covers(error) {
             return None;
@@ -265,7 +265,7 @@ struct Attempts {
     parts: Arc<Parts>,
     request: ModelRequest,
     state: State,
-    /// The how-manieth attempt this is, from 1.
+    /// The number of this attempt, from 1.
     attempt: u32,
     /// Whether anything of the answer was delivered, after which all is final.
     has_answered: bool,
