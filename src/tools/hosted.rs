@@ -77,6 +77,22 @@ impl HostedTool {
             .with("server_url", server_url.into())
     }
 
+    /// Uses a computer through screenshots; what it asks for has to be done on this side, which no tool of this crate does yet.
+    ///
+    /// A call of it is therefore the error `unknown_tool`, unless the provider answers it itself.
+    pub fn computer(environment: impl Into<String>, width: u32, height: u32) -> Self {
+        let display = [("display_width", width), ("display_height", height)];
+        let tool = Self::new("computer_use_preview").with("environment", environment.into());
+        display
+            .into_iter()
+            .fold(tool, |tool, (key, n_pixels)| tool.with(key, n_pixels))
+    }
+
+    /// Runs commands in a container of the provider.
+    pub fn shell() -> Self {
+        Self::new("shell").with("environment", json!({ "type": "container_auto" }))
+    }
+
     /// Searches among tools that are loaded when they are found.
     pub fn tool_search() -> Self {
         Self::new("tool_search")

@@ -181,9 +181,10 @@ impl Run {
             if let Some(ItemKind::FunctionCall(before)) = before.as_ref().map(Item::kind)
                 && (&before.name, &before.arguments) != (&call.name, &call.arguments)
             {
+                // Deviations are logged, where arguments have no place.
                 let detail = format!(
-                    "the server gave the id {:?} to {}({}), and to {}({}) before",
-                    call.call_id, call.name, call.arguments, before.name, before.arguments
+                    "the server gave the id {:?} to a call of `{}`, and to another call, of `{}`, before",
+                    call.call_id, call.name, before.name
                 );
                 deviations.push(Deviation::new("reused_tool_call_id", detail));
             }
