@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, OutputError};
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
@@ -64,6 +64,16 @@ pub enum RunFailure {
     Refusal {
         /// Its words.
         refusal: String,
+    },
+    /// The final output is not of the agent's output type.
+    #[error("agent `{agent}`: {error}")]
+    InvalidOutput {
+        /// The agent.
+        agent: String,
+        /// What is wrong with it.
+        error: OutputError,
+        /// The text as the model wrote it.
+        text: String,
     },
     /// The model's answer has neither text nor anything to do.
     #[error("the model's answer holds neither text nor a tool call")]
@@ -140,6 +150,7 @@ impl RunFailure {
             Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
             Self::Tool(error) => error.kind(),
             Self::Refusal { .. } => ErrorKind::Refusal,
+            Self::InvalidOutput { .. } => ErrorKind::InvalidOutput,
             Self::EmptyResponse => ErrorKind::EmptyResponse,
         }
     }

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Agent, Parts, ToolUse};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Agent, OutputMode, OutputType, Parts, ToolUse};
 use crate::model::{Model, ModelSettings, ToolSet};
+use crate::schema::SchemaError;
 use crate::tools::{HostedTool, IntoTool, ToolDefinitionError, ToolRegistry};
 
 /// Builds an [`Agent`]; begun by [`Agent::builder`].
@@ -16,6 +21,7 @@ pub struct AgentBuilder {
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
     tool_use: ToolUse,
+    output: Option<Result<OutputType, SchemaError>>,
     keeps_tool_choice: bool,
     /// The first mistake; it is told by `build`.
     mistake: Option<ToolDefinitionError>,
@@ -37,6 +43,15 @@ pub enum AgentError {
         #[source]
         source: ToolDefinitionError,
     },
+    /// The type of the final output has no strict schema.
+    #[error("the output type of agent `{agent}` has no strict schema")]
+    Output {
+        /// The agent.
+        agent: String,
+        /// What is wrong.
+        #[source]
+        source: SchemaError,
+    },
     /// [`ToolUse::StopAtTools`] names a tool that the agent does not have.
     #[error("agent `{agent}` is to stop at the tool `{tool}`, which it does not have")]
     UnknownStopTool {
@@ -57,6 +72,7 @@ impl AgentBuilder {
             tools: ToolRegistry::default(),
             hosted: Vec::new(),
             tool_use: ToolUse::default(),
+            output: None,
             keeps_tool_choice: false,
             mistake: None,
         }
@@ -114,6 +130,37 @@ impl AgentBuilder {
         self
     }
 
+    /// Makes the final output a value of this type, which [`RunResult::output`](crate::RunResult::output) gives.
+    ///
+    /// ```
+    /// use openai_agents::Agent;
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Report {
+    ///     /// One sentence.
+    ///     summary: String,
+    ///     n_findings: u32,
+    /// }
+    ///
+    /// let analyst = Agent::builder("Analyst").output::<Report>().build()?;
+    /// # Ok::<(), openai_agents::agent::AgentError>(())
+    /// ```
+    pub fn output<T: DeserializeOwned + JsonSchema>(self) -> Self {
+        self.output_by::<T>(OutputMode::Native)
+    }
+
+    /// Makes the final output a value of this type, and sets how the model is told.
+    pub fn output_by<T: DeserializeOwned + JsonSchema>(mut self, mode: OutputMode) -> Self {
+        self.output = Some(OutputType::of::<T>(mode));
+        self
+    }
+
+    /// Makes the final output JSON of this schema.
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.output = Some(OutputType::of_schema(schema, OutputMode::Native));
+        self
+    }
+
     /// Keeps the tool choice of the settings after the agent's first tool call.
     ///
     /// Otherwise it is sent until a tool was called and then no more, since `required` would call tools for ever.
@@ -145,6 +192,11 @@ impl AgentBuilder {
                 agent: self.name,
             });
         }
+        let output = self.output.transpose();
+        let output = output.map_err(|source| AgentError::Output {
+            agent: self.name.clone(),
+            source,
+        })?;
         let specs = self.tools.iter().map(|tool| tool.spec().clone()).collect();
         let tool_set = Arc::new(ToolSet::new(specs).with_hosted(self.hosted.clone()));
         Ok(Agent(Arc::new(Parts {
@@ -156,6 +208,7 @@ impl AgentBuilder {
             hosted: self.hosted,
             tool_set,
             tool_use: self.tool_use,
+            output,
             keeps_tool_choice: self.keeps_tool_choice,
         })))
     }

@@ -1,5 +1,6 @@
 //! Agents: who answers, with what instructions and tools.
 
+mod output;
 mod builder;
 pub mod runner;
 
@@ -7,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::{AgentBuilder, AgentError};
+pub(crate) use output::read as read_output;
+pub use output::{OutputError, OutputMode, OutputType};
 
 use crate::context::RunContext;
 use crate::model::{Model, ModelSettings, ToolSet};
@@ -34,6 +37,7 @@ struct Parts {
     /// What the model is told of all tools; encoded once.
     tool_set: Arc<ToolSet>,
     tool_use: ToolUse,
+    output: Option<OutputType>,
     keeps_tool_choice: bool,
 }
 
@@ -103,6 +107,11 @@ impl Agent {
     /// Gives the model settings.
     pub fn model_settings(&self) -> &ModelSettings {
         &self.0.settings
+    }
+
+    /// Gives the type of the final output; `None` is text.
+    pub fn output_type(&self) -> Option<&OutputType> {
+        self.0.output.as_ref()
     }
 
     /// Says what happens after tools gave their outputs.

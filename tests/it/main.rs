@@ -16,6 +16,7 @@ mod wire_errors;
 mod responses_runs;
 mod hosted_tools;
 mod providers;
+mod typed_output;
 mod secrets;
 mod captures;
 mod gpt_oss_completions;

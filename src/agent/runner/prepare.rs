@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use super::RunOptions;
 use super::state::RunState;
+use crate::agent::{Agent, OutputType};
 use crate::context::RunContext;
-use crate::model::{Continuation, Delivery, ModelRequest, ModelSettings, ToolSet};
+use crate::model::{Continuation, Delivery, ModelRequest, ModelSettings, OutputFormat, ToolSet};
 
 /// What stays the same for all requests of one agent in one run.
 pub(super) struct Prepared {
     settings: Arc<ModelSettings>,
     /// The settings once the agent has called a tool.
     settings_after_tools: Arc<ModelSettings>,
+    instructions: Option<Arc<str>>,
+    output: Option<Arc<OutputFormat>>,
     keeping: Keeping,
     delivery: Delivery,
 }
@@ -62,6 +65,8 @@ impl Prepared {
         Self {
             settings,
             settings_after_tools,
+            instructions: instructions(&state.agent),
+            output: state.agent.output_type().and_then(OutputType::format),
             keeping: options.keeping.clone(),
             delivery,
         }
@@ -81,7 +86,8 @@ impl Prepared {
                 request
             }
         };
-        request.instructions = state.agent.shared_instructions();
+        request.instructions.clone_from(&self.instructions);
+        request.output.clone_from(&self.output);
         request.tools = enabled_tools(state, cx);
         request.settings = Arc::clone(if state.used_tools {
             &self.settings_after_tools
@@ -92,6 +98,17 @@ impl Prepared {
         request.turn = state.turn;
         request
     }
+}
+
+/// The agent's instructions, and behind them what is said in words of its output.
+fn instructions(agent: &Agent) -> Option<Arc<str>> {
+    let Some(prompt) = agent.output_type().and_then(OutputType::prompt) else {
+        return agent.shared_instructions();
+    };
+    Some(match agent.instructions() {
+        Some(instructions) => format!("{instructions}\n\n{prompt}").into(),
+        None => prompt.into(),
+    })
 }
 
 /// The agent's own set, encoded once for all runs, unless a tool is disabled now.

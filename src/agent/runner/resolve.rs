@@ -63,7 +63,22 @@ pub(super) fn resolve(
         // Tools of the provider were at work, and the model has not spoken yet.
         None if text.is_empty() && others.count() > 0 => Ok(Resolution::Work { calls, answers }),
         None if text.is_empty() => Err(RunFailure::EmptyResponse),
-        None => Ok(Resolution::Final(text)),
+        None => final_output(agent, text),
+    }
+}
+
+/// Takes a text as the final output if it is of the agent's output type.
+fn final_output(agent: &Agent, text: String) -> Result<Resolution, RunFailure> {
+    match agent
+        .output_type()
+        .map_or(Ok(()), |output| output.check(&text))
+    {
+        Ok(()) => Ok(Resolution::Final(text)),
+        Err(error) => Err(RunFailure::InvalidOutput {
+            agent: agent.name().to_owned(),
+            error,
+            text,
+        }),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::agent::Agent;
+use serde::de::DeserializeOwned;
+
+use crate::agent::{Agent, OutputError, read_output};
 use crate::error::RunProgress;
 use crate::item::Item;
 use crate::model::{Deviation, ResponseEnd};
@@ -104,6 +106,16 @@ impl RunResult {
     /// Gives the final output.
     pub fn final_output(&self) -> &str {
         &self.final_output
+    }
+
+    /// Reads the final output as the type that the agent was built with.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] when the text is not JSON of this type; it cannot be for the agent's own [output
+    /// type](crate::agent::AgentBuilder::output), unless a tool's output ended the run.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<T, OutputError> {
+        read_output(self.last_agent().output_type(), &self.final_output)
     }
 
     /// Gives the final output, to keep.

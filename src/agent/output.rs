@@ -1,0 +1,200 @@
+//! What the final output of an agent must be, and reading it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::model::OutputFormat;
+use crate::schema::{self, SchemaError};
+
+/// The name under which the form is sent; the Python SDK's.
+const NAME: &str = "final_output";
+
+/// The key of a value that is no object: a strict schema must be that of an object.
+const WRAPPER: &str = "response";
+
+/// The type of an agent's final output; made by [`AgentBuilder::output`](super::AgentBuilder::output).
+///
+/// The model is held to the type's strict schema. A type that is no object, such as a list or a number, is sent as an object with the
+/// single key `response`, and taken out of it again.
+#[derive(Clone)]
+pub struct OutputType(Arc<Parts>);
+
+struct Parts {
+    format: Arc<OutputFormat>,
+    mode: OutputMode,
+    is_wrapped: bool,
+    check: Box<Check>,
+}
+
+type Check = dyn Fn(&str) -> Result<(), OutputError> + Send + Sync;
+
+/// How a model is told what its final output must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutputMode {
+    /// By the server (`response_format`, `text.format`), which holds the model to it.
+    #[default]
+    Native,
+    /// In words, after the instructions, for servers that know no schema; the model may fail to follow.
+    Prompted,
+}
+
+/// Says why a final output is not of its type.
+///
+/// The text is in the run's items; nothing is taken out of fences or prose.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the final output is not what was asked for: {detail}")]
+pub struct OutputError {
+    detail: String,
+}
+
+impl OutputType {
+    /// Describes a type.
+    ///
+    /// # Errors
+    ///
+    /// When the type has no strict schema, such as a map with free keys.
+    pub fn of<T: DeserializeOwned + JsonSchema>(mode: OutputMode) -> Result<Self, SchemaError> {
+        let schema = schema::of::<T>();
+        let is_wrapped = !is_object(&schema);
+        let schema = if is_wrapped { wrap(schema) } else { schema };
+        Self::new(
+            schema,
+            mode,
+            is_wrapped,
+            Box::new(move |text| parse::<T>(text, is_wrapped).map(drop)),
+        )
+    }
+
+    /// Takes a schema that is known at run time only; the output must be JSON, and it is the server that holds it to the schema.
+    ///
+    /// # Errors
+    ///
+    /// When the schema has no strict form.
+    pub fn of_schema(schema: Value, mode: OutputMode) -> Result<Self, SchemaError> {
+        Self::new(
+            schema,
+            mode,
+            false,
+            Box::new(|text| parse::<Value>(text, false).map(drop)),
+        )
+    }
+
+    fn new(
+        schema: Value,
+        mode: OutputMode,
+        is_wrapped: bool,
+        check: Box<Check>,
+    ) -> Result<Self, SchemaError> {
+        let format = Arc::new(OutputFormat::strict(NAME, schema::strict(schema)?));
+        Ok(Self(Arc::new(Parts {
+            format,
+            mode,
+            is_wrapped,
+            check,
+        })))
+    }
+
+    /// Gives the schema that the model is held to.
+    pub fn schema(&self) -> &Value {
+        &self.0.format.schema
+    }
+
+    /// What goes into each request, if the server is to hold the model to it.
+    pub(crate) fn format(&self) -> Option<Arc<OutputFormat>> {
+        (self.0.mode == OutputMode::Native).then(|| Arc::clone(&self.0.format))
+    }
+
+    /// What goes behind the instructions, if the model is told in words.
+    pub(crate) fn prompt(&self) -> Option<String> {
+        let tell = || {
+            format!(
+                "Write your final answer as one JSON value that fits this JSON Schema, and nothing else: no other words, no code fence.\n{}",
+                self.schema()
+            )
+        };
+        (self.0.mode == OutputMode::Prompted).then(tell)
+    }
+
+    pub(crate) fn check(&self, text: &str) -> Result<(), OutputError> {
+        (self.0.check)(text)
+    }
+}
+
+/// Reads a final output of an agent with this output type, or of one without.
+pub(crate) fn read<T: DeserializeOwned>(
+    output: Option<&OutputType>,
+    text: &str,
+) -> Result<T, OutputError> {
+    parse(text, output.is_some_and(|output| output.0.is_wrapped))
+}
+
+fn parse<T: DeserializeOwned>(text: &str, is_wrapped: bool) -> Result<T, OutputError> {
+    if !is_wrapped {
+        return serde_json::from_str(text).map_err(|error| OutputError::of(&error));
+    }
+    let mut wrapper: Value = parse(text, false)?;
+    let inner = wrapper
+        .as_object_mut()
+        .and_then(|object| object.remove(WRAPPER));
+    let inner = inner.ok_or_else(|| OutputError {
+        detail: format!("the key `{WRAPPER}` is not there"),
+    })?;
+    serde_json::from_value(inner).map_err(|error| OutputError::of(&error))
+}
+
+/// Makes a schema that of an object with a single key.
+fn wrap(mut schema: Value) -> Value {
+    // References point to the root, which moves, or to the definitions there, which stay.
+    move_root(&mut schema);
+    let definitions = schema
+        .as_object_mut()
+        .and_then(|object| object.shift_remove("$defs"));
+    let mut wrapper = json!({ "type": "object", "properties": { WRAPPER: schema } });
+    if let (Some(object), Some(definitions)) = (wrapper.as_object_mut(), definitions) {
+        object.insert("$defs".to_owned(), definitions);
+    }
+    wrapper
+}
+
+/// Lets references to the whole schema point to where it stands in its wrapper.
+fn move_root(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            for (key, value) in object {
+                if key == "$ref" && value == "#" {
+                    *value = format!("#/properties/{WRAPPER}").into();
+                } else {
+                    move_root(value);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(move_root),
+        _ => {}
+    }
+}
+
+fn is_object(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some("object")
+}
+
+impl OutputError {
+    fn of(error: &serde_json::Error) -> Self {
+        Self {
+            detail: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for OutputType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputType")
+            .field("mode", &self.0.mode)
+            .field("schema", self.schema())
+            .finish()
+    }
+}
