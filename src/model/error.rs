@@ -155,13 +155,13 @@ impl ModelError {
             &mut parts.received.text,
             &mut parts.received.reasoning,
         ] {
-            *text = secret.redact_excerpt(text);
+            secret.take_out_of(text);
         }
         for text in [&mut parts.code, &mut parts.request_id]
             .into_iter()
             .flatten()
         {
-            *text = secret.redact_excerpt(text);
+            secret.take_out_of(text);
         }
         self
     }

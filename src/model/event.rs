@@ -148,7 +148,7 @@ impl ResponseEnd {
             &mut self.finish_reason,
         ];
         for text in names.into_iter().flatten().chain(details) {
-            *text = secret.redact_excerpt(text);
+            secret.take_out_of(text);
         }
     }
 }
