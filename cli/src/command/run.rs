@@ -29,7 +29,7 @@ const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
 /// The answer goes to stdout as it comes; tool calls and notices go to stderr.
 ///
 /// With --json, stdout has one JSON object per line. Its `type` says what it is: turn_started, text_delta, refusal_delta,
-/// reasoning_delta, tool_call_started, tool_call_delta, item_done, tool_called, response_done, tool_output; and in the last
+/// reasoning_delta, tool_call_started, tool_call_delta, item_done, tool_called, model_event, response_done, tool_output; and in the last
 /// line result, with `ok`, and `final_output` or `error`.
 ///
 /// Exit codes: 0 done; 1 the run failed; 2 wrong usage or settings, or no server there; 4 a limit was reached; 130

@@ -43,6 +43,10 @@ impl Json {
             } => {
                 json!({"type": "tool_called", "call_id": call_id, "name": name, "arguments": arguments})
             }
+            RunEvent::ModelEvent { name, json } => {
+                let event: Option<Value> = serde_json::from_str(json).ok();
+                json!({"type": "model_event", "name": name, "event": event})
+            }
             RunEvent::ResponseDone { end } => response(end),
             RunEvent::ToolOutputDone {
                 call_id,
