@@ -148,8 +148,8 @@ impl McpApprovalRequest {
         Some(Self {
             id: text("id")?,
             server_label: text("server_label")?,
-            name: text("name").unwrap_or_default(),
-            arguments: text("arguments").unwrap_or_default(),
+            name: text("name")?,
+            arguments: text("arguments")?,
         })
     }
 }
