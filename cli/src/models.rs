@@ -62,20 +62,19 @@ async fn read(config: &Config, response: HttpResponse) -> Result<Listing, HttpEr
     if status >= 400 {
         let text = String::from_utf8_lossy(&body);
         let words = words(&text);
-        let words = config
-            .api_key()
-            .map_or_else(|| words.clone(), |key| key.redact(&words));
+        let words = match config.api_key() {
+            Some(key) => key.redact(&words),
+            None => words,
+        };
         return Ok(Listing::Refused { status, words });
     }
     let names = serde_json::from_slice::<Value>(&body)
         .ok()
         .and_then(|list| {
             let models = list.get("data")?.as_array()?.iter();
-            Some(
-                models
-                    .filter_map(|model| Some(model.get("id")?.as_str()?.to_owned()))
-                    .collect(),
-            )
+            models
+                .map(|model| Some(model.get("id")?.as_str()?.to_owned()))
+                .collect()
         });
     Ok(names.map_or(Listing::NotAList, Listing::Models))
 }
