@@ -78,9 +78,13 @@ impl Endpoint {
 
     /// Logs a body, pretty-printed and without the key, at `debug`.
     pub(crate) fn log_payload(&self, body: &[u8]) {
-        let pretty = serde_json::from_slice::<serde_json::Value>(body)
-            .map(|value| format!("{value:#}"))
-            .unwrap_or_default();
+        if !tracing::enabled!(target: "openai_agents::wire", tracing::Level::DEBUG) {
+            return;
+        }
+        let pretty = serde_json::from_slice::<serde_json::Value>(body).map_or_else(
+            |_| String::from_utf8_lossy(body).into_owned(),
+            |value| format!("{value:#}"),
+        );
         let payload = match &self.key {
             Some(key) => key.redact(&pretty),
             None => pretty,
