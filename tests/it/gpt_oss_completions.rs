@@ -2,7 +2,7 @@
 
 use openai_agents::model::GptOssCompletions;
 use openai_agents::testing::{FakeServer, Reply};
-use openai_agents::{Agent, Runner, tool};
+use openai_agents::{Agent, ErrorKind, Runner, tool};
 use serde_json::{Value, json};
 
 /// Gives the weather in a city.
@@ -94,4 +94,24 @@ async fn a_run_with_a_tool_is_the_same_whole_and_streamed() {
          <|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>sun in Rome<|end|><|start|>assistant"
     );
     assert_eq!(*second, expect);
+}
+
+#[tokio::test]
+async fn what_raw_completions_have_no_place_for_is_refused() {
+    let server = FakeServer::start([]).await.unwrap();
+    let model = GptOssCompletions::builder(server.url() + "/v1", "gpt-oss-20b")
+        .build()
+        .unwrap();
+    let agent = Agent::builder("Guide").build().unwrap();
+    let error = Runner::new(model)
+        .run(&agent, "hi")
+        .chain_responses()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.to_string().contains("that the server keeps"),
+        "{error}"
+    );
+    assert!(server.requests().is_empty());
 }

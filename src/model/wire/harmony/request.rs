@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::render::render;
 use crate::kind::ErrorKind;
-use crate::model::{Delivery, ModelError, ModelRequest, ModelSettings, ToolChoice};
+use crate::model::{Continuation, Delivery, ModelError, ModelRequest, ModelSettings, ToolChoice};
 
 /// Encodes a request; the date is what the model is told as the current one.
 ///
@@ -18,7 +18,7 @@ pub(crate) fn encode(
     current_date: Option<&str>,
 ) -> Result<Bytes, ModelError> {
     let settings = &*request.settings;
-    check(settings)?;
+    check(request)?;
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     if request.delivery == Delivery::Stream {
@@ -46,15 +46,26 @@ pub(crate) fn encode(
     })
 }
 
-/// Refuses what the model could only be asked for, and not be held to.
-fn check(settings: &ModelSettings) -> Result<(), ModelError> {
+/// Refuses what the model could only be asked for and not be held to, and what this API has no place for.
+fn check(request: &ModelRequest) -> Result<(), ModelError> {
+    let settings = &*request.settings;
     let refused = match &settings.tool_choice {
         Some(ToolChoice::Required | ToolChoice::Function(_)) => Some("a forced tool choice"),
         None | Some(ToolChoice::Auto | ToolChoice::None) => None,
     };
     let refused = refused
         .or(settings.verbosity.as_ref().map(|_| "verbosity"))
-        .or(settings.store.filter(|store| *store).map(|_| "store"));
+        .or(settings.store.filter(|store| *store).map(|_| "store"))
+        .or((request.continuation != Continuation::Replay)
+            .then_some("conversation that the server keeps"))
+        .or((!request.tools.hosted().is_empty()).then_some("hosted tools"))
+        .or(settings.include.as_ref().map(|_| "include"))
+        .or(settings.truncation.as_ref().map(|_| "truncation"))
+        .or(settings
+            .reasoning_summary
+            .as_ref()
+            .map(|_| "reasoning_summary"))
+        .or(settings.metadata.as_ref().map(|_| "metadata"));
     match refused {
         Some(what) => Err(ModelError::new(
             ErrorKind::Unsupported,
