@@ -44,6 +44,12 @@ async fn an_error_status_carries_what_the_server_said() {
             Some("40003"),
         ),
         (
+            400,
+            r#"{"error":{"message":null,"detail":"bad","type":"invalid_request_error","param":null,"code":null}}"#,
+            "the server answered 400 Bad Request: bad",
+            Some("invalid_request_error"),
+        ),
+        (
             422,
             r#"{"detail":"no such model"}"#,
             "the server answered 422 Unprocessable Entity: no such model",

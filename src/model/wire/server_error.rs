@@ -1,6 +1,7 @@
 //! The shapes in which servers say that something went wrong.
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::excerpt;
 use crate::kind::ErrorKind;
@@ -44,7 +45,7 @@ impl ServerError {
                 }
                 let message = ["message", "detail", "msg"]
                     .iter()
-                    .find_map(|key| object.get(*key));
+                    .find_map(|key| object.get(*key).filter(|said| !said.is_null()));
                 let message = match message {
                     Some(Value::String(text)) => excerpt(text),
                     Some(other) => excerpt(&other.to_string()),
@@ -52,8 +53,7 @@ impl ServerError {
                 };
                 let code = ["code", "type"]
                     .iter()
-                    .find_map(|key| object.get(*key))
-                    .and_then(|code| match code {
+                    .find_map(|key| match object.get(*key)? {
                         Value::String(code) => Some(code.clone()),
                         Value::Number(code) => Some(code.to_string()),
                         _ => None,
@@ -64,6 +64,14 @@ impl ServerError {
                 message: excerpt(&other.to_string()),
                 code: None,
             },
+        }
+    }
+
+    /// Reads an error object inside an answer; one that cannot be read is quoted.
+    pub(crate) fn from_raw(raw: &RawValue) -> Self {
+        match serde_json::from_str(raw.get()) {
+            Ok(value) => Self::from_value(&value),
+            Err(_) => Self::from_value(&Value::String(raw.get().to_owned())),
         }
     }
 

@@ -10,8 +10,8 @@ use super::thinking::{self, ThinkingBlocks};
 use super::types::{Call, Function, WireUsage};
 use crate::item::{Content, FunctionCall, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
+use crate::model::wire::excerpt;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
-use crate::model::wire::{ServerError, excerpt};
 use crate::model::{Deviation, ModelError, Received, ResponseEnd};
 use crate::usage::Usage;
 
@@ -337,11 +337,4 @@ impl PartialCall {
         }
         call.into()
     }
-}
-
-/// Makes the error of an error object inside an answer.
-pub(in crate::model::wire) fn reported(raw: &RawValue, kind: ErrorKind) -> ModelError {
-    let value =
-        serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::String(raw.get().to_owned()));
-    ServerError::from_value(&value).into_error(kind)
 }

@@ -9,7 +9,6 @@ mod assembly;
 mod thinking;
 mod shape;
 
-pub(in crate::model::wire) use assembly::reported;
 pub(crate) use request::encode;
 pub(crate) use stream::Decoder;
 pub(in crate::model::wire) use types::WireUsage;

@@ -1,7 +1,7 @@
 //! A whole answer of the chat API.
 
 use super::Asked;
-use super::assembly::{Assembly, PartialCall, reported};
+use super::assembly::{Assembly, PartialCall};
 use super::types::{Body, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
@@ -25,7 +25,7 @@ pub(super) fn decode(body: &[u8], asked: Asked) -> Result<(Vec<Item>, ResponseEn
     }
     let body: Body<'_> = parse(text)?;
     if let Some(error) = body.error {
-        return Err(reported(error, ErrorKind::ApiError));
+        return Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError));
     }
     let Some(mut choices) = body.choices else {
         return Err(no_choices(text));
@@ -56,7 +56,7 @@ pub(super) fn decode(body: &[u8], asked: Asked) -> Result<(Vec<Item>, ResponseEn
         .map(String::from)
         .filter(|reason| !reason.is_empty());
     if let Some(error) = choice.error {
-        return Err(reported(error, ErrorKind::ApiError));
+        return Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError));
     }
     if assembly.finish_reason.is_none() {
         assembly.note(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Asked;
-use super::assembly::{Assembly, PartialCall, reported};
+use super::assembly::{Assembly, PartialCall};
 use super::shape::{Piece, Shape, lone_piece};
 use super::types::{Body, Call, Choice, Message};
 use crate::item::Item;
@@ -85,7 +85,7 @@ impl Answer for Decoder {
         }
         let body: Body<'_> = parse(text)?;
         if let Some(error) = body.error {
-            return Err(reported(error, ErrorKind::StreamError));
+            return Err(ServerError::from_raw(error).into_error(ErrorKind::StreamError));
         }
         if self.answer.id.is_none() || self.answer.model.is_none() {
             self.answer
@@ -210,7 +210,7 @@ impl Decoder {
             ));
         }
         if let Some(error) = choice.error {
-            return Err(reported(error, ErrorKind::StreamError));
+            return Err(ServerError::from_raw(error).into_error(ErrorKind::StreamError));
         }
         if let Some(message) = choice.message {
             self.delta(message, out)?;

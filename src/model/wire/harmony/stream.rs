@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::transcript::{Stop, Transcript};
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::chat::{WireUsage, reported};
+use crate::model::wire::chat::WireUsage;
 use crate::model::wire::{Answer, ServerError, excerpt, parse, text_of};
 use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
 
@@ -57,10 +57,16 @@ impl Decoder {
         }
     }
 
-    fn chunk(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) -> Result<bool, ModelError> {
+    /// Takes a body, or an event of a stream; an error inside it is of the kind given.
+    fn chunk(
+        &mut self,
+        text: &str,
+        error: ErrorKind,
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<bool, ModelError> {
         let body: Body<'_> = parse(text)?;
-        if let Some(error) = body.error.filter(|error| error.get() != "null") {
-            return Err(reported(error, ErrorKind::ApiError));
+        if let Some(reason) = body.error.filter(|reason| reason.get() != "null") {
+            return Err(ServerError::from_raw(reason).into_error(error));
         }
         self.take_frame(&body);
         let mut has_choice = false;
@@ -171,7 +177,7 @@ impl Answer for Decoder {
     fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
         let text = text_of(body)?.trim();
         let mut events = VecDeque::new();
-        if !self.chunk(text, &mut events)? {
+        if !self.chunk(text, ErrorKind::ApiError, &mut events)? {
             let message = format!("the server's answer has no `choices`: {}", excerpt(text));
             return Err(ModelError::new(ErrorKind::MissingField, message));
         }
@@ -211,7 +217,9 @@ impl Answer for Decoder {
             return Ok(());
         }
         match name {
-            "" | "message" => self.chunk(text_of(data)?, out).map(drop),
+            "" | "message" => self
+                .chunk(text_of(data)?, ErrorKind::StreamError, out)
+                .map(drop),
             "error" => Err(ServerError::from_body(data).into_error(ErrorKind::StreamError)),
             other => {
                 let detail = format!(

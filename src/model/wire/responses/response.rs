@@ -45,8 +45,10 @@ pub(super) fn decode(body: &[u8], turn: u32) -> Result<(Vec<Item>, ResponseEnd),
 pub(super) fn check_status(body: &Body<'_>) -> Result<(), ModelError> {
     let status = body.status.as_deref();
     match (status, body.error) {
-        (Some("failed"), Some(error)) => Err(reported(error, ErrorKind::ResponseFailed)),
-        (_, Some(error)) => Err(reported(error, ErrorKind::ApiError)),
+        (Some("failed"), Some(error)) => {
+            Err(ServerError::from_raw(error).into_error(ErrorKind::ResponseFailed))
+        }
+        (_, Some(error)) => Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError)),
         (Some("failed" | "cancelled"), None) => {
             let message = format!(
                 "the response has the status `{}`",
@@ -192,11 +194,6 @@ fn says_something(item: &Item) -> bool {
             true
         }
     }
-}
-
-pub(super) fn reported(raw: &RawValue, kind: ErrorKind) -> ModelError {
-    let value = serde_json::from_str(raw.get()).unwrap_or_default();
-    ServerError::from_value(&value).into_error(kind)
 }
 
 fn no_output(body: &Body<'_>, text: &str) -> ModelError {

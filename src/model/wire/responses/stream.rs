@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
-use super::response::{check_items, check_status, end, item, reported, with_call_id};
+use super::response::{check_items, check_status, end, item, with_call_id};
 use super::types::{Body, Event, ItemHead};
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
@@ -360,7 +360,7 @@ fn refused(event: &str, response: Option<&RawValue>, text: &str) -> ModelError {
     match body {
         Some(Body {
             error: Some(error), ..
-        }) => reported(error, kind),
+        }) => ServerError::from_raw(error).into_error(kind),
         Some(body) => check_status(&body)
             .err()
             .unwrap_or_else(|| ModelError::new(kind, format!("the server ended with {event}"))),
