@@ -5,7 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::agent::{Agent, OutputError};
+use crate::agent::{Agent, Interruption, OutputError, RunState, StateError};
+use crate::future::BoxError;
+use crate::guardrail::GuardrailResult;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
@@ -46,16 +48,44 @@ pub enum RunFailure {
         /// The agent.
         agent: String,
     },
-    /// A tool call waits for an approval that nobody here gives.
-    #[error(
-        "the call of `{tool}` by agent `{agent}` needs an approval, and nobody is set to give it"
-    )]
+    /// Calls wait for approval; the run can go on from its state.
+    #[error("{} approval: {}", calls_need(.state), waiting(.state))]
     ApprovalRequired {
-        /// The tool.
-        tool: String,
-        /// The agent.
-        agent: String,
+        /// From where the run can go on.
+        state: Box<RunState>,
     },
+    /// A saved state does not fit the agents that are there.
+    #[error("{0}")]
+    State(StateError),
+    /// The agents of the run do not fit together.
+    #[error("{0}")]
+    Agents(GraphError),
+    /// A guardrail tripped.
+    #[error("the {} guardrail `{}` tripped: {}", .result.stage.as_str(), .result.guardrail, .result.info)]
+    GuardrailTripped {
+        /// Its verdict.
+        result: Box<GuardrailResult>,
+    },
+    /// A hook, a guardrail or another callback of the application failed.
+    #[error("{callback} failed")]
+    CallbackFailed {
+        /// What failed, such as ``the guardrail `no secrets` ``.
+        callback: String,
+        /// Its own error.
+        #[source]
+        source: BoxError,
+    },
+    /// The model's words to the next agent do not fit the handoff.
+    #[error("the handoff to agent `{agent}`: {error}")]
+    HandoffArguments {
+        /// The agent that would be next.
+        agent: String,
+        /// What is wrong with them.
+        error: Box<ToolError>,
+    },
+    /// The run was cancelled by its handle.
+    #[error("the run was cancelled")]
+    Cancelled,
     /// A tool failed in a way that ends the run.
     #[error("{0}")]
     Tool(ToolError),
@@ -80,6 +110,40 @@ pub enum RunFailure {
     EmptyResponse,
 }
 
+/// Says why the agents of a run do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// A handoff names an agent that is not there.
+    #[error("agent `{from}` hands off to `{to}`, which is not among the agents of this run ({})", .known.join(", "))]
+    UnknownAgent {
+        /// The agent with the handoff.
+        from: String,
+        /// The name that was not found.
+        to: String,
+        /// The agents that there are.
+        known: Vec<String>,
+    },
+    /// Two agents that are not the same have one name.
+    #[error("two different agents of this run are named `{name}`")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// A filter is to change a conversation that the server keeps.
+    #[error("agent `{agent}` has a handoff with a filter, but the server keeps the conversation")]
+    FilterOnServer {
+        /// The agent.
+        agent: String,
+    },
+    /// An agent would be its own tool, through agents that are named.
+    #[error("agent `{agent}` is called as a tool inside of its own run")]
+    Cycle {
+        /// The agent.
+        agent: String,
+    },
+}
+
 /// What a run has done.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -96,6 +160,8 @@ pub struct RunProgress {
     pub turns: u32,
     /// The agent that was last at work.
     pub last_agent: Agent,
+    /// The verdicts of all guardrails that were asked, in the order in which they came.
+    pub guardrails: Vec<GuardrailResult>,
 }
 
 impl RunError {
@@ -119,6 +185,27 @@ impl RunError {
         &self.0.1
     }
 
+    /// Gives the state of a run that paused, to go on from; any other error is given back.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, when the run did not pause.
+    pub fn into_state(self) -> Result<RunState, Self> {
+        let (failure, progress) = *self.0;
+        match failure {
+            RunFailure::ApprovalRequired { state } => Ok(*state),
+            failure => Err(Self(Box::new((failure, progress)))),
+        }
+    }
+
+    /// Gives the calls that wait for a decision, if the run paused.
+    pub fn interruptions(&self) -> Vec<Interruption> {
+        match self.failure() {
+            RunFailure::ApprovalRequired { state } => state.interruptions(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Gives the model's error, if a model call failed.
     pub fn model_error(&self) -> Option<&ModelError> {
         match self.failure() {
@@ -139,6 +226,21 @@ impl RunError {
 }
 
 impl RunFailure {
+    /// What a failed handoff means: the model's words were wrong, or the application's callback failed.
+    pub(crate) fn of_handoff(error: ToolError, to: &Agent) -> Self {
+        let agent = to.name().to_owned();
+        match error {
+            ToolError::Failed { source, .. } => Self::CallbackFailed {
+                callback: format!("the callback of the handoff to agent `{agent}`"),
+                source,
+            },
+            error => Self::HandoffArguments {
+                agent,
+                error: Box::new(error),
+            },
+        }
+    }
+
     /// Says what went wrong, by a stable name.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -148,6 +250,12 @@ impl RunFailure {
             Self::UnknownTool { .. } => ErrorKind::UnknownTool,
             Self::DisabledTool { .. } => ErrorKind::DisabledTool,
             Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
+            Self::State(_) => ErrorKind::StateInvalid,
+            Self::Agents(_) => ErrorKind::Config,
+            Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
+            Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
+            Self::HandoffArguments { error, .. } => error.kind(),
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::Tool(error) => error.kind(),
             Self::Refusal { .. } => ErrorKind::Refusal,
             Self::InvalidOutput { .. } => ErrorKind::InvalidOutput,
@@ -183,6 +291,22 @@ impl RunProgress {
     }
 }
 
+fn calls_need(state: &RunState) -> String {
+    match state.interruptions().len() {
+        1 => "1 call needs".to_owned(),
+        n_calls => format!("{n_calls} calls need"),
+    }
+}
+
+fn waiting(state: &RunState) -> String {
+    let tools: Vec<String> = state
+        .interruptions()
+        .into_iter()
+        .map(|call| call.tool)
+        .collect();
+    list(&tools)
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() {
         "none".to_owned()
@@ -211,6 +335,8 @@ impl Error for RunError {
         match self.failure() {
             RunFailure::Model(error) => error.source(),
             RunFailure::Tool(error) => error.source(),
+            RunFailure::HandoffArguments { error, .. } => error.source(),
+            RunFailure::CallbackFailed { source, .. } => Some(&**source),
             _ => None,
         }
     }

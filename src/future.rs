@@ -1,5 +1,6 @@
-//! The boxed futures and streams that the object-safe traits of this crate return.
+//! The boxed futures, streams and errors that the object-safe traits and callbacks of this crate use.
 
+use std::error::Error;
 use std::pin::Pin;
 
 use futures_core::Stream;
@@ -9,3 +10,6 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A boxed stream that can move between threads.
 pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+
+/// A boxed error of the application.
+pub type BoxError = Box<dyn Error + Send + Sync>;

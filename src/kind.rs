@@ -114,6 +114,10 @@ error_kinds! {
     StateInvalid => "state_invalid",
     /// A saved run state was changed.
     StateTampered => "state_tampered",
+    /// A saved run state was resumed before.
+    AlreadyResumed => "already_resumed",
+    /// A hook, a guardrail or another callback of the application failed.
+    CallbackFailed => "callback_failed",
     /// A session could not be read or written.
     Session => "session",
     /// An MCP server failed.

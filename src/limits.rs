@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::usage::Usage;
 
 /// Bounds on a run; each is checked before the step that would break it.
 ///
-/// The default is ten turns and nothing else.
+/// The default is ten turns and nothing else. What an agent that is called as a tool uses counts for the run that calls it too, all
+/// but its turns.
 ///
 /// ```
 /// use openai_agents::Limits;
@@ -14,11 +17,13 @@ use crate::usage::Usage;
 /// let limits = Limits::turns(5).total_tokens(20_000);
 /// assert_eq!(limits.max_turns, Some(5));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// The most model calls; `None` is without end.
     pub max_turns: Option<u32>,
+    /// The most model requests, with those of agents that are called as tools.
+    pub max_requests: Option<u64>,
     /// The most input tokens, as the servers count them.
     pub max_input_tokens: Option<u64>,
     /// The most output tokens, as the servers count them.
@@ -40,6 +45,12 @@ pub enum LimitReached {
     Turns {
         /// The limit.
         limit: u32,
+    },
+    /// The model would be asked once more than allowed.
+    #[error("the run made all its {limit} model requests (max_requests)")]
+    Requests {
+        /// The limit.
+        limit: u64,
     },
     /// A token budget is used up.
     #[error("the run used {used} {what} of {limit} allowed")]
@@ -85,12 +96,20 @@ impl Limits {
     /// No limit at all.
     pub const NONE: Self = Self {
         max_turns: None,
+        max_requests: None,
         max_input_tokens: None,
         max_output_tokens: None,
         max_total_tokens: None,
         max_tool_calls: None,
         max_duration: None,
     };
+
+    /// Allows this many model requests.
+    #[must_use]
+    pub const fn requests(mut self, limit: u64) -> Self {
+        self.max_requests = Some(limit);
+        self
+    }
 
     /// Allows this many input tokens.
     #[must_use]
@@ -127,10 +146,18 @@ impl Limits {
         self
     }
 
-    /// Checks whether the model may be called, given what was used before.
-    pub(crate) fn check_model_call(&self, turns: u32, usage: &Usage) -> Result<(), LimitReached> {
-        if let Some(limit) = self.max_turns.filter(|limit| turns >= *limit) {
-            return Err(LimitReached::Turns { limit });
+    /// Checks whether another turn may begin after so many.
+    pub(crate) fn check_turn(&self, turns: u32) -> Result<(), LimitReached> {
+        match self.max_turns {
+            Some(limit) if turns >= limit => Err(LimitReached::Turns { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks whether the model may be asked, given what was used before.
+    pub(crate) fn check_request(&self, n_requests: u64, usage: &Usage) -> Result<(), LimitReached> {
+        if let Some(limit) = self.max_requests.filter(|limit| n_requests >= *limit) {
+            return Err(LimitReached::Requests { limit });
         }
         for (what, limit, used) in [
             ("input tokens", self.max_input_tokens, usage.input_tokens),

@@ -6,20 +6,31 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Agent, OutputMode, OutputType, Parts, ToolUse};
-use crate::model::{Model, ModelSettings, ToolSet};
+use super::{
+    Agent, BoundHandoff, Handoff, Hooks, Instructions, OutputMode, OutputType, Parts, ToolUse,
+};
+use crate::context::RunContext;
+use crate::future::BoxError;
+use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::schema::SchemaError;
-use crate::tools::{HostedTool, IntoTool, ToolDefinitionError, ToolRegistry};
+use crate::tools::{FunctionTool, HostedTool, IntoTool, ToolDefinitionError, ToolRegistry};
 
 /// Builds an [`Agent`]; begun by [`Agent::builder`].
 #[must_use = "an agent is made by build()"]
 pub struct AgentBuilder {
     name: String,
-    instructions: Option<Arc<str>>,
+    handoff_description: Option<String>,
+    instructions: Option<Instructions>,
+    prompt: Option<Arc<Prompt>>,
     model: Option<Arc<dyn Model>>,
     settings: ModelSettings,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
+    handoffs: Vec<Handoff>,
+    input_guardrails: Vec<InputGuardrail>,
+    output_guardrails: Vec<OutputGuardrail>,
+    hooks: Vec<Arc<dyn Hooks>>,
     tool_use: ToolUse,
     output: Option<Result<OutputType, SchemaError>>,
     keeps_tool_choice: bool,
@@ -66,11 +77,17 @@ impl AgentBuilder {
     pub(super) fn new(name: String) -> Self {
         Self {
             name,
+            handoff_description: None,
             instructions: None,
+            prompt: None,
             model: None,
             settings: ModelSettings::default(),
             tools: ToolRegistry::default(),
             hosted: Vec::new(),
+            handoffs: Vec::new(),
+            input_guardrails: Vec::new(),
+            output_guardrails: Vec::new(),
+            hooks: Vec::new(),
             tool_use: ToolUse::default(),
             output: None,
             keeps_tool_choice: false,
@@ -80,7 +97,70 @@ impl AgentBuilder {
 
     /// Sets the instructions, sent before the conversation.
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
-        self.instructions = Some(instructions.into().into());
+        self.instructions = Some(Instructions::Fixed(instructions.into().into()));
+        self
+    }
+
+    /// Computes the instructions before each model call, from the run and its application state.
+    ///
+    /// An error ends the run with the error `callback_failed`.
+    ///
+    /// ```
+    /// use openai_agents::Agent;
+    ///
+    /// struct User(String);
+    ///
+    /// let agent = Agent::builder("Guide").instructions_from(async |cx, _agent| {
+    ///     Ok::<_, openai_agents::MissingState>(format!("You talk with {}.", cx.state::<User>()?.0))
+    /// });
+    /// # let _ = agent;
+    /// ```
+    pub fn instructions_from<F, R, E>(mut self, compute: F) -> Self
+    where
+        F: Fn(RunContext, Agent) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.instructions = Some(Instructions::Computed(Arc::new(move |cx, agent| {
+            let text = compute(cx, agent);
+            Box::pin(async move { text.await.map_err(Into::into) })
+        })));
+        self
+    }
+
+    /// Uses a prompt that the provider stores (Responses API); other back ends refuse it.
+    pub fn prompt(mut self, prompt: Prompt) -> Self {
+        self.prompt = Some(Arc::new(prompt));
+        self
+    }
+
+    /// Says to other agents' models when to hand off to this one.
+    pub fn handoff_description(mut self, description: impl Into<String>) -> Self {
+        self.handoff_description = Some(description.into());
+        self
+    }
+
+    /// Lets the agent give the conversation to another: `&agent`, or a [`Handoff`] with options.
+    pub fn handoff(mut self, handoff: impl Into<Handoff>) -> Self {
+        self.handoffs.push(handoff.into());
+        self
+    }
+
+    /// Checks the input of runs that begin with this agent.
+    pub fn input_guardrail(mut self, guardrail: InputGuardrail) -> Self {
+        self.input_guardrails.push(guardrail);
+        self
+    }
+
+    /// Checks the final output of runs that end with this agent.
+    pub fn output_guardrail(mut self, guardrail: OutputGuardrail) -> Self {
+        self.output_guardrails.push(guardrail);
+        self
+    }
+
+    /// Tells these hooks what happens while this agent is at work.
+    pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
+        self.hooks.push(Arc::new(hooks));
         self
     }
 
@@ -173,7 +253,7 @@ impl AgentBuilder {
     ///
     /// # Errors
     ///
-    /// When the name is empty, a tool is wrong or its name is taken, or the agent is to stop at a tool that it does not have.
+    /// When the name is empty, a tool or handoff is wrong or its name is taken, or the agent is to stop at a tool that it does not have.
     pub fn build(self) -> Result<Agent, AgentError> {
         if self.name.trim().is_empty() {
             return Err(AgentError::NoName);
@@ -197,21 +277,65 @@ impl AgentBuilder {
             agent: self.name.clone(),
             source,
         })?;
-        let specs = self.tools.iter().map(|tool| tool.spec().clone()).collect();
-        let tool_set = Arc::new(ToolSet::new(specs).with_hosted(self.hosted.clone()));
+        let handoffs = bind(&self.name, self.handoffs, &self.tools, output.as_ref())?;
+        let tool_set = (!handoffs.iter().any(BoundHandoff::is_open)).then(|| {
+            let tools = self.tools.iter().map(|tool| tool.spec().clone());
+            let handoffs = handoffs.iter().map(|handoff| handoff.tool.spec().clone());
+            let output = output.as_ref().and_then(OutputType::tool);
+            let specs = tools.chain(handoffs).chain(output).collect();
+            Arc::new(ToolSet::new(specs).with_hosted(self.hosted.clone()))
+        });
         Ok(Agent(Arc::new(Parts {
             name: self.name.into(),
+            handoff_description: self.handoff_description,
             instructions: self.instructions,
+            prompt: self.prompt,
             model: self.model,
             settings: self.settings,
             tools: self.tools,
             hosted: self.hosted,
+            handoffs,
+            input_guardrails: self.input_guardrails,
+            output_guardrails: self.output_guardrails,
+            hooks: self.hooks,
             tool_set,
             tool_use: self.tool_use,
             output,
             keeps_tool_choice: self.keeps_tool_choice,
         })))
     }
+}
+
+/// Makes the handoffs ready, and finds names that the model could not tell apart.
+fn bind(
+    agent: &str,
+    handoffs: Vec<Handoff>,
+    tools: &ToolRegistry,
+    output: Option<&OutputType>,
+) -> Result<Vec<BoundHandoff>, AgentError> {
+    let wrong = |source| AgentError::Tool {
+        agent: agent.to_owned(),
+        source,
+    };
+    let output = output.and_then(OutputType::tool);
+    if let Some(spec) = &output
+        && let Some(tool) = tools.get(&spec.name)
+    {
+        return Err(wrong(ToolDefinitionError::duplicate(tool.spec(), spec)));
+    }
+    let mut bound: Vec<BoundHandoff> = Vec::with_capacity(handoffs.len());
+    for handoff in handoffs {
+        let handoff = handoff.bind().map_err(wrong)?;
+        let spec = handoff.tool.spec();
+        let tool = tools.get(&spec.name).map(FunctionTool::spec);
+        let other = bound.iter().map(|other| other.tool.spec());
+        let taken = tool.into_iter().chain(other).chain(&output);
+        if let Some(taken) = taken.into_iter().find(|taken| taken.name == spec.name) {
+            return Err(wrong(ToolDefinitionError::duplicate(taken, spec)));
+        }
+        bound.push(handoff);
+    }
+    Ok(bound)
 }
 
 impl std::fmt::Debug for AgentBuilder {

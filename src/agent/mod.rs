@@ -1,6 +1,13 @@
-//! Agents: who answers, with what instructions and tools.
+//! Agents: who answers, with what instructions and tools, and whom they hand off to.
 
+mod traits;
+mod instructions;
+mod handoff;
+mod handoff_filter;
 mod output;
+mod partial;
+mod trim;
+mod run_state;
 mod builder;
 pub mod runner;
 
@@ -8,11 +15,23 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::{AgentBuilder, AgentError};
+pub use handoff::Handoff;
+pub(crate) use handoff::{BoundHandoff, Target, function_name};
+pub use handoff_filter::{HANDOFF_PROMPT, HandoffFilter, HandoffHistory};
+pub(crate) use instructions::Instructions;
+pub use instructions::{ModelInput, ModelInputFilter};
 pub(crate) use output::read as read_output;
 pub use output::{OutputError, OutputMode, OutputType};
+pub use partial::PartialOutput;
+#[cfg(feature = "seal")]
+pub use run_state::StateKey;
+pub use run_state::{Interruption, RunState, StateError};
+pub use traits::{HookFuture, Hooks};
+pub use trim::TrimToolOutputs;
 
 use crate::context::RunContext;
-use crate::model::{Model, ModelSettings, ToolSet};
+use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::tools::{HostedTool, ToolRegistry};
 
 /// An agent: instructions, tools, and how it uses them; plain data, cheap to clone.
@@ -29,13 +48,19 @@ pub struct Agent(Arc<Parts>);
 
 struct Parts {
     name: Arc<str>,
-    instructions: Option<Arc<str>>,
+    handoff_description: Option<String>,
+    instructions: Option<Instructions>,
+    prompt: Option<Arc<Prompt>>,
     model: Option<Arc<dyn Model>>,
     settings: ModelSettings,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
-    /// What the model is told of all tools; encoded once.
-    tool_set: Arc<ToolSet>,
+    handoffs: Vec<BoundHandoff>,
+    input_guardrails: Vec<InputGuardrail>,
+    output_guardrails: Vec<OutputGuardrail>,
+    hooks: Vec<Arc<dyn Hooks>>,
+    /// What the model is told of all tools; encoded once. Nothing if an agent to hand off to has to be found first.
+    tool_set: Option<Arc<ToolSet>>,
     tool_use: ToolUse,
     output: Option<OutputType>,
     keeps_tool_choice: bool,
@@ -84,9 +109,19 @@ impl Agent {
         &self.0.name
     }
 
-    /// Gives the instructions.
+    /// Gives the instructions, unless there are none or they are computed.
     pub fn instructions(&self) -> Option<&str> {
-        self.0.instructions.as_deref()
+        self.0.instructions.as_ref()?.fixed().map(|text| &**text)
+    }
+
+    /// Says to other agents' models when to hand off to this one.
+    pub fn handoff_description(&self) -> Option<&str> {
+        self.0.handoff_description.as_deref()
+    }
+
+    /// Gives the names of the agents that this one can hand off to, in order.
+    pub fn handoffs(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.handoffs.iter().map(|handoff| handoff.target.name())
     }
 
     /// Gives the tools.
@@ -123,12 +158,37 @@ impl Agent {
         Arc::clone(&self.0.name)
     }
 
-    pub(crate) fn shared_instructions(&self) -> Option<Arc<str>> {
-        self.0.instructions.clone()
+    pub(crate) fn how_instructed(&self) -> Option<&Instructions> {
+        self.0.instructions.as_ref()
     }
 
-    pub(crate) fn tool_set(&self) -> &Arc<ToolSet> {
-        &self.0.tool_set
+    pub(crate) fn prompt(&self) -> Option<&Arc<Prompt>> {
+        self.0.prompt.as_ref()
+    }
+
+    pub(crate) fn bound_handoffs(&self) -> &[BoundHandoff] {
+        &self.0.handoffs
+    }
+
+    pub(crate) fn input_guardrails(&self) -> &[InputGuardrail] {
+        &self.0.input_guardrails
+    }
+
+    pub(crate) fn output_guardrails(&self) -> &[OutputGuardrail] {
+        &self.0.output_guardrails
+    }
+
+    pub(crate) fn hooks(&self) -> &[Arc<dyn Hooks>] {
+        &self.0.hooks
+    }
+
+    pub(crate) fn tool_set(&self) -> Option<&Arc<ToolSet>> {
+        self.0.tool_set.as_ref()
+    }
+
+    /// Whether both are one agent, not only of one name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) fn keeps_tool_choice(&self) -> bool {
@@ -141,7 +201,16 @@ impl fmt::Debug for Agent {
         f.debug_struct("Agent")
             .field("name", &self.0.name)
             .field("model", &self.0.model.as_ref().map(|model| model.name()))
-            .field("tools", &self.0.tool_set)
+            .field(
+                "tools",
+                &self
+                    .0
+                    .tools
+                    .specs()
+                    .map(|spec| &spec.name)
+                    .collect::<Vec<_>>(),
+            )
+            .field("handoffs", &self.handoffs().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -9,9 +9,14 @@ use serde_json::{Value, json};
 
 use crate::model::OutputFormat;
 use crate::schema::{self, SchemaError};
+use crate::tools::{ToolName, ToolSpec};
 
 /// The name under which the form is sent; the Python SDK's.
 const NAME: &str = "final_output";
+
+/// What the model is told of the tool of that name.
+const TOOL_DESCRIPTION: &str =
+    "Gives the final answer. Call it once, when nothing else is left to do.";
 
 /// The key of a value that is no object: a strict schema must be that of an object.
 const WRAPPER: &str = "response";
@@ -39,6 +44,11 @@ pub enum OutputMode {
     /// By the server (`response_format`, `text.format`), which holds the model to it.
     #[default]
     Native,
+    /// By a tool named `final_output` whose arguments are the output, for servers that know tools but no schema of answers.
+    ///
+    /// The model must call some tool in each turn (`tool_choice: required`), unless the settings have a choice of their own. A call of
+    /// `final_output` ends the run; other calls beside it are made before.
+    Tool,
     /// In words, after the instructions, for servers that know no schema; the model may fail to follow.
     Prompted,
 }
@@ -107,6 +117,13 @@ impl OutputType {
     /// What goes into each request, if the server is to hold the model to it.
     pub(crate) fn format(&self) -> Option<Arc<OutputFormat>> {
         (self.0.mode == OutputMode::Native).then(|| Arc::clone(&self.0.format))
+    }
+
+    /// The tool by which the model gives its output, if that is how.
+    pub(crate) fn tool(&self) -> Option<ToolSpec> {
+        let name = ToolName::new(NAME).ok()?;
+        let spec = || ToolSpec::new(name, TOOL_DESCRIPTION, self.schema().clone());
+        (self.0.mode == OutputMode::Tool).then(spec)
     }
 
     /// What goes behind the instructions, if the model is told in words.

@@ -3,7 +3,12 @@
 //! A model call and a tool call each go through a [`Journal`] under a key that is the same in every execution of the same run.
 //! The default lets them pass. One that keeps outcomes can make a run survive its process, or play it back without a server.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use crate::future::{BoxFuture, BoxStream};
+use crate::guardrail::GuardrailResult;
 use crate::item::OutputContent;
 use crate::model::{ModelError, ModelEvent};
 use crate::tools::ToolError;
@@ -31,6 +36,8 @@ pub type ToolEffect = BoxFuture<'static, Result<ToolOutcome, ToolError>>;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct EffectKey {
+    /// The calls of agents as tools that lead to the effect, the outermost first, each as `turn/call id`.
+    pub path: Vec<Arc<str>>,
     /// The turn, from 1.
     pub turn: u32,
     /// The id of the tool call; `None` for the turn's model call.
@@ -38,13 +45,16 @@ pub struct EffectKey {
 }
 
 /// What a tool call gave to the model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolOutcome {
     /// The output.
     pub output: OutputContent,
     /// The failure that the output stands for, if the tool failed.
     pub failure: Option<String>,
+    /// The verdicts of the tool's guardrails.
+    #[serde(default)]
+    pub guardrails: Vec<GuardrailResult>,
 }
 
 /// Lets every effect pass and remembers nothing.
@@ -64,7 +74,11 @@ impl Journal for NoJournal {
 impl ToolOutcome {
     /// Makes an outcome, as a journal does that kept one.
     pub fn new(output: OutputContent, failure: Option<String>) -> Self {
-        Self { output, failure }
+        Self {
+            output,
+            failure,
+            guardrails: Vec::new(),
+        }
     }
 }
 
@@ -72,6 +86,7 @@ impl EffectKey {
     /// The key of a turn's model call.
     pub fn model_call(turn: u32) -> Self {
         Self {
+            path: Vec::new(),
             turn,
             call_id: None,
         }
@@ -80,8 +95,15 @@ impl EffectKey {
     /// The key of a tool call.
     pub fn tool_call(turn: u32, call_id: impl Into<String>) -> Self {
         Self {
+            path: Vec::new(),
             turn,
             call_id: Some(call_id.into()),
         }
+    }
+
+    /// The key inside these calls.
+    pub(crate) fn within(mut self, path: &[Arc<str>]) -> Self {
+        self.path = path.to_vec();
+        self
     }
 }

@@ -1,5 +1,9 @@
 //! What comes back from a model, in pieces and folded.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -55,7 +59,7 @@ pub enum ModelEvent {
 }
 
 /// What is known when a response is complete.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseEnd {
     /// The response's id.
@@ -73,11 +77,11 @@ pub struct ResponseEnd {
 }
 
 /// Something that a server did differently from the protocol and that was tolerated, since only one reading of it is possible.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deviation {
     /// A stable name, such as `missing_tool_call_id`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What was seen and what was made of it.
     pub detail: String,
 }
@@ -155,9 +159,9 @@ impl ResponseEnd {
 
 impl Deviation {
     /// Notes a deviation.
-    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             detail: detail.into(),
         }
     }

@@ -38,7 +38,7 @@ pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
 pub use providers::{ModelProvider, Providers};
-pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, ToolSet};
+pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, Prompt, ToolSet};
 pub use retry::{Backoff, Jitter, Retry, RetryAfter, RetryPolicy, TransportFailure};
 pub use settings::{ModelSettings, ToolChoice};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::item::History;
 use crate::memo::Memo;
@@ -17,6 +18,8 @@ use crate::tools::{HostedTool, ToolSpec};
 pub struct ModelRequest {
     /// The agent's instructions.
     pub instructions: Option<Arc<str>>,
+    /// A prompt that the provider stores (Responses API).
+    pub prompt: Option<Arc<Prompt>>,
     /// The conversation, oldest first.
     pub items: History,
     /// The tools that the model may call.
@@ -58,6 +61,20 @@ pub enum Continuation {
     Conversation(String),
 }
 
+/// A prompt that the provider stores, by its id (Responses API).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Prompt {
+    /// The id.
+    pub id: String,
+    /// The version; the provider's current one if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What is put into the prompt's places: texts, or input parts.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub variables: Map<String, Value>,
+}
+
 /// The tools of a request, in order; encoded once and shared by all turns.
 #[derive(Default)]
 pub struct ToolSet {
@@ -83,6 +100,7 @@ impl ModelRequest {
     pub fn new(items: impl Into<History>) -> Self {
         Self {
             instructions: None,
+            prompt: None,
             items: items.into(),
             tools: Arc::default(),
             output: None,
@@ -91,6 +109,31 @@ impl ModelRequest {
             continuation: Continuation::Replay,
             turn: 1,
         }
+    }
+}
+
+impl Prompt {
+    /// Names a prompt.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            version: None,
+            variables: Map::new(),
+        }
+    }
+
+    /// Asks for a version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Puts a value into a place of the prompt.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
     }
 }
 

@@ -1,9 +1,11 @@
 //! What can go wrong when a tool is defined or called.
 
-use std::error::Error;
 use std::time::Duration;
 
-use super::{ToolName, ToolNameError};
+use serde_json::Value;
+
+use super::{ToolName, ToolNameError, ToolSpec};
+use crate::future::BoxError;
 use crate::kind::ErrorKind;
 use crate::schema::SchemaError;
 
@@ -35,7 +37,7 @@ pub enum ToolError {
         /// The tool.
         tool: ToolName,
         /// The tool's own error.
-        source: Box<dyn Error + Send + Sync>,
+        source: BoxError,
     },
     /// The tool panicked; the panic was caught and harms nothing else.
     #[error("tool `{tool}` panicked: {message}")]
@@ -63,6 +65,28 @@ pub enum ToolError {
         /// The limit.
         max_bytes: usize,
     },
+    /// A guardrail of the tool ends the run.
+    #[error("the guardrail `{guardrail}` of tool `{tool}` tripped: {info}")]
+    GuardrailTripped {
+        /// The tool.
+        tool: ToolName,
+        /// The guardrail.
+        guardrail: String,
+        /// Whether it looked at the output, and not at the arguments.
+        is_output: bool,
+        /// Why.
+        info: Value,
+    },
+    /// A hook or a guardrail around the call failed; it ends the run, whatever the tool's options say.
+    #[error("{callback} around the tool `{tool}` failed")]
+    CallbackFailed {
+        /// The tool.
+        tool: ToolName,
+        /// What failed, such as ``the guardrail `no root` ``.
+        callback: String,
+        /// Its own error.
+        source: BoxError,
+    },
 }
 
 impl ToolError {
@@ -75,6 +99,8 @@ impl ToolError {
             Self::Failed { .. } | Self::Panicked { .. } => ErrorKind::ToolFailed,
             Self::TimedOut { .. } => ErrorKind::ToolTimeout,
             Self::OutputTooLarge { .. } => ErrorKind::LimitExceeded,
+            Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
+            Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
         }
     }
 
@@ -86,7 +112,9 @@ impl ToolError {
             | Self::Failed { tool, .. }
             | Self::Panicked { tool, .. }
             | Self::TimedOut { tool, .. }
-            | Self::OutputTooLarge { tool, .. } => tool,
+            | Self::OutputTooLarge { tool, .. }
+            | Self::GuardrailTripped { tool, .. }
+            | Self::CallbackFailed { tool, .. } => tool,
         }
     }
 }
@@ -132,12 +160,22 @@ pub enum ToolDefinitionError {
     },
 }
 
+impl ToolDefinitionError {
+    pub(crate) fn duplicate(registered: &ToolSpec, refused: &ToolSpec) -> Self {
+        Self::Duplicate {
+            tool: refused.name.clone(),
+            registered: registered.description.clone(),
+            refused: refused.description.clone(),
+        }
+    }
+}
+
 /// Says that a value which a tool returned has no form in JSON.
 #[derive(Debug, thiserror::Error)]
 #[error("the output of the tool cannot be written as JSON")]
 pub struct ToolOutputError {
     #[source]
-    source: Box<dyn Error + Send + Sync>,
+    source: BoxError,
 }
 
 impl ToolOutputError {

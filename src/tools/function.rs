@@ -11,12 +11,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::arguments::ArgumentRules;
-use super::handler::{self, BoxError, Fault, Handler};
+use super::handler::{self, Fault, Handler};
+use super::policy::Policy;
 use super::{
-    IntoToolOutput, Tool, ToolContext, ToolDefinitionError, ToolError, ToolName, ToolOptions,
-    ToolOutput, ToolSpec,
+    IntoToolOutput, Tool, ToolContext, ToolDefinitionError, ToolError, ToolGuardrail, ToolName,
+    ToolOptions, ToolOutput, ToolSpec,
 };
 use crate::context::RunContext;
+use crate::future::BoxError;
+use crate::item::FunctionCall;
 use crate::schema;
 
 /// Calls application code by name, with JSON arguments that were checked against its schema.
@@ -51,10 +54,8 @@ use crate::schema;
 #[derive(Clone)]
 pub struct FunctionTool {
     definition: Arc<Definition>,
-    condition: Option<Arc<Condition>>,
+    policy: Arc<Policy>,
 }
-
-type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
 
 struct Definition {
     spec: ToolSpec,
@@ -164,16 +165,71 @@ impl FunctionTool {
         mut self,
         condition: impl Fn(&RunContext) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.condition = Some(match self.condition.take() {
-            None => Arc::new(condition),
-            Some(earlier) => Arc::new(move |cx: &RunContext| earlier(cx) && condition(cx)),
-        });
+        Arc::make_mut(&mut self.policy).add_condition(Arc::new(condition));
         self
     }
 
     /// Whether a run may see and call the tool.
     pub fn is_enabled(&self, cx: &RunContext) -> bool {
-        self.condition.as_ref().is_none_or(|holds| holds(cx))
+        self.policy.is_enabled(cx)
+    }
+
+    /// Lets the tool be called only after someone approved the call.
+    ///
+    /// A run that comes to such a call pauses, with the error `approval_required` and a [`RunState`](crate::RunState) to go on from.
+    #[must_use]
+    pub fn needs_approval(self) -> Self {
+        self.needs_approval_if(|_, _| true)
+    }
+
+    /// Asks for approval of the calls for which a condition holds, in place of an earlier condition.
+    #[must_use]
+    pub fn needs_approval_if(
+        mut self,
+        condition: impl Fn(&RunContext, &FunctionCall) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.policy).approval = Some(Arc::new(condition));
+        self
+    }
+
+    /// Whether this call must be approved.
+    pub fn asks_approval(&self, cx: &RunContext, call: &FunctionCall) -> bool {
+        self.policy
+            .approval
+            .as_ref()
+            .is_some_and(|condition| condition(cx, call))
+    }
+
+    /// Adds a guardrail that sees each call before the tool does, after earlier ones.
+    #[must_use]
+    pub fn input_guardrail(mut self, guardrail: ToolGuardrail) -> Self {
+        Arc::make_mut(&mut self.policy).input.push(guardrail);
+        self
+    }
+
+    /// Adds a guardrail that sees each output before the model does, after earlier ones.
+    #[must_use]
+    pub fn output_guardrail(mut self, guardrail: ToolGuardrail) -> Self {
+        Arc::make_mut(&mut self.policy).output.push(guardrail);
+        self
+    }
+
+    pub(crate) fn input_guardrails(&self) -> &[ToolGuardrail] {
+        &self.policy.input
+    }
+
+    pub(crate) fn output_guardrails(&self) -> &[ToolGuardrail] {
+        &self.policy.output
+    }
+
+    /// Marks a tool of the engine: its effects pass the journal one by one, not the call as a whole.
+    pub(crate) fn composite(mut self) -> Self {
+        Arc::make_mut(&mut self.policy).is_composite = true;
+        self
+    }
+
+    pub(crate) fn is_composite(&self) -> bool {
+        self.policy.is_composite
     }
 
     /// Gives what the model is told about the tool.
@@ -262,7 +318,7 @@ impl FunctionTool {
                 rules,
                 handler,
             }),
-            condition: None,
+            policy: Arc::default(),
         })
     }
 }

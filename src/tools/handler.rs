@@ -1,18 +1,16 @@
 //! The one form in which the code of every tool is stored.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
 use super::{IntoToolOutput, Tool, ToolContext, ToolOutput};
-use crate::future::BoxFuture;
+use crate::future::{BoxError, BoxFuture};
 
 /// Reads the arguments, or says what is wrong with them, and starts the call.
 pub(super) type Handler = dyn Fn(ToolContext, Arguments<'_>) -> Result<Call, String> + Send + Sync;
 pub(super) type Call = BoxFuture<'static, Result<ToolOutput, BoxError>>;
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Says why a call has no output, without naming the tool.
 pub(super) enum Fault {

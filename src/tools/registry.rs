@@ -77,11 +77,7 @@ impl ToolRegistry {
     fn add(&mut self, tool: FunctionTool) -> Result<(), ToolDefinitionError> {
         let spec = tool.spec();
         if let Some(registered) = self.get(&spec.name) {
-            return Err(ToolDefinitionError::Duplicate {
-                tool: spec.name.clone(),
-                registered: registered.spec().description.clone(),
-                refused: spec.description.clone(),
-            });
+            return Err(ToolDefinitionError::duplicate(registered.spec(), spec));
         }
         self.positions.insert(spec.name.clone(), self.tools.len());
         self.tools.push(tool);

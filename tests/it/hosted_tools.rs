@@ -213,19 +213,29 @@ async fn an_approval_in_a_chain_is_all_that_is_sent() {
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_answers_ends_the_run() {
+async fn a_question_that_nobody_answers_pauses_the_run() {
     let mcp = |label: &str| HostedTool::mcp(label, "https://mcp.deepwiki.com/mcp");
     let nobody = [mcp("deepwiki"), mcp("other").on_approval(|_| true)];
-    for tool in nobody {
+    for (tool, approves) in nobody.into_iter().zip([true, false]) {
         let agent = Agent::builder("A").hosted_tool(tool).build().unwrap();
-        let (server, result) = run(&agent, [&[ASKS][..]]).await;
+        let (server, result) = run(&agent, [&[ASKS][..], &[SAYS_DONE]]).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ApprovalRequired);
-        assert_eq!(
-            error.to_string(),
-            "the call of `deepwiki/ask` by agent `A` needs an approval, and nobody is set to give it"
-        );
+        assert_eq!(error.to_string(), "1 call needs approval: deepwiki/ask");
         assert_eq!(bodies(&server).len(), 1);
+
+        let mut state = error.into_state().unwrap();
+        let asked = state.interruptions();
+        assert_eq!(asked[0].tool, "deepwiki/ask");
+        if approves {
+            state.approve(&asked[0].id).unwrap();
+        } else {
+            state.reject(&asked[0].id).unwrap();
+        }
+        let result = Runner::new(responses(&server)).resume(&agent, state).await;
+        assert_eq!(result.unwrap().final_output(), "done");
+        let input = bodies(&server)[1]["input"].clone();
+        assert_eq!(input.as_array().unwrap().last(), Some(&answer(approves)));
     }
 }
 

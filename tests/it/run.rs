@@ -407,7 +407,7 @@ async fn an_id_that_the_server_reuses_is_noted() {
         .unwrap();
     let codes: Vec<_> = result
         .deviations()
-        .map(|deviation| deviation.code)
+        .map(|deviation| &*deviation.code)
         .collect();
     assert_eq!(codes, ["reused_tool_call_id"]);
     assert_eq!(

@@ -6,22 +6,30 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, Sleep};
 
-use super::RunRequest;
+use super::around::{BeforeEnd, BeforeModel, HookSet, InputChecks, after_model, hand_off};
 use super::execute::{ToolEvent, ToolPool, TurnTools};
+use super::request::{Place, RunRequest};
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
-use super::step::{PlannedCall, Step};
+use super::show::show;
+use super::step::{HandoffStep, PlannedCall, Step};
+use super::watch::RunHandle;
+use crate::agent::HandoffHistory;
+use crate::context::Cancel;
 use crate::error::{RunError, RunFailure};
-use crate::item::ItemKind;
-use crate::journal::{EffectKey, Journal, ModelEffect};
+use crate::future::BoxFuture;
+use crate::guardrail::{GuardrailResult, GuardrailTiming};
+use crate::journal::{EffectKey, ModelEffect};
 use crate::limits::LimitReached;
-use crate::model::{Model, ModelError, ModelEvent, ModelRequest, ResponseFold};
+use crate::model::{
+    Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold,
+};
 
 /// A run in progress: a stream of its events.
 ///
@@ -35,23 +43,39 @@ use crate::model::{Model, ModelError, ModelEvent, ModelRequest, ResponseFold};
 #[must_use = "a run does nothing until its stream is polled"]
 pub struct RunStream {
     run: Run,
+    /// The model of agents that have none of their own.
     model: Arc<dyn Model>,
-    journal: Arc<dyn Journal>,
-    max_tool_concurrency: Option<usize>,
+    delivery: Delivery,
+    place: Place,
     deadline: Option<Deadline>,
     phase: Phase,
+    checks: InputChecks,
+    /// Whether what the model says may yet be withheld by an output guardrail.
+    holds_output: bool,
     /// What happened and was not asked for yet; an error is the last of it.
     events: VecDeque<Result<RunEvent, RunError>>,
 }
 
 enum Phase {
+    /// Nothing was done yet; what does not fit together is told first.
+    Begin(Option<RunFailure>),
     Decide,
+    /// Something of the application is waited for.
+    Wait(BoxFuture<'static, Result<Waited, RunFailure>>),
     Model {
         call: ModelEffect,
         fold: ResponseFold,
     },
     Tools(Box<ToolPool>),
     Over,
+}
+
+/// What the application was waited for.
+enum Waited {
+    Request(Box<ModelRequest>),
+    Response(ModelResponse),
+    HandedOff(Option<HandoffHistory>),
+    Judged(String, Vec<GuardrailResult>),
 }
 
 struct Deadline {
@@ -76,22 +100,25 @@ impl RunStream {
     pub(super) fn new(request: RunRequest) -> Self {
         let RunRequest {
             agent,
-            input,
+            beginning,
             model,
             options,
             delivery,
+            place,
         } = request;
+        let options = Arc::new(options);
+        let max_duration = options.limits.max_duration;
+        let (run, failure) = Run::new(&agent, beginning, (options, &place), delivery);
         Self {
+            run,
             model,
-            journal: Arc::clone(&options.journal),
-            max_tool_concurrency: options.max_tool_concurrency,
-            deadline: options
-                .limits
-                .max_duration
-                .map(|limit| Deadline { limit, sleep: None }),
-            phase: Phase::Decide,
+            delivery,
+            place,
+            deadline: max_duration.map(|limit| Deadline { limit, sleep: None }),
+            phase: Phase::Begin(failure),
+            checks: InputChecks::default(),
+            holds_output: false,
             events: VecDeque::new(),
-            run: Run::new(agent, input, options, delivery),
         }
     }
 
@@ -110,41 +137,114 @@ impl RunStream {
                 return Ok(*result);
             }
         }
-        Err(self.run.fail(RunFailure::Model(ModelError::new(
-            crate::kind::ErrorKind::Cancelled,
-            "the run was over already",
-        ))))
+        Err(self.run.fail(RunFailure::Cancelled))
     }
 
-    /// Does what the run wants next.
-    fn decide(&mut self) -> Result<(), RunFailure> {
-        if !self.run.has_final_output() {
-            self.check_deadline()?;
+    /// Gives a handle by which the run can be cancelled from elsewhere.
+    pub fn handle(&self) -> RunHandle {
+        RunHandle(Arc::clone(self.run.cx().control()))
+    }
+
+    /// Ends the run, now or after its turn, with the error `cancelled`.
+    pub fn cancel(&self, when: Cancel) {
+        self.run.cx().control().cancel(when);
+    }
+
+    /// Begins: what does not fit together ends the run before anything is asked.
+    fn begin(&mut self, failure: Option<RunFailure>) -> Result<(), RunFailure> {
+        self.phase = Phase::Decide;
+        if let Some(failure) = failure {
+            return Err(failure);
         }
-        match self.run.next()? {
-            Step::CallModel(request) => self.call_model(request),
-            Step::RunTools(calls) => self.run_tools(calls),
-            Step::Finish(final_output) => {
-                self.phase = Phase::Over;
-                let result = Box::new(RunResult {
-                    final_output,
-                    progress: self.run.progress(),
-                });
-                self.events.push_back(Ok(RunEvent::RunDone { result }));
-            }
+        if self.run.turn() == 0 {
+            self.ask_guardrails(|timing| timing == GuardrailTiming::Blocking);
         }
         Ok(())
     }
 
+    fn ask_guardrails(&mut self, is_asked: impl Fn(GuardrailTiming) -> bool) {
+        let run = &self.run;
+        let lists = [
+            run.agent().input_guardrails(),
+            &run.options().input_guardrails,
+        ];
+        for guardrails in lists {
+            let about = (run.cx(), run.agent());
+            self.checks
+                .ask(guardrails, &is_asked, about, (run.seen(), 0));
+        }
+    }
+
+    /// Does what the run wants next; nothing, while guardrails must be waited for.
+    fn decide(&mut self) -> Poll<Result<(), RunFailure>> {
+        let waits =
+            self.checks.is_holding() || (!self.checks.is_done() && !self.run.is_inside_turn());
+        if waits {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.step())
+    }
+
+    fn step(&mut self) -> Result<(), RunFailure> {
+        if !self.run.has_final_output() {
+            self.check_deadline()?;
+            if self.run.is_between_turns() && self.run.turn() > 0 && self.wish().is_some() {
+                return Err(RunFailure::Cancelled);
+            }
+        }
+        let step = self.run.next()?;
+        if !matches!(step, Step::Finish(_)) {
+            self.holds_output = false;
+        }
+        match step {
+            Step::CallModel(request) => self.prepare(request),
+            Step::RunTools(calls) => self.run_tools(calls),
+            Step::Handoff(step) => self.hand_off(*step),
+            Step::Pause => return Err(self.pause()),
+            Step::Finish(output) => self.finish_with(output),
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, request: ModelRequest) {
+        if self.run.turn() == 1 {
+            self.ask_guardrails(|timing| timing != GuardrailTiming::Blocking);
+        }
+        let before = BeforeModel {
+            cx: self.run.cx().clone(),
+            agent: self.run.agent().clone(),
+            hooks: HookSet::of(self.run.options(), self.run.agent()),
+            is_fresh: self.run.take_fresh(),
+            filter: self.run.options().model_input_filter.clone(),
+        };
+        if !before.is_needed() {
+            self.call_model(request);
+            return;
+        }
+        let prepared = before.prepare(request).map(|request| request.map(Box::new));
+        self.phase = Phase::Wait(Box::pin(
+            prepared.map(|request| request.map(Waited::Request)),
+        ));
+    }
+
     fn call_model(&mut self, request: ModelRequest) {
         let turn = self.run.turn();
+        let agent = self.run.agent();
+        let guardrails = agent.output_guardrails().iter();
+        self.holds_output = guardrails
+            .chain(&self.run.options().output_guardrails)
+            .any(crate::guardrail::OutputGuardrail::holds);
         self.events.push_back(Ok(RunEvent::TurnStarted {
             turn,
-            agent: self.run.agent().shared_name(),
+            agent: agent.shared_name(),
         }));
+        let key = EffectKey::model_call(turn).within(&self.place.path);
+        let model = agent.model().unwrap_or(&self.model);
         let call = self
+            .run
+            .options()
             .journal
-            .model_call(EffectKey::model_call(turn), self.model.call(request));
+            .model_call(key, model.call(request));
         self.phase = Phase::Model {
             call,
             fold: ResponseFold::default(),
@@ -154,12 +254,109 @@ impl RunStream {
     fn run_tools(&mut self, calls: Vec<PlannedCall>) {
         let turn = TurnTools {
             cx: self.run.cx(),
-            agent: self.run.agent().shared_name(),
+            agent: self.run.agent(),
             turn: self.run.turn(),
-            journal: Arc::clone(&self.journal),
-            max_concurrency: self.max_tool_concurrency,
+            options: self.run.options(),
+            model: &self.model,
+            delivery: self.delivery,
+            place: &self.place,
         };
         self.phase = Phase::Tools(Box::new(ToolPool::new(calls, &turn)));
+    }
+
+    fn hand_off(&mut self, step: HandoffStep) {
+        let hooks = self.run.options().hooks.clone();
+        let done = hand_off(self.run.cx().clone(), hooks, step);
+        self.phase = Phase::Wait(Box::pin(
+            done.map(|filtered| filtered.map(Waited::HandedOff)),
+        ));
+    }
+
+    /// The run waits for decisions, of which its caller is told.
+    fn pause(&mut self) -> RunFailure {
+        let state = self.run.save();
+        for interruption in state.interruptions() {
+            self.events
+                .push_back(Ok(RunEvent::ApprovalRequired { interruption }));
+        }
+        RunFailure::ApprovalRequired {
+            state: Box::new(state),
+        }
+    }
+
+    fn finish_with(&mut self, output: String) {
+        let agent = self.run.agent();
+        let guardrails = agent.output_guardrails().iter();
+        let end = BeforeEnd {
+            cx: self.run.cx().clone(),
+            hooks: HookSet::of(self.run.options(), agent),
+            guardrails: guardrails
+                .chain(&self.run.options().output_guardrails)
+                .cloned()
+                .collect(),
+            agent: agent.clone(),
+            output: output.as_str().into(),
+        };
+        if !end.is_needed() {
+            self.done(output);
+            return;
+        }
+        let judged = end
+            .check()
+            .map(|results| Ok(Waited::Judged(output, results?)));
+        self.phase = Phase::Wait(Box::pin(judged));
+    }
+
+    fn done(&mut self, final_output: String) {
+        self.phase = Phase::Over;
+        self.holds_output = false;
+        self.run.cx().control().end();
+        let result = Box::new(RunResult {
+            final_output,
+            progress: self.run.progress(),
+        });
+        self.events.push_back(Ok(RunEvent::RunDone { result }));
+    }
+
+    /// Takes what the application gave.
+    fn waited(&mut self, waited: Waited) -> Result<(), RunFailure> {
+        self.phase = Phase::Decide;
+        match waited {
+            Waited::Request(request) => self.call_model(*request),
+            Waited::Response(response) => return self.run.accept_response(response),
+            Waited::HandedOff(filtered) => {
+                let from = self.run.agent().shared_name();
+                self.run.accept_handoff(filtered);
+                let to = self.run.agent().shared_name();
+                self.events
+                    .push_back(Ok(RunEvent::HandoffOccurred { from, to }));
+            }
+            Waited::Judged(output, results) => {
+                for result in results {
+                    self.run.note(result.clone());
+                    if result.is_tripped {
+                        self.run.withhold();
+                        return Err(RunFailure::GuardrailTripped {
+                            result: Box::new(result),
+                        });
+                    }
+                }
+                self.done(output);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a verdict on the input.
+    fn verdict(&mut self, result: Result<GuardrailResult, RunFailure>) -> Result<(), RunFailure> {
+        let result = result?;
+        self.run.note(result.clone());
+        if result.is_tripped {
+            return Err(RunFailure::GuardrailTripped {
+                result: Box::new(result),
+            });
+        }
+        Ok(())
     }
 
     /// Takes what the model call gave: an event, an error, or its end.
@@ -174,38 +371,11 @@ impl RunStream {
             Some(event) => event.map_err(RunFailure::Model)?,
             None => return self.response_done(),
         };
-        let shown = match event {
-            ModelEvent::TextDelta { delta } => RunEvent::TextDelta { delta },
-            ModelEvent::RefusalDelta { delta } => RunEvent::RefusalDelta { delta },
-            ModelEvent::ReasoningDelta { delta } => RunEvent::ReasoningDelta { delta },
-            ModelEvent::ToolCallStarted { index, name } => {
-                RunEvent::ToolCallStarted { index, name }
-            }
-            ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta { index, delta },
-            ModelEvent::Other { name, json } => RunEvent::ModelEvent { name, json },
-            ModelEvent::ItemDone { item } => {
-                fold.push(ModelEvent::ItemDone { item: item.clone() });
-                self.events
-                    .push_back(Ok(RunEvent::ItemDone { item: item.clone() }));
-                match item.kind() {
-                    ItemKind::FunctionCall(call) => RunEvent::ToolCalled {
-                        call_id: call.call_id.clone(),
-                        name: call.name.clone(),
-                        arguments: call.arguments.clone(),
-                    },
-                    _ => return Ok(()),
-                }
-            }
-            ModelEvent::ResponseDone(end) => {
-                let shown = RunEvent::ResponseDone {
-                    end: (*end).clone(),
-                };
-                fold.push(ModelEvent::ResponseDone(end));
-                self.events.push_back(Ok(shown));
-                return self.response_done();
-            }
-        };
-        self.events.push_back(Ok(shown));
+        let is_last = matches!(event, ModelEvent::ResponseDone(_));
+        show(event, fold, self.run.agent(), &mut self.events);
+        if is_last {
+            return self.response_done();
+        }
         Ok(())
     }
 
@@ -214,13 +384,29 @@ impl RunStream {
             return Ok(());
         };
         let response = fold.finish().map_err(RunFailure::Model)?;
-        self.run.accept_response(response)
+        let hooks = HookSet::of(self.run.options(), self.run.agent());
+        if hooks.is_empty() {
+            return self.run.accept_response(response);
+        }
+        let (cx, agent) = (self.run.cx().clone(), self.run.agent().clone());
+        let told = after_model(cx, agent, hooks, response);
+        self.phase = Phase::Wait(Box::pin(
+            told.map(|response| response.map(Waited::Response)),
+        ));
+        Ok(())
     }
 
-    /// Takes what the tools gave: one call's outcome, or the end of all.
+    /// Takes what the tools gave: something to show, one call's outcome, or the end of all.
     fn tool_event(&mut self, event: Option<ToolEvent>) -> Result<(), RunFailure> {
         match event {
+            Some(ToolEvent::Shown(event)) => {
+                self.events.push_back(Ok(event));
+                Ok(())
+            }
             Some(ToolEvent::Done { call, outcome }) => {
+                for result in outcome.guardrails {
+                    self.run.note(result);
+                }
                 self.events.push_back(Ok(RunEvent::ToolOutputDone {
                     call_id: call.call_id,
                     name: call.name,
@@ -232,55 +418,48 @@ impl RunStream {
             Some(ToolEvent::Fatal(error)) => Err(RunFailure::Tool(error)),
             None => {
                 if let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Decide) {
-                    self.run.accept_outcomes(pool.into_finished());
+                    self.run.accept_outcomes(pool.into_ended());
                 }
                 Ok(())
             }
         }
     }
 
-    /// Ends the run by an error; what is still running is dropped.
-    fn fail(&mut self, failure: RunFailure) -> RunError {
+    /// Ends the run by an error, unless the application has an output for it; what is still running is dropped.
+    fn fail(&mut self, failure: RunFailure) {
+        let is_held = self.is_held();
         if let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Over) {
-            self.run.keep_outcomes(pool.into_finished());
+            self.run.keep_outcomes(pool.into_ended());
         }
-        self.run.fail(failure)
-    }
-}
-
-impl Stream for RunStream {
-    type Item = Result<RunEvent, RunError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let stream = &mut *self;
-        loop {
-            if let Some(event) = stream.events.pop_front() {
-                return Poll::Ready(Some(event));
+        self.checks.stop();
+        let failure = match self.run.recover(&failure) {
+            Some(Ok(())) => {
+                self.phase = Phase::Decide;
+                return;
             }
-            let polled = match &mut stream.phase {
-                Phase::Over => return Poll::Ready(None),
-                Phase::Decide => Poll::Ready(stream.decide()),
-                Phase::Model { call, .. } => call
-                    .poll_next_unpin(cx)
-                    .map(|event| stream.model_event(event)),
-                Phase::Tools(pool) => pool
-                    .poll_next_unpin(cx)
-                    .map(|event| stream.tool_event(event)),
-            };
-            let done = match polled {
-                Poll::Ready(done) => done,
-                Poll::Pending => Err(ready!(stream.poll_deadline(cx))),
-            };
-            if let Err(failure) = done {
-                // Behind what led to it, such as the end of the response.
-                let error = stream.fail(failure);
-                stream.events.push_back(Err(error));
-            }
+            Some(Err(failure)) => failure,
+            None => failure,
+        };
+        if is_held {
+            // Nothing goes out without a verdict, also when there will be none.
+            self.events.clear();
+            self.holds_output = false;
         }
+        self.run.cx().control().end();
+        // Behind what led to it, such as the end of the response.
+        let error = self.run.fail(failure);
+        self.events.push_back(Err(error));
     }
-}
 
-impl RunStream {
+    /// Whether nothing may go out yet.
+    const fn is_held(&self) -> bool {
+        self.holds_output || self.checks.is_holding()
+    }
+
+    fn wish(&self) -> Option<Cancel> {
+        self.run.cx().control().wish()
+    }
+
     /// Becomes ready when the run's time is over; it is only looked at while something is waited for.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<RunFailure> {
         match &mut self.deadline {
@@ -298,6 +477,67 @@ impl RunStream {
             return Err(deadline.failure());
         }
         Ok(())
+    }
+
+    /// Lets the run come as far as it can: ready when something was done.
+    fn poll_phase(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RunFailure>> {
+        match &mut self.phase {
+            Phase::Over => Poll::Pending,
+            Phase::Begin(failure) => {
+                let failure = failure.take();
+                Poll::Ready(self.begin(failure))
+            }
+            Phase::Decide => self.decide(),
+            Phase::Wait(waited) => waited.poll_unpin(cx).map(|waited| self.waited(waited?)),
+            Phase::Model { call, .. } => call
+                .poll_next_unpin(cx)
+                .map(|event| self.model_event(event)),
+            Phase::Tools(pool) => pool.poll_next_unpin(cx).map(|event| self.tool_event(event)),
+        }
+    }
+}
+
+impl Stream for RunStream {
+    type Item = Result<RunEvent, RunError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let stream = &mut *self;
+        loop {
+            if !stream.is_held()
+                && let Some(event) = stream.events.pop_front()
+            {
+                return Poll::Ready(Some(event));
+            }
+            if matches!(stream.phase, Phase::Over) {
+                return Poll::Ready(None);
+            }
+            stream.run.cx().control().register(cx.waker());
+            let polled = if stream.wish() == Some(Cancel::Now) {
+                Poll::Ready(Err(RunFailure::Cancelled))
+            } else if let Poll::Ready(result) = stream.checks.poll(cx) {
+                // A verdict comes before all else, so that nothing happens after it is known.
+                Poll::Ready(stream.verdict(result))
+            } else {
+                stream.poll_phase(cx)
+            };
+            let done = match polled {
+                Poll::Ready(done) => done,
+                Poll::Pending => match stream.poll_deadline(cx) {
+                    Poll::Ready(failure) => Err(failure),
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            if let Err(failure) = done {
+                stream.fail(failure);
+            }
+        }
+    }
+}
+
+/// Whoever waits for the run in its tools is told that nobody does any more.
+impl Drop for RunStream {
+    fn drop(&mut self) {
+        self.run.cx().control().end();
     }
 }
 

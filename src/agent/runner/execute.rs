@@ -1,39 +1,66 @@
 //! Tool calls, side by side.
 //!
-//! Time-outs, output limits and what a failure means are decided here and nowhere else. A panic is contained by the tool itself.
+//! Guardrails, time-outs, output limits and what a failure means are decided here and nowhere else. A panic is contained by the tool
+//! itself.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
-use super::step::{CallAction, FinishedCall, PlannedCall};
+use super::RunEvent;
+use super::agent_tool::NestedPause;
+use super::around::HookSet;
+use super::call::Links;
+use super::options::RunOptions;
+use super::request::Place;
+use super::step::{CallAction, CallEnd, PlannedCall};
+use crate::agent::{Agent, RunState};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
+use crate::guardrail::{GuardrailResult, GuardrailStage, Verdict};
 use crate::item::{FunctionCall, OutputContent};
-use crate::journal::{EffectKey, Journal, ToolEffect, ToolOutcome};
-use crate::tools::{FunctionTool, ToolContext, ToolError, ToolFailure, ToolOutput};
+use crate::journal::{EffectKey, ToolEffect, ToolOutcome};
+use crate::model::{Delivery, Model};
+use crate::tools::{FunctionTool, ToolContext, ToolError, ToolFailure, ToolOutput, ToolVerdict};
 
 /// What the model is told of a failure whose details are kept from it; the Python SDK's words.
 const FAILURE_TEXT: &str = "An error occurred while running the tool. Please try again.";
 
-/// The tool calls of one turn; a stream of them as each one ends.
+/// How many events of its tools a run takes before it must be read; then the tools wait.
+const MAX_WAITING_EVENTS: usize = 64;
+
+/// The tool calls of one turn; a stream of what happens in them, and of them as each one ends.
 pub(super) struct ToolPool {
     running: FuturesUnordered<RunningCall>,
-    waiting: VecDeque<(usize, FunctionCall, ToolEffect)>,
+    waiting: VecDeque<RunningCall>,
     max_running: usize,
-    finished: Vec<Option<FinishedCall>>,
+    events: mpsc::Receiver<RunEvent>,
+    ended: Vec<(usize, CallEnd)>,
+    /// A call that ended, while what it had shown before is read.
+    last: Option<ToolEvent>,
 }
 
-/// A call that runs; it gives its place among the calls back with its result.
-type RunningCall = BoxFuture<'static, (usize, FunctionCall, Result<ToolOutcome, ToolError>)>;
+/// A call that runs.
+type RunningCall = BoxFuture<'static, EndedCall>;
 
-/// A tool call that ended, or that ends the run.
+struct EndedCall {
+    /// Its place among the calls of the turn.
+    n: usize,
+    call: FunctionCall,
+    tool: Option<FunctionTool>,
+    result: Result<ToolOutcome, ToolError>,
+}
+
+/// What happened in the calls.
 pub(super) enum ToolEvent {
+    /// A call shows something.
+    Shown(RunEvent),
     Done {
         call: FunctionCall,
         outcome: ToolOutcome,
@@ -44,46 +71,144 @@ pub(super) enum ToolEvent {
 /// What the calls of a turn share.
 pub(super) struct TurnTools<'a> {
     pub(super) cx: &'a RunContext,
-    pub(super) agent: Arc<str>,
+    pub(super) agent: &'a Agent,
     pub(super) turn: u32,
-    pub(super) journal: Arc<dyn Journal>,
-    pub(super) max_concurrency: Option<usize>,
+    pub(super) options: &'a Arc<RunOptions>,
+    pub(super) model: &'a Arc<dyn Model>,
+    pub(super) delivery: Delivery,
+    pub(super) place: &'a Place,
 }
 
 impl ToolPool {
     /// Takes the calls; none begins before the pool is polled.
     pub(super) fn new(calls: Vec<PlannedCall>, turn: &TurnTools<'_>) -> Self {
-        let n_calls = calls.len();
-        let mut pool = Self {
-            running: FuturesUnordered::new(),
-            waiting: VecDeque::with_capacity(n_calls),
-            max_running: turn.max_concurrency.unwrap_or(usize::MAX).max(1),
-            finished: Vec::new(),
+        let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
+        let shared = Shared {
+            options: Arc::clone(turn.options),
+            hooks: HookSet::of(turn.options, turn.agent),
+            events: sender,
         };
-        pool.finished.resize_with(n_calls, || None);
-        for (n, PlannedCall { call, action }) in calls.into_iter().enumerate() {
-            let effect: ToolEffect = match action {
-                CallAction::Answer(outcome) => Box::pin(async move { Ok(outcome) }),
-                CallAction::Invoke(tool) => {
-                    let key = EffectKey::tool_call(turn.turn, &*call.call_id);
-                    let cx = ToolContext::new(
-                        turn.cx.clone(),
-                        Arc::clone(&turn.agent),
-                        tool.name().clone(),
-                        &*call.call_id,
-                        &*call.arguments,
-                    );
-                    turn.journal.tool_call(key, Box::pin(invoke(tool, cx)))
-                }
-            };
-            pool.waiting.push_back((n, call, effect));
+        let calls = calls.into_iter();
+        Self {
+            running: FuturesUnordered::new(),
+            waiting: calls.map(|planned| turn.start(planned, &shared)).collect(),
+            max_running: turn
+                .options
+                .max_tool_concurrency
+                .unwrap_or(usize::MAX)
+                .max(1),
+            events,
+            ended: Vec::new(),
+            last: None,
         }
-        pool
     }
 
-    /// Gives the calls that ended, in the order of the calls.
-    pub(super) fn into_finished(self) -> Vec<FinishedCall> {
-        self.finished.into_iter().flatten().collect()
+    /// Gives the calls that ended.
+    pub(super) fn into_ended(self) -> Vec<(usize, CallEnd)> {
+        self.ended
+    }
+
+    fn end(&mut self, ended: EndedCall) -> Option<ToolEvent> {
+        let EndedCall {
+            n,
+            call,
+            tool,
+            result,
+        } = ended;
+        let error = match result {
+            Ok(outcome) => {
+                self.ended.push((n, CallEnd::Done(outcome.clone())));
+                return Some(ToolEvent::Done { call, outcome });
+            }
+            Err(error) => error,
+        };
+        match (paused(&error), tool) {
+            (Some(state), Some(tool)) => {
+                self.ended.push((n, CallEnd::Paused(tool, state)));
+                None
+            }
+            _ => Some(ToolEvent::Fatal(error)),
+        }
+    }
+}
+
+/// The run inside a call, if that is why the call has no output.
+fn paused(error: &ToolError) -> Option<Box<RunState>> {
+    match error {
+        ToolError::Failed { source, .. } => source.downcast_ref::<NestedPause>()?.take(),
+        _ => None,
+    }
+}
+
+struct Shared {
+    options: Arc<RunOptions>,
+    hooks: HookSet,
+    events: mpsc::Sender<RunEvent>,
+}
+
+impl TurnTools<'_> {
+    fn start(&self, planned: PlannedCall, shared: &Shared) -> RunningCall {
+        let PlannedCall { n, call, action } = planned;
+        let (tool, effect): (_, ToolEffect) = match action {
+            CallAction::Answer(outcome) => (None, Box::pin(async move { Ok(outcome) })),
+            CallAction::Invoke { tool, paused } => {
+                let links = self.links(&call, paused, shared);
+                let cx = ToolContext::new(
+                    self.cx.clone(),
+                    self.agent.shared_name(),
+                    tool.name().clone(),
+                    &*call.call_id,
+                    &*call.arguments,
+                )
+                .linked(Arc::new(links));
+                let effect = Box::pin(invoke(tool.clone(), shared.hooks.clone(), cx));
+                (
+                    Some(tool.clone()),
+                    self.through_journal(&tool, &call, effect),
+                )
+            }
+        };
+        Box::pin(async move {
+            let result = effect.await;
+            EndedCall {
+                n,
+                call,
+                tool,
+                result,
+            }
+        })
+    }
+
+    /// The effects inside a call of an agent pass the journal one by one.
+    fn through_journal(
+        &self,
+        tool: &FunctionTool,
+        call: &FunctionCall,
+        effect: ToolEffect,
+    ) -> ToolEffect {
+        if tool.is_composite() {
+            return effect;
+        }
+        let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path);
+        self.options.journal.tool_call(key, effect)
+    }
+
+    fn links(&self, call: &FunctionCall, paused: Option<Box<RunState>>, shared: &Shared) -> Links {
+        let mut place = self.place.clone();
+        place
+            .path
+            .push(format!("{}/{}", self.turn, call.call_id).into());
+        place.agents.push(self.agent.clone());
+        Links {
+            model: Arc::clone(self.model),
+            options: Arc::clone(&shared.options),
+            delivery: self.delivery,
+            place,
+            call_id: call.call_id.clone(),
+            name: call.name.clone(),
+            events: shared.events.clone(),
+            paused: Mutex::new(paused),
+        }
     }
 }
 
@@ -92,45 +217,133 @@ impl Stream for ToolPool {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ToolEvent>> {
         let pool = &mut *self;
-        while pool.running.len() < pool.max_running {
-            let Some((n, call, effect)) = pool.waiting.pop_front() else {
-                break;
-            };
-            pool.running
-                .push(Box::pin(async move { (n, call, effect.await) }));
-        }
-        let Some((n, call, result)) = ready!(Pin::new(&mut pool.running).poll_next(cx)) else {
-            return Poll::Ready(None);
-        };
-        Poll::Ready(Some(match result {
-            Ok(outcome) => {
-                if let Some(slot) = pool.finished.get_mut(n) {
-                    *slot = Some(FinishedCall {
-                        call: call.clone(),
-                        outcome: outcome.clone(),
-                    });
-                }
-                ToolEvent::Done { call, outcome }
+        loop {
+            // What a call has shown comes before its end.
+            match pool.events.poll_recv(cx) {
+                Poll::Ready(Some(event)) => return Poll::Ready(Some(ToolEvent::Shown(event))),
+                Poll::Ready(None) | Poll::Pending => {}
             }
-            Err(error) => ToolEvent::Fatal(error),
-        }))
+            if let Some(event) = pool.last.take() {
+                return Poll::Ready(Some(event));
+            }
+            while pool.running.len() < pool.max_running {
+                let Some(call) = pool.waiting.pop_front() else {
+                    break;
+                };
+                pool.running.push(call);
+            }
+            match Pin::new(&mut pool.running).poll_next(cx) {
+                Poll::Ready(Some(ended)) => pool.last = pool.end(ended),
+                Poll::Ready(None) => return Poll::Ready(None),
+                // The poll may have shown something; its wake-up brings us back here.
+                Poll::Pending => match pool.events.poll_recv(cx) {
+                    Poll::Ready(Some(event)) => return Poll::Ready(Some(ToolEvent::Shown(event))),
+                    Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
     }
 }
 
-/// Calls a tool once and turns a failure into what its options say.
-async fn invoke(tool: FunctionTool, cx: ToolContext) -> Result<ToolOutcome, ToolError> {
-    let result = within_limits(&tool, cx).await;
-    let options = tool.options();
-    let error = match result.and_then(|output| content(&tool, &output)) {
-        Ok(output) => {
-            return Ok(ToolOutcome {
-                output,
-                failure: None,
-            });
-        }
-        Err(error) => error,
+/// Calls a tool once, with everything around it, and turns a failure into what its options say.
+async fn invoke(
+    tool: FunctionTool,
+    hooks: HookSet,
+    cx: ToolContext,
+) -> Result<ToolOutcome, ToolError> {
+    let mut verdicts = Vec::new();
+    if let Some(message) = guard(&tool, &cx, None, &mut verdicts).await? {
+        return Ok(outcome(message.into(), None, verdicts));
+    }
+    hooks
+        .tell_of_call(&cx, "on_tool_start", |hooks| hooks.on_tool_start(&cx))
+        .await?;
+    let result = within_limits(&tool, cx.clone()).await;
+    let (output, failure) = match result {
+        Ok(output) => match guard(&tool, &cx, Some(&output), &mut verdicts).await? {
+            Some(message) => (message.into(), None),
+            None => match content(&tool, &output) {
+                Ok(content) => (content, None),
+                Err(error) => told(&tool, error)?,
+            },
+        },
+        Err(error) => told(&tool, error)?,
     };
+    let text = output.text();
+    hooks
+        .tell_of_call(&cx, "on_tool_end", |hooks| hooks.on_tool_end(&cx, &text))
+        .await?;
+    Ok(outcome(output, failure, verdicts))
+}
+
+fn outcome(
+    output: OutputContent,
+    failure: Option<String>,
+    guardrails: Vec<GuardrailResult>,
+) -> ToolOutcome {
+    ToolOutcome {
+        output,
+        failure,
+        guardrails,
+    }
+}
+
+/// Asks the guardrails of a call, or of its output; gives what the model is told instead, if one rejects.
+async fn guard(
+    tool: &FunctionTool,
+    cx: &ToolContext,
+    output: Option<&ToolOutput>,
+    verdicts: &mut Vec<GuardrailResult>,
+) -> Result<Option<String>, ToolError> {
+    let (guardrails, stage) = match output {
+        None => (tool.input_guardrails(), GuardrailStage::ToolInput),
+        Some(_) => (tool.output_guardrails(), GuardrailStage::ToolOutput),
+    };
+    for guardrail in guardrails {
+        let name = guardrail.name();
+        let verdict = guardrail.check(cx.clone(), output.cloned()).await;
+        let verdict = verdict.map_err(|source| ToolError::CallbackFailed {
+            tool: tool.name().clone(),
+            callback: format!("the guardrail `{name}`"),
+            source,
+        })?;
+        match verdict {
+            ToolVerdict::Allow => {
+                verdicts.push(GuardrailResult::new(
+                    name,
+                    stage,
+                    cx.agent(),
+                    Verdict::pass(),
+                ));
+            }
+            ToolVerdict::Reject { message } => {
+                let info = message.as_str().into();
+                let verdict = Verdict::Pass { info };
+                verdicts.push(GuardrailResult::new(name, stage, cx.agent(), verdict));
+                return Ok(Some(message));
+            }
+            ToolVerdict::Trip { info } => {
+                return Err(ToolError::GuardrailTripped {
+                    tool: tool.name().clone(),
+                    guardrail: name.to_owned(),
+                    is_output: output.is_some(),
+                    info,
+                });
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What the model is told of a failure, and the failure in full, unless it ends the run.
+fn told(
+    tool: &FunctionTool,
+    error: ToolError,
+) -> Result<(OutputContent, Option<String>), ToolError> {
+    let options = tool.options();
+    let is_pause = matches!(&error, ToolError::Failed { source, .. } if source.is::<NestedPause>());
     let (policy, text) = match &error {
+        _ if is_pause => (ToolFailure::Raise, String::new()),
         ToolError::AmbiguousArguments { .. } => (ToolFailure::Raise, String::new()),
         ToolError::TimedOut { tool, after } => (
             options.timeout_failure,
@@ -148,10 +361,7 @@ async fn invoke(tool: FunctionTool, cx: ToolContext) -> Result<ToolOutcome, Tool
         _ => text,
     };
     tracing::debug!(target: "openai_agents::tools", tool = %tool.name(), error = %detail, "tool failed");
-    Ok(ToolOutcome {
-        output: told.into(),
-        failure: Some(detail),
-    })
+    Ok((told.into(), Some(detail)))
 }
 
 async fn within_limits(tool: &FunctionTool, cx: ToolContext) -> Result<ToolOutput, ToolError> {

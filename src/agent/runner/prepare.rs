@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use super::RunOptions;
-use super::state::RunState;
-use crate::agent::{Agent, OutputType};
+use super::graph::Graph;
+use super::options::RunOptions;
+use super::state::State;
+use crate::agent::run_state::Keeping;
+use crate::agent::{Agent, Instructions, OutputType};
 use crate::context::RunContext;
-use crate::model::{Continuation, Delivery, ModelRequest, ModelSettings, OutputFormat, ToolSet};
+use crate::model::{
+    Continuation, Delivery, ModelRequest, ModelSettings, OutputFormat, ToolChoice, ToolSet,
+};
 
 /// What stays the same for all requests of one agent in one run.
 pub(super) struct Prepared {
@@ -15,111 +19,154 @@ pub(super) struct Prepared {
     settings_after_tools: Arc<ModelSettings>,
     instructions: Option<Arc<str>>,
     output: Option<Arc<OutputFormat>>,
-    keeping: Keeping,
+    /// All tools and handoffs of the agent.
+    tools: Arc<ToolSet>,
     delivery: Delivery,
 }
 
-/// Who keeps the conversation between the turns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum Keeping {
-    /// The run: every request has all of it.
-    #[default]
-    Run,
-    /// The server, response by response, after this one if it is given.
-    Responses(Option<String>),
-    /// The server, in this stored conversation.
-    Conversation(String),
+/// Whether a turn offers tools and handoffs to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Tools,
+    Nothing,
 }
 
-impl Keeping {
-    fn continuation(&self, state: &RunState) -> Continuation {
-        match self {
-            Self::Run => Continuation::Replay,
-            Self::Conversation(id) => Continuation::Conversation(id.clone()),
-            Self::Responses(first) => {
-                let last = state
-                    .responses
-                    .last()
-                    .and_then(|end| end.response_id.as_ref())
-                    .or(first.as_ref());
-                last.map_or(Continuation::Begin, |id| Continuation::Response(id.clone()))
-            }
+fn continuation(keeping: &Keeping, state: &State) -> Continuation {
+    match keeping {
+        Keeping::Run => Continuation::Replay,
+        Keeping::Conversation(id) => Continuation::Conversation(id.clone()),
+        Keeping::Responses(first) => {
+            let last = state
+                .responses
+                .last()
+                .and_then(|end| end.response_id.as_ref())
+                .or(first.as_ref());
+            last.map_or(Continuation::Begin, |id| Continuation::Response(id.clone()))
         }
     }
 }
 
 impl Prepared {
     /// Lays the run's settings over the agent's.
-    pub(super) fn new(state: &RunState, options: &RunOptions, delivery: Delivery) -> Self {
-        let run_settings = &options.settings;
-        let settings = Arc::new(state.agent.model_settings().overlaid_with(run_settings));
-        let settings_after_tools =
-            if state.agent.keeps_tool_choice() || settings.tool_choice.is_none() {
-                Arc::clone(&settings)
-            } else {
-                Arc::new(ModelSettings {
-                    tool_choice: None,
-                    ..(*settings).clone()
-                })
-            };
+    pub(super) fn new(
+        agent: &Agent,
+        graph: &Graph,
+        options: &RunOptions,
+        delivery: Delivery,
+    ) -> Self {
+        let mut settings = agent.model_settings().overlaid_with(&options.settings);
+        let gives_output_by_tool = agent.output_type().and_then(OutputType::tool).is_some();
+        if gives_output_by_tool && settings.tool_choice.is_none() {
+            settings.tool_choice = Some(ToolChoice::Required);
+        }
+        let settings = Arc::new(settings);
+        let keeps = agent.keeps_tool_choice() || gives_output_by_tool;
+        let settings_after_tools = if keeps || settings.tool_choice.is_none() {
+            Arc::clone(&settings)
+        } else {
+            Arc::new(ModelSettings {
+                tool_choice: None,
+                ..(*settings).clone()
+            })
+        };
         Self {
             settings,
             settings_after_tools,
-            instructions: instructions(&state.agent),
-            output: state.agent.output_type().and_then(OutputType::format),
-            keeping: options.keeping.clone(),
+            instructions: instructions(agent, agent.how_instructed().and_then(Instructions::fixed)),
+            output: agent.output_type().and_then(OutputType::format),
+            tools: match agent.tool_set() {
+                Some(tools) => Arc::clone(tools),
+                None => offered(agent, graph, |_| true),
+            },
             delivery,
         }
     }
 
     /// Makes the request of the state's turn.
-    pub(super) fn request(&self, state: &RunState, cx: &RunContext) -> ModelRequest {
-        let mut request = match self.keeping.continuation(state) {
-            continuation @ (Continuation::Replay | Continuation::Begin) => {
-                let mut request = ModelRequest::new(state.history.clone());
-                request.continuation = continuation;
-                request
-            }
-            continuation @ (Continuation::Response(_) | Continuation::Conversation(_)) => {
-                let mut request = ModelRequest::new(state.unsent().to_vec());
-                request.continuation = continuation;
-                request
+    pub(super) fn request(
+        &self,
+        state: &State,
+        (graph, keeping): (&Graph, &Keeping),
+        cx: &RunContext,
+        offer: Offer,
+    ) -> ModelRequest {
+        let continuation = continuation(keeping, state);
+        let items = match &continuation {
+            Continuation::Replay | Continuation::Begin => state.seen().clone(),
+            Continuation::Response(_) | Continuation::Conversation(_) => {
+                state.unsent().to_vec().into()
             }
         };
+        let mut request = ModelRequest::new(items);
+        request.continuation = continuation;
         request.instructions.clone_from(&self.instructions);
+        request.prompt = state.agent.prompt().cloned();
         request.output.clone_from(&self.output);
-        request.tools = enabled_tools(state, cx);
-        request.settings = Arc::clone(if state.used_tools {
+        request.settings = Arc::clone(if state.used_tools() {
             &self.settings_after_tools
         } else {
             &self.settings
         });
+        match offer {
+            Offer::Tools => request.tools = self.enabled(&state.agent, graph, cx),
+            Offer::Nothing => {
+                request.tools = Arc::new(ToolSet::default());
+                let settings = &*request.settings;
+                request.settings = Arc::new(ModelSettings {
+                    tool_choice: None,
+                    ..settings.clone()
+                });
+            }
+        }
         request.delivery = self.delivery;
         request.turn = state.turn;
         request
     }
+
+    /// The agent's own set, encoded once for all runs, unless a tool or handoff is disabled now.
+    fn enabled(&self, agent: &Agent, graph: &Graph, cx: &RunContext) -> Arc<ToolSet> {
+        let handoffs = agent.bound_handoffs().iter().map(|handoff| &handoff.tool);
+        if agent
+            .tools()
+            .iter()
+            .chain(handoffs)
+            .all(|tool| tool.is_enabled(cx))
+        {
+            return Arc::clone(&self.tools);
+        }
+        offered(agent, graph, |tool| tool.is_enabled(cx))
+    }
 }
 
-/// The agent's instructions, and behind them what is said in words of its output.
-fn instructions(agent: &Agent) -> Option<Arc<str>> {
+/// The tools of an agent, its handoffs behind them, and the tool for its output.
+fn offered(
+    agent: &Agent,
+    graph: &Graph,
+    is_offered: impl Fn(&crate::tools::FunctionTool) -> bool,
+) -> Arc<ToolSet> {
+    let tools = agent.tools().iter().filter(|tool| is_offered(tool));
+    let handoffs = agent.bound_handoffs().iter();
+    let handoffs = handoffs
+        .filter(|handoff| is_offered(&handoff.tool))
+        .filter_map(|handoff| {
+            let target = graph.target(handoff)?;
+            Some(handoff.spec(target))
+        });
+    let output = agent.output_type().and_then(OutputType::tool);
+    let specs = tools
+        .map(|tool| tool.spec().clone())
+        .chain(handoffs)
+        .chain(output);
+    Arc::new(ToolSet::new(specs.collect()).with_hosted(agent.hosted_tools().to_vec()))
+}
+
+/// An agent's instructions, and behind them what is said in words of its output.
+pub(super) fn instructions(agent: &Agent, own: Option<&Arc<str>>) -> Option<Arc<str>> {
     let Some(prompt) = agent.output_type().and_then(OutputType::prompt) else {
-        return agent.shared_instructions();
+        return own.cloned();
     };
-    Some(match agent.instructions() {
+    Some(match own {
         Some(instructions) => format!("{instructions}\n\n{prompt}").into(),
         None => prompt.into(),
     })
-}
-
-/// The agent's own set, encoded once for all runs, unless a tool is disabled now.
-fn enabled_tools(state: &RunState, cx: &RunContext) -> Arc<ToolSet> {
-    let tools = state.agent.tools();
-    if tools.iter().all(|tool| tool.is_enabled(cx)) {
-        return Arc::clone(state.agent.tool_set());
-    }
-    let specs = tools
-        .iter()
-        .filter(|tool| tool.is_enabled(cx))
-        .map(|tool| tool.spec().clone());
-    Arc::new(ToolSet::new(specs.collect()).with_hosted(state.agent.hosted_tools().to_vec()))
 }

@@ -3,13 +3,19 @@
 use serde_json::{Map, Value};
 
 use super::UnknownTool;
-use super::step::{CallAction, PlannedCall, Resolution};
-use crate::agent::Agent;
+use super::prepare::Offer;
+use super::state::State;
+use super::step::{
+    CallAction, CallStatus, IGNORED_HANDOFF, Question, Resolution, Turn, TurnCall, decided,
+};
+use crate::agent::run_state::{Decision, REJECTED};
+use crate::agent::{Agent, OutputType};
 use crate::context::RunContext;
 use crate::error::RunFailure;
 use crate::item::{FunctionCall, Item, ItemKind, Message, Role};
 use crate::journal::ToolOutcome;
-use crate::tools::McpApprovalRequest;
+use crate::limits::{LimitReached, Limits};
+use crate::tools::{FunctionTool, McpApprovalRequest};
 
 /// Calls that someone on this side would have to answer, and that no tool of this crate does.
 const NEED_OUTPUT: [&str; 5] = [
@@ -20,60 +26,76 @@ const NEED_OUTPUT: [&str; 5] = [
     "apply_patch_call",
 ];
 
+/// What a response is understood by.
+pub(super) struct Reading<'a> {
+    pub(super) state: &'a State,
+    pub(super) cx: &'a RunContext,
+    pub(super) unknown: UnknownTool,
+    /// Whether the model was offered its tools.
+    pub(super) offer: Offer,
+    pub(super) limits: &'a Limits,
+}
+
 /// Says what a response asks for.
 ///
 /// Text beside a tool call never ends a run; otherwise the last message does.
-pub(super) fn resolve(
-    agent: &Agent,
-    cx: &RunContext,
-    items: &[Item],
-    unknown: UnknownTool,
-) -> Result<Resolution, RunFailure> {
-    let calls = items.iter().filter_map(|item| match item.kind() {
-        ItemKind::FunctionCall(call) => Some(call),
-        _ => None,
-    });
-    let calls = calls
-        .map(|call| plan(agent, cx, call, unknown))
-        .collect::<Result<Vec<_>, _>>()?;
-    let others = items.iter().filter_map(|item| match item.kind() {
-        ItemKind::Unknown { type_name } => Some((type_name.as_str(), item)),
-        _ => None,
-    });
-    let mut answers = Vec::new();
-    for (type_name, item) in others.clone() {
-        if type_name == "mcp_approval_request" {
-            answers.push(approval(agent, item)?);
-        } else if NEED_OUTPUT.contains(&type_name) && !has_output(items, type_name, item) {
-            return Err(not_offered(agent, type_name, item));
+pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolution, RunFailure> {
+    let agent = &reading.state.agent;
+    let mut turn = Turn::default();
+    for item in items {
+        match item.kind() {
+            ItemKind::FunctionCall(call) => {
+                let has_handoff = turn
+                    .calls
+                    .iter()
+                    .any(|call| matches!(call.status, CallStatus::Handoff(_)));
+                turn.calls.push(TurnCall {
+                    call: call.clone(),
+                    status: reading.plan(call, has_handoff)?,
+                });
+            }
+            ItemKind::Unknown { type_name } if type_name == "mcp_approval_request" => {
+                turn.questions.push(question(agent, item)?);
+            }
+            ItemKind::Unknown { type_name }
+                if NEED_OUTPUT.contains(&type_name.as_str())
+                    && !has_output(items, type_name, item) =>
+            {
+                return Err(not_offered(agent, type_name, item));
+            }
+            ItemKind::Message(_)
+            | ItemKind::FunctionCallOutput(_)
+            | ItemKind::Reasoning(_)
+            | ItemKind::Unknown { .. } => {}
         }
     }
-    if !calls.is_empty() || !answers.is_empty() {
-        return Ok(Resolution::Work { calls, answers });
+    if !turn.is_empty() {
+        return Ok(Resolution::Work(turn));
     }
     let message = items.iter().rev().find_map(|item| match item.kind() {
         ItemKind::Message(message) if message.role == Role::Assistant => Some(message),
         _ => None,
     });
     let text = message.map(|message| message.text("")).unwrap_or_default();
+    let is_other = |item: &Item| matches!(item.kind(), ItemKind::Unknown { .. });
     match message.and_then(Message::refusal) {
         Some(refusal) => Err(RunFailure::Refusal {
             refusal: refusal.to_owned(),
         }),
         // Tools of the provider were at work, and the model has not spoken yet.
-        None if text.is_empty() && others.count() > 0 => Ok(Resolution::Work { calls, answers }),
+        None if text.is_empty() && items.iter().any(is_other) => Ok(Resolution::Work(turn)),
         None if text.is_empty() => Err(RunFailure::EmptyResponse),
-        None => final_output(agent, text),
+        None => checked(agent, text).map(Resolution::Final),
     }
 }
 
 /// Takes a text as the final output if it is of the agent's output type.
-fn final_output(agent: &Agent, text: String) -> Result<Resolution, RunFailure> {
-    match agent
+pub(super) fn checked(agent: &Agent, text: String) -> Result<String, RunFailure> {
+    let checked = agent
         .output_type()
-        .map_or(Ok(()), |output| output.check(&text))
-    {
-        Ok(()) => Ok(Resolution::Final(text)),
+        .map_or(Ok(()), |output| output.check(&text));
+    match checked {
+        Ok(()) => Ok(text),
         Err(error) => Err(RunFailure::InvalidOutput {
             agent: agent.name().to_owned(),
             error,
@@ -82,33 +104,41 @@ fn final_output(agent: &Agent, text: String) -> Result<Resolution, RunFailure> {
     }
 }
 
-/// Answers the provider's question whether a hosted MCP server may be called.
-fn approval(agent: &Agent, item: &Item) -> Result<Item, RunFailure> {
-    let request = McpApprovalRequest::from_item(item.to_json());
-    let decided = request.as_ref().and_then(|request| {
-        agent
-            .hosted_tools()
-            .iter()
-            .find_map(|tool| tool.decide(request))
-    });
-    let (Some(request), Some(approve)) = (&request, decided) else {
-        let tool = request.map_or_else(
-            || "mcp".to_owned(),
-            |request| format!("{}/{}", request.server_label, request.name),
-        );
-        return Err(RunFailure::ApprovalRequired {
-            tool,
-            agent: agent.name().to_owned(),
-        });
-    };
+/// The provider asks whether a hosted MCP server may be called.
+fn question(agent: &Agent, item: &Item) -> Result<Question, RunFailure> {
+    let request = McpApprovalRequest::from_item(item.to_json()).ok_or_else(|| {
+        // Without name and arguments nobody could know what is asked.
+        not_offered(agent, "mcp_approval_request", item)
+    })?;
+    let decided = agent
+        .hosted_tools()
+        .iter()
+        .find_map(|tool| tool.decide(&request));
+    Ok(Question {
+        decision: decided.map(|approve| {
+            if approve {
+                Decision::Approved
+            } else {
+                Decision::Rejected {
+                    message: REJECTED.to_owned(),
+                }
+            }
+        }),
+        request,
+    })
+}
+
+/// The item that answers a question.
+pub(super) fn answer(question: &Question) -> Option<Item> {
+    let approve = *question.decision.as_ref()? == Decision::Approved;
     let fields = Map::from_iter([
         (
             "approval_request_id".to_owned(),
-            Value::from(request.id.as_str()),
+            Value::from(question.request.id.as_str()),
         ),
         ("approve".to_owned(), Value::from(approve)),
     ]);
-    Ok(Item::other("mcp_approval_response", fields))
+    Some(Item::other("mcp_approval_response", fields))
 }
 
 /// Says whether the provider answered a call itself.
@@ -122,11 +152,6 @@ fn has_output(items: &[Item], type_name: &str, call: &Item) -> bool {
 }
 
 fn not_offered(agent: &Agent, type_name: &str, item: &Item) -> RunFailure {
-    let known = agent
-        .tools()
-        .iter()
-        .map(|tool| tool.name().as_str().to_owned())
-        .collect();
     let tool = field(item, "name").map_or_else(
         || type_name.to_owned(),
         |name| format!("{name} ({type_name})"),
@@ -134,7 +159,7 @@ fn not_offered(agent: &Agent, type_name: &str, item: &Item) -> RunFailure {
     RunFailure::UnknownTool {
         tool,
         agent: agent.name().to_owned(),
-        known,
+        known: names(agent, |_| true).map(str::to_owned).collect(),
     }
 }
 
@@ -143,56 +168,96 @@ fn field(item: &Item, key: &str) -> Option<String> {
     value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn plan(
-    agent: &Agent,
-    cx: &RunContext,
-    call: &FunctionCall,
-    unknown: UnknownTool,
-) -> Result<PlannedCall, RunFailure> {
-    let tool = agent.tools().get(&call.name);
-    let action = match (tool, unknown) {
-        (Some(tool), _) if tool.is_enabled(cx) => CallAction::Invoke(tool.clone()),
-        (_, UnknownTool::TellModel) => CallAction::Answer(not_found(agent, cx, call)),
-        (Some(_), UnknownTool::Fail) => {
-            return Err(RunFailure::DisabledTool {
+impl Reading<'_> {
+    fn plan(&self, call: &FunctionCall, has_handoff: bool) -> Result<CallStatus, RunFailure> {
+        if self.offer == Offer::Nothing {
+            let limit = self.limits.max_turns.unwrap_or(self.state.turn);
+            return Err(RunFailure::Limit(LimitReached::Turns { limit }));
+        }
+        let agent = &self.state.agent;
+        let handoffs = agent.bound_handoffs().iter().enumerate();
+        let handoff = handoffs
+            .clone()
+            .find(|(_, handoff)| handoff.tool_name().as_str() == call.name);
+        if let Some((n, handoff)) = handoff {
+            return match handoff.tool.is_enabled(self.cx) {
+                true if has_handoff => Ok(answered(IGNORED_HANDOFF)),
+                true => Ok(CallStatus::Handoff(n)),
+                false => self.unknown(call, true),
+            };
+        }
+        if agent
+            .output_type()
+            .and_then(OutputType::tool)
+            .is_some_and(|tool| tool.name.as_str() == call.name)
+        {
+            return Ok(CallStatus::Output);
+        }
+        match agent.tools().get(&call.name) {
+            Some(tool) if tool.is_enabled(self.cx) => Ok(self.call(tool, call)),
+            Some(_) => self.unknown(call, true),
+            None => self.unknown(call, false),
+        }
+    }
+
+    /// A call of a tool that there is.
+    fn call(&self, tool: &FunctionTool, call: &FunctionCall) -> CallStatus {
+        if !tool.asks_approval(self.cx, call) {
+            return decided(&Decision::Approved, tool);
+        }
+        let key = (self.state.agent.name().to_owned(), call.name.clone());
+        match self.state.standing.get(&key) {
+            Some(decision) => decided(decision, tool),
+            None => CallStatus::Asked {
+                tool: tool.clone(),
+                decision: None,
+            },
+        }
+    }
+
+    fn unknown(&self, call: &FunctionCall, is_disabled: bool) -> Result<CallStatus, RunFailure> {
+        let agent = &self.state.agent;
+        match self.unknown {
+            UnknownTool::TellModel => Ok(answered(&not_found(agent, self.cx, call))),
+            UnknownTool::Fail if is_disabled => Err(RunFailure::DisabledTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
-            });
-        }
-        (None, UnknownTool::Fail) => {
-            let known = agent
-                .tools()
-                .iter()
-                .map(|tool| tool.name().as_str().to_owned())
-                .collect();
-            return Err(RunFailure::UnknownTool {
+            }),
+            UnknownTool::Fail => Err(RunFailure::UnknownTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
-                known,
-            });
+                known: names(agent, |_| true).map(str::to_owned).collect(),
+            }),
         }
-    };
-    Ok(PlannedCall {
-        call: call.clone(),
-        action,
-    })
+    }
 }
 
-fn not_found(agent: &Agent, cx: &RunContext, call: &FunctionCall) -> ToolOutcome {
-    let known: Vec<&str> = agent
-        .tools()
-        .iter()
-        .filter(|tool| tool.is_enabled(cx))
+/// A call that is answered with a text in place of being made.
+fn answered(text: &str) -> CallStatus {
+    CallStatus::Ready(CallAction::Answer(ToolOutcome::new(
+        text.into(),
+        Some(text.to_owned()),
+    )))
+}
+
+/// The names of an agent's tools and handoffs.
+fn names<'a>(
+    agent: &'a Agent,
+    is_named: impl Fn(&FunctionTool) -> bool + 'a,
+) -> impl Iterator<Item = &'a str> {
+    let handoffs = agent.bound_handoffs().iter().map(|handoff| &handoff.tool);
+    let tools = agent.tools().iter().chain(handoffs);
+    tools
+        .filter(move |tool| is_named(tool))
         .map(|tool| tool.name().as_str())
-        .collect();
+}
+
+fn not_found(agent: &Agent, cx: &RunContext, call: &FunctionCall) -> String {
+    let known: Vec<&str> = names(agent, |tool| tool.is_enabled(cx)).collect();
     let there_is = if known.is_empty() {
         "There are no tools.".to_owned()
     } else {
         format!("The tools are: {}.", known.join(", "))
     };
-    let says = format!("Tool '{}' not found. {there_is}", call.name);
-    ToolOutcome {
-        output: says.as_str().into(),
-        failure: Some(says),
-    }
+    format!("Tool '{}' not found. {there_is}", call.name)
 }

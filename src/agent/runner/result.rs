@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::agent::{Agent, OutputError, read_output};
+use crate::agent::{Agent, Interruption, OutputError, read_output};
 use crate::error::RunProgress;
+use crate::guardrail::GuardrailResult;
 use crate::item::Item;
 use crate::model::{Deviation, ResponseEnd};
 use crate::usage::Usage;
@@ -71,10 +73,47 @@ pub enum RunEvent {
         /// The arguments, JSON as the model wrote it.
         arguments: String,
     },
+    /// The model asks for a handoff; it happens when the tools of the turn are done.
+    HandoffRequested {
+        /// The call's id.
+        call_id: String,
+        /// The agent that would be next.
+        to: Arc<str>,
+    },
     /// The model's response is complete.
     ResponseDone {
         /// What is known beside its items.
         end: ResponseEnd,
+    },
+    /// A tool shows what it has come to.
+    ToolProgress {
+        /// The call's id.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+        /// What it says.
+        message: Value,
+    },
+    /// Something happened in the run of an agent that was called as a tool.
+    Nested {
+        /// The id of the call.
+        call_id: String,
+        /// The agent that was called.
+        agent: Arc<str>,
+        /// What happened; again nested, if it happened further in.
+        event: Box<Self>,
+    },
+    /// A call waits for a decision; the run pauses when nothing else of the turn is left to do.
+    ApprovalRequired {
+        /// The call.
+        interruption: Interruption,
+    },
+    /// The conversation went to another agent.
+    HandoffOccurred {
+        /// The agent that had it.
+        from: Arc<str>,
+        /// The agent that has it.
+        to: Arc<str>,
     },
     /// A tool gave its output; other tools of the turn may still run.
     ToolOutputDone {
@@ -92,6 +131,24 @@ pub enum RunEvent {
         /// The result.
         result: Box<RunResult>,
     },
+}
+
+impl RunEvent {
+    /// Gives the event itself and the ids of the calls of agents as tools that lead to it, the outermost first.
+    pub fn unnested(&self) -> (Vec<&str>, &Self) {
+        let mut path = Vec::new();
+        let mut event = self;
+        while let Self::Nested {
+            call_id,
+            event: inner,
+            ..
+        } = event
+        {
+            path.push(call_id.as_str());
+            event = inner;
+        }
+        (path, event)
+    }
 }
 
 /// A run that came to its end.
@@ -156,6 +213,16 @@ impl RunResult {
     /// Gives what the servers said beside the items, one for each model call.
     pub fn responses(&self) -> &[ResponseEnd] {
         &self.progress.responses
+    }
+
+    /// Gives the id of the last response, by which a server that stores responses knows it.
+    pub fn last_response_id(&self) -> Option<&str> {
+        self.progress.responses.last()?.response_id.as_deref()
+    }
+
+    /// Gives the verdicts of all guardrails that were asked, in the order in which they came.
+    pub fn guardrails(&self) -> &[GuardrailResult] {
+        &self.progress.guardrails
     }
 
     /// Gives what servers did differently from the protocol and was tolerated.

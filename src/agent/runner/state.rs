@@ -1,53 +1,95 @@
 //! What a run has come to; plain data.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use super::step::Turn;
 use crate::agent::Agent;
+use crate::agent::run_state::Decision;
+use crate::context::RunContext;
 use crate::error::RunProgress;
+use crate::guardrail::GuardrailResult;
 use crate::item::{History, Item};
 use crate::model::ResponseEnd;
-use crate::usage::Usage;
 
 /// The state of a run between two steps.
-pub(super) struct RunState {
+pub(super) struct State {
+    /// The agent that the run began with.
+    pub(super) start: Arc<str>,
     pub(super) agent: Agent,
+    /// Whether the agent has had no turn yet.
+    pub(super) is_fresh: bool,
     /// The whole conversation: the input and what the run added.
     pub(super) history: History,
+    /// What the model sees, once a handoff filter made it another conversation.
+    pub(super) view: Option<View>,
     /// How many items of the history are input.
     pub(super) n_input: usize,
     /// How many items of the history the server has seen or made; looked at where the server keeps the conversation.
     pub(super) n_known: usize,
+    /// How long the history was when the turn began.
+    pub(super) n_before_turn: usize,
     /// The turns begun.
     pub(super) turn: u32,
-    pub(super) usage: Usage,
     pub(super) responses: Vec<ResponseEnd>,
-    /// The tool calls made.
-    pub(super) n_tool_calls: u64,
-    /// Whether the agent has called a tool, after which its tool choice is dropped.
-    pub(super) used_tools: bool,
+    /// The agents that have called a tool, after which their tool choice is dropped.
+    pub(super) used_tools: HashSet<Arc<str>>,
     /// The latest call of each call id in this run.
     pub(super) calls: HashMap<String, Item>,
+    pub(super) guardrails: Vec<GuardrailResult>,
+    /// Decisions that hold for all calls of a tool by an agent.
+    pub(super) standing: HashMap<(String, String), Decision>,
+    /// What the response of this turn asked for, while it is being done.
+    pub(super) pending: Option<Turn>,
+    /// How often the model was asked again for its final output.
+    pub(super) n_asked_again: u32,
 }
 
-impl RunState {
+/// A conversation that a handoff filter made.
+#[derive(Clone)]
+pub(super) struct View {
+    pub(super) items: History,
+    /// How many of the items the filter made.
+    pub(super) n_filtered: usize,
+}
+
+impl State {
     pub(super) fn new(agent: Agent, input: Vec<Item>) -> Self {
         Self {
+            start: agent.shared_name(),
             agent,
+            is_fresh: true,
             n_input: input.len(),
+            n_before_turn: input.len(),
             history: input.into(),
+            view: None,
             n_known: 0,
             turn: 0,
-            usage: Usage::default(),
             responses: Vec::new(),
-            n_tool_calls: 0,
-            used_tools: false,
+            used_tools: HashSet::new(),
             calls: HashMap::new(),
+            guardrails: Vec::new(),
+            standing: HashMap::new(),
+            pending: None,
+            n_asked_again: 0,
         }
     }
 
-    /// Adds items; the history is only copied where a request still holds it.
+    /// Adds items; a history is only copied where a request still holds it.
     pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
-        self.history.extend(items);
+        match &mut self.view {
+            None => self.history.extend(items),
+            Some(view) => {
+                let items: Vec<Item> = items.into_iter().collect();
+                view.items.extend(items.iter().cloned());
+                self.history.extend(items);
+            }
+        }
+    }
+
+    /// What the model sees.
+    pub(super) fn seen(&self) -> &History {
+        self.view.as_ref().map_or(&self.history, |view| &view.items)
     }
 
     /// The items that the server has not seen.
@@ -55,15 +97,32 @@ impl RunState {
         self.history.get(self.n_known..).unwrap_or_default()
     }
 
-    pub(super) fn progress(&self) -> RunProgress {
+    /// Whether the agent has called a tool.
+    pub(super) fn used_tools(&self) -> bool {
+        self.used_tools.contains(self.agent.name())
+    }
+
+    /// Takes back what this turn added.
+    pub(super) fn drop_turn(&mut self) {
+        let keep =
+            |items: &[Item], n: usize| History::from(items.get(..n).unwrap_or(items).to_vec());
+        let n_dropped = self.history.len().saturating_sub(self.n_before_turn);
+        if let Some(view) = &mut self.view {
+            view.items = keep(&view.items, view.items.len().saturating_sub(n_dropped));
+        }
+        self.history = keep(&self.history, self.n_before_turn);
+    }
+
+    pub(super) fn progress(&self, cx: &RunContext) -> RunProgress {
         let (input, items) = self.history.split_at(self.n_input.min(self.history.len()));
         RunProgress {
             input: input.to_vec(),
             items: items.to_vec(),
             responses: self.responses.clone(),
-            usage: self.usage,
+            usage: cx.usage(),
             turns: self.turn,
             last_agent: self.agent.clone(),
+            guardrails: self.guardrails.clone(),
         }
     }
 }

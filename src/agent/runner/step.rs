@@ -1,10 +1,11 @@
-//! What a run wants done next.
+//! What a run wants done next, and what a response asked for.
 
-use crate::agent::ToolResult;
+use crate::agent::run_state::{Decision, RunState};
+use crate::agent::{Agent, HandoffFilter, HandoffHistory, ToolResult};
 use crate::item::{FunctionCall, Item};
 use crate::journal::ToolOutcome;
 use crate::model::ModelRequest;
-use crate::tools::FunctionTool;
+use crate::tools::{FunctionTool, McpApprovalRequest};
 
 /// The next thing to do for a run.
 pub(super) enum Step {
@@ -12,12 +13,27 @@ pub(super) enum Step {
     CallModel(ModelRequest),
     /// Do all of these and give the outcomes to [`Run::accept_outcomes`](super::run::Run::accept_outcomes).
     RunTools(Vec<PlannedCall>),
+    /// Give the conversation to another agent, and what it is to see to [`Run::accept_handoff`](super::run::Run::accept_handoff).
+    Handoff(Box<HandoffStep>),
+    /// Nothing can be done before someone decides about calls.
+    Pause,
     /// Nothing is left to do.
     Finish(String),
 }
 
-/// A tool call and what is to become of it.
+/// A handoff about to happen.
+pub(super) struct HandoffStep {
+    pub(super) from: Agent,
+    pub(super) to: Agent,
+    pub(super) call: FunctionCall,
+    pub(super) tool: FunctionTool,
+    pub(super) filter: Option<(HandoffFilter, HandoffHistory)>,
+}
+
+/// A tool call to be made now.
 pub(super) struct PlannedCall {
+    /// Its place among the calls of its turn.
+    pub(super) n: usize,
     pub(super) call: FunctionCall,
     pub(super) action: CallAction,
 }
@@ -25,37 +41,182 @@ pub(super) struct PlannedCall {
 /// What is to become of a tool call.
 pub(super) enum CallAction {
     /// The tool is called.
-    Invoke(FunctionTool),
+    Invoke {
+        tool: FunctionTool,
+        /// The run of the agent that is called, if it paused in this call.
+        paused: Option<Box<RunState>>,
+    },
     /// The model is answered without a call.
     Answer(ToolOutcome),
 }
 
+/// What the response of a turn asked for.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) calls: Vec<TurnCall>,
+    /// What the provider asks about its own MCP servers.
+    pub(super) questions: Vec<Question>,
+}
+
+/// A call of a turn and how far it is.
+pub(super) struct TurnCall {
+    pub(super) call: FunctionCall,
+    pub(super) status: CallStatus,
+}
+
+/// How far a call is.
+pub(super) enum CallStatus {
+    /// To be made.
+    Ready(CallAction),
+    /// Being made.
+    Running,
+    /// Not to be made before it is approved.
+    Asked {
+        tool: FunctionTool,
+        decision: Option<Decision>,
+    },
+    /// The agent that was called as a tool waits for decisions.
+    Paused {
+        tool: FunctionTool,
+        state: Box<RunState>,
+    },
+    /// Made, or answered without being made.
+    Done(ToolOutcome),
+    /// The handoff that is taken when everything else is done; its place among those of the agent.
+    Handoff(usize),
+    /// The final output, given by a tool call.
+    Output,
+}
+
+/// A question of the provider whether a tool of a hosted MCP server may be called.
+pub(super) struct Question {
+    pub(super) request: McpApprovalRequest,
+    pub(super) decision: Option<Decision>,
+}
+
 /// A model response, understood.
 pub(super) enum Resolution {
-    /// The response is not the end: tools are to be called, a question of the provider is answered, or its own tools did something.
-    Work {
-        calls: Vec<PlannedCall>,
-        /// Items that answer the provider.
-        answers: Vec<Item>,
-    },
+    /// The response is not the end: there is work, or the provider's own tools did something.
+    Work(Turn),
     /// The response is the answer.
     Final(String),
 }
 
-/// A tool call that is over.
-pub(super) struct FinishedCall {
-    pub(super) call: FunctionCall,
-    pub(super) outcome: ToolOutcome,
+/// How a tool call ended.
+pub(super) enum CallEnd {
+    Done(ToolOutcome),
+    Paused(FunctionTool, Box<RunState>),
 }
 
-impl FinishedCall {
-    /// What the tool-use behaviour is shown.
-    pub(super) fn result(&self) -> ToolResult {
-        ToolResult {
-            name: self.call.name.clone(),
-            call_id: self.call.call_id.clone(),
-            output: self.outcome.output.text(),
-            failure: self.outcome.failure.clone(),
+/// What the model is told of handoffs behind the first of a turn; the Python SDK's words.
+pub(super) const IGNORED_HANDOFF: &str = "Multiple handoffs detected, ignoring this one.";
+
+impl Turn {
+    /// Whether nothing was asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.questions.is_empty()
+    }
+
+    /// Takes the calls that can be made now.
+    pub(super) fn take_ready(&mut self) -> Vec<PlannedCall> {
+        let mut ready = Vec::new();
+        for (n, turn_call) in self.calls.iter_mut().enumerate() {
+            if !matches!(turn_call.status, CallStatus::Ready(_)) {
+                continue;
+            }
+            let status = std::mem::replace(&mut turn_call.status, CallStatus::Running);
+            if let CallStatus::Ready(action) = status {
+                ready.push(PlannedCall {
+                    n,
+                    call: turn_call.call.clone(),
+                    action,
+                });
+            }
+        }
+        ready
+    }
+
+    /// Takes how a call ended.
+    pub(super) fn end(&mut self, n: usize, end: CallEnd) {
+        if let Some(turn_call) = self.calls.get_mut(n) {
+            turn_call.status = match end {
+                CallEnd::Done(outcome) => CallStatus::Done(outcome),
+                CallEnd::Paused(tool, state) => CallStatus::Paused { tool, state },
+            };
         }
     }
+
+    /// Whether something waits for a decision.
+    pub(super) fn is_waiting(&self) -> bool {
+        let waits = |call: &TurnCall| {
+            matches!(
+                call.status,
+                CallStatus::Asked { .. } | CallStatus::Paused { .. }
+            )
+        };
+        self.calls.iter().any(waits)
+            || self
+                .questions
+                .iter()
+                .any(|question| question.decision.is_none())
+    }
+
+    /// The calls of tools that are done, in order.
+    pub(super) fn results(&self) -> Vec<ToolResult> {
+        let result = |call: &TurnCall| match &call.status {
+            CallStatus::Done(outcome) => Some(ToolResult {
+                name: call.call.name.clone(),
+                call_id: call.call.call_id.clone(),
+                output: outcome.output.text(),
+                failure: outcome.failure.clone(),
+            }),
+            _ => None,
+        };
+        self.calls.iter().filter_map(result).collect()
+    }
+
+    /// The outputs of calls that are done, in the order of the calls.
+    pub(super) fn done(self) -> impl Iterator<Item = (FunctionCall, ToolOutcome)> {
+        self.calls.into_iter().filter_map(|call| match call.status {
+            CallStatus::Done(outcome) => Some((call.call, outcome)),
+            _ => None,
+        })
+    }
+}
+
+/// What a call that was decided about becomes.
+pub(super) fn decided(decision: &Decision, tool: &FunctionTool) -> CallStatus {
+    CallStatus::Ready(match decision {
+        Decision::Approved => CallAction::Invoke {
+            tool: tool.clone(),
+            paused: None,
+        },
+        Decision::Rejected { message } => CallAction::Answer(ToolOutcome::new(
+            message.as_str().into(),
+            Some("the call was not approved".to_owned()),
+        )),
+    })
+}
+
+impl HandoffStep {
+    /// What the transcript has as the output of the handoff's call; the Python SDK's form.
+    pub(super) fn output(&self) -> String {
+        let json = serde_json::Value::from(self.to.name()).to_string();
+        let escape = |c: char| {
+            if c.is_ascii() {
+                return c.to_string();
+            }
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units).iter();
+            let units: Vec<String> = units.map(|unit| format!("\\u{unit:04x}")).collect();
+            units.concat()
+        };
+        let name: String = json.chars().map(escape).collect();
+        format!("{{\"assistant\": {name}}}")
+    }
+}
+
+/// The item of a call's output.
+pub(super) fn output_item((call, outcome): (FunctionCall, ToolOutcome)) -> Item {
+    crate::item::FunctionCallOutput::new(call.call_id, outcome.output).into()
 }

@@ -11,8 +11,8 @@ const FLOORS: [&[&str]; 6] = [
         "kind", "secret", "usage", "id", "future", "memo", "item", "schema", "http",
     ],
     &[
-        "context",
         "limits",
+        "context",
         "tools",
         "__private",
         "model",

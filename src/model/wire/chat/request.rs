@@ -32,6 +32,9 @@ pub(crate) fn encode(
     if request.continuation != Continuation::Replay {
         return Err(only_responses("a conversation that the server keeps"));
     }
+    if request.prompt.is_some() {
+        return Err(only_responses("a stored prompt"));
+    }
     let mut body = Body::new();
     body.field("model", &model)?;
     let streams = request.delivery == Delivery::Stream;

@@ -542,7 +542,7 @@ fn a_harmony_name_of_a_tool_loses_its_namespace_and_nothing_else() {
             .end
             .deviations
             .iter()
-            .map(|deviation| deviation.code)
+            .map(|deviation| &*deviation.code)
             .collect();
         assert_eq!(noted, codes);
     }

@@ -58,6 +58,7 @@ fn check(request: &ModelRequest) -> Result<(), ModelError> {
         .or(settings.store.filter(|store| *store).map(|_| "store"))
         .or((request.continuation != Continuation::Replay)
             .then_some("conversation that the server keeps"))
+        .or(request.prompt.as_ref().map(|_| "stored prompts"))
         .or((!request.tools.hosted().is_empty()).then_some("hosted tools"))
         .or(settings.include.as_ref().map(|_| "include"))
         .or(settings.truncation.as_ref().map(|_| "truncation"))

@@ -41,7 +41,11 @@ pub(crate) fn encode(
         Continuation::Response(id) => body.field("previous_response_id", id)?,
         Continuation::Conversation(id) => body.field("conversation", id)?,
     }
-    if !dialect.min_payload {
+    if dialect.min_payload {
+        // It would be another question without it.
+        refuse("prompt", request.prompt.is_some(), "a minimal payload")?;
+    } else {
+        body.optional("prompt", request.prompt.as_deref())?;
         options(&mut body, request, dialect)?;
     }
     // A body that may have nothing else carries them as the first item.
@@ -87,6 +91,7 @@ fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result
             "instructions",
             "previous_response_id",
             "conversation",
+            "prompt",
         ],
     )
 }

@@ -1,76 +1,9 @@
-//! What a run carries for its tools: the application's state and the usage so far.
+//! Application state, found by its type.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use crate::usage::Usage;
-
-/// Gives tools, guardrails and instructions access to the application and the run.
-///
-/// A cheap handle: clones share one run. State is found by its type, so that agents and tools need no type parameter;
-/// a state that nobody gave to the run is an explicit error.
-///
-/// ```
-/// use openai_agents::{RunContext, States};
-///
-/// struct Database(&'static str);
-///
-/// let mut states = States::new();
-/// states.insert(Database("orders"));
-/// let cx = RunContext::new(states);
-///
-/// assert_eq!(cx.state::<Database>()?.0, "orders");
-/// assert!(cx.state::<u32>().is_err());
-/// # Ok::<(), openai_agents::MissingState>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct RunContext(Arc<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    states: States,
-    usage: Mutex<Usage>,
-}
-
-impl RunContext {
-    /// Creates the context of one run.
-    pub fn new(states: States) -> Self {
-        Self(Arc::new(Inner {
-            states,
-            usage: Mutex::default(),
-        }))
-    }
-
-    /// Finds the application state of a type.
-    ///
-    /// # Errors
-    ///
-    /// [`MissingState`] when no state of that type was given to the run.
-    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
-        self.0.states.get()
-    }
-
-    /// Gives the usage of the run so far.
-    pub fn usage(&self) -> Usage {
-        *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds the usage of a finished model request.
-    pub(crate) fn add_usage(&self, usage: Usage) {
-        *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner) += usage;
-    }
-}
-
-impl fmt::Debug for RunContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunContext")
-            .field("states", &self.0.states)
-            .field("usage", &self.usage())
-            .finish()
-    }
-}
+use std::sync::Arc;
 
 /// Holds application state by type, at most one value of each.
 ///

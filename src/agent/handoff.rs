@@ -1,0 +1,267 @@
+//! Handoffs: the model gives the conversation to another agent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::{Agent, HandoffFilter};
+use crate::context::RunContext;
+use crate::future::BoxError;
+use crate::tools::{
+    FunctionTool, ToolContext, ToolDefinitionError, ToolName, ToolOptions, ToolSpec,
+};
+
+/// An agent that another agent can give the conversation to.
+///
+/// The model sees it as a tool named `transfer_to_` and the agent's name. The new agent sees the whole conversation, unless a
+/// [filter](Self::filter) changes it.
+///
+/// An agent is built before those that hand off to it. A way back is therefore named ([`Handoff::to_name`]): the name is found among the
+/// agents that can be reached from where the run begins, and those that the runner [knows](crate::Runner::agent).
+///
+/// ```
+/// use openai_agents::Agent;
+/// use openai_agents::agent::Handoff;
+///
+/// let billing = Agent::builder("Billing")
+///     .handoff_description("Knows invoices.")
+///     .handoff(Handoff::to_name("Triage"))
+///     .build()?;
+/// let triage = Agent::builder("Triage").handoff(&billing).build()?;
+/// assert_eq!(triage.handoffs().next(), Some("Billing"));
+/// # Ok::<(), openai_agents::agent::AgentError>(())
+/// ```
+#[derive(Clone)]
+pub struct Handoff {
+    target: Target,
+    tool_name: Option<String>,
+    description: Option<String>,
+    make: Arc<Make>,
+    filter: Option<HandoffFilter>,
+    condition: Option<Arc<Condition>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Target {
+    Agent(Agent),
+    Name(Arc<str>),
+}
+
+type Make = dyn Fn(&str, String) -> Result<FunctionTool, ToolDefinitionError> + Send + Sync;
+type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
+
+/// A handoff as its agent holds it.
+pub(crate) struct BoundHandoff {
+    pub(crate) target: Target,
+    /// What the model is told, and what checks the arguments and tells the application.
+    pub(crate) tool: FunctionTool,
+    pub(crate) filter: Option<HandoffFilter>,
+    /// Whether the description has to be completed by that of the agent, which is only named.
+    is_open: bool,
+}
+
+impl Handoff {
+    /// Hands off to this agent.
+    pub fn to(agent: &Agent) -> Self {
+        Self::new(Target::Agent(agent.clone()))
+    }
+
+    /// Hands off to the agent of this name, which is found when a run begins.
+    pub fn to_name(agent: impl Into<Arc<str>>) -> Self {
+        Self::new(Target::Name(agent.into()))
+    }
+
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            tool_name: None,
+            description: None,
+            make: Arc::new(without_input),
+            filter: None,
+            condition: None,
+        }
+    }
+
+    /// Names the tool that the model sees, in place of `transfer_to_` and the agent's name.
+    #[must_use]
+    pub fn tool_name(mut self, name: impl Into<String>) -> Self {
+        self.tool_name = Some(name.into());
+        self
+    }
+
+    /// Says to the model when to hand off, in place of the usual sentence and the agent's own description.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Calls a function when the handoff happens; its error ends the run with the error `callback_failed`.
+    #[must_use]
+    pub fn on_handoff<F, R, E>(mut self, function: F) -> Self
+    where
+        F: Fn(ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let function = Arc::new(function);
+        self.make = Arc::new(move |name, description| {
+            let function = Arc::clone(&function);
+            let options = ToolOptions::default();
+            FunctionTool::dynamic(name, description, no_arguments(), options, move |cx, _| {
+                function(cx)
+            })
+        });
+        self
+    }
+
+    /// Lets the model say something of this type with the handoff, which a function is given.
+    ///
+    /// Arguments that do not fit the type end the run with the error `bad_tool_arguments`.
+    #[must_use]
+    pub fn with_input<T, F, R, E>(mut self, function: F) -> Self
+    where
+        T: DeserializeOwned + JsonSchema + Send + 'static,
+        F: Fn(ToolContext, T) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let function = Arc::new(function);
+        self.make = Arc::new(move |name, description| {
+            let function = Arc::clone(&function);
+            FunctionTool::new(name, description, move |cx, input: T| function(cx, input))
+        });
+        self
+    }
+
+    /// Changes what the new agent sees of the conversation, in place of the run's own filter.
+    #[must_use]
+    pub fn filter(mut self, filter: HandoffFilter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Offers the handoff only to runs for which a condition holds; it is asked before every turn.
+    #[must_use]
+    pub fn enabled_if(
+        mut self,
+        condition: impl Fn(&RunContext) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.condition = Some(Arc::new(condition));
+        self
+    }
+
+    pub(super) fn bind(self) -> Result<BoundHandoff, ToolDefinitionError> {
+        let name = match self.tool_name {
+            Some(name) => name,
+            None => default_tool_name(self.target.name()),
+        };
+        let is_open = self.description.is_none() && matches!(self.target, Target::Name(_));
+        let own = match &self.target {
+            Target::Agent(agent) => agent.handoff_description(),
+            Target::Name(_) => None,
+        };
+        let description = self
+            .description
+            .unwrap_or_else(|| describe(self.target.name(), own));
+        let mut tool = (self.make)(&name, description)?;
+        if let Some(condition) = self.condition {
+            tool = tool.enabled_if(move |cx| condition(cx));
+        }
+        Ok(BoundHandoff {
+            target: self.target,
+            tool,
+            filter: self.filter,
+            is_open,
+        })
+    }
+}
+
+impl BoundHandoff {
+    pub(crate) fn tool_name(&self) -> &ToolName {
+        self.tool.name()
+    }
+
+    /// What the model is told, once the agent that is only named is known.
+    pub(crate) fn spec(&self, target: &Agent) -> ToolSpec {
+        let mut spec = self.tool.spec().clone();
+        if self.is_open {
+            spec.description = describe(target.name(), target.handoff_description());
+        }
+        spec
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        self.is_open
+    }
+}
+
+impl Target {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Agent(agent) => agent.name(),
+            Self::Name(name) => name,
+        }
+    }
+}
+
+/// The name under which the model sees a handoff to an agent.
+fn default_tool_name(agent: &str) -> String {
+    format!("transfer_to_{}", function_name(agent))
+}
+
+/// An agent's name as that of a function: white space and all but `A-Z a-z 0-9 _` to `_`, in lower case.
+pub(crate) fn function_name(agent: &str) -> String {
+    let to_safe = |c: char| {
+        if c.is_ascii_alphanumeric() { c } else { '_' }
+    };
+    agent
+        .chars()
+        .map(to_safe)
+        .collect::<String>()
+        .to_ascii_lowercase()
+}
+
+fn describe(agent: &str, own: Option<&str>) -> String {
+    let own = own.unwrap_or_default();
+    format!("Handoff to the {agent} agent to handle the request. {own}")
+}
+
+fn without_input(name: &str, description: String) -> Result<FunctionTool, ToolDefinitionError> {
+    let nothing = async |_cx, _input: Map<String, Value>| Ok::<(), BoxError>(());
+    FunctionTool::dynamic(
+        name,
+        description,
+        no_arguments(),
+        ToolOptions::default(),
+        nothing,
+    )
+}
+
+fn no_arguments() -> Value {
+    json!({ "type": "object", "properties": {} })
+}
+
+impl From<&Agent> for Handoff {
+    fn from(agent: &Agent) -> Self {
+        Self::to(agent)
+    }
+}
+
+impl From<Agent> for Handoff {
+    fn from(agent: Agent) -> Self {
+        Self::new(Target::Agent(agent))
+    }
+}
+
+impl fmt::Debug for Handoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handoff")
+            .field("to", &self.target.name())
+            .field("tool_name", &self.tool_name)
+            .finish_non_exhaustive()
+    }
+}

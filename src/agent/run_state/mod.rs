@@ -1,0 +1,493 @@
+//! A run that waits for decisions, saved so that any process can go on with it.
+
+#[cfg(feature = "seal")]
+mod seal;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+#[cfg(feature = "seal")]
+pub use seal::StateKey;
+
+use crate::context::Ledger;
+use crate::guardrail::GuardrailResult;
+use crate::item::{FunctionCall, Item, ItemKind};
+use crate::journal::ToolOutcome;
+use crate::limits::Limits;
+use crate::model::ResponseEnd;
+use crate::tools::McpApprovalRequest;
+
+/// The version of the format that is written, and the newest that is read.
+const VERSION: u32 = 1;
+
+/// A run that paused because tool calls wait for approval.
+///
+/// It is given by [`RunError::into_state`](crate::RunError::into_state). Decide about its [`interruptions`](Self::interruptions) and hand it to
+/// [`Runner::resume`](crate::Runner::resume), in this process or, by [`to_json`](Self::to_json) or better
+/// `to_sealed_json` (feature `seal`), in another. It holds the whole conversation, but no key and none of the application's state.
+///
+/// ```
+/// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+/// use openai_agents::{Agent, FunctionTool, Runner};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # struct Args { path: String }
+/// let delete = FunctionTool::new("delete", "Deletes a file.", async |_cx, args: Args| Ok::<_, String>(args.path))?;
+/// let agent = Agent::builder("Cleaner").tool(delete.needs_approval()).build()?;
+/// let runner = Runner::new(ScriptedModel::new([
+///     ScriptedTurn::tool_call("delete", json!({ "path": "/tmp/a" })),
+///     ScriptedTurn::text("Done."),
+/// ]));
+///
+/// let mut state = runner.run(&agent, "Delete /tmp/a.").await.unwrap_err().into_state()?;
+/// let asked = state.interruptions();
+/// assert_eq!(asked[0].arguments, r#"{"path":"/tmp/a"}"#);
+/// state.approve(&asked[0].id)?;
+/// assert_eq!(runner.resume(&agent, state).await?.final_output(), "Done.");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunState {
+    pub(in crate::agent) start: String,
+    pub(in crate::agent) agent: String,
+    pub(in crate::agent) limits: Limits,
+    pub(in crate::agent) ledger: Ledger,
+    pub(in crate::agent) keeping: Keeping,
+    pub(in crate::agent) history: Vec<Item>,
+    pub(in crate::agent) view: Option<SavedView>,
+    pub(in crate::agent) n_input: usize,
+    pub(in crate::agent) n_known: usize,
+    pub(in crate::agent) n_before_turn: usize,
+    pub(in crate::agent) turn: u32,
+    pub(in crate::agent) responses: Vec<ResponseEnd>,
+    pub(in crate::agent) used_tools: Vec<String>,
+    pub(in crate::agent) guardrails: Vec<GuardrailResult>,
+    pub(in crate::agent) standing: Vec<Standing>,
+    pub(in crate::agent) n_asked_again: u32,
+    pub(in crate::agent) calls: Vec<SavedCall>,
+    pub(in crate::agent) questions: Vec<SavedQuestion>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::agent) struct SavedView {
+    pub(in crate::agent) items: Vec<Item>,
+    pub(in crate::agent) n_filtered: usize,
+}
+
+/// A decision for all calls of a tool by an agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::agent) struct Standing {
+    pub(in crate::agent) agent: String,
+    pub(in crate::agent) tool: String,
+    pub(in crate::agent) decision: Decision,
+}
+
+/// A call of the turn that paused. What it is stands in the history, once, so that what is shown is what is executed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::agent) struct SavedCall {
+    /// The call's place in the history.
+    pub(in crate::agent) item: usize,
+    pub(in crate::agent) status: SavedStatus,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(in crate::agent) enum SavedStatus {
+    Asked { decision: Option<Decision> },
+    Paused { state: Box<RunState> },
+    Done { outcome: ToolOutcome },
+    Handoff { n: usize },
+    Output,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::agent) struct SavedQuestion {
+    pub(in crate::agent) item: usize,
+    pub(in crate::agent) decision: Option<Decision>,
+}
+
+/// A call that waits for a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Interruption {
+    /// By what [`RunState::approve`] and [`RunState::reject`] know it.
+    pub id: String,
+    /// The agent whose model called.
+    pub agent: String,
+    /// The tool; for a hosted MCP server `server/tool`.
+    pub tool: String,
+    /// The id of the call; for a hosted MCP server that of the question.
+    pub call_id: String,
+    /// The arguments, JSON as the model wrote it.
+    pub arguments: String,
+    /// The ids of the calls of agents as tools that lead to the call, the outermost first; empty in the run itself.
+    pub path: Vec<String>,
+}
+
+/// Says why a saved state cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The text is not a saved state.
+    #[error("this is not a saved run state: {detail}")]
+    Invalid {
+        /// What is wrong.
+        detail: String,
+    },
+    /// A newer version of this library wrote it.
+    #[error("the run state has version {found}; this library reads up to version {newest}")]
+    Newer {
+        /// Its version.
+        found: u32,
+        /// The newest version that can be read.
+        newest: u32,
+    },
+    /// It is sealed, and no key was given.
+    #[error("the run state is sealed, and no key is given")]
+    Sealed,
+    /// It was changed since it was sealed, or sealed with another key, or not at all.
+    #[error("the run state is not as it was sealed")]
+    Tampered,
+    /// A key for seals is too short.
+    #[error("a key for run states needs at least 16 bytes")]
+    WeakKey,
+    /// An agent or a tool of the state is not there any more.
+    #[error("the run state needs {what}, which is not there")]
+    Missing {
+        /// What is missing.
+        what: String,
+    },
+    /// No call with this id waits, or several do.
+    #[error("{n_found} calls wait under the id {id:?}")]
+    UnknownCall {
+        /// The id.
+        id: String,
+        /// How many have it.
+        n_found: usize,
+    },
+}
+
+/// What was decided about a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::agent) enum Decision {
+    Approved,
+    Rejected {
+        /// What the model is told.
+        message: String,
+    },
+}
+
+/// Who keeps the conversation between the turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::agent) enum Keeping {
+    /// The run: every request has all of it.
+    #[default]
+    Run,
+    /// The server, response by response, after this one if it is given.
+    Responses(Option<String>),
+    /// The server, in this stored conversation.
+    Conversation(String),
+}
+
+/// What the model is told of a rejected call; the Python SDK's words.
+pub(in crate::agent) const REJECTED: &str = "Tool execution was not approved.";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    version: u32,
+    seal: Option<String>,
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+impl RunState {
+    /// Writes the state as JSON that anyone can change.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Invalid`] when it cannot be written, which does not happen for a state that a run gave.
+    pub fn to_json(&self) -> Result<String, StateError> {
+        self.write(|_| None)
+    }
+
+    /// Writes the state as JSON that cannot be changed unnoticed.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_json`](Self::to_json).
+    #[cfg(feature = "seal")]
+    pub fn to_sealed_json(&self, key: &StateKey) -> Result<String, StateError> {
+        self.write(|text| Some(key.seal(VERSION, text)))
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] when it is no state, of a newer version, or sealed.
+    pub fn from_json(json: &str) -> Result<Self, StateError> {
+        let envelope = Envelope::read(json)?;
+        if envelope.seal.is_some() {
+            return Err(StateError::Sealed);
+        }
+        envelope.state()
+    }
+
+    /// Reads what [`to_sealed_json`](Self::to_sealed_json) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] when it is no state, of a newer version, or not as it was sealed with this key.
+    #[cfg(feature = "seal")]
+    pub fn from_sealed_json(key: &StateKey, json: &str) -> Result<Self, StateError> {
+        let envelope = Envelope::read(json)?;
+        let seal = envelope.seal.as_deref().unwrap_or_default();
+        if !key.is_seal_of(seal, envelope.version, envelope.state.get()) {
+            return Err(StateError::Tampered);
+        }
+        envelope.state()
+    }
+
+    fn write(&self, seal: impl Fn(&str) -> Option<String>) -> Result<String, StateError> {
+        let state = serde_json::value::to_raw_value(self).map_err(|error| invalid(&error))?;
+        let envelope = Envelope {
+            version: VERSION,
+            seal: seal(state.get()),
+            state: &state,
+        };
+        serde_json::to_string(&envelope).map_err(|error| invalid(&error))
+    }
+
+    /// Gives the calls that wait for a decision, those of agents that were called as tools among them.
+    pub fn interruptions(&self) -> Vec<Interruption> {
+        let mut found = Vec::new();
+        self.collect(&[], &mut found);
+        found
+    }
+
+    /// Lets a call be made.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::UnknownCall`] when no call waits under this id, or several do.
+    pub fn approve(&mut self, id: &str) -> Result<(), StateError> {
+        self.decide(id, &Decision::Approved, false)
+    }
+
+    /// Lets a call be made, and every later call of this tool by this agent in the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`approve`](Self::approve).
+    pub fn approve_always(&mut self, id: &str) -> Result<(), StateError> {
+        self.decide(id, &Decision::Approved, true)
+    }
+
+    /// Refuses a call; the model is told `Tool execution was not approved.`.
+    ///
+    /// # Errors
+    ///
+    /// As [`approve`](Self::approve).
+    pub fn reject(&mut self, id: &str) -> Result<(), StateError> {
+        self.reject_with(id, REJECTED)
+    }
+
+    /// Refuses a call with words for the model.
+    ///
+    /// # Errors
+    ///
+    /// As [`approve`](Self::approve).
+    pub fn reject_with(&mut self, id: &str, message: impl Into<String>) -> Result<(), StateError> {
+        let message = message.into();
+        self.decide(id, &Decision::Rejected { message }, false)
+    }
+
+    /// Refuses a call, and every later call of this tool by this agent in the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`approve`](Self::approve).
+    pub fn reject_always(
+        &mut self,
+        id: &str,
+        message: impl Into<String>,
+    ) -> Result<(), StateError> {
+        let message = message.into();
+        self.decide(id, &Decision::Rejected { message }, true)
+    }
+
+    /// Gives the name of the agent that the run began with.
+    pub fn start_agent(&self) -> &str {
+        &self.start
+    }
+
+    /// Gives the name of the agent at work.
+    pub fn agent(&self) -> &str {
+        &self.agent
+    }
+
+    /// Counts the turns begun.
+    pub const fn turns(&self) -> u32 {
+        self.turn
+    }
+
+    /// Gives the conversation: the input and what the run added, the waiting calls among it.
+    pub fn items(&self) -> &[Item] {
+        &self.history
+    }
+
+    pub(in crate::agent) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn decide(&mut self, id: &str, decision: &Decision, always: bool) -> Result<(), StateError> {
+        let n_found = self
+            .interruptions()
+            .iter()
+            .filter(|waiting| waiting.id == id)
+            .count();
+        if n_found != 1 {
+            let id = id.to_owned();
+            return Err(StateError::UnknownCall { id, n_found });
+        }
+        self.decide_at(id, &[], decision, always);
+        Ok(())
+    }
+
+    fn decide_at(&mut self, id: &str, path: &[&str], decision: &Decision, always: bool) {
+        let Self {
+            history,
+            calls,
+            questions,
+            agent,
+            standing,
+            ..
+        } = self;
+        for saved in calls {
+            let Some(call) = call_at(history, saved.item) else {
+                continue;
+            };
+            match &mut saved.status {
+                SavedStatus::Asked { decision: decided } if id_of(path, &call.call_id) == id => {
+                    *decided = Some(decision.clone());
+                    if always {
+                        standing.push(Standing {
+                            agent: agent.clone(),
+                            tool: call.name.clone(),
+                            decision: decision.clone(),
+                        });
+                    }
+                }
+                SavedStatus::Paused { state } => {
+                    let path = [path, &[call.call_id.as_str()]].concat();
+                    state.decide_at(id, &path, decision, always);
+                }
+                SavedStatus::Asked { .. }
+                | SavedStatus::Done { .. }
+                | SavedStatus::Handoff { .. }
+                | SavedStatus::Output => {}
+            }
+        }
+        for question in questions {
+            if let Some(request) = question_at(history, question.item)
+                && id_of(path, &request.id) == id
+            {
+                question.decision = Some(decision.clone());
+            }
+        }
+    }
+
+    fn collect(&self, path: &[&str], found: &mut Vec<Interruption>) {
+        let interruption = |tool: &str, call_id: &str, arguments: &str| Interruption {
+            id: id_of(path, call_id),
+            agent: self.agent.clone(),
+            tool: tool.to_owned(),
+            call_id: call_id.to_owned(),
+            arguments: arguments.to_owned(),
+            path: path.iter().map(|&id| id.to_owned()).collect(),
+        };
+        for saved in &self.calls {
+            let Some(call) = call_at(&self.history, saved.item) else {
+                continue;
+            };
+            match &saved.status {
+                SavedStatus::Asked { decision: None } => {
+                    found.push(interruption(&call.name, &call.call_id, &call.arguments));
+                }
+                SavedStatus::Paused { state } => {
+                    state.collect(&[path, &[call.call_id.as_str()]].concat(), found);
+                }
+                SavedStatus::Asked { .. }
+                | SavedStatus::Done { .. }
+                | SavedStatus::Handoff { .. }
+                | SavedStatus::Output => {}
+            }
+        }
+        for question in &self.questions {
+            if let Some(request) = question_at(&self.history, question.item)
+                && question.decision.is_none()
+            {
+                let tool = format!("{}/{}", request.server_label, request.name);
+                found.push(interruption(&tool, &request.id, &request.arguments));
+            }
+        }
+    }
+}
+
+impl Envelope<'_> {
+    fn read(json: &str) -> Result<Envelope<'_>, StateError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+
+        let Version { version: found } =
+            serde_json::from_str(json).map_err(|error| invalid(&error))?;
+        if found > VERSION {
+            let newest = VERSION;
+            return Err(StateError::Newer { found, newest });
+        }
+        if found != VERSION {
+            let detail = format!("there is no version {found}");
+            return Err(StateError::Invalid { detail });
+        }
+        serde_json::from_str(json).map_err(|error| invalid(&error))
+    }
+
+    fn state(&self) -> Result<RunState, StateError> {
+        serde_json::from_str(self.state.get()).map_err(|error| invalid(&error))
+    }
+}
+
+fn invalid(error: &serde_json::Error) -> StateError {
+    StateError::Invalid {
+        detail: error.to_string(),
+    }
+}
+
+fn id_of(path: &[&str], call_id: &str) -> String {
+    [path, &[call_id]].concat().join("/")
+}
+
+pub(in crate::agent) fn call_at(history: &[Item], n: usize) -> Option<&FunctionCall> {
+    match history.get(n)?.kind() {
+        ItemKind::FunctionCall(call) => Some(call),
+        _ => None,
+    }
+}
+
+pub(in crate::agent) fn question_at(history: &[Item], n: usize) -> Option<McpApprovalRequest> {
+    McpApprovalRequest::from_item(history.get(n)?.to_json())
+}

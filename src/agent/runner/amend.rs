@@ -1,0 +1,112 @@
+//! A final output that cannot stand: the model is asked again, the application gives another, or it is withheld.
+
+use super::options::InvalidOutput;
+use super::resolve::checked;
+use super::run::{Next, Run};
+use super::step::{CallStatus, Turn};
+use crate::error::RunFailure;
+use crate::item::{FunctionCallOutput, Item, ItemKind};
+use crate::journal::ToolOutcome;
+
+/// What stands in the transcript for a tool output that ended the run and was tripped over; the Python SDK's words.
+const WITHHELD: &str = "Output withheld by an output guardrail.";
+
+impl Run {
+    /// Checks the final output that a tool call gives; the model is told what is wrong, if that was asked for.
+    pub(super) fn check_output_calls(&mut self, turn: &mut Turn) -> Result<(), RunFailure> {
+        for call in &mut turn.calls {
+            if !matches!(call.status, CallStatus::Output) {
+                continue;
+            }
+            let output = checked(&self.state.agent, call.call.arguments.clone());
+            if let Err(failure) = output {
+                let complaint = self.complaint(failure)?;
+                let outcome = ToolOutcome::new(complaint.as_str().into(), Some(complaint.clone()));
+                call.status = CallStatus::Done(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the model correct a final output of the wrong form, if that was asked for.
+    pub(super) fn ask_again(&mut self, failure: RunFailure) -> Result<(), RunFailure> {
+        let complaint = self.complaint(failure)?;
+        self.state.extend([Item::user(complaint)]);
+        self.next = Next::Model;
+        Ok(())
+    }
+
+    /// What the model is told of a final output of the wrong form, as often as that was asked for.
+    fn complaint(&mut self, failure: RunFailure) -> Result<String, RunFailure> {
+        let InvalidOutput::AskAgain { max } = self.options.invalid_output else {
+            return Err(failure);
+        };
+        let what = match &failure {
+            RunFailure::InvalidOutput { error, .. } => error.to_string(),
+            RunFailure::EmptyResponse if self.state.agent.output_type().is_some() => {
+                "the final output is empty".to_owned()
+            }
+            _ => return Err(failure),
+        };
+        if self.state.n_asked_again >= max {
+            return Err(failure);
+        }
+        self.state.n_asked_again += 1;
+        Ok(format!(
+            "That was not the form that was asked for: {what}. Give the final answer again, as JSON that fits the schema and nothing else."
+        ))
+    }
+
+    /// Takes the final output out of the conversation, which a guardrail tripped over.
+    pub(super) fn withhold(&mut self) {
+        let turn = self
+            .state
+            .history
+            .get(self.state.n_before_turn..)
+            .unwrap_or_default();
+        let is_output = |item: &Item| matches!(item.kind(), ItemKind::FunctionCallOutput(_));
+        if !turn.iter().any(is_output) {
+            self.state.drop_turn();
+            return;
+        }
+        let withheld = turn.iter().map(|item| match item.kind() {
+            ItemKind::FunctionCallOutput(output) => {
+                FunctionCallOutput::new(output.call_id.clone(), WITHHELD.into()).into()
+            }
+            _ => item.clone(),
+        });
+        let withheld: Vec<Item> = withheld.collect();
+        self.state.drop_turn();
+        self.state.extend(withheld);
+    }
+
+    /// Ends the run with the output that the application gives in place of a failure, if it gives one.
+    pub(super) fn recover(&mut self, failure: &RunFailure) -> Option<Result<(), RunFailure>> {
+        let is_recoverable = matches!(
+            failure,
+            RunFailure::Limit(_) | RunFailure::Refusal { .. } | RunFailure::InvalidOutput { .. }
+        );
+        let recover = self.options.recover.clone().filter(|_| is_recoverable)?;
+        let recovery = recover(failure, &self.progress())?;
+        Some(
+            checked(&self.state.agent, recovery.final_output).map(|output| {
+                self.close_calls();
+                if recovery.in_history {
+                    self.state.extend([Item::assistant(output.as_str())]);
+                }
+                self.next = Next::Finish(output);
+            }),
+        )
+    }
+
+    /// Leaves out calls that will have no output.
+    fn close_calls(&mut self) {
+        self.end_turn(None);
+        let mut progress = self.state.progress(&self.cx);
+        let n_before = progress.items.len();
+        progress.drop_open_calls();
+        if progress.items.len() < n_before {
+            self.state.history = [progress.input, progress.items].concat().into();
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The agents that a run can come to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::agent::{Agent, BoundHandoff, Target};
+use crate::error::GraphError;
+
+/// The agents that can be reached by handoffs from where a run begins, by name.
+#[derive(Default)]
+pub(super) struct Graph(HashMap<Arc<str>, Agent>);
+
+impl Graph {
+    /// Follows all handoffs; names are looked up among what was reached, and then among what is registered.
+    pub(super) fn new(start: &Agent, registered: &[Agent]) -> Result<Self, GraphError> {
+        let mut graph = Self(HashMap::new());
+        let mut named = Vec::new();
+        graph.reach(start, &mut named)?;
+        let mut n_looked_up = 0;
+        while let Some((from, to)) = named.get(n_looked_up).cloned() {
+            n_looked_up += 1;
+            if graph.0.contains_key(&to) {
+                continue;
+            }
+            let Some(agent) = registered.iter().find(|agent| agent.name() == &*to) else {
+                return Err(graph.unknown(&from, &to, registered));
+            };
+            graph.reach(agent, &mut named)?;
+        }
+        Ok(graph)
+    }
+
+    /// Adds an agent and all that it holds; notes the names to be looked up.
+    fn reach(
+        &mut self,
+        start: &Agent,
+        named: &mut Vec<(Arc<str>, Arc<str>)>,
+    ) -> Result<(), GraphError> {
+        let mut waiting = vec![start.clone()];
+        while let Some(agent) = waiting.pop() {
+            let name = agent.shared_name();
+            match self.0.get(&name) {
+                Some(known) if known.is_same(&agent) => continue,
+                Some(_) => {
+                    let name = name.to_string();
+                    return Err(GraphError::SameName { name });
+                }
+                None => {}
+            }
+            for handoff in agent.bound_handoffs() {
+                match &handoff.target {
+                    Target::Agent(next) => waiting.push(next.clone()),
+                    Target::Name(next) => named.push((Arc::clone(&name), Arc::clone(next))),
+                }
+            }
+            self.0.insert(name, agent);
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, from: &str, to: &str, registered: &[Agent]) -> GraphError {
+        let registered = registered.iter().map(Agent::name);
+        let mut known: Vec<String> = self
+            .0
+            .keys()
+            .map(|name| &**name)
+            .chain(registered)
+            .map(str::to_owned)
+            .collect();
+        known.sort_unstable();
+        known.dedup();
+        GraphError::UnknownAgent {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            known,
+        }
+    }
+
+    /// Finds an agent by its name.
+    pub(super) fn agent(&self, name: &str) -> Option<&Agent> {
+        self.0.get(name)
+    }
+
+    /// Finds the agent of a handoff of an agent of this graph.
+    pub(super) fn target<'a>(&'a self, handoff: &'a BoundHandoff) -> Option<&'a Agent> {
+        match &handoff.target {
+            Target::Agent(agent) => Some(agent),
+            Target::Name(name) => self.agent(name),
+        }
+    }
+
+    /// The first agent that has a handoff with a filter of its own.
+    pub(super) fn with_filter(&self) -> Option<&Agent> {
+        let has_filter = |agent: &&Agent| {
+            agent
+                .bound_handoffs()
+                .iter()
+                .any(|handoff| handoff.filter.is_some())
+        };
+        self.0.values().find(has_filter)
+    }
+
+    /// An agent that has a handoff.
+    pub(super) fn first_with_handoffs(&self) -> Option<&Agent> {
+        self.0
+            .values()
+            .find(|agent| !agent.bound_handoffs().is_empty())
+    }
+}

@@ -1,0 +1,250 @@
+//! What can be set for runs, on a runner for all of its runs and on one run.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{RunRequest, Runner};
+use crate::agent::run_state::Keeping;
+use crate::agent::{Agent, HandoffFilter, Hooks, ModelInputFilter};
+use crate::context::States;
+use crate::error::{RunFailure, RunProgress};
+use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::journal::{Journal, NoJournal};
+use crate::limits::Limits;
+use crate::model::ModelSettings;
+
+/// What can be set for a run.
+#[derive(Clone)]
+pub(crate) struct RunOptions {
+    pub(super) limits: Limits,
+    pub(super) settings: ModelSettings,
+    pub(super) states: States,
+    pub(super) agents: Vec<Agent>,
+    pub(super) unknown_tool: UnknownTool,
+    pub(super) invalid_output: InvalidOutput,
+    pub(super) last_turn: LastTurn,
+    pub(super) max_tool_concurrency: Option<usize>,
+    pub(super) keeping: Keeping,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) hooks: Vec<Arc<dyn Hooks>>,
+    pub(super) input_guardrails: Vec<InputGuardrail>,
+    pub(super) output_guardrails: Vec<OutputGuardrail>,
+    pub(super) handoff_filter: Option<HandoffFilter>,
+    pub(super) model_input_filter: Option<ModelInputFilter>,
+    pub(super) recover: Option<Arc<Recover>>,
+}
+
+/// What happens when the model calls a tool that does not exist or is disabled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnknownTool {
+    /// The run ends with the error `unknown_tool` or `disabled_tool`.
+    #[default]
+    Fail,
+    /// The model is told which tools there are, and goes on.
+    TellModel,
+}
+
+/// What happens when the final output is not of the agent's output type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidOutput {
+    /// The run ends with the error `invalid_output`.
+    #[default]
+    Fail,
+    /// The model is told what is wrong and asked again, which is a turn; after so many times the run fails.
+    AskAgain {
+        /// The most times in one run.
+        max: u32,
+    },
+}
+
+/// What the last turn that [`Limits::max_turns`] allows is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LastTurn {
+    /// Like every other: if it calls tools, these run, and then the run ends with the error `max_turns`.
+    #[default]
+    Usual,
+    /// The model is offered no tools and no handoffs, so that it answers with what it has.
+    WithoutTools,
+}
+
+/// Gives a run that reached a limit, or whose model refused or wrote an invalid output, an output all the same.
+pub(super) type Recover = dyn Fn(&RunFailure, &RunProgress) -> Option<Recovery> + Send + Sync;
+
+/// The final output of a run that would have failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The final output; JSON for an agent with an output type.
+    pub final_output: String,
+    /// Whether it becomes a message of the agent in the conversation.
+    pub in_history: bool,
+}
+
+impl Recovery {
+    /// Ends the run with this output, which becomes a message of the agent.
+    pub fn with(final_output: impl Into<String>) -> Self {
+        Self {
+            final_output: final_output.into(),
+            in_history: true,
+        }
+    }
+
+    /// Leaves the output out of the conversation.
+    #[must_use]
+    pub const fn not_in_history(mut self) -> Self {
+        self.in_history = false;
+        self
+    }
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            settings: ModelSettings::default(),
+            states: States::default(),
+            agents: Vec::new(),
+            unknown_tool: UnknownTool::default(),
+            invalid_output: InvalidOutput::default(),
+            last_turn: LastTurn::default(),
+            max_tool_concurrency: None,
+            keeping: Keeping::default(),
+            journal: Arc::new(NoJournal),
+            hooks: Vec::new(),
+            input_guardrails: Vec::new(),
+            output_guardrails: Vec::new(),
+            handoff_filter: None,
+            model_input_filter: None,
+            recover: None,
+        }
+    }
+}
+
+impl RunOptions {
+    /// What the run of an agent that is called as a tool takes over; its limits are its own.
+    pub(super) fn inherited(&self) -> Self {
+        Self {
+            limits: Limits::default(),
+            keeping: Keeping::default(),
+            hooks: Vec::new(),
+            recover: None,
+            last_turn: LastTurn::default(),
+            ..self.clone()
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($owner:ty),+) => {$(
+        impl $owner {
+            /// Sets the limits of a run.
+            pub fn limits(mut self, limits: Limits) -> Self {
+                self.options.limits = limits;
+                self
+            }
+
+            /// Lays model settings over the agents' own.
+            pub fn model_settings(mut self, settings: ModelSettings) -> Self {
+                self.options.settings = settings;
+                self
+            }
+
+            /// Gives runs this state, found by its type in tools, guardrails, hooks and instructions: `cx.state::<T>()`.
+            pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+                self.options.states.insert(state);
+                self
+            }
+
+            /// Makes an agent known, so that handoffs can name it.
+            pub fn agent(mut self, agent: &Agent) -> Self {
+                self.options.agents.push(agent.clone());
+                self
+            }
+
+            /// Sets what happens when the model calls a tool that does not exist or is disabled.
+            pub fn unknown_tool(mut self, unknown_tool: UnknownTool) -> Self {
+                self.options.unknown_tool = unknown_tool;
+                self
+            }
+
+            /// Sets what happens when the final output is not of the agent's output type.
+            pub fn invalid_output(mut self, invalid_output: InvalidOutput) -> Self {
+                self.options.invalid_output = invalid_output;
+                self
+            }
+
+            /// Sets what the last turn that the limits allow is like.
+            pub fn last_turn(mut self, last_turn: LastTurn) -> Self {
+                self.options.last_turn = last_turn;
+                self
+            }
+
+            /// Bounds how many tools of a turn run at once; otherwise all do.
+            pub fn max_tool_concurrency(mut self, max_tool_concurrency: usize) -> Self {
+                self.options.max_tool_concurrency = Some(max_tool_concurrency);
+                self
+            }
+
+            /// Sends every side effect through a journal.
+            pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+                self.options.journal = journal;
+                self
+            }
+
+            /// Tells these hooks what happens, whichever agent is at work.
+            pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
+                self.options.hooks.push(Arc::new(hooks));
+                self
+            }
+
+            /// Checks the input, beside the guardrails of the agent.
+            pub fn input_guardrail(mut self, guardrail: InputGuardrail) -> Self {
+                self.options.input_guardrails.push(guardrail);
+                self
+            }
+
+            /// Checks the final output, beside the guardrails of the agent.
+            pub fn output_guardrail(mut self, guardrail: OutputGuardrail) -> Self {
+                self.options.output_guardrails.push(guardrail);
+                self
+            }
+
+            /// Changes what agents see after a handoff that has no filter of its own.
+            pub fn handoff_filter(mut self, filter: HandoffFilter) -> Self {
+                self.options.handoff_filter = Some(filter);
+                self
+            }
+
+            /// Changes what the model is asked, before each call.
+            pub fn model_input_filter(mut self, filter: impl Into<ModelInputFilter>) -> Self {
+                self.options.model_input_filter = Some(filter.into());
+                self
+            }
+
+            /// Gives runs an output that reached a limit, whose model refused, or whose output is invalid.
+            ///
+            /// The function is told the failure and what was done; `None` lets the run fail. Its output must be of the agent's output
+            /// type, and passes the output guardrails like any other.
+            pub fn recover(
+                mut self,
+                recover: impl Fn(&RunFailure, &RunProgress) -> Option<Recovery> + Send + Sync + 'static,
+            ) -> Self {
+                self.options.recover = Some(Arc::new(recover));
+                self
+            }
+        }
+    )+};
+}
+
+setters!(Runner, RunRequest);
+
+impl fmt::Debug for RunOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunOptions")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! A run about to start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::options::RunOptions;
+use super::{RunResult, RunStream};
+use crate::agent::Agent;
+use crate::agent::run_state::{Keeping, RunState};
+use crate::context::RunContext;
+use crate::error::RunError;
+use crate::future::BoxFuture;
+use crate::item::{Item, Message};
+use crate::model::{Delivery, Model};
+
+/// A run about to start; await it, or [`start`](Self::start) its stream.
+#[must_use = "a run does nothing until it is awaited or started"]
+pub struct RunRequest {
+    pub(super) agent: Agent,
+    pub(super) beginning: Beginning,
+    /// The model of agents that have none of their own.
+    pub(super) model: Arc<dyn Model>,
+    pub(super) options: RunOptions,
+    pub(super) delivery: Delivery,
+    pub(super) place: Place,
+}
+
+/// From where a run goes on.
+pub(super) enum Beginning {
+    Input(Vec<Item>),
+    State(Box<RunState>),
+}
+
+/// Where a run stands among runs.
+#[derive(Clone, Default)]
+pub(super) struct Place {
+    /// The run whose tool this one is.
+    pub(super) parent: Option<RunContext>,
+    /// The calls that lead here from the outermost run.
+    pub(super) path: Vec<Arc<str>>,
+    /// The agents of the calls that lead here.
+    pub(super) agents: Vec<Agent>,
+}
+
+/// The input of a run: a text, a message, or the items of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input(pub(super) Vec<Item>);
+
+impl RunRequest {
+    /// Lets the server keep the conversation, response by response (`previous_response_id`): each request has only what is new.
+    ///
+    /// It needs the Responses API and a server that stores responses.
+    pub fn chain_responses(mut self) -> Self {
+        self.options.keeping = Keeping::Responses(None);
+        self
+    }
+
+    /// Continues a response that the server stored, and lets it keep the conversation from there.
+    pub fn previous_response_id(mut self, id: impl Into<String>) -> Self {
+        self.options.keeping = Keeping::Responses(Some(id.into()));
+        self
+    }
+
+    /// Continues a conversation that the server stores; each request has only what is new.
+    pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
+        self.options.keeping = Keeping::Conversation(id.into());
+        self
+    }
+
+    /// Has the model answer in pieces, or not.
+    pub(crate) fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Makes the run's stream; nothing happens before it is polled.
+    pub fn start(self) -> RunStream {
+        RunStream::new(self)
+    }
+}
+
+impl IntoFuture for RunRequest {
+    type Output = Result<RunResult, RunError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start().finish())
+    }
+}
+
+impl From<&str> for Input {
+    fn from(text: &str) -> Self {
+        Self(vec![Item::user(text)])
+    }
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        Self(vec![Item::user(text)])
+    }
+}
+
+impl From<&String> for Input {
+    fn from(text: &String) -> Self {
+        Self(vec![Item::user(text.as_str())])
+    }
+}
+
+impl From<Message> for Input {
+    fn from(message: Message) -> Self {
+        Self(vec![message.into()])
+    }
+}
+
+impl From<Vec<Item>> for Input {
+    fn from(items: Vec<Item>) -> Self {
+        Self(items)
+    }
+}
+
+impl fmt::Debug for RunRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunRequest")
+            .field("agent", &self.agent.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! Between a run and its saved state.
+
+use std::collections::HashMap;
+
+use super::graph::Graph;
+use super::state::{State, View};
+use super::step::{CallStatus, Question, Turn, TurnCall};
+use crate::agent::Agent;
+use crate::agent::run_state::{
+    Decision, Keeping, RunState, SavedCall, SavedQuestion, SavedStatus, SavedView, Standing,
+    StateError, call_at, question_at,
+};
+use crate::context::Ledger;
+use crate::error::RunFailure;
+use crate::item::{FunctionCall, Item, ItemKind};
+use crate::limits::Limits;
+use crate::tools::FunctionTool;
+
+/// Saves a run that waits.
+pub(super) fn save(state: &State, limits: Limits, ledger: Ledger, keeping: &Keeping) -> RunState {
+    let pending = state.pending.as_ref();
+    RunState {
+        start: state.start.to_string(),
+        agent: state.agent.name().to_owned(),
+        limits,
+        ledger,
+        keeping: keeping.clone(),
+        history: state.history.to_vec(),
+        view: state.view.as_ref().map(|view| SavedView {
+            items: view.items.to_vec(),
+            n_filtered: view.n_filtered,
+        }),
+        n_input: state.n_input,
+        n_known: state.n_known,
+        n_before_turn: state.n_before_turn,
+        turn: state.turn,
+        responses: state.responses.clone(),
+        used_tools: sorted(state.used_tools.iter().map(ToString::to_string)),
+        guardrails: state.guardrails.clone(),
+        standing: state.standing.iter().map(stand).collect(),
+        n_asked_again: state.n_asked_again,
+        calls: pending
+            .map(|turn| save_calls(turn, state))
+            .unwrap_or_default(),
+        questions: pending
+            .map(|turn| save_questions(turn, state))
+            .unwrap_or_default(),
+    }
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+/// The calls of the turn are its function calls, in order.
+fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
+    let items = places(state, |item| {
+        matches!(item.kind(), ItemKind::FunctionCall(_))
+    });
+    let save = |(item, call): (usize, &TurnCall)| SavedCall {
+        item,
+        status: match &call.status {
+            CallStatus::Asked { decision, .. } => SavedStatus::Asked {
+                decision: decision.clone(),
+            },
+            CallStatus::Paused { state, .. } => SavedStatus::Paused {
+                state: state.clone(),
+            },
+            CallStatus::Done(outcome) => SavedStatus::Done {
+                outcome: outcome.clone(),
+            },
+            CallStatus::Handoff(n) => SavedStatus::Handoff { n: *n },
+            CallStatus::Output => SavedStatus::Output,
+            // A run that waits has made all calls that it can.
+            CallStatus::Ready(_) | CallStatus::Running => SavedStatus::Asked { decision: None },
+        },
+    };
+    items.zip(&turn.calls).map(save).collect()
+}
+
+fn save_questions(turn: &Turn, state: &State) -> Vec<SavedQuestion> {
+    let items = places(state, |item| {
+        item.kind().type_name() == "mcp_approval_request"
+    });
+    let save = |(item, question): (usize, &Question)| SavedQuestion {
+        item,
+        decision: question.decision.clone(),
+    };
+    items.zip(&turn.questions).map(save).collect()
+}
+
+/// Where the items of this turn of some kind stand in the history.
+fn places<'a>(
+    state: &'a State,
+    is_one: impl Fn(&Item) -> bool + 'a,
+) -> impl Iterator<Item = usize> + 'a {
+    let turn = state.history.iter().enumerate().skip(state.n_before_turn);
+    turn.filter(move |(_, item)| is_one(item)).map(|(n, _)| n)
+}
+
+fn stand(((agent, tool), decision): (&(String, String), &Decision)) -> Standing {
+    Standing {
+        agent: agent.clone(),
+        tool: tool.clone(),
+        decision: decision.clone(),
+    }
+}
+
+/// A run that goes on.
+pub(super) struct Restored {
+    pub(super) state: State,
+    pub(super) ledger: Ledger,
+    pub(super) keeping: Keeping,
+}
+
+/// Finds the agents and tools of a saved run.
+pub(super) fn restore(
+    saved: RunState,
+    start: &Agent,
+    graph: &Graph,
+) -> Result<Restored, RunFailure> {
+    if saved.start != start.name() {
+        return Err(missing(format!(
+            "the agent `{}` to begin with",
+            saved.start
+        )));
+    }
+    let agent = graph.agent(&saved.agent);
+    let agent = agent
+        .ok_or_else(|| missing(format!("the agent `{}`", saved.agent)))?
+        .clone();
+    let pending = restore_turn(&saved, &agent)?;
+    let is_open = !pending.is_empty();
+    let name = |name: &String| graph.agent(name).map(Agent::shared_name);
+    let calls = saved
+        .history
+        .iter()
+        .skip(saved.n_input)
+        .filter_map(|item| match item.kind() {
+            ItemKind::FunctionCall(call) => Some((call.call_id.clone(), item.clone())),
+            _ => None,
+        });
+    let state = State {
+        start: start.shared_name(),
+        is_fresh: false,
+        n_input: saved.n_input,
+        n_known: saved.n_known,
+        n_before_turn: saved.n_before_turn,
+        turn: saved.turn,
+        responses: saved.responses,
+        used_tools: saved.used_tools.iter().filter_map(name).collect(),
+        calls: calls.collect(),
+        guardrails: saved.guardrails,
+        standing: standing(saved.standing),
+        pending: is_open.then_some(pending),
+        n_asked_again: saved.n_asked_again,
+        view: saved.view.map(|view| View {
+            items: view.items.into(),
+            n_filtered: view.n_filtered,
+        }),
+        agent,
+        history: saved.history.into(),
+    };
+    Ok(Restored {
+        state,
+        ledger: saved.ledger,
+        keeping: saved.keeping,
+    })
+}
+
+fn restore_turn(saved: &RunState, agent: &Agent) -> Result<Turn, RunFailure> {
+    let mut turn = Turn::default();
+    for one in &saved.calls {
+        let call = call_at(&saved.history, one.item)
+            .ok_or_else(|| missing(format!("the call in item {}", one.item)))?;
+        turn.calls.push(TurnCall {
+            call: call.clone(),
+            status: restore_status(agent, call, &one.status)?,
+        });
+    }
+    for one in &saved.questions {
+        let request = question_at(&saved.history, one.item)
+            .ok_or_else(|| missing(format!("the question in item {}", one.item)))?;
+        turn.questions.push(Question {
+            request,
+            decision: one.decision.clone(),
+        });
+    }
+    Ok(turn)
+}
+
+fn restore_status(
+    agent: &Agent,
+    call: &FunctionCall,
+    saved: &SavedStatus,
+) -> Result<CallStatus, RunFailure> {
+    let tool = || -> Result<FunctionTool, RunFailure> {
+        let tool = agent.tools().get(&call.name);
+        let what = || {
+            missing(format!(
+                "the tool `{}` of agent `{}`",
+                call.name,
+                agent.name()
+            ))
+        };
+        tool.cloned().ok_or_else(what)
+    };
+    Ok(match saved {
+        SavedStatus::Asked { decision } => CallStatus::Asked {
+            tool: tool()?,
+            decision: decision.clone(),
+        },
+        SavedStatus::Paused { state } => CallStatus::Paused {
+            tool: tool()?,
+            state: state.clone(),
+        },
+        SavedStatus::Done { outcome } => CallStatus::Done(outcome.clone()),
+        SavedStatus::Handoff { n } => {
+            let handoff = agent.bound_handoffs().get(*n);
+            if handoff.is_none_or(|handoff| handoff.tool_name().as_str() != call.name) {
+                return Err(missing(format!("the handoff `{}`", call.name)));
+            }
+            CallStatus::Handoff(*n)
+        }
+        SavedStatus::Output => CallStatus::Output,
+    })
+}
+
+fn standing(saved: Vec<Standing>) -> HashMap<(String, String), Decision> {
+    let entry = |one: Standing| ((one.agent, one.tool), one.decision);
+    saved.into_iter().map(entry).collect()
+}
+
+fn missing(what: String) -> RunFailure {
+    RunFailure::State(StateError::Missing { what })
+}

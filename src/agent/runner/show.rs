@@ -1,0 +1,64 @@
+//! What a model says, as events of the run.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::RunEvent;
+use crate::agent::{Agent, Target};
+use crate::error::RunError;
+use crate::item::{FunctionCall, ItemKind};
+use crate::model::{ModelEvent, ResponseFold};
+
+/// Adds what an event of the model is shown as, and folds it into the response.
+pub(super) fn show(
+    event: ModelEvent,
+    fold: &mut ResponseFold,
+    agent: &Agent,
+    events: &mut VecDeque<Result<RunEvent, RunError>>,
+) {
+    let shown = match event {
+        ModelEvent::TextDelta { delta } => RunEvent::TextDelta { delta },
+        ModelEvent::RefusalDelta { delta } => RunEvent::RefusalDelta { delta },
+        ModelEvent::ReasoningDelta { delta } => RunEvent::ReasoningDelta { delta },
+        ModelEvent::ToolCallStarted { index, name } => RunEvent::ToolCallStarted { index, name },
+        ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta { index, delta },
+        ModelEvent::Other { name, json } => RunEvent::ModelEvent { name, json },
+        ModelEvent::ItemDone { item } => {
+            fold.push(ModelEvent::ItemDone { item: item.clone() });
+            events.push_back(Ok(RunEvent::ItemDone { item: item.clone() }));
+            match item.kind() {
+                ItemKind::FunctionCall(call) => called(call, agent),
+                _ => return,
+            }
+        }
+        ModelEvent::ResponseDone(end) => {
+            let shown = (*end).clone();
+            fold.push(ModelEvent::ResponseDone(end));
+            RunEvent::ResponseDone { end: shown }
+        }
+    };
+    events.push_back(Ok(shown));
+}
+
+/// What a call of the model is shown as.
+fn called(call: &FunctionCall, agent: &Agent) -> RunEvent {
+    let handoffs = agent.bound_handoffs();
+    let handoff = handoffs
+        .iter()
+        .find(|handoff| handoff.tool_name().as_str() == call.name);
+    match handoff.map(|handoff| &handoff.target) {
+        Some(Target::Agent(agent)) => RunEvent::HandoffRequested {
+            call_id: call.call_id.clone(),
+            to: agent.shared_name(),
+        },
+        Some(Target::Name(name)) => RunEvent::HandoffRequested {
+            call_id: call.call_id.clone(),
+            to: Arc::clone(name),
+        },
+        None => RunEvent::ToolCalled {
+            call_id: call.call_id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+        },
+    }
+}

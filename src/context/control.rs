@@ -1,0 +1,82 @@
+//! Ending a run from outside, and knowing that it ended.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+/// When a run that is cancelled ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cancel {
+    /// At once: the model's connection closes, tools are dropped where they stand.
+    Now,
+    /// After the turn: its tools finish, and no further turn begins.
+    AfterTurn,
+}
+
+/// 0 is a run that nobody has cancelled.
+const AFTER_TURN: u8 = 1;
+const NOW: u8 = 2;
+const OVER: u8 = 3;
+
+/// What a run, its handles and its tools share about its end.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    state: AtomicU8,
+    /// Whoever polls the run.
+    run: AtomicWaker,
+    /// Whoever waits for the end of the run.
+    ended: Notify,
+}
+
+impl Control {
+    /// Asks for an end; an earlier wish for a sooner one stands.
+    pub(crate) fn cancel(&self, when: Cancel) {
+        let wish = match when {
+            Cancel::Now => NOW,
+            Cancel::AfterTurn => AFTER_TURN,
+        };
+        self.state.fetch_max(wish, Ordering::SeqCst);
+        self.run.wake();
+        if when == Cancel::Now {
+            self.ended.notify_waiters();
+        }
+    }
+
+    /// Says what was asked for, unless the run is over.
+    pub(crate) fn wish(&self) -> Option<Cancel> {
+        match self.state.load(Ordering::SeqCst) {
+            AFTER_TURN => Some(Cancel::AfterTurn),
+            NOW => Some(Cancel::Now),
+            _ => None,
+        }
+    }
+
+    /// Has this waker woken when a wish comes.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.run.register(waker);
+    }
+
+    /// Notes that the run is over, by whatever end.
+    pub(crate) fn end(&self) {
+        self.state.store(OVER, Ordering::SeqCst);
+        self.ended.notify_waiters();
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= NOW
+    }
+
+    pub(crate) async fn cancelled(&self) {
+        loop {
+            // Registered before the look at the state, so that no end is missed.
+            let notified = self.ended.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Guardrails: a verdict on what goes into a run or comes out of it.
+//!
+//! A guardrail never stops a run itself; it gives a [`Verdict`], and the runner does what follows from it. Guardrails of one tool's
+//! calls are [`ToolGuardrail`](crate::tools::ToolGuardrail)s.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::context::RunContext;
+use crate::future::{BoxError, BoxFuture};
+use crate::item::History;
+
+/// Checks the input of a run, once, before or during its first turn.
+///
+/// The guardrails of the agent that a run begins with are asked, and those of the run; not those of an agent that a handoff leads to.
+/// A verdict that trips ends the run with the error `guardrail_tripped`.
+///
+/// ```
+/// use openai_agents::Agent;
+/// use openai_agents::guardrail::{InputGuardrail, Verdict};
+///
+/// let no_secrets = InputGuardrail::new("no secrets", async |input| {
+///     let is_secret = input.items.iter().any(|item| item.to_json().contains("password"));
+///     Ok::<_, String>(if is_secret { Verdict::trip("a password") } else { Verdict::pass() })
+/// });
+/// let agent = Agent::builder("Guide").input_guardrail(no_secrets).build()?;
+/// # Ok::<(), openai_agents::agent::AgentError>(())
+/// ```
+#[derive(Clone)]
+pub struct InputGuardrail {
+    name: Arc<str>,
+    timing: GuardrailTiming,
+    check: Arc<Check<GuardrailInput>>,
+}
+
+/// Checks the final output of a run, before the run is over.
+///
+/// The guardrails of the last agent are asked, and those of the run. A verdict that trips ends the run with the error
+/// `guardrail_tripped`. Text that was streamed has been delivered by then, unless the guardrail [holds](Self::hold) it.
+#[derive(Clone)]
+pub struct OutputGuardrail {
+    name: Arc<str>,
+    holds: bool,
+    check: Arc<Check<GuardrailOutput>>,
+}
+
+type Check<T> = dyn Fn(T) -> BoxFuture<'static, Result<Verdict, BoxError>> + Send + Sync;
+
+/// When an input guardrail is asked, and what waits for its verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GuardrailTiming {
+    /// Before the model is called.
+    Blocking,
+    /// While the model answers; no tool runs and nothing is delivered before the verdict.
+    #[default]
+    Hold,
+    /// While the first turn goes on; tools may have run, and text may have been delivered, when the verdict comes.
+    Concurrent,
+}
+
+/// What an input guardrail is shown.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct GuardrailInput {
+    /// The run.
+    pub cx: RunContext,
+    /// The agent that the run begins with.
+    pub agent: Arc<str>,
+    /// The conversation that the model will see, oldest first.
+    pub items: History,
+    /// How many of the items are from a session, and so no input of this run.
+    pub n_earlier: usize,
+}
+
+/// What an output guardrail is shown.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct GuardrailOutput {
+    /// The run.
+    pub cx: RunContext,
+    /// The agent that answered.
+    pub agent: Arc<str>,
+    /// The final output; JSON for an agent with an output type.
+    pub output: Arc<str>,
+}
+
+/// What a guardrail found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The run goes on.
+    Pass {
+        /// What the guardrail has to say beside it.
+        info: Value,
+    },
+    /// The run ends with the error `guardrail_tripped`.
+    Trip {
+        /// Why.
+        info: Value,
+    },
+}
+
+/// The verdict of one guardrail, as results and errors list it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GuardrailResult {
+    /// The guardrail's name.
+    pub guardrail: String,
+    /// What it looked at.
+    pub stage: GuardrailStage,
+    /// The agent at work.
+    pub agent: String,
+    /// Whether it tripped.
+    pub is_tripped: bool,
+    /// What it has to say.
+    pub info: Value,
+}
+
+/// What a guardrail looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GuardrailStage {
+    /// The input of a run.
+    Input,
+    /// The final output.
+    Output,
+    /// The arguments of a tool call.
+    ToolInput,
+    /// The output of a tool call.
+    ToolOutput,
+}
+
+impl InputGuardrail {
+    /// Makes a guardrail of a name and an asynchronous check.
+    ///
+    /// An error of the check ends the run with the error `callback_failed`.
+    pub fn new<F, R, E>(name: impl Into<Arc<str>>, check: F) -> Self
+    where
+        F: Fn(GuardrailInput) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Verdict, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self {
+            name: name.into(),
+            timing: GuardrailTiming::default(),
+            check: boxed(check),
+        }
+    }
+
+    /// Sets when it is asked; [`GuardrailTiming::Hold`] unless set.
+    #[must_use]
+    pub const fn timing(mut self, timing: GuardrailTiming) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Gives the name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) const fn when(&self) -> GuardrailTiming {
+        self.timing
+    }
+
+    pub(crate) fn check(
+        &self,
+        input: GuardrailInput,
+    ) -> BoxFuture<'static, Result<Verdict, BoxError>> {
+        (self.check)(input)
+    }
+}
+
+impl OutputGuardrail {
+    /// Makes a guardrail of a name and an asynchronous check.
+    ///
+    /// An error of the check ends the run with the error `callback_failed`.
+    pub fn new<F, R, E>(name: impl Into<Arc<str>>, check: F) -> Self
+    where
+        F: Fn(GuardrailOutput) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Verdict, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self {
+            name: name.into(),
+            holds: false,
+            check: boxed(check),
+        }
+    }
+
+    /// Delivers no text of the agent before it is known that it is no final output, or has passed.
+    #[must_use]
+    pub const fn hold(mut self) -> Self {
+        self.holds = true;
+        self
+    }
+
+    /// Gives the name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) const fn holds(&self) -> bool {
+        self.holds
+    }
+
+    pub(crate) fn check(
+        &self,
+        output: GuardrailOutput,
+    ) -> BoxFuture<'static, Result<Verdict, BoxError>> {
+        (self.check)(output)
+    }
+}
+
+fn boxed<T, F, R, E>(check: F) -> Arc<Check<T>>
+where
+    F: Fn(T) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Verdict, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    Arc::new(move |subject| {
+        let verdict = check(subject);
+        Box::pin(async move { verdict.await.map_err(Into::into) })
+    })
+}
+
+impl Verdict {
+    /// Passes, with nothing to say.
+    pub const fn pass() -> Self {
+        Self::Pass { info: Value::Null }
+    }
+
+    /// Trips, for this reason.
+    pub fn trip(info: impl Into<Value>) -> Self {
+        Self::Trip { info: info.into() }
+    }
+
+    /// Whether the run is to end.
+    pub const fn is_trip(&self) -> bool {
+        matches!(self, Self::Trip { .. })
+    }
+}
+
+impl GuardrailResult {
+    pub(crate) fn new(
+        guardrail: &str,
+        stage: GuardrailStage,
+        agent: &str,
+        verdict: Verdict,
+    ) -> Self {
+        let is_tripped = verdict.is_trip();
+        let (Verdict::Pass { info } | Verdict::Trip { info }) = verdict;
+        Self {
+            guardrail: guardrail.to_owned(),
+            stage,
+            agent: agent.to_owned(),
+            is_tripped,
+            info,
+        }
+    }
+}
+
+impl GuardrailStage {
+    /// Gives the stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::ToolInput => "tool_input",
+            Self::ToolOutput => "tool_output",
+        }
+    }
+}
+
+impl fmt::Debug for InputGuardrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputGuardrail")
+            .field("name", &self.name)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OutputGuardrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputGuardrail")
+            .field("name", &self.name)
+            .field("holds", &self.holds)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,34 @@
+//! Who may call a tool, and who looks at the calls.
+
+use std::sync::Arc;
+
+use super::ToolGuardrail;
+use crate::context::RunContext;
+use crate::item::FunctionCall;
+
+/// What stands around a tool in one agent; the tool itself may be shared by others.
+#[derive(Clone, Default)]
+pub(super) struct Policy {
+    condition: Option<Arc<Condition>>,
+    pub(super) approval: Option<Arc<ApprovalCondition>>,
+    pub(super) input: Vec<ToolGuardrail>,
+    pub(super) output: Vec<ToolGuardrail>,
+    pub(super) is_composite: bool,
+}
+
+type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
+type ApprovalCondition = dyn Fn(&RunContext, &FunctionCall) -> bool + Send + Sync;
+
+impl Policy {
+    /// Adds a condition to those before.
+    pub(super) fn add_condition(&mut self, condition: Arc<Condition>) {
+        self.condition = Some(match self.condition.take() {
+            None => condition,
+            Some(earlier) => Arc::new(move |cx: &RunContext| earlier(cx) && condition(cx)),
+        });
+    }
+
+    pub(super) fn is_enabled(&self, cx: &RunContext) -> bool {
+        self.condition.as_ref().is_none_or(|holds| holds(cx))
+    }
+}
