@@ -25,5 +25,6 @@ mod parity;
 mod readme;
 mod request_limit;
 mod retry;
+mod sessions;
 mod tidy;
 mod tool_macro;
