@@ -23,6 +23,8 @@ mod error;
 mod settings;
 mod input;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -34,6 +36,8 @@ pub use id::{SessionId, SessionIdError};
 pub use input::{MergedInput, SessionInput, merge};
 pub use memory::MemorySession;
 pub use settings::SessionSettings;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SessionSummary, SqliteSession, SqliteSessions};
 pub use turn::{SessionItems, SessionTurn};
 pub use version::SessionVersion;
 

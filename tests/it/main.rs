@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod support;
+mod folder;
 
 mod run;
 mod tool_use;
