@@ -23,6 +23,8 @@ mod error;
 mod settings;
 mod input;
 mod memory;
+#[cfg(feature = "encryption")]
+mod encrypted;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -31,6 +33,8 @@ use std::sync::Arc;
 use crate::future::BoxFuture;
 use crate::item::Item;
 
+#[cfg(feature = "encryption")]
+pub use encrypted::{EncryptedSession, SessionKey, SessionKeyError, SessionKeys};
 pub use error::{SessionCause, SessionError};
 pub use id::{SessionId, SessionIdError};
 pub use input::{MergedInput, SessionInput, merge};

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use openai_agents::Item;
-use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn, SqliteSessions};
+use openai_agents::session::{
+    EncryptedSession, MemorySession, Session, SessionId, SessionKey, SessionKeys, SessionTurn,
+    SqliteSessions,
+};
 use openai_agents::testing::{SessionShelf, session_conformance};
+use openai_agents::{Item, Secret};
 
 use crate::folder::Folder;
 
@@ -77,4 +80,14 @@ async fn sqlite_files_can_be_opened_by_many_at_once() {
             .unwrap(),
         None
     );
+}
+
+#[tokio::test]
+async fn an_encrypted_session_conforms() {
+    let secret = Secret::new("0123456789abcdef0123456789abcdef");
+    let keys = SessionKeys::new(SessionKey::new("k", &secret).unwrap());
+    let folder = Folder::new();
+    let sessions = SqliteSessions::open(folder.path("a.db")).await.unwrap();
+    let open = async |id| EncryptedSession::new(sessions.session(id), &keys);
+    session_conformance("t/", open).await.unwrap();
 }
