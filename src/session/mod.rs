@@ -27,6 +27,8 @@ mod memory;
 mod encrypted;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod postgres;
 
 use std::sync::Arc;
 
@@ -39,6 +41,8 @@ pub use error::{SessionCause, SessionError};
 pub use id::{SessionId, SessionIdError};
 pub use input::{MergedInput, SessionInput, merge};
 pub use memory::MemorySession;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresSession, PostgresSessions};
 pub use settings::SessionSettings;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SessionSummary, SqliteSession, SqliteSessions};
