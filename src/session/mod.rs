@@ -29,6 +29,8 @@ mod encrypted;
 mod sqlite;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ pub use input::{MergedInput, SessionInput, merge};
 pub use memory::MemorySession;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresSession, PostgresSessions};
+#[cfg(feature = "redis")]
+pub use redis::{RedisSession, RedisSessions};
 pub use settings::SessionSettings;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SessionSummary, SqliteSession, SqliteSessions};

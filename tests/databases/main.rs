@@ -1,4 +1,4 @@
-//! Sessions in a real Postgres server, which the tests also kill.
+//! Sessions in real Postgres and Redis servers, which the tests also kill.
 //!
 //! Run by `scripts/test --stage databases`, or by `scripts/databases run -- cargo test --all-features --test databases`.
 #![cfg(test)]
@@ -6,6 +6,7 @@
 mod control;
 mod killed;
 mod postgres;
+mod redis;
 
 use std::env;
 
