@@ -25,6 +25,8 @@ mod input;
 mod memory;
 #[cfg(feature = "encryption")]
 mod encrypted;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod python;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "postgres")]

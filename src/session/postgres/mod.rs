@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::{
-    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
+    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion, python,
 };
 use crate::future::BoxFuture;
 use crate::item::Item;
@@ -136,7 +136,7 @@ impl PostgresSession {
         after: Option<&SessionVersion>,
     ) -> Result<Outcome, SessionError> {
         let after = after.map(SessionVersion::as_str);
-        let items: Vec<&str> = items.iter().map(Item::to_json).collect();
+        let items: Vec<_> = items.iter().map(python::encode).collect();
         let parameters: [connection::Parameter<'_>; 3] = [
             (&self.id.as_str(), Type::TEXT),
             (&after, Type::TEXT),
@@ -168,7 +168,7 @@ impl PostgresSession {
     }
 
     fn item(&self, row: i64, json: &str) -> Result<Item, SessionError> {
-        Item::from_json(json).map_err(|error| SessionError::Corrupt {
+        python::decode(json).map_err(|error| SessionError::Corrupt {
             session: self.id.clone(),
             row: format!("row {row} of agent_messages"),
             source: Box::new(error),

@@ -20,7 +20,8 @@ use worker::Worker;
 /// One conversation in a SQLite file; made by [`SqliteSessions::session`], and a cheap handle.
 ///
 /// The tables are those of the Python SDK's `SQLiteSession`, so that either SDK continues what the other wrote. An item is stored as the
-/// JSON that it came as. The version of a session is the number of its latest item, which is never given again, so that it also sees
+/// JSON that it came as; a message of the model that has no id gets one beside it that the Python SDK needs and that is taken away
+/// when it is read. The version of a session is the number of its latest item, which is never given again, so that it also sees
 /// what other programs change.
 ///
 /// # Cancel safety

@@ -8,6 +8,7 @@ use super::store::SessionSummary;
 use crate::item::Item;
 use crate::session::{
     MAX_ITEMS, SessionCause, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
+    python,
 };
 
 /// Where the items of a session stand.
@@ -151,7 +152,7 @@ impl Rows {
         );
         let mut statement = transaction.prepare(&sql)?;
         for item in items {
-            statement.execute(params![self.is, item.to_json()])?;
+            statement.execute(params![self.is, python::encode(item)])?;
         }
         self.touch(transaction)
     }
@@ -188,7 +189,7 @@ impl Rows {
         let item = match row.get_ref(1)? {
             ValueRef::Text(text) => std::str::from_utf8(text)
                 .map_err(|error| corrupt(error.into()))
-                .and_then(|json| Item::from_json(json).map_err(|error| corrupt(error.into()))),
+                .and_then(|json| python::decode(json).map_err(|error| corrupt(error.into()))),
             other => Err(corrupt(
                 format!("{:?} and not a text", other.data_type()).into(),
             )),
