@@ -27,5 +27,6 @@ mod readme;
 mod request_limit;
 mod retry;
 mod sessions;
+mod session_processes;
 mod tidy;
 mod tool_macro;
