@@ -23,6 +23,8 @@ mod error;
 mod settings;
 mod input;
 mod memory;
+mod compacting;
+mod summary;
 #[cfg(feature = "encryption")]
 mod encrypted;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use crate::future::BoxFuture;
 use crate::item::Item;
 
+pub use compacting::{CompactingSession, Compactor};
 #[cfg(feature = "encryption")]
 pub use encrypted::{EncryptedSession, SessionKey, SessionKeyError, SessionKeys};
 pub use error::{SessionCause, SessionError};
@@ -52,6 +55,7 @@ pub use redis::{RedisSession, RedisSessions};
 pub use settings::SessionSettings;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SessionSummary, SqliteSession, SqliteSessions};
+pub use summary::SummaryCompactor;
 pub use turn::{SessionItems, SessionTurn};
 pub use version::SessionVersion;
 

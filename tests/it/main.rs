@@ -28,5 +28,6 @@ mod request_limit;
 mod retry;
 mod sessions;
 mod session_processes;
+mod session_compaction;
 mod tidy;
 mod tool_macro;
