@@ -54,7 +54,9 @@ pub use postgres::{PostgresSession, PostgresSessions};
 pub use redis::{RedisSession, RedisSessions};
 pub use settings::SessionSettings;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SessionSummary, SqliteSession, SqliteSessions};
+pub use sqlite::{
+    BranchName, ForkPoint, SessionBranch, SessionSummary, SqliteSession, SqliteSessions,
+};
 pub use summary::SummaryCompactor;
 pub use turn::{SessionItems, SessionTurn};
 pub use version::SessionVersion;

@@ -29,5 +29,6 @@ mod retry;
 mod sessions;
 mod session_processes;
 mod session_compaction;
+mod session_branches;
 mod tidy;
 mod tool_macro;

@@ -4,6 +4,7 @@ mod store;
 mod worker;
 mod schema;
 mod rows;
+mod branch;
 mod failure;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use super::{Session, SessionError, SessionId, SessionItems, SessionTurn, Session
 use crate::future::BoxFuture;
 use crate::item::Item;
 
+pub use branch::{BranchName, ForkPoint, SessionBranch};
 use rows::Rows;
 pub use store::{SessionSummary, SqliteSessions};
 use worker::Worker;

@@ -3,6 +3,7 @@
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::branch::{BranchName, no_branch};
 use super::failure::Failure;
 use super::store::SessionSummary;
 use crate::item::Item;
@@ -11,10 +12,13 @@ use crate::session::{
     python,
 };
 
-/// Where the items of a session stand.
+const MAIN_TABLE: &str = "agent_messages";
+
+/// Where the items of one branch of a session stand.
 #[derive(Debug, Clone)]
 pub(super) struct Rows {
     session: SessionId,
+    branch: BranchName,
     table: &'static str,
     /// The column that says whose an item is, and what it says.
     owner: &'static str,
@@ -26,10 +30,30 @@ impl Rows {
     pub(super) fn main(session: &SessionId) -> Self {
         Self {
             session: session.clone(),
-            table: "agent_messages",
+            branch: BranchName::main(),
+            table: MAIN_TABLE,
             owner: "session_id",
             is: Value::Text(session.as_str().to_owned()),
         }
+    }
+
+    /// A table of our own, which the Python SDK does not look at.
+    pub(super) fn of_branch(session: &SessionId, branch: BranchName, id: i64) -> Self {
+        Self {
+            session: session.clone(),
+            branch,
+            table: "openai_agents_branch_messages",
+            owner: "branch_id",
+            is: Value::Integer(id),
+        }
+    }
+
+    pub(super) fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    pub(super) fn branch(&self) -> &BranchName {
+        &self.branch
     }
 
     pub(super) fn read(
@@ -39,6 +63,7 @@ impl Rows {
     ) -> Result<SessionItems, Failure> {
         // Items and version are of one moment.
         let transaction = db.transaction()?;
+        self.check(&transaction)?;
         let version = self.version(&transaction)?;
         // One more than is handed out shows that there is more.
         let n_rows = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
@@ -85,6 +110,7 @@ impl Rows {
 
     pub(super) fn pop(&self, db: &mut Connection) -> Result<Option<Item>, Failure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.check(&transaction)?;
         let sql = format!(
             "SELECT id, message_data FROM {} WHERE {} = ?1 ORDER BY id DESC LIMIT 1",
             self.table, self.owner
@@ -106,11 +132,70 @@ impl Rows {
 
     pub(super) fn clear(&self, db: &mut Connection) -> Result<(), Failure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.check(&transaction)?;
         self.delete(&transaction)?;
-        // Foreign keys are off, here as in the Python SDK.
-        let sql = "DELETE FROM agent_sessions WHERE session_id = ?1";
-        transaction.execute(sql, [self.session.as_str()])?;
+        if self.is_main() {
+            // Foreign keys are off, here as in the Python SDK.
+            for sql in [
+                "DELETE FROM openai_agents_branch_messages WHERE branch_id IN
+                    (SELECT branch_id FROM openai_agents_branches WHERE session_id = ?1)",
+                "DELETE FROM openai_agents_branches WHERE session_id = ?1",
+                "DELETE FROM agent_sessions WHERE session_id = ?1",
+            ] {
+                transaction.execute(sql, [self.session.as_str()])?;
+            }
+        }
         Ok(transaction.commit()?)
+    }
+
+    /// Adds the items of another branch up to a row, and counts them.
+    pub(super) fn copy(
+        &self,
+        transaction: &Transaction<'_>,
+        from: &Self,
+        before: i64,
+    ) -> Result<i64, Failure> {
+        let sql = format!(
+            "INSERT INTO {} ({}, message_data) SELECT ?1, message_data FROM {} WHERE {} = ?2 AND id < ?3 ORDER BY id",
+            self.table, self.owner, from.table, from.owner
+        );
+        let n_copied = transaction.execute(&sql, params![self.is, from.is, before])?;
+        Ok(to_i64(n_copied))
+    }
+
+    /// Shows every item with the number of its row, oldest first.
+    pub(super) fn each(
+        &self,
+        db: &Connection,
+        mut see: impl FnMut(i64, &Item),
+    ) -> Result<(), Failure> {
+        let sql = format!(
+            "SELECT id, message_data FROM {} WHERE {} = ?1 ORDER BY id",
+            self.table, self.owner
+        );
+        let mut statement = db.prepare(&sql)?;
+        let mut rows = statement.query([&self.is])?;
+        while let Some(row) = rows.next()? {
+            see(row.get(0)?, &self.item(row)?);
+        }
+        Ok(())
+    }
+
+    /// A branch may have been taken away since its handle was made.
+    pub(super) fn check(&self, db: &Connection) -> Result<(), Failure> {
+        if self.is_main() {
+            return Ok(());
+        }
+        let sql = "SELECT count(*) FROM openai_agents_branches WHERE branch_id = ?1";
+        let n_branches: i64 = db.query_row(sql, [&self.is], |row| row.get(0))?;
+        if n_branches == 0 {
+            return Err(Failure::Session(no_branch(&self.session, &self.branch)));
+        }
+        Ok(())
+    }
+
+    fn is_main(&self) -> bool {
+        self.table == MAIN_TABLE
     }
 
     /// Takes the write lock at once, so that nobody can write between the look at the version and the change. A transaction that is
@@ -121,6 +206,7 @@ impl Rows {
         turn: &SessionTurn,
     ) -> Result<Transaction<'db>, Failure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.check(&transaction)?;
         if let Some(expected) = &turn.after {
             let found = self.version(&transaction)?;
             if *expected != found {

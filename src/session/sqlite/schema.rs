@@ -32,6 +32,23 @@ CREATE INDEX IF NOT EXISTS idx_agent_messages_session_id
 /// What only this library reads, in tables of its own.
 const OWN_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS openai_agents_format (version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS openai_agents_branches (
+    branch_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    n_forked INTEGER NOT NULL,
+    created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+    UNIQUE (session_id, name)
+);
+CREATE TABLE IF NOT EXISTS openai_agents_branch_messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    branch_id INTEGER NOT NULL,
+    message_data TEXT NOT NULL,
+    created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+);
+CREATE INDEX IF NOT EXISTS idx_openai_agents_branch_messages
+    ON openai_agents_branch_messages (branch_id, id);
 INSERT INTO openai_agents_format (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM openai_agents_format);
 ";
 
@@ -114,8 +131,9 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 fn make_tables(db: &mut Connection) -> Result<(), Failure> {
     let is_complete = |db: &Connection| -> rusqlite::Result<bool> {
         let sql = "SELECT count(*) FROM sqlite_master WHERE name IN
-            ('agent_sessions', 'agent_messages', 'idx_agent_messages_session_id', 'openai_agents_format')";
-        db.query_row(sql, [], |row| Ok(row.get::<_, i64>(0)? == 4))
+            ('agent_sessions', 'agent_messages', 'idx_agent_messages_session_id', 'openai_agents_format',
+            'openai_agents_branches', 'openai_agents_branch_messages', 'idx_openai_agents_branch_messages')";
+        db.query_row(sql, [], |row| Ok(row.get::<_, i64>(0)? == 7))
     };
     if is_complete(db)? {
         return Ok(());
