@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod support;
+mod folder;
 
 mod run;
 mod tool_use;
@@ -29,5 +30,9 @@ mod parity;
 mod readme;
 mod request_limit;
 mod retry;
+mod sessions;
+mod session_processes;
+mod session_compaction;
+mod session_branches;
 mod tidy;
 mod tool_macro;
