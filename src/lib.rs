@@ -51,7 +51,7 @@ pub mod __private;
 pub use agent::runner::{Input, RunEvent, RunRequest, RunResult, RunStream, Runner, UnknownTool};
 pub use agent::{Agent, Handoff, RunState, ToolUse};
 pub use context::{Cancel, MissingState, RunContext, States};
-pub use error::{GraphError, RunError, RunFailure, RunProgress};
+pub use error::{RunError, RunFailure, RunProgress, SetupError};
 pub use guardrail::{InputGuardrail, OutputGuardrail, Verdict};
 pub use item::Item;
 pub use kind::ErrorKind;

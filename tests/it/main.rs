@@ -20,6 +20,7 @@ mod providers;
 mod typed_output;
 mod run_state;
 mod agents_as_tools;
+mod session_runs;
 mod guardrails;
 mod panics;
 mod secrets;

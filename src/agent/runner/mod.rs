@@ -13,6 +13,7 @@ mod amend;
 mod call;
 mod execute;
 mod around;
+mod persist;
 mod result;
 mod show;
 mod drive;

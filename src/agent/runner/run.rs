@@ -15,13 +15,13 @@ use super::step::{
     CallAction, CallEnd, CallStatus, HandoffStep, Resolution, Step, Turn, TurnCall, decided,
     output_item,
 };
-use crate::agent::run_state::{Keeping, RunState};
+use crate::agent::run_state::{Keeping, RunState, SavedSession};
 use crate::agent::{Agent, HandoffHistory, ToolResult, ToolUse};
 use crate::context::{Ledger, RunContext};
-use crate::error::{GraphError, RunError, RunFailure, RunProgress};
+use crate::error::{RunError, RunFailure, RunProgress, SetupError};
 use crate::guardrail::GuardrailResult;
 use crate::item::{History, Item, ItemKind};
-use crate::journal::ToolOutcome;
+use crate::journal::{Repeat, ToolOutcome};
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, Deviation, ModelError, ModelRequest, ModelResponse};
 use crate::usage::Usage;
@@ -45,6 +45,8 @@ pub(super) struct Run {
     pub(super) offer: Offer,
     /// What a handoff whose agent was found leads to.
     pub(super) handing_to: Option<Agent>,
+    /// The session of a run that goes on.
+    session: Option<SavedSession>,
 }
 
 pub(super) enum Next {
@@ -65,7 +67,7 @@ impl Run {
     ) -> (Self, Option<RunFailure>) {
         let (graph, mut failure) = match Graph::new(agent, &options.agents) {
             Ok(graph) => (graph, None),
-            Err(error) => (Graph::default(), Some(RunFailure::Agents(error))),
+            Err(error) => (Graph::default(), Some(RunFailure::Setup(error))),
         };
         let restored = match beginning {
             Beginning::Input(input) => Ok(fresh(agent, input, options.keeping.clone())),
@@ -75,6 +77,8 @@ impl Run {
             state,
             ledger,
             keeping,
+            final_output,
+            session,
         } = restored.unwrap_or_else(|error| {
             failure.get_or_insert(error);
             fresh(agent, Vec::new(), Keeping::Run)
@@ -85,7 +89,7 @@ impl Run {
             .map_or(&[][..], |(_, outer)| outer);
         let is_recursive = outer.iter().any(|outer| outer.is_same(agent));
         if let Err(error) = check(&graph, &options, &keeping, is_recursive.then_some(agent)) {
-            failure.get_or_insert(RunFailure::Agents(error));
+            failure.get_or_insert(RunFailure::Setup(error));
         }
         let prepared = Prepared::new(&state.agent, &graph, &options, delivery);
         let cx = RunContext::of_run(
@@ -105,8 +109,12 @@ impl Run {
             next: Next::Model,
             offer: Offer::Tools,
             handing_to: None,
+            session,
         };
-        run.resume();
+        match final_output {
+            Some(output) => run.next = Next::Finish(output),
+            None => run.resume(),
+        }
         (run, failure)
     }
 
@@ -121,8 +129,10 @@ impl Run {
                 CallStatus::Asked {
                     tool,
                     decision: Some(decision),
-                } => decided(&decision, &tool),
+                    doubt,
+                } => decided(&decision, &tool, doubt),
                 CallStatus::Paused { tool, state } => CallStatus::Ready(CallAction::Invoke {
+                    repeat: Repeat::Ask,
                     tool,
                     paused: Some(state),
                 }),
@@ -335,7 +345,7 @@ impl Run {
         let call = turn.and_then(|turn| turn.calls.iter().find(is_it));
         let (Some((handoff, to)), Some(call)) = (target, call) else {
             // The graph has every target, and the turn has the call that led here.
-            return Err(RunFailure::Agents(GraphError::UnknownAgent {
+            return Err(RunFailure::Setup(SetupError::UnknownAgent {
                 from: from.name().to_owned(),
                 to: String::new(),
                 known: Vec::new(),
@@ -404,10 +414,59 @@ impl Run {
         self.state.guardrails.push(result);
     }
 
-    /// Saves the run, which waits for decisions.
-    pub(super) fn save(&self) -> RunState {
-        let ledger = self.cx.ledger();
-        save(&self.state, self.options.limits, ledger, &self.keeping)
+    /// Puts what the session had before the input.
+    pub(super) fn begin_with(&mut self, items: Vec<Item>, own_input: Vec<Item>) {
+        self.state.begin_with(items, own_input);
+    }
+
+    /// How many items of the input are from a session.
+    pub(super) fn n_earlier(&self) -> usize {
+        let own = self
+            .state
+            .own_input
+            .as_ref()
+            .map_or(self.state.n_input, Vec::len);
+        self.state.n_input.saturating_sub(own)
+    }
+
+    pub(super) fn input(&self) -> &[Item] {
+        match &self.state.own_input {
+            Some(input) => input,
+            None => self
+                .state
+                .history
+                .get(..self.state.n_input)
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn history(&self) -> &[Item] {
+        &self.state.history
+    }
+
+    /// The session of a run that goes on.
+    pub(super) fn take_session(&mut self) -> Option<SavedSession> {
+        self.session.take()
+    }
+
+    /// Whether nothing can be done before someone decides.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self.next, Next::Pause)
+    }
+
+    /// Lets the run end with an output that it had come to.
+    pub(super) fn finish_with(&mut self, output: String) {
+        self.next = Next::Finish(output);
+    }
+
+    /// Saves the run, which waits for decisions or for its session.
+    pub(super) fn save(&self, session: Option<SavedSession>) -> RunState {
+        let kept = (self.options.limits, self.cx.ledger(), &self.keeping);
+        let output = match &self.next {
+            Next::Finish(output) => Some(output.clone()),
+            Next::Model | Next::Tools | Next::Handoff(_) | Next::Pause => None,
+        };
+        save(&self.state, kept, output, session)
     }
 
     pub(super) fn fail(&mut self, failure: RunFailure) -> RunError {
@@ -450,6 +509,8 @@ fn fresh(agent: &Agent, input: Vec<Item>, keeping: Keeping) -> Restored {
         state: State::new(agent.clone(), input),
         ledger: Ledger::default(),
         keeping,
+        final_output: None,
+        session: None,
     }
 }
 
@@ -459,20 +520,24 @@ fn check(
     options: &RunOptions,
     keeping: &Keeping,
     recursive: Option<&Agent>,
-) -> Result<(), GraphError> {
+) -> Result<(), SetupError> {
     if let Some(agent) = recursive {
         let agent = agent.name().to_owned();
-        return Err(GraphError::Cycle { agent });
+        return Err(SetupError::Cycle { agent });
     }
     if *keeping == Keeping::Run {
         return Ok(());
+    }
+    if let Some(session) = &options.session {
+        let session = session.id().to_string();
+        return Err(SetupError::SessionOnServer { session });
     }
     let by_run = options
         .handoff_filter
         .as_ref()
         .and_then(|_| graph.first_with_handoffs());
     match graph.with_filter().or(by_run) {
-        Some(agent) => Err(GraphError::FilterOnServer {
+        Some(agent) => Err(SetupError::FilterOnServer {
             agent: agent.name().to_owned(),
         }),
         None => Ok(()),
