@@ -108,16 +108,29 @@ impl Run {
 
     /// Goes on with the calls about which was decided, if the run paused.
     fn resume(&mut self) {
-        let Some(turn) = &mut self.state.pending else {
+        let State {
+            pending: Some(turn),
+            standing,
+            agent,
+            ..
+        } = &mut self.state
+        else {
             return;
         };
         for call in &mut turn.calls {
             let status = std::mem::replace(&mut call.status, CallStatus::Running);
+            // What holds for all calls of a tool holds for those that wait, too.
+            let key = || (agent.name().to_owned(), call.call.name.clone());
             call.status = match status {
-                CallStatus::Asked {
-                    tool,
-                    decision: Some(decision),
-                } => decided(&decision, &tool),
+                CallStatus::Asked { tool, decision } => {
+                    match decision.or_else(|| standing.get(&key()).cloned()) {
+                        Some(decision) => decided(&decision, &tool),
+                        None => CallStatus::Asked {
+                            tool,
+                            decision: None,
+                        },
+                    }
+                }
                 CallStatus::Paused { tool, state } => CallStatus::Ready(CallAction::Invoke {
                     tool,
                     paused: Some(state),
