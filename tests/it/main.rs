@@ -21,7 +21,6 @@ mod secrets;
 mod captures;
 mod gpt_oss_completions;
 mod captures_responses;
-mod parity;
 mod readme;
 mod request_limit;
 mod retry;
