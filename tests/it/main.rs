@@ -21,6 +21,7 @@ mod secrets;
 mod captures;
 mod gpt_oss_completions;
 mod captures_responses;
+mod cases;
 mod readme;
 mod request_limit;
 mod retry;
