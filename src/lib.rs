@@ -12,6 +12,7 @@
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
+//! - [`session`] keeps conversations between runs.
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
@@ -36,6 +37,7 @@ mod context;
 pub mod tools;
 pub mod model;
 pub mod guardrail;
+pub mod session;
 pub mod journal;
 pub mod agent;
 mod error;

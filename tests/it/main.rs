@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod support;
+mod folder;
 
 mod run;
 mod tool_use;
@@ -17,6 +18,10 @@ mod responses_runs;
 mod hosted_tools;
 mod providers;
 mod typed_output;
+mod run_state;
+mod agents_as_tools;
+mod guardrails;
+mod panics;
 mod secrets;
 mod captures;
 mod gpt_oss_completions;
@@ -25,5 +30,9 @@ mod cases;
 mod readme;
 mod request_limit;
 mod retry;
+mod sessions;
+mod session_processes;
+mod session_compaction;
+mod session_branches;
 mod tidy;
 mod tool_macro;

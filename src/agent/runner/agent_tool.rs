@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::call::Links;
-use super::request::{Beginning, Place};
+use super::request::Beginning;
 use super::{RunEvent, RunRequest, RunResult};
 use crate::agent::{Agent, RunState, function_name};
 use crate::context::RunContext;
@@ -171,19 +171,17 @@ impl AgentTool {
     }
 
     fn request(&self, cx: &RunContext, links: &Links, beginning: Beginning) -> RunRequest {
-        let mut options = links.options.inherited();
+        let turn = &links.turn;
+        let mut options = turn.options.inherited();
         options.limits = self.limits;
         options.states = cx.states().clone();
         RunRequest {
             agent: self.agent.clone(),
             beginning,
-            model: Arc::clone(&links.model),
+            model: Arc::clone(&turn.model),
             options,
-            delivery: links.delivery,
-            place: Place {
-                parent: Some(cx.clone()),
-                ..links.place.clone()
-            },
+            delivery: turn.delivery,
+            place: links.place_of(&self.agent, cx),
         }
     }
 

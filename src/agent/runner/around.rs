@@ -310,7 +310,9 @@ impl InputChecks {
         }
         self.asked.poll_next_unpin(cx).map(|answer| match answer {
             Some((holds, result)) => {
-                self.n_holding -= usize::from(holds);
+                // What was held back stays so after a verdict that ends the run.
+                let passes = result.as_ref().is_ok_and(|result| !result.is_tripped);
+                self.n_holding -= usize::from(holds && passes);
                 result
             }
             // Only an empty set ends, which was seen before.

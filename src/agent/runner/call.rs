@@ -9,24 +9,31 @@ use tokio::sync::mpsc;
 use super::RunEvent;
 use super::options::RunOptions;
 use super::request::Place;
-use crate::agent::RunState;
+use crate::agent::{Agent, RunState};
+use crate::context::RunContext;
 use crate::future::BoxFuture;
 use crate::model::{Delivery, Model};
 use crate::tools::CallLinks;
 
 /// What the run gives each of its calls.
 pub(super) struct Links {
-    /// What a run inside this call takes over.
+    pub(super) turn: Arc<TurnLinks>,
+    pub(super) call_id: String,
+    pub(super) name: String,
+    /// The run inside this call, if it paused.
+    pub(super) paused: Mutex<Option<Box<RunState>>>,
+}
+
+/// What the calls of a turn share.
+pub(super) struct TurnLinks {
+    pub(super) number: u32,
+    /// The model of agents that have none of their own.
     pub(super) model: Arc<dyn Model>,
     pub(super) options: Arc<RunOptions>,
     pub(super) delivery: Delivery,
-    /// Where a run inside this call stands.
+    /// Where the run stands.
     pub(super) place: Place,
-    pub(super) call_id: String,
-    pub(super) name: String,
     pub(super) events: mpsc::Sender<RunEvent>,
-    /// The run inside this call, if it paused.
-    pub(super) paused: Mutex<Option<Box<RunState>>>,
 }
 
 impl Links {
@@ -39,7 +46,18 @@ impl Links {
 
     /// Shows an event to whoever watches the run; nobody does once the run is over.
     pub(super) async fn show(&self, event: RunEvent) {
-        drop(self.events.send(event).await);
+        drop(self.turn.events.send(event).await);
+    }
+
+    /// Where the run of an agent inside this call stands.
+    pub(super) fn place_of(&self, agent: &Agent, cx: &RunContext) -> Place {
+        let Place { path, agents, .. } = &self.turn.place;
+        let step = format!("{}/{}", self.turn.number, self.call_id);
+        Place {
+            parent: Some(cx.clone()),
+            path: path.iter().cloned().chain([step.into()]).collect(),
+            agents: agents.iter().cloned().chain([agent.clone()]).collect(),
+        }
     }
 }
 

@@ -16,12 +16,13 @@ use tokio::sync::mpsc;
 use super::RunEvent;
 use super::agent_tool::NestedPause;
 use super::around::HookSet;
-use super::call::Links;
+use super::call::{Links, TurnLinks};
 use super::options::RunOptions;
 use super::request::Place;
 use super::step::{CallAction, CallEnd, PlannedCall};
 use crate::agent::{Agent, RunState};
 use crate::context::RunContext;
+use crate::error::{RunError, RunFailure};
 use crate::future::BoxFuture;
 use crate::guardrail::{GuardrailResult, GuardrailStage, Verdict};
 use crate::item::{FunctionCall, OutputContent};
@@ -83,15 +84,21 @@ impl ToolPool {
     /// Takes the calls; none begins before the pool is polled.
     pub(super) fn new(calls: Vec<PlannedCall>, turn: &TurnTools<'_>) -> Self {
         let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
-        let shared = Shared {
+        let shared = Arc::new(TurnLinks {
+            number: turn.turn,
+            model: Arc::clone(turn.model),
             options: Arc::clone(turn.options),
-            hooks: HookSet::of(turn.options, turn.agent),
+            delivery: turn.delivery,
+            place: turn.place.clone(),
             events: sender,
-        };
+        });
+        let hooks = HookSet::of(turn.options, turn.agent);
         let calls = calls.into_iter();
         Self {
             running: FuturesUnordered::new(),
-            waiting: calls.map(|planned| turn.start(planned, &shared)).collect(),
+            waiting: calls
+                .map(|planned| turn.start(planned, &shared, &hooks))
+                .collect(),
             max_running: turn
                 .options
                 .max_tool_concurrency
@@ -140,19 +147,18 @@ fn paused(error: &ToolError) -> Option<Box<RunState>> {
     }
 }
 
-struct Shared {
-    options: Arc<RunOptions>,
-    hooks: HookSet,
-    events: mpsc::Sender<RunEvent>,
-}
-
 impl TurnTools<'_> {
-    fn start(&self, planned: PlannedCall, shared: &Shared) -> RunningCall {
+    fn start(&self, planned: PlannedCall, shared: &Arc<TurnLinks>, hooks: &HookSet) -> RunningCall {
         let PlannedCall { n, call, action } = planned;
         let (tool, effect): (_, ToolEffect) = match action {
             CallAction::Answer(outcome) => (None, Box::pin(async move { Ok(outcome) })),
             CallAction::Invoke { tool, paused } => {
-                let links = self.links(&call, paused, shared);
+                let links = Links {
+                    turn: Arc::clone(shared),
+                    call_id: call.call_id.clone(),
+                    name: call.name.clone(),
+                    paused: Mutex::new(paused),
+                };
                 let cx = ToolContext::new(
                     self.cx.clone(),
                     self.agent.shared_name(),
@@ -161,7 +167,7 @@ impl TurnTools<'_> {
                     &*call.arguments,
                 )
                 .linked(Arc::new(links));
-                let effect = Box::pin(invoke(tool.clone(), shared.hooks.clone(), cx));
+                let effect = Box::pin(invoke(tool.clone(), hooks.clone(), cx));
                 (
                     Some(tool.clone()),
                     self.through_journal(&tool, &call, effect),
@@ -191,24 +197,6 @@ impl TurnTools<'_> {
         }
         let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path);
         self.options.journal.tool_call(key, effect)
-    }
-
-    fn links(&self, call: &FunctionCall, paused: Option<Box<RunState>>, shared: &Shared) -> Links {
-        let mut place = self.place.clone();
-        place
-            .path
-            .push(format!("{}/{}", self.turn, call.call_id).into());
-        place.agents.push(self.agent.clone());
-        Links {
-            model: Arc::clone(self.model),
-            options: Arc::clone(&shared.options),
-            delivery: self.delivery,
-            place,
-            call_id: call.call_id.clone(),
-            name: call.name.clone(),
-            events: shared.events.clone(),
-            paused: Mutex::new(paused),
-        }
     }
 }
 
@@ -341,9 +329,10 @@ fn told(
     error: ToolError,
 ) -> Result<(OutputContent, Option<String>), ToolError> {
     let options = tool.options();
-    let is_pause = matches!(&error, ToolError::Failed { source, .. } if source.is::<NestedPause>());
     let (policy, text) = match &error {
-        _ if is_pause => (ToolFailure::Raise, String::new()),
+        ToolError::Failed { source, .. } if is_of_run(&**source) => {
+            (ToolFailure::Raise, String::new())
+        }
         ToolError::AmbiguousArguments { .. } => (ToolFailure::Raise, String::new()),
         ToolError::TimedOut { tool, after } => (
             options.timeout_failure,
@@ -362,6 +351,18 @@ fn told(
     };
     tracing::debug!(target: "openai_agents::tools", tool = %tool.name(), error = %detail, "tool failed");
     Ok((told.into(), Some(detail)))
+}
+
+/// Whether a failure is none of the tool: a run inside paused, or its agents do not fit together.
+fn is_of_run(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    if source.is::<NestedPause>() {
+        return true;
+    }
+    match source.downcast_ref::<RunError>().map(RunError::failure) {
+        Some(RunFailure::Agents(_) | RunFailure::State(_)) => true,
+        Some(RunFailure::Tool(ToolError::Failed { source, .. })) => is_of_run(&**source),
+        _ => false,
+    }
 }
 
 async fn within_limits(tool: &FunctionTool, cx: ToolContext) -> Result<ToolOutput, ToolError> {

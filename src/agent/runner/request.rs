@@ -38,7 +38,7 @@ pub(super) struct Place {
     pub(super) parent: Option<RunContext>,
     /// The calls that lead here from the outermost run.
     pub(super) path: Vec<Arc<str>>,
-    /// The agents of the calls that lead here.
+    /// The agents that were called as tools on the way here, this run's own at last.
     pub(super) agents: Vec<Agent>,
 }
 

@@ -79,7 +79,11 @@ impl Run {
             failure.get_or_insert(error);
             fresh(agent, Vec::new(), Keeping::Run)
         });
-        let is_recursive = place.agents.iter().any(|outer| outer.is_same(agent));
+        let outer = place
+            .agents
+            .split_last()
+            .map_or(&[][..], |(_, outer)| outer);
+        let is_recursive = outer.iter().any(|outer| outer.is_same(agent));
         if let Err(error) = check(&graph, &options, &keeping, is_recursive.then_some(agent)) {
             failure.get_or_insert(RunFailure::Agents(error));
         }

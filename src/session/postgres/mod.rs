@@ -1,0 +1,235 @@
+//! Sessions in Postgres.
+
+mod connection;
+mod statement;
+mod failure;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::{
+    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion, python,
+};
+use crate::future::BoxFuture;
+use crate::item::Item;
+use crate::secret::Secret;
+
+use connection::Connection;
+
+/// Opens sessions in one Postgres database; clones share its one connection.
+///
+/// The tables `agent_sessions` and `agent_messages` are those of the Python SDK's `SQLAlchemySession`; a third one,
+/// `openai_agents_versions`, has a number for each session that grows with every change. Every operation is one statement, and thus one
+/// transaction and one round trip; those of many tasks are under way at once. A connection that broke is made again at the next
+/// operation.
+///
+/// There is no TLS. For a server on another machine, the URL must say `sslmode=disable`, or it is refused.
+#[derive(Clone)]
+pub struct PostgresSessions(Arc<Connection>);
+
+/// One conversation in Postgres; made by [`PostgresSessions::session`], and a cheap handle.
+///
+/// # Cancel safety
+///
+/// A statement that was sent is carried out when its future is dropped; one that waits for the connection is not.
+#[derive(Clone)]
+pub struct PostgresSession {
+    id: SessionId,
+    connection: Arc<Connection>,
+}
+
+impl PostgresSessions {
+    /// Connects, and makes the tables that are not there.
+    ///
+    /// The URL is as in `postgres://user:password@host:5432/database`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Refused`] when the URL is none or asks for TLS, [`SessionError::Unavailable`] when nobody answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the tables may have been made.
+    pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
+        let connection = Connection::new(url)?;
+        connection.client().await?;
+        Ok(Self(Arc::new(connection)))
+    }
+
+    /// Gives the session of an id; nothing is stored before something is appended.
+    pub fn session(&self, id: SessionId) -> PostgresSession {
+        PostgresSession {
+            id,
+            connection: Arc::clone(&self.0),
+        }
+    }
+}
+
+/// What a statement did.
+enum Outcome {
+    Done {
+        version: SessionVersion,
+    },
+    /// The session is at a version that the change must not come after, or was changed while the statement waited.
+    Stale {
+        found: SessionVersion,
+    },
+}
+
+impl PostgresSession {
+    async fn read(&self, limit: Option<usize>) -> Result<SessionItems, SessionError> {
+        // One more than is handed out shows that there is more.
+        let n_rows = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
+        let n_rows = i64::try_from(n_rows).unwrap_or(i64::MAX);
+        let parameters: [connection::Parameter<'_>; 2] =
+            [(&self.id.as_str(), Type::TEXT), (&n_rows, Type::INT8)];
+        let rows = self.connection.query(statement::READ, &parameters).await?;
+        if rows.len() > MAX_ITEMS {
+            return Err(SessionError::TooManyItems {
+                session: self.id.clone(),
+                max_items: MAX_ITEMS,
+            });
+        }
+        let mut version = SessionVersion::new("");
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows.iter().rev() {
+            version = SessionVersion::new(self.column::<String>(row, 0)?);
+            if let Some(id) = self.column::<Option<i64>>(row, 1)? {
+                items.push(self.item(id, &self.column::<String>(row, 2)?)?);
+            }
+        }
+        Ok(SessionItems::new(items, version))
+    }
+
+    /// Makes a change that must come after `after`, or after whatever is there.
+    async fn change(
+        &self,
+        sql: &str,
+        items: &[Item],
+        after: Option<SessionVersion>,
+    ) -> Result<SessionVersion, SessionError> {
+        loop {
+            match self.attempt(sql, items, after.as_ref()).await? {
+                Outcome::Done { version } => return Ok(version),
+                Outcome::Stale { found } => match &after {
+                    Some(expected) if *expected != found => {
+                        return Err(SessionError::Conflict {
+                            session: self.id.clone(),
+                            expected: expected.clone(),
+                            found,
+                        });
+                    }
+                    // Somebody was quicker, and the statement could not see what they wrote: another one can.
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        sql: &str,
+        items: &[Item],
+        after: Option<&SessionVersion>,
+    ) -> Result<Outcome, SessionError> {
+        let after = after.map(SessionVersion::as_str);
+        let items: Vec<_> = items.iter().map(python::encode).collect();
+        let parameters: [connection::Parameter<'_>; 3] = [
+            (&self.id.as_str(), Type::TEXT),
+            (&after, Type::TEXT),
+            (&items, Type::TEXT_ARRAY),
+        ];
+        let rows = self.connection.query(sql, &parameters).await?;
+        let row = rows.first().ok_or_else(|| self.connection.strange())?;
+        let found = SessionVersion::new(self.column::<String>(row, 0)?);
+        Ok(match self.column::<Option<String>>(row, 1)? {
+            Some(version) => Outcome::Done {
+                version: SessionVersion::new(version),
+            },
+            None => Outcome::Stale { found },
+        })
+    }
+
+    async fn pop_latest(&self) -> Result<Option<Item>, SessionError> {
+        loop {
+            // Looked at first: an item that cannot be read is not thrown away by the way.
+            let mut read = self.read(Some(1)).await?;
+            let Some(item) = read.items.pop() else {
+                return Ok(None);
+            };
+            let popped = self.attempt(statement::POP, &[], Some(&read.version));
+            if let Outcome::Done { .. } = popped.await? {
+                return Ok(Some(item));
+            }
+        }
+    }
+
+    fn item(&self, row: i64, json: &str) -> Result<Item, SessionError> {
+        python::decode(json).map_err(|error| SessionError::Corrupt {
+            session: self.id.clone(),
+            row: format!("row {row} of agent_messages"),
+            source: Box::new(error),
+        })
+    }
+
+    fn column<'row, T: tokio_postgres::types::FromSql<'row>>(
+        &self,
+        row: &'row Row,
+        at: usize,
+    ) -> Result<T, SessionError> {
+        row.try_get(at)
+            .map_err(|error| failure::of_answer(error, self.connection.store()))
+    }
+}
+
+impl Session for PostgresSession {
+    fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    fn items(&self, limit: Option<usize>) -> BoxFuture<'_, Result<SessionItems, SessionError>> {
+        Box::pin(self.read(limit))
+    }
+
+    fn append(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        Box::pin(async move {
+            self.change(statement::APPEND, &turn.items, turn.after)
+                .await
+        })
+    }
+
+    fn replace(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        Box::pin(async move {
+            self.change(statement::REPLACE, &turn.items, turn.after)
+                .await
+        })
+    }
+
+    fn pop(&self) -> BoxFuture<'_, Result<Option<Item>, SessionError>> {
+        Box::pin(self.pop_latest())
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async move { self.change(statement::CLEAR, &[], None).await.map(drop) })
+    }
+}
+
+impl fmt::Debug for PostgresSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PostgresSessions")
+            .field(&self.0.store())
+            .finish()
+    }
+}
+
+impl fmt::Debug for PostgresSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSession")
+            .field("id", &self.id)
+            .field("store", &self.connection.store())
+            .finish_non_exhaustive()
+    }
+}

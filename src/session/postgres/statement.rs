@@ -1,0 +1,131 @@
+//! What is said to Postgres, one statement for each operation.
+//!
+//! A statement sees the database as it was when it began, but for the rows that it locks, which it sees as they are now. So a change
+//! begins with the session's row in `openai_agents_versions`: if that is not as it was seen, somebody wrote in between, and the
+//! statement does nothing. A version also has the number of the latest message, which shows what the Python SDK wrote.
+
+/// Made by whoever comes first; all others wait at the lock, because `IF NOT EXISTS` alone fails when two come at once.
+pub(super) const TABLES: &str = "
+BEGIN;
+SELECT pg_advisory_xact_lock(7304281915506614);
+CREATE TABLE IF NOT EXISTS agent_sessions (
+    session_id VARCHAR PRIMARY KEY,
+    created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS agent_messages (
+    id BIGSERIAL PRIMARY KEY,
+    session_id VARCHAR NOT NULL REFERENCES agent_sessions (session_id) ON DELETE CASCADE,
+    message_data TEXT NOT NULL,
+    created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE INDEX IF NOT EXISTS idx_agent_messages_session_id ON agent_messages (session_id, id);
+CREATE SEQUENCE IF NOT EXISTS openai_agents_version;
+CREATE TABLE IF NOT EXISTS openai_agents_versions (
+    session_id TEXT PRIMARY KEY,
+    version BIGINT NOT NULL
+);
+COMMIT;
+";
+
+/// Whether the tables are there, so that a user who may not make any can use them.
+pub(super) const HAS_TABLES: &str = "
+SELECT to_regclass('agent_sessions') IS NOT NULL AND to_regclass('agent_messages') IS NOT NULL
+    AND to_regclass('openai_agents_versions') IS NOT NULL AND to_regclass('openai_agents_version') IS NOT NULL
+";
+
+macro_rules! seen {
+    () => {
+        "WITH seen AS MATERIALIZED (
+    SELECT coalesce((SELECT version FROM openai_agents_versions WHERE session_id = $1), 0) AS version,
+        coalesce((SELECT max(id) FROM agent_messages WHERE session_id = $1), 0)::int8 AS id
+)"
+    };
+}
+
+/// Takes the session's row, if it is as it was seen; a row that was not seen must not have been there.
+macro_rules! taken {
+    ($or:literal) => {
+        concat!(
+            seen!(),
+            ", head AS (
+    INSERT INTO openai_agents_versions AS v (session_id, version)
+    SELECT $1, nextval('openai_agents_version') FROM seen
+    WHERE $2 IS NULL OR $2 = seen.version || '.' || seen.id
+    ON CONFLICT (session_id) DO UPDATE SET version = EXCLUDED.version
+    WHERE v.version = (SELECT version FROM seen)",
+            $or,
+            "
+    RETURNING version, xmax = 0 AS is_new
+), taken AS (
+    SELECT head.version FROM head, seen WHERE NOT is_new OR seen.version = 0
+)"
+        )
+    };
+}
+
+macro_rules! insert {
+    () => {
+        ", session AS (
+    INSERT INTO agent_sessions (session_id) SELECT $1 FROM taken WHERE cardinality($3) > 0
+    ON CONFLICT (session_id) DO UPDATE SET updated_at = CURRENT_TIMESTAMP
+), message AS (
+    INSERT INTO agent_messages (session_id, message_data, created_at)
+    SELECT $1, new.item, clock_timestamp() FROM taken, unnest($3) WITH ORDINALITY AS new (item, place)
+    ORDER BY new.place RETURNING id
+)"
+    };
+}
+
+pub(super) const READ: &str = concat!(
+    seen!(),
+    "
+SELECT seen.version || '.' || seen.id, latest.id::int8, latest.message_data FROM seen LEFT JOIN LATERAL (
+    SELECT id, message_data FROM agent_messages WHERE session_id = $1 ORDER BY id DESC LIMIT $2
+) AS latest ON true ORDER BY latest.id DESC"
+);
+
+/// What others wrote in between does not matter to a turn that comes after nothing.
+pub(super) const APPEND: &str = concat!(
+    taken!(" OR $2 IS NULL"),
+    insert!(),
+    "
+SELECT seen.version || '.' || seen.id,
+    (SELECT version FROM taken) || '.' || coalesce((SELECT max(id) FROM message), seen.id) FROM seen"
+);
+
+pub(super) const REPLACE: &str = concat!(
+    taken!(""),
+    insert!(),
+    ", gone AS (
+    DELETE FROM agent_messages USING taken WHERE session_id = $1
+)
+SELECT seen.version || '.' || seen.id,
+    (SELECT version FROM taken) || '.' || coalesce((SELECT max(id) FROM message), 0) FROM seen"
+);
+
+pub(super) const POP: &str = concat!(
+    taken!(""),
+    ", gone AS (
+    DELETE FROM agent_messages USING taken, seen
+    WHERE session_id = $1 AND agent_messages.id = seen.id AND cardinality($3) = 0
+    RETURNING agent_messages.id
+)
+SELECT seen.version || '.' || seen.id, (SELECT taken.version || '.' || gone.id FROM taken, gone) FROM seen"
+);
+
+/// Takes the session's row away, if it is as it was seen.
+pub(super) const CLEAR: &str = concat!(
+    seen!(),
+    ", head AS (
+    DELETE FROM openai_agents_versions AS v USING seen
+    WHERE session_id = $1 AND v.version = seen.version AND $2 IS NULL AND cardinality($3) = 0 RETURNING 1
+), taken AS (
+    SELECT 1 FROM seen WHERE seen.version = 0 OR EXISTS (SELECT 1 FROM head)
+), message AS (
+    DELETE FROM agent_messages USING taken WHERE session_id = $1
+), session AS (
+    DELETE FROM agent_sessions USING taken WHERE session_id = $1
+)
+SELECT seen.version || '.' || seen.id, (SELECT '0.0' FROM taken) FROM seen"
+);

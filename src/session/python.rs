@@ -1,0 +1,89 @@
+//! An item as the Python SDK can read it, and the item that it was.
+
+use std::borrow::Cow;
+
+use crate::item::{Content, Item, ItemError, ItemKind, Role};
+
+/// What is added to a message of the model that has parts and no id: without one, the Python SDK 0.24.0 takes it for a message of a
+/// user, and fails on its parts. This is the id that it invents itself for answers of the chat API. The tab tells it from such.
+const MARK: &str = ",\t\"id\":\"__fake_id__\"}";
+
+/// Gives the JSON of an item, made readable for the Python SDK; [`decode`] gives the item back.
+pub(super) fn encode(item: &Item) -> Cow<'_, str> {
+    let json = item.to_json();
+    if json.ends_with(MARK) {
+        // Not ours: white space behind it keeps it from being taken away.
+        return Cow::Owned(format!("{json}\n"));
+    }
+    match json.strip_suffix('}') {
+        Some(open) if needs_id(item) => Cow::Owned(format!("{open}{MARK}")),
+        _ => Cow::Borrowed(json),
+    }
+}
+
+/// Reads what [`encode`] or another program wrote; white space around it is no part of an item.
+pub(super) fn decode(stored: &str) -> Result<Item, ItemError> {
+    match stored.strip_suffix(MARK) {
+        Some(open) => Item::from_json(&format!("{open}}}")),
+        None => Item::from_json(stored),
+    }
+}
+
+fn needs_id(item: &Item) -> bool {
+    match item.kind() {
+        ItemKind::Message(message) => {
+            message.role == Role::Assistant
+                && matches!(message.content, Content::Parts(_))
+                && !message.extra.contains_key("id")
+        }
+        ItemKind::FunctionCall(_)
+        | ItemKind::FunctionCallOutput(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::Unknown { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(json: &str, stored: &str) {
+        let item = Item::from_json(json).unwrap();
+        assert_eq!(encode(&item), stored);
+        assert_eq!(decode(stored).unwrap().to_json(), json);
+    }
+
+    #[test]
+    fn only_messages_of_the_model_without_id_are_marked() {
+        for json in [
+            r#"{"role":"user","content":"hi"}"#,
+            r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]}"#,
+            r#"{"type":"message","role":"assistant","content":"hi"}"#,
+            r#"{"type":"message","role":"assistant","content":[],"id":"msg_1"}"#,
+            r#"{"type":"message","role":"assistant","content":[],"id": "__fake_id__"}"#,
+            r#"{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}"#,
+            r#"{"type":"unknown","role":"assistant","content":[]}"#,
+        ] {
+            check(json, json);
+        }
+        check(
+            r#"{"type":"message","role":"assistant","content":[]}"#,
+            "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\t\"id\":\"__fake_id__\"}",
+        );
+        check(
+            "{ \"type\":\"message\",\"role\":\"assistant\",\"content\":[] }",
+            "{ \"type\":\"message\",\"role\":\"assistant\",\"content\":[] ,\t\"id\":\"__fake_id__\"}",
+        );
+    }
+
+    #[test]
+    fn a_mark_that_was_there_stays() {
+        for json in [
+            "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\t\"id\":\"__fake_id__\"}",
+            "{\"type\":\"x\",\t\"id\":\"__fake_id__\"}",
+        ] {
+            check(json, &format!("{json}\n"));
+        }
+    }
+}

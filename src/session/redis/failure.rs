@@ -1,0 +1,43 @@
+//! What Redis says, in the words of a session.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::session::{SessionCause, SessionError};
+
+/// Nothing was sent: the URL says nothing that can be done.
+pub(super) fn of_url(error: RedisError, store: &str) -> SessionError {
+    SessionError::Refused {
+        store: store.to_owned(),
+        source: Box::new(error),
+    }
+}
+
+/// Nothing was sent: no connection could be made.
+pub(super) fn of_connect(error: RedisError, store: &str) -> SessionError {
+    SessionError::Unavailable {
+        store: store.to_owned(),
+        source: Box::new(error),
+    }
+}
+
+/// A script was sent.
+pub(super) fn of_answer(error: RedisError, store: &str) -> SessionError {
+    let store = store.to_owned();
+    let kind = error.kind();
+    // Both say that there is no room: in memory, or for the log on the disk.
+    let is_full = matches!(error.code(), Some("OOM" | "MISCONF"));
+    let is_broken = error.is_unrecoverable_error() || kind == ErrorKind::Io;
+    let source: SessionCause = Box::new(error);
+    match kind {
+        _ if is_full => SessionError::Full { store, source },
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => SessionError::ReadOnly { store, source },
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::TryAgain,
+        ) => SessionError::Unavailable { store, source },
+        _ if is_broken => SessionError::Interrupted { store, source },
+        _ => SessionError::Refused { store, source },
+    }
+}

@@ -1,0 +1,220 @@
+//! Sessions in Redis.
+
+mod connection;
+mod key;
+mod script;
+mod failure;
+
+use std::fmt;
+use std::sync::Arc;
+
+use redis::{Script, ScriptInvocation};
+
+use super::{
+    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
+};
+use crate::future::BoxFuture;
+use crate::item::Item;
+use crate::secret::Secret;
+
+use connection::Connection;
+use key::Keys;
+
+/// Opens sessions in one Redis database; clones share its one connection.
+///
+/// A session is a list of items and a version, under keys that begin with a namespace. Every operation is one script, which Redis
+/// runs whole or not at all. A connection that broke is made again at the next operation.
+///
+/// How long Redis keeps what it acknowledged is a setting of Redis: with `appendonly yes` and `appendfsync always` it is on the disk.
+/// There is no TLS: the URL begins with `redis://`.
+#[derive(Clone)]
+pub struct RedisSessions {
+    namespace: Arc<str>,
+    connection: Arc<Connection>,
+}
+
+/// One conversation in Redis; made by [`RedisSessions::session`], and a cheap handle.
+///
+/// # Cancel safety
+///
+/// A script that was sent is carried out when its future is dropped; one that waits for the connection is not.
+#[derive(Clone)]
+pub struct RedisSession {
+    id: SessionId,
+    keys: Keys,
+    connection: Arc<Connection>,
+}
+
+impl RedisSessions {
+    /// Connects; the URL is as in `redis://user:password@host:6379/0`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Refused`] when the URL is none or asks for TLS, [`SessionError::Unavailable`] when nobody answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
+        let connection = Connection::new(url)?;
+        connection.client().await?;
+        Ok(Self {
+            namespace: Arc::from("openai-agents"),
+            connection: Arc::new(connection),
+        })
+    }
+
+    /// Keeps sessions apart from those of other namespaces; by default it is `openai-agents`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
+        self.namespace = Arc::from(namespace.as_ref());
+        self
+    }
+
+    /// Gives the session of an id; nothing is stored before something is appended.
+    pub fn session(&self, id: SessionId) -> RedisSession {
+        RedisSession {
+            keys: Keys::new(&self.namespace, &id),
+            id,
+            connection: Arc::clone(&self.connection),
+        }
+    }
+}
+
+/// What a script did.
+enum Outcome {
+    Done { version: SessionVersion },
+    Stale { found: SessionVersion },
+}
+
+impl RedisSession {
+    async fn read(&self, limit: Option<usize>) -> Result<SessionItems, SessionError> {
+        // One more than is handed out shows that there is more.
+        let n_items = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
+        let mut script = self.invoke(&script::READ);
+        script.arg(n_items);
+        let (version, texts): (String, Vec<String>) = self.connection.run(&script).await?;
+        if texts.len() > MAX_ITEMS {
+            return Err(SessionError::TooManyItems {
+                session: self.id.clone(),
+                max_items: MAX_ITEMS,
+            });
+        }
+        let n_items = texts.len();
+        let items = texts.iter().enumerate().map(|(at, json)| {
+            Item::from_json(json).map_err(|error| SessionError::Corrupt {
+                session: self.id.clone(),
+                row: format!("item {} from the end", n_items - at),
+                source: Box::new(error),
+            })
+        });
+        let items = items.collect::<Result<_, _>>()?;
+        Ok(SessionItems::new(items, SessionVersion::new(version)))
+    }
+
+    async fn change(
+        &self,
+        script: &Script,
+        turn: SessionTurn,
+    ) -> Result<SessionVersion, SessionError> {
+        let changed = self.attempt(script, &turn.items, turn.after.as_ref());
+        match (changed.await?, turn.after) {
+            (Outcome::Done { version }, _) => Ok(version),
+            (Outcome::Stale { found }, expected) => Err(SessionError::Conflict {
+                session: self.id.clone(),
+                expected: expected.unwrap_or_else(|| found.clone()),
+                found,
+            }),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        script: &Script,
+        items: &[Item],
+        after: Option<&SessionVersion>,
+    ) -> Result<Outcome, SessionError> {
+        let mut script = self.invoke(script);
+        // No version is empty, so that an empty text says that none is asked for.
+        script.arg(after.map_or("", SessionVersion::as_str));
+        script.arg(key::nonce());
+        for item in items {
+            script.arg(item.to_json());
+        }
+        let (is_done, version): (bool, String) = self.connection.run(&script).await?;
+        let version = SessionVersion::new(version);
+        Ok(if is_done {
+            Outcome::Done { version }
+        } else {
+            Outcome::Stale { found: version }
+        })
+    }
+
+    async fn pop_latest(&self) -> Result<Option<Item>, SessionError> {
+        loop {
+            // Looked at first: an item that cannot be read is not thrown away by the way.
+            let mut read = self.read(Some(1)).await?;
+            let Some(item) = read.items.pop() else {
+                return Ok(None);
+            };
+            let popped = self.attempt(&script::POP, &[], Some(&read.version));
+            // Otherwise somebody was quicker, and there is another latest item to look at.
+            if let Outcome::Done { .. } = popped.await? {
+                return Ok(Some(item));
+            }
+        }
+    }
+
+    fn invoke<'script>(&self, script: &'script Script) -> ScriptInvocation<'script> {
+        let mut invocation = script.prepare_invoke();
+        invocation.key(&*self.keys.items).key(&*self.keys.version);
+        invocation
+    }
+}
+
+impl Session for RedisSession {
+    fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    fn items(&self, limit: Option<usize>) -> BoxFuture<'_, Result<SessionItems, SessionError>> {
+        Box::pin(self.read(limit))
+    }
+
+    fn append(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        Box::pin(self.change(&script::APPEND, turn))
+    }
+
+    fn replace(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        Box::pin(self.change(&script::REPLACE, turn))
+    }
+
+    fn pop(&self) -> BoxFuture<'_, Result<Option<Item>, SessionError>> {
+        Box::pin(self.pop_latest())
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async move {
+            let cleared = self.change(&script::CLEAR, SessionTurn::new([])).await;
+            cleared.map(drop)
+        })
+    }
+}
+
+impl fmt::Debug for RedisSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSessions")
+            .field("namespace", &self.namespace)
+            .field("store", &self.connection.store())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSession")
+            .field("id", &self.id)
+            .field("store", &self.connection.store())
+            .finish_non_exhaustive()
+    }
+}

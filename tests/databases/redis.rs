@@ -1,0 +1,54 @@
+//! Redis keeps what a session promises, also when it is killed.
+
+use openai_agents::session::{RedisSessions, Session, SessionError, SessionId, SessionTurn};
+use openai_agents::testing::session_conformance;
+use openai_agents::{Item, Secret};
+
+use crate::killed::survives_kills;
+use crate::url;
+
+// One test: the server cannot be killed while another uses it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn redis() {
+    let sessions = RedisSessions::connect(&url("REDIS_URL")).await.unwrap();
+    session_conformance("t/", async |id| sessions.session(id))
+        .await
+        .unwrap();
+    session_conformance("", async |id| {
+        let sessions = RedisSessions::connect(&url("REDIS_URL")).await.unwrap();
+        sessions.namespace("another: one").session(id)
+    })
+    .await
+    .unwrap();
+    namespaces(&sessions).await;
+    refused().await;
+    survives_kills("redis", sessions.session(SessionId::new("killed").unwrap())).await;
+}
+
+async fn namespaces(sessions: &RedisSessions) {
+    let open = |namespace: &str, id: &str| {
+        let id = SessionId::new(id).unwrap();
+        sessions.clone().namespace(namespace).session(id)
+    };
+    let (left, right) = (open("a:b", "c"), open("a", "b:c"));
+    left.append(SessionTurn::new([Item::user("left")]))
+        .await
+        .unwrap();
+    assert_eq!(right.items(None).await.unwrap().items, []);
+    right.clear().await.unwrap();
+    assert_eq!(left.items(None).await.unwrap().items, [Item::user("left")]);
+    left.clear().await.unwrap();
+}
+
+async fn refused() {
+    let right = url("REDIS_URL");
+    let wrong = Secret::new(right.expose().replace(":loopback-test@", ":wrong-one@"));
+    for bad in [wrong, Secret::new("redis://127.0.0.1:1")] {
+        let error = RedisSessions::connect(&bad).await.unwrap_err();
+        assert!(
+            matches!(error, SessionError::Unavailable { .. }),
+            "{error:?}"
+        );
+        assert!(!format!("{error:?}").contains("wrong-one"), "{error:?}");
+    }
+}
