@@ -23,7 +23,8 @@
 //! | 25, 26, 28 | clashing names, outputs of parts, filters of requests | here |
 //! | 27 | empty arguments | `run`, scenario `empty_arguments` |
 //! | 29 to 38 | handoffs | here, scenarios `handoff*`, `two_handoffs_and_tool` |
-//! | 39 to 45 | guardrails | here, scenarios `*guardrail*` |
+//! | 39, 42 | late verdicts, outputs that are withheld | `guardrails`, scenario `output_guardrail_stops_tool` |
+//! | 40, 41, 43, 44, 45 | guardrails | here, `guardrails`, scenarios `*guardrail*` |
 //! | 46, 49 | typed outputs, wrapped and unwrapped | `typed_output`, scenario `structured_ok` |
 //! | 47 | a wrong output | `typed_output`; replaced: here |
 //! | 48, 51 | empty, cut and filtered outputs | here |
@@ -32,7 +33,8 @@
 //! | 53, 55, 56 | reasoning, arguments before the name, calls that interleave | lines 2, 4 and 7 of `stream_golden.jsonl` |
 //! | 54 | no usage | `run` |
 //! | 57 to 60 | cancels, handoffs and hooks in order | here, `cancel`, scenarios `stream_handoff`, `hook_order` |
-//! | 61 to 69 | approvals | here, scenarios `approval_*` |
+//! | 61, 64, 65, 66 | approvals | here, scenarios `approval_*` |
+//! | 62, 63, 67, 68, 69 | approved and rejected calls, states that do not fit, nested agents | `run_state`, scenarios `approval_*` |
 //! | 70 | states that the Python SDK saved | left out: the format is another |
 //! | 71 to 77 | sessions | left out until there are sessions |
 //! | 78, 79, 80, 81 | retries, only those that were asked for | `retry`, scenarios `retry_429`, `bad_request_400` |

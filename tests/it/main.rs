@@ -27,6 +27,7 @@ mod captures;
 mod gpt_oss_completions;
 mod captures_responses;
 mod cases;
+mod properties;
 mod readme;
 mod request_limit;
 mod retry;
