@@ -321,7 +321,7 @@ impl RunState {
         self.decide(id, &Decision::Approved, false)
     }
 
-    /// Lets a call be made, and every later call of this tool by this agent in the run.
+    /// Lets a call be made, and every other call of this tool by this agent in the run, unless one is decided about by itself.
     ///
     /// # Errors
     ///
@@ -349,7 +349,7 @@ impl RunState {
         self.decide(id, &Decision::Rejected { message }, false)
     }
 
-    /// Refuses a call, and every later call of this tool by this agent in the run.
+    /// Refuses a call, and every other call of this tool by this agent in the run, unless one is decided about by itself.
     ///
     /// # Errors
     ///

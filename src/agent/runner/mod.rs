@@ -10,6 +10,7 @@ mod prepare;
 mod resolve;
 mod run;
 mod amend;
+mod handing;
 mod call;
 mod execute;
 mod around;

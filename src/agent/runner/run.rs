@@ -10,13 +10,12 @@ use super::prepare::{Offer, Prepared};
 use super::request::{Beginning, Place};
 use super::resolve::{Reading, answer, resolve};
 use super::saved::{Restored, restore, save};
-use super::state::{State, View};
+use super::state::State;
 use super::step::{
-    CallAction, CallEnd, CallStatus, HandoffStep, Resolution, Step, Turn, TurnCall, decided,
-    output_item,
+    CallAction, CallEnd, CallStatus, Resolution, Step, Turn, TurnCall, decided, output_item,
 };
-use crate::agent::run_state::{Keeping, RunState, SavedSession};
-use crate::agent::{Agent, HandoffHistory, ToolResult, ToolUse};
+use crate::agent::run_state::{Doubt, Keeping, RunState, SavedSession};
+use crate::agent::{Agent, ToolResult, ToolUse};
 use crate::context::{Ledger, RunContext};
 use crate::error::{RunError, RunFailure, RunProgress, SetupError};
 use crate::guardrail::GuardrailResult;
@@ -46,7 +45,7 @@ pub(super) struct Run {
     /// What a handoff whose agent was found leads to.
     pub(super) handing_to: Option<Agent>,
     /// The session of a run that goes on.
-    session: Option<SavedSession>,
+    pub(super) session: Option<SavedSession>,
 }
 
 pub(super) enum Next {
@@ -120,17 +119,38 @@ impl Run {
 
     /// Goes on with the calls about which was decided, if the run paused.
     fn resume(&mut self) {
-        let Some(turn) = &mut self.state.pending else {
+        let State {
+            pending: Some(turn),
+            standing,
+            agent,
+            ..
+        } = &mut self.state
+        else {
             return;
         };
         for call in &mut turn.calls {
             let status = std::mem::replace(&mut call.status, CallStatus::Running);
+            // What holds for all calls of a tool holds for those that wait, too.
+            let key = || (agent.name().to_owned(), call.call.name.clone());
             call.status = match status {
                 CallStatus::Asked {
                     tool,
-                    decision: Some(decision),
+                    decision,
                     doubt,
-                } => decided(&decision, &tool, doubt),
+                } => {
+                    let stands = || match doubt {
+                        Doubt::None => standing.get(&key()).cloned(),
+                        Doubt::MayHaveRun => None,
+                    };
+                    match decision.or_else(stands) {
+                        Some(decision) => decided(&decision, &tool, doubt),
+                        None => CallStatus::Asked {
+                            tool,
+                            decision: None,
+                            doubt,
+                        },
+                    }
+                }
                 CallStatus::Paused { tool, state } => CallStatus::Ready(CallAction::Invoke {
                     repeat: Repeat::Ask,
                     tool,
@@ -333,80 +353,6 @@ impl Run {
         let answers: Vec<Item> = turn.questions.iter().filter_map(answer).collect();
         self.state.extend(answers);
         self.state.extend(turn.done().map(output_item));
-    }
-
-    fn handoff(&mut self, n: usize) -> Result<HandoffStep, RunFailure> {
-        let state = &self.state;
-        let from = state.agent.clone();
-        let handoff = from.bound_handoffs().get(n);
-        let target = handoff.and_then(|handoff| Some((handoff, self.graph.target(handoff)?)));
-        let turn = state.pending.as_ref();
-        let is_it = |call: &&TurnCall| matches!(call.status, CallStatus::Handoff(_));
-        let call = turn.and_then(|turn| turn.calls.iter().find(is_it));
-        let (Some((handoff, to)), Some(call)) = (target, call) else {
-            // The graph has every target, and the turn has the call that led here.
-            return Err(RunFailure::Setup(SetupError::UnknownAgent {
-                from: from.name().to_owned(),
-                to: String::new(),
-                known: Vec::new(),
-            }));
-        };
-        let to = to.clone();
-        let mut step = HandoffStep {
-            call: call.call.clone(),
-            tool: handoff.tool.clone(),
-            filter: None,
-            from: from.clone(),
-            to: to.clone(),
-        };
-        let filter = handoff
-            .filter
-            .as_ref()
-            .or(self.options.handoff_filter.as_ref());
-        let filter = filter.cloned();
-        self.end_turn(Some(&step.output()));
-        step.filter = filter.map(|filter| (filter, self.handoff_history(&from, &to)));
-        self.handing_to = Some(to);
-        Ok(step)
-    }
-
-    /// The conversation in the parts that a filter sees.
-    fn handoff_history(&self, from: &Agent, to: &Agent) -> HandoffHistory {
-        let state = &self.state;
-        let (items, n_input) = match &state.view {
-            None => (&state.history, state.n_input),
-            Some(view) => (&view.items, view.n_filtered),
-        };
-        let n_new = state.history.len().saturating_sub(state.n_before_turn);
-        let n_before = items.len().saturating_sub(n_new).max(n_input);
-        let part = |range: std::ops::Range<usize>| items.get(range).unwrap_or_default().to_vec();
-        HandoffHistory {
-            cx: self.cx.clone(),
-            from: from.shared_name(),
-            to: to.shared_name(),
-            input: part(0..n_input),
-            earlier: part(n_input..n_before),
-            new: part(n_before..items.len()),
-        }
-    }
-
-    /// Takes that the handoff happened, and what the new agent sees if a filter changed it.
-    pub(super) fn accept_handoff(&mut self, filtered: Option<HandoffHistory>) {
-        if let Some(history) = filtered {
-            let parts = [history.input, history.earlier, history.new];
-            let items: Vec<Item> = parts.into_iter().flatten().collect();
-            self.state.view = Some(View {
-                n_filtered: items.len(),
-                items: items.into(),
-            });
-        }
-        if let Some(agent) = self.handing_to.take() {
-            self.state.agent = agent;
-            self.state.is_fresh = true;
-            self.prepared =
-                Prepared::new(&self.state.agent, &self.graph, &self.options, self.delivery);
-        }
-        self.next = Next::Model;
     }
 
     /// Notes what a guardrail said.

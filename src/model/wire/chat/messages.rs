@@ -60,12 +60,17 @@ pub(super) fn is_closed(items: &[Item]) -> bool {
 /// Counts the leading items that are one assistant message; 0 if the first item is not of the assistant.
 ///
 /// A message after a message begins a new one; a message after a tool call belongs to it, since nothing may stand between a
-/// call and its output.
+/// call and its output. A message whose content is a plain text was written by an application, and is one by itself.
 fn assistant_group(items: &[Item]) -> usize {
     let (mut has_message, mut has_calls) = (false, false);
     for (n, item) in items.iter().enumerate() {
         match item.kind() {
             ItemKind::Reasoning(_) if !has_message || has_calls => {}
+            ItemKind::Message(Message {
+                role: Role::Assistant,
+                content: Content::Text(_),
+                ..
+            }) if !has_message && !has_calls => return n + 1,
             ItemKind::Message(message)
                 if message.role == Role::Assistant && (!has_message || has_calls) =>
             {

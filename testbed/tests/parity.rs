@@ -1,0 +1,230 @@
+//! `parity` does what the Python Agents SDK did, except where a difference is listed with its reason.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What stands in the list for a key that one side does not have.
+const ABSENT: &str = "(absent)";
+
+/// The list of what is different on purpose, `scenario-differences.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    everywhere: Vec<Rule>,
+    scenarios: BTreeMap<String, Vec<Group>>,
+}
+
+/// A difference that may occur in every scenario, and occurs in one at least.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    /// Its path; `*` is any one step.
+    at: String,
+    /// Both sides, unless they are always different.
+    ours: Option<Value>,
+    theirs: Option<Value>,
+    reason: String,
+}
+
+/// Differences of one scenario that have one reason.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    reason: String,
+    /// Our side by path; the other is in the golden file.
+    ours: BTreeMap<String, Value>,
+}
+
+/// A path and what both sides have there.
+type Difference = (String, [Value; 2]);
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/python-parity")
+}
+
+fn read(path: &Path) -> Value {
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Runs all scenarios, into a folder of this test.
+fn run(name: &str) -> PathBuf {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if out.exists() {
+        fs::remove_dir_all(&out).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_parity"))
+        .arg(fixtures().join("scenarios.json"))
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    out
+}
+
+/// What was told of a scenario, without the names by which the two present themselves.
+fn told(path: &Path) -> Value {
+    let mut told = read(path);
+    for request in told["requests"].as_array_mut().unwrap() {
+        request["headers"]
+            .as_object_mut()
+            .unwrap()
+            .remove("user-agent");
+    }
+    told
+}
+
+/// The names of the files in a folder, without their ending.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    entries.map(|entry| name(entry.unwrap().path())).collect()
+}
+
+/// Finds where two values differ; lists of different lengths, and the events, differ as a whole.
+fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<Difference>) {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+            for key in keys {
+                let absent = json!(ABSENT);
+                let (ours, theirs) = (ours.get(key), theirs.get(key));
+                let sides = (ours.unwrap_or(&absent), theirs.unwrap_or(&absent));
+                differences(&format!("{path}/{key}"), sides.0, sides.1, found);
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs))
+            if ours.len() == theirs.len() && path != "/outcome/events" =>
+        {
+            for (n, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+                differences(&format!("{path}/{n}"), ours, theirs, found);
+            }
+        }
+        _ if ours == theirs => {}
+        _ => found.push((path.to_owned(), [ours.clone(), theirs.clone()])),
+    }
+}
+
+impl Rule {
+    fn covers(&self, (path, [ours, theirs]): &Difference) -> bool {
+        let is_there = self.at.split('/').count() == path.split('/').count()
+            && self
+                .at
+                .split('/')
+                .zip(path.split('/'))
+                .all(|(at, step)| at == "*" || at == step);
+        is_there
+            && self.ours.as_ref().is_none_or(|known| known == ours)
+            && self.theirs.as_ref().is_none_or(|known| known == theirs)
+    }
+}
+
+/// What is different and not listed, or listed and not different.
+fn complaints(name: &str, found: Vec<Difference>, groups: &[Group]) -> Vec<String> {
+    let mut listed: BTreeMap<&str, &Value> = BTreeMap::new();
+    for group in groups {
+        assert!(
+            !group.reason.is_empty(),
+            "{name}: a difference without reason"
+        );
+        listed.extend(
+            group
+                .ours
+                .iter()
+                .map(|(path, value)| (path.as_str(), value)),
+        );
+    }
+    let mut complaints = Vec::new();
+    for (path, [ours, theirs]) in found {
+        if listed.remove(path.as_str()) != Some(&ours) {
+            complaints.push(format!("{name}{path}\n  ours   {ours}\n  theirs {theirs}"));
+        }
+    }
+    complaints.extend(
+        listed
+            .keys()
+            .map(|path| format!("{name}{path} does not differ any more")),
+    );
+    complaints
+}
+
+#[test]
+fn every_scenario_is_equal_or_listed() {
+    let (ours, golden) = (run("scenarios"), fixtures().join("golden"));
+    let listed = read(&fixtures().join("scenario-differences.json"));
+    let listed: Listed = serde_json::from_value(listed).unwrap();
+    assert_eq!(names(&ours), names(&golden));
+    let mut unused: Vec<&Rule> = listed.everywhere.iter().collect();
+    let mut complaints = Vec::new();
+    for name in names(&golden) {
+        let file = format!("{name}.json");
+        let mut found = Vec::new();
+        differences(
+            "",
+            &told(&ours.join(&file)),
+            &told(&golden.join(&file)),
+            &mut found,
+        );
+        unused.retain(|rule| !found.iter().any(|difference| rule.covers(difference)));
+        found.retain(|difference| !listed.everywhere.iter().any(|rule| rule.covers(difference)));
+        let groups = listed.scenarios.get(&name).map(Vec::as_slice);
+        complaints.extend(self::complaints(&name, found, groups.unwrap_or_default()));
+    }
+    let rules = unused
+        .iter()
+        .map(|rule| format!("{} does not differ any more", rule.at));
+    complaints.extend(rules);
+    let unknown = listed
+        .scenarios
+        .keys()
+        .filter(|name| !names(&golden).contains(*name));
+    complaints.extend(unknown.map(|name| format!("there is no scenario {name}")));
+    assert!(listed.everywhere.iter().all(|rule| !rule.reason.is_empty()));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_difference_that_is_not_listed_or_gone_is_told() {
+    let group = |ours: Value| Group {
+        reason: "because".to_owned(),
+        ours: serde_json::from_value(ours).unwrap(),
+    };
+    let found = |ours: &Value, theirs: &Value| {
+        let mut found = Vec::new();
+        differences("", ours, theirs, &mut found);
+        found
+    };
+    let (ours, theirs) = (
+        json!({ "a": [1, { "b": 2 }] }),
+        json!({ "a": [1, {}], "c": null }),
+    );
+    let both = found(&ours, &theirs);
+    let paths: Vec<_> = both.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/a/1/b", "/c"]);
+    let right = group(json!({ "/a/1/b": 2, "/c": ABSENT }));
+    assert_eq!(complaints("x", both.clone(), &[right]), [""; 0]);
+    let other = group(json!({ "/a/1/b": 3, "/c": ABSENT }));
+    assert_eq!(complaints("x", both.clone(), &[other]).len(), 1);
+    assert_eq!(complaints("x", both, &[]).len(), 2);
+    let gone = group(json!({ "/a/0": 1 }));
+    assert_eq!(
+        complaints("x", found(&ours, &ours), &[gone])[0],
+        "x/a/0 does not differ any more"
+    );
+    let whole = found(&json!([1, 2]), &json!([1]));
+    assert_eq!(whole, [(String::new(), [json!([1, 2]), json!([1])])]);
+}
