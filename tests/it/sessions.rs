@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use openai_agents::future::BoxFuture;
 use openai_agents::session::{
-    EncryptedSession, MemorySession, Session, SessionError, SessionId, SessionItems, SessionKey,
-    SessionKeys, SessionTurn, SessionVersion, SqliteSessions,
+    EncryptedSession, MAX_ITEMS, MemorySession, Session, SessionError, SessionId, SessionItems,
+    SessionKey, SessionKeys, SessionTurn, SessionVersion, SqliteSessions,
 };
 use openai_agents::testing::{NonConformance, SessionShelf, session_conformance};
 use openai_agents::{Item, Secret};
@@ -177,6 +177,41 @@ async fn each_fault_is_found() {
         assert!(
             matches!(checked, Err(NonConformance::Differs { .. })),
             "{fault:?}: {checked:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn more_than_a_page_is_an_error_and_not_cut() {
+    let folder = Folder::new();
+    let id = || SessionId::new("s").unwrap();
+    let sqlite = SqliteSessions::open(folder.path("a.db")).await.unwrap();
+    let sessions: [Arc<dyn Session>; 2] = [
+        Arc::new(MemorySession::new(id())),
+        Arc::new(sqlite.session(id())),
+    ];
+    for session in sessions {
+        let item = Item::user("a");
+        session
+            .append(SessionTurn::new(vec![item.clone(); MAX_ITEMS]))
+            .await
+            .unwrap();
+        assert_eq!(session.items(None).await.unwrap().items.len(), MAX_ITEMS);
+        session.append(SessionTurn::new([item])).await.unwrap();
+        for limit in [None, Some(usize::MAX), Some(MAX_ITEMS + 1)] {
+            let error = session.items(limit).await.unwrap_err();
+            let is_right = matches!(
+                error,
+                SessionError::TooManyItems {
+                    max_items: MAX_ITEMS,
+                    ..
+                }
+            );
+            assert!(is_right, "{error:?}");
+        }
+        assert_eq!(
+            session.items(Some(MAX_ITEMS)).await.unwrap().items.len(),
+            MAX_ITEMS
         );
     }
 }
