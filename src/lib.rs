@@ -12,10 +12,11 @@
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
-//! - [`session`] keeps conversations between runs.
+//! - [`session`] keeps conversations between runs: in memory, in SQLite, Postgres or Redis (features `sqlite`, `postgres`, `redis`),
+//!   encrypted if you like (feature `encryption`).
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
-//! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
+//! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(
     not(feature = "http"),
     expect(
