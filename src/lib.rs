@@ -14,6 +14,7 @@
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
+//! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers.
 //! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
 #![cfg_attr(
     not(feature = "http"),
@@ -38,6 +39,8 @@ pub mod model;
 pub mod journal;
 pub mod agent;
 mod error;
+#[cfg(feature = "mcp-client")]
+pub mod mcp;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "testing")]
