@@ -14,7 +14,7 @@
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
-//! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers.
+//! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] (feature `mcp-server`) offers agents and tools as one.
 //! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
 #![cfg_attr(
     not(feature = "http"),
@@ -39,8 +39,10 @@ pub mod model;
 pub mod journal;
 pub mod agent;
 mod error;
-#[cfg(feature = "mcp-client")]
+#[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub mod mcp;
+#[cfg(feature = "mcp-server")]
+pub mod server;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "testing")]
