@@ -22,6 +22,8 @@ mod captures;
 mod gpt_oss_completions;
 mod captures_responses;
 mod parity;
+mod mcp_client;
+mod mcp_server;
 mod readme;
 mod request_limit;
 mod retry;
