@@ -239,6 +239,23 @@ pub struct McpRoot {
     pub name: Option<String>,
 }
 
+impl McpRoot {
+    /// Names a place.
+    pub fn new(uri: impl Into<String>) -> Self {
+        Self {
+            uri: uri.into(),
+            name: None,
+        }
+    }
+
+    /// Sets its name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
 /// A single content stands alone; earlier versions of the protocol know no list.
 mod one_or_many {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -11,19 +11,21 @@ use rmcp::ClientHandler;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult,
     ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorCode,
-    ErrorData, FormElicitationCapability, Implementation, LoggingMessageNotificationParam,
-    ProgressNotificationParam, ProtocolVersion, SamplingCapability, UrlElicitationCapability,
+    ErrorData, FormElicitationCapability, Implementation, ListRootsResult,
+    LoggingMessageNotificationParam, ProgressNotificationParam, ProtocolVersion, RootsCapabilities,
+    SamplingCapability, UrlElicitationCapability,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleClient};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::options::Handlers;
-use super::{ElicitationRequest, McpRefusal, SamplingRequest, convert};
+use super::{ElicitationRequest, McpRefusal, McpRoot, SamplingRequest, convert};
 
 /// Answers a server with the handlers of its options.
 #[derive(Debug)]
 pub(super) struct Bridge {
+    pub(super) roots: Vec<McpRoot>,
     pub(super) handlers: Handlers,
     pub(super) changes: Arc<Changes>,
 }
@@ -48,6 +50,9 @@ impl Changes {
 impl ClientHandler for Bridge {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
+        if !self.roots.is_empty() {
+            capabilities.roots = Some(RootsCapabilities::default());
+        }
         if self.handlers.sampling.is_some() {
             capabilities.sampling = Some(SamplingCapability::default());
         }
@@ -76,6 +81,13 @@ impl ClientHandler for Bridge {
                 .await
                 .map_err(|refusal| refused(&refusal))?,
         )
+    }
+
+    async fn list_roots(
+        &self,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ListRootsResult, ErrorData> {
+        Ok(ListRootsResult::new(read(&self.roots)?))
     }
 
     async fn create_elicitation(

@@ -27,8 +27,8 @@ use super::redaction::Redaction;
 use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, with_causes};
 use crate::http::HttpClient;
 
-/// How often in a row the stream on which a server speaks unasked is opened again.
-const MAX_REOPENINGS: usize = 8;
+/// How often in a row a stream that broke is opened again: half a second, 1, 2 and 4 seconds later, if the server names no other time.
+const MAX_REOPENINGS: usize = 4;
 /// How long the end of a session may take.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -64,6 +64,7 @@ impl Connection {
             McpTransport::Http(_) => (None, None),
         };
         let bridge = Bridge {
+            roots: blueprint.options.roots.clone(),
             handlers: blueprint.options.handlers.clone(),
             changes: Arc::clone(blueprint.changes),
         };
@@ -199,6 +200,7 @@ async fn over_http(
         return Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?);
     };
     let again = Bridge {
+        roots: bridge.roots.clone(),
         handlers: bridge.handlers.clone(),
         changes: Arc::clone(&bridge.changes),
     };
@@ -242,7 +244,7 @@ fn http_config(http: &StreamableHttp) -> Result<StreamableHttpClientTransportCon
     }
     let mut reopening = ExponentialBackoff::default();
     reopening.max_times = Some(MAX_REOPENINGS);
-    reopening.max_delay = Some(Duration::from_secs(10));
+    reopening.base_duration = Duration::from_millis(500);
     let mut config = StreamableHttpClientTransportConfig::with_uri(http.url.as_str())
         .custom_headers(headers)
         .reinit_on_expired_session(false);

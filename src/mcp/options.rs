@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ElicitationAnswer, ElicitationRequest, McpError, McpLog, McpProgress, McpRefusal, McpServer,
-    McpTransport, SamplingAnswer, SamplingRequest,
+    ElicitationAnswer, ElicitationRequest, McpError, McpLog, McpProgress, McpRefusal, McpRoot,
+    McpServer, McpTransport, SamplingAnswer, SamplingRequest,
 };
 use crate::future::BoxFuture;
 use crate::tools::{ToolFailure, ToolOptions};
@@ -34,6 +34,7 @@ pub(super) struct Options {
     pub(super) cache_tools: bool,
     pub(super) for_tools: ToolOptions,
     pub(super) approval: McpApproval,
+    pub(super) roots: Vec<McpRoot>,
     pub(super) handlers: Handlers,
 }
 
@@ -103,6 +104,7 @@ impl McpServerBuilder {
             cache_tools: true,
             for_tools: ToolOptions::default().failure(ToolFailure::TellModelDetail),
             approval: McpApproval::default(),
+            roots: Vec::new(),
             handlers: Handlers::default(),
         };
         Self {
@@ -176,6 +178,12 @@ impl McpServerBuilder {
     /// Sets which calls need a person's approval; none by default.
     pub fn approval(mut self, approval: McpApproval) -> Self {
         self.options.approval = approval;
+        self
+    }
+
+    /// Tells the server of a place that the user works on, usually a `file:` address.
+    pub fn root(mut self, root: McpRoot) -> Self {
+        self.options.roots.push(root);
         self
     }
 

@@ -40,8 +40,8 @@ pub struct Stdio {
 
 /// A server at an address.
 ///
-/// Redirects are not followed and proxies of the environment are not used. A request is sent once; only the stream on which the
-/// server speaks unasked is opened again when it breaks, as the protocol has it.
+/// Redirects are not followed and proxies of the environment are not used. A request is sent once. Only a stream that broke is opened
+/// again, as the protocol has it: the server then goes on where it was, and nothing is done twice.
 #[derive(Clone)]
 pub struct StreamableHttp {
     pub(super) url: String,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use openai_agents::mcp::{
     ElicitationAnswer, ElicitationRequest, McpContent, McpError, McpMessage, McpPrompt,
-    McpPromptMessages, McpProtocol, McpResource, McpResourceContent, McpServer, McpServerBuilder,
-    McpState, StreamableHttp,
+    McpPromptMessages, McpProtocol, McpResource, McpResourceContent, McpRoot, McpServer,
+    McpServerBuilder, McpState, StreamableHttp,
 };
 use openai_agents::server::mcp::{self, McpBuildError, McpCall};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
@@ -194,6 +194,66 @@ async fn a_call_that_the_client_gives_up_is_dropped() {
             }
             dropped.notified().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_lets_go_of_its_clients() {
+    for protocol in ERAS {
+        let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, drops) = (Arc::clone(&begun), Arc::clone(&dropped));
+        let tool = support::tool("endless", move |_| {
+            let (begins, dropped) = (Arc::clone(&begins), Dropped(Arc::clone(&drops)));
+            async move {
+                let _dropped = dropped;
+                begins.notify_one();
+                std::future::pending().await
+            }
+        });
+        let server = silent().tool(tool).build().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(Notify::new());
+        let (stopped, closing) = (Arc::clone(&stop), server.clone());
+        let serving = axum::serve(listener, server.router()).with_graceful_shutdown(async move {
+            stopped.notified().await;
+            closing.close();
+        });
+        let serving = tokio::spawn(async move { serving.await });
+        // A client with a session tries to take up the broken stream again.
+        let builder = client(address, protocol).call_timeout(Duration::from_secs(1));
+        let client = connect(builder).await;
+        let call = client.call_tool("endless", Map::new());
+        let stopping = async {
+            begun.notified().await;
+            stop.notify_one();
+            dropped.notified().await;
+        };
+        let (result, ()) = tokio::join!(call, stopping);
+        assert!(result.is_err(), "{result:?}");
+        drop(client);
+        serving.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_tool_learns_what_the_user_works_on() {
+    let tool = support::tool("roots", async |cx: ToolContext| {
+        let call: &McpCall = cx.state().map_err(|error| error.to_string())?;
+        let roots = call
+            .roots("roots")
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(roots.into_iter().map(|root| root.uri).collect::<String>())
+    });
+    let address = serve(silent().tool(tool)).await;
+    for protocol in ERAS {
+        let root = McpRoot::new("file:///srv/project").name("Project");
+        let client = connect(client(address, protocol).root(root)).await;
+        assert_eq!(
+            text(&client, "roots", Map::new()).await,
+            "file:///srv/project"
+        );
     }
 }
 

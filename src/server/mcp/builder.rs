@@ -7,6 +7,7 @@ use std::time::Duration;
 use rmcp::model::RequestStateCodec;
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use super::agents::AgentTool;
 use super::prompts::{self, CompletionRequest, Prompts};
@@ -271,6 +272,7 @@ impl McpServerBuilder {
             states: self.states,
             seal: seal()?,
             changes: broadcast::Sender::new(MAX_CHANGES_BEHIND),
+            closing: CancellationToken::new(),
             http: self.http,
         })))
     }

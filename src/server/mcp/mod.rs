@@ -46,6 +46,7 @@ use rmcp::ServiceExt;
 use rmcp::model::RequestStateCodec;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 pub use builder::{McpBuildError, McpServerBuilder};
 pub use call::{McpCall, McpCallError};
@@ -79,6 +80,8 @@ struct Served {
     seal: RequestStateCodec,
     /// The addresses of resources that changed.
     changes: broadcast::Sender<Arc<str>>,
+    /// Ends what goes on over HTTP.
+    closing: CancellationToken,
     http: HttpOptions,
 }
 
@@ -115,6 +118,7 @@ impl McpServer {
             .with_allowed_hosts(&options.hosts)
             .with_allowed_origins(&options.origins)
             .enforce_origin_validation()
+            .with_cancellation_token(self.0.closing.clone())
             .with_max_request_body_bytes(options.max_body_bytes);
         let sessions = Arc::new(Sessions::new(options.max_sessions, options.session_timeout));
         let served = Arc::clone(&self.0);
@@ -124,6 +128,14 @@ impl McpServer {
             config,
         );
         Router::new().route_service("/mcp", service)
+    }
+
+    /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.
+    ///
+    /// Streams that are open would keep an application from its end: call this in the future that is given to
+    /// `with_graceful_shutdown`.
+    pub fn close(&self) {
+        self.0.closing.cancel();
     }
 
     /// Serves one client over standard input and output, until the input ends.
