@@ -43,7 +43,7 @@ pub(super) struct Options {
 #[non_exhaustive]
 pub enum McpProtocol {
     /// The server is asked what it speaks (`server/discover`, since 2026-07-28); one that does not know the question is spoken to
-    /// with a handshake.
+    /// with a handshake. One that does not answer at all is not ready, see [`McpServerBuilder::connect_timeout`].
     #[default]
     Ask,
     /// With a handshake (up to 2025-11-25), which over HTTP may begin a session.

@@ -181,7 +181,8 @@ impl fmt::Debug for StreamableHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("StreamableHttp")
-            .field("url", &self.url)
+            // Some servers take keys in the query.
+            .field("url", &self.url.split('?').next().unwrap_or_default())
             .field("headers", &names)
             .field("has_bearer_token", &self.bearer_token.is_some())
             .field("oauth", &self.oauth)

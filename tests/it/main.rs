@@ -23,6 +23,7 @@ mod gpt_oss_completions;
 mod captures_responses;
 mod parity;
 mod mcp_client;
+mod mcp_http;
 mod mcp_server;
 mod readme;
 mod request_limit;

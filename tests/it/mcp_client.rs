@@ -166,6 +166,24 @@ async fn a_closed_server_ends_with_its_children() {
     assert!(matches!(call(&server).await, McpError::NotConnected { .. }));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_ends_when_the_last_of_its_tools_is_dropped() {
+    let answer = r#"case $request in
+        *tools/list*) reply '"result":{"tools":[{"name":"pid","inputSchema":{"type":"object"}}]}' ;;
+        *) reply '"error":{"code":1,"message":"'$$'"}' ;;
+    esac"#;
+    let server = connected(script(answer)).await;
+    let tools = server.function_tools().await.unwrap();
+    let McpError::Refused { message: pid, .. } = call(&server).await else {
+        panic!("the script refuses every call");
+    };
+    drop(server);
+    assert!(Path::new("/proc").join(&pid).exists());
+    drop(tools);
+    gone(&pid).await;
+}
+
 #[tokio::test]
 async fn a_server_that_dies_in_a_call_fails_the_call_and_is_failed() {
     let server = connected(script("echo 'out of memory' >&2; exit 1")).await;
