@@ -13,7 +13,7 @@ use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
 use crate::model::{Deviation, ModelError, ResponseEnd};
 use crate::session::SessionError;
-use crate::tools::ToolError;
+use crate::tools::{ToolError, ToolSourceError};
 use crate::usage::Usage;
 
 /// A run that failed, with everything that was done before.
@@ -61,6 +61,9 @@ pub enum RunFailure {
     /// The run cannot begin, because its parts do not fit together.
     #[error("{0}")]
     Setup(SetupError),
+    /// The tools of a source of the agent cannot be had.
+    #[error("{0}")]
+    ToolSource(ToolSourceError),
     /// A guardrail tripped.
     #[error("the {} guardrail `{}` tripped: {}", .result.stage.as_str(), .result.guardrail, .result.info)]
     GuardrailTripped {
@@ -160,6 +163,14 @@ pub enum SetupError {
     SessionOnServer {
         /// The session.
         session: String,
+    },
+    /// A tool of a source has the name of another tool or handoff of the agent.
+    #[error("agent `{agent}` would have two tools named `{tool}`")]
+    SameTool {
+        /// The agent.
+        agent: String,
+        /// The name.
+        tool: String,
     },
     /// An agent would be its own tool, through agents that are named.
     #[error("agent `{agent}` is called as a tool inside of its own run")]
@@ -279,6 +290,7 @@ impl RunFailure {
             Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
             Self::State(_) => ErrorKind::StateInvalid,
             Self::Setup(_) => ErrorKind::Config,
+            Self::ToolSource(error) => error.kind(),
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
             Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
             Self::HandoffArguments { error, .. } => error.kind(),
@@ -368,6 +380,7 @@ impl Error for RunError {
         match self.failure() {
             RunFailure::Model(error) => error.source(),
             RunFailure::Tool(error) => error.source(),
+            RunFailure::ToolSource(error) => error.source(),
             RunFailure::HandoffArguments { error, .. } => error.source(),
             RunFailure::CallbackFailed { source, .. } => Some(&**source),
             RunFailure::Session { error, .. } => error.source(),

@@ -14,7 +14,9 @@ use crate::future::BoxError;
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::schema::SchemaError;
-use crate::tools::{FunctionTool, HostedTool, IntoTool, ToolDefinitionError, ToolRegistry};
+use crate::tools::{
+    FunctionTool, HostedTool, IntoTool, ToolDefinitionError, ToolRegistry, ToolSource,
+};
 
 /// Builds an [`Agent`]; begun by [`Agent::builder`].
 #[must_use = "an agent is made by build()"]
@@ -27,6 +29,7 @@ pub struct AgentBuilder {
     settings: ModelSettings,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
+    sources: Vec<Arc<dyn ToolSource>>,
     handoffs: Vec<Handoff>,
     input_guardrails: Vec<InputGuardrail>,
     output_guardrails: Vec<OutputGuardrail>,
@@ -84,6 +87,7 @@ impl AgentBuilder {
             settings: ModelSettings::default(),
             tools: ToolRegistry::default(),
             hosted: Vec::new(),
+            sources: Vec::new(),
             handoffs: Vec::new(),
             input_guardrails: Vec::new(),
             output_guardrails: Vec::new(),
@@ -198,6 +202,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Adds tools that come from outside and may change, such as those of MCP servers; they are asked for before each turn.
+    ///
+    /// Their names must be none of the agent's other tools, which is found when a run asks for them.
+    pub fn tool_source(mut self, source: impl ToolSource + 'static) -> Self {
+        self.sources.push(Arc::new(source));
+        self
+    }
+
     /// Adds a tool that the provider runs (Responses API).
     pub fn hosted_tool(mut self, tool: HostedTool) -> Self {
         self.hosted.push(tool);
@@ -265,6 +277,7 @@ impl AgentBuilder {
             });
         }
         if let ToolUse::StopAtTools(names) = &self.tool_use
+            && self.sources.is_empty()
             && let Some(tool) = names.iter().find(|name| self.tools.get(name).is_none())
         {
             return Err(AgentError::UnknownStopTool {
@@ -294,6 +307,7 @@ impl AgentBuilder {
             settings: self.settings,
             tools: self.tools,
             hosted: self.hosted,
+            sources: self.sources,
             handoffs,
             input_guardrails: self.input_guardrails,
             output_guardrails: self.output_guardrails,

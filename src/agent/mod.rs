@@ -32,7 +32,7 @@ pub use trim::TrimToolOutputs;
 use crate::context::RunContext;
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
-use crate::tools::{HostedTool, ToolRegistry};
+use crate::tools::{HostedTool, ToolRegistry, ToolSource};
 
 /// An agent: instructions, tools, and how it uses them; plain data, cheap to clone.
 ///
@@ -55,6 +55,7 @@ struct Parts {
     settings: ModelSettings,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
+    sources: Vec<Arc<dyn ToolSource>>,
     handoffs: Vec<BoundHandoff>,
     input_guardrails: Vec<InputGuardrail>,
     output_guardrails: Vec<OutputGuardrail>,
@@ -127,6 +128,11 @@ impl Agent {
     /// Gives the tools.
     pub fn tools(&self) -> &ToolRegistry {
         &self.0.tools
+    }
+
+    /// Gives the sources of further tools.
+    pub fn tool_sources(&self) -> &[Arc<dyn ToolSource>] {
+        &self.0.sources
     }
 
     /// Gives the tools that the provider runs.

@@ -21,6 +21,7 @@ mod typed_output;
 mod run_state;
 mod agents_as_tools;
 mod session_runs;
+mod tool_sources;
 mod guardrails;
 mod panics;
 mod secrets;

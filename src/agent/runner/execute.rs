@@ -54,7 +54,6 @@ struct EndedCall {
     /// Its place among the calls of the turn.
     n: usize,
     call: FunctionCall,
-    tool: Option<FunctionTool>,
     result: Result<ToolOutcome, ToolError>,
 }
 
@@ -116,12 +115,7 @@ impl ToolPool {
     }
 
     fn end(&mut self, ended: EndedCall) -> Option<ToolEvent> {
-        let EndedCall {
-            n,
-            call,
-            tool,
-            result,
-        } = ended;
+        let EndedCall { n, call, result } = ended;
         let error = match result {
             Ok(outcome) => {
                 self.ended.push((n, CallEnd::Done(outcome.clone())));
@@ -129,17 +123,13 @@ impl ToolPool {
             }
             Err(error) => error,
         };
-        match (paused(&error), tool, error) {
-            (Some(state), Some(tool), _) => {
-                self.ended.push((n, CallEnd::Paused(tool, state)));
-                None
-            }
-            (_, Some(tool), ToolError::InDoubt { .. }) => {
-                self.ended.push((n, CallEnd::InDoubt(tool)));
-                None
-            }
-            (_, _, error) => Some(ToolEvent::Fatal(error)),
-        }
+        let end = match (paused(&error), &error) {
+            (Some(state), _) => CallEnd::Paused(state),
+            (None, ToolError::InDoubt { .. }) => CallEnd::InDoubt,
+            (None, _) => return Some(ToolEvent::Fatal(error)),
+        };
+        self.ended.push((n, end));
+        None
     }
 }
 
@@ -154,8 +144,8 @@ fn paused(error: &ToolError) -> Option<Box<RunState>> {
 impl TurnTools<'_> {
     fn start(&self, planned: PlannedCall, shared: &Arc<TurnLinks>, hooks: &HookSet) -> RunningCall {
         let PlannedCall { n, call, action } = planned;
-        let (tool, effect): (_, ToolEffect) = match action {
-            CallAction::Answer(outcome) => (None, Box::pin(async move { Ok(outcome) })),
+        let effect: ToolEffect = match action {
+            CallAction::Answer(outcome) => Box::pin(async move { Ok(outcome) }),
             CallAction::Invoke {
                 tool,
                 paused,
@@ -176,20 +166,12 @@ impl TurnTools<'_> {
                 )
                 .linked(Arc::new(links));
                 let effect = Box::pin(invoke(tool.clone(), hooks.clone(), cx));
-                (
-                    Some(tool.clone()),
-                    self.through_journal(&tool, &call, (effect, repeat)),
-                )
+                self.through_journal(&tool, &call, (effect, repeat))
             }
         };
         Box::pin(async move {
             let result = effect.await;
-            EndedCall {
-                n,
-                call,
-                tool,
-                result,
-            }
+            EndedCall { n, call, result }
         })
     }
 

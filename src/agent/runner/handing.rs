@@ -77,6 +77,7 @@ impl Run {
         }
         if let Some(agent) = self.handing_to.take() {
             self.state.agent = agent;
+            self.state.sourced = None;
             self.state.is_fresh = true;
             self.prepared =
                 Prepared::new(&self.state.agent, &self.graph, &self.options, self.delivery);

@@ -4,6 +4,7 @@ mod options;
 mod request;
 mod graph;
 mod step;
+mod sourced;
 mod state;
 mod saved;
 mod prepare;

@@ -11,6 +11,7 @@ use crate::context::RunContext;
 use crate::model::{
     Continuation, Delivery, ModelRequest, ModelSettings, OutputFormat, ToolChoice, ToolSet,
 };
+use crate::tools::{FunctionTool, ToolRegistry};
 
 /// What stays the same for all requests of one agent in one run.
 pub(super) struct Prepared {
@@ -76,7 +77,7 @@ impl Prepared {
             output: agent.output_type().and_then(OutputType::format),
             tools: match agent.tool_set() {
                 Some(tools) => Arc::clone(tools),
-                None => offered(agent, graph, |_| true),
+                None => offered(agent, agent.tools(), graph, |_| true),
             },
             delivery,
         }
@@ -108,7 +109,7 @@ impl Prepared {
             &self.settings
         });
         match offer {
-            Offer::Tools => request.tools = self.enabled(&state.agent, graph, cx),
+            Offer::Tools => request.tools = self.enabled(state, graph, cx),
             Offer::Nothing => {
                 request.tools = Arc::new(ToolSet::default());
                 let settings = &*request.settings;
@@ -123,28 +124,36 @@ impl Prepared {
         request
     }
 
+    /// Takes the tools that the agent's sources have now.
+    pub(super) fn offer(&mut self, state: &State, graph: &Graph) {
+        self.tools = offered(&state.agent, state.tools(), graph, |_| true);
+    }
+
     /// The agent's own set, encoded once for all runs, unless a tool or handoff is disabled now.
-    fn enabled(&self, agent: &Agent, graph: &Graph, cx: &RunContext) -> Arc<ToolSet> {
-        let handoffs = agent.bound_handoffs().iter().map(|handoff| &handoff.tool);
-        if agent
-            .tools()
+    fn enabled(&self, state: &State, graph: &Graph, cx: &RunContext) -> Arc<ToolSet> {
+        let handoffs = state
+            .agent
+            .bound_handoffs()
             .iter()
-            .chain(handoffs)
-            .all(|tool| tool.is_enabled(cx))
-        {
+            .map(|handoff| &handoff.tool);
+        let mut all = state.tools().iter().chain(handoffs);
+        if all.all(|tool| tool.is_enabled(cx)) {
             return Arc::clone(&self.tools);
         }
-        offered(agent, graph, |tool| tool.is_enabled(cx))
+        offered(&state.agent, state.tools(), graph, |tool| {
+            tool.is_enabled(cx)
+        })
     }
 }
 
 /// The tools of an agent, its handoffs behind them, and the tool for its output.
 fn offered(
     agent: &Agent,
+    tools: &ToolRegistry,
     graph: &Graph,
-    is_offered: impl Fn(&crate::tools::FunctionTool) -> bool,
+    is_offered: impl Fn(&FunctionTool) -> bool,
 ) -> Arc<ToolSet> {
-    let tools = agent.tools().iter().filter(|tool| is_offered(tool));
+    let tools = tools.iter().filter(|tool| is_offered(tool));
     let handoffs = agent.bound_handoffs().iter();
     let handoffs = handoffs
         .filter(|handoff| is_offered(&handoff.tool))

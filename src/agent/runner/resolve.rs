@@ -55,13 +55,13 @@ pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolutio
                 });
             }
             ItemKind::Unknown { type_name } if type_name == "mcp_approval_request" => {
-                turn.questions.push(question(agent, item)?);
+                turn.questions.push(question(reading.state, item)?);
             }
             ItemKind::Unknown { type_name }
                 if NEED_OUTPUT.contains(&type_name.as_str())
                     && !has_output(items, type_name, item) =>
             {
-                return Err(not_offered(agent, type_name, item));
+                return Err(not_offered(reading.state, type_name, item));
             }
             ItemKind::Message(_)
             | ItemKind::FunctionCallOutput(_)
@@ -105,12 +105,13 @@ pub(super) fn checked(agent: &Agent, text: String) -> Result<String, RunFailure>
 }
 
 /// The provider asks whether a hosted MCP server may be called.
-fn question(agent: &Agent, item: &Item) -> Result<Question, RunFailure> {
+fn question(state: &State, item: &Item) -> Result<Question, RunFailure> {
     let request = McpApprovalRequest::from_item(item.to_json()).ok_or_else(|| {
         // Without name and arguments nobody could know what is asked.
-        not_offered(agent, "mcp_approval_request", item)
+        not_offered(state, "mcp_approval_request", item)
     })?;
-    let decided = agent
+    let decided = state
+        .agent
         .hosted_tools()
         .iter()
         .find_map(|tool| tool.decide(&request));
@@ -151,15 +152,15 @@ fn has_output(items: &[Item], type_name: &str, call: &Item) -> bool {
     })
 }
 
-fn not_offered(agent: &Agent, type_name: &str, item: &Item) -> RunFailure {
+fn not_offered(state: &State, type_name: &str, item: &Item) -> RunFailure {
     let tool = field(item, "name").map_or_else(
         || type_name.to_owned(),
         |name| format!("{name} ({type_name})"),
     );
     RunFailure::UnknownTool {
         tool,
-        agent: agent.name().to_owned(),
-        known: names(agent, |_| true).map(str::to_owned).collect(),
+        agent: state.agent.name().to_owned(),
+        known: names(state, |_| true).map(str::to_owned).collect(),
     }
 }
 
@@ -193,7 +194,7 @@ impl Reading<'_> {
         {
             return Ok(CallStatus::Output);
         }
-        match agent.tools().get(&call.name) {
+        match self.state.tools().get(&call.name) {
             Some(tool) if tool.is_enabled(self.cx) => Ok(self.call(tool, call)),
             Some(_) => self.unknown(call, true),
             None => self.unknown(call, false),
@@ -209,7 +210,6 @@ impl Reading<'_> {
         match self.state.standing.get(&key) {
             Some(decision) => decided(decision, tool, Doubt::None),
             None => CallStatus::Asked {
-                tool: tool.clone(),
                 decision: None,
                 doubt: Doubt::None,
             },
@@ -219,7 +219,7 @@ impl Reading<'_> {
     fn unknown(&self, call: &FunctionCall, is_disabled: bool) -> Result<CallStatus, RunFailure> {
         let agent = &self.state.agent;
         match self.unknown {
-            UnknownTool::TellModel => Ok(answered(&not_found(agent, self.cx, call))),
+            UnknownTool::TellModel => Ok(answered(&not_found(self.state, self.cx, call))),
             UnknownTool::Fail if is_disabled => Err(RunFailure::DisabledTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
@@ -227,7 +227,7 @@ impl Reading<'_> {
             UnknownTool::Fail => Err(RunFailure::UnknownTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
-                known: names(agent, |_| true).map(str::to_owned).collect(),
+                known: names(self.state, |_| true).map(str::to_owned).collect(),
             }),
         }
     }
@@ -243,18 +243,22 @@ fn answered(text: &str) -> CallStatus {
 
 /// The names of an agent's tools and handoffs.
 fn names<'a>(
-    agent: &'a Agent,
+    state: &'a State,
     is_named: impl Fn(&FunctionTool) -> bool + 'a,
 ) -> impl Iterator<Item = &'a str> {
-    let handoffs = agent.bound_handoffs().iter().map(|handoff| &handoff.tool);
-    let tools = agent.tools().iter().chain(handoffs);
+    let handoffs = state
+        .agent
+        .bound_handoffs()
+        .iter()
+        .map(|handoff| &handoff.tool);
+    let tools = state.tools().iter().chain(handoffs);
     tools
         .filter(move |tool| is_named(tool))
         .map(|tool| tool.name().as_str())
 }
 
-fn not_found(agent: &Agent, cx: &RunContext, call: &FunctionCall) -> String {
-    let known: Vec<&str> = names(agent, |tool| tool.is_enabled(cx)).collect();
+fn not_found(state: &State, cx: &RunContext, call: &FunctionCall) -> String {
+    let known: Vec<&str> = names(state, |tool| tool.is_enabled(cx)).collect();
     let there_is = if known.is_empty() {
         "There are no tools.".to_owned()
     } else {

@@ -9,7 +9,8 @@ use super::options::{LastTurn, RunOptions};
 use super::prepare::{Offer, Prepared};
 use super::request::{Beginning, Place};
 use super::resolve::{Reading, answer, resolve};
-use super::saved::{Restored, restore, save};
+use super::saved::{Restored, missing, restore, save};
+use super::sourced::Sourced;
 use super::state::State;
 use super::step::{
     CallAction, CallEnd, CallStatus, Resolution, Step, Turn, TurnCall, decided, output_item,
@@ -19,10 +20,11 @@ use crate::agent::{Agent, ToolResult, ToolUse};
 use crate::context::{Ledger, RunContext};
 use crate::error::{RunError, RunFailure, RunProgress, SetupError};
 use crate::guardrail::GuardrailResult;
-use crate::item::{History, Item, ItemKind};
+use crate::item::{FunctionCall, History, Item, ItemKind};
 use crate::journal::{Repeat, ToolOutcome};
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, Deviation, ModelError, ModelRequest, ModelResponse};
+use crate::tools::{FunctionTool, ToolSource};
 use crate::usage::Usage;
 
 const NO_RESPONSE_ID: &str = "the response has no id, so that the next request cannot continue it";
@@ -110,56 +112,87 @@ impl Run {
             handing_to: None,
             session,
         };
-        match final_output {
-            Some(output) => run.next = Next::Finish(output),
-            None => run.resume(),
+        if let Some(output) = final_output {
+            run.next = Next::Finish(output);
         }
         (run, failure)
     }
 
     /// Goes on with the calls about which was decided, if the run paused.
-    fn resume(&mut self) {
-        let State {
-            pending: Some(turn),
-            standing,
-            agent,
-            ..
-        } = &mut self.state
-        else {
-            return;
+    pub(super) fn resume(&mut self) -> Result<(), RunFailure> {
+        let Some(mut turn) = self.state.pending.take() else {
+            return Ok(());
         };
         for call in &mut turn.calls {
             let status = std::mem::replace(&mut call.status, CallStatus::Running);
-            // What holds for all calls of a tool holds for those that wait, too.
-            let key = || (agent.name().to_owned(), call.call.name.clone());
-            call.status = match status {
-                CallStatus::Asked {
-                    tool,
-                    decision,
-                    doubt,
-                } => {
-                    let stands = || match doubt {
-                        Doubt::None => standing.get(&key()).cloned(),
-                        Doubt::MayHaveRun => None,
-                    };
-                    match decision.or_else(stands) {
-                        Some(decision) => decided(&decision, &tool, doubt),
-                        None => CallStatus::Asked {
-                            tool,
-                            decision: None,
-                            doubt,
-                        },
-                    }
-                }
-                CallStatus::Paused { tool, state } => CallStatus::Ready(CallAction::Invoke {
-                    repeat: Repeat::Ask,
-                    tool,
-                    paused: Some(state),
-                }),
-                other => other,
-            };
+            call.status = self.resumed(&call.call, status)?;
         }
+        self.state.pending = Some(turn);
         self.advance();
+        Ok(())
+    }
+
+    fn resumed(&self, call: &FunctionCall, status: CallStatus) -> Result<CallStatus, RunFailure> {
+        let State {
+            agent, standing, ..
+        } = &self.state;
+        let what = || format!("the tool `{}` of agent `{}`", call.name, agent.name());
+        let tool = || {
+            let tool = self.state.tools().get(&call.name);
+            tool.ok_or_else(|| missing(what()))
+        };
+        Ok(match status {
+            CallStatus::Asked { decision, doubt } => {
+                let tool = tool()?;
+                // What holds for all calls of a tool holds for those that wait, too.
+                let key = (agent.name().to_owned(), call.name.clone());
+                let stands = standing.get(&key).filter(|_| doubt == Doubt::None);
+                match decision.as_ref().or(stands) {
+                    Some(decision) => decided(decision, tool, doubt),
+                    None => CallStatus::Asked { decision, doubt },
+                }
+            }
+            CallStatus::Paused(state) => CallStatus::Ready(CallAction::Invoke {
+                tool: tool()?.clone(),
+                paused: Some(state),
+                repeat: Repeat::Ask,
+            }),
+            other => other,
+        })
+    }
+
+    /// The sources that have to be asked for their tools before the run goes on.
+    pub(super) fn sources(&self) -> &[Arc<dyn ToolSource>] {
+        let is_current = self
+            .state
+            .sourced
+            .as_ref()
+            .is_some_and(|sourced| sourced.is_current);
+        if is_current {
+            &[]
+        } else {
+            self.state.agent.tool_sources()
+        }
+    }
+
+    /// Whether calls of an earlier execution wait, whose tools have to be found.
+    pub(super) fn has_waiting_calls(&self) -> bool {
+        self.state.pending.is_some()
+    }
+
+    /// Takes the tools of the sources.
+    pub(super) fn accept_tools(
+        &mut self,
+        lists: Vec<Arc<[FunctionTool]>>,
+    ) -> Result<(), RunFailure> {
+        match &mut self.state.sourced {
+            Some(sourced) if sourced.is_of(&lists) => sourced.is_current = true,
+            _ => {
+                self.state.sourced = Some(Sourced::new(&self.state.agent, lists)?);
+                self.prepared.offer(&self.state, &self.graph);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn agent(&self) -> &Agent {
@@ -223,6 +256,10 @@ impl Run {
             .check_turn(self.state.turn)
             .map_err(RunFailure::Limit)?;
         self.cx.begin_request().map_err(RunFailure::Limit)?;
+        if let Some(sourced) = &mut self.state.sourced {
+            // They are asked again for the next turn.
+            sourced.is_current = false;
+        }
         self.state.turn += 1;
         self.state.n_before_turn = self.state.history.len();
         let is_last = limits.max_turns == Some(self.state.turn);

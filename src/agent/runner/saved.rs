@@ -14,7 +14,6 @@ use crate::context::Ledger;
 use crate::error::RunFailure;
 use crate::item::{FunctionCall, Item, ItemKind};
 use crate::limits::Limits;
-use crate::tools::FunctionTool;
 
 /// Saves a run that waits.
 pub(super) fn save(
@@ -69,13 +68,11 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
     let save = |(item, call): (usize, &TurnCall)| SavedCall {
         item,
         status: match &call.status {
-            CallStatus::Asked {
-                decision, doubt, ..
-            } => SavedStatus::Asked {
+            CallStatus::Asked { decision, doubt } => SavedStatus::Asked {
                 decision: decision.clone(),
                 doubt: *doubt,
             },
-            CallStatus::Paused { state, .. } => SavedStatus::Paused {
+            CallStatus::Paused(state) => SavedStatus::Paused {
                 state: state.clone(),
             },
             CallStatus::Done(outcome) => SavedStatus::Done {
@@ -161,6 +158,7 @@ pub(super) fn restore(
         start: start.shared_name(),
         is_fresh: false,
         n_input: saved.n_input,
+        sourced: None,
         own_input: saved.session.as_ref().map(|session| session.input.clone()),
         n_known: saved.n_known,
         n_before_turn: saved.n_before_turn,
@@ -214,27 +212,12 @@ fn restore_status(
     call: &FunctionCall,
     saved: &SavedStatus,
 ) -> Result<CallStatus, RunFailure> {
-    let tool = || -> Result<FunctionTool, RunFailure> {
-        let tool = agent.tools().get(&call.name);
-        let what = || {
-            missing(format!(
-                "the tool `{}` of agent `{}`",
-                call.name,
-                agent.name()
-            ))
-        };
-        tool.cloned().ok_or_else(what)
-    };
     Ok(match saved {
         SavedStatus::Asked { decision, doubt } => CallStatus::Asked {
-            tool: tool()?,
             decision: decision.clone(),
             doubt: *doubt,
         },
-        SavedStatus::Paused { state } => CallStatus::Paused {
-            tool: tool()?,
-            state: state.clone(),
-        },
+        SavedStatus::Paused { state } => CallStatus::Paused(state.clone()),
         SavedStatus::Done { outcome } => CallStatus::Done(outcome.clone()),
         SavedStatus::Handoff { n } => {
             let handoff = agent.bound_handoffs().get(*n);
@@ -252,6 +235,6 @@ fn standing(saved: Vec<Standing>) -> HashMap<(String, String), Decision> {
     saved.into_iter().map(entry).collect()
 }
 
-fn missing(what: String) -> RunFailure {
+pub(super) fn missing(what: String) -> RunFailure {
     RunFailure::State(StateError::Missing { what })
 }

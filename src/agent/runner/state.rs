@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::sourced::Sourced;
 use super::step::Turn;
 use crate::agent::Agent;
 use crate::agent::run_state::Decision;
@@ -11,12 +12,15 @@ use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
 use crate::item::{History, Item};
 use crate::model::ResponseEnd;
+use crate::tools::ToolRegistry;
 
 /// The state of a run between two steps.
 pub(super) struct State {
     /// The agent that the run began with.
     pub(super) start: Arc<str>,
     pub(super) agent: Agent,
+    /// The agent's tools with those of its sources, once these were asked in this turn.
+    pub(super) sourced: Option<Sourced>,
     /// Whether the agent has had no turn yet.
     pub(super) is_fresh: bool,
     /// The whole conversation: the input and what the run added.
@@ -60,6 +64,7 @@ impl State {
         Self {
             start: agent.shared_name(),
             agent,
+            sourced: None,
             is_fresh: true,
             n_input: input.len(),
             own_input: None,
@@ -95,6 +100,14 @@ impl State {
                 view.items.extend(items.iter().cloned());
                 self.history.extend(items);
             }
+        }
+    }
+
+    /// The tools of the agent, those of its sources among them.
+    pub(super) fn tools(&self) -> &ToolRegistry {
+        match &self.sourced {
+            Some(sourced) => &sourced.tools,
+            None => self.agent.tools(),
         }
     }
 

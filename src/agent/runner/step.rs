@@ -74,15 +74,11 @@ pub(super) enum CallStatus {
     Running,
     /// Not to be made before it is approved.
     Asked {
-        tool: FunctionTool,
         decision: Option<Decision>,
         doubt: Doubt,
     },
     /// The agent that was called as a tool waits for decisions.
-    Paused {
-        tool: FunctionTool,
-        state: Box<RunState>,
-    },
+    Paused(Box<RunState>),
     /// Made, or answered without being made.
     Done(ToolOutcome),
     /// The handoff that is taken when everything else is done; its place among those of the agent.
@@ -108,9 +104,9 @@ pub(super) enum Resolution {
 /// How a tool call ended.
 pub(super) enum CallEnd {
     Done(ToolOutcome),
-    Paused(FunctionTool, Box<RunState>),
+    Paused(Box<RunState>),
     /// Nobody knows whether it took place before a crash.
-    InDoubt(FunctionTool),
+    InDoubt,
 }
 
 /// What the model is told of handoffs behind the first of a turn; the Python SDK's words.
@@ -146,9 +142,8 @@ impl Turn {
         if let Some(turn_call) = self.calls.get_mut(n) {
             turn_call.status = match end {
                 CallEnd::Done(outcome) => CallStatus::Done(outcome),
-                CallEnd::Paused(tool, state) => CallStatus::Paused { tool, state },
-                CallEnd::InDoubt(tool) => CallStatus::Asked {
-                    tool,
+                CallEnd::Paused(state) => CallStatus::Paused(state),
+                CallEnd::InDoubt => CallStatus::Asked {
                     decision: None,
                     doubt: Doubt::MayHaveRun,
                 },
@@ -161,7 +156,7 @@ impl Turn {
         let waits = |call: &TurnCall| {
             matches!(
                 call.status,
-                CallStatus::Asked { .. } | CallStatus::Paused { .. }
+                CallStatus::Asked { .. } | CallStatus::Paused(_)
             )
         };
         self.calls.iter().any(waits)

@@ -22,6 +22,7 @@ use super::request::{Place, RunRequest};
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
 use super::show::show;
+use super::sourced::ask;
 use super::step::{HandoffStep, PlannedCall, Step};
 use super::watch::RunHandle;
 use crate::agent::HandoffHistory;
@@ -35,6 +36,7 @@ use crate::model::{
     Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold,
 };
 use crate::session::SessionError;
+use crate::tools::FunctionTool;
 
 /// A run in progress: a stream of its events.
 ///
@@ -80,6 +82,7 @@ enum Phase {
 
 /// What the application was waited for.
 enum Waited {
+    Tools(Vec<Arc<[FunctionTool]>>),
     Request(Box<ModelRequest>),
     Response(ModelResponse),
     HandedOff(Option<HandoffHistory>),
@@ -176,11 +179,28 @@ impl RunStream {
         if let Some(failure) = failure {
             return Err(failure);
         }
+        if self.run.has_waiting_calls() {
+            if self.ask_sources() {
+                return Ok(());
+            }
+            self.run.resume()?;
+        }
         self.begin_session()?;
         if matches!(self.phase, Phase::Decide) {
             self.begun();
         }
         Ok(())
+    }
+
+    /// Asks the agent's sources for their tools; `false` if there are none to ask.
+    fn ask_sources(&mut self) -> bool {
+        let sources = self.run.sources().to_vec();
+        if sources.is_empty() {
+            return false;
+        }
+        let lists = ask(sources).map(|lists| lists.map(Waited::Tools));
+        self.phase = Phase::Wait(Box::pin(lists));
+        true
     }
 
     fn begun(&mut self) {
@@ -216,6 +236,9 @@ impl RunStream {
         let unsaved = self.unsaved();
         if self.run.is_between_turns() && !unsaved.is_empty() {
             self.save_then(unsaved, After::GoOn);
+            return Ok(());
+        }
+        if self.run.is_between_turns() && self.ask_sources() {
             return Ok(());
         }
         if !self.run.has_final_output() {
@@ -330,6 +353,12 @@ impl RunStream {
     fn waited(&mut self, waited: Waited) -> Result<(), RunFailure> {
         self.phase = Phase::Decide;
         match waited {
+            Waited::Tools(lists) => {
+                self.run.accept_tools(lists)?;
+                if self.run.has_waiting_calls() {
+                    return self.begin(None);
+                }
+            }
             Waited::Request(request) => self.call_model(&request),
             Waited::Response(response) => return self.run.accept_response(response),
             Waited::HandedOff(filtered) => {
