@@ -12,6 +12,7 @@ use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
 use crate::model::{Deviation, ModelError, ResponseEnd};
+use crate::session::SessionError;
 use crate::tools::ToolError;
 use crate::usage::Usage;
 
@@ -57,9 +58,9 @@ pub enum RunFailure {
     /// A saved state does not fit the agents that are there.
     #[error("{0}")]
     State(StateError),
-    /// The agents of the run do not fit together.
+    /// The run cannot begin, because its parts do not fit together.
     #[error("{0}")]
-    Agents(GraphError),
+    Setup(SetupError),
     /// A guardrail tripped.
     #[error("the {} guardrail `{}` tripped: {}", .result.stage.as_str(), .result.guardrail, .result.info)]
     GuardrailTripped {
@@ -82,6 +83,24 @@ pub enum RunFailure {
         agent: String,
         /// What is wrong with them.
         error: Box<ToolError>,
+    },
+    /// The session could not be read or written; the run can go on from its state, and what it did is not done again.
+    #[error("{error}")]
+    Session {
+        /// What went wrong.
+        error: SessionError,
+        /// From where the run can go on.
+        state: Box<RunState>,
+        /// The failure before, which the session was to be told of.
+        after: Option<Box<Self>>,
+    },
+    /// The state was resumed before, or its session went on without it.
+    #[error(
+        "the run state was resumed before, or session `{session}` went on without it (already_resumed)"
+    )]
+    AlreadyResumed {
+        /// The session.
+        session: String,
     },
     /// The run was cancelled by its handle.
     #[error("the run was cancelled")]
@@ -110,10 +129,10 @@ pub enum RunFailure {
     EmptyResponse,
 }
 
-/// Says why the agents of a run do not fit together.
+/// Says why a run cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum GraphError {
+pub enum SetupError {
     /// A handoff names an agent that is not there.
     #[error("agent `{from}` hands off to `{to}`, which is not among the agents of this run ({})", .known.join(", "))]
     UnknownAgent {
@@ -135,6 +154,12 @@ pub enum GraphError {
     FilterOnServer {
         /// The agent.
         agent: String,
+    },
+    /// A conversation would be kept both in a session and by the server.
+    #[error("session `{session}` is to keep a conversation that the server keeps")]
+    SessionOnServer {
+        /// The session.
+        session: String,
     },
     /// An agent would be its own tool, through agents that are named.
     #[error("agent `{agent}` is called as a tool inside of its own run")]
@@ -185,15 +210,17 @@ impl RunError {
         &self.0.1
     }
 
-    /// Gives the state of a run that paused, to go on from; any other error is given back.
+    /// Gives the state of a run that paused or could not be saved, to go on from; any other error is given back.
     ///
     /// # Errors
     ///
-    /// The error itself, when the run did not pause.
+    /// The error itself, when the run cannot go on.
     pub fn into_state(self) -> Result<RunState, Self> {
         let (failure, progress) = *self.0;
         match failure {
-            RunFailure::ApprovalRequired { state } => Ok(*state),
+            RunFailure::ApprovalRequired { state } | RunFailure::Session { state, .. } => {
+                Ok(*state)
+            }
             failure => Err(Self(Box::new((failure, progress)))),
         }
     }
@@ -251,10 +278,12 @@ impl RunFailure {
             Self::DisabledTool { .. } => ErrorKind::DisabledTool,
             Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
             Self::State(_) => ErrorKind::StateInvalid,
-            Self::Agents(_) => ErrorKind::Config,
+            Self::Setup(_) => ErrorKind::Config,
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
             Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
             Self::HandoffArguments { error, .. } => error.kind(),
+            Self::Session { error, .. } => error.kind(),
+            Self::AlreadyResumed { .. } => ErrorKind::AlreadyResumed,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Tool(error) => error.kind(),
             Self::Refusal { .. } => ErrorKind::Refusal,
@@ -274,21 +303,25 @@ impl RunProgress {
 
     /// Leaves out calls that have no output.
     pub(crate) fn drop_open_calls(&mut self) {
-        // By place, not by id alone: a server may give the id of an earlier call again.
-        let mut waiting: HashMap<&str, usize> = HashMap::new();
-        let mut open: HashSet<usize> = HashSet::new();
-        for (n, item) in self.items.iter().enumerate() {
-            match item.kind() {
-                ItemKind::FunctionCall(call) => open.extend(waiting.insert(&call.call_id, n)),
-                ItemKind::FunctionCallOutput(output) => drop(waiting.remove(&*output.call_id)),
-                _ => {}
-            }
-        }
-        open.extend(waiting.into_values());
-        let mut n_seen = 0..;
-        self.items
-            .retain(|_| n_seen.next().is_none_or(|n| !open.contains(&n)));
+        drop_open_calls(&mut self.items);
     }
+}
+
+/// Leaves out calls that have no output.
+pub(crate) fn drop_open_calls(items: &mut Vec<Item>) {
+    // By place, not by id alone: a server may give the id of an earlier call again.
+    let mut waiting: HashMap<&str, usize> = HashMap::new();
+    let mut open: HashSet<usize> = HashSet::new();
+    for (n, item) in items.iter().enumerate() {
+        match item.kind() {
+            ItemKind::FunctionCall(call) => open.extend(waiting.insert(&call.call_id, n)),
+            ItemKind::FunctionCallOutput(output) => drop(waiting.remove(&*output.call_id)),
+            _ => {}
+        }
+    }
+    open.extend(waiting.into_values());
+    let mut n_seen = 0..;
+    items.retain(|_| n_seen.next().is_none_or(|n| !open.contains(&n)));
 }
 
 fn calls_need(state: &RunState) -> String {
@@ -337,6 +370,7 @@ impl Error for RunError {
             RunFailure::Tool(error) => error.source(),
             RunFailure::HandoffArguments { error, .. } => error.source(),
             RunFailure::CallbackFailed { source, .. } => Some(&**source),
+            RunFailure::Session { error, .. } => error.source(),
             _ => None,
         }
     }

@@ -12,10 +12,12 @@
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
-//! - [`session`] keeps conversations between runs.
+//! - [`session`] keeps conversations between runs: in memory, in SQLite, Postgres or Redis (features `sqlite`, `postgres`, `redis`),
+//!   encrypted if you like (feature `encryption`).
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
-//! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.
+//! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] (feature `mcp-server`) offers agents and tools as one.
+//! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(
     not(feature = "http"),
     expect(
@@ -41,6 +43,10 @@ pub mod session;
 pub mod journal;
 pub mod agent;
 mod error;
+#[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
+pub mod mcp;
+#[cfg(feature = "mcp-server")]
+pub mod server;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "testing")]
@@ -51,7 +57,7 @@ pub mod __private;
 pub use agent::runner::{Input, RunEvent, RunRequest, RunResult, RunStream, Runner, UnknownTool};
 pub use agent::{Agent, Handoff, RunState, ToolUse};
 pub use context::{Cancel, MissingState, RunContext, States};
-pub use error::{GraphError, RunError, RunFailure, RunProgress};
+pub use error::{RunError, RunFailure, RunProgress, SetupError};
 pub use guardrail::{InputGuardrail, OutputGuardrail, Verdict};
 pub use item::Item;
 pub use kind::ErrorKind;

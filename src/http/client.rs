@@ -106,6 +106,16 @@ impl HttpClient {
         self.send(Method::POST, url, headers, body).await
     }
 
+    /// Sends a DELETE request and waits for the head of the answer, whatever its status.
+    #[cfg(feature = "mcp-client")]
+    pub(crate) async fn delete(
+        &self,
+        url: &Url,
+        headers: &Headers,
+    ) -> Result<HttpResponse, HttpError> {
+        self.send(Method::DELETE, url, headers, Bytes::new()).await
+    }
+
     async fn send(
         &self,
         method: Method,

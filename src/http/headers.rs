@@ -75,7 +75,7 @@ impl Headers {
             .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    pub(super) const fn from_map(map: HeaderMap) -> Self {
+    pub(crate) const fn from_map(map: HeaderMap) -> Self {
         Self(map)
     }
 

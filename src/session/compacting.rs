@@ -30,7 +30,7 @@ where
     }
 }
 
-/// Lets a [`Compactor`] shorten the history before a turn is appended to one that has become long.
+/// Lets a [`Compactor`] shorten a long history before a turn is appended to it.
 ///
 /// The shorter history and the turn are stored in one step, in the place of the longer history: nothing is lost in between. What was
 /// shortened is gone. A compactor that fails is a [`SessionError::Compaction`], and neither is the history shortened then nor the turn
@@ -78,7 +78,9 @@ impl CompactingSession {
         }
     }
 
-    /// Leaves at least so many of the latest items as they are, from a message of the user on.
+    /// Leaves at least so many of the latest items as they are.
+    ///
+    /// What is left begins with a message of the user.
     #[must_use]
     pub fn keep(mut self, n_items: usize) -> Self {
         self.n_kept = n_items;

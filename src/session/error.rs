@@ -28,7 +28,7 @@ pub enum SessionError {
         /// The version that is there.
         found: SessionVersion,
     },
-    /// The store cannot be reached, or was busy for longer than is waited; nothing was changed.
+    /// The store cannot be reached, or was busy for too long; nothing was changed.
     #[error("the session store {store} cannot be reached")]
     Unavailable {
         /// The store.
@@ -110,7 +110,9 @@ pub enum SessionError {
         /// The id of the key.
         key_id: String,
     },
-    /// An item is not what was encrypted for this session: wrong key, edited, moved, or never encrypted.
+    /// An item is not what was encrypted for this session.
+    ///
+    /// The key is another, or the item was edited, moved, or never encrypted.
     #[error("session `{session}`: item {item} cannot be decrypted: {detail}")]
     Undecryptable {
         /// The session.

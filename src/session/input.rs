@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::item::Item;
 
-/// Makes the input of a run out of the history and the new items, in this order.
+/// Makes the input of a run out of its history and its new items.
 ///
 /// It may leave out, reorder, change and add. What it changes is what the model sees; the session's history stays as it is, and only
 /// items that are new are saved. A clone of an item is that item; so leave what you do not change uncopied.

@@ -194,6 +194,10 @@ fn drop_reasoning(items: &[Item], is_kept: &mut [bool]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::item::{FunctionCall, FunctionCallOutput, Reasoning};
 
@@ -229,6 +233,37 @@ mod tests {
             items(expect),
             "{limit:?} of {before}"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_is_in_order_and_in_pairs(
+            words in vec(select(vec!["u", "a", "r", "h", "c1", "c2", "o1", "o2", "p1", "q1"]), 0..30),
+            limit in 0..20_usize,
+        ) {
+            let before = items(&words.join(" "));
+            let settings = SessionSettings::latest(limit);
+            let after = settings.cut(before.clone());
+            prop_assert!(after.len() <= limit);
+            let mut rest = before.iter();
+            prop_assert!(after.iter().all(|item| rest.any(|other| other == item)));
+            // Each call is answered, and where something was cut each output answers one.
+            let ids = |is_call: bool| {
+                let mut ids: Vec<_> = after.iter().filter_map(Half::of).filter_map(|half| match half {
+                    Half::Call(pair, id) if is_call => Some((pair, id)),
+                    Half::Output(pair, id) if !is_call => Some((pair, id)),
+                    _ => None,
+                }).collect();
+                ids.sort();
+                ids
+            };
+            if before.len() > limit {
+                prop_assert_eq!(ids(true), ids(false));
+            }
+            prop_assert!(ids(true).len() <= ids(false).len());
+            // What has been cut can be sent as it is.
+            prop_assert_eq!(SessionSettings::default().cut(after.clone()), after);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::future::BoxFuture;
 use crate::item::{Item, ItemKind};
 use crate::model::{Model, ModelRequest, ResponseFold};
 
-/// Puts a model's summary in the place of a history, as one message of the user.
+/// Puts a model's summary, as a message of the user, in a history's place.
 ///
 /// It costs one request, which counts to no run. The model is shown texts, calls and outputs; pictures, files and reasoning are
 /// named and not shown. An answer without text is an error.

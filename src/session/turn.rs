@@ -9,7 +9,9 @@ use crate::item::Item;
 pub struct SessionTurn {
     /// The items, oldest first; none is allowed, and then only the version is checked.
     pub items: Vec<Item>,
-    /// The version that must still be the latest; without it, what others wrote in between does not matter.
+    /// The version that must still be the latest.
+    ///
+    /// Without it, what others wrote in between does not matter.
     pub after: Option<SessionVersion>,
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Stands for one state of one session; only its session's back end knows what it says.
+/// Stands for one state of one session.
+///
+/// Only the session's back end knows what it says.
 ///
 /// Equal versions of a session mean equal items. A version can be saved and used again in another process.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

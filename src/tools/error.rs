@@ -77,6 +77,12 @@ pub enum ToolError {
         /// Why.
         info: Value,
     },
+    /// The call began before a crash, and nobody knows whether it took place; the run pauses for someone who decides.
+    #[error("whether the tool `{tool}` was called before the run was interrupted is not known")]
+    InDoubt {
+        /// The tool.
+        tool: ToolName,
+    },
     /// A hook or a guardrail around the call failed; it ends the run, whatever the tool's options say.
     #[error("{callback} around the tool `{tool}` failed")]
     CallbackFailed {
@@ -100,6 +106,7 @@ impl ToolError {
             Self::TimedOut { .. } => ErrorKind::ToolTimeout,
             Self::OutputTooLarge { .. } => ErrorKind::LimitExceeded,
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
+            Self::InDoubt { .. } => ErrorKind::ApprovalRequired,
             Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
         }
     }
@@ -114,6 +121,7 @@ impl ToolError {
             | Self::TimedOut { tool, .. }
             | Self::OutputTooLarge { tool, .. }
             | Self::GuardrailTripped { tool, .. }
+            | Self::InDoubt { tool }
             | Self::CallbackFailed { tool, .. } => tool,
         }
     }

@@ -26,6 +26,10 @@ pub struct ToolOptions {
     pub timeout_failure: ToolFailure,
     /// How large the output may be, in bytes; 1 MiB by default.
     pub max_output_bytes: usize,
+    /// Whether a call may be made again when it is not known whether it took place; `false` by default.
+    ///
+    /// Only a [journal](crate::journal) that continues a run after a crash asks.
+    pub is_idempotent: bool,
 }
 
 impl ToolOptions {
@@ -63,6 +67,13 @@ impl ToolOptions {
         self.max_output_bytes = max_output_bytes;
         self
     }
+
+    /// Lets a call be made again when it is not known whether it took place.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.is_idempotent = true;
+        self
+    }
 }
 
 impl Default for ToolOptions {
@@ -73,6 +84,7 @@ impl Default for ToolOptions {
             failure: ToolFailure::default(),
             timeout_failure: ToolFailure::default(),
             max_output_bytes: 1024 * 1024,
+            is_idempotent: false,
         }
     }
 }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt, stream};
 use openai_agents::item::OutputContent;
-use openai_agents::journal::{EffectKey, Journal, ModelEffect, ToolEffect, ToolOutcome};
-use openai_agents::model::ModelEvent;
+use openai_agents::journal::{
+    EffectKey, Journal, ModelEffect, ToolCallEffect, ToolEffect, ToolOutcome,
+};
+use openai_agents::model::{ModelEvent, ModelRequest};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, Item, Runner};
 
@@ -25,7 +27,7 @@ struct Kept {
 }
 
 impl Journal for Tape {
-    fn model_call(&self, key: EffectKey, call: ModelEffect) -> ModelEffect {
+    fn model_call(&self, key: EffectKey, _: &ModelRequest, call: ModelEffect) -> ModelEffect {
         let mut kept = self.0.lock().unwrap();
         kept.keys.push(key.clone());
         if let Some(events) = kept.models.get(&key) {
@@ -43,7 +45,8 @@ impl Journal for Tape {
         }))
     }
 
-    fn tool_call(&self, key: EffectKey, call: ToolEffect) -> ToolEffect {
+    fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
+        let ToolCallEffect { key, effect, .. } = call;
         let mut kept = self.0.lock().unwrap();
         kept.keys.push(key.clone());
         if let Some((output, failure)) = kept.tools.get(&key) {
@@ -53,7 +56,7 @@ impl Journal for Tape {
         }
         let tape = self.clone();
         Box::pin(async move {
-            let outcome = call.await?;
+            let outcome = effect.await?;
             let json = serde_json::to_string(&outcome.output).unwrap();
             let mut kept = tape.0.lock().unwrap();
             kept.tools.insert(key, (json, outcome.failure.clone()));

@@ -237,8 +237,8 @@ async fn every_edit_of_a_sealed_state_is_refused() {
         (r#""name":"danger""#, r#""name":"look""#),
         (r#""agent":"A""#, r#""agent":"B""#),
         (
-            r#""asked":{"decision":null}"#,
-            r#""asked":{"decision":"approved"}"#,
+            r#""asked":{"decision":null,"#,
+            r#""asked":{"decision":"approved","#,
         ),
     ] {
         let from = from.to_owned();

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use openai_agents::future::BoxFuture;
 use openai_agents::session::{
-    EncryptedSession, MemorySession, Session, SessionId, SessionKey, SessionKeys, SessionTurn,
-    SqliteSessions,
+    EncryptedSession, MAX_ITEMS, MemorySession, Session, SessionError, SessionId, SessionItems,
+    SessionKey, SessionKeys, SessionTurn, SessionVersion, SqliteSessions,
 };
-use openai_agents::testing::{SessionShelf, session_conformance};
+use openai_agents::testing::{NonConformance, SessionShelf, session_conformance};
 use openai_agents::{Item, Secret};
 
 use crate::folder::Folder;
@@ -90,4 +91,127 @@ async fn an_encrypted_session_conforms() {
     let sessions = SqliteSessions::open(folder.path("a.db")).await.unwrap();
     let open = async |id| EncryptedSession::new(sessions.session(id), &keys);
     session_conformance("t/", open).await.unwrap();
+}
+
+/// A session with one fault.
+#[derive(Clone)]
+struct Faulty {
+    session: MemorySession,
+    fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    ForgetsVersions,
+    LosesTheFirstItem,
+    GivesTheOldest,
+    PopsNothing,
+    ReplacesByAppending,
+    WritesBeforeItIsPolled,
+}
+
+impl Session for Faulty {
+    fn id(&self) -> &SessionId {
+        self.session.id()
+    }
+
+    fn items(&self, limit: Option<usize>) -> BoxFuture<'_, Result<SessionItems, SessionError>> {
+        Box::pin(async move {
+            let mut read = self.session.items(None).await?;
+            let n_over = read.items.len().saturating_sub(limit.unwrap_or(usize::MAX));
+            match self.fault {
+                Fault::GivesTheOldest => read.items.truncate(read.items.len() - n_over),
+                _ => drop(read.items.drain(..n_over)),
+            }
+            Ok(read)
+        })
+    }
+
+    fn append(&self, mut turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        match self.fault {
+            Fault::ForgetsVersions => turn.after = None,
+            Fault::LosesTheFirstItem if turn.items.len() > 2 => drop(turn.items.remove(0)),
+            Fault::WritesBeforeItIsPolled => {
+                let done = futures_util::FutureExt::now_or_never(self.session.append(turn));
+                return Box::pin(async move { done.unwrap() });
+            }
+            _ => {}
+        }
+        self.session.append(turn)
+    }
+
+    fn replace(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        match self.fault {
+            Fault::ReplacesByAppending => self.session.append(turn),
+            _ => self.session.replace(turn),
+        }
+    }
+
+    fn pop(&self) -> BoxFuture<'_, Result<Option<Item>, SessionError>> {
+        match self.fault {
+            Fault::PopsNothing => Box::pin(async { Ok(None) }),
+            _ => self.session.pop(),
+        }
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>> {
+        self.session.clear()
+    }
+}
+
+#[tokio::test]
+async fn each_fault_is_found() {
+    for fault in [
+        Fault::ForgetsVersions,
+        Fault::LosesTheFirstItem,
+        Fault::GivesTheOldest,
+        Fault::PopsNothing,
+        Fault::ReplacesByAppending,
+        Fault::WritesBeforeItIsPolled,
+    ] {
+        let shelf = SessionShelf::new(move |id| Faulty {
+            session: MemorySession::new(id),
+            fault,
+        });
+        let checked = session_conformance("", async |id| shelf.open(id)).await;
+        assert!(
+            matches!(checked, Err(NonConformance::Differs { .. })),
+            "{fault:?}: {checked:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn more_than_a_page_is_an_error_and_not_cut() {
+    let folder = Folder::new();
+    let id = || SessionId::new("s").unwrap();
+    let sqlite = SqliteSessions::open(folder.path("a.db")).await.unwrap();
+    let sessions: [Arc<dyn Session>; 2] = [
+        Arc::new(MemorySession::new(id())),
+        Arc::new(sqlite.session(id())),
+    ];
+    for session in sessions {
+        let item = Item::user("a");
+        session
+            .append(SessionTurn::new(vec![item.clone(); MAX_ITEMS]))
+            .await
+            .unwrap();
+        assert_eq!(session.items(None).await.unwrap().items.len(), MAX_ITEMS);
+        session.append(SessionTurn::new([item])).await.unwrap();
+        for limit in [None, Some(usize::MAX), Some(MAX_ITEMS + 1)] {
+            let error = session.items(limit).await.unwrap_err();
+            let is_right = matches!(
+                error,
+                SessionError::TooManyItems {
+                    max_items: MAX_ITEMS,
+                    ..
+                }
+            );
+            assert!(is_right, "{error:?}");
+        }
+        assert_eq!(
+            session.items(Some(MAX_ITEMS)).await.unwrap().items.len(),
+            MAX_ITEMS
+        );
+    }
 }

@@ -15,6 +15,7 @@ use crate::item::{FunctionCall, Item, ItemKind};
 use crate::journal::ToolOutcome;
 use crate::limits::Limits;
 use crate::model::ResponseEnd;
+use crate::session::SessionVersion;
 use crate::tools::McpApprovalRequest;
 
 /// The version of the format that is written, and the newest that is read.
@@ -71,6 +72,21 @@ pub struct RunState {
     pub(in crate::agent) n_asked_again: u32,
     pub(in crate::agent) calls: Vec<SavedCall>,
     pub(in crate::agent) questions: Vec<SavedQuestion>,
+    pub(in crate::agent) final_output: Option<String>,
+    pub(in crate::agent) session: Option<SavedSession>,
+}
+
+/// The session of a saved run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::agent) struct SavedSession {
+    pub(in crate::agent) id: String,
+    /// Its version as the run knows it.
+    pub(in crate::agent) version: SessionVersion,
+    /// How many items of the history it has, or had to begin with.
+    pub(in crate::agent) n_saved: usize,
+    /// The run's own input, without what the session had.
+    pub(in crate::agent) input: Vec<Item>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,10 +117,19 @@ pub(in crate::agent) struct SavedCall {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::agent) enum SavedStatus {
-    Asked { decision: Option<Decision> },
-    Paused { state: Box<RunState> },
-    Done { outcome: ToolOutcome },
-    Handoff { n: usize },
+    Asked {
+        decision: Option<Decision>,
+        doubt: Doubt,
+    },
+    Paused {
+        state: Box<RunState>,
+    },
+    Done {
+        outcome: ToolOutcome,
+    },
+    Handoff {
+        n: usize,
+    },
     Output,
 }
 
@@ -131,6 +156,8 @@ pub struct Interruption {
     pub arguments: String,
     /// The ids of the calls of agents as tools that lead to the call, the outermost first; empty in the run itself.
     pub path: Vec<String>,
+    /// Whether the call was begun before the run was interrupted, so that it may have taken place; approving makes it again.
+    pub may_have_run: bool,
 }
 
 /// Says why a saved state cannot be used.
@@ -185,6 +212,14 @@ pub(in crate::agent) enum Decision {
         /// What the model is told.
         message: String,
     },
+}
+
+/// Whether a call that waits may have taken place already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::agent) enum Doubt {
+    None,
+    MayHaveRun,
 }
 
 /// Who keeps the conversation between the turns.
@@ -380,7 +415,9 @@ impl RunState {
                 continue;
             };
             match &mut saved.status {
-                SavedStatus::Asked { decision: decided } if id_of(path, &call.call_id) == id => {
+                SavedStatus::Asked {
+                    decision: decided, ..
+                } if id_of(path, &call.call_id) == id => {
                     *decided = Some(decision.clone());
                     if always {
                         standing.push(Standing {
@@ -417,14 +454,20 @@ impl RunState {
             call_id: call_id.to_owned(),
             arguments: arguments.to_owned(),
             path: path.iter().map(|&id| id.to_owned()).collect(),
+            may_have_run: false,
         };
         for saved in &self.calls {
             let Some(call) = call_at(&self.history, saved.item) else {
                 continue;
             };
             match &saved.status {
-                SavedStatus::Asked { decision: None } => {
-                    found.push(interruption(&call.name, &call.call_id, &call.arguments));
+                SavedStatus::Asked {
+                    decision: None,
+                    doubt,
+                } => {
+                    let mut asked = interruption(&call.name, &call.call_id, &call.arguments);
+                    asked.may_have_run = *doubt == Doubt::MayHaveRun;
+                    found.push(asked);
                 }
                 SavedStatus::Paused { state } => {
                     state.collect(&[path, &[call.call_id.as_str()]].concat(), found);

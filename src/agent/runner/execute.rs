@@ -26,7 +26,7 @@ use crate::error::{RunError, RunFailure};
 use crate::future::BoxFuture;
 use crate::guardrail::{GuardrailResult, GuardrailStage, Verdict};
 use crate::item::{FunctionCall, OutputContent};
-use crate::journal::{EffectKey, ToolEffect, ToolOutcome};
+use crate::journal::{EffectKey, Repeat, ToolCallEffect, ToolEffect, ToolOutcome};
 use crate::model::{Delivery, Model};
 use crate::tools::{FunctionTool, ToolContext, ToolError, ToolFailure, ToolOutput, ToolVerdict};
 
@@ -129,12 +129,16 @@ impl ToolPool {
             }
             Err(error) => error,
         };
-        match (paused(&error), tool) {
-            (Some(state), Some(tool)) => {
+        match (paused(&error), tool, error) {
+            (Some(state), Some(tool), _) => {
                 self.ended.push((n, CallEnd::Paused(tool, state)));
                 None
             }
-            _ => Some(ToolEvent::Fatal(error)),
+            (_, Some(tool), ToolError::InDoubt { .. }) => {
+                self.ended.push((n, CallEnd::InDoubt(tool)));
+                None
+            }
+            (_, _, error) => Some(ToolEvent::Fatal(error)),
         }
     }
 }
@@ -152,7 +156,11 @@ impl TurnTools<'_> {
         let PlannedCall { n, call, action } = planned;
         let (tool, effect): (_, ToolEffect) = match action {
             CallAction::Answer(outcome) => (None, Box::pin(async move { Ok(outcome) })),
-            CallAction::Invoke { tool, paused } => {
+            CallAction::Invoke {
+                tool,
+                paused,
+                repeat,
+            } => {
                 let links = Links {
                     turn: Arc::clone(shared),
                     call_id: call.call_id.clone(),
@@ -170,7 +178,7 @@ impl TurnTools<'_> {
                 let effect = Box::pin(invoke(tool.clone(), hooks.clone(), cx));
                 (
                     Some(tool.clone()),
-                    self.through_journal(&tool, &call, effect),
+                    self.through_journal(&tool, &call, (effect, repeat)),
                 )
             }
         };
@@ -190,13 +198,18 @@ impl TurnTools<'_> {
         &self,
         tool: &FunctionTool,
         call: &FunctionCall,
-        effect: ToolEffect,
+        (effect, repeat): (ToolEffect, Repeat),
     ) -> ToolEffect {
         if tool.is_composite() {
             return effect;
         }
-        let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path);
-        self.options.journal.tool_call(key, effect)
+        self.options.journal.tool_call(ToolCallEffect {
+            key: EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path),
+            tool: tool.name().clone(),
+            arguments: call.arguments.clone(),
+            repeat,
+            effect,
+        })
     }
 }
 
@@ -359,7 +372,7 @@ fn is_of_run(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
         return true;
     }
     match source.downcast_ref::<RunError>().map(RunError::failure) {
-        Some(RunFailure::Agents(_) | RunFailure::State(_)) => true,
+        Some(RunFailure::Setup(_) | RunFailure::State(_)) => true,
         Some(RunFailure::Tool(ToolError::Failed { source, .. })) => is_of_run(&**source),
         _ => false,
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::agent::{Agent, BoundHandoff, Target};
-use crate::error::GraphError;
+use crate::error::SetupError;
 
 /// The agents that can be reached by handoffs from where a run begins, by name.
 #[derive(Default)]
@@ -12,7 +12,7 @@ pub(super) struct Graph(HashMap<Arc<str>, Agent>);
 
 impl Graph {
     /// Follows all handoffs; names are looked up among what was reached, and then among what is registered.
-    pub(super) fn new(start: &Agent, registered: &[Agent]) -> Result<Self, GraphError> {
+    pub(super) fn new(start: &Agent, registered: &[Agent]) -> Result<Self, SetupError> {
         let mut graph = Self(HashMap::new());
         let mut named = Vec::new();
         graph.reach(start, &mut named)?;
@@ -35,7 +35,7 @@ impl Graph {
         &mut self,
         start: &Agent,
         named: &mut Vec<(Arc<str>, Arc<str>)>,
-    ) -> Result<(), GraphError> {
+    ) -> Result<(), SetupError> {
         let mut waiting = vec![start.clone()];
         while let Some(agent) = waiting.pop() {
             let name = agent.shared_name();
@@ -43,7 +43,7 @@ impl Graph {
                 Some(known) if known.is_same(&agent) => continue,
                 Some(_) => {
                     let name = name.to_string();
-                    return Err(GraphError::SameName { name });
+                    return Err(SetupError::SameName { name });
                 }
                 None => {}
             }
@@ -58,7 +58,7 @@ impl Graph {
         Ok(())
     }
 
-    fn unknown(&self, from: &str, to: &str, registered: &[Agent]) -> GraphError {
+    fn unknown(&self, from: &str, to: &str, registered: &[Agent]) -> SetupError {
         let registered = registered.iter().map(Agent::name);
         let mut known: Vec<String> = self
             .0
@@ -69,7 +69,7 @@ impl Graph {
             .collect();
         known.sort_unstable();
         known.dedup();
-        GraphError::UnknownAgent {
+        SetupError::UnknownAgent {
             from: from.to_owned(),
             to: to.to_owned(),
             known,

@@ -9,9 +9,11 @@ use crate::agent::{Agent, HandoffFilter, Hooks, ModelInputFilter};
 use crate::context::States;
 use crate::error::{RunFailure, RunProgress};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::item::Item;
 use crate::journal::{Journal, NoJournal};
 use crate::limits::Limits;
 use crate::model::ModelSettings;
+use crate::session::{Session, SessionInput, SessionSettings};
 
 /// What can be set for a run.
 #[derive(Clone)]
@@ -32,6 +34,9 @@ pub(crate) struct RunOptions {
     pub(super) handoff_filter: Option<HandoffFilter>,
     pub(super) model_input_filter: Option<ModelInputFilter>,
     pub(super) recover: Option<Arc<Recover>>,
+    pub(super) session: Option<Arc<dyn Session>>,
+    pub(super) session_settings: SessionSettings,
+    pub(super) session_input: Option<SessionInput>,
 }
 
 /// What happens when the model calls a tool that does not exist or is disabled.
@@ -119,6 +124,9 @@ impl Default for RunOptions {
             handoff_filter: None,
             model_input_filter: None,
             recover: None,
+            session: None,
+            session_settings: SessionSettings::default(),
+            session_input: None,
         }
     }
 }
@@ -132,6 +140,7 @@ impl RunOptions {
             hooks: Vec::new(),
             recover: None,
             last_turn: LastTurn::default(),
+            session: None,
             ..self.clone()
         }
     }
@@ -185,6 +194,21 @@ macro_rules! setters {
             /// Bounds how many tools of a turn run at once; otherwise all do.
             pub fn max_tool_concurrency(mut self, max_tool_concurrency: usize) -> Self {
                 self.options.max_tool_concurrency = Some(max_tool_concurrency);
+                self
+            }
+
+            /// Sets how much of a session is read.
+            pub fn session_settings(mut self, settings: SessionSettings) -> Self {
+                self.options.session_settings = settings;
+                self
+            }
+
+            /// Puts the history of a session and the new input together by a function, in place of one behind the other.
+            pub fn session_input(
+                mut self,
+                merge: impl Fn(Vec<Item>, Vec<Item>) -> Vec<Item> + Send + Sync + 'static,
+            ) -> Self {
+                self.options.session_input = Some(Arc::new(merge));
                 self
             }
 

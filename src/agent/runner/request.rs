@@ -12,6 +12,7 @@ use crate::error::RunError;
 use crate::future::BoxFuture;
 use crate::item::{Item, Message};
 use crate::model::{Delivery, Model};
+use crate::session::Session;
 
 /// A run about to start; await it, or [`start`](Self::start) its stream.
 #[must_use = "a run does nothing until it is awaited or started"]
@@ -47,6 +48,32 @@ pub(super) struct Place {
 pub struct Input(pub(super) Vec<Item>);
 
 impl RunRequest {
+    /// Reads the conversation so far from a session, and keeps there what the run adds, turn by turn.
+    ///
+    /// The input is written before the model is asked, and stays if the model fails. A turn is written whole when its tools are done. If
+    /// someone else writes to the session meanwhile, the run ends with the error `session`.
+    ///
+    /// ```
+    /// use openai_agents::session::{MemorySession, SessionId};
+    /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+    /// use openai_agents::{Agent, Runner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = ScriptedModel::new([ScriptedTurn::text("Paris."), ScriptedTurn::text("The Seine.")]);
+    /// let (runner, agent) = (Runner::new(model.clone()), Agent::builder("Guide").build()?);
+    /// let session = MemorySession::new(SessionId::new("alice")?);
+    /// runner.run(&agent, "The capital of France?").session(&session).await?;
+    /// runner.run(&agent, "And its river?").session(&session).await?;
+    /// assert_eq!(model.requests()[1].items.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn session(mut self, session: &(impl Session + Clone + 'static)) -> Self {
+        self.options.session = Some(Arc::new(session.clone()));
+        self
+    }
+
     /// Lets the server keep the conversation, response by response (`previous_response_id`): each request has only what is new.
     ///
     /// It needs the Responses API and a server that stores responses.

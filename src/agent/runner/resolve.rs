@@ -8,7 +8,7 @@ use super::state::State;
 use super::step::{
     CallAction, CallStatus, IGNORED_HANDOFF, Question, Resolution, Turn, TurnCall, decided,
 };
-use crate::agent::run_state::{Decision, REJECTED};
+use crate::agent::run_state::{Decision, Doubt, REJECTED};
 use crate::agent::{Agent, OutputType};
 use crate::context::RunContext;
 use crate::error::RunFailure;
@@ -223,14 +223,15 @@ impl Reading<'_> {
     /// A call of a tool that there is.
     fn call(&self, tool: &FunctionTool, call: &FunctionCall) -> CallStatus {
         if !tool.asks_approval(self.cx, call) {
-            return decided(&Decision::Approved, tool);
+            return decided(&Decision::Approved, tool, Doubt::None);
         }
         let key = (self.state.agent.name().to_owned(), call.name.clone());
         match self.state.standing.get(&key) {
-            Some(decision) => decided(decision, tool),
+            Some(decision) => decided(decision, tool, Doubt::None),
             None => CallStatus::Asked {
                 tool: tool.clone(),
                 decision: None,
+                doubt: Doubt::None,
             },
         }
     }

@@ -10,18 +10,17 @@ use super::prepare::{Offer, Prepared};
 use super::request::{Beginning, Place};
 use super::resolve::{Reading, answer, resolve};
 use super::saved::{Restored, restore, save};
-use super::state::{State, View};
+use super::state::State;
 use super::step::{
-    CallAction, CallEnd, CallStatus, HandoffStep, Resolution, Step, Turn, TurnCall, decided,
-    output_item,
+    CallAction, CallEnd, CallStatus, Resolution, Step, Turn, TurnCall, decided, output_item,
 };
-use crate::agent::run_state::{Keeping, RunState};
-use crate::agent::{Agent, HandoffHistory, ToolResult, ToolUse};
+use crate::agent::run_state::{Doubt, Keeping, RunState, SavedSession};
+use crate::agent::{Agent, ToolResult, ToolUse};
 use crate::context::{Ledger, RunContext};
-use crate::error::{GraphError, RunError, RunFailure, RunProgress};
+use crate::error::{RunError, RunFailure, RunProgress, SetupError};
 use crate::guardrail::GuardrailResult;
 use crate::item::{History, Item, ItemKind};
-use crate::journal::ToolOutcome;
+use crate::journal::{Repeat, ToolOutcome};
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, Deviation, ModelError, ModelRequest, ModelResponse};
 use crate::usage::Usage;
@@ -45,6 +44,8 @@ pub(super) struct Run {
     pub(super) offer: Offer,
     /// What a handoff whose agent was found leads to.
     pub(super) handing_to: Option<Agent>,
+    /// The session of a run that goes on.
+    pub(super) session: Option<SavedSession>,
 }
 
 pub(super) enum Next {
@@ -65,7 +66,7 @@ impl Run {
     ) -> (Self, Option<RunFailure>) {
         let (graph, mut failure) = match Graph::new(agent, &options.agents) {
             Ok(graph) => (graph, None),
-            Err(error) => (Graph::default(), Some(RunFailure::Agents(error))),
+            Err(error) => (Graph::default(), Some(RunFailure::Setup(error))),
         };
         let restored = match beginning {
             Beginning::Input(input) => Ok(fresh(agent, input, options.keeping.clone())),
@@ -75,6 +76,8 @@ impl Run {
             state,
             ledger,
             keeping,
+            final_output,
+            session,
         } = restored.unwrap_or_else(|error| {
             failure.get_or_insert(error);
             fresh(agent, Vec::new(), Keeping::Run)
@@ -85,7 +88,7 @@ impl Run {
             .map_or(&[][..], |(_, outer)| outer);
         let is_recursive = outer.iter().any(|outer| outer.is_same(agent));
         if let Err(error) = check(&graph, &options, &keeping, is_recursive.then_some(agent)) {
-            failure.get_or_insert(RunFailure::Agents(error));
+            failure.get_or_insert(RunFailure::Setup(error));
         }
         let prepared = Prepared::new(&state.agent, &graph, &options, delivery);
         let cx = RunContext::of_run(
@@ -105,8 +108,12 @@ impl Run {
             next: Next::Model,
             offer: Offer::Tools,
             handing_to: None,
+            session,
         };
-        run.resume();
+        match final_output {
+            Some(output) => run.next = Next::Finish(output),
+            None => run.resume(),
+        }
         (run, failure)
     }
 
@@ -126,16 +133,26 @@ impl Run {
             // What holds for all calls of a tool holds for those that wait, too.
             let key = || (agent.name().to_owned(), call.call.name.clone());
             call.status = match status {
-                CallStatus::Asked { tool, decision } => {
-                    match decision.or_else(|| standing.get(&key()).cloned()) {
-                        Some(decision) => decided(&decision, &tool),
+                CallStatus::Asked {
+                    tool,
+                    decision,
+                    doubt,
+                } => {
+                    let stands = || match doubt {
+                        Doubt::None => standing.get(&key()).cloned(),
+                        Doubt::MayHaveRun => None,
+                    };
+                    match decision.or_else(stands) {
+                        Some(decision) => decided(&decision, &tool, doubt),
                         None => CallStatus::Asked {
                             tool,
                             decision: None,
+                            doubt,
                         },
                     }
                 }
                 CallStatus::Paused { tool, state } => CallStatus::Ready(CallAction::Invoke {
+                    repeat: Repeat::Ask,
                     tool,
                     paused: Some(state),
                 }),
@@ -338,89 +355,64 @@ impl Run {
         self.state.extend(turn.done().map(output_item));
     }
 
-    fn handoff(&mut self, n: usize) -> Result<HandoffStep, RunFailure> {
-        let state = &self.state;
-        let from = state.agent.clone();
-        let handoff = from.bound_handoffs().get(n);
-        let target = handoff.and_then(|handoff| Some((handoff, self.graph.target(handoff)?)));
-        let turn = state.pending.as_ref();
-        let is_it = |call: &&TurnCall| matches!(call.status, CallStatus::Handoff(_));
-        let call = turn.and_then(|turn| turn.calls.iter().find(is_it));
-        let (Some((handoff, to)), Some(call)) = (target, call) else {
-            // The graph has every target, and the turn has the call that led here.
-            return Err(RunFailure::Agents(GraphError::UnknownAgent {
-                from: from.name().to_owned(),
-                to: String::new(),
-                known: Vec::new(),
-            }));
-        };
-        let to = to.clone();
-        let mut step = HandoffStep {
-            call: call.call.clone(),
-            tool: handoff.tool.clone(),
-            filter: None,
-            from: from.clone(),
-            to: to.clone(),
-        };
-        let filter = handoff
-            .filter
-            .as_ref()
-            .or(self.options.handoff_filter.as_ref());
-        let filter = filter.cloned();
-        self.end_turn(Some(&step.output()));
-        step.filter = filter.map(|filter| (filter, self.handoff_history(&from, &to)));
-        self.handing_to = Some(to);
-        Ok(step)
-    }
-
-    /// The conversation in the parts that a filter sees.
-    fn handoff_history(&self, from: &Agent, to: &Agent) -> HandoffHistory {
-        let state = &self.state;
-        let (items, n_input) = match &state.view {
-            None => (&state.history, state.n_input),
-            Some(view) => (&view.items, view.n_filtered),
-        };
-        let n_new = state.history.len().saturating_sub(state.n_before_turn);
-        let n_before = items.len().saturating_sub(n_new).max(n_input);
-        let part = |range: std::ops::Range<usize>| items.get(range).unwrap_or_default().to_vec();
-        HandoffHistory {
-            cx: self.cx.clone(),
-            from: from.shared_name(),
-            to: to.shared_name(),
-            input: part(0..n_input),
-            earlier: part(n_input..n_before),
-            new: part(n_before..items.len()),
-        }
-    }
-
-    /// Takes that the handoff happened, and what the new agent sees if a filter changed it.
-    pub(super) fn accept_handoff(&mut self, filtered: Option<HandoffHistory>) {
-        if let Some(history) = filtered {
-            let parts = [history.input, history.earlier, history.new];
-            let items: Vec<Item> = parts.into_iter().flatten().collect();
-            self.state.view = Some(View {
-                n_filtered: items.len(),
-                items: items.into(),
-            });
-        }
-        if let Some(agent) = self.handing_to.take() {
-            self.state.agent = agent;
-            self.state.is_fresh = true;
-            self.prepared =
-                Prepared::new(&self.state.agent, &self.graph, &self.options, self.delivery);
-        }
-        self.next = Next::Model;
-    }
-
     /// Notes what a guardrail said.
     pub(super) fn note(&mut self, result: GuardrailResult) {
         self.state.guardrails.push(result);
     }
 
-    /// Saves the run, which waits for decisions.
-    pub(super) fn save(&self) -> RunState {
-        let ledger = self.cx.ledger();
-        save(&self.state, self.options.limits, ledger, &self.keeping)
+    /// Puts what the session had before the input.
+    pub(super) fn begin_with(&mut self, items: Vec<Item>, own_input: Vec<Item>) {
+        self.state.begin_with(items, own_input);
+    }
+
+    /// How many items of the input are from a session.
+    pub(super) fn n_earlier(&self) -> usize {
+        let own = self
+            .state
+            .own_input
+            .as_ref()
+            .map_or(self.state.n_input, Vec::len);
+        self.state.n_input.saturating_sub(own)
+    }
+
+    pub(super) fn input(&self) -> &[Item] {
+        match &self.state.own_input {
+            Some(input) => input,
+            None => self
+                .state
+                .history
+                .get(..self.state.n_input)
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn history(&self) -> &[Item] {
+        &self.state.history
+    }
+
+    /// The session of a run that goes on.
+    pub(super) fn take_session(&mut self) -> Option<SavedSession> {
+        self.session.take()
+    }
+
+    /// Whether nothing can be done before someone decides.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self.next, Next::Pause)
+    }
+
+    /// Lets the run end with an output that it had come to.
+    pub(super) fn finish_with(&mut self, output: String) {
+        self.next = Next::Finish(output);
+    }
+
+    /// Saves the run, which waits for decisions or for its session.
+    pub(super) fn save(&self, session: Option<SavedSession>) -> RunState {
+        let kept = (self.options.limits, self.cx.ledger(), &self.keeping);
+        let output = match &self.next {
+            Next::Finish(output) => Some(output.clone()),
+            Next::Model | Next::Tools | Next::Handoff(_) | Next::Pause => None,
+        };
+        save(&self.state, kept, output, session)
     }
 
     pub(super) fn fail(&mut self, failure: RunFailure) -> RunError {
@@ -463,6 +455,8 @@ fn fresh(agent: &Agent, input: Vec<Item>, keeping: Keeping) -> Restored {
         state: State::new(agent.clone(), input),
         ledger: Ledger::default(),
         keeping,
+        final_output: None,
+        session: None,
     }
 }
 
@@ -472,20 +466,24 @@ fn check(
     options: &RunOptions,
     keeping: &Keeping,
     recursive: Option<&Agent>,
-) -> Result<(), GraphError> {
+) -> Result<(), SetupError> {
     if let Some(agent) = recursive {
         let agent = agent.name().to_owned();
-        return Err(GraphError::Cycle { agent });
+        return Err(SetupError::Cycle { agent });
     }
     if *keeping == Keeping::Run {
         return Ok(());
+    }
+    if let Some(session) = &options.session {
+        let session = session.id().to_string();
+        return Err(SetupError::SessionOnServer { session });
     }
     let by_run = options
         .handoff_filter
         .as_ref()
         .and_then(|_| graph.first_with_handoffs());
     match graph.with_filter().or(by_run) {
-        Some(agent) => Err(GraphError::FilterOnServer {
+        Some(agent) => Err(SetupError::FilterOnServer {
             agent: agent.name().to_owned(),
         }),
         None => Ok(()),

@@ -7,8 +7,8 @@ use super::state::{State, View};
 use super::step::{CallStatus, Question, Turn, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
-    Decision, Keeping, RunState, SavedCall, SavedQuestion, SavedStatus, SavedView, Standing,
-    StateError, call_at, question_at,
+    Decision, Doubt, Keeping, RunState, SavedCall, SavedQuestion, SavedSession, SavedStatus,
+    SavedView, Standing, StateError, call_at, question_at,
 };
 use crate::context::Ledger;
 use crate::error::RunFailure;
@@ -17,7 +17,12 @@ use crate::limits::Limits;
 use crate::tools::FunctionTool;
 
 /// Saves a run that waits.
-pub(super) fn save(state: &State, limits: Limits, ledger: Ledger, keeping: &Keeping) -> RunState {
+pub(super) fn save(
+    state: &State,
+    (limits, ledger, keeping): (Limits, Ledger, &Keeping),
+    final_output: Option<String>,
+    session: Option<SavedSession>,
+) -> RunState {
     let pending = state.pending.as_ref();
     RunState {
         start: state.start.to_string(),
@@ -45,6 +50,8 @@ pub(super) fn save(state: &State, limits: Limits, ledger: Ledger, keeping: &Keep
         questions: pending
             .map(|turn| save_questions(turn, state))
             .unwrap_or_default(),
+        final_output,
+        session,
     }
 }
 
@@ -62,8 +69,11 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
     let save = |(item, call): (usize, &TurnCall)| SavedCall {
         item,
         status: match &call.status {
-            CallStatus::Asked { decision, .. } => SavedStatus::Asked {
+            CallStatus::Asked {
+                decision, doubt, ..
+            } => SavedStatus::Asked {
                 decision: decision.clone(),
+                doubt: *doubt,
             },
             CallStatus::Paused { state, .. } => SavedStatus::Paused {
                 state: state.clone(),
@@ -74,7 +84,10 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
             CallStatus::Handoff(n) => SavedStatus::Handoff { n: *n },
             CallStatus::Output => SavedStatus::Output,
             // A run that waits has made all calls that it can.
-            CallStatus::Ready(_) | CallStatus::Running => SavedStatus::Asked { decision: None },
+            CallStatus::Ready(_) | CallStatus::Running => SavedStatus::Asked {
+                decision: None,
+                doubt: Doubt::MayHaveRun,
+            },
         },
     };
     items.zip(&turn.calls).map(save).collect()
@@ -113,6 +126,8 @@ pub(super) struct Restored {
     pub(super) state: State,
     pub(super) ledger: Ledger,
     pub(super) keeping: Keeping,
+    pub(super) final_output: Option<String>,
+    pub(super) session: Option<SavedSession>,
 }
 
 /// Finds the agents and tools of a saved run.
@@ -146,6 +161,7 @@ pub(super) fn restore(
         start: start.shared_name(),
         is_fresh: false,
         n_input: saved.n_input,
+        own_input: saved.session.as_ref().map(|session| session.input.clone()),
         n_known: saved.n_known,
         n_before_turn: saved.n_before_turn,
         turn: saved.turn,
@@ -167,6 +183,8 @@ pub(super) fn restore(
         state,
         ledger: saved.ledger,
         keeping: saved.keeping,
+        final_output: saved.final_output,
+        session: saved.session,
     })
 }
 
@@ -208,9 +226,10 @@ fn restore_status(
         tool.cloned().ok_or_else(what)
     };
     Ok(match saved {
-        SavedStatus::Asked { decision } => CallStatus::Asked {
+        SavedStatus::Asked { decision, doubt } => CallStatus::Asked {
             tool: tool()?,
             decision: decision.clone(),
+            doubt: *doubt,
         },
         SavedStatus::Paused { state } => CallStatus::Paused {
             tool: tool()?,

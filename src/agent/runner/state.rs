@@ -23,8 +23,10 @@ pub(super) struct State {
     pub(super) history: History,
     /// What the model sees, once a handoff filter made it another conversation.
     pub(super) view: Option<View>,
-    /// How many items of the history are input.
+    /// How many items of the history are input, with what a session had before it.
     pub(super) n_input: usize,
+    /// The run's own input, where a session had something before it.
+    pub(super) own_input: Option<Vec<Item>>,
     /// How many items of the history the server has seen or made; looked at where the server keeps the conversation.
     pub(super) n_known: usize,
     /// How long the history was when the turn began.
@@ -60,6 +62,7 @@ impl State {
             agent,
             is_fresh: true,
             n_input: input.len(),
+            own_input: None,
             n_before_turn: input.len(),
             history: input.into(),
             view: None,
@@ -73,6 +76,14 @@ impl State {
             pending: None,
             n_asked_again: 0,
         }
+    }
+
+    /// Puts what a session had before the input.
+    pub(super) fn begin_with(&mut self, items: Vec<Item>, own_input: Vec<Item>) {
+        self.n_input = items.len();
+        self.n_before_turn = items.len();
+        self.own_input = Some(own_input);
+        self.history = items.into();
     }
 
     /// Adds items; a history is only copied where a request still holds it.
@@ -116,7 +127,7 @@ impl State {
     pub(super) fn progress(&self, cx: &RunContext) -> RunProgress {
         let (input, items) = self.history.split_at(self.n_input.min(self.history.len()));
         RunProgress {
-            input: input.to_vec(),
+            input: self.own_input.clone().unwrap_or_else(|| input.to_vec()),
             items: items.to_vec(),
             responses: self.responses.clone(),
             usage: cx.usage(),

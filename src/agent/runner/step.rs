@@ -1,9 +1,9 @@
 //! What a run wants done next, and what a response asked for.
 
-use crate::agent::run_state::{Decision, RunState};
+use crate::agent::run_state::{Decision, Doubt, RunState};
 use crate::agent::{Agent, HandoffFilter, HandoffHistory, ToolResult};
 use crate::item::{FunctionCall, Item};
-use crate::journal::ToolOutcome;
+use crate::journal::{Repeat, ToolOutcome};
 use crate::model::ModelRequest;
 use crate::tools::{FunctionTool, McpApprovalRequest};
 
@@ -45,6 +45,8 @@ pub(super) enum CallAction {
         tool: FunctionTool,
         /// The run of the agent that is called, if it paused in this call.
         paused: Option<Box<RunState>>,
+        /// What to do if the call may have taken place already.
+        repeat: Repeat,
     },
     /// The model is answered without a call.
     Answer(ToolOutcome),
@@ -74,6 +76,7 @@ pub(super) enum CallStatus {
     Asked {
         tool: FunctionTool,
         decision: Option<Decision>,
+        doubt: Doubt,
     },
     /// The agent that was called as a tool waits for decisions.
     Paused {
@@ -106,6 +109,8 @@ pub(super) enum Resolution {
 pub(super) enum CallEnd {
     Done(ToolOutcome),
     Paused(FunctionTool, Box<RunState>),
+    /// Nobody knows whether it took place before a crash.
+    InDoubt(FunctionTool),
 }
 
 /// What the model is told of handoffs behind the first of a turn; the Python SDK's words.
@@ -142,6 +147,11 @@ impl Turn {
             turn_call.status = match end {
                 CallEnd::Done(outcome) => CallStatus::Done(outcome),
                 CallEnd::Paused(tool, state) => CallStatus::Paused { tool, state },
+                CallEnd::InDoubt(tool) => CallStatus::Asked {
+                    tool,
+                    decision: None,
+                    doubt: Doubt::MayHaveRun,
+                },
             };
         }
     }
@@ -185,11 +195,16 @@ impl Turn {
 }
 
 /// What a call that was decided about becomes.
-pub(super) fn decided(decision: &Decision, tool: &FunctionTool) -> CallStatus {
+pub(super) fn decided(decision: &Decision, tool: &FunctionTool, doubt: Doubt) -> CallStatus {
     CallStatus::Ready(match decision {
         Decision::Approved => CallAction::Invoke {
             tool: tool.clone(),
             paused: None,
+            repeat: match doubt {
+                Doubt::MayHaveRun => Repeat::Again,
+                Doubt::None if tool.options().is_idempotent => Repeat::Again,
+                Doubt::None => Repeat::Ask,
+            },
         },
         Decision::Rejected { message } => CallAction::Answer(ToolOutcome::new(
             message.as_str().into(),

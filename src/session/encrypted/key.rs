@@ -6,16 +6,16 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// A secret that session keys are derived from, and the id by which stored items name it.
+/// Holds a secret that session keys are derived from, and its id.
 ///
-/// The memory of the secret is wiped on drop, and `Debug` shows nothing of it.
+/// Stored items name the secret by its id. The memory of the secret is wiped on drop, and `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct SessionKey {
     id: String,
     secret: Zeroizing<Vec<u8>>,
 }
 
-/// The keys of a store: one to encrypt with, and older ones that are still needed to decrypt.
+/// Holds the key to encrypt with, and older ones to decrypt with.
 ///
 /// To change the key, make the new one the first and keep the old one; nothing has to be encrypted anew.
 #[derive(Debug, Clone)]
@@ -28,7 +28,9 @@ pub struct SessionKeys {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionKeyError {
-    /// The id is not 1 to 64 characters out of `A-Z`, `a-z`, `0-9`, `_`, `-` and `.`.
+    /// The id is empty, too long, or has another character.
+    ///
+    /// Allowed are 1 to 64 out of `A-Z`, `a-z`, `0-9`, `_`, `-` and `.`.
     #[error("the key id {id:?} is not 1 to 64 characters out of A-Z, a-z, 0-9, _, - and .")]
     Id {
         /// The id.
@@ -48,7 +50,9 @@ impl SessionKey {
     /// The fewest bytes that a secret can have.
     pub const MIN_BYTES: usize = 32;
 
-    /// Makes a key of a secret that was made at random, as by `openssl rand -base64 32`; a password is not one.
+    /// Makes a key of a secret that was made at random.
+    ///
+    /// As by `openssl rand -base64 32`; a password is not one.
     ///
     /// # Errors
     ///

@@ -73,7 +73,7 @@ enum Outcome {
     Done {
         version: SessionVersion,
     },
-    /// The session is at a version that the change must not come after, or was changed while the statement waited.
+    /// The session is at another version, or was changed while the statement waited.
     Stale {
         found: SessionVersion,
     },

@@ -11,7 +11,9 @@ use super::rows::Rows;
 use crate::item::{ItemKind, Role};
 use crate::session::{SessionError, SessionId};
 
-/// Names a branch of a session; any text. The branch that every session has is `main`.
+/// Names a branch of a session; any text.
+///
+/// The branch that every session has is `main`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchName(Arc<str>);
 
@@ -59,7 +61,7 @@ impl SqliteSession {
         self.rows.branch()
     }
 
-    /// Makes a branch that begins with items of this one, and gives its handle; this one stays as it is.
+    /// Makes a branch that begins with items of this one, and gives its handle.
     ///
     /// The items are copied, in one step: what later happens to this branch does not matter to the new one. The Python SDK sees the
     /// main branch only. Clearing the main branch takes all branches away.

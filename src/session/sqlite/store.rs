@@ -47,7 +47,9 @@ pub struct SessionSummary {
 }
 
 impl SqliteSessions {
-    /// Opens the file, and makes it and its tables if they are not there; `:memory:` is a store without a file.
+    /// Opens the file, and makes it and its tables if they are not there.
+    ///
+    /// `:memory:` is a store without a file.
     ///
     /// # Errors
     ///

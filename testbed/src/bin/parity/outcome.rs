@@ -112,7 +112,7 @@ fn class(error: &RunError) -> String {
             true => "ToolOutputGuardrailTripwireTriggered",
         },
         RunFailure::Tool(ToolError::TimedOut { .. }) => "ToolTimeoutError",
-        RunFailure::Tool(_) | RunFailure::Agents(_) | RunFailure::State(_) => "UserError",
+        RunFailure::Tool(_) | RunFailure::Setup(_) | RunFailure::State(_) => "UserError",
         RunFailure::UnknownTool { .. }
         | RunFailure::DisabledTool { .. }
         | RunFailure::HandoffArguments { .. }

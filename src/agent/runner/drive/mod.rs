@@ -3,6 +3,9 @@
 //! It is a stream that its caller polls. No task and no channel stand between the socket and the caller, so that a slow reader
 //! slows the server and a dropped stream ends everything that it had begun.
 
+mod keep;
+mod end;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::around::{BeforeEnd, BeforeModel, HookSet, InputChecks, after_model, hand_off};
 use super::execute::{ToolEvent, ToolPool, TurnTools};
+use super::persist::{Claim, Keeper, Loaded};
 use super::request::{Place, RunRequest};
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
@@ -30,6 +34,7 @@ use crate::limits::LimitReached;
 use crate::model::{
     Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold,
 };
+use crate::session::SessionError;
 
 /// A run in progress: a stream of its events.
 ///
@@ -52,6 +57,9 @@ pub struct RunStream {
     checks: InputChecks,
     /// Whether what the model says may yet be withheld by an output guardrail.
     holds_output: bool,
+    keeper: Option<Keeper>,
+    /// Whether the final output is known, and only what stands around it is left.
+    is_ending: bool,
     /// What happened and was not asked for yet; an error is the last of it.
     events: VecDeque<Result<RunEvent, RunError>>,
 }
@@ -75,7 +83,17 @@ enum Waited {
     Request(Box<ModelRequest>),
     Response(ModelResponse),
     HandedOff(Option<HandoffHistory>),
+    Loaded(Result<Box<Loaded>, SessionError>),
+    Claimed(Result<Keeper, Claim>),
+    Saved(Keeper, Result<(), SessionError>, After),
     Judged(String, Vec<GuardrailResult>),
+}
+
+/// What follows once a turn is in the session.
+enum After {
+    GoOn,
+    Done(String),
+    Fail(Box<RunFailure>),
 }
 
 struct Deadline {
@@ -118,6 +136,8 @@ impl RunStream {
             phase: Phase::Begin(failure),
             checks: InputChecks::default(),
             holds_output: false,
+            keeper: None,
+            is_ending: false,
             events: VecDeque::new(),
         }
     }
@@ -156,10 +176,17 @@ impl RunStream {
         if let Some(failure) = failure {
             return Err(failure);
         }
+        self.begin_session()?;
+        if matches!(self.phase, Phase::Decide) {
+            self.begun();
+        }
+        Ok(())
+    }
+
+    fn begun(&mut self) {
         if self.run.turn() == 0 {
             self.ask_guardrails(|timing| timing == GuardrailTiming::Blocking);
         }
-        Ok(())
     }
 
     fn ask_guardrails(&mut self, is_asked: impl Fn(GuardrailTiming) -> bool) {
@@ -171,7 +198,7 @@ impl RunStream {
         for guardrails in lists {
             let about = (run.cx(), run.agent());
             self.checks
-                .ask(guardrails, &is_asked, about, (run.seen(), 0));
+                .ask(guardrails, &is_asked, about, (run.seen(), run.n_earlier()));
         }
     }
 
@@ -186,6 +213,11 @@ impl RunStream {
     }
 
     fn step(&mut self) -> Result<(), RunFailure> {
+        let unsaved = self.unsaved();
+        if self.run.is_between_turns() && !unsaved.is_empty() {
+            self.save_then(unsaved, After::GoOn);
+            return Ok(());
+        }
         if !self.run.has_final_output() {
             self.check_deadline()?;
             if self.run.is_between_turns() && self.run.turn() > 0 && self.wish().is_some() {
@@ -218,7 +250,7 @@ impl RunStream {
             filter: self.run.options().model_input_filter.clone(),
         };
         if !before.is_needed() {
-            self.call_model(request);
+            self.call_model(&request);
             return;
         }
         let prepared = before.prepare(request).map(|request| request.map(Box::new));
@@ -227,7 +259,7 @@ impl RunStream {
         ));
     }
 
-    fn call_model(&mut self, request: ModelRequest) {
+    fn call_model(&mut self, request: &ModelRequest) {
         let turn = self.run.turn();
         let agent = self.run.agent();
         let guardrails = agent.output_guardrails().iter();
@@ -240,11 +272,9 @@ impl RunStream {
         }));
         let key = EffectKey::model_call(turn).within(&self.place.path);
         let model = agent.model().unwrap_or(&self.model);
-        let call = self
-            .run
-            .options()
-            .journal
-            .model_call(key, model.call(request));
+        let call = model.call(request.clone());
+        let journal = &self.run.options().journal;
+        let call = journal.model_call(key, request, call);
         self.phase = Phase::Model {
             call,
             fold: ResponseFold::default(),
@@ -272,19 +302,8 @@ impl RunStream {
         ));
     }
 
-    /// The run waits for decisions, of which its caller is told.
-    fn pause(&mut self) -> RunFailure {
-        let state = self.run.save();
-        for interruption in state.interruptions() {
-            self.events
-                .push_back(Ok(RunEvent::ApprovalRequired { interruption }));
-        }
-        RunFailure::ApprovalRequired {
-            state: Box::new(state),
-        }
-    }
-
     fn finish_with(&mut self, output: String) {
+        self.is_ending = true;
         let agent = self.run.agent();
         let guardrails = agent.output_guardrails().iter();
         let end = BeforeEnd {
@@ -307,22 +326,11 @@ impl RunStream {
         self.phase = Phase::Wait(Box::pin(judged));
     }
 
-    fn done(&mut self, final_output: String) {
-        self.phase = Phase::Over;
-        self.holds_output = false;
-        self.run.cx().control().end();
-        let result = Box::new(RunResult {
-            final_output,
-            progress: self.run.progress(),
-        });
-        self.events.push_back(Ok(RunEvent::RunDone { result }));
-    }
-
     /// Takes what the application gave.
     fn waited(&mut self, waited: Waited) -> Result<(), RunFailure> {
         self.phase = Phase::Decide;
         match waited {
-            Waited::Request(request) => self.call_model(*request),
+            Waited::Request(request) => self.call_model(&request),
             Waited::Response(response) => return self.run.accept_response(response),
             Waited::HandedOff(filtered) => {
                 let from = self.run.agent().shared_name();
@@ -331,6 +339,9 @@ impl RunStream {
                 self.events
                     .push_back(Ok(RunEvent::HandoffOccurred { from, to }));
             }
+            Waited::Loaded(loaded) => self.loaded(loaded)?,
+            Waited::Claimed(claimed) => self.claimed(claimed)?,
+            Waited::Saved(keeper, saved, after) => self.saved(keeper, saved, after)?,
             Waited::Judged(output, results) => {
                 for result in results {
                     self.run.note(result.clone());
@@ -423,32 +434,6 @@ impl RunStream {
                 Ok(())
             }
         }
-    }
-
-    /// Ends the run by an error, unless the application has an output for it; what is still running is dropped.
-    fn fail(&mut self, failure: RunFailure) {
-        let is_held = self.is_held();
-        if let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Over) {
-            self.run.keep_outcomes(pool.into_ended());
-        }
-        self.checks.stop();
-        let failure = match self.run.recover(&failure) {
-            Some(Ok(())) => {
-                self.phase = Phase::Decide;
-                return;
-            }
-            Some(Err(failure)) => failure,
-            None => failure,
-        };
-        if is_held {
-            // Nothing goes out without a verdict, also when there will be none.
-            self.events.clear();
-            self.holds_output = false;
-        }
-        self.run.cx().control().end();
-        // Behind what led to it, such as the end of the response.
-        let error = self.run.fail(failure);
-        self.events.push_back(Err(error));
     }
 
     /// Whether nothing may go out yet.

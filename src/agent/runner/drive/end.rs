@@ -1,0 +1,88 @@
+//! The ends of a run: a result, a pause, an error.
+
+use super::{After, Phase, RunStream};
+use crate::agent::runner::result::{RunEvent, RunResult};
+use crate::error::{RunFailure, drop_open_calls};
+use crate::item::{Item, ItemKind};
+
+impl RunStream {
+    /// Ends the run when the session has all of it.
+    pub(super) fn done(&mut self, output: String) {
+        self.save_then(self.unsaved(), After::Done(output));
+    }
+
+    pub(super) fn over(&mut self, final_output: String) {
+        self.phase = Phase::Over;
+        self.holds_output = false;
+        self.run.cx().control().end();
+        let result = Box::new(RunResult {
+            final_output,
+            progress: self.run.progress(),
+        });
+        self.events.push_back(Ok(RunEvent::RunDone { result }));
+    }
+
+    /// The run waits for decisions, of which its caller is told.
+    pub(super) fn pause(&mut self) -> RunFailure {
+        let state = self.run.save(self.saved_session());
+        for interruption in state.interruptions() {
+            self.events
+                .push_back(Ok(RunEvent::ApprovalRequired { interruption }));
+        }
+        RunFailure::ApprovalRequired {
+            state: Box::new(state),
+        }
+    }
+
+    /// Ends the run by an error, unless the application has an output for it; what is still running is dropped.
+    pub(super) fn fail(&mut self, failure: RunFailure) {
+        let is_held = self.is_held();
+        let completed = self.stop_tools();
+        self.checks.stop();
+        let failure = match self.run.recover(&failure) {
+            Some(Ok(())) => {
+                self.phase = Phase::Decide;
+                return;
+            }
+            Some(Err(failure)) => failure,
+            None => failure,
+        };
+        if is_held {
+            // Nothing goes out without a verdict, also when there will be none.
+            self.events.clear();
+            self.holds_output = false;
+        }
+        let items = match &failure {
+            RunFailure::Session { .. } => Vec::new(),
+            // A final output that was withheld has left the conversation by now.
+            _ if std::mem::take(&mut self.is_ending) => self.unsaved(),
+            _ => completed,
+        };
+        self.save_then(items, After::Fail(Box::new(failure)));
+    }
+
+    pub(super) fn end_with(&mut self, failure: RunFailure) {
+        self.phase = Phase::Over;
+        self.run.cx().control().end();
+        // Behind what led to it, such as the end of the response.
+        let error = self.run.fail(failure);
+        self.events.push_back(Err(error));
+    }
+
+    /// Drops the tools that run; gives what the session is to have of the turn, if some had finished.
+    fn stop_tools(&mut self) -> Vec<Item> {
+        let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Over) else {
+            return Vec::new();
+        };
+        self.run.keep_outcomes(pool.into_ended());
+        self.run.end_turn(None);
+        let mut items = self.unsaved();
+        drop_open_calls(&mut items);
+        let is_output = |item: &Item| matches!(item.kind(), ItemKind::FunctionCallOutput(_));
+        if items.iter().any(is_output) {
+            items
+        } else {
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! One connection to a server, from its start to its end.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue, InvalidHeaderName, InvalidHeaderValue};
+use rmcp::model::{ProtocolVersion, ServerNotification, SubscriptionFilter};
+use rmcp::service::{
+    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient,
+    RunningService,
+};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::common::client_side_sse::ExponentialBackoff;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
+};
+use tokio::task::JoinHandle;
+
+use super::auth::Authorization;
+use super::backend::Backend;
+use super::bridge::{Bridge, Changes};
+use super::child::ServerProcess;
+use super::options::Options;
+use super::redaction::Redaction;
+use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, with_causes};
+use crate::http::HttpClient;
+
+/// How often in a row a stream that broke is opened again: half a second, 1, 2 and 4 seconds later, if the server names no other time.
+const MAX_REOPENINGS: usize = 4;
+/// How long the end of a session may take.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) type Session = RunningService<RoleClient, Bridge>;
+
+/// A connection that is ready.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) session: Session,
+    process: Mutex<Option<ServerProcess>>,
+    /// Hears the changes that a server without sessions tells of.
+    listener: Option<JoinHandle<()>>,
+}
+
+/// What a connection is made from.
+pub(super) struct Blueprint<'a> {
+    pub(super) server: &'a str,
+    pub(super) transport: &'a McpTransport,
+    pub(super) options: &'a Options,
+    pub(super) authorization: Option<&'a Authorization>,
+    pub(super) redaction: &'a Redaction,
+    pub(super) changes: &'a Arc<Changes>,
+}
+
+impl Connection {
+    /// Starts or reaches the server and agrees with it on a version, within the connect time-out.
+    pub(super) async fn open(blueprint: Blueprint<'_>) -> Result<Self, McpError> {
+        let (mut process, pipes) = match blueprint.transport {
+            McpTransport::Stdio(stdio) => {
+                let (process, pipes) = spawn(blueprint.server, stdio)?;
+                (Some(process), Some(pipes))
+            }
+            McpTransport::Http(_) => (None, None),
+        };
+        let bridge = Bridge {
+            roots: blueprint.options.roots.clone(),
+            handlers: blueprint.options.handlers.clone(),
+            changes: Arc::clone(blueprint.changes),
+        };
+        let lifecycle = lifecycle(blueprint.options.protocol);
+        let starting = async {
+            match (blueprint.transport, pipes) {
+                (McpTransport::Http(http), _) => {
+                    let session = over_http(&blueprint, http, bridge, lifecycle).await?;
+                    Ok(session)
+                }
+                (McpTransport::Stdio(_), Some((stdout, stdin))) => {
+                    let transport = AsyncRwTransport::new_client(stdout, stdin);
+                    Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?)
+                }
+                (McpTransport::Stdio(_), None) => {
+                    Err(StartError::Other("the pipes are gone".into()))
+                }
+            }
+        };
+        let after = blueprint.options.connect_timeout;
+        let started = tokio::time::timeout(after, starting).await;
+        let session = match started {
+            Ok(Ok(session)) => session,
+            failed => {
+                let stderr = last_words(process.as_mut())
+                    .await
+                    .map(|text| blueprint.redaction.apply(&text));
+                let server = blueprint.server.to_owned();
+                return Err(match failed {
+                    Ok(Err(error)) => error.into_error(&blueprint, stderr),
+                    _ => McpError::ConnectTimeout {
+                        server,
+                        after,
+                        stderr,
+                    },
+                });
+            }
+        };
+        // What is asked again is wanted anew, and an outdated answer is not an answer.
+        let no_cache = ClientCacheConfig::disabled();
+        session.set_response_cache_config(no_cache).await;
+        let listener = listen(&session, blueprint.changes);
+        Ok(Self {
+            session,
+            process: Mutex::new(process),
+            listener,
+        })
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<ServerProcess>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the server can still be spoken to.
+    pub(super) fn is_open(&self) -> bool {
+        !self.session.is_transport_closed()
+    }
+
+    /// Gives what the server last wrote to its standard error output.
+    pub(super) fn last_words(&self) -> Option<String> {
+        self.process().as_ref().and_then(ServerProcess::last_words)
+    }
+
+    /// Waits a moment for the last words of a process whose output ended.
+    pub(super) async fn settle(&self) {
+        let process = self.process().take();
+        if let Some(mut process) = process {
+            process.settle().await;
+            *self.process() = Some(process);
+        }
+    }
+
+    /// Ends the session and the process.
+    pub(super) async fn close(self: Arc<Self>) {
+        let process = self.process().take();
+        match Arc::try_unwrap(self) {
+            Ok(mut connection) => {
+                connection.session.close_with_timeout(GRACE).await.ok();
+            }
+            // Calls that are under way hold the connection; they end with an error.
+            Err(connection) => connection.session.cancellation_token().cancel(),
+        }
+        if let Some(process) = process {
+            process.end().await;
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
+}
+
+fn spawn(server: &str, stdio: &Stdio) -> Result<(ServerProcess, super::child::Pipes), McpError> {
+    ServerProcess::spawn(server, stdio).map_err(|source| McpError::Spawn {
+        server: server.to_owned(),
+        program: stdio.program.display().to_string(),
+        source: Arc::new(source),
+    })
+}
+
+async fn last_words(process: Option<&mut ServerProcess>) -> Option<String> {
+    let process = process?;
+    process.settle().await;
+    process.last_words()
+}
+
+fn lifecycle(protocol: McpProtocol) -> ClientLifecycleMode {
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    match protocol {
+        McpProtocol::Ask => ClientLifecycleMode::Auto {
+            preferred_versions,
+            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+        },
+        McpProtocol::Handshake => ClientLifecycleMode::Initialize,
+        McpProtocol::Stateless => ClientLifecycleMode::Discover { preferred_versions },
+    }
+}
+
+/// Connects, and answers the server's challenge if it has one and there is a way to.
+async fn over_http(
+    blueprint: &Blueprint<'_>,
+    http: &StreamableHttp,
+    bridge: Bridge,
+    lifecycle: ClientLifecycleMode,
+) -> Result<Session, StartError> {
+    let Some(authorization) = blueprint.authorization else {
+        let client = backend(blueprint.options.connect_timeout)?;
+        let transport = StreamableHttpClientTransport::with_client(client, http_config(http)?);
+        return Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?);
+    };
+    let again = Bridge {
+        roots: bridge.roots.clone(),
+        handlers: bridge.handlers.clone(),
+        changes: Arc::clone(&bridge.changes),
+    };
+    let transport = || -> Result<_, StartError> {
+        Ok(StreamableHttpClientTransport::with_client(
+            authorization.client.clone(),
+            http_config(http)?,
+        ))
+    };
+    let error = match bridge
+        .serve_with_lifecycle(transport()?, lifecycle.clone())
+        .await
+    {
+        Ok(session) => return Ok(session),
+        Err(error) => error,
+    };
+    let Some(challenge) = error.auth_challenge() else {
+        return Err(error.into());
+    };
+    let answered = authorization.answer(challenge).await;
+    answered.map_err(|error| StartError::Unauthorized(with_causes(&*error)))?;
+    Ok(again.serve_with_lifecycle(transport()?, lifecycle).await?)
+}
+
+/// Makes the client of a connection; how long an answer may take is up to the call.
+pub(super) fn backend(connect_timeout: Duration) -> Result<Backend, StartError> {
+    let client = HttpClient::builder()
+        .connect_timeout(connect_timeout)
+        .idle_timeout(None)
+        .build()?;
+    Ok(Backend(client))
+}
+
+fn http_config(http: &StreamableHttp) -> Result<StreamableHttpClientTransportConfig, StartError> {
+    let mut headers = HashMap::new();
+    for (name, value) in &http.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        let mut value = HeaderValue::from_str(value.expose())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    let mut reopening = ExponentialBackoff::default();
+    reopening.max_times = Some(MAX_REOPENINGS);
+    reopening.base_duration = Duration::from_millis(500);
+    let mut config = StreamableHttpClientTransportConfig::with_uri(http.url.as_str())
+        .custom_headers(headers)
+        .reinit_on_expired_session(false);
+    config.retry_config = Arc::new(reopening);
+    Ok(match &http.bearer_token {
+        Some(token) => config.auth_header(token.expose()),
+        None => config,
+    })
+}
+
+/// Subscribes to changes of the tools where the protocol has no session to send them on.
+fn listen(session: &Session, changes: &Arc<Changes>) -> Option<JoinHandle<()>> {
+    let info = session.peer_info()?;
+    let is_told = info.capabilities.tools.as_ref()?.list_changed?;
+    if !is_told || info.protocol_version.has_initialize() {
+        return None;
+    }
+    let (peer, changes) = (session.peer().clone(), Arc::clone(changes));
+    Some(tokio::spawn(async move {
+        let filter = SubscriptionFilter::builder().tools_list_changed().build();
+        let Ok(mut subscription) = peer.listen(filter).await else {
+            return;
+        };
+        while let Ok(Some(notification)) = subscription.next().await {
+            if let ServerNotification::ToolListChangedNotification(_) = notification {
+                changes.tools_changed();
+            }
+        }
+        // Without it nothing would tell of a change; what is known now is not known to be good later.
+        changes.tools_changed();
+    }))
+}
+
+/// Why a connection could not be made.
+#[derive(Debug)]
+pub(super) enum StartError {
+    Handshake(Box<ClientInitializeError>),
+    Unauthorized(String),
+    Other(Box<dyn Error + Send + Sync>),
+}
+
+impl StartError {
+    fn into_error(self, blueprint: &Blueprint<'_>, stderr: Option<String>) -> McpError {
+        let server = blueprint.server.to_owned();
+        let redaction = blueprint.redaction;
+        match self {
+            Self::Unauthorized(reason) => McpError::Unauthorized {
+                server,
+                reason: redaction.apply(&reason),
+            },
+            Self::Handshake(error) => match error.auth_challenge() {
+                Some(challenge) => McpError::Unauthorized {
+                    server,
+                    reason: redaction.apply(challenge),
+                },
+                None => McpError::Connect {
+                    server,
+                    stderr,
+                    source: McpError::cause(redaction.apply(&with_causes(&*error))),
+                },
+            },
+            Self::Other(error) => McpError::Connect {
+                server,
+                stderr,
+                source: McpError::cause(redaction.apply(&with_causes(&*error))),
+            },
+        }
+    }
+}
+
+impl From<ClientInitializeError> for StartError {
+    fn from(error: ClientInitializeError) -> Self {
+        Self::Handshake(Box::new(error))
+    }
+}
+
+macro_rules! other_errors {
+    ($($error:ty),+) => {
+        $(impl From<$error> for StartError {
+            fn from(error: $error) -> Self {
+                Self::Other(Box::new(error))
+            }
+        })+
+    };
+}
+
+other_errors!(
+    crate::http::HttpError,
+    InvalidHeaderName,
+    InvalidHeaderValue
+);

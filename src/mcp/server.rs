@@ -1,0 +1,325 @@
+//! A server as the application holds it: its state, and what can be asked of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rmcp::model::{
+    ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, ReadResourceRequestParams,
+    Reference,
+};
+use serde_json::{Map, Value};
+
+use super::connection::Connection;
+use super::listing::{List, Listing};
+use super::options::Options;
+use super::shared::Shared;
+use super::{
+    McpApproval, McpContent, McpError, McpPrompt, McpPromptMessages, McpResource,
+    McpResourceContent, McpResourceTemplate, McpServerBuilder, McpTransport,
+};
+use crate::future::BoxFuture;
+use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
+
+/// A handle of one MCP server; clones share the connection.
+///
+/// It begins [`Closed`](McpState::Closed): nothing is started before [`connect`](Self::connect). The server ends with
+/// [`close`](Self::close), or when the last handle and the last of its tools are dropped. It is never started again by itself.
+///
+/// As a [`ToolSource`] it gives the server's tools, as ordinary [`FunctionTool`]s; [`McpServers`](super::McpServers) joins several.
+///
+/// ```no_run
+/// use openai_agents::mcp::{McpServer, Stdio};
+/// use openai_agents::tools::ToolSource;
+/// use openai_agents::Agent;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let files = McpServer::builder("files", Stdio::new("mcp-server-filesystem").arg("/srv/documents")).build()?;
+/// files.connect().await?;
+/// let mut agent = Agent::builder("Librarian");
+/// for tool in files.tools().await?.iter() {
+///     agent = agent.tool(tool.clone());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct McpServer {
+    pub(super) shared: Arc<Shared>,
+    /// Beside what the tools hold, because it holds the tools.
+    listing: Arc<Listing>,
+}
+
+/// What has become of a server.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum McpState {
+    /// The connection is being made.
+    Starting,
+    /// The server answers.
+    Ready,
+    /// The server did not start, or ended by itself.
+    Failed {
+        /// Why.
+        error: McpError,
+    },
+    /// Not connected: not yet, or not any more.
+    Closed,
+}
+
+/// What a tool gave back.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct McpToolResult {
+    /// What it says.
+    pub content: Vec<McpContent>,
+    /// The same as JSON, if the server gives that too.
+    pub structured_content: Option<Value>,
+    /// Whether the tool says that it failed.
+    pub is_error: bool,
+}
+
+/// What a server says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct McpIdentity {
+    /// The version of the protocol that is spoken.
+    pub protocol_version: String,
+    /// Its name and version, if it says them.
+    pub implementation: Option<(String, String)>,
+    /// How it wants to be used.
+    pub instructions: Option<String>,
+}
+
+impl McpServer {
+    /// Begins a server of this name, reached in this way.
+    pub fn builder(
+        name: impl Into<String>,
+        transport: impl Into<McpTransport>,
+    ) -> McpServerBuilder {
+        McpServerBuilder::new(name.into(), transport.into())
+    }
+
+    pub(super) fn new(name: String, transport: McpTransport, options: Options) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(name, transport, options)),
+            listing: Arc::default(),
+        }
+    }
+
+    /// Gives the name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Says what has become of the server.
+    pub fn state(&self) -> McpState {
+        self.shared.public_state()
+    }
+
+    /// Says which calls need a person's approval.
+    pub fn approval(&self) -> &McpApproval {
+        &self.shared.options.approval
+    }
+
+    /// Gives what the server says about itself.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when it is not connected.
+    pub fn identity(&self) -> Result<McpIdentity, McpError> {
+        let connection = self.shared.connection()?;
+        let info = connection.session.peer_info();
+        let info = info.ok_or_else(|| McpError::Unexpected {
+            server: self.name().to_owned(),
+            method: "initialize",
+            found: "nothing about itself".to_owned(),
+        })?;
+        let program = info.server_info.as_ref();
+        Ok(McpIdentity {
+            protocol_version: info.protocol_version.to_string(),
+            implementation: program.map(|it| (it.name.clone(), it.version.clone())),
+            instructions: info.instructions.clone(),
+        })
+    }
+
+    /// Starts or reaches the server, unless that is done, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when the server does not start, cannot be reached, refuses, or is not ready within the connect time-out. The
+    /// error stays as the [`state`](Self::state) until the next call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends what was started; the state is [`Closed`](McpState::Closed) again.
+    pub async fn connect(&self) -> Result<(), McpError> {
+        self.shared.connect().await
+    }
+
+    /// Ends the connection, and the process of a server on this machine; calls under way end with an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the process at once.
+    pub async fn close(&self) {
+        self.shared.close().await;
+    }
+
+    /// Forgets the list of tools, so that the server is asked for it when it is next needed.
+    pub fn forget_tools(&self) {
+        self.shared.changes.tools_changed();
+    }
+
+    /// Calls a tool by the name that the server gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when there is no result; a result that says that the tool failed is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future tells the server that the result is no longer wanted.
+    pub async fn call_tool(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<McpToolResult, McpError> {
+        self.shared.call_tool(tool, arguments).await
+    }
+
+    /// Lists the resources.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when the server does not give a whole list.
+    pub async fn resources(&self) -> Result<Vec<McpResource>, McpError> {
+        let list = List {
+            method: "resources/list",
+            what: "resources",
+        };
+        let entries = list.all(&self.shared, |connection, page| async move {
+            let page = connection.session.list_resources(page).await?;
+            Ok((page.resources, page.next_cursor))
+        });
+        self.shared.read(&entries.await?)
+    }
+
+    /// Lists the templates of resources.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when the server does not give a whole list.
+    pub async fn resource_templates(&self) -> Result<Vec<McpResourceTemplate>, McpError> {
+        let list = List {
+            method: "resources/templates/list",
+            what: "resource templates",
+        };
+        let entries = list.all(&self.shared, |connection, page| async move {
+            let page = connection.session.list_resource_templates(page).await?;
+            Ok((page.resource_templates, page.next_cursor))
+        });
+        self.shared.read(&entries.await?)
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when it cannot be read.
+    pub async fn read_resource(&self, uri: &str) -> Result<Vec<McpResourceContent>, McpError> {
+        let request = |connection: Arc<Connection>| {
+            let params = ReadResourceRequestParams::new(uri);
+            async move { connection.session.read_resource(params).await }
+        };
+        let read = self.shared.request("resources/read", request).await?;
+        self.shared.read(&read.contents)
+    }
+
+    /// Lists the prompts.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when the server does not give a whole list.
+    pub async fn prompts(&self) -> Result<Vec<McpPrompt>, McpError> {
+        let list = List {
+            method: "prompts/list",
+            what: "prompts",
+        };
+        let entries = list.all(&self.shared, |connection, page| async move {
+            let page = connection.session.list_prompts(page).await?;
+            Ok((page.prompts, page.next_cursor))
+        });
+        self.shared.read(&entries.await?)
+    }
+
+    /// Gives the messages of a prompt, filled in.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when there is no such prompt, or an argument is missing.
+    pub async fn prompt(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<McpPromptMessages, McpError> {
+        let request = |connection: Arc<Connection>| {
+            let params = GetPromptRequestParams::new(name).with_arguments(arguments.clone());
+            async move { connection.session.get_prompt(params).await }
+        };
+        let prompt = self.shared.request("prompts/get", request).await?;
+        self.shared.read(&prompt)
+    }
+
+    /// Proposes values for an argument of a prompt, of which a part is written.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when the server proposes none because it cannot.
+    pub async fn complete_prompt(
+        &self,
+        prompt: &str,
+        argument: &str,
+        written: &str,
+    ) -> Result<Vec<String>, McpError> {
+        let request = |connection: Arc<Connection>| {
+            let argument = ArgumentInfo::new(argument, written);
+            let params = CompleteRequestParams::new(Reference::for_prompt(prompt), argument);
+            async move { connection.session.complete(params).await }
+        };
+        let completed = self.shared.request("completion/complete", request).await?;
+        Ok(completed.completion.values)
+    }
+
+    /// Gives the tools, from the cache while it is good.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] when the server is not connected, does not give a whole list, or has a tool that no model can be offered.
+    pub async fn function_tools(&self) -> Result<Arc<[FunctionTool]>, McpError> {
+        self.shared.settled().await;
+        self.listing.tools(&self.shared).await
+    }
+}
+
+impl ToolSource for McpServer {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn tools(&self) -> BoxFuture<'_, Result<Arc<[FunctionTool]>, ToolSourceError>> {
+        Box::pin(async {
+            let tools = self.function_tools().await;
+            tools.map_err(|error| error.into_source_error(&self.shared.name))
+        })
+    }
+}
+
+impl fmt::Debug for McpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpServer")
+            .field("name", &self.shared.name)
+            .field("transport", self.shared.transport())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

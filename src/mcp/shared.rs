@@ -1,0 +1,298 @@
+//! What the handles of a server and its tools share: the state, and every request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rmcp::model::CallToolRequestParams;
+use rmcp::service::ServiceError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use super::auth::Authorization;
+use super::bridge::Changes;
+use super::connection::{Blueprint, Connection, backend};
+use super::options::Options;
+use super::redaction::Redaction;
+use super::{McpError, McpState, McpToolResult, McpTransport, convert, with_causes};
+
+/// How often one request may lead to an authorization.
+const MAX_CHALLENGES: usize = 3;
+
+/// What a server's handles and tools have in common.
+pub(super) struct Shared {
+    pub(super) name: String,
+    transport: McpTransport,
+    pub(super) options: Options,
+    redaction: Redaction,
+    authorization: OnceCell<Authorization>,
+    pub(super) changes: Arc<Changes>,
+    state: Mutex<State>,
+    /// Held while a connection is made or ended.
+    turn: tokio::sync::Mutex<()>,
+}
+
+enum State {
+    Starting,
+    Ready(Arc<Connection>),
+    Failed(McpError),
+    Closed,
+}
+
+impl Shared {
+    pub(super) fn new(name: String, transport: McpTransport, options: Options) -> Self {
+        Self {
+            redaction: Redaction::of(&transport),
+            name,
+            transport,
+            options,
+            authorization: OnceCell::new(),
+            changes: Arc::default(),
+            state: Mutex::new(State::Closed),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(super) fn transport(&self) -> &McpTransport {
+        &self.transport
+    }
+
+    pub(super) fn public_state(&self) -> McpState {
+        match &*self.state() {
+            State::Starting => McpState::Starting,
+            State::Ready(_) => McpState::Ready,
+            State::Failed(error) => McpState::Failed {
+                error: error.clone(),
+            },
+            State::Closed => McpState::Closed,
+        }
+    }
+
+    /// Waits while a connection is being made or ended.
+    pub(super) async fn settled(&self) {
+        drop(self.turn.lock().await);
+    }
+
+    pub(super) async fn connect(&self) -> Result<(), McpError> {
+        let _turn = self.turn.lock().await;
+        if self.connection().is_ok() {
+            return Ok(());
+        }
+        self.enter(State::Starting);
+        let mut unfinished = Unfinished(Some(self));
+        let opened = self.open().await;
+        unfinished.0 = None;
+        self.changes.tools_changed();
+        match opened {
+            Ok(connection) => {
+                self.enter(State::Ready(Arc::new(connection)));
+                Ok(())
+            }
+            Err(error) => {
+                self.enter(State::Failed(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        let _turn = self.turn.lock().await;
+        if let State::Ready(connection) = self.enter(State::Closed) {
+            connection.close().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Ready(connection) = &*state
+            && !connection.is_open()
+        {
+            *state = State::Failed(self.ended(connection));
+        }
+        state
+    }
+
+    fn enter(&self, next: State) -> State {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *state, next)
+    }
+
+    fn ended(&self, connection: &Connection) -> McpError {
+        McpError::Ended {
+            server: self.name.clone(),
+            stderr: connection
+                .last_words()
+                .map(|text| self.redaction.apply(&text)),
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, McpError> {
+        let authorization = self.authorization().await?;
+        Connection::open(Blueprint {
+            server: &self.name,
+            transport: &self.transport,
+            options: &self.options,
+            authorization,
+            redaction: &self.redaction,
+            changes: &self.changes,
+        })
+        .await
+    }
+
+    async fn authorization(&self) -> Result<Option<&Authorization>, McpError> {
+        let McpTransport::Http(http) = &self.transport else {
+            return Ok(None);
+        };
+        let Some(oauth) = &http.oauth else {
+            return Ok(None);
+        };
+        let refuse = |reason: String| McpError::Option {
+            server: self.name.clone(),
+            reason,
+        };
+        let make = async || {
+            let client = backend(self.options.connect_timeout)
+                .map_err(|error| refuse(format!("{error:?}")))?;
+            Authorization::new(oauth.clone(), &http.url, client)
+                .await
+                .map_err(|error| refuse(with_causes(&error)))
+        };
+        self.authorization.get_or_try_init(make).await.map(Some)
+    }
+
+    pub(super) fn connection(&self) -> Result<Arc<Connection>, McpError> {
+        let refuse = |reason: String| {
+            Err(McpError::NotConnected {
+                server: self.name.clone(),
+                reason,
+            })
+        };
+        match &*self.state() {
+            State::Ready(connection) => Ok(Arc::clone(connection)),
+            State::Starting => refuse("it is starting".to_owned()),
+            State::Failed(error) => refuse(with_causes(error)),
+            State::Closed => refuse("it was not connected, or was closed".to_owned()),
+        }
+    }
+
+    pub(super) async fn call_tool(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<McpToolResult, McpError> {
+        let request = |connection: Arc<Connection>| {
+            let name = tool.to_owned();
+            let params = CallToolRequestParams::new(name).with_arguments(arguments.clone());
+            async move { connection.session.call_tool(params).await }
+        };
+        let result = self.request("tools/call", request).await?;
+        Ok(McpToolResult {
+            content: self.read(&result.content)?,
+            is_error: result.is_error == Some(true),
+            structured_content: result.structured_content,
+        })
+    }
+
+    /// Sends a request within the call time-out; one that was refused for want of authorization is sent again with it.
+    pub(super) async fn request<T, F, R>(
+        &self,
+        method: &'static str,
+        send: F,
+    ) -> Result<T, McpError>
+    where
+        F: Fn(Arc<Connection>) -> R,
+        R: Future<Output = Result<T, ServiceError>>,
+    {
+        let after = self.options.call_timeout;
+        let mut n_challenges = 0;
+        loop {
+            let connection = self.connection()?;
+            let sent = tokio::time::timeout(after, send(Arc::clone(&connection))).await;
+            let error = match sent {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    return Err(McpError::Timeout {
+                        server: self.name.clone(),
+                        method,
+                        after,
+                    });
+                }
+            };
+            match (error.auth_challenge(), self.authorization.get()) {
+                (Some(challenge), Some(authorization)) if n_challenges < MAX_CHALLENGES => {
+                    n_challenges += 1;
+                    self.answer_challenge(authorization, challenge).await?;
+                }
+                _ => return Err(self.explain(method, &connection, error).await),
+            }
+        }
+    }
+
+    async fn answer_challenge(
+        &self,
+        authorization: &Authorization,
+        challenge: &str,
+    ) -> Result<(), McpError> {
+        let answered = authorization.answer(challenge).await;
+        answered.map_err(|error| McpError::Unauthorized {
+            server: self.name.clone(),
+            reason: self.redaction.apply(&with_causes(&*error)),
+        })
+    }
+
+    async fn explain(
+        &self,
+        method: &'static str,
+        connection: &Connection,
+        error: ServiceError,
+    ) -> McpError {
+        let server = self.name.clone();
+        if let Some(challenge) = error.auth_challenge() {
+            let reason = self.redaction.apply(challenge);
+            return McpError::Unauthorized { server, reason };
+        }
+        match error {
+            ServiceError::McpError(error) => McpError::Refused {
+                server,
+                method,
+                code: error.code.0,
+                message: self.redaction.apply(&error.message),
+                data: error.data.map(Box::new),
+            },
+            ServiceError::TransportClosed => {
+                connection.settle().await;
+                self.ended(connection)
+            }
+            ServiceError::UnexpectedResponse => McpError::Unexpected {
+                server,
+                method,
+                found: "something that is no answer to it".to_owned(),
+            },
+            error => McpError::Transport {
+                server,
+                method,
+                source: McpError::cause(self.redaction.apply(&with_causes(&error))),
+            },
+        }
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self, value: &impl Serialize) -> Result<T, McpError> {
+        convert(value).map_err(|error| McpError::Unexpected {
+            server: self.name.clone(),
+            method: "a request",
+            found: format!("what cannot be read: {error}"),
+        })
+    }
+}
+
+/// Marks a connection that is being made, so that one that is given up does not look as if it were.
+struct Unfinished<'a>(Option<&'a Shared>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            shared.enter(State::Closed);
+        }
+    }
+}

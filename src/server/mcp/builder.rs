@@ -1,0 +1,296 @@
+//! Puts together what an MCP server serves.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::RequestStateCodec;
+use serde_json::{Map, Value};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::agents::AgentTool;
+use super::prompts::{self, CompletionRequest, Prompts};
+use super::resources::{ResourceRequest, Resources};
+use super::{HttpOptions, Identity, McpCall, McpServer, Served};
+use crate::agent::Agent;
+use crate::agent::runner::Runner;
+use crate::context::States;
+use crate::mcp::{
+    McpPrompt, McpPromptMessages, McpResource, McpResourceContent, McpResourceTemplate,
+};
+use crate::tools::{
+    FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError, ToolRegistry,
+};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How many changes of resources a slow client may be behind before it misses some.
+const MAX_CHANGES_BEHIND: usize = 256;
+
+/// Sets up an [`McpServer`]; see [`McpServer::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct McpServerBuilder {
+    identity: Identity,
+    runner: Runner,
+    tools: Vec<Result<FunctionTool, ToolDefinitionError>>,
+    agents: Vec<Agent>,
+    prompts: Prompts,
+    resources: Resources,
+    states: States,
+    http: HttpOptions,
+}
+
+/// Says why a server cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum McpBuildError {
+    /// A tool cannot be offered, or two tools have one name.
+    #[error("a tool cannot be served")]
+    Tool {
+        /// What is wrong.
+        #[from]
+        source: ToolDefinitionError,
+    },
+    /// The name of an agent gives no name of a tool.
+    #[error("the agent `{agent}` cannot be served as a tool")]
+    AgentName {
+        /// The agent.
+        agent: String,
+        /// What is wrong with the tool's name.
+        source: ToolNameError,
+    },
+    /// Two tools, one of them an agent, have one name.
+    #[error("the agent `{agent}` is served as `{tool}`, which another tool or agent is named too")]
+    AgentClash {
+        /// The agent.
+        agent: String,
+        /// The name.
+        tool: ToolName,
+    },
+    /// Two prompts have one name.
+    #[error("two prompts are named `{prompt}`")]
+    PromptClash {
+        /// The name.
+        prompt: String,
+    },
+    /// Two resources have one address.
+    #[error("two resources are at `{uri}`")]
+    ResourceClash {
+        /// The address.
+        uri: String,
+    },
+    /// The machine gives no random numbers, with which what passes through clients is sealed.
+    #[error("there are no random numbers: {reason}")]
+    NoRandomness {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl McpServerBuilder {
+    pub(super) fn new(runner: Runner) -> Self {
+        let loopback = ["localhost", "127.0.0.1", "[::1]"];
+        let hosts = ["localhost", "127.0.0.1", "::1"];
+        let origins = loopback
+            .iter()
+            .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")]);
+        Self {
+            identity: Identity {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                instructions: None,
+            },
+            runner,
+            tools: Vec::new(),
+            agents: Vec::new(),
+            prompts: Prompts::default(),
+            resources: Resources::default(),
+            states: States::new(),
+            http: HttpOptions {
+                hosts: hosts.map(str::to_owned).to_vec(),
+                origins: origins.collect(),
+                max_sessions: 1_000,
+                session_timeout: Duration::from_secs(300),
+                max_body_bytes: 4 * 1024 * 1024,
+            },
+        }
+    }
+
+    /// Sets what the server is called; this library by default.
+    pub fn identity(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.identity.name = name.into();
+        self.identity.version = version.into();
+        self
+    }
+
+    /// Tells clients how the server wants to be used.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.identity.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Serves an agent, as the tool `ask_<agent>`, and its instructions as a prompt.
+    ///
+    /// The name is that of the agent in lower case, with `_` for whatever is no letter, digit or `_`.
+    pub fn agent(mut self, agent: Agent) -> Self {
+        self.agents.push(agent);
+        self
+    }
+
+    /// Serves a tool.
+    pub fn tool(mut self, tool: impl IntoTool) -> Self {
+        self.tools.push(tool.into_tool());
+        self
+    }
+
+    /// Gives the tools this state, found by its type: `cx.state::<T>()`; agents have that of the runner.
+    pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Serves a prompt, which the closure fills in.
+    pub fn prompt<F, R, E>(mut self, prompt: McpPrompt, fill: F) -> Self
+    where
+        F: Fn(McpCall, Map<String, Value>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<McpPromptMessages, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.prompts.add(prompt, fill);
+        self
+    }
+
+    /// Proposes values for the arguments of prompts and the variables of resource templates.
+    pub fn completion<F, R, E>(mut self, complete: F) -> Self
+    where
+        F: Fn(CompletionRequest) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<String>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.prompts.complete_with(complete);
+        self
+    }
+
+    /// Serves a resource, which the closure reads.
+    pub fn resource<F, R, E>(mut self, resource: McpResource, read: F) -> Self
+    where
+        F: Fn(McpCall, ResourceRequest) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<McpResourceContent>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.resources.add(resource, read);
+        self
+    }
+
+    /// Serves the resources of a template, which the closure reads.
+    ///
+    /// A `{variable}` stands for any text without `/`, a `{+variable}` for any text.
+    pub fn resource_template<F, R, E>(mut self, template: McpResourceTemplate, read: F) -> Self
+    where
+        F: Fn(McpCall, ResourceRequest) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<McpResourceContent>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.resources.add_template(template, read);
+        self
+    }
+
+    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback only.
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.http.hosts.push(host.into());
+        self
+    }
+
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com:443`; by default from loopback only.
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.http.origins.push(origin.into());
+        self
+    }
+
+    /// Sets how many sessions there may be at once; 1,000 by default.
+    pub const fn max_sessions(mut self, max_sessions: usize) -> Self {
+        self.http.max_sessions = max_sessions;
+        self
+    }
+
+    /// Sets after how long without a message a session ends; 5 minutes by default.
+    pub const fn session_timeout(mut self, session_timeout: Duration) -> Self {
+        self.http.session_timeout = session_timeout;
+        self
+    }
+
+    /// Sets how large a request may be, in bytes; 4 MiB by default.
+    pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
+        self.http.max_body_bytes = max_body_bytes;
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// [`McpBuildError`] when a tool or an agent cannot be served, or two things have one name.
+    pub fn build(mut self) -> Result<McpServer, McpBuildError> {
+        let mut tools = ToolRegistry::new();
+        for tool in self.tools {
+            tools.register(tool?)?;
+        }
+        let mut agents: Vec<AgentTool> = Vec::new();
+        for agent in self.agents {
+            let served = AgentTool::new(agent)?;
+            let is_taken = tools.get(&served.name).is_some()
+                || agents.iter().any(|other| other.name == served.name);
+            if is_taken {
+                return Err(McpBuildError::AgentClash {
+                    agent: served.agent.name().to_owned(),
+                    tool: served.name,
+                });
+            }
+            prompts::add_instructions(&mut self.prompts, &served.agent);
+            agents.push(served);
+        }
+        let mut names = HashSet::new();
+        if let Some(prompt) = self.prompts.names().find(|name| !names.insert(*name)) {
+            return Err(McpBuildError::PromptClash {
+                prompt: prompt.to_owned(),
+            });
+        }
+        let mut uris = HashSet::new();
+        if let Some(uri) = self.resources.uris().find(|uri| !uris.insert(*uri)) {
+            return Err(McpBuildError::ResourceClash {
+                uri: uri.to_owned(),
+            });
+        }
+        Ok(McpServer(Arc::new(Served {
+            identity: self.identity,
+            runner: self.runner,
+            tools,
+            agents,
+            prompts: self.prompts,
+            resources: self.resources,
+            states: self.states,
+            seal: seal()?,
+            changes: broadcast::Sender::new(MAX_CHANGES_BEHIND),
+            closing: CancellationToken::new(),
+            http: self.http,
+        })))
+    }
+}
+
+/// Makes a seal with a key that nobody else has and that ends with the server.
+fn seal() -> Result<RequestStateCodec, McpBuildError> {
+    let mut key = [0; RequestStateCodec::MIN_KEY_LENGTH];
+    let failed = |reason: String| McpBuildError::NoRandomness { reason };
+    getrandom::fill(&mut key).map_err(|error| failed(error.to_string()))?;
+    RequestStateCodec::try_new(key).map_err(|error| failed(error.to_string()))
+}
+
+impl std::fmt::Debug for McpServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("McpServerBuilder")
+            .field("identity", &self.identity)
+            .field("http", &self.http)
+            .finish_non_exhaustive()
+    }
+}

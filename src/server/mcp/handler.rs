@@ -1,0 +1,454 @@
+//! One client's view of the server: every request of the protocol, answered from what is served.
+#![expect(
+    deprecated,
+    reason = "logging and resources/subscribe end with the next version of the protocol; clients of today use them"
+)]
+
+use std::collections::{BTreeMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+    CompleteResult, CompletionInfo, ErrorCode, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, Implementation, InputRequiredResult, InputResponses, JsonObject,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, PromptsCapability, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Reference, ResourceUpdatedNotificationParam,
+    ResourcesCapability, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
+};
+use rmcp::service::{Peer, RequestContext, RoleServer, SubscriptionContext};
+use rmcp::{ErrorData as McpFault, ServerHandler};
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+
+use super::call::{Asking, LogLevel};
+use super::rounds::{Rounds, Subject};
+use super::{CompletionRequest, McpCall, Served, tools};
+use crate::mcp::convert;
+
+/// How long a client may keep a list; what is served does not change while the server runs.
+const LIST_TTL_MS: u64 = 300_000;
+
+/// Answers one client.
+pub(super) struct Handler {
+    served: Arc<Served>,
+    level: Arc<LogLevel>,
+    watched: Arc<Mutex<HashSet<String>>>,
+    /// Tells a client with a session of the resources that it watches.
+    watcher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Handler {
+    pub(super) fn new(served: Arc<Served>) -> Self {
+        Self {
+            served,
+            level: Arc::default(),
+            watched: Arc::default(),
+            watcher: Mutex::default(),
+        }
+    }
+
+    /// Begins or takes up a call that may ask its client.
+    fn begin(
+        &self,
+        subject: &Subject,
+        asked: (Option<String>, Option<InputResponses>),
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(McpCall, Arc<Rounds>), ErrorData> {
+        let (state, responses) = asked;
+        let rounds = Rounds::resume(&self.served.seal, subject, state.as_deref(), responses)?;
+        let rounds = Arc::new(rounds);
+        let asking = if has_session(context) {
+            Asking::Session
+        } else {
+            Asking::Rounds(Arc::clone(&rounds))
+        };
+        let call = McpCall::new(context.clone(), asking, Arc::clone(&self.level));
+        Ok((call, rounds))
+    }
+
+    fn end<T>(
+        &self,
+        rounds: &Rounds,
+        subject: &Subject,
+        result: Result<T, ErrorData>,
+    ) -> Result<Ended<T>, ErrorData> {
+        match result {
+            Ok(answer) => Ok(Ended::Answered(answer)),
+            Err(error) => match rounds.end(&self.served.seal, subject) {
+                Some(asked) => asked.map(Ended::Asked),
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn call_function(
+        &self,
+        tool: &crate::tools::FunctionTool,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let subject = Subject::new("tools/call", &request.name, request.arguments.as_ref());
+        let asked = (request.request_state, request.input_responses);
+        let (call, rounds) = self.begin(&subject, asked, context)?;
+        let arguments = request.arguments.unwrap_or_default();
+        let id = context.id.to_string();
+        let called = tools::call(tool, &self.served.states, &call, &id, arguments);
+        let result = unless_cancelled(context, called).await?;
+        match result {
+            Ok(result) => Ok(result.into()),
+            Err(failed) => match rounds.end(&self.served.seal, &subject) {
+                Some(asked) => asked.map(Into::into),
+                None => Ok(failed.into()),
+            },
+        }
+    }
+
+    /// Subscribes a client with a session to a resource.
+    fn watch(&self, uri: String, peer: Peer<RoleServer>) {
+        lock(&self.watched).insert(uri);
+        let mut watcher = lock(&self.watcher);
+        if watcher.is_some() {
+            return;
+        }
+        let mut changes = self.served.changes.subscribe();
+        let watched = Arc::clone(&self.watched);
+        *watcher = Some(tokio::spawn(async move {
+            loop {
+                match changes.recv().await {
+                    Ok(uri) if lock(&watched).contains(&*uri) => {
+                        let params = ResourceUpdatedNotificationParam::new(&*uri);
+                        if peer.notify_resource_updated(params).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }));
+    }
+}
+
+/// What a call that may ask ends with.
+enum Ended<T> {
+    Answered(T),
+    Asked(InputRequiredResult),
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        if let Some(watcher) = lock(&self.watcher).take() {
+            watcher.abort();
+        }
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        let served = &self.served;
+        let mut capabilities = ServerCapabilities::default();
+        capabilities.tools = Some(ToolsCapability::default());
+        capabilities.logging = Some(JsonObject::new());
+        if !served.prompts.is_empty() {
+            capabilities.prompts = Some(PromptsCapability::default());
+        }
+        if served.prompts.complete.is_some() {
+            capabilities.completions = Some(JsonObject::new());
+        }
+        if !served.resources.is_empty() {
+            let mut resources = ResourcesCapability::default();
+            resources.subscribe = Some(true);
+            capabilities.resources = Some(resources);
+        }
+        let identity = &served.identity;
+        let program = Implementation::new(&identity.name, &identity.version);
+        let mut config = ServerConfig::new(capabilities)
+            .with_server_info(program)
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
+        config.instructions.clone_from(&identity.instructions);
+        config
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        let served = &self.served;
+        if let Some(tool) = served.tools.get(name) {
+            return Some(tools::describe(tool));
+        }
+        let agent = served.agents.iter().find(|agent| agent.name == *name)?;
+        Some(agent.describe())
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, McpFault> {
+        let served = &self.served;
+        let tools = served.tools.iter().map(tools::describe);
+        let agents = served.agents.iter().map(super::agents::AgentTool::describe);
+        let list = ListToolsResult::with_all_items(tools.chain(agents).collect());
+        Ok(list
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, McpFault> {
+        if let Some(tool) = self.served.tools.get(&request.name) {
+            return self.call_function(tool, request, &context).await;
+        }
+        let agents = &self.served.agents;
+        let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) else {
+            let message = format!("there is no tool `{}`", request.name);
+            return Err(ErrorData::invalid_params(message, None));
+        };
+        let asking = if has_session(&context) {
+            Asking::Session
+        } else {
+            Asking::Nobody
+        };
+        let call = McpCall::new(context.clone(), asking, Arc::clone(&self.level));
+        let arguments = request.arguments.unwrap_or_default();
+        let asked = agent.ask(&self.served.runner, &call, &arguments);
+        let result: CallToolResult = unless_cancelled(&context, asked).await?;
+        Ok(result.into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, McpFault> {
+        let prompts: Vec<_> = self.served.prompts.iter().collect();
+        let list = ListPromptsResult::with_all_items(written(&prompts)?);
+        Ok(list
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, McpFault> {
+        let Some((prompt, fill)) = self.served.prompts.get(&request.name) else {
+            let message = format!("there is no prompt `{}`", request.name);
+            return Err(ErrorData::invalid_params(message, None));
+        };
+        let arguments: Map<String, Value> = request.arguments.unwrap_or_default();
+        let is_missing = |name: &str| !arguments.contains_key(name);
+        let required = prompt.arguments.iter().filter(|argument| argument.required);
+        if let Some(missing) = required.map(|it| &it.name).find(|name| is_missing(name)) {
+            let message = format!("the argument `{missing}` is missing");
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        let subject = Subject::new("prompts/get", &request.name, Some(&arguments));
+        let asked = (request.request_state, request.input_responses);
+        let (call, rounds) = self.begin(&subject, asked, &context)?;
+        let filled = unless_cancelled(&context, fill(call, arguments)).await?;
+        let filled = filled.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        Ok(match self.end(&rounds, &subject, filled)? {
+            Ended::Answered(messages) => {
+                let result: rmcp::model::GetPromptResult = written(&messages)?;
+                let mut complete = rmcp::model::GetPromptResult::new(result.messages);
+                complete.description = result.description;
+                complete.into()
+            }
+            Ended::Asked(asked) => asked.into(),
+        })
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, McpFault> {
+        let Some(complete) = &self.served.prompts.complete else {
+            let message = "this server has no completions";
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+        };
+        let reference = match &request.r#ref {
+            Reference::Prompt(prompt) => prompt.name.clone(),
+            Reference::Resource(resource) => resource.uri.clone(),
+            _ => return Err(ErrorData::invalid_params("an unknown reference", None)),
+        };
+        let known = request.context.and_then(|known| known.arguments);
+        let request = CompletionRequest {
+            reference,
+            argument: request.argument.name,
+            written: request.argument.value,
+            known: known
+                .unwrap_or_default()
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
+        };
+        let proposed = unless_cancelled(&context, complete(request)).await?;
+        let mut values =
+            proposed.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        let n_values = values.len();
+        values.truncate(CompletionInfo::MAX_VALUES);
+        let mut completion = CompletionInfo::default();
+        completion.has_more = Some(n_values > values.len());
+        completion.total = u32::try_from(n_values).ok();
+        completion.values = values;
+        Ok(CompleteResult::new(completion))
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), McpFault> {
+        self.level.set(written(&request.level)?);
+        Ok(())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, McpFault> {
+        let resources: Vec<_> = self.served.resources.iter().collect();
+        let list = ListResourcesResult::with_all_items(written(&resources)?);
+        Ok(list
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, McpFault> {
+        let templates: Vec<_> = self.served.resources.templates().collect();
+        let list = ListResourceTemplatesResult::with_all_items(written(&templates)?);
+        Ok(list
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, McpFault> {
+        let Some((read, wanted)) = self.served.resources.find(&request.uri) else {
+            return Err(not_found(&request.uri, &context));
+        };
+        let subject = Subject::new("resources/read", &request.uri, None);
+        let asked = (request.request_state, request.input_responses);
+        let (call, rounds) = self.begin(&subject, asked, &context)?;
+        let contents = unless_cancelled(&context, read(call, wanted)).await?;
+        let contents = contents.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        Ok(match self.end(&rounds, &subject, contents)? {
+            Ended::Answered(contents) => {
+                let mut result = ReadResourceResult::new(written(&contents)?);
+                // What a closure reads may be other the next time.
+                result.ttl_ms = Some(0);
+                result.cache_scope = Some(CacheScope::Private);
+                result.into()
+            }
+            Ended::Asked(asked) => asked.into(),
+        })
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpFault> {
+        if self.served.resources.find(&request.uri).is_none() {
+            return Err(not_found(&request.uri, &context));
+        }
+        self.watch(request.uri, context.peer);
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), McpFault> {
+        lock(&self.watched).remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        let mut accepted = SubscriptionFilter::new();
+        accepted
+            .resource_subscriptions
+            .clone_from(&requested.resource_subscriptions);
+        Some(accepted)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), McpFault> {
+        let mut changes = self.served.changes.subscribe();
+        let watched = context.accepted().resource_subscriptions.clone();
+        let watched = watched.unwrap_or_default();
+        let tell = async {
+            loop {
+                match changes.recv().await {
+                    Ok(uri) if watched.iter().any(|it| **it == *uri) => {
+                        let told = context.sink().notify_resource_updated(&*uri);
+                        if told.await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        };
+        context.request_context().ct.run_until_cancelled(tell).await;
+        Ok(())
+    }
+}
+
+/// Runs what answers a request until the client cancels it; a panic is contained.
+async fn unless_cancelled<T>(
+    context: &RequestContext<RoleServer>,
+    answer: impl Future<Output = T>,
+) -> Result<T, ErrorData> {
+    // Nothing of the answer is used after a panic, so no broken state can be seen.
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    match context.ct.run_until_cancelled(answer).await {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(_)) => Err(ErrorData::internal_error("it panicked", None)),
+        None => Err(ErrorData::internal_error("it was cancelled", None)),
+    }
+}
+
+fn has_session(context: &RequestContext<RoleServer>) -> bool {
+    let version = context.protocol_version();
+    version.is_none_or(|version| version.has_initialize())
+}
+
+fn not_found(uri: &str, context: &RequestContext<RoleServer>) -> ErrorData {
+    let message = format!("there is no resource at `{uri}`");
+    let data = Some(json!({"uri": uri}));
+    if has_session(context) {
+        ErrorData::resource_not_found(message, data)
+    } else {
+        ErrorData::invalid_params(message, data)
+    }
+}
+
+/// Writes what is ours in the protocol library's types.
+fn written<T: serde::de::DeserializeOwned>(value: &impl serde::Serialize) -> Result<T, ErrorData> {
+    convert(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

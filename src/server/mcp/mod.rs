@@ -1,0 +1,175 @@
+//! Agents and tools as an MCP server, over streamable HTTP and over standard input and output.
+//!
+//! Each registered tool is a tool of the server. Each agent is one too, `ask_<agent>`, which runs it: the client hears of its progress,
+//! and cancelling the call cancels the run. The agents' instructions are prompts; resources, further prompts and completions are
+//! added as closures. Both ways of the protocol are spoken: with a handshake and sessions (up to 2025-11-25) and without (2026-07-28).
+//!
+//! ```
+//! use openai_agents::server::mcp::McpServer;
+//! use openai_agents::testing::ScriptedModel;
+//! use openai_agents::{Agent, Runner};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guide = Agent::builder("Guide").instructions("Answer in one sentence.").build()?;
+//! let server = McpServer::builder(Runner::new(ScriptedModel::text("Paris."))).agent(guide).build()?;
+//! // Into an axum application of your own; the server answers at `/mcp`.
+//! let app = server.router();
+//! # drop(app);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Safe by default
+//!
+//! Requests whose `Host` or `Origin` is not one of this machine are refused before anything runs, unless the builder allows them: a page
+//! in a browser must not reach a server on the same machine. Sessions are bounded in number and end when they are idle; bodies are
+//! bounded. Who may connect at all, by address or token, is up to the application that the router goes into.
+
+mod builder;
+mod prompts;
+mod resources;
+mod agents;
+mod tools;
+mod output;
+mod rounds;
+mod call;
+mod sessions;
+mod handler;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use rmcp::ServiceExt;
+use rmcp::model::RequestStateCodec;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+pub use builder::{McpBuildError, McpServerBuilder};
+pub use call::{McpCall, McpCallError};
+pub use prompts::CompletionRequest;
+pub use resources::ResourceRequest;
+
+use agents::AgentTool;
+use handler::Handler;
+use prompts::Prompts;
+use resources::Resources;
+use sessions::Sessions;
+
+use crate::agent::runner::Runner;
+use crate::context::States;
+use crate::tools::ToolRegistry;
+
+/// An MCP server; a cheap handle of what it serves.
+#[derive(Clone)]
+pub struct McpServer(Arc<Served>);
+
+/// What is served.
+struct Served {
+    identity: Identity,
+    runner: Runner,
+    tools: ToolRegistry,
+    agents: Vec<AgentTool>,
+    prompts: Prompts,
+    resources: Resources,
+    states: States,
+    /// Seals what a client brings back between the rounds of one call.
+    seal: RequestStateCodec,
+    /// The addresses of resources that changed.
+    changes: broadcast::Sender<Arc<str>>,
+    /// Ends what goes on over HTTP.
+    closing: CancellationToken,
+    http: HttpOptions,
+}
+
+/// What the server says about itself.
+#[derive(Debug, Clone)]
+struct Identity {
+    name: String,
+    version: String,
+    instructions: Option<String>,
+}
+
+/// What can be set for HTTP.
+#[derive(Debug, Clone)]
+struct HttpOptions {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    max_sessions: usize,
+    session_timeout: Duration,
+    max_body_bytes: usize,
+}
+
+impl McpServer {
+    /// Begins a server whose agents are run by this runner.
+    pub fn builder(runner: Runner) -> McpServerBuilder {
+        McpServerBuilder::new(runner)
+    }
+
+    /// Makes a router that answers at `/mcp`, for an axum application.
+    ///
+    /// Each router has sessions of its own. axum is a public dependency here and nowhere else.
+    pub fn router(&self) -> Router {
+        let options = &self.0.http;
+        let config = StreamableHttpServerConfig::default()
+            .with_allowed_hosts(&options.hosts)
+            .with_allowed_origins(&options.origins)
+            .enforce_origin_validation()
+            .with_cancellation_token(self.0.closing.clone())
+            .with_max_request_body_bytes(options.max_body_bytes);
+        let sessions = Arc::new(Sessions::new(options.max_sessions, options.session_timeout));
+        let served = Arc::clone(&self.0);
+        let service = StreamableHttpService::new(
+            move || Ok(Handler::new(Arc::clone(&served))),
+            sessions,
+            config,
+        );
+        Router::new().route_service("/mcp", service)
+    }
+
+    /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.
+    ///
+    /// Streams that are open would keep an application from its end: call this in the future that is given to
+    /// `with_graceful_shutdown`.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// Serves one client over standard input and output, until the input ends.
+    ///
+    /// Nothing else may write to the standard output meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`io::Error`] when the client does not speak the protocol.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection and the runs that it began.
+    pub async fn serve_stdio(&self) -> Result<(), io::Error> {
+        let handler = Handler::new(Arc::clone(&self.0));
+        let session = Box::pin(handler.serve(rmcp::transport::stdio())).await;
+        let session = session.map_err(io::Error::other)?;
+        session.waiting().await.map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    /// Tells the clients that subscribed to a resource that it has changed.
+    pub fn resource_changed(&self, uri: impl Into<String>) {
+        // Nobody may be listening.
+        self.0.changes.send(Arc::from(uri.into())).ok();
+    }
+}
+
+impl fmt::Debug for McpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpServer")
+            .field("identity", &self.0.identity)
+            .field("n_tools", &self.0.tools.len())
+            .field("n_agents", &self.0.agents.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! Questions to a client that keeps no connection open: the call ends with the question, and is made again with the answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rmcp::model::{
+    ClientCapabilities, ErrorData, InputRequest, InputRequests, InputRequiredResult,
+    InputResponses, RequestStateCodec, SealOptions,
+};
+use serde_json::{Map, Value, json};
+
+/// How long a client may take to come back.
+const TTL: Duration = Duration::from_secs(3600);
+
+/// What is known of the questions of one call.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// The answers of this round and those before.
+    answers: BTreeMap<String, Value>,
+    outcome: Mutex<Outcome>,
+}
+
+/// What a call left behind.
+#[derive(Debug, Default)]
+struct Outcome {
+    asked: InputRequests,
+    missing: Option<ClientCapabilities>,
+    bad_answer: Option<String>,
+}
+
+/// Which call it is, so that the answers of one are not taken for another.
+pub(super) struct Subject(Vec<u8>);
+
+impl Subject {
+    pub(super) fn new(method: &str, name: &str, arguments: Option<&Map<String, Value>>) -> Self {
+        Self(json!([method, name, arguments]).to_string().into_bytes())
+    }
+}
+
+impl Rounds {
+    /// Takes up a call where it was left.
+    pub(super) fn resume(
+        seal: &RequestStateCodec,
+        subject: &Subject,
+        state: Option<&str>,
+        responses: Option<InputResponses>,
+    ) -> Result<Self, ErrorData> {
+        let mut answers = match state {
+            None => BTreeMap::new(),
+            Some(state) => {
+                let opened = seal.open_json_with(state, &subject.0);
+                opened.map_err(|error| {
+                    let message = format!("the request state cannot be used: {error}");
+                    ErrorData::invalid_params(message, None)
+                })?
+            }
+        };
+        answers.extend(responses.unwrap_or_default());
+        Ok(Self {
+            answers,
+            outcome: Mutex::default(),
+        })
+    }
+
+    /// Gives the answer to a question.
+    pub(super) fn answer(&self, key: &str) -> Option<&Value> {
+        self.answers.get(key)
+    }
+
+    /// Notes that a question is open.
+    pub(super) fn ask(&self, key: &str, request: InputRequest) {
+        self.outcome().asked.insert(key.to_owned(), request);
+    }
+
+    /// Notes that an answer is not one to the question.
+    pub(super) fn refuse_answer(&self, key: &str, detail: &str) {
+        let complaint = format!("the answer to `{key}` cannot be used: {detail}");
+        self.outcome().bad_answer = Some(complaint);
+    }
+
+    /// Notes that the client cannot answer such a question.
+    pub(super) fn lack(&self, capabilities: ClientCapabilities) {
+        self.outcome().missing = Some(capabilities);
+    }
+
+    /// Gives what a call that failed ends with, if it failed for want of an answer.
+    pub(super) fn end(
+        &self,
+        seal: &RequestStateCodec,
+        subject: &Subject,
+    ) -> Option<Result<InputRequiredResult, ErrorData>> {
+        let outcome = std::mem::take(&mut *self.outcome());
+        if let Some(complaint) = outcome.bad_answer {
+            return Some(Err(ErrorData::invalid_params(complaint, None)));
+        }
+        if !outcome.asked.is_empty() {
+            let options = SealOptions::new().associated_data(&subject.0).ttl(TTL);
+            let state = seal.seal_json_with(&self.answers, &options);
+            return Some(match state {
+                Ok(state) => Ok(InputRequiredResult::new(Some(outcome.asked), Some(state))),
+                Err(error) => Err(ErrorData::internal_error(error.to_string(), None)),
+            });
+        }
+        let missing = outcome.missing?;
+        Some(Err(ErrorData::missing_required_client_capability(missing)))
+    }
+
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

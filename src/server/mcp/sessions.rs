@@ -1,0 +1,146 @@
+//! The sessions of clients that have them: bounded in number, and gone when they are idle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use rmcp::model::{ClientJsonRpcMessage, GetExtensions, ServerJsonRpcMessage};
+use rmcp::transport::common::server_side_http::ServerSseMessage;
+use rmcp::transport::streamable_http_server::session::local::{
+    LocalSessionHandle, LocalSessionManager, LocalSessionManagerError, SessionConfig,
+};
+use rmcp::transport::streamable_http_server::session::{SessionId, SessionManager};
+use tokio_stream::wrappers::ReceiverStream;
+
+/// The sessions of one router.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    local: LocalSessionManager,
+    max: usize,
+    /// Held from counting the sessions to adding one.
+    adding: tokio::sync::Mutex<()>,
+}
+
+/// Says why a session cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionsError {
+    #[error("there are {0} sessions, and there may not be more")]
+    Full(usize),
+    #[error("{0}")]
+    Local(#[from] LocalSessionManagerError),
+}
+
+impl Sessions {
+    pub(super) fn new(max_sessions: usize, session_timeout: Duration) -> Self {
+        let mut config = SessionConfig::default();
+        config.keep_alive = Some(session_timeout);
+        config.init_timeout = Some(session_timeout.min(SessionConfig::DEFAULT_INIT_TIMEOUT));
+        let mut local = LocalSessionManager::default();
+        local.session_config = config;
+        Self {
+            local,
+            max: max_sessions,
+            adding: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, SessionsError>;
+
+impl SessionManager for Sessions {
+    type Error = SessionsError;
+    type Transport = <LocalSessionManager as SessionManager>::Transport;
+
+    async fn create_session(&self) -> Result<(SessionId, Self::Transport)> {
+        let _adding = self.adding.lock().await;
+        let n_sessions = self.local.sessions.read().await.len();
+        if n_sessions >= self.max {
+            return Err(SessionsError::Full(n_sessions));
+        }
+        Ok(self.local.create_session().await?)
+    }
+
+    async fn initialize_session(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<ServerJsonRpcMessage> {
+        Ok(self.local.initialize_session(id, message).await?)
+    }
+
+    async fn has_session(&self, id: &SessionId) -> Result<bool> {
+        Ok(self.local.has_session(id).await?)
+    }
+
+    async fn close_session(&self, id: &SessionId) -> Result<()> {
+        Ok(self.local.close_session(id).await?)
+    }
+
+    /// As the local manager does it, but that the request knows the stream that waits for its answer.
+    async fn create_stream(
+        &self,
+        id: &SessionId,
+        mut message: ClientJsonRpcMessage,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static> {
+        let session = self.local.sessions.read().await.get(id).cloned();
+        let session =
+            session.ok_or_else(|| LocalSessionManagerError::SessionNotFound(Arc::clone(id)))?;
+        let receiver = session
+            .establish_request_wise_channel()
+            .await
+            .map_err(LocalSessionManagerError::from)?;
+        if let (ClientJsonRpcMessage::Request(request), Some(id)) =
+            (&mut message, receiver.http_request_id)
+        {
+            let stream = ResponseStream {
+                session: session.clone(),
+                id,
+            };
+            request.request.extensions_mut().insert(stream);
+        }
+        session
+            .push_message(message, receiver.http_request_id)
+            .await
+            .map_err(LocalSessionManagerError::from)?;
+        Ok(ReceiverStream::new(receiver.inner))
+    }
+
+    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<()> {
+        Ok(self.local.accept_message(id, message).await?)
+    }
+
+    async fn create_standalone_stream(
+        &self,
+        id: &SessionId,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static> {
+        Ok(self.local.create_standalone_stream(id).await?)
+    }
+
+    async fn resume(
+        &self,
+        id: &SessionId,
+        last_event_id: String,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static> {
+        Ok(self.local.resume(id, last_event_id).await?)
+    }
+}
+
+/// The stream on which a client waits for the answer to one request.
+#[derive(Clone)]
+pub(super) struct ResponseStream {
+    session: LocalSessionHandle,
+    id: u64,
+}
+
+impl ResponseStream {
+    /// Closes the stream; the client opens another after this time.
+    pub(super) async fn close(&self, reconnect_after: Duration) {
+        let closed = self
+            .session
+            .close_sse_stream(self.id, Some(reconnect_after))
+            .await;
+        if let Err(error) = closed {
+            tracing::debug!(target: "openai_agents::mcp", %error, "the stream of a call cannot be closed");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Surfaces: agents and tools, served to other programs.
+
+pub mod mcp;

@@ -1,0 +1,338 @@
+//! What becomes of MCP servers that do not do what they should, played by shell scripts.
+#![cfg(unix)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openai_agents::mcp::{McpError, McpProtocol, McpServer, McpServers, McpState, Stdio};
+use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::tools::{ToolFailure, ToolOptions, ToolSource};
+use openai_agents::{Agent, ErrorKind, Runner};
+use serde_json::{Map, json};
+
+/// Long enough for a shell, short enough for whoever waits for a server that never answers.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A script that shakes hands and then answers each request with what `answer` writes; `$id` is the request's.
+fn script(answer: &str) -> Stdio {
+    let hello = json!({
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "script", "version": "1"},
+    });
+    let script = format!(
+        r#"
+        reply() {{ printf '{{"jsonrpc":"2.0","id":%s,%s}}\n' "$id" "$1"; }}
+        read hello; id=0; reply '"result":{hello}'
+        read initialized
+        while read request; do
+            case $request in *'"id":'*) ;; *) continue ;; esac
+            id=${{request#*\"id\":}}; id=${{id%%[,\}}]*}}
+            {answer}
+        done"#
+    );
+    Stdio::new("sh").args(["-c", &script])
+}
+
+fn shell(script: &str) -> Stdio {
+    Stdio::new("sh").args(["-c", script])
+}
+
+fn server(stdio: Stdio) -> McpServer {
+    let builder = McpServer::builder("script", stdio)
+        .protocol(McpProtocol::Handshake)
+        .connect_timeout(Duration::from_secs(20))
+        .call_timeout(PATIENCE);
+    builder.build().unwrap()
+}
+
+async fn connected(stdio: Stdio) -> McpServer {
+    let server = server(stdio);
+    server.connect().await.unwrap();
+    server
+}
+
+async fn call(server: &McpServer) -> McpError {
+    server.call_tool("anything", Map::new()).await.unwrap_err()
+}
+
+/// The script's answer to `tools/list`: these tools, on one page.
+fn tools(names: &[&str]) -> String {
+    let tool = |name: &&str| json!({"name": name, "inputSchema": {"type": "object"}});
+    let tools: Vec<_> = names.iter().map(tool).collect();
+    format!(r#"reply '"result":{}'"#, json!({"tools": tools}))
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_an_error_and_a_state() {
+    let server = server(Stdio::new("/does/not/exist"));
+    assert!(matches!(server.state(), McpState::Closed));
+    let error = server.connect().await.unwrap_err();
+    assert!(matches!(error, McpError::Spawn { .. }), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Mcp);
+    assert!(matches!(server.state(), McpState::Failed { .. }));
+    let error = server.tools().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.source_name()),
+        (ErrorKind::Mcp, "script")
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_dies_at_once_is_quoted() {
+    let error = server(shell("echo 'no licence' >&2; exit 3"))
+        .connect()
+        .await;
+    let error = error.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "MCP server `script` did not start; it wrote: no licence"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_writes_something_else_is_an_error() {
+    let server = server(shell("echo 'Welcome!'; read line"));
+    let error = server.connect().await.unwrap_err();
+    assert!(matches!(error, McpError::Connect { .. }), "{error:?}");
+}
+
+/// Waits until a process is gone.
+#[cfg(target_os = "linux")]
+async fn gone(pid: &str) {
+    let is_there = |pid: &str| {
+        let status = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
+        // One that nobody has waited for yet is as good as gone.
+        status.is_ok_and(|status| !status.contains(") Z "))
+    };
+    while is_there(pid) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_that_hangs_at_its_start_times_out_and_ends_with_its_children() {
+    let builder = McpServer::builder("script", shell("sleep 1000 & echo $! >&2; wait"));
+    let server = builder.connect_timeout(PATIENCE).build().unwrap();
+    let error = server.connect().await.unwrap_err();
+    let McpError::ConnectTimeout {
+        stderr: Some(pid),
+        after,
+        ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(after, PATIENCE);
+    gone(&pid).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_that_floods_is_ended() {
+    let builder = McpServer::builder(
+        "script",
+        shell("echo $$ >&2; exec yes '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'"),
+    );
+    let server = builder.connect_timeout(PATIENCE).build().unwrap();
+    let error = server.connect().await.unwrap_err();
+    let (McpError::ConnectTimeout {
+        stderr: Some(pid), ..
+    }
+    | McpError::Connect {
+        stderr: Some(pid), ..
+    }) = error
+    else {
+        panic!("{error:?}");
+    };
+    gone(&pid).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_closed_server_ends_with_its_children() {
+    let server = connected(script(
+        "sleep 1000 & reply '\"error\":{\"code\":1,\"message\":\"'$!'\"}'",
+    ))
+    .await;
+    let McpError::Refused { message: pid, .. } = call(&server).await else {
+        panic!("the script refuses every call");
+    };
+    server.close().await;
+    gone(&pid).await;
+    assert!(matches!(server.state(), McpState::Closed));
+    assert!(matches!(call(&server).await, McpError::NotConnected { .. }));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_ends_when_the_last_of_its_tools_is_dropped() {
+    let answer = r#"case $request in
+        *tools/list*) reply '"result":{"tools":[{"name":"pid","inputSchema":{"type":"object"}}]}' ;;
+        *) reply '"error":{"code":1,"message":"'$$'"}' ;;
+    esac"#;
+    let server = connected(script(answer)).await;
+    let tools = server.function_tools().await.unwrap();
+    let McpError::Refused { message: pid, .. } = call(&server).await else {
+        panic!("the script refuses every call");
+    };
+    drop(server);
+    assert!(Path::new("/proc").join(&pid).exists());
+    drop(tools);
+    gone(&pid).await;
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_a_call_fails_the_call_and_is_failed() {
+    let server = connected(script("echo 'out of memory' >&2; exit 1")).await;
+    let error = call(&server).await;
+    assert_eq!(
+        error.to_string(),
+        "MCP server `script` ended; it wrote: out of memory"
+    );
+    assert!(matches!(server.state(), McpState::Failed { .. }));
+    // It is not started again by itself, but it can be.
+    assert!(matches!(call(&server).await, McpError::NotConnected { .. }));
+    server.connect().await.unwrap();
+    assert!(matches!(server.state(), McpState::Ready));
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_times_out_and_the_server_stays() {
+    let server = connected(script("")).await;
+    let error = call(&server).await;
+    let McpError::Timeout { method, after, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((method, after), ("tools/call", PATIENCE));
+    assert!(matches!(server.state(), McpState::Ready));
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_kept_without_the_secrets_it_was_given() {
+    let stdio = script(r#"reply '"error":{"code":7,"message":"bad key '"$KEY"'"}'"#);
+    let server = connected(stdio.env("KEY", "sk-12345678")).await;
+    let error = call(&server).await;
+    let McpError::Refused { code, message, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((code, &*message), (7, "bad key [redacted]"));
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_an_error() {
+    let server = connected(script(
+        r#"reply '"result":{"tools":[],"nextCursor":"'$id'"}'"#,
+    ))
+    .await;
+    let error = server.function_tools().await.unwrap_err();
+    assert!(matches!(error, McpError::ListTooLong { .. }), "{error:?}");
+
+    let server = connected(script(r#"reply '"result":{"tools":[],"nextCursor":"a"}'"#)).await;
+    let error = server.function_tools().await.unwrap_err();
+    assert!(matches!(error, McpError::Unexpected { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn tools_are_filtered_named_and_told_apart() {
+    let names = |tools: &[openai_agents::FunctionTool]| -> Vec<String> {
+        tools.iter().map(|tool| tool.name().to_string()).collect()
+    };
+    let build = |name: &str, listed: &[&str]| {
+        McpServer::builder(name, script(&tools(listed))).protocol(McpProtocol::Handshake)
+    };
+    let plain = build("one", &["read", "write", "delete"])
+        .allow_tools(["read", "delete"])
+        .block_tools(["delete"])
+        .build()
+        .unwrap();
+    let long = "x".repeat(70);
+    let prefixed = build("my server", &["read", "a.b", "a/b", &long])
+        .prefix_tools()
+        .build()
+        .unwrap();
+    let servers = McpServers::new([plain.clone(), prefixed]).unwrap();
+    servers.connect().await.unwrap();
+    let tools = servers.function_tools().await.unwrap();
+    let found = names(&tools);
+    assert_eq!(found[..2], ["read", "mcp_my_server__read"]);
+    // Two names that would be one, and one that is too long, end in a hash.
+    assert!(
+        found[2].starts_with("mcp_my_server__a_b_") && found[2] != found[3],
+        "{found:?}"
+    );
+    assert_eq!(found[4].len(), 64);
+    assert!(Arc::ptr_eq(
+        &tools,
+        &servers.function_tools().await.unwrap()
+    ));
+
+    let clashing = build("two", &["read"]).build().unwrap();
+    let servers = McpServers::new([plain, clashing]).unwrap();
+    servers.connect().await.unwrap();
+    let error = servers.function_tools().await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the MCP servers `one` and `two` both have a tool `read`"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_models_do_not_take_is_an_error_unless_prefixed() {
+    let server = connected(script(&tools(&["a.b"]))).await;
+    let error = server.function_tools().await.unwrap_err();
+    assert!(matches!(error, McpError::Tool { .. }), "{error:?}");
+}
+
+/// Lists a tool `look`, whose calls fail.
+fn failing() -> Stdio {
+    let listed = tools(&["look"]);
+    let failed = json!({"content": [{"type": "text", "text": "no such page"}], "isError": true});
+    script(&format!(
+        r#"case $request in
+            *tools/list*) {listed} ;;
+            *) reply '"result":{failed}' ;;
+        esac"#
+    ))
+}
+
+#[tokio::test]
+async fn the_model_is_told_the_words_of_a_tool_that_failed() {
+    let server = connected(failing()).await;
+    let tools = server.function_tools().await.unwrap();
+    let agent = Agent::builder("Reader")
+        .tool(tools[0].clone())
+        .build()
+        .unwrap();
+    let turns = [
+        ScriptedTurn::tool_call("look", json!({})),
+        ScriptedTurn::text("Sorry."),
+    ];
+    let result = Runner::new(ScriptedModel::new(turns))
+        .run(&agent, "Look.")
+        .await
+        .unwrap();
+    let told = serde_json::to_string(&result.to_input_list()).unwrap();
+    assert!(told.contains("tool `look` failed: no such page"), "{told}");
+}
+
+#[tokio::test]
+async fn a_tool_that_failed_ends_the_run_if_that_is_asked_for() {
+    let options = ToolOptions::default().failure(ToolFailure::Raise);
+    let builder = McpServer::builder("script", failing()).protocol(McpProtocol::Handshake);
+    let server = builder.tool_options(options).build().unwrap();
+    server.connect().await.unwrap();
+    let tools = server.function_tools().await.unwrap();
+    let agent = Agent::builder("Reader")
+        .tool(tools[0].clone())
+        .build()
+        .unwrap();
+    let turns = [ScriptedTurn::tool_call("look", json!({}))];
+    let error = Runner::new(ScriptedModel::new(turns))
+        .run(&agent, "Look.")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ToolFailed);
+}
