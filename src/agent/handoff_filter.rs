@@ -48,6 +48,7 @@ const PREAMBLE: &str =
     "For context, here is the conversation so far between the user and the previous agent:";
 const START: &str = "<CONVERSATION HISTORY>";
 const END: &str = "</CONVERSATION HISTORY>";
+const NOTHING: &str = "(no previous turns recorded)";
 
 impl HandoffFilter {
     /// Makes a filter of a function.
@@ -157,14 +158,19 @@ fn is_kept_of_new(item: &Item) -> bool {
     }
 }
 
+/// The item's JSON, without what SDKs note beside it for themselves.
 fn json_of(item: &Item) -> Value {
-    serde_json::from_str(item.to_json()).unwrap_or(Value::Null)
+    let mut value: Value = serde_json::from_str(item.to_json()).unwrap_or(Value::Null);
+    if let Value::Object(object) = &mut value {
+        object.shift_remove("provider_data");
+    }
+    value
 }
 
 fn tell(items: &[Value]) -> Item {
     let mut lines = vec![PREAMBLE.to_owned(), START.to_owned()];
     if items.is_empty() {
-        lines.push("(no previous turns recorded)".to_owned());
+        lines.push(NOTHING.to_owned());
     }
     let numbered = items.iter().zip(1..);
     lines.extend(numbered.map(|(item, n)| format!("{n}. {}", line(item))));
@@ -182,7 +188,10 @@ fn line(item: &Value) -> String {
             Some(content) => content.as_str(),
         };
         if let Some(text) = text.filter(|text| !text.contains(['\n', '\r'])) {
-            return format!("{role}: {text}");
+            return match item.get("name").and_then(Value::as_str) {
+                Some(name) if !name.is_empty() => format!("{role} ({name}): {text}"),
+                _ => format!("{role}: {text}"),
+            };
         }
     }
     python_json(item)
@@ -249,7 +258,10 @@ fn told_in(text: &str) -> Option<Vec<Value>> {
         .strip_prefix('\n')?
         .strip_suffix(END)?
         .strip_suffix('\n')?;
-    let items = body.lines().map(|line| {
+    if body == NOTHING {
+        return Some(Vec::new());
+    }
+    let items = body.split('\n').map(|line| {
         let (_, told) = line.split_once(". ")?;
         if let Ok(value @ Value::Object(_)) = serde_json::from_str(told) {
             return Some(value);
@@ -257,7 +269,15 @@ fn told_in(text: &str) -> Option<Vec<Value>> {
         let (role, text) = told
             .split_once(": ")
             .or_else(|| Some((told.strip_suffix(':')?, "")))?;
-        Some(serde_json::json!({ "role": role, "content": text }))
+        let named = role
+            .strip_suffix(')')
+            .and_then(|role| role.split_once(" ("));
+        Some(match named {
+            Some((role, name)) => {
+                serde_json::json!({ "role": role, "name": name, "content": text })
+            }
+            None => serde_json::json!({ "role": role, "content": text }),
+        })
     });
     items.collect()
 }
@@ -267,3 +287,6 @@ impl fmt::Debug for HandoffFilter {
         f.write_str("HandoffFilter(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! Long outputs of tools, shortened in requests once they are old.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
 
 use crate::agent::ModelInputFilter;
-use crate::item::{FunctionCallOutput, History, Item, ItemKind, OutputContent, Part, Role};
+use crate::item::{FunctionCallOutput, History, Item, ItemKind, OutputContent, Role};
 
 /// Shortens the outputs of tools that lie some user messages back, so that long conversations cost less.
 ///
@@ -80,7 +82,9 @@ impl TrimToolOutputs {
                 }
                 ItemKind::FunctionCallOutput(output) if n < recent => {
                     let name = names.get(&output.call_id).map(String::as_str);
-                    return self.shorten(name, output).unwrap_or_else(|| item.clone());
+                    return self
+                        .shorten(name, item, output)
+                        .unwrap_or_else(|| item.clone());
                 }
                 _ => {}
             }
@@ -103,50 +107,139 @@ impl TrimToolOutputs {
         }
     }
 
-    fn shorten(&self, tool: Option<&str>, output: &FunctionCallOutput) -> Option<Item> {
+    fn shorten(
+        &self,
+        tool: Option<&str>,
+        item: &Item,
+        output: &FunctionCallOutput,
+    ) -> Option<Item> {
         if let Some(tools) = &self.tools
             && !tool.is_some_and(|tool| tools.contains(tool))
         {
             return None;
         }
-        let (text, n_chars, dropped) = content(&output.output);
-        if n_chars <= self.max_chars {
-            return None;
-        }
         let tool = tool.unwrap_or("unknown_tool");
-        let preview: String = text.chars().take(self.preview_chars).collect();
-        let n_kept = self.preview_chars;
-        let summary = format!(
-            "[Trimmed: {tool} output — {n_chars} chars → {n_kept} char preview{dropped}]\n{preview}..."
-        );
-        let is_shorter = summary.chars().count() < n_chars;
-        is_shorter.then(|| {
+        let summary = match &output.output {
+            OutputContent::Text(text) => self.summary(tool, text),
+            OutputContent::Parts(_) => self.summary_of_parts(tool, &Payload::of(item)?),
+        };
+        summary.map(|summary| {
             let mut short = FunctionCallOutput::new(output.call_id.clone(), summary.into());
             short.extra.clone_from(&output.extra);
             short.into()
         })
     }
+
+    fn summary(&self, tool: &str, text: &str) -> Option<String> {
+        let (n_chars, n_kept) = (text.chars().count(), self.preview_chars);
+        if n_chars <= self.max_chars {
+            return None;
+        }
+        let preview: String = text.chars().take(n_kept).collect();
+        let summary = format!(
+            "[Trimmed: {tool} output — {n_chars} chars → {n_kept} char preview]\n{preview}..."
+        );
+        (summary.chars().count() < n_chars).then_some(summary)
+    }
+
+    /// The longest header that leaves room for the preview; all of it fits the limit.
+    fn summary_of_parts(&self, tool: &str, payload: &Payload) -> Option<String> {
+        const SHORTEST: &str = "[Trimmed]";
+        if payload.n_chars <= self.max_chars {
+            return None;
+        }
+        let Some(room) = self.max_chars.checked_sub(SHORTEST.len()) else {
+            return Some(SHORTEST.chars().take(self.max_chars).collect());
+        };
+        let n_text = payload.text.chars().count();
+        let n_kept = n_text.min(self.preview_chars).min(room.saturating_sub(1));
+        let mut body: String = payload.text.chars().take(n_kept).collect();
+        if n_kept > 0 {
+            body.insert(0, '\n');
+        }
+        if n_kept < n_text && body.chars().count() + "...".len() <= room {
+            body.push_str("...");
+        }
+        let n_body = body.chars().count();
+        let fits = |header: &String| header.chars().count() + n_body <= self.max_chars;
+        let header = payload.headers(tool, n_kept).into_iter().find(fits);
+        Some(header.unwrap_or_else(|| SHORTEST.to_owned()) + &body)
+    }
 }
 
-/// The text of an output, how long it is with its images and files, and what is left out of the text.
-fn content(output: &OutputContent) -> (String, usize, String) {
-    let parts = match output {
-        OutputContent::Text(text) => return (text.clone(), text.chars().count(), String::new()),
-        OutputContent::Parts(parts) => parts,
-    };
-    let others: Vec<&Part> = parts
-        .iter()
-        .filter(|part| part.as_text().is_none())
-        .collect();
-    let n_other = |part: &&Part| serde_json::to_string(part).map_or(0, |json| json.chars().count());
-    let text = output.text();
-    let n_chars = text.chars().count() + others.iter().map(n_other).sum::<usize>();
-    let dropped = if others.is_empty() {
-        String::new()
-    } else {
-        format!("; dropped {} parts", others.len())
-    };
-    (text, n_chars, dropped)
+/// What an output of parts holds.
+struct Payload {
+    /// How long it is, the data of its images and files included.
+    n_chars: usize,
+    text: String,
+    /// How many parts of other types there are, by type.
+    others: BTreeMap<String, usize>,
+}
+
+impl Payload {
+    /// Reads the parts; nothing if one of them is not wholly known, so that leaving it out might be wrong.
+    fn of(item: &Item) -> Option<Self> {
+        let item: Value = serde_json::from_str(item.to_json()).ok()?;
+        let (mut n_chars, mut texts, mut others) = (0, Vec::new(), BTreeMap::new());
+        for part in item.get("output")?.as_array()? {
+            let kind = part.get("type")?.as_str()?;
+            let known: &[&str] = match kind {
+                "input_text" => &["text"],
+                "input_image" => &["image_url", "file_id", "detail"],
+                "input_file" => &["file_data", "file_url", "file_id", "filename"],
+                _ => return None,
+            };
+            for (key, value) in part.as_object()?.iter().filter(|(key, _)| *key != "type") {
+                let is_known = known.contains(&key.as_str());
+                n_chars += value.as_str().filter(|_| is_known)?.chars().count();
+            }
+            if kind == "input_text" {
+                texts.push(part.get("text")?.as_str()?);
+            } else {
+                *others.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+        Some(Self {
+            n_chars,
+            text: texts.join("\n"),
+            others,
+        })
+    }
+
+    /// What can stand before the preview, the longest first.
+    fn headers(&self, tool: &str, n_kept: usize) -> Vec<String> {
+        let n_chars = self.n_chars;
+        let counts = self.others.iter().map(|(kind, n)| format!("{n} {kind}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        let dropped = match counts.as_str() {
+            "" => String::new(),
+            counts => format!("; dropped {counts}"),
+        };
+        let preview = match self.text.as_str() {
+            "" => String::new(),
+            _ => format!("; preview {n_kept}"),
+        };
+        let mut headers = vec![format!(
+            "[Trimmed: {tool}; payload {n_chars}{preview}{dropped}]"
+        )];
+        if !self.others.is_empty() {
+            let kinds: Vec<_> = self.others.keys().map(String::as_str).collect();
+            headers.extend([
+                format!("[Trimmed: {tool}{dropped}]"),
+                format!("[Trimmed{dropped}]"),
+                format!("[Trimmed: {}]", kinds.join(", ")),
+                format!(
+                    "[Trimmed: dropped {} opaque]",
+                    self.others.values().sum::<usize>()
+                ),
+            ]);
+        }
+        headers.extend([
+            format!("[Trimmed: payload {n_chars}]"),
+            format!("[Trimmed: {tool}]"),
+        ]);
+        headers
+    }
 }
 
 impl From<TrimToolOutputs> for ModelInputFilter {
@@ -157,3 +250,6 @@ impl From<TrimToolOutputs> for ModelInputFilter {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use futures_util::stream;
-use openai_agents::agent::{HandoffFilter, Interruption};
+use openai_agents::agent::{AgentBuilder, HandoffFilter, Interruption};
 use openai_agents::future::BoxStream;
 use openai_agents::item::{ItemKind, Message, Part, Reasoning, Role};
-use openai_agents::model::{ModelError, ModelEvent, ModelRequest, ResponseEnd};
+use openai_agents::model::{ModelError, ModelEvent, ModelRequest};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{
@@ -137,7 +137,7 @@ impl Model for InnerModel {
             }
             _ => call("i1", "danger", r#"{ "n":0 }"#),
         };
-        let done = ModelEvent::ResponseDone(Box::new(ResponseEnd::default()));
+        let done = ModelEvent::ResponseDone(Box::default());
         Box::pin(stream::iter([Ok(ModelEvent::ItemDone { item }), Ok(done)]))
     }
 }
@@ -191,10 +191,7 @@ impl Stage {
         let agent = |name: &str, to: &str| {
             let agent = Agent::builder(name).handoff(Handoff::to_name(to));
             let tools = tools(approval).into_iter();
-            tools
-                .fold(agent, |agent, tool| agent.tool(tool))
-                .build()
-                .unwrap()
+            tools.fold(agent, AgentBuilder::tool).build().unwrap()
         };
         let turns = script.turns.iter().enumerate();
         let model = ScriptedModel::new(turns.map(|(n, turn)| turn.scripted(n)));
@@ -222,9 +219,10 @@ impl Stage {
         decide: fn(&mut RunState, &[Interruption]),
     ) -> (Outcome, usize) {
         let mut n_pauses = 0;
-        let mut request = match is_streamed {
-            true => self.runner.stream(&self.main, "go"),
-            false => self.runner.run(&self.main, "go"),
+        let mut request = if is_streamed {
+            self.runner.stream(&self.main, "go")
+        } else {
+            self.runner.run(&self.main, "go")
         };
         loop {
             let ended = play(request).await.1;
@@ -242,9 +240,10 @@ impl Stage {
     }
 
     fn resume(&self, state: RunState, is_streamed: bool) -> RunRequest {
-        match is_streamed {
-            true => self.runner.resume_stream(&self.main, state),
-            false => self.runner.resume(&self.main, state),
+        if is_streamed {
+            self.runner.resume_stream(&self.main, state)
+        } else {
+            self.runner.resume(&self.main, state)
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::context::RunContext;
 use crate::error::RunFailure;
 use crate::item::{FunctionCall, Item, ItemKind, Message, Role};
 use crate::journal::ToolOutcome;
+use crate::kind::ErrorKind;
 use crate::limits::{LimitReached, Limits};
+use crate::model::ModelError;
 use crate::tools::{FunctionTool, McpApprovalRequest};
 
 /// Calls that someone on this side would have to answer, and that no tool of this crate does.
@@ -45,6 +47,13 @@ pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolutio
     for item in items {
         match item.kind() {
             ItemKind::FunctionCall(call) => {
+                if turn
+                    .calls
+                    .iter()
+                    .any(|other| other.call.call_id == call.call_id)
+                {
+                    return Err(RunFailure::Model(twice(call)));
+                }
                 let has_handoff = turn
                     .calls
                     .iter()
@@ -87,6 +96,17 @@ pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolutio
         None if text.is_empty() => Err(RunFailure::EmptyResponse),
         None => checked(agent, text).map(Resolution::Final),
     }
+}
+
+/// Two calls of one response with one id: neither a decision nor an outcome could be told to be the one's or the other's.
+///
+/// The drivers of this crate find it themselves; other models may not.
+fn twice(call: &FunctionCall) -> ModelError {
+    let message = format!(
+        "two tool calls of one answer have the id {:?}",
+        call.call_id
+    );
+    ModelError::new(ErrorKind::DuplicateToolCallId, message)
 }
 
 /// Takes a text as the final output if it is of the agent's output type.

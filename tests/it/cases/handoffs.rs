@@ -43,7 +43,7 @@ async fn case_29_the_next_agent_has_its_own_instructions_and_tools() {
     let main = Agent::builder("Main")
         .instructions("Be brief.")
         .tool(instant("note", "noted"))
-        .handoff(&spanish())
+        .handoff(spanish())
         .build()
         .unwrap();
     let model = handing();
@@ -66,8 +66,8 @@ async fn case_29_the_next_agent_has_its_own_instructions_and_tools() {
 async fn case_30_tools_run_before_the_first_handoff_and_the_others_are_ignored() {
     let main = Agent::builder("Main")
         .tool(instant("note", "noted"))
-        .handoff(&spanish())
-        .handoff(&french())
+        .handoff(spanish())
+        .handoff(french())
         .build()
         .unwrap();
     let calls = [
@@ -98,7 +98,7 @@ async fn case_30_tools_run_before_the_first_handoff_and_the_others_are_ignored()
 /// The whole texts are compared in `src/agent/handoff_filter` and in `testbed`.
 #[tokio::test]
 async fn case_31_a_nested_history_is_told_in_one_message_and_kept_in_the_result() {
-    let main = Agent::builder("Main").handoff(&spanish()).build().unwrap();
+    let main = Agent::builder("Main").handoff(spanish()).build().unwrap();
     let model = handing();
     let result = Runner::new(model.clone())
         .run(&main, "hi")

@@ -48,8 +48,8 @@ async fn case_18_a_call_without_an_id_gets_one() {
 /// The Python SDK ends the run. Within one response an id must be one call's: its output could not be told from the other's.
 #[tokio::test]
 async fn case_19_an_id_that_comes_again_is_another_call_in_another_turn_only() {
-    let call = |city| whole(&wire_calls(&[("call_0", "t", city)]), "tool_calls");
-    let server = FakeServer::start([call(r#"{"n":1}"#), call(r#"{"n":2}"#), whole_text("done")])
+    let turn = |arguments| whole(&wire_calls(&[("call_0", "t", arguments)]), "tool_calls");
+    let server = FakeServer::start([turn(r#"{"n":1}"#), turn(r#"{"n":2}"#), whole_text("done")])
         .await
         .unwrap();
     let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
@@ -74,6 +74,18 @@ async fn case_19_an_id_that_comes_again_is_another_call_in_another_turn_only() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DuplicateToolCallId);
+
+    // So it is with a model of one's own.
+    let model = ScriptedModel::new([ScriptedTurn::items([
+        call("c1", "t", "{}"),
+        call("c1", "t", ""),
+    ])]);
+    let error = Runner::new(model)
+        .run(&agent([instant("t", "x")]), "go")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DuplicateToolCallId);
+    assert_eq!(error.progress().items, []);
 }
 
 /// The Python SDK makes it once and adds nothing to the conversation. Servers that count their ids anew in each response would then

@@ -184,7 +184,7 @@ async fn case_59_a_handoff_is_requested_and_occurs_and_is_no_tool_call() {
 struct Notes(&'static str, Arc<Mutex<Vec<String>>>);
 
 impl Notes {
-    fn note(&self, line: String) -> HookFuture<'static> {
+    fn note(&self, line: &str) -> HookFuture<'static> {
         let line = format!("{}{line}", self.0);
         self.1
             .lock()
@@ -196,7 +196,7 @@ impl Notes {
 
 impl Hooks for Notes {
     fn on_agent_start<'a>(&'a self, _: &'a RunContext, agent: &'a Agent) -> HookFuture<'a> {
-        self.note(format!("agent start {}", agent.name()))
+        self.note(&format!("agent start {}", agent.name()))
     }
 
     fn on_agent_end<'a>(
@@ -205,7 +205,7 @@ impl Hooks for Notes {
         agent: &'a Agent,
         _: &'a str,
     ) -> HookFuture<'a> {
-        self.note(format!("agent end {}", agent.name()))
+        self.note(&format!("agent end {}", agent.name()))
     }
 
     fn on_model_start<'a>(
@@ -214,7 +214,7 @@ impl Hooks for Notes {
         _: &'a Agent,
         _: &'a ModelRequest,
     ) -> HookFuture<'a> {
-        self.note("model start".to_owned())
+        self.note("model start")
     }
 
     fn on_model_end<'a>(
@@ -223,15 +223,15 @@ impl Hooks for Notes {
         _: &'a Agent,
         _: &'a ModelResponse,
     ) -> HookFuture<'a> {
-        self.note("model end".to_owned())
+        self.note("model end")
     }
 
     fn on_tool_start<'a>(&'a self, cx: &'a ToolContext) -> HookFuture<'a> {
-        self.note(format!("tool start {}", cx.tool_name()))
+        self.note(&format!("tool start {}", cx.tool_name()))
     }
 
     fn on_tool_end<'a>(&'a self, _: &'a ToolContext, output: &'a str) -> HookFuture<'a> {
-        self.note(format!("tool end {output}"))
+        self.note(&format!("tool end {output}"))
     }
 
     fn on_handoff<'a>(
@@ -240,7 +240,7 @@ impl Hooks for Notes {
         from: &'a Agent,
         to: &'a Agent,
     ) -> HookFuture<'a> {
-        self.note(format!("handoff {} {}", from.name(), to.name()))
+        self.note(&format!("handoff {} {}", from.name(), to.name()))
     }
 }
 

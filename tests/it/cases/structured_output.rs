@@ -1,13 +1,13 @@
 //! Cases 47, 48 and 51: final outputs that are wrong, empty or withheld.
 
 use openai_agents::agent::runner::{InvalidOutput, Recovery};
-use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
+use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, Item, RunRequest, Runner};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::support::{agent, bodies, chat, last_chunk, whole};
+use crate::support::{agent, bodies, chat, chunk, last_chunk, whole};
 
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 struct Answer {
@@ -96,11 +96,8 @@ async fn case_51_an_answer_that_was_cut_or_filtered_is_an_error() {
         assert_eq!(error.kind(), kind, "{content:?} {reason}");
         assert_eq!(bodies(&server).len(), 1);
 
-        let chunks = [
-            crate::support::chunk(&json!({ "content": content })),
-            last_chunk(reason),
-        ];
-        let reply = openai_agents::testing::Reply::sse(chunks);
+        let chunks = [chunk(&json!({ "content": content })), last_chunk(reason)];
+        let reply = Reply::sse(chunks);
         let server = FakeServer::start([reply]).await.unwrap();
         let error = Runner::new(chat(&server))
             .stream(&agent([]), "go")

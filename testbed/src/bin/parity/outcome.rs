@@ -139,9 +139,9 @@ pub(crate) fn events(events: &[RunEvent], names: &Names) -> Value {
     for event in events {
         match event {
             RunEvent::TurnStarted { agent: now, .. } => {
-                if agent.as_ref() != Some(now) {
+                if agent != Some(now) {
                     told.push(json!(["agent", &**now]));
-                    agent = Some(now.clone());
+                    agent = Some(now);
                 }
                 told.push(raw("response.created", None));
             }

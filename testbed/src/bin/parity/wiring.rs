@@ -94,16 +94,20 @@ fn handoff(declared: &HandoffEntry, target: &str) -> Result<Handoff, Failure> {
 }
 
 fn guarded(mut agent: AgentBuilder, entry: &AgentEntry) -> AgentBuilder {
-    let verdict = |declared: &GuardrailEntry| match declared.trips {
-        true => Verdict::trip("tripped"),
-        false => Verdict::pass(),
+    let verdict = |declared: &GuardrailEntry| {
+        if declared.trips {
+            Verdict::trip("tripped")
+        } else {
+            Verdict::pass()
+        }
     };
     for declared in &entry.input_guardrails {
         let verdict = verdict(declared);
         let check = move |_| std::future::ready(Ok::<_, String>(verdict.clone()));
-        let timing = match declared.blocking {
-            true => GuardrailTiming::Blocking,
-            false => GuardrailTiming::Hold,
+        let timing = if declared.blocking {
+            GuardrailTiming::Blocking
+        } else {
+            GuardrailTiming::Hold
         };
         agent = agent.input_guardrail(InputGuardrail::new(&*declared.name, check).timing(timing));
     }
