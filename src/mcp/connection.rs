@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::auth::Authorization;
 use super::backend::Backend;
+use super::bounded::Bounded;
 use super::bridge::{Bridge, Changes};
 use super::child::ServerProcess;
 use super::options::Options;
@@ -76,7 +77,7 @@ impl Connection {
                     Ok(session)
                 }
                 (McpTransport::Stdio(_), Some((stdout, stdin))) => {
-                    let transport = AsyncRwTransport::new_client(stdout, stdin);
+                    let transport = Bounded::new(AsyncRwTransport::new_client(stdout, stdin));
                     Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?)
                 }
                 (McpTransport::Stdio(_), None) => {
@@ -197,6 +198,7 @@ async fn over_http(
     let Some(authorization) = blueprint.authorization else {
         let client = backend(blueprint.options.connect_timeout)?;
         let transport = StreamableHttpClientTransport::with_client(client, http_config(http)?);
+        let transport = Bounded::new(transport);
         return Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?);
     };
     let again = Bridge {
@@ -205,10 +207,10 @@ async fn over_http(
         changes: Arc::clone(&bridge.changes),
     };
     let transport = || -> Result<_, StartError> {
-        Ok(StreamableHttpClientTransport::with_client(
+        Ok(Bounded::new(StreamableHttpClientTransport::with_client(
             authorization.client.clone(),
             http_config(http)?,
-        ))
+        )))
     };
     let error = match bridge
         .serve_with_lifecycle(transport()?, lifecycle.clone())

@@ -27,6 +27,8 @@ mod error;
 #[cfg(feature = "mcp-client")]
 mod backend;
 #[cfg(feature = "mcp-client")]
+mod bounded;
+#[cfg(feature = "mcp-client")]
 mod auth;
 #[cfg(feature = "mcp-client")]
 mod transport;

@@ -20,7 +20,7 @@ async fn serve(answer: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 65536];
+            let mut request = vec![0; 65536];
             let n_bytes = stream.read(&mut request).await.unwrap();
             assert!(n_bytes > 0);
             counted.fetch_add(1, Ordering::SeqCst);

@@ -249,7 +249,8 @@ impl McpCall {
 
     /// Lets go of the HTTP connection that waits for this call's result.
     ///
-    /// The client opens another after this time, and gets what it missed; a call that takes long needs no connection meanwhile.
+    /// The client opens another after this time, and gets what it missed; a call that takes long needs no connection meanwhile. The
+    /// result waits for the client to come back, for a minute.
     /// Without effect where the client has no session.
     pub async fn release_connection(&self, reconnect_after: Duration) {
         let stream = self.0.context.extensions.get::<ResponseStream>();

@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use super::call::{Asking, LogLevel};
 use super::rounds::{Rounds, Subject};
+use super::sessions::ResponseStream;
 use super::{CompletionRequest, McpCall, Served, tools};
 use crate::mcp::convert;
 
@@ -98,8 +99,8 @@ impl Handler {
         let arguments = request.arguments.unwrap_or_default();
         let id = context.id.to_string();
         let called = tools::call(tool, &self.served.states, &call, &id, arguments);
-        let result = unless_cancelled(context, called).await?;
-        match result {
+        let result = unless_cancelled(context, called).await;
+        match deliverable(context, result).await? {
             Ok(result) => Ok(result.into()),
             Err(failed) => match rounds.end(&self.served.seal, &subject) {
                 Some(asked) => asked.map(Into::into),
@@ -218,8 +219,8 @@ impl ServerHandler for Handler {
         let call = McpCall::new(context.clone(), asking, Arc::clone(&self.level));
         let arguments = request.arguments.unwrap_or_default();
         let asked = agent.ask(&self.served.runner, &call, &arguments);
-        let result: CallToolResult = unless_cancelled(&context, asked).await?;
-        Ok(result.into())
+        let result: Result<CallToolResult, _> = unless_cancelled(&context, asked).await;
+        Ok(deliverable(&context, result).await?.into())
     }
 
     async fn list_prompts(
@@ -427,6 +428,22 @@ async fn unless_cancelled<T>(
         Some(Err(_)) => Err(ErrorData::internal_error("it panicked", None)),
         None => Err(ErrorData::internal_error("it was cancelled", None)),
     }
+}
+
+/// Holds a result until there is a connection to send it over, if the call let go of its own.
+async fn deliverable<T>(
+    context: &RequestContext<RoleServer>,
+    result: Result<T, ErrorData>,
+) -> Result<T, ErrorData> {
+    if let Some(stream) = context.extensions.get::<ResponseStream>() {
+        match &result {
+            Ok(_) => {
+                context.ct.run_until_cancelled(stream.taken_up()).await;
+            }
+            Err(_) => stream.forget(),
+        }
+    }
+    result
 }
 
 fn has_session(context: &RequestContext<RoleServer>) -> bool {

@@ -1,6 +1,7 @@
 //! The sessions of clients that have them: bounded in number, and gone when they are idle.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -10,7 +11,11 @@ use rmcp::transport::streamable_http_server::session::local::{
     LocalSessionHandle, LocalSessionManager, LocalSessionManagerError, SessionConfig,
 };
 use rmcp::transport::streamable_http_server::session::{SessionId, SessionManager};
+use tokio::sync::Notify;
 use tokio_stream::wrappers::ReceiverStream;
+
+/// How long an answer waits for a client that was to come back.
+const TAKE_UP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The sessions of one router.
 #[derive(Debug)]
@@ -19,7 +24,11 @@ pub(super) struct Sessions {
     max: usize,
     /// Held from counting the sessions to adding one.
     adding: tokio::sync::Mutex<()>,
+    released: Arc<Released>,
 }
+
+/// The streams that were let go of while their calls went on, and what is told when a client takes one up again.
+type Released = Mutex<HashMap<(SessionId, u64), Arc<Notify>>>;
 
 /// Says why a session cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +50,7 @@ impl Sessions {
             local,
             max: max_sessions,
             adding: tokio::sync::Mutex::default(),
+            released: Arc::default(),
         }
     }
 }
@@ -89,12 +99,13 @@ impl SessionManager for Sessions {
             .establish_request_wise_channel()
             .await
             .map_err(LocalSessionManagerError::from)?;
-        if let (ClientJsonRpcMessage::Request(request), Some(id)) =
+        if let (ClientJsonRpcMessage::Request(request), Some(n)) =
             (&mut message, receiver.http_request_id)
         {
             let stream = ResponseStream {
                 session: session.clone(),
-                id,
+                key: (Arc::clone(id), n),
+                released: Arc::clone(&self.released),
             };
             request.request.extensions_mut().insert(stream);
         }
@@ -121,7 +132,15 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static> {
-        Ok(self.local.resume(id, last_event_id).await?)
+        // `<event>/<stream>`.
+        let stream = last_event_id.split_once('/').map(|(_, n)| n.parse());
+        let resumed = self.local.resume(id, last_event_id).await?;
+        if let Some(Ok(n)) = stream
+            && let Some(taken_up) = lock(&self.released).get(&(Arc::clone(id), n))
+        {
+            taken_up.notify_one();
+        }
+        Ok(resumed)
     }
 }
 
@@ -129,18 +148,40 @@ impl SessionManager for Sessions {
 #[derive(Clone)]
 pub(super) struct ResponseStream {
     session: LocalSessionHandle,
-    id: u64,
+    key: (SessionId, u64),
+    released: Arc<Released>,
 }
 
 impl ResponseStream {
     /// Closes the stream; the client opens another after this time.
     pub(super) async fn close(&self, reconnect_after: Duration) {
+        lock(&self.released).insert(self.key.clone(), Arc::default());
         let closed = self
             .session
-            .close_sse_stream(self.id, Some(reconnect_after))
+            .close_sse_stream(self.key.1, Some(reconnect_after))
             .await;
         if let Err(error) = closed {
             tracing::debug!(target: "openai_agents::mcp", %error, "the stream of a call cannot be closed");
         }
     }
+
+    /// Waits until a stream that was let go of is taken up again: an answer that is sent to nobody is lost (rmcp 3.11).
+    pub(super) async fn taken_up(&self) {
+        let taken_up = lock(&self.released).get(&self.key).map(Arc::clone);
+        if let Some(taken_up) = taken_up {
+            tokio::time::timeout(TAKE_UP_TIMEOUT, taken_up.notified())
+                .await
+                .ok();
+            self.forget();
+        }
+    }
+
+    /// Gives up a stream whose call has no answer.
+    pub(super) fn forget(&self) {
+        lock(&self.released).remove(&self.key);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
