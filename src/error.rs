@@ -250,7 +250,7 @@ impl RunFailure {
             Self::UnknownTool { .. } => ErrorKind::UnknownTool,
             Self::DisabledTool { .. } => ErrorKind::DisabledTool,
             Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
-            Self::State(_) => ErrorKind::StateInvalid,
+            Self::State(error) => error.kind(),
             Self::Agents(_) => ErrorKind::Config,
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
             Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
