@@ -220,11 +220,11 @@ impl<'a> TeamBuilder<'a> {
         let limits = config
             .limits
             .over(self.config.limits().over(Limits::default()));
-        Ok(Some(Check::Agent(Judge {
+        Ok(Some(Check::Agent(Arc::new(Judge {
             agent,
             runner: Runner::shared(model),
             limits,
-        })))
+        }))))
     }
 
     fn find(
@@ -239,9 +239,9 @@ impl<'a> TeamBuilder<'a> {
             let names = agents.iter().map(|agent| agent.name.as_str());
             ConfigError::UnknownAgentNamed {
                 relation,
-                named: name.to_owned(),
+                named: name.into(),
                 nearest: nearest(name, names).map(Into::into),
-                agent: config.name.clone(),
+                agent: config.name.as_str().into(),
                 origin: config.origin.clone(),
             }
         })

@@ -158,11 +158,11 @@ pub enum ConfigError {
         /// What the agent does with the other, such as `hands off to`.
         relation: &'static str,
         /// The name.
-        named: String,
+        named: Box<str>,
         /// The agent whose name is most like it.
         nearest: Option<Box<str>>,
         /// The agent that names it.
-        agent: String,
+        agent: Box<str>,
         /// Where that is defined.
         origin: Origin,
     },

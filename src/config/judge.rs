@@ -20,11 +20,10 @@ pub(super) enum Check {
     /// In lower case.
     Deny(Arc<[String]>),
     /// An agent whose output is a [`Judgement`].
-    Agent(Judge),
+    Agent(Arc<Judge>),
 }
 
 /// An agent that judges, and where it is asked.
-#[derive(Clone)]
 pub(super) struct Judge {
     pub(super) agent: Agent,
     pub(super) runner: Runner,

@@ -3,7 +3,7 @@
 use super::{load, settings, yaml};
 use crate::ModelSettings;
 use crate::config::{
-    AgentToolConfig, ApprovalConfig, GuardrailCheck, GuardrailConfig, Loader, ToolUseConfig,
+    AgentToolConfig, ApprovalConfig, Config, GuardrailCheck, GuardrailConfig, Loader, ToolUseConfig,
 };
 use crate::guardrail::GuardrailTiming;
 use crate::model::ToolChoice;
@@ -108,10 +108,7 @@ fn two_agents_always_exist_and_can_be_replaced() {
     );
 }
 
-#[test]
-fn an_agent_names_others() {
-    let loader = yaml(
-        "agents:
+const TOGETHER: &str = "agents:
   - name: Triage
     handoffs: [Billing, Triage]
     handoff_description: Knows whom to ask.
@@ -128,13 +125,19 @@ fn an_agent_names_others() {
     limits: { max_requests: 3 }
   - { name: Billing, needs_approval: always }
   - name: Judge
-",
-    );
-    let config = load(
-        loader
+";
+
+fn together() -> Config {
+    load(
+        yaml(TOGETHER)
             .variable("OPENAI_BASE_URL", "http://localhost:1/v1")
             .variable("OPENAI_MODEL", "m"),
-    );
+    )
+}
+
+#[test]
+fn an_agent_names_others() {
+    let config = together();
     let [_, _, triage, billing, _] = config.agents() else {
         panic!("three agents were expected beside the two that always exist");
     };
@@ -164,6 +167,21 @@ fn an_agent_names_others() {
     assert!(billing.reset_tool_choice);
     assert_eq!(triage.limits.max_requests, Some(3));
     assert_eq!(triage.output_schema.as_ref().unwrap().len(), 2);
+    config.check().unwrap();
+    let agent = config.agent("Triage").unwrap();
+    assert_eq!(agent.handoffs().collect::<Vec<_>>(), ["Billing", "Triage"]);
+    assert!(agent.tools().get("billing").is_some());
+    let shown = settings(&config).join("\n");
+    assert!(
+        shown.contains("agents[0].agents_as_tools[0] = Billing (./config.yaml:5)"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_agent_is_guarded() {
+    let config = together();
+    let triage = config.agent_config("Triage").unwrap();
     let guardrail = |name: &str, check, timing| GuardrailConfig {
         name: name.to_owned(),
         check,
@@ -189,14 +207,5 @@ fn an_agent_names_others() {
     assert_eq!(
         triage.output_guardrails,
         [guardrail("Judge", judge(), GuardrailTiming::Hold)]
-    );
-    config.check().unwrap();
-    let agent = config.agent("Triage").unwrap();
-    assert_eq!(agent.handoffs().collect::<Vec<_>>(), ["Billing", "Triage"]);
-    assert!(agent.tools().get("billing").is_some());
-    let shown = settings(&config).join("\n");
-    assert!(
-        shown.contains("agents[0].agents_as_tools[0] = Billing (./config.yaml:5)"),
-        "{shown}"
     );
 }
