@@ -1,7 +1,7 @@
 //! `openai-agents run`, when calls wait for approval: exit code 5, the saved run, and going on from it.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
@@ -376,6 +376,35 @@ async fn what_failed_after_it_went_on_can_be_found_again() {
         "error: a run has gone on from run.json already\n\
          hint: if that run is over and did not end well, run.json.used is what it went on from; what was approved may have been done\n",
     );
+}
+
+/// Of several that go on at the same time, one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_goes_on() {
+    const N_TRIES: usize = 8;
+    let text = || streamed_text("It is ", "350.");
+    let replies = std::iter::once(streamed_call("", "calculator", SUM))
+        .chain(std::iter::repeat_with(text).take(N_TRIES));
+    let (directory, server) = paused("approve-race", replies).await;
+    let go_on = ["run", "--resume", "run.json", "--approve-all"];
+    let tries: Vec<_> = (0..N_TRIES)
+        .map(|_| {
+            on(&server, &directory, &go_on)
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut codes: Vec<_> = tries
+        .into_iter()
+        .map(|mut child| child.wait().unwrap().code().unwrap())
+        .collect();
+    codes.sort_unstable();
+    let mut expected = vec![2; N_TRIES];
+    expected[0] = 0;
+    assert_eq!(codes, expected);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
