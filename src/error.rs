@@ -288,7 +288,7 @@ impl RunFailure {
             Self::UnknownTool { .. } => ErrorKind::UnknownTool,
             Self::DisabledTool { .. } => ErrorKind::DisabledTool,
             Self::ApprovalRequired { .. } => ErrorKind::ApprovalRequired,
-            Self::State(_) => ErrorKind::StateInvalid,
+            Self::State(error) => error.kind(),
             Self::Setup(_) => ErrorKind::Config,
             Self::ToolSource(error) => error.kind(),
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,

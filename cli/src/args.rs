@@ -13,7 +13,8 @@ use crate::command::Command;
 /// OPENAI_AGENTS__<KEY>, OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY and RUST_LOG, from .env, and from the flags below; the later
 /// wins. `openai-agents check` shows each with its origin.
 ///
-/// Exit codes: 0 done; 1 failed; 2 wrong usage or settings, or no server there; 4 a limit was reached; 130 interrupted.
+/// Exit codes: 0 done; 1 failed; 2 wrong usage or settings, or no server there; 3 a guardrail tripped; 4 a limit was reached; 5 calls
+/// wait for approval; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "openai-agents", version)]
 #[expect(
@@ -52,6 +53,21 @@ impl Global {
     /// Whether --model is there.
     pub(crate) fn names_model(&self) -> bool {
         self.model.is_some()
+    }
+
+    /// Gives the flags that another command needs to see the same settings.
+    pub(crate) fn again(&self) -> Vec<String> {
+        let config = self.config.as_ref().map(|path| path.display().to_string());
+        let flags = [
+            ("--config", config.as_ref()),
+            ("--base-url", self.base_url.as_ref()),
+            ("--model", self.model.as_ref()),
+            ("--model-api", self.model_api.as_ref()),
+        ];
+        let given = flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some([flag.to_owned(), value?.clone()]));
+        given.flatten().collect()
     }
 
     /// Loads the configuration with these flags over everything else.

@@ -10,8 +10,12 @@ pub(crate) enum Exit {
     Failed,
     /// Wrong usage or configuration, or a server that cannot be reached under it.
     Usage,
+    /// A guardrail tripped.
+    Guardrail,
     /// A limit was reached.
     Limit,
+    /// Calls wait for approval; the run is saved.
+    Approval,
     /// Ctrl-C.
     Interrupted,
 }
@@ -22,7 +26,9 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Guardrail => 3,
             Exit::Limit => 4,
+            Exit::Approval => 5,
             Exit::Interrupted => 130,
         })
     }

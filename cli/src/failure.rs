@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::Error;
+use openai_agents::agent::StateError;
 use openai_agents::config::{Config, ConfigError};
-use openai_agents::{ErrorKind, RunError};
+use openai_agents::{ErrorKind, RunError, RunFailure};
 
 use crate::exit::Exit;
 use crate::sanitize::{one_line, sanitize};
@@ -26,15 +27,28 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
+/// The saved run cannot go on.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
 impl Failure {
     /// Judges an error that came before or outside a run.
     pub(crate) fn of(error: &Error) -> Self {
-        let is_usage = error.is::<ConfigError>() || error.is::<Usage>();
+        let unusable = error.downcast_ref::<Unusable>();
+        let state = error.downcast_ref::<StateError>();
+        let kind = unusable
+            .map(|unusable| unusable.kind)
+            .or(state.map(StateError::kind));
+        let is_usage = error.is::<ConfigError>() || error.is::<Usage>() || kind.is_some();
         Self {
             exit: if is_usage { Exit::Usage } else { Exit::Failed },
-            kind: ErrorKind::Config,
+            kind: kind.unwrap_or(ErrorKind::Config),
             message: format!("{error:#}"),
-            hint: None,
+            hint: unusable.and_then(|unusable| unusable.hint.clone()),
             status: None,
             retry_after: None,
         }
@@ -47,14 +61,19 @@ impl Failure {
             .is_some_and(openai_agents::model::ModelError::is_unreachable);
         let exit = match error.kind() {
             ErrorKind::MaxTurns | ErrorKind::BudgetExceeded => Exit::Limit,
-            ErrorKind::Config => Exit::Usage,
+            ErrorKind::GuardrailTripped => Exit::Guardrail,
+            // Nothing was done: the saved run, or the agents, are not such as are needed.
+            ErrorKind::Config
+            | ErrorKind::StateInvalid
+            | ErrorKind::StateTampered
+            | ErrorKind::AlreadyResumed => Exit::Usage,
             _ if unreachable => Exit::Usage,
             _ => Exit::Failed,
         };
         Self {
             exit,
             kind: error.kind(),
-            message: error.to_string(),
+            message: message(error),
             hint: hint(error, unreachable, config),
             status: error.status(),
             retry_after: error.retry_after(),
@@ -73,6 +92,15 @@ impl Failure {
         }
     }
 
+    /// Adds something to know.
+    pub(crate) fn noting(mut self, note: String) -> Self {
+        self.hint = Some(match self.hint {
+            Some(hint) => format!("{hint}; {note}"),
+            None => note,
+        });
+        self
+    }
+
     /// Says on stderr what went wrong, and how the program ends for it.
     pub(crate) fn report(&self) -> Exit {
         let label = if self.exit == Exit::Interrupted {
@@ -87,6 +115,20 @@ impl Failure {
         let _unheard = io::stderr().write_all(text.as_bytes());
         self.exit
     }
+}
+
+/// A model error says all by itself; of what the application brought, the cause is what matters.
+fn message(error: &RunError) -> String {
+    let mut message = error.to_string();
+    let mut cause = match error.failure() {
+        RunFailure::Model(_) => None,
+        _ => std::error::Error::source(error),
+    };
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    message
 }
 
 fn hint(error: &RunError, unreachable: bool, config: &Config) -> Option<String> {
@@ -148,3 +190,11 @@ impl fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Unusable {}

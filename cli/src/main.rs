@@ -8,8 +8,10 @@ mod image;
 mod logging;
 mod models;
 mod output;
+mod pause;
 mod render;
 mod sanitize;
+mod state_file;
 
 use std::io::{self, Write as _};
 use std::panic;

@@ -29,6 +29,26 @@ pub(crate) fn one_line(text: &str) -> String {
     sanitize(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
+/// As [`one_line`], and escapes what is invisible or turns the direction of writing: who approves must see what is there.
+pub(crate) fn exact_line(text: &str) -> String {
+    let mut exact = String::with_capacity(text.len());
+    for character in one_line(text).chars() {
+        if is_deceptive(character) {
+            exact.extend(character.escape_unicode());
+        } else {
+            exact.push(character);
+        }
+    }
+    exact
+}
+
+/// Characters without width, and those of the bidirectional algorithm (UAX #9).
+fn is_deceptive(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// Gives the beginning of a text, in one line.
 pub(crate) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 200;
@@ -63,7 +83,7 @@ fn drives_terminal(character: char) -> bool {
 mod tests {
     use std::borrow::Cow;
 
-    use super::{json_line, sanitize};
+    use super::{exact_line, json_line, sanitize};
 
     #[test]
     fn control_characters_are_escaped() {
@@ -84,6 +104,17 @@ mod tests {
     fn other_text_is_not_copied() {
         for text in ["", "a\n\tb", "naïve 你好 👍🏽 \u{a0}\u{202e}"] {
             assert!(matches!(sanitize(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    #[test]
+    fn what_is_approved_is_what_is_seen() {
+        for (text, expected) in [
+            ("rm\u{202e}txt.a\u{2066}\n", r"rm\u{202e}txt.a\u{2066}\n"),
+            ("a\u{200b}b\u{feff}\u{1b}", r"a\u{200b}b\u{feff}\u{1b}"),
+            ("naïve 你好 🙂", "naïve 你好 🙂"),
+        ] {
+            assert_eq!(exact_line(text), expected);
         }
     }
 

@@ -36,6 +36,7 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
             }
         }
     });
+    let approval = tool.options.approval(library);
     quote! {
         #(#outer_attributes)*
         #[doc = #description]
@@ -66,6 +67,8 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
                 }
 
                 #options
+
+                #approval
 
                 #call
             }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Lit, LitBool, LitInt, LitStr, Path};
+use syn::spanned::Spanned;
+use syn::{Lit, LitBool, LitInt, LitStr, Path, Token};
 
 /// What `#[tool(...)]` says.
 #[derive(Default)]
@@ -15,8 +16,16 @@ pub(crate) struct Options {
     pub(crate) description: Option<LitStr>,
     /// The library, when it is known by another path than `::openai_agents`.
     pub(crate) library: Option<Path>,
+    pub(crate) approval: Option<Approval>,
     /// Calls of the setters of `ToolOptions`, except those that name its types.
     setters: Vec<Setter>,
+}
+
+/// Which calls wait for approval.
+pub(crate) enum Approval {
+    Always,
+    /// Those for which this function holds.
+    If(Path),
 }
 
 enum Setter {
@@ -27,7 +36,7 @@ enum Setter {
     Failure(Ident, Ident),
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "name",
     "description",
     "strict",
@@ -35,6 +44,7 @@ const NAMES: [&str; 8] = [
     "failure",
     "timeout_failure",
     "max_output_bytes",
+    "needs_approval",
     "crate",
 ];
 
@@ -64,6 +74,30 @@ impl Options {
         })
     }
 
+    /// Gives the method that says which calls wait for approval, unless none does.
+    pub(crate) fn approval(&self, library: &Path) -> Option<TokenStream> {
+        let is_needed = match self.approval.as_ref()? {
+            Approval::Always => quote!({
+                let _ = (__cx, __call);
+                true
+            }),
+            // By its type first, so that the compiler's message says which function is wanted.
+            Approval::If(function) => quote_spanned! {function.span()=> {
+                let __waits: fn(&#library::RunContext, &#library::item::FunctionCall) -> bool = #function;
+                __waits(__cx, __call)
+            }},
+        };
+        Some(quote! {
+            fn needs_approval(
+                &self,
+                __cx: &#library::RunContext,
+                __call: &#library::item::FunctionCall,
+            ) -> bool {
+                #is_needed
+            }
+        })
+    }
+
     fn parse_option(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
         if meta.path.is_ident("name") {
             self.name = Some(parse_name(meta)?);
@@ -78,6 +112,8 @@ impl Options {
         } else if meta.path.is_ident("max_output_bytes") {
             let n_bytes = meta.value()?.parse()?;
             self.setters.push(Setter::MaxOutputBytes(n_bytes));
+        } else if meta.path.is_ident("needs_approval") {
+            self.approval = Some(parse_approval(meta)?);
         } else if meta.path.is_ident("failure") || meta.path.is_ident("timeout_failure") {
             let setter = meta.path.require_ident()?.clone();
             self.setters
@@ -141,6 +177,18 @@ fn parse_seconds(meta: &ParseNestedMeta<'_>) -> syn::Result<Lit> {
         let message = "expected a positive number of seconds, such as `5` or `0.5`";
         Err(syn::Error::new(secs.span(), message))
     }
+}
+
+fn parse_approval(meta: &ParseNestedMeta<'_>) -> syn::Result<Approval> {
+    if !meta.input.peek(Token![=]) {
+        return Ok(Approval::Always);
+    }
+    let value = meta.value()?;
+    let span = value.span();
+    value.call(Path::parse_mod_style).map(Approval::If).map_err(|_| {
+        let message = "expected the path of a function that says whether a call waits for approval, or `needs_approval` alone for every call";
+        syn::Error::new(span, message)
+    })
 }
 
 fn parse_failure(meta: &ParseNestedMeta<'_>) -> syn::Result<Ident> {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::{Fields, Keys, texts_of};
-use super::schema::{AgentConfig, LimitsConfig, ToolUseConfig};
+use super::guardrails::guardrails;
+use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, LimitsConfig, ToolUseConfig};
 use super::sources::Files;
 use super::tree::{Node, Value};
 use super::{ConfigError, Origin, Setting};
@@ -17,10 +18,22 @@ const AGENT: Keys = Keys {
         "model",
         "settings",
         "tools",
+        "agents_as_tools",
+        "needs_approval",
         "tool_use_behavior",
+        "reset_tool_choice",
+        "handoffs",
+        "handoff_description",
+        "output_schema",
+        "guardrails",
         "limits",
     ],
-    unsupported: &["handoffs", "agents_as_tools", "output_schema", "guardrails"],
+    unsupported: &[],
+};
+
+const AGENT_TOOL: Keys = Keys {
+    known: &["agent", "name", "description"],
+    unsupported: &[],
 };
 
 const SETTINGS: Keys = Keys {
@@ -43,13 +56,14 @@ const SETTINGS: Keys = Keys {
 const LIMITS: Keys = Keys {
     known: &[
         "max_turns",
+        "max_requests",
         "max_input_tokens",
         "max_output_tokens",
         "max_total_tokens",
         "max_tool_calls",
         "max_seconds",
     ],
-    unsupported: &["max_requests"],
+    unsupported: &[],
 };
 
 pub(super) fn agents(
@@ -83,14 +97,9 @@ pub(super) fn agents(
 /// The agents that always exist, unless the file has others of their names.
 fn built_in() -> [AgentConfig; 2] {
     let agent = |name: &str, instructions: &str, tools: &[&str]| AgentConfig {
-        name: name.to_owned(),
         instructions: Some(instructions.to_owned()),
-        model: None,
-        settings: ModelSettings::default(),
         tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
-        tool_use: ToolUseConfig::default(),
-        limits: LimitsConfig::default(),
-        origin: Origin::BuiltIn,
+        ..AgentConfig::new(name.to_owned(), Origin::BuiltIn)
     };
     let bundled: &[&str] = if cfg!(feature = "bundled-tools") {
         &["calculator", "current_time"]
@@ -118,6 +127,7 @@ pub(super) fn limits(parent: &mut Fields<'_>) -> Result<LimitsConfig, ConfigErro
         max_turns: fields
             .count("max_turns")?
             .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
+        max_requests: fields.count("max_requests")?,
         max_input_tokens: fields.count("max_input_tokens")?,
         max_output_tokens: fields.count("max_output_tokens")?,
         max_total_tokens: fields.count("max_total_tokens")?,
@@ -137,16 +147,101 @@ fn agent(
     let Some(name) = fields.text("name")? else {
         return Err(fields.invalid("name", "set: every agent has a name", origin));
     };
+    let (input_guardrails, output_guardrails) = guardrails(&mut fields)?;
     Ok(AgentConfig {
-        name,
         instructions: instructions(&mut fields, files)?,
         model: fields.text("model")?,
         settings: model_settings(&mut fields)?,
         tools: fields.texts("tools")?.unwrap_or_default(),
+        agents_as_tools: agents_as_tools(&mut fields)?,
+        needs_approval: needs_approval(&mut fields)?,
         tool_use: tool_use(&mut fields)?,
+        reset_tool_choice: fields.switch("reset_tool_choice")?.unwrap_or(true),
+        handoffs: fields.texts("handoffs")?.unwrap_or_default(),
+        handoff_description: fields.text("handoff_description")?,
+        output_schema: fields.json("output_schema")?,
+        input_guardrails,
+        output_guardrails,
         limits: limits(&mut fields)?,
-        origin,
+        ..AgentConfig::new(name, origin)
     })
+}
+
+impl AgentConfig {
+    /// An agent of which nothing but its name is known.
+    fn new(name: String, origin: Origin) -> Self {
+        Self {
+            name,
+            instructions: None,
+            model: None,
+            settings: ModelSettings::default(),
+            tools: Vec::new(),
+            agents_as_tools: Vec::new(),
+            needs_approval: ApprovalConfig::default(),
+            tool_use: ToolUseConfig::default(),
+            reset_tool_choice: true,
+            handoffs: Vec::new(),
+            handoff_description: None,
+            output_schema: None,
+            input_guardrails: Vec::new(),
+            output_guardrails: Vec::new(),
+            limits: LimitsConfig::default(),
+            origin,
+        }
+    }
+}
+
+/// Names of agents, or maps with the key `agent`.
+fn agents_as_tools(parent: &mut Fields<'_>) -> Result<Vec<AgentToolConfig>, ConfigError> {
+    const EXPECTED: &str = "a list of names of agents, or of maps with `agent`";
+    let nodes = parent.nodes("agents_as_tools", EXPECTED)?;
+    let mut tools = Vec::with_capacity(nodes.len());
+    for (path, node) in nodes {
+        let node = match node.value {
+            Value::Text(agent) if !agent.trim().is_empty() => {
+                parent.settings().push(Setting {
+                    key: path,
+                    value: agent.clone(),
+                    origin: node.origin,
+                });
+                tools.push(AgentToolConfig {
+                    agent,
+                    name: None,
+                    description: None,
+                });
+                continue;
+            }
+            _ => node,
+        };
+        let origin = node.origin.clone();
+        let mut fields = Fields::new(&path, node, AGENT_TOOL, parent.settings())?;
+        let Some(agent) = fields.text("agent")? else {
+            return Err(fields.invalid("agent", "set, to the name of an agent", origin));
+        };
+        tools.push(AgentToolConfig {
+            agent,
+            name: fields.text("name")?,
+            description: fields.text("description")?,
+        });
+    }
+    Ok(tools)
+}
+
+/// `always`, or a list of tools.
+fn needs_approval(fields: &mut Fields<'_>) -> Result<ApprovalConfig, ConfigError> {
+    const KEY: &str = "needs_approval";
+    let Some(Node { value, origin }) = fields.take(KEY) else {
+        return Ok(ApprovalConfig::default());
+    };
+    if matches!(&value, Value::Text(text) if text == "always") {
+        fields.list(KEY, "always".to_owned(), &origin);
+        return Ok(ApprovalConfig::Always);
+    }
+    let Some(names) = texts_of(value) else {
+        return Err(fields.invalid(KEY, "`always`, or a list of names of tools", origin));
+    };
+    fields.list(KEY, names.join(", "), &origin);
+    Ok(ApprovalConfig::Tools(names))
 }
 
 fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>, ConfigError> {

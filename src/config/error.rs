@@ -152,6 +152,43 @@ pub enum ConfigError {
         /// Where the agent is defined.
         origin: Origin,
     },
+    /// An agent names another that does not exist.
+    #[error("agent `{agent}` ({origin}) {relation} `{named}`, which does not exist{}", did_you_mean(nearest.as_deref()))]
+    UnknownAgentNamed {
+        /// What the agent does with the other, such as `hands off to`.
+        relation: &'static str,
+        /// The name.
+        named: Box<str>,
+        /// The agent whose name is most like it.
+        nearest: Option<Box<str>>,
+        /// The agent that names it.
+        agent: Box<str>,
+        /// Where that is defined.
+        origin: Origin,
+    },
+    /// Agents would have to be built from each other without end.
+    #[error(
+        "agents cannot be tools or guardrails of each other in a circle: {} ({origin})",
+        circle(path)
+    )]
+    AgentCycle {
+        /// The agents of the circle, each needing the next; the first is also the last.
+        path: Vec<String>,
+        /// Where the first is defined.
+        origin: Origin,
+    },
+    /// An agent cannot be the guardrail of another.
+    #[error("agent `{agent}` ({origin}) is guarded by `{guardrail}`, which {problem}")]
+    GuardrailAgent {
+        /// The agent that is guarded.
+        agent: String,
+        /// The agent that is to judge.
+        guardrail: String,
+        /// What it has and must not have.
+        problem: &'static str,
+        /// Where the guarded agent is defined.
+        origin: Origin,
+    },
     /// An agent cannot be built.
     #[error("agent `{agent}` ({origin}) cannot be built")]
     Agent {
@@ -186,6 +223,11 @@ impl ConfigError {
     pub const fn kind(&self) -> ErrorKind {
         ErrorKind::Config
     }
+}
+
+fn circle(path: &[String]) -> String {
+    let names: Vec<String> = path.iter().map(|name| format!("`{name}`")).collect();
+    names.join(" -> ")
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

@@ -87,6 +87,12 @@ impl<'a> Fields<'a> {
         format!("{}.{key}", self.path)
     }
 
+    /// Where a key is set, if it is.
+    pub(super) fn origin_of(&self, key: &str) -> Origin {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        entry.map_or(Origin::Default, |entry| entry.node.origin.clone())
+    }
+
     /// The list that settings are told to, for a map below this one.
     pub(super) fn settings(&mut self) -> &mut Vec<Setting> {
         self.settings
@@ -234,6 +240,23 @@ impl<'a> Fields<'a> {
         let shown = format!("({} keys)", map.len());
         self.list(key, shown, &origin);
         Ok(Some(map))
+    }
+
+    /// A list of anything, with the path of each of its values.
+    pub(super) fn nodes(
+        &mut self,
+        key: &str,
+        expected: &'static str,
+    ) -> Result<Vec<(String, Node)>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(Vec::new());
+        };
+        let Value::List(nodes) = value else {
+            return Err(self.invalid(key, expected, origin));
+        };
+        let path = self.path_of(key);
+        let place = |(idx, node)| (format!("{path}[{idx}]"), node);
+        Ok(nodes.into_iter().enumerate().map(place).collect())
     }
 }
 

@@ -14,6 +14,7 @@ use super::schema::{Config, ModelApi};
 use super::sources::{Files, Variable, Variables, plain};
 use super::tree::{self, Map, Node, Source, Value};
 use super::{ConfigError, Origin, dotenv};
+use crate::Secret;
 
 const CONFIG_FILE: &str = "./config.yaml";
 const CONFIG_VARIABLE: &str = "OPENAI_AGENTS_CONFIG";
@@ -36,6 +37,7 @@ const TEXTS: &[&str] = &[
     "log_level",
     "plugins_path",
     "model_api",
+    "state_key",
 ];
 
 /// Keys that a double underscore reaches into.
@@ -52,6 +54,7 @@ const ROOT: Keys = Keys {
         "agents",
         "limits",
         "max_concurrent_requests",
+        "state_key",
     ],
     unsupported: &["mcp_servers", "server", "sessions", "trace"],
 };
@@ -212,11 +215,13 @@ impl Loader {
             plugins_path: self.plugins_path(&mut fields)?,
             limits: limits(&mut fields)?,
             max_concurrent_requests: max_concurrent_requests(&mut fields)?,
+            state_key: state_key(&mut fields)?,
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&self.variables, fields.settings())?,
             settings,
             client: OnceLock::new(),
             request_limit: OnceLock::new(),
+            team: OnceLock::new(),
         })
     }
 
@@ -373,6 +378,17 @@ fn max_concurrent_requests(fields: &mut Fields<'_>) -> Result<Option<NonZeroUsiz
     let count = fields.count("max_concurrent_requests")?;
     // A count is at least 1; one that no machine can hold bounds nothing.
     Ok(count.and_then(|count| NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))))
+}
+
+fn state_key(fields: &mut Fields<'_>) -> Result<Option<Secret>, ConfigError> {
+    const KEY: &str = "state_key";
+    let origin = fields.origin_of(KEY);
+    let key = fields.secret(KEY)?;
+    // As the library's `StateKey` asks for, said where the key is.
+    if key.as_ref().is_some_and(|key| key.expose().len() < 16) {
+        return Err(fields.invalid(KEY, "at least 16 bytes long", origin));
+    }
+    Ok(key)
 }
 
 fn or_default(fields: &mut Fields<'_>, key: &str, default: &str) -> Result<String, ConfigError> {

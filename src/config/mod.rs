@@ -33,17 +33,23 @@ mod origin;
 mod dialect;
 mod error;
 mod agents;
+mod guardrails;
 mod fields;
 mod tree;
 mod sources;
 mod dotenv;
 mod nearest;
 mod wiring;
+mod build;
+mod judge;
 
 pub use error::ConfigError;
+pub use guardrails::{GuardrailCheck, GuardrailConfig};
 pub use loader::Loader;
 pub use origin::{Origin, Setting};
-pub use schema::{AgentConfig, Config, LimitsConfig, ModelApi, ToolUseConfig};
+pub use schema::{
+    AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ModelApi, ToolUseConfig,
+};
 
 /// Loads the configuration of this process: file, `.env` and environment.
 ///

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{ConfigError, Origin, Setting};
+use serde_json::{Map, Value};
+
+use super::build::Team;
+use super::{ConfigError, GuardrailConfig, Origin, Setting};
 use crate::http::HttpClient;
 use crate::model::{Dialect, ModelSettings, RequestLimit};
 use crate::{Limits, Secret};
@@ -28,11 +31,14 @@ pub struct Config {
     pub(super) limits: LimitsConfig,
     pub(super) max_concurrent_requests: Option<NonZeroUsize>,
     pub(super) dialect: Dialect,
+    pub(super) state_key: Option<Secret>,
     pub(super) settings: Vec<Setting>,
     /// What all models share; made when the first of them is.
     pub(super) client: OnceLock<HttpClient>,
     /// The place of all requests, if they are bounded.
     pub(super) request_limit: OnceLock<RequestLimit>,
+    /// The agents; made when the first of them is asked for.
+    pub(super) team: OnceLock<Arc<Team>>,
 }
 
 impl Config {
@@ -90,7 +96,7 @@ impl Config {
 
     /// Gives the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace them.
     ///
-    /// No two share a name. What their tools and models are called is not looked at before [`check`](Self::check).
+    /// No two share a name. What their tools, models and other agents are called is not looked at before [`check`](Self::check).
     pub fn agents(&self) -> &[AgentConfig] {
         &self.agents
     }
@@ -108,6 +114,11 @@ impl Config {
     /// Gives what the server wants differently, which the `VLLM_*` switches say.
     pub const fn dialect(&self) -> &Dialect {
         &self.dialect
+    }
+
+    /// Gives the key by which the saved states of paused runs are sealed; it has at least 16 bytes.
+    pub fn state_key(&self) -> Option<&Secret> {
+        self.state_key.as_ref()
     }
 
     /// Gives the path of the configuration file, which [may not exist](Self::file_exists).
@@ -158,12 +169,53 @@ pub struct AgentConfig {
     pub settings: ModelSettings,
     /// The names of its tools.
     pub tools: Vec<String>,
+    /// The agents that it calls as tools.
+    pub agents_as_tools: Vec<AgentToolConfig>,
+    /// Which calls wait for approval.
+    pub needs_approval: ApprovalConfig,
     /// What happens after tools ran.
     pub tool_use: ToolUseConfig,
+    /// Whether `settings.tool_choice` holds only until a tool was called.
+    pub reset_tool_choice: bool,
+    /// The names of the agents that it can hand off to.
+    pub handoffs: Vec<String>,
+    /// When to hand off to it, for the models of others.
+    pub handoff_description: Option<String>,
+    /// What its final output must be, as JSON Schema; without one it is text.
+    pub output_schema: Option<Map<String, Value>>,
+    /// What looks at the input of runs that begin with it.
+    pub input_guardrails: Vec<GuardrailConfig>,
+    /// What looks at its final output.
+    pub output_guardrails: Vec<GuardrailConfig>,
     /// The limits of its runs, over those of the configuration.
     pub limits: LimitsConfig,
     /// Where it is defined.
     pub origin: Origin,
+}
+
+/// Describes an agent that is a tool of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AgentToolConfig {
+    /// The agent.
+    pub agent: String,
+    /// The name of the tool; otherwise the agent's own, as a function's.
+    pub name: Option<String>,
+    /// What the model is told of it; otherwise the agent's `handoff_description`.
+    pub description: Option<String>,
+}
+
+/// Says which calls of an agent's tools wait for approval.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApprovalConfig {
+    /// None.
+    #[default]
+    Never,
+    /// Those of these tools.
+    Tools(Vec<String>),
+    /// All (`always`).
+    Always,
 }
 
 /// Says what happens after the tools of a turn ran.
@@ -185,6 +237,8 @@ pub enum ToolUseConfig {
 pub struct LimitsConfig {
     /// The most turns.
     pub max_turns: Option<u32>,
+    /// The most requests to models, with those of agents that are called as tools.
+    pub max_requests: Option<u64>,
     /// The most tokens of all prompts.
     pub max_input_tokens: Option<u64>,
     /// The most tokens of all answers.
@@ -204,6 +258,7 @@ impl LimitsConfig {
         let duration = self.max_seconds.map(Duration::from_secs);
         let mut limits = below;
         limits.max_turns = self.max_turns.or(below.max_turns);
+        limits.max_requests = self.max_requests.or(below.max_requests);
         limits.max_input_tokens = self.max_input_tokens.or(below.max_input_tokens);
         limits.max_output_tokens = self.max_output_tokens.or(below.max_output_tokens);
         limits.max_total_tokens = self.max_total_tokens.or(below.max_total_tokens);

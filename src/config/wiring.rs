@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::ConfigError;
+use super::build::{Purpose, Team, team};
 use super::nearest::nearest;
-use super::schema::{AgentConfig, Config, ModelApi, ToolUseConfig};
+use super::schema::{AgentConfig, Config, ModelApi};
 use crate::http::{HttpClient, Proxies};
-use crate::model::{GptOssResponses, LiteLlm, Model, OpenAiChat, RequestLimit, ToolChoice};
-use crate::{Agent, Limits, Runner, ToolRegistry, ToolUse};
+use crate::model::{GptOssResponses, LiteLlm, Model, OpenAiChat, RequestLimit};
+use crate::{Agent, Limits, Runner, ToolRegistry};
 
 /// Gives a driver's builder what all drivers of a configuration have, and builds it.
 macro_rules! wired {
@@ -25,7 +26,7 @@ macro_rules! wired {
 }
 
 impl Config {
-    /// Makes a runner on the configured model, with the configured limits.
+    /// Makes a runner on the configured model, with the configured limits, that knows all agents.
     ///
     /// An agent that names a model of its own keeps it. Proxies are those of the environment. Nothing is sent.
     ///
@@ -36,21 +37,83 @@ impl Config {
         self.check()?;
         self.base_url()?;
         let model = self.driver(self.model()?)?;
-        Ok(Runner::shared(model).limits(self.limits().over(Limits::default())))
+        self.runner_on(model)
     }
 
-    /// Makes an agent; one that names a model of its own gets a driver for it, on the connections of all others.
+    /// Makes a runner for an agent: on the configured model or, without one, on the agent's own.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if there is no such agent, if it cannot be built, or if it names a model and there is no base URL.
+    /// As [`runner`](Self::runner), and if there is no such agent. The model is missing if the agent, or one that its runs can come to,
+    /// names none.
+    pub fn runner_for(&self, agent: &str) -> Result<Runner, ConfigError> {
+        self.check()?;
+        let start = self.agent_config(agent)?;
+        let needs_model = || {
+            self.reachable(start)
+                .iter()
+                .any(|agent| agent.model.is_none())
+        };
+        match &start.model {
+            Some(own) if self.model.is_none() && !needs_model() => {
+                let model = self.driver(own)?;
+                self.runner_on(model)
+            }
+            _ => self.runner(),
+        }
+    }
+
+    fn runner_on(&self, model: Arc<dyn Model>) -> Result<Runner, ConfigError> {
+        let mut runner = Runner::shared(model).limits(self.limits().over(Limits::default()));
+        let team = self.team()?;
+        // In the order of the file, so that runs do not depend on that of a map.
+        let agents = self.agents().iter();
+        for agent in agents.filter_map(|agent| team.get(&agent.name)) {
+            runner = runner.agent(agent);
+        }
+        Ok(runner)
+    }
+
+    /// The agents that a run can come to from here, by handoffs and as tools, this one among them.
+    fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
+        let mut found = vec![start];
+        let mut n_looked_at = 0;
+        while let Some(agent) = found.get(n_looked_at).copied() {
+            n_looked_at += 1;
+            let tools = agent.agents_as_tools.iter().map(|tool| &tool.agent);
+            for name in agent.handoffs.iter().chain(tools) {
+                if let Ok(next) = self.agent_config(name)
+                    && !found.iter().any(|known| known.name == next.name)
+                {
+                    found.push(next);
+                }
+            }
+        }
+        found
+    }
+
+    /// Gives an agent; one that names a model of its own has a driver for it, on the connections of all others.
+    ///
+    /// It hands off by name to agents that the [`runner`](Self::runner) knows.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if there is no such agent, if any agent cannot be built, or if one names a model and there is no base URL.
     pub fn agent(&self, name: &str) -> Result<Agent, ConfigError> {
         let config = self.agent_config(name)?;
-        let model = match &config.model {
-            Some(model) => Some(self.driver(model)?),
-            None => None,
-        };
-        build(config, &self.tools(), model)
+        match self.team()?.get(&config.name) {
+            Some(agent) => Ok(agent.clone()),
+            // The team has every agent that is described.
+            None => Err(self.unknown_agent(name)),
+        }
+    }
+
+    fn team(&self) -> Result<Arc<Team>, ConfigError> {
+        if let Some(team) = self.team.get() {
+            return Ok(Arc::clone(team));
+        }
+        let team = Arc::new(team(self, Purpose::Run)?);
+        Ok(Arc::clone(self.team.get_or_init(|| team)))
     }
 
     /// Finds the description of an agent.
@@ -60,14 +123,16 @@ impl Config {
     /// [`ConfigError::UnknownAgent`] if there is none of this name.
     pub fn agent_config(&self, name: &str) -> Result<&AgentConfig, ConfigError> {
         let found = self.agents().iter().find(|agent| agent.name == name);
-        found.ok_or_else(|| {
-            let known = || self.agents().iter().map(|agent| agent.name.as_str());
-            ConfigError::UnknownAgent {
-                name: name.to_owned(),
-                nearest: nearest(name, known()).map(str::to_owned),
-                known: known().map(str::to_owned).collect(),
-            }
-        })
+        found.ok_or_else(|| self.unknown_agent(name))
+    }
+
+    fn unknown_agent(&self, name: &str) -> ConfigError {
+        let known = || self.agents().iter().map(|agent| agent.name.as_str());
+        ConfigError::UnknownAgent {
+            name: name.to_owned(),
+            nearest: nearest(name, known()).map(str::to_owned),
+            known: known().map(str::to_owned).collect(),
+        }
     }
 
     /// Gives every tool that an agent may name.
@@ -82,15 +147,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first tool that an agent names and that does not exist, or whatever else is wrong with one.
+    /// [`ConfigError`] for the first tool or agent that an agent names and that does not exist, for agents that are tools or guardrails
+    /// of each other in a circle, or whatever else is wrong with one.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let tools = self.tools();
-        self.agents()
-            .iter()
-            .try_for_each(|agent| build(agent, &tools, None).map(drop))
+        team(self, Purpose::Check).map(drop)
     }
 
-    fn driver(&self, name: &str) -> Result<Arc<dyn Model>, ConfigError> {
+    pub(super) fn driver(&self, name: &str) -> Result<Arc<dyn Model>, ConfigError> {
         let base_url = self.base_url()?;
         let model = match self.model_api() {
             ModelApi::Chat => wired!(self, OpenAiChat::builder(base_url, name)),
@@ -125,58 +188,5 @@ impl Config {
             .build()
             .map_err(|source| ConfigError::Http { source })?;
         Ok(self.client.get_or_init(|| client).clone())
-    }
-}
-
-fn build(
-    config: &AgentConfig,
-    known: &ToolRegistry,
-    model: Option<Arc<dyn Model>>,
-) -> Result<Agent, ConfigError> {
-    let mut builder = Agent::builder(&config.name).model_settings(config.settings.clone());
-    if let Some(instructions) = &config.instructions {
-        builder = builder.instructions(instructions);
-    }
-    if let Some(model) = model {
-        builder = builder.shared_model(model);
-    }
-    for name in &config.tools {
-        let tool = known.get(name).ok_or_else(|| {
-            let names = known.specs().map(|spec| spec.name.as_str());
-            unknown_tool(config, name, names)
-        })?;
-        builder = builder.tool(tool.clone());
-    }
-    if let Some(ToolChoice::Function(name)) = &config.settings.tool_choice
-        && !config.tools.contains(name)
-    {
-        let names = config.tools.iter().map(String::as_str);
-        return Err(unknown_tool(config, name, names));
-    }
-    let tool_use = match &config.tool_use {
-        ToolUseConfig::RunAgain => ToolUse::RunAgain,
-        ToolUseConfig::StopOnFirst => ToolUse::StopOnFirstTool,
-        ToolUseConfig::StopAt(names) => ToolUse::StopAtTools(names.clone()),
-    };
-    builder
-        .tool_use(tool_use)
-        .build()
-        .map_err(|source| ConfigError::Agent {
-            agent: config.name.clone(),
-            origin: config.origin.clone(),
-            source: Box::new(source),
-        })
-}
-
-fn unknown_tool<'a>(
-    config: &AgentConfig,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> ConfigError {
-    ConfigError::UnknownTool {
-        tool: name.to_owned(),
-        nearest: nearest(name, known).map(Into::into),
-        agent: config.name.clone(),
-        origin: config.origin.clone(),
     }
 }

@@ -148,13 +148,15 @@ impl FunctionTool {
     ///
     /// [`ToolDefinitionError`] when the name is not allowed or the arguments have no schema such as the options ask for.
     pub fn from_tool(tool: impl Tool) -> Result<Self, ToolDefinitionError> {
-        Self::define(
+        let tool = Arc::new(tool);
+        let defined = Self::define(
             ToolName::new(tool.name())?,
             tool.description().to_owned(),
             tool.options(),
-            schema_of_tool(&tool),
-            handler::of_tool(tool),
-        )
+            schema_of_tool(&*tool),
+            handler::of_tool(Arc::clone(&tool)),
+        )?;
+        Ok(defined.needs_approval_if(move |cx, call| tool.needs_approval(cx, call)))
     }
 
     /// Offers the tool only to runs for which a condition holds, in addition to earlier conditions.

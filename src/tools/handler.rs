@@ -20,8 +20,7 @@ pub(super) enum Fault {
     Failed(BoxError),
 }
 
-pub(super) fn of_tool<T: Tool>(tool: T) -> Box<Handler> {
-    let tool = Arc::new(tool);
+pub(super) fn of_tool<T: Tool>(tool: Arc<T>) -> Box<Handler> {
     Box::new(move |cx, arguments| {
         let args = arguments.decode::<T::Args>()?;
         let tool = Arc::clone(&tool);

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolOptions};
+use crate::context::RunContext;
+use crate::item::FunctionCall;
 
 /// Does something that a model can ask for.
 ///
@@ -84,6 +86,14 @@ pub trait Tool: Send + Sync + 'static {
     /// Gives the options; the defaults unless overridden.
     fn options(&self) -> ToolOptions {
         ToolOptions::default()
+    }
+
+    /// Whether someone must approve this call before it is made; none unless overridden.
+    ///
+    /// It is asked when the model has called, and should be quick; see [`FunctionTool::needs_approval`].
+    fn needs_approval(&self, cx: &RunContext, call: &FunctionCall) -> bool {
+        let _ = (cx, call);
+        false
     }
 
     /// Answers one call.

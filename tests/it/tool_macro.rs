@@ -3,8 +3,11 @@
 use std::error::Error;
 use std::time::Duration;
 
+use openai_agents::item::FunctionCall;
 use openai_agents::tools::{IntoTool, ToolError, ToolFailure, ToolOptions};
-use openai_agents::{RunContext, States, ToolContext, ToolOutput, ToolRegistry, tool};
+use openai_agents::{
+    FunctionTool, RunContext, States, ToolContext, ToolOutput, ToolRegistry, tool,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -384,6 +387,43 @@ async fn options_shape_the_tool() {
     let arguments = json!({"type": "word", "range": [1, 2], "unknown": true});
     let output = call(tool, &arguments).await.unwrap();
     assert_eq!(output, ToolOutput::from(r#"["word","3","en","None"]"#));
+}
+
+/// Deletes a file.
+#[tool(needs_approval)]
+async fn delete(path: String) -> String {
+    path
+}
+
+/// Books a journey.
+#[tool(needs_approval = rules::is_far)]
+fn book(city: String) -> String {
+    city
+}
+
+mod rules {
+    use openai_agents::RunContext;
+    use openai_agents::item::FunctionCall;
+
+    /// Everything is far that is not said to be near.
+    pub(super) fn is_far(_cx: &RunContext, call: &FunctionCall) -> bool {
+        !call.arguments.contains("near")
+    }
+}
+
+#[test]
+fn calls_wait_for_approval_as_the_option_says() {
+    let asks = |tool: FunctionTool, arguments: &str| {
+        let call = FunctionCall::new("call_1", tool.name().as_str(), arguments);
+        tool.asks_approval(&RunContext::default(), &call)
+    };
+    assert!(asks(delete.into_tool().unwrap(), "{}"));
+    assert!(asks(book.into_tool().unwrap(), r#"{"city":"far"}"#));
+    assert!(!asks(book.into_tool().unwrap(), r#"{"city":"near"}"#));
+    assert!(!asks(forecast.into_tool().unwrap(), "{}"));
+    // What an application adds to a tool stands in place of what the tool says itself.
+    let never = delete.into_tool().unwrap().needs_approval_if(|_, _| false);
+    assert!(!asks(never, "{}"));
 }
 
 /// Has a keyword for a name and for a parameter.

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use clap::Args;
-use openai_agents::config::{AgentConfig, Config};
-use serde_json::json;
+use openai_agents::config::{
+    AgentConfig, AgentToolConfig, ApprovalConfig, Config, GuardrailConfig,
+};
+use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::exit::Exit;
@@ -13,7 +15,7 @@ use crate::logging;
 use crate::output::quiet_on_broken_pipe;
 use crate::sanitize::{excerpt, json_line, one_line};
 
-/// List the agents, with their tools and where each is from
+/// List the agents, with their tools, whom they hand off to, and where each is from
 ///
 /// Two agents always exist: Assistant, which `run` asks, and EchoAgent, which has no tools. The configuration file can add
 /// others and replace these.
@@ -57,6 +59,11 @@ fn write_text(out: &mut impl Write, config: &Config) -> io::Result<()> {
         writeln!(out, "{} ({})", one_line(&agent.name), one_line(&origin))?;
         writeln!(out, "  model: {}", one_line(&model))?;
         writeln!(out, "  tools: {}", one_line(&tools))?;
+        for (what, which) in graph(agent) {
+            if !which.is_empty() {
+                writeln!(out, "  {what}: {}", one_line(&which.join(", ")))?;
+            }
+        }
         if let Some(instructions) = &agent.instructions {
             writeln!(out, "  instructions: {}", excerpt(instructions))?;
         }
@@ -64,14 +71,58 @@ fn write_text(out: &mut impl Write, config: &Config) -> io::Result<()> {
     out.flush()
 }
 
+/// What an agent has to do with others, and what stands in its way.
+fn graph(agent: &AgentConfig) -> [(&'static str, Vec<String>); 5] {
+    let tool = |tool: &AgentToolConfig| match &tool.name {
+        Some(name) => format!("{} as {name}", tool.agent),
+        None => tool.agent.clone(),
+    };
+    [
+        ("hands off to", agent.handoffs.clone()),
+        (
+            "agents as tools",
+            agent.agents_as_tools.iter().map(tool).collect(),
+        ),
+        ("needs approval", approval(agent)),
+        ("input guardrails", names(&agent.input_guardrails)),
+        ("output guardrails", names(&agent.output_guardrails)),
+    ]
+}
+
+fn names(guardrails: &[GuardrailConfig]) -> Vec<String> {
+    let names = guardrails.iter().map(|guardrail| &guardrail.name);
+    names.cloned().collect()
+}
+
+fn approval(agent: &AgentConfig) -> Vec<String> {
+    match &agent.needs_approval {
+        ApprovalConfig::Never => Vec::new(),
+        ApprovalConfig::Tools(names) => names.clone(),
+        ApprovalConfig::Always => vec!["always".to_owned()],
+        // A way of a newer library.
+        other => vec![format!("{other:?}")],
+    }
+}
+
 fn write_json(out: &mut impl Write, agents: &[AgentConfig]) -> io::Result<()> {
     for agent in agents {
+        let tools = agent.agents_as_tools.iter().map(
+            |tool| json!({"agent": tool.agent, "name": tool.name, "description": tool.description}),
+        );
+        let tools: Vec<Value> = tools.collect();
         let line = json!({
             "type": "agent",
             "name": agent.name,
             "instructions": agent.instructions,
             "model": agent.model,
             "tools": agent.tools,
+            "agents_as_tools": tools,
+            "needs_approval": approval(agent),
+            "handoffs": agent.handoffs,
+            "handoff_description": agent.handoff_description,
+            "input_guardrails": names(&agent.input_guardrails),
+            "output_guardrails": names(&agent.output_guardrails),
+            "output_schema": agent.output_schema,
             "origin": agent.origin.to_string(),
         });
         writeln!(out, "{}", json_line(&line))?;

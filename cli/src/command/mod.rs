@@ -2,6 +2,7 @@
 
 mod agents;
 mod check;
+mod resume;
 mod run;
 mod tools;
 
@@ -15,7 +16,7 @@ use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     Agents(agents::Arguments),
     Tools(tools::Arguments),
     Check(check::Arguments),
@@ -48,5 +49,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    Ok(runtime.block_on(future))
+    let output = runtime.block_on(future);
+    // A blocking tool that has begun cannot be stopped; the end of the process does not wait for it.
+    runtime.shutdown_background();
+    Ok(output)
 }

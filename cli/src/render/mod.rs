@@ -10,6 +10,7 @@ use openai_agents::{RunEvent, RunProgress, RunResult};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::pause::Pause;
 use json::Json;
 use text::Text;
 
@@ -59,6 +60,9 @@ impl Renderer {
             self.turns = *turn;
             self.agent = agent.to_string();
         }
+        if is_told_again(event) {
+            return Ok(None);
+        }
         let written = match &mut self.form {
             Form::Text(text) => text.event(event),
             Form::Json(json) => json.event(event),
@@ -73,6 +77,18 @@ impl Renderer {
             Form::Json(json) => json.done(result),
         })?;
         Ok(Exit::Done)
+    }
+
+    /// Shows that it waits for approval, and says so on stderr.
+    pub(crate) fn paused(&mut self, pause: &Pause) -> Result<Exit> {
+        let written = match &mut self.form {
+            Form::Text(text) => text.end_line(),
+            Form::Json(json) => json.paused(pause, &self.agent, self.turns),
+        };
+        // Where stderr is closed there is nobody to tell.
+        let _unheard = io::stderr().write_all(pause.text().as_bytes());
+        is_read(written)?;
+        Ok(Exit::Approval)
     }
 
     /// Shows how it failed, and says so on stderr.
@@ -98,6 +114,12 @@ impl Output {
             err_is_styled: io::stderr().is_terminal() && !no_color,
         }
     }
+}
+
+/// Whether an event is told of elsewhere: calls that wait inside agents that are tools, by the run itself and with their whole id.
+fn is_told_again(event: &RunEvent) -> bool {
+    let (path, event) = event.unnested();
+    !path.is_empty() && matches!(event, RunEvent::ApprovalRequired { .. })
 }
 
 /// A closed pipe is an end and not a failure: `openai-agents run ... | head -1` is fine.

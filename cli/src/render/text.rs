@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write as _};
 
 use openai_agents::RunEvent;
+use serde_json::Value;
 
 use super::Output;
 use crate::sanitize::{one_line, sanitize};
@@ -69,7 +70,23 @@ impl Text {
                 });
                 Ok(())
             }
-            // The others are for programs, or stand in the result.
+            RunEvent::HandoffOccurred { to, .. } => {
+                self.answer_is_shown = false;
+                self.end_line()?;
+                self.note(&format!("=> {to}"));
+                Ok(())
+            }
+            RunEvent::ToolProgress { name, message, .. } => {
+                self.note(&progress(name, message));
+                Ok(())
+            }
+            RunEvent::Nested { .. } => {
+                if let Some(line) = nested(event) {
+                    self.note(&line);
+                }
+                Ok(())
+            }
+            // The others are for programs, or stand in the result, as the calls that wait do.
             _ => Ok(()),
         }
     }
@@ -123,6 +140,48 @@ impl Text {
         };
         let _unheard = self.output.err.write_all(line.as_bytes());
     }
+}
+
+fn progress(name: &str, message: &Value) -> String {
+    match message {
+        Value::String(text) => format!(".. {name}: {text}"),
+        other => format!(".. {name}: {other}"),
+    }
+}
+
+/// What happens inside an agent that was called as a tool, behind the names of the agents that lead there.
+///
+/// Its text is not shown: what counts of it is the output of the call.
+fn nested(mut event: &RunEvent) -> Option<String> {
+    let mut line = String::new();
+    while let RunEvent::Nested {
+        agent,
+        event: inner,
+        ..
+    } = event
+    {
+        line.push_str("  ");
+        line.push_str(agent);
+        event = inner;
+    }
+    let what = match event {
+        RunEvent::ToolCalled {
+            name, arguments, ..
+        } => format!("-> {name} {arguments}"),
+        RunEvent::ToolOutputDone {
+            name,
+            output,
+            failure,
+            ..
+        } => match failure {
+            Some(failure) => format!("<- {name}: failed: {failure}"),
+            None => format!("<- {name}: {output}"),
+        },
+        RunEvent::HandoffOccurred { to, .. } => format!("=> {to}"),
+        RunEvent::ToolProgress { name, message, .. } => progress(name, message),
+        _ => return None,
+    };
+    Some(format!("{line} {what}"))
 }
 
 fn cut(text: &str) -> String {
@@ -238,6 +297,48 @@ mod tests {
             ],
             "Done.",
             "Let me see\n-> sum {\"a\":\\n1}\n-> now \n<- now: x\\ty\n<- sum: failed: too large\nDone.\n",
+        );
+    }
+
+    fn nested_in(agent: &str, event: RunEvent) -> RunEvent {
+        RunEvent::Nested {
+            call_id: "c".to_owned(),
+            agent: agent.into(),
+            event: Box::new(event),
+        }
+    }
+
+    #[test]
+    fn handoffs_progress_and_what_agents_do_as_tools_are_shown() {
+        let handoff = RunEvent::HandoffOccurred {
+            from: "A".into(),
+            to: "B\u{1b}".into(),
+        };
+        let said = |message: Value| RunEvent::ToolProgress {
+            call_id: "c".to_owned(),
+            name: "t".to_owned(),
+            message,
+        };
+        check(
+            &[
+                turn(1),
+                delta("Let me see"),
+                handoff,
+                turn(1),
+                called("ask", "{}"),
+                nested_in("Inner", turn(1)),
+                nested_in("Inner", delta("I think")),
+                nested_in("Inner", called("deep", "{}")),
+                nested_in("Inner", nested_in("Deep", said("half".into()))),
+                nested_in("Inner", output("deep", "7", None)),
+                said(serde_json::json!({"done": 2})),
+                output("ask", "seven", None),
+                turn(2),
+                delta("Seven."),
+            ],
+            "Seven.",
+            "Let me see\n=> B\\u{1b}\n-> ask {}\n  Inner -> deep {}\n  Inner  Deep .. t: half\n  Inner <- deep: 7\n\
+             .. t: {\"done\":2}\n<- seven\nSeven.\n",
         );
     }
 

@@ -43,8 +43,48 @@ Guide (./config.yaml:2)
         lines(&output)[2],
         json!({
             "type": "agent", "name": "Guide", "instructions": "Guide.\nWell.\n", "model": "big",
-            "tools": ["calculator"], "origin": "./config.yaml:2",
+            "tools": ["calculator"], "agents_as_tools": [], "needs_approval": [], "handoffs": [],
+            "handoff_description": null, "input_guardrails": [], "output_guardrails": [], "output_schema": null,
+            "origin": "./config.yaml:2",
         })
+    );
+}
+
+#[test]
+fn the_graph_of_agents_is_shown() {
+    let directory = Directory::new("agents-graph").file(
+        "config.yaml",
+        "agents:
+  - name: Assistant
+    handoffs: [Billing, EchoAgent]
+    agents_as_tools: [Billing, { agent: EchoAgent, name: echo }]
+    needs_approval: [echo]
+    guardrails: { input: [{ deny: [x] }], output: [{ agent: Billing }] }
+  - { name: Billing, tools: [calculator] }
+",
+    );
+    let output = directory.program().arg("agents").output().unwrap();
+    check_output(
+        &output,
+        0,
+        "\
+EchoAgent (built in)
+  model: not set
+  tools: none
+  instructions: You are a helpful assistant.
+Assistant (./config.yaml:2)
+  model: not set
+  tools: none
+  hands off to: Billing, EchoAgent
+  agents as tools: Billing, EchoAgent as echo
+  needs approval: echo
+  input guardrails: deny
+  output guardrails: Billing
+Billing (./config.yaml:7)
+  model: not set
+  tools: calculator
+",
+        "",
     );
 }
 

@@ -196,7 +196,7 @@ fn help_names_every_command() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     for line in [
         "run     Ask an agent, and print its answer",
-        "agents  List the agents, with their tools and where each is from",
+        "agents  List the agents, with their tools, whom they hand off to, and where each is from",
         "tools   List the tools that an agent can have, with who has them",
         "check   Show every setting with its origin, what is missing, and whether the server answers",
     ] {

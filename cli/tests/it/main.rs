@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod failures;
@@ -11,3 +13,5 @@ mod failures;
 mod run;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod together;

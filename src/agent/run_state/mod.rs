@@ -13,6 +13,7 @@ use crate::context::Ledger;
 use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, Item, ItemKind};
 use crate::journal::ToolOutcome;
+use crate::kind::ErrorKind;
 use crate::limits::Limits;
 use crate::model::ResponseEnd;
 use crate::session::SessionVersion;
@@ -203,6 +204,21 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// Gives the stable kind.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Tampered => ErrorKind::StateTampered,
+            Self::WeakKey => ErrorKind::Config,
+            Self::Invalid { .. }
+            | Self::Newer { .. }
+            | Self::Sealed
+            | Self::Missing { .. }
+            | Self::UnknownCall { .. } => ErrorKind::StateInvalid,
+        }
+    }
+}
+
 /// What was decided about a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -383,7 +399,8 @@ impl RunState {
         &self.history
     }
 
-    pub(in crate::agent) const fn limits(&self) -> Limits {
+    /// Gives the limits of the run, which hold after it goes on too, unless they are set anew.
+    pub const fn limits(&self) -> Limits {
         self.limits
     }
 

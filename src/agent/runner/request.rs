@@ -100,6 +100,13 @@ impl RunRequest {
         self
     }
 
+    /// Puts the run inside another, whose limits hold for it too and which counts what it uses.
+    #[cfg(feature = "config")]
+    pub(crate) fn within(mut self, cx: &RunContext) -> Self {
+        self.place.parent = Some(cx.clone());
+        self
+    }
+
     /// Makes the run's stream; nothing happens before it is polled.
     pub fn start(self) -> RunStream {
         RunStream::new(self)

@@ -2,7 +2,10 @@
 
 use super::{load, settings, yaml};
 use crate::ModelSettings;
-use crate::config::{Loader, ToolUseConfig};
+use crate::config::{
+    AgentToolConfig, ApprovalConfig, Config, GuardrailCheck, GuardrailConfig, Loader, ToolUseConfig,
+};
+use crate::guardrail::GuardrailTiming;
 use crate::model::ToolChoice;
 
 const FILE: &str = "agents:
@@ -102,5 +105,107 @@ fn two_agents_always_exist_and_can_be_replaced() {
             "Assistant (./config.yaml:1)",
             "B (./config.yaml:1)"
         ]
+    );
+}
+
+const TOGETHER: &str = "agents:
+  - name: Triage
+    handoffs: [Billing, Triage]
+    handoff_description: Knows whom to ask.
+    agents_as_tools: [Billing, {agent: Judge, name: judge, description: Judges.}]
+    needs_approval: [judge]
+    reset_tool_choice: false
+    output_schema: { type: object, properties: { a: { type: string } } }
+    guardrails:
+      input:
+        - { max_chars: 9, timing: blocking }
+        - { name: no secrets, deny: [Password] }
+        - { agent: Judge, timing: concurrent }
+      output: [{ agent: Judge }]
+    limits: { max_requests: 3 }
+  - { name: Billing, needs_approval: always }
+  - name: Judge
+";
+
+fn together() -> Config {
+    load(
+        yaml(TOGETHER)
+            .variable("OPENAI_BASE_URL", "http://localhost:1/v1")
+            .variable("OPENAI_MODEL", "m"),
+    )
+}
+
+#[test]
+fn an_agent_names_others() {
+    let config = together();
+    let [_, _, triage, billing, _] = config.agents() else {
+        panic!("three agents were expected beside the two that always exist");
+    };
+    assert_eq!(triage.handoffs, ["Billing", "Triage"]);
+    assert_eq!(
+        triage.handoff_description.as_deref(),
+        Some("Knows whom to ask.")
+    );
+    let tool = |agent: &str, name: Option<&str>, description: Option<&str>| AgentToolConfig {
+        agent: agent.to_owned(),
+        name: name.map(str::to_owned),
+        description: description.map(str::to_owned),
+    };
+    assert_eq!(
+        triage.agents_as_tools,
+        [
+            tool("Billing", None, None),
+            tool("Judge", Some("judge"), Some("Judges."))
+        ]
+    );
+    assert_eq!(
+        triage.needs_approval,
+        ApprovalConfig::Tools(vec!["judge".to_owned()])
+    );
+    assert_eq!(billing.needs_approval, ApprovalConfig::Always);
+    assert!(!triage.reset_tool_choice);
+    assert!(billing.reset_tool_choice);
+    assert_eq!(triage.limits.max_requests, Some(3));
+    assert_eq!(triage.output_schema.as_ref().unwrap().len(), 2);
+    config.check().unwrap();
+    let agent = config.agent("Triage").unwrap();
+    assert_eq!(agent.handoffs().collect::<Vec<_>>(), ["Billing", "Triage"]);
+    assert!(agent.tools().get("billing").is_some());
+    let shown = settings(&config).join("\n");
+    assert!(
+        shown.contains("agents[0].agents_as_tools[0] = Billing (./config.yaml:5)"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_agent_is_guarded() {
+    let config = together();
+    let triage = config.agent_config("Triage").unwrap();
+    let guardrail = |name: &str, check, timing| GuardrailConfig {
+        name: name.to_owned(),
+        check,
+        timing,
+    };
+    let judge = || GuardrailCheck::Agent("Judge".to_owned());
+    assert_eq!(
+        triage.input_guardrails,
+        [
+            guardrail(
+                "max_chars",
+                GuardrailCheck::MaxChars(9),
+                GuardrailTiming::Blocking
+            ),
+            guardrail(
+                "no secrets",
+                GuardrailCheck::Deny(vec!["Password".to_owned()]),
+                GuardrailTiming::Hold
+            ),
+            guardrail("Judge", judge(), GuardrailTiming::Concurrent),
+        ]
+    );
+    assert_eq!(
+        triage.output_guardrails,
+        [guardrail("Judge", judge(), GuardrailTiming::Hold)]
     );
 }

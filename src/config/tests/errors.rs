@@ -70,17 +70,6 @@ fn what_this_version_lacks_is_an_error() {
         ("server: {bind: x}", "server"),
         ("sessions: {}", "sessions"),
         ("trace: true", "trace"),
-        ("agents: [{name: A, handoffs: [B]}]", "agents[0].handoffs"),
-        (
-            "agents: [{name: A, agents_as_tools: []}]",
-            "agents[0].agents_as_tools",
-        ),
-        (
-            "agents: [{name: A, output_schema: {}}]",
-            "agents[0].output_schema",
-        ),
-        ("agents: [{name: A, guardrails: x}]", "agents[0].guardrails"),
-        ("limits: {max_requests: 2}", "limits.max_requests"),
     ] {
         check_error(
             yaml(text),
@@ -122,6 +111,11 @@ fn wrong_values_are_errors_that_do_not_show_them() {
             "model_api: secret",
             "model_api",
             "chat, responses or litellm",
+        ),
+        (
+            "state_key: secret-15-bytes",
+            "state_key",
+            "at least 16 bytes long",
         ),
         (
             "max_concurrent_requests: 0",
@@ -180,6 +174,65 @@ fn wrong_values_of_agents_are_errors_that_do_not_show_them() {
         check_error(
             yaml(text),
             &format!("`{key}` (./config.yaml:1) must be {expected}"),
+        );
+    }
+}
+
+#[test]
+fn wrong_values_about_several_agents_are_errors_that_do_not_show_them() {
+    const CHECKS: &str = "a map with one of `max_chars`, `deny` and `agent`";
+    for (agent, key, expected) in [
+        ("handoffs: secret", "handoffs", "a list of texts"),
+        (
+            "agents_as_tools: secret",
+            "agents_as_tools",
+            "a list of names of agents, or of maps with `agent`",
+        ),
+        (
+            "agents_as_tools: [{name: secret}]",
+            "agents_as_tools[0].agent",
+            "set, to the name of an agent",
+        ),
+        (
+            "needs_approval: secret",
+            "needs_approval",
+            "`always`, or a list of names of tools",
+        ),
+        (
+            "output_schema: secret",
+            "output_schema",
+            "a map of JSON values",
+        ),
+        ("guardrails: secret", "guardrails", "a map of settings"),
+        (
+            "guardrails: {input: {deny: [secret]}}",
+            "guardrails.input",
+            "a list of guardrails",
+        ),
+        (
+            "guardrails: {input: [secret]}",
+            "guardrails.input[0]",
+            "a map of settings",
+        ),
+        (
+            "guardrails: {input: [{deny: [secret]}, {name: secret}]}",
+            "guardrails.input[1]",
+            CHECKS,
+        ),
+        (
+            "guardrails: {output: [{deny: [secret], max_chars: 1}]}",
+            "guardrails.output[0]",
+            CHECKS,
+        ),
+        (
+            "guardrails: {output: [{max_chars: 1, timing: blocking}]}",
+            "guardrails.output[0].timing",
+            "hold or concurrent",
+        ),
+    ] {
+        check_error(
+            yaml(&format!("agents: [{{name: A, {agent}}}]")),
+            &format!("`agents[0].{key}` (./config.yaml:1) must be {expected}"),
         );
     }
 }

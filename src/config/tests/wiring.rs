@@ -66,6 +66,81 @@ fn every_agent_is_checked_before_anything_runs() {
 }
 
 #[test]
+fn what_agents_say_of_each_other_is_checked_before_anything_runs() {
+    for (agents, expected) in [
+        (
+            "{name: A, handoffs: [Biling]}, {name: Billing}",
+            "agent `A` (./config.yaml:1) hands off to `Biling`, which does not exist; did you mean `Billing`?",
+        ),
+        (
+            "{name: A, agents_as_tools: [Warehouse]}",
+            "agent `A` (./config.yaml:1) has the tool `Warehouse`, which does not exist",
+        ),
+        (
+            "{name: A, guardrails: {output: [{agent: Warehouse}]}}",
+            "agent `A` (./config.yaml:1) is guarded by `Warehouse`, which does not exist",
+        ),
+        (
+            "{name: A, agents_as_tools: [B]}, {name: B, agents_as_tools: [C]}, {name: C, guardrails: {input: [{agent: B}]}}",
+            "agents cannot be tools or guardrails of each other in a circle: `B` -> `C` -> `B` (./config.yaml:1)",
+        ),
+        (
+            "{name: A, agents_as_tools: [A]}",
+            "agents cannot be tools or guardrails of each other in a circle: `A` -> `A` (./config.yaml:1)",
+        ),
+        (
+            "{name: A, guardrails: {input: [{agent: B}]}}, {name: B, handoffs: [A]}",
+            "agent `A` (./config.yaml:1) is guarded by `B`, which hands off to others, so that another would give the verdict",
+        ),
+        (
+            "{name: A, agents_as_tools: [{agent: b c}]}, {name: b c, agents_as_tools: [{agent: d, name: b_c}]}, {name: d, needs_approval: [b_c]}",
+            "agent `d` (./config.yaml:1) names the tool `b_c`, which does not exist",
+        ),
+        (
+            "{name: A, handoffs: [b c, B_C]}, {name: b c}, {name: B_C}",
+            "agent `A` (./config.yaml:1) cannot be built: agent `A` cannot have this tool: two tools are named `transfer_to_b_c`: \
+             \"Handoff to the b c agent to handle the request. \" and \"Handoff to the B_C agent to handle the request. \"",
+        ),
+        (
+            "{name: A, output_schema: {type: object, additionalProperties: true}}",
+            "agent `A` (./config.yaml:1) cannot be built: the output type of agent `A` has no strict schema: \
+             the root (#) is a map or allows undeclared properties, which strict mode forbids; \
+             use a list of key-value pairs, or turn strict off",
+        ),
+    ] {
+        check_error(&format!("agents: [{agents}]"), expected);
+    }
+}
+
+#[test]
+fn agents_may_hand_off_in_a_circle() {
+    let config = load(served(
+        "agents: [{name: A, handoffs: [B]}, {name: B, handoffs: [A, B]}]",
+    ));
+    config.check().unwrap();
+    let agent = config.agent("B").unwrap();
+    assert_eq!(agent.handoffs().collect::<Vec<_>>(), ["A", "B"]);
+}
+
+#[test]
+fn a_runner_is_on_a_model_that_someone_named() {
+    let without_model =
+        |text: &str| load(yaml(text).variable("OPENAI_BASE_URL", "http://localhost:1/v1"));
+    let config =
+        without_model("agents: [{name: A, model: own, handoffs: [B]}, {name: B, model: b}]");
+    assert!(config.runner_for("A").is_ok());
+    for config in [
+        without_model("agents: [{name: A, model: own, handoffs: [B]}, {name: B}]"),
+        without_model("agents: [{name: A}]"),
+    ] {
+        assert_eq!(
+            config.runner_for("A").unwrap_err().to_string(),
+            "no model: set OPENAI_MODEL, `model` in ./config.yaml, or --model"
+        );
+    }
+}
+
+#[test]
 #[cfg(feature = "bundled-tools")]
 fn agents_have_the_tools_that_they_name() {
     let config = load(yaml("agents: [{name: A, tools: [current_time]}]"));

@@ -1,0 +1,233 @@
+//! Runs that wait, in files: written for their owner only, sealed if there is a key, and gone on from once.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use openai_agents::agent::{StateError, StateKey};
+use openai_agents::config::Config;
+use openai_agents::{ErrorKind, RunState};
+
+use crate::failure::{Unusable, Usage};
+
+/// A conversation with images is large; what is larger than this is no saved run.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Reads and writes saved runs.
+pub(crate) struct StateFiles {
+    key: Option<StateKey>,
+    key_is_from: String,
+}
+
+/// A file whose run has gone on, or is about to.
+pub(crate) struct Claim {
+    file: PathBuf,
+    used: PathBuf,
+}
+
+impl StateFiles {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let key = config.state_key().cloned().map(StateKey::new).transpose();
+        let file = config.file().display();
+        Ok(Self {
+            // The configuration has looked at its length.
+            key: key.map_err(|error| Usage(error.to_string()))?,
+            key_is_from: config.setting("state_key").map_or_else(
+                || format!("it can be set by OPENAI_AGENTS__STATE_KEY, or `state_key` in {file}"),
+                |key| format!("the key is from {}", key.origin),
+            ),
+        })
+    }
+
+    /// Reads a saved run, with the text that it was read from.
+    pub(crate) fn read(&self, path: &Path) -> Result<(String, RunState)> {
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && used(path).exists() => {
+                return Err(already_resumed(path).into());
+            }
+            Err(error) => {
+                let message = format!("cannot read the saved run {}: {error}", path.display());
+                return Err(invalid(ErrorKind::StateInvalid, message, None).into());
+            }
+        };
+        let state = match &self.key {
+            Some(key) => RunState::from_sealed_json(key, &text),
+            None => RunState::from_json(&text),
+        };
+        match state {
+            Ok(state) => Ok((text, state)),
+            Err(error) => Err(self.unusable(path, &error).into()),
+        }
+    }
+
+    /// Writes a run that waits into a file that does not exist.
+    pub(crate) fn write(&self, path: &Path, state: &RunState) -> Result<()> {
+        let json = match &self.key {
+            Some(key) => state.to_sealed_json(key),
+            None => state.to_json(),
+        }?;
+        create(path)
+            .and_then(|mut file| {
+                file.write_all(json.as_bytes())?;
+                file.sync_all()
+            })
+            .with_context(|| format!("cannot save the run in {}", path.display()))?;
+        // Of an earlier run that waited in a file of this name.
+        let used = used(path);
+        if used.exists() {
+            fs::remove_file(&used).with_context(|| format!("cannot remove {}", used.display()))?;
+        }
+        Ok(())
+    }
+
+    fn unusable(&self, path: &Path, error: &StateError) -> Unusable {
+        let hint = match error {
+            StateError::Sealed | StateError::Tampered => Some(self.key_is_from.clone()),
+            _ => None,
+        };
+        let message = format!("cannot go on from {}: {error}", path.display());
+        invalid(error.kind(), message, hint)
+    }
+}
+
+impl Claim {
+    /// Takes the file away, so that nobody else goes on from it; it must still hold what was read.
+    pub(crate) fn take(path: &Path, text: &str) -> Result<Self> {
+        let claim = Self {
+            file: path.to_owned(),
+            used: used(path),
+        };
+        match fs::rename(path, &claim.used) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(already_resumed(path).into());
+            }
+            Err(error) => {
+                let message = format!(
+                    "cannot go on from {}: it must be renamed, so that nobody goes on from it twice: {error}",
+                    path.display()
+                );
+                return Err(Usage(message).into());
+            }
+        }
+        if read(&claim.used).is_ok_and(|now| now == text) {
+            return Ok(claim);
+        }
+        // Someone went on from it in between, and the file is of a later pause.
+        claim.give_back()?;
+        Err(already_resumed(path).into())
+    }
+
+    /// Puts the file back: the run did not go on.
+    pub(crate) fn give_back(&self) -> Result<()> {
+        fs::rename(&self.used, &self.file)
+            .with_context(|| format!("cannot rename {}", self.used.display()))
+    }
+
+    /// Leaves nothing but the mark that the run went on.
+    pub(crate) fn spend(&self) -> Result<()> {
+        if self.file.exists() {
+            return Ok(());
+        }
+        File::create(&self.used)
+            .map(drop)
+            .with_context(|| format!("cannot empty {}", self.used.display()))
+    }
+
+    /// What to know when the run went on and did not end well.
+    pub(crate) fn note(&self) -> String {
+        let (file, used) = (self.file.display(), self.used.display());
+        format!(
+            "the run had gone on from {file}, which is {used} now: what was approved may have been done"
+        )
+    }
+}
+
+/// Gives a new name in the folder for runs that wait.
+pub(crate) fn default_path() -> Result<PathBuf> {
+    let folder = folder().ok_or_else(|| {
+        let message =
+            "no folder for runs that wait for approval: HOME is not set; use --save-state";
+        Usage(message.to_owned())
+    })?;
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    owner_only_folder(&mut builder);
+    builder
+        .create(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(0, |now| now.as_secs());
+    let name = |n: u32| format!("run-{seconds}-{}-{n}.json", std::process::id());
+    let mut paths = (0..).map(|n| folder.join(name(n)));
+    let is_free = |path: &PathBuf| !path.exists() && !used(path).exists();
+    paths.find(is_free).context("no name is left")
+}
+
+fn folder() -> Option<PathBuf> {
+    let of_system = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    // By the XDG specification, a path that is not absolute is to be ignored.
+    let base = of_system
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(home()?.join(".local/state")))?;
+    Some(base.join("openai-agents/runs"))
+}
+
+/// Where a file goes when its run goes on.
+fn used(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".used");
+    name.into()
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let n_bytes = File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if n_bytes as u64 > MAX_BYTES {
+        return Err(io::Error::other("it is too large"));
+    }
+    Ok(text)
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn owner_only_folder(builder: &mut DirBuilder) {
+    std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
+}
+
+#[cfg(not(unix))]
+fn owner_only_folder(_: &mut DirBuilder) {}
+
+fn already_resumed(path: &Path) -> Unusable {
+    let used = used(path);
+    let is_empty = fs::metadata(&used).is_ok_and(|metadata| metadata.len() == 0);
+    let hint = (!is_empty).then(|| {
+        format!(
+            "if that run is over and did not end well, {} is what it went on from; what was approved may have been done",
+            used.display()
+        )
+    });
+    let message = format!("a run has gone on from {} already", path.display());
+    invalid(ErrorKind::AlreadyResumed, message, hint)
+}
+
+fn invalid(kind: ErrorKind, message: String, hint: Option<String>) -> Unusable {
+    Unusable {
+        kind,
+        message,
+        hint,
+    }
+}

@@ -1,0 +1,297 @@
+//! Builds the agents of a configuration: those that others need first, and none in a circle.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::judge::{Check, Judge, Judgement};
+use super::nearest::nearest;
+use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, Config, ToolUseConfig};
+use super::{ConfigError, GuardrailCheck, GuardrailConfig};
+use crate::agent::{AgentBuilder, AgentError};
+use crate::model::{Model, ToolChoice};
+use crate::tools::FunctionTool;
+use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUse};
+
+/// The agents of a configuration, by name.
+pub(super) type Team = HashMap<String, Agent>;
+
+/// What agents are built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To find what is wrong; without models, since none need be configured for that.
+    Check,
+    Run,
+}
+
+/// What an agent is built as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Role {
+    Answerer,
+    /// A guardrail, whose output is a verdict.
+    Guardrail,
+}
+
+/// Builds every agent once.
+pub(super) fn team(config: &Config, purpose: Purpose) -> Result<Team, ConfigError> {
+    let mut builder = TeamBuilder {
+        config,
+        purpose,
+        tools: config.tools(),
+        built: HashMap::new(),
+        path: Vec::new(),
+    };
+    for agent in config.agents() {
+        builder.agent(agent, Role::Answerer)?;
+    }
+    let built = builder.built.into_iter();
+    Ok(built
+        .filter(|((_, role), _)| *role == Role::Answerer)
+        .map(|((name, _), agent)| (name.to_owned(), agent))
+        .collect())
+}
+
+struct TeamBuilder<'a> {
+    config: &'a Config,
+    purpose: Purpose,
+    tools: ToolRegistry,
+    built: HashMap<(&'a str, Role), Agent>,
+    /// The agents whose building led here.
+    path: Vec<&'a str>,
+}
+
+impl<'a> TeamBuilder<'a> {
+    fn agent(&mut self, config: &'a AgentConfig, role: Role) -> Result<Agent, ConfigError> {
+        let key = (config.name.as_str(), role);
+        if let Some(agent) = self.built.get(&key) {
+            return Ok(agent.clone());
+        }
+        if let Some(first) = self.path.iter().position(|name| *name == config.name) {
+            let circle = self.path.iter().skip(first).chain([&key.0]);
+            return Err(ConfigError::AgentCycle {
+                path: circle.map(|name| (*name).to_owned()).collect(),
+                origin: config.origin.clone(),
+            });
+        }
+        self.path.push(&config.name);
+        let agent = self.build(config, role)?;
+        self.path.pop();
+        self.built.insert(key, agent.clone());
+        Ok(agent)
+    }
+
+    fn build(&mut self, config: &'a AgentConfig, role: Role) -> Result<Agent, ConfigError> {
+        let mut builder = Agent::builder(&config.name)
+            .model_settings(config.settings.clone())
+            .tool_use(tool_use(config));
+        if let Some(instructions) = &config.instructions {
+            builder = builder.instructions(instructions);
+        }
+        if let Some(description) = &config.handoff_description {
+            builder = builder.handoff_description(description);
+        }
+        if !config.reset_tool_choice {
+            builder = builder.keep_tool_choice();
+        }
+        if let (Some(model), Purpose::Run) = (&config.model, self.purpose) {
+            builder = builder.shared_model(self.config.driver(model)?);
+        }
+        for tool in self.tools_of(config)? {
+            builder = builder.tool(tool);
+        }
+        for name in &config.handoffs {
+            self.find(config, "hands off to", name)?;
+            builder = builder.handoff(Handoff::to_name(name.as_str()));
+        }
+        builder = self.guardrails(config, builder)?;
+        builder = match (&config.output_schema, role) {
+            (_, Role::Guardrail) => builder.output::<Judgement>(),
+            (Some(schema), Role::Answerer) => builder.output_schema(schema.clone().into()),
+            (None, Role::Answerer) => builder,
+        };
+        let agent = builder.build().map_err(|source| wrong(config, source))?;
+        check_names(config, &agent)?;
+        Ok(agent)
+    }
+
+    /// The tools of an agent, those that are agents among them, with approval where it is asked for.
+    fn tools_of(&mut self, config: &'a AgentConfig) -> Result<Vec<FunctionTool>, ConfigError> {
+        let mut tools = Vec::with_capacity(config.tools.len() + config.agents_as_tools.len());
+        for name in &config.tools {
+            let tool = self.tools.get(name).ok_or_else(|| {
+                let names = self.tools.specs().map(|spec| spec.name.as_str());
+                unknown_tool(config, name, names)
+            })?;
+            tools.push(tool.clone());
+        }
+        for tool in &config.agents_as_tools {
+            tools.push(self.agent_tool(config, tool)?);
+        }
+        Ok(tools
+            .into_iter()
+            .map(|tool| match &config.needs_approval {
+                ApprovalConfig::Always => tool.needs_approval(),
+                ApprovalConfig::Tools(names) if names.contains(&tool.name().to_string()) => {
+                    tool.needs_approval()
+                }
+                ApprovalConfig::Tools(_) | ApprovalConfig::Never => tool,
+            })
+            .collect())
+    }
+
+    fn agent_tool(
+        &mut self,
+        owner: &'a AgentConfig,
+        config: &'a AgentToolConfig,
+    ) -> Result<FunctionTool, ConfigError> {
+        let named = self.find(owner, "has the tool", &config.agent)?;
+        let agent = self.agent(named, Role::Answerer)?;
+        let own = named.handoff_description.as_ref();
+        let description = match config.description.as_ref().or(own) {
+            Some(description) => description.clone(),
+            None => format!("Asks the agent {}.", named.name),
+        };
+        let mut tool = agent
+            .as_tool(description)
+            .limits(named.limits.over(Limits::default()));
+        if let Some(name) = &config.name {
+            tool = tool.name(name);
+        }
+        tool.build().map_err(|source| {
+            let agent = owner.name.clone();
+            wrong(owner, AgentError::Tool { agent, source })
+        })
+    }
+
+    fn guardrails(
+        &mut self,
+        config: &'a AgentConfig,
+        mut builder: AgentBuilder,
+    ) -> Result<AgentBuilder, ConfigError> {
+        for guardrail in &config.input_guardrails {
+            if let Some(check) = self.guardrail(config, guardrail)? {
+                builder = builder.input_guardrail(check.of_inputs(guardrail));
+            }
+        }
+        for guardrail in &config.output_guardrails {
+            if let Some(check) = self.guardrail(config, guardrail)? {
+                builder = builder.output_guardrail(check.of_outputs(guardrail));
+            }
+        }
+        Ok(builder)
+    }
+
+    /// None for an agent that has no model to be asked on, since it is only checked.
+    fn guardrail(
+        &mut self,
+        owner: &'a AgentConfig,
+        guardrail: &'a GuardrailConfig,
+    ) -> Result<Option<Check>, ConfigError> {
+        let GuardrailCheck::Agent(name) = &guardrail.check else {
+            return Ok(Check::without_agent(&guardrail.check));
+        };
+        let config = self.find(owner, "is guarded by", name)?;
+        let problem = if !config.handoffs.is_empty() {
+            "hands off to others, so that another would give the verdict"
+        } else if config.output_schema.is_some() {
+            "has an output schema of its own, but a verdict is to be its output"
+        } else if config.tool_use != ToolUseConfig::RunAgain {
+            "ends with the output of a tool, but a verdict is to be its output"
+        } else if config.needs_approval != ApprovalConfig::Never {
+            "waits for approval, which a verdict cannot wait for"
+        } else {
+            ""
+        };
+        if !problem.is_empty() {
+            return Err(ConfigError::GuardrailAgent {
+                agent: owner.name.clone(),
+                guardrail: name.clone(),
+                problem,
+                origin: owner.origin.clone(),
+            });
+        }
+        let agent = self.agent(config, Role::Guardrail)?;
+        if self.purpose == Purpose::Check {
+            return Ok(None);
+        }
+        let model: Arc<dyn Model> = match agent.model() {
+            Some(model) => Arc::clone(model),
+            None => self.config.driver(self.config.model()?)?,
+        };
+        let limits = config
+            .limits
+            .over(self.config.limits().over(Limits::default()));
+        Ok(Some(Check::Agent(Arc::new(Judge {
+            agent,
+            runner: Runner::shared(model),
+            limits,
+        }))))
+    }
+
+    fn find(
+        &self,
+        config: &AgentConfig,
+        relation: &'static str,
+        name: &str,
+    ) -> Result<&'a AgentConfig, ConfigError> {
+        let agents = self.config.agents();
+        let found = agents.iter().find(|agent| agent.name == name);
+        found.ok_or_else(|| {
+            let names = agents.iter().map(|agent| agent.name.as_str());
+            ConfigError::UnknownAgentNamed {
+                relation,
+                named: name.into(),
+                nearest: nearest(name, names).map(Into::into),
+                agent: config.name.as_str().into(),
+                origin: config.origin.clone(),
+            }
+        })
+    }
+}
+
+fn tool_use(config: &AgentConfig) -> ToolUse {
+    match &config.tool_use {
+        ToolUseConfig::RunAgain => ToolUse::RunAgain,
+        ToolUseConfig::StopOnFirst => ToolUse::StopOnFirstTool,
+        ToolUseConfig::StopAt(names) => ToolUse::StopAtTools(names.clone()),
+    }
+}
+
+/// Finds names of tools that the agent does not have.
+fn check_names(config: &AgentConfig, agent: &Agent) -> Result<(), ConfigError> {
+    let tools = agent.tools();
+    let own = || tools.specs().map(|spec| spec.name.as_str());
+    if let ApprovalConfig::Tools(names) = &config.needs_approval
+        && let Some(name) = names.iter().find(|name| tools.get(name).is_none())
+    {
+        return Err(unknown_tool(config, name, own()));
+    }
+    if let Some(ToolChoice::Function(name)) = &config.settings.tool_choice {
+        let handoffs = agent.bound_handoffs().iter();
+        let mut known = own().chain(handoffs.map(|handoff| handoff.tool_name().as_str()));
+        if !known.any(|known| known == name) {
+            return Err(unknown_tool(config, name, own()));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(config: &AgentConfig, source: AgentError) -> ConfigError {
+    ConfigError::Agent {
+        agent: config.name.clone(),
+        origin: config.origin.clone(),
+        source: Box::new(source),
+    }
+}
+
+fn unknown_tool<'a>(
+    config: &AgentConfig,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> ConfigError {
+    ConfigError::UnknownTool {
+        tool: name.to_owned(),
+        nearest: nearest(name, known).map(Into::into),
+        agent: config.name.clone(),
+        origin: config.origin.clone(),
+    }
+}

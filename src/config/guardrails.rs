@@ -1,0 +1,137 @@
+//! Reads what a file can say of guardrails: a length, words that must not come, an agent that judges.
+
+use super::fields::{Fields, Keys};
+use super::tree::Node;
+use super::{ConfigError, Setting};
+use crate::guardrail::GuardrailTiming;
+
+/// Describes a guardrail of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuardrailConfig {
+    /// The name, by which errors and results call it.
+    pub name: String,
+    /// What it looks for.
+    pub check: GuardrailCheck,
+    /// What waits for its verdict; a guardrail of outputs holds the text back or not.
+    pub timing: GuardrailTiming,
+}
+
+/// Says what a guardrail trips on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GuardrailCheck {
+    /// A text of more characters (`max_chars`).
+    MaxChars(u64),
+    /// A text with one of these in it, in whatever case (`deny`).
+    Deny(Vec<String>),
+    /// A text that this agent finds wrong (`agent`).
+    Agent(String),
+}
+
+const GUARDRAILS: Keys = Keys {
+    known: &["input", "output"],
+    unsupported: &[],
+};
+
+const GUARDRAIL: Keys = Keys {
+    known: &["name", "max_chars", "deny", "agent", "timing"],
+    unsupported: &[],
+};
+
+/// Which timings there are, and which is meant when none is given.
+struct Timings {
+    known: &'static [(&'static str, GuardrailTiming)],
+    expected: &'static str,
+    default: GuardrailTiming,
+}
+
+const OF_INPUTS: Timings = Timings {
+    known: &[
+        ("blocking", GuardrailTiming::Blocking),
+        ("hold", GuardrailTiming::Hold),
+        ("concurrent", GuardrailTiming::Concurrent),
+    ],
+    expected: "blocking, hold or concurrent",
+    default: GuardrailTiming::Hold,
+};
+
+const OF_OUTPUTS: Timings = Timings {
+    known: &[
+        ("hold", GuardrailTiming::Hold),
+        ("concurrent", GuardrailTiming::Concurrent),
+    ],
+    expected: "hold or concurrent",
+    default: GuardrailTiming::Hold,
+};
+
+type Guardrails = (Vec<GuardrailConfig>, Vec<GuardrailConfig>);
+
+/// Those of inputs and those of outputs.
+pub(super) fn guardrails(parent: &mut Fields<'_>) -> Result<Guardrails, ConfigError> {
+    let Some(node) = parent.take("guardrails") else {
+        return Ok(Guardrails::default());
+    };
+    let path = parent.path_of("guardrails");
+    let mut fields = Fields::new(&path, node, GUARDRAILS, parent.settings())?;
+    Ok((
+        list(&mut fields, "input", &OF_INPUTS)?,
+        list(&mut fields, "output", &OF_OUTPUTS)?,
+    ))
+}
+
+fn list(
+    parent: &mut Fields<'_>,
+    key: &str,
+    timings: &Timings,
+) -> Result<Vec<GuardrailConfig>, ConfigError> {
+    let nodes = parent.nodes(key, "a list of guardrails")?;
+    let settings = parent.settings();
+    nodes
+        .into_iter()
+        .map(|(path, node)| guardrail(&path, node, timings, settings))
+        .collect()
+}
+
+fn guardrail(
+    path: &str,
+    node: Node,
+    timings: &Timings,
+    settings: &mut Vec<Setting>,
+) -> Result<GuardrailConfig, ConfigError> {
+    let origin = node.origin.clone();
+    let mut fields = Fields::new(path, node, GUARDRAIL, settings)?;
+    let timing = match fields.text_and_origin("timing")? {
+        None => timings.default,
+        Some((text, origin)) => {
+            let known = timings.known.iter().find(|(name, _)| *name == text);
+            let Some((_, timing)) = known else {
+                return Err(fields.invalid("timing", timings.expected, origin));
+            };
+            fields.list("timing", text, &origin);
+            *timing
+        }
+    };
+    let max_chars = fields.count("max_chars")?.map(GuardrailCheck::MaxChars);
+    let deny = fields.texts("deny")?.map(GuardrailCheck::Deny);
+    let agent = fields.text("agent")?.map(GuardrailCheck::Agent);
+    let name = fields.text("name")?;
+    let mut checks = [max_chars, deny, agent].into_iter().flatten();
+    let (Some(check), None) = (checks.next(), checks.next()) else {
+        return Err(ConfigError::Invalid {
+            key: path.to_owned(),
+            expected: "a map with one of `max_chars`, `deny` and `agent`",
+            origin,
+        });
+    };
+    let own_name = || match &check {
+        GuardrailCheck::MaxChars(_) => "max_chars".to_owned(),
+        GuardrailCheck::Deny(_) => "deny".to_owned(),
+        GuardrailCheck::Agent(agent) => agent.clone(),
+    };
+    Ok(GuardrailConfig {
+        name: name.unwrap_or_else(own_name),
+        check,
+        timing,
+    })
+}
