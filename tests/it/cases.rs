@@ -10,7 +10,7 @@
 //! | 3, 14 | outputs in call order, events as tools finish | `run`, scenario `two_tools_parallel_order` |
 //! | 4 | tools at once, up to a cap | `run` |
 //! | 5, 6, 7 | bad arguments, failing tools, told or raised | `tools_failing`, scenarios `truncated_arguments`, `tool_raises`, `tool_raises_hard` |
-//! | 8 | what finished before a raised failure is kept | `tools_failing`; sessions come later |
+//! | 8 | what finished before a raised failure is kept | `tools_failing`, scenario `session_tool_raises` |
 //! | 9 | a time-out is told or raised | `tools_failing` |
 //! | 10, 11, 12 | unknown tools | `unknown_tools`, scenarios `unknown_tool_raises`, `unknown_tool_told` |
 //! | 13 | text beside a call is not final | `run`, scenario `text_and_tool` |
@@ -36,11 +36,14 @@
 //! | 61, 64, 65, 66 | approvals | here, scenarios `approval_*` |
 //! | 62, 63, 67, 68, 69 | approved and rejected calls, states that do not fit, nested agents | `run_state`, scenarios `approval_*` |
 //! | 70 | states that the Python SDK saved | left out: the format is another |
-//! | 71 to 77 | sessions | left out until there are sessions |
+//! | 71, 74 | sessions over several runs, and after errors | `session_runs`, scenarios `session_*` |
+//! | 72, 73 | a history that is cut or changed | `session_runs` |
+//! | 75, 77 | rows that cannot be read, many writers | `sessions`, `session_processes` |
+//! | 76 | sessions of the other SDK | `tests/python_sdk.rs` |
 //! | 78, 79, 80, 81 | retries, only those that were asked for | `retry`, scenarios `retry_429`, `bad_request_400` |
 //! | 82 | extra fields and headers | `wire_requests` |
 //! | 83 | images and files | `wire_requests`, scenario `multimodal_input` |
-//! | 84, 85, 86 | MCP | left out until there is MCP |
+//! | 84, 85, 86 | names, errors and dead servers of MCP | `mcp_client`, `mcp_http` |
 
 mod loop_and_tools;
 mod handoffs;

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use futures_util::StreamExt;
+use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::testing::FakeServer;
 use openai_agents::{
     Agent, ErrorKind, RunError, RunEvent, RunRequest, RunResult, RunState, Runner,
@@ -86,42 +87,115 @@ async fn run(file: &File, scenario: &Scenario) -> Result<Value, Failure> {
     let replies: Result<Vec<_>, _> = scenario.steps.iter().map(replies::reply).collect();
     let server = FakeServer::start(replies?).await?;
     let agents = wiring::agents(file, scenario)?;
-    let start = agents.get(&scenario.start).ok_or("no such start agent")?;
     let log = HookLog::default();
-    let runner = wiring::runner(scenario, &server, agents.values(), &log)?;
-    let input = scenario::items(&scenario.input)?;
-    let request = if scenario.stream {
-        runner.stream(start, input)
-    } else {
-        runner.run(start, input)
+    let stage = Stage {
+        scenario,
+        names: Names::of(scenario),
+        runner: wiring::runner(scenario, &server, agents.values(), &log)?,
+        start: agents.get(&scenario.start).ok_or("no such start agent")?,
+        session: MemorySession::new(SessionId::new(&*scenario.name)?),
     };
-    let names = Names::of(scenario);
     let mut outcome = Map::new();
-    let (events, mut ended) = play(request).await;
-    if scenario.stream {
-        outcome.insert("events".to_owned(), outcome::events(&events, &names));
+    for input in scenario.inputs() {
+        if stage.run(input, &mut outcome).await?.is_err() {
+            break;
+        }
     }
-    if let Some(decision) = scenario.approve
-        && is_paused(&ended)
-    {
-        ended = go_on(
-            ended,
-            (&runner, start),
-            (scenario, decision),
-            &names,
-            &mut outcome,
-        )
-        .await?;
-    }
-    match ended {
-        Ok(result) => outcome.extend(outcome::of_result(&result, &names)),
-        Err(error) => outcome.extend(outcome::of_error(&error, &names)),
+    if scenario.session {
+        let items = stage.session.items(None).await?.items;
+        let items = items.iter().map(|item| json!(item)).collect();
+        outcome.insert("session_items".to_owned(), items);
     }
     if scenario.hooks {
         outcome.insert("hooks".to_owned(), log.take().into());
     }
     let requests: Vec<Value> = server.requests().iter().map(replies::request).collect();
     Ok(json!({ "requests": requests, "outcome": outcome }))
+}
+
+/// What the runs of a scenario share.
+struct Stage<'a> {
+    scenario: &'a Scenario,
+    names: Names,
+    runner: Runner,
+    start: &'a Agent,
+    session: MemorySession,
+}
+
+type Ended = Result<RunResult, RunError>;
+
+impl Stage<'_> {
+    /// Runs once, through a pause if the scenario says what becomes of it, and tells what came of it.
+    async fn run(&self, input: &Value, told: &mut Map<String, Value>) -> Result<Ended, Failure> {
+        let Self {
+            scenario,
+            names,
+            runner,
+            start,
+            ..
+        } = self;
+        let items = scenario::items(input)?;
+        let n_input = items.len();
+        let request = if scenario.stream {
+            runner.stream(start, items)
+        } else {
+            runner.run(start, items)
+        };
+        let (events, mut ended) = play(self.kept(request)).await;
+        if scenario.stream {
+            told.insert("events".to_owned(), outcome::events(&events, names));
+        }
+        if let Some(decision) = scenario.approve
+            && is_paused(&ended)
+        {
+            ended = self.go_on(ended, (decision, n_input), told).await?;
+        }
+        told.extend(match &ended {
+            Ok(result) => outcome::of_result(result, names),
+            Err(error) => outcome::of_error(error, names),
+        });
+        Ok(ended)
+    }
+
+    fn kept(&self, request: RunRequest) -> RunRequest {
+        if self.scenario.session {
+            return request.session(&self.session);
+        }
+        request
+    }
+
+    /// Decides about the calls of a run that paused, and goes on with it from its JSON.
+    async fn go_on(
+        &self,
+        ended: Ended,
+        (decision, n_input): (Decision, usize),
+        told: &mut Map<String, Value>,
+    ) -> Result<Ended, Failure> {
+        let error = match ended {
+            Ok(result) => return Ok(Ok(result)),
+            Err(error) => error,
+        };
+        let mut state = error.into_state()?;
+        let waiting = state.interruptions();
+        let interruptions = waiting.iter().map(outcome::interruption).collect();
+        told.insert("interruptions".to_owned(), interruptions);
+        let new = self.names.kinds(state.items().iter().skip(n_input));
+        told.insert("paused_new_items".to_owned(), new);
+        let n_decided = self.scenario.decide_first.unwrap_or(usize::MAX);
+        for call in waiting.iter().take(n_decided) {
+            match decision {
+                Decision::Approve => state.approve(&call.id)?,
+                Decision::ApproveAlways => state.approve_always(&call.id)?,
+                Decision::Reject => match &self.scenario.reject_message {
+                    None => state.reject(&call.id)?,
+                    Some(message) => state.reject_with(&call.id, message)?,
+                },
+            }
+        }
+        let state = RunState::from_json(&state.to_json()?)?;
+        let request = self.runner.resume(self.start, state);
+        Ok(play(self.kept(request)).await.1)
+    }
 }
 
 fn is_paused(ended: &Result<RunResult, RunError>) -> bool {
@@ -140,44 +214,4 @@ async fn play(request: RunRequest) -> (Vec<RunEvent>, Result<RunResult, RunError
         }
     }
     (events, stream.finish().await)
-}
-
-/// Decides about the calls of a run that paused, and goes on with it from its JSON.
-async fn go_on(
-    ended: Result<RunResult, RunError>,
-    (runner, start): (&Runner, &Agent),
-    (scenario, decision): (&Scenario, Decision),
-    names: &Names,
-    outcome: &mut Map<String, Value>,
-) -> Result<Result<RunResult, RunError>, Failure> {
-    let error = match ended {
-        Ok(result) => return Ok(Ok(result)),
-        Err(error) => error,
-    };
-    let mut state = error.into_state()?;
-    let waiting = state.interruptions();
-    outcome.insert(
-        "interruptions".to_owned(),
-        waiting.iter().map(outcome::interruption).collect(),
-    );
-    let new = names.kinds(
-        state
-            .items()
-            .iter()
-            .skip(scenario::items(&scenario.input)?.len()),
-    );
-    outcome.insert("paused_new_items".to_owned(), new);
-    let n_decided = scenario.decide_first.unwrap_or(usize::MAX);
-    for call in waiting.iter().take(n_decided) {
-        match decision {
-            Decision::Approve => state.approve(&call.id)?,
-            Decision::ApproveAlways => state.approve_always(&call.id)?,
-            Decision::Reject => match &scenario.reject_message {
-                None => state.reject(&call.id)?,
-                Some(message) => state.reject_with(&call.id, message)?,
-            },
-        }
-    }
-    let state = RunState::from_json(&state.to_json()?)?;
-    Ok(play(runner.resume(start, state)).await.1)
 }

@@ -22,6 +22,11 @@ pub(crate) struct Scenario {
     pub(crate) agents: BTreeMap<String, AgentEntry>,
     pub(crate) start: String,
     pub(crate) input: Value,
+    /// The inputs of runs that follow each other, in place of the one.
+    pub(crate) inputs: Option<Vec<Value>>,
+    /// Whether the runs share a session.
+    #[serde(default)]
+    pub(crate) session: bool,
     pub(crate) steps: Vec<Value>,
     #[serde(default)]
     pub(crate) stream: bool,
@@ -136,6 +141,15 @@ impl HandoffEntry {
             Self::Plain(agent) => agent,
             Self::Full(handoff) => &handoff.agent,
         }
+    }
+}
+
+impl Scenario {
+    /// The inputs of all runs, in order.
+    pub(crate) fn inputs(&self) -> &[Value] {
+        self.inputs
+            .as_deref()
+            .unwrap_or(std::slice::from_ref(&self.input))
     }
 }
 
