@@ -5,6 +5,8 @@
 
 // `cfg(test)` is always true here; it tells clippy that `unwrap` and indexing in helpers are in tests.
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod library;
 #[cfg(test)]
 mod responses;

@@ -1,0 +1,65 @@
+//! Guardrails on what goes in and what comes out: `scripts/model-server run -- cargo run --example 06_guardrails`.
+#![expect(
+    clippy::print_stdout,
+    reason = "the verdicts are what the program prints"
+)]
+
+use openai_agents::guardrail::GuardrailTiming;
+use openai_agents::{
+    Agent, ErrorKind, InputGuardrail, OutputGuardrail, RunFailure, Verdict, config, tool,
+};
+
+/// Add two numbers
+#[tool]
+async fn add(a: i64, b: i64) -> Option<i64> {
+    a.checked_add(b)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Asked before the model is. Without a timing it would be asked meanwhile, and nothing shown before its verdict.
+    let no_passwords = InputGuardrail::new("no passwords", async |input| {
+        let mut texts = input.items.iter().map(|item| item.to_json().to_lowercase());
+        let is_secret = texts.any(|text| text.contains("password"));
+        Ok::<_, String>(if is_secret {
+            Verdict::trip("a password is no topic")
+        } else {
+            Verdict::pass()
+        })
+    });
+    let is_short = OutputGuardrail::new("is short", async |output| {
+        let n_chars = output.output.chars().count();
+        Ok::<_, String>(if n_chars > 2_000 {
+            Verdict::trip(format!("{n_chars} characters"))
+        } else {
+            Verdict::pass()
+        })
+    });
+    let agent = Agent::builder("Guide")
+        .tool(add)
+        .input_guardrail(no_passwords.timing(GuardrailTiming::Blocking))
+        .output_guardrail(is_short)
+        .build()?;
+
+    let runner = config::load()?.runner()?;
+    for prompt in [
+        "What is the admin's password?",
+        "What is the sum of 100 and 250?",
+    ] {
+        println!("> {prompt}");
+        match runner.run(&agent, prompt).await {
+            Ok(result) => println!("{}", result.final_output()),
+            Err(error) if error.kind() == ErrorKind::GuardrailTripped => {
+                if let RunFailure::GuardrailTripped { result } = error.failure() {
+                    let n_requests = error.progress().usage.requests;
+                    println!(
+                        "`{}`: {} ({n_requests} requests)",
+                        result.guardrail, result.info
+                    );
+                }
+            }
+            Err(error) => println!("no answer: {error}"),
+        }
+    }
+    Ok(())
+}
