@@ -41,7 +41,7 @@ pub(super) struct ToolPool {
     running: FuturesUnordered<RunningCall>,
     waiting: VecDeque<RunningCall>,
     max_running: usize,
-    events: mpsc::Receiver<RunEvent>,
+    events: mpsc::Receiver<Box<RunEvent>>,
     ended: Vec<(usize, CallEnd)>,
     /// A call that ended, while what it had shown before is read.
     last: Option<ToolEvent>,
@@ -60,7 +60,7 @@ struct EndedCall {
 /// What happened in the calls.
 pub(super) enum ToolEvent {
     /// A call shows something.
-    Shown(RunEvent),
+    Shown(Box<RunEvent>),
     Done {
         call: FunctionCall,
         outcome: ToolOutcome,

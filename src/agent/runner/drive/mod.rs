@@ -440,7 +440,7 @@ impl RunStream {
     fn tool_event(&mut self, event: Option<ToolEvent>) -> Result<(), RunFailure> {
         match event {
             Some(ToolEvent::Shown(event)) => {
-                self.events.push_back(Ok(event));
+                self.events.push_back(Ok(*event));
                 Ok(())
             }
             Some(ToolEvent::Done { call, outcome }) => {
@@ -468,6 +468,12 @@ impl RunStream {
     /// Whether nothing may go out yet.
     const fn is_held(&self) -> bool {
         self.holds_output || self.checks.is_holding()
+    }
+
+    /// Has a wish to cancel wake this task; says whether one has come meanwhile.
+    fn is_woken_by_wish(&self, cx: &Context<'_>) -> bool {
+        self.run.cx().control().register(cx.waker());
+        self.wish() == Some(Cancel::Now)
     }
 
     fn wish(&self) -> Option<Cancel> {
@@ -525,7 +531,6 @@ impl Stream for RunStream {
             if matches!(stream.phase, Phase::Over) {
                 return Poll::Ready(None);
             }
-            stream.run.cx().control().register(cx.waker());
             let polled = if stream.wish() == Some(Cancel::Now) {
                 Poll::Ready(Err(RunFailure::Cancelled))
             } else if let Poll::Ready(result) = stream.checks.poll(cx) {
@@ -538,6 +543,7 @@ impl Stream for RunStream {
                 Poll::Ready(done) => done,
                 Poll::Pending => match stream.poll_deadline(cx) {
                     Poll::Ready(failure) => Err(failure),
+                    Poll::Pending if stream.is_woken_by_wish(cx) => continue,
                     Poll::Pending => return Poll::Pending,
                 },
             };
