@@ -8,6 +8,7 @@ use crate::item::{Item, ItemKind};
 impl RunStream {
     /// Ends the run when the session has all of it.
     pub(super) fn done(&mut self, output: String) {
+        self.is_closing = true;
         self.save_then(self.unsaved(), After::Done(output));
     }
 
@@ -53,11 +54,15 @@ impl RunStream {
             self.holds_output = false;
         }
         let items = match &failure {
-            RunFailure::Session { .. } => Vec::new(),
-            // A final output that was withheld has left the conversation by now.
-            _ if std::mem::take(&mut self.is_ending) => self.unsaved(),
+            // A final output that was withheld has left the conversation by now; one that nobody judged is not kept.
+            RunFailure::GuardrailTripped { .. } | RunFailure::CallbackFailed { .. }
+                if self.is_ending =>
+            {
+                self.unsaved()
+            }
             _ => completed,
         };
+        self.is_closing = true;
         self.save_then(items, After::Fail(Box::new(failure)));
     }
 

@@ -62,6 +62,8 @@ pub struct RunStream {
     keeper: Option<Keeper>,
     /// Whether the final output is known, and only what stands around it is left.
     is_ending: bool,
+    /// Whether the end of the run is decided, so that nothing but the last write to the session is waited for.
+    is_closing: bool,
     /// What happened and was not asked for yet; an error is the last of it.
     events: VecDeque<Result<RunEvent, RunError>>,
 }
@@ -141,6 +143,7 @@ impl RunStream {
             holds_output: false,
             keeper: None,
             is_ending: false,
+            is_closing: false,
             events: VecDeque::new(),
         }
     }
@@ -531,7 +534,9 @@ impl Stream for RunStream {
             if matches!(stream.phase, Phase::Over) {
                 return Poll::Ready(None);
             }
-            let polled = if stream.wish() == Some(Cancel::Now) {
+            let polled = if stream.is_closing {
+                stream.poll_phase(cx)
+            } else if stream.wish() == Some(Cancel::Now) {
                 Poll::Ready(Err(RunFailure::Cancelled))
             } else if let Poll::Ready(result) = stream.checks.poll(cx) {
                 // A verdict comes before all else, so that nothing happens after it is known.
@@ -541,6 +546,7 @@ impl Stream for RunStream {
             };
             let done = match polled {
                 Poll::Ready(done) => done,
+                Poll::Pending if stream.is_closing => return Poll::Pending,
                 Poll::Pending => match stream.poll_deadline(cx) {
                     Poll::Ready(failure) => Err(failure),
                     Poll::Pending if stream.is_woken_by_wish(cx) => continue,
