@@ -74,13 +74,17 @@ impl RunStream {
         self.events.push_back(Err(error));
     }
 
-    /// Drops the tools that run; gives what the session is to have of the turn, if some had finished.
+    /// Drops the tools that run; gives what the session is to have of the turn, if some had finished and no journal will let it be
+    /// finished.
     fn stop_tools(&mut self) -> Vec<Item> {
         let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Vec::new();
         };
         self.run.keep_outcomes(pool.into_ended());
         self.run.end_turn(None);
+        if self.run.options().journal.continues() {
+            return Vec::new();
+        }
         let mut items = self.unsaved();
         drop_open_calls(&mut items);
         let is_output = |item: &Item| matches!(item.kind(), ItemKind::FunctionCallOutput(_));
