@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::Error;
 use openai_agents::agent::StateError;
 use openai_agents::config::{Config, ConfigError};
+use openai_agents::mcp::McpError;
+use openai_agents::session::{SessionError, SessionIdError};
 use openai_agents::{ErrorKind, RunError, RunFailure};
 
 use crate::exit::Exit;
@@ -27,6 +29,13 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
+/// What was asked for is not there.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
 /// The saved run cannot go on.
 #[derive(Debug)]
 pub(crate) struct Unusable {
@@ -43,10 +52,19 @@ impl Failure {
         let kind = unusable
             .map(|unusable| unusable.kind)
             .or(state.map(StateError::kind));
-        let is_usage = error.is::<ConfigError>() || error.is::<Usage>() || kind.is_some();
+        let is_usage = error.is::<ConfigError>()
+            || error.is::<Usage>()
+            || error.is::<SessionIdError>()
+            || kind.is_some();
+        let of_others = [
+            error.downcast_ref().map(SessionError::kind),
+            error.downcast_ref().map(McpError::kind),
+            error.downcast_ref().map(|gone: &Gone| gone.kind),
+        ];
+        let of_others = of_others.into_iter().flatten().next();
         Self {
             exit: if is_usage { Exit::Usage } else { Exit::Failed },
-            kind: kind.unwrap_or(ErrorKind::Config),
+            kind: kind.or(of_others).unwrap_or(ErrorKind::Config),
             message: format!("{error:#}"),
             hint: unusable.and_then(|unusable| unusable.hint.clone()),
             status: None,
@@ -136,6 +154,12 @@ fn hint(error: &RunError, unreachable: bool, config: &Config) -> Option<String> 
     if unreachable {
         return Some(format!("is the server running? {}", base_url(config)));
     }
+    if is_conflict(error) {
+        return Some(
+            "another run or program wrote to the session meanwhile, and what this run did since is not in it; ask again"
+                .to_owned(),
+        );
+    }
     match (error.kind(), error.status()) {
         (ErrorKind::MaxTurns, _) => Some(format!(
             "--max-turns, or `limits.max_turns` in {file}, allows more"
@@ -148,6 +172,17 @@ fn hint(error: &RunError, unreachable: bool, config: &Config) -> Option<String> 
         (ErrorKind::ContentType | ErrorKind::Redirect, _) => Some(ending(config)),
         _ => None,
     }
+}
+
+/// Whether someone else wrote to the session of a run.
+pub(crate) fn is_conflict(error: &RunError) -> bool {
+    matches!(
+        error.failure(),
+        RunFailure::Session {
+            error: SessionError::Conflict { .. },
+            ..
+        }
+    )
 }
 
 /// What the base URL is, who says so, and what else could.
@@ -190,6 +225,14 @@ impl fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Gone {}
 
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,9 +9,12 @@ mod logging;
 mod models;
 mod output;
 mod pause;
+mod private_folder;
 mod render;
 mod sanitize;
 mod state_file;
+mod store;
+mod transcript;
 
 use std::io::{self, Write as _};
 use std::panic;

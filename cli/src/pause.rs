@@ -34,7 +34,12 @@ impl Pause {
             let [id, agent, tool, arguments] =
                 [&call.id, &call.agent, &call.tool, &call.arguments].map(|part| exact_line(part));
             // Writing to a string cannot fail.
-            let _always_ok = writeln!(text, "  {id}  {agent}: {tool} {arguments}");
+            let doubt = if call.may_have_run {
+                "  (it may have been made before)"
+            } else {
+                ""
+            };
+            let _always_ok = writeln!(text, "  {id}  {agent}: {tool} {arguments}{doubt}");
         }
         let file = self.file.display().to_string();
         let first = self.calls.iter().map(|call| call.id.as_str()).next();
@@ -50,17 +55,27 @@ impl Pause {
         text
     }
 
+    /// The command that goes on, without decisions.
+    pub(crate) fn go_on(&self) -> String {
+        self.line(&self.file.display().to_string(), &[])
+    }
+
+    fn line(&self, file: &str, decisions: &[&str]) -> String {
+        let command = self.command.iter().map(String::as_str);
+        let words = command.chain(["--resume", file]);
+        let words: Vec<String> = words.chain(decisions.iter().copied()).map(quoted).collect();
+        words.join(" ")
+    }
+
     fn approve(&self, file: &str) -> String {
-        let mut words: Vec<&str> = self.command.iter().map(String::as_str).collect();
-        words.extend(["--resume", file]);
         // An identifier that cannot be printed cannot be typed either.
         if self.calls.iter().all(|call| is_printable(&call.id)) {
-            words.extend(self.calls.iter().flat_map(|call| ["--approve", &call.id]));
+            let calls = self.calls.iter();
+            let decisions: Vec<&str> = calls.flat_map(|call| ["--approve", &call.id]).collect();
+            self.line(file, &decisions)
         } else {
-            words.push("--approve-all");
+            self.line(file, &["--approve-all"])
         }
-        let words: Vec<String> = words.into_iter().map(quoted).collect();
-        words.join(" ")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs that wait, in files: written for their owner only, sealed if there is a key, and gone on from once.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,6 +11,7 @@ use openai_agents::config::Config;
 use openai_agents::{ErrorKind, RunState};
 
 use crate::failure::{Unusable, Usage};
+use crate::private_folder;
 
 /// A conversation with images is large; what is larger than this is no saved run.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -153,11 +154,7 @@ pub(crate) fn default_path() -> Result<PathBuf> {
             "no folder for runs that wait for approval: HOME is not set; use --save-state";
         Usage(message.to_owned())
     })?;
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    owner_only_folder(&mut builder);
-    builder
-        .create(&folder)
+    private_folder::create(&folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = now.map_or(0, |now| now.as_secs());
@@ -202,14 +199,6 @@ fn create(path: &Path) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
-
-#[cfg(unix)]
-fn owner_only_folder(builder: &mut DirBuilder) {
-    std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
-}
-
-#[cfg(not(unix))]
-fn owner_only_folder(_: &mut DirBuilder) {}
 
 fn already_resumed(path: &Path) -> Unusable {
     let used = used(path);

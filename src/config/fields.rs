@@ -55,6 +55,14 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
+    /// A map without entries, for a section that nobody wrote.
+    pub(super) const fn nothing() -> Node {
+        Node {
+            value: Value::Null,
+            origin: Origin::Default,
+        }
+    }
+
     fn check(&self, keys: Keys) -> Result<(), ConfigError> {
         for entry in &self.entries {
             let key = entry.key.as_str();

@@ -11,6 +11,7 @@ use super::dialect::dialect;
 use super::fields::{Fields, Keys};
 use super::nearest::nearest;
 use super::schema::{Config, ModelApi};
+use super::sessions::{Folders, sessions};
 use super::sources::{Files, Variable, Variables, plain};
 use super::tree::{self, Map, Node, Source, Value};
 use super::{ConfigError, Origin, dotenv};
@@ -18,6 +19,7 @@ use crate::Secret;
 
 const CONFIG_FILE: &str = "./config.yaml";
 const CONFIG_VARIABLE: &str = "OPENAI_AGENTS_CONFIG";
+const DATA_VARIABLE: &str = "XDG_DATA_HOME";
 const PREFIX: &str = "OPENAI_AGENTS__";
 const PLUGINS_PATH: &str = "~/.config/openai_agents/plugins";
 
@@ -40,6 +42,9 @@ const TEXTS: &[&str] = &[
     "state_key",
 ];
 
+/// The same below the sections.
+const NESTED_TEXTS: &[&str] = &["sessions.url", "sessions.encryption_key"];
+
 /// Keys that a double underscore reaches into.
 const SECTIONS: &[&str] = &["limits", "mcp_servers", "server", "sessions", "trace"];
 
@@ -55,8 +60,9 @@ const ROOT: Keys = Keys {
         "limits",
         "max_concurrent_requests",
         "state_key",
+        "sessions",
     ],
-    unsupported: &["mcp_servers", "server", "sessions", "trace"],
+    unsupported: &["mcp_servers", "server", "trace"],
 };
 
 /// Collects the sources of a configuration.
@@ -216,6 +222,7 @@ impl Loader {
             limits: limits(&mut fields)?,
             max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             state_key: state_key(&mut fields)?,
+            sessions: sessions(&mut fields, &self.folders())?,
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&self.variables, fields.settings())?,
             settings,
@@ -285,6 +292,14 @@ impl Loader {
         }))
     }
 
+    fn folders(&self) -> Folders<'_> {
+        let data = self.variables.get(DATA_VARIABLE);
+        Folders {
+            home: self.home.as_ref(),
+            data: data.map(|data| (PathBuf::from(&data.value), data.origin.clone())),
+        }
+    }
+
     fn expand_home(&self, key: &str, path: &str, origin: &Origin) -> Result<PathBuf, ConfigError> {
         let Some(rest) = path.strip_prefix("~/") else {
             return Ok(PathBuf::from(path));
@@ -306,7 +321,10 @@ impl Default for Loader {
 }
 
 fn is_ours(name: &str) -> bool {
-    name.starts_with("OPENAI_") || name.starts_with("VLLM_") || name == "RUST_LOG"
+    name.starts_with("OPENAI_")
+        || name.starts_with("VLLM_")
+        || name == "RUST_LOG"
+        || name == DATA_VARIABLE
 }
 
 fn overlay_variable(
@@ -330,7 +348,7 @@ fn overlay_variable(
             origin: origin.clone(),
         });
     }
-    let node = if TEXTS.contains(&first) {
+    let node = if TEXTS.contains(&first) || NESTED_TEXTS.contains(&&*path.join(".")) {
         variable.as_text()
     } else {
         tree::parse(&variable.value, &Source::Value(origin.clone()))?

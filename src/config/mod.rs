@@ -34,6 +34,7 @@ mod dialect;
 mod error;
 mod agents;
 mod guardrails;
+mod sessions;
 mod fields;
 mod tree;
 mod sources;
@@ -50,6 +51,7 @@ pub use origin::{Origin, Setting};
 pub use schema::{
     AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ModelApi, ToolUseConfig,
 };
+pub use sessions::{SessionStore, SessionsConfig};
 
 /// Loads the configuration of this process: file, `.env` and environment.
 ///

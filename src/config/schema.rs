@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::build::Team;
-use super::{ConfigError, GuardrailConfig, Origin, Setting};
+use super::{ConfigError, GuardrailConfig, Origin, SessionsConfig, Setting};
 use crate::http::HttpClient;
 use crate::model::{Dialect, ModelSettings, RequestLimit};
 use crate::{Limits, Secret};
@@ -32,6 +32,7 @@ pub struct Config {
     pub(super) max_concurrent_requests: Option<NonZeroUsize>,
     pub(super) dialect: Dialect,
     pub(super) state_key: Option<Secret>,
+    pub(super) sessions: SessionsConfig,
     pub(super) settings: Vec<Setting>,
     /// What all models share; made when the first of them is.
     pub(super) client: OnceLock<HttpClient>,
@@ -119,6 +120,11 @@ impl Config {
     /// Gives the key by which the saved states of paused runs are sealed; it has at least 16 bytes.
     pub fn state_key(&self) -> Option<&Secret> {
         self.state_key.as_ref()
+    }
+
+    /// Gives where sessions are kept: by default in a SQLite file of the user's data folder.
+    pub const fn sessions(&self) -> &SessionsConfig {
+        &self.sessions
     }
 
     /// Gives the path of the configuration file, which [may not exist](Self::file_exists).

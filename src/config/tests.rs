@@ -65,6 +65,7 @@ fn without_any_source_only_defaults_hold() {
             "model_api = chat (default)",
             "log_level = warn (default)",
             "plugins_path = ~/.config/openai_agents/plugins (default)",
+            "sessions.url = sqlite:~/.local/share/openai_agents/sessions.db (default)",
         ]
     );
     assert_eq!(config.model_api(), ModelApi::Chat);

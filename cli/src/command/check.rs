@@ -15,6 +15,7 @@ use crate::logging;
 use crate::models::{self, Listing};
 use crate::output::quiet_on_broken_pipe;
 use crate::sanitize::{excerpt, one_line, sanitize};
+use crate::store::Store;
 
 /// Show every setting with its origin, what is missing, and whether the server answers
 ///
@@ -39,11 +40,7 @@ pub(crate) fn run(global: Global) -> Result<Exit> {
     for error in &missing {
         note(&mut findings, "missing", &error.to_string());
     }
-    let mut exit = Exit::Done;
-    if config.base_url().is_ok() {
-        let listing = block_on(models::list(&config))??;
-        exit = judge(&config, &listing, &mut findings);
-    }
+    let exit = block_on(judge_parts(&config, &mut findings))??;
     quiet_on_broken_pipe(
         out.write_all(findings.as_bytes())
             .and_then(|()| out.flush()),
@@ -81,6 +78,44 @@ fn write_settings(out: &mut impl Write, config: &Config) -> io::Result<()> {
     }
     writeln!(out)?;
     out.flush()
+}
+
+/// Asks everything that a run may need.
+async fn judge_parts(config: &Config, findings: &mut String) -> Result<Exit> {
+    let mut exit = Exit::Done;
+    if config.base_url().is_ok() {
+        exit = judge(config, &models::list(config).await?, findings);
+    }
+    let sessions = judge_sessions(config, findings).await;
+    Ok(if exit == Exit::Done { sessions } else { exit })
+}
+
+async fn judge_sessions(config: &Config, findings: &mut String) -> Exit {
+    let Some(store) = &config.sessions().store else {
+        note(findings, "sessions", "no place for them: HOME is not set");
+        return Exit::Done;
+    };
+    let is_read = match Store::open_to_read(config).await {
+        Ok(Some(opened)) => match opened.sqlite("list") {
+            Ok(sessions) => sessions
+                .list(Some(1))
+                .await
+                .map(|_| true)
+                .map_err(Into::into),
+            Err(_) => Ok(true),
+        },
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match is_read {
+        Ok(true) => note(findings, "sessions", &format!("{store} can be read")),
+        Ok(false) => note(findings, "sessions", &format!("{store} will be made")),
+        Err(error) => {
+            note(findings, "sessions", &format!("{error:#}"));
+            return Exit::Failed;
+        }
+    }
+    Exit::Done
 }
 
 /// Says what the server's answer means.

@@ -4,6 +4,7 @@ mod agents;
 mod check;
 mod resume;
 mod run;
+mod sessions;
 mod tools;
 
 use std::io::{self, Write as _};
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<run::Arguments>),
+    Sessions(sessions::Arguments),
     Agents(agents::Arguments),
     Tools(tools::Arguments),
     Check(check::Arguments),
@@ -26,6 +28,7 @@ pub(crate) enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         Some(Command::Run(command)) => run::run(arguments.global, &command),
+        Some(Command::Sessions(command)) => sessions::run(arguments.global, &command),
         Some(Command::Agents(command)) => agents::run(arguments.global, &command),
         Some(Command::Tools(command)) => tools::run(arguments.global, &command),
         Some(Command::Check(_)) => check::run(arguments.global),

@@ -12,7 +12,7 @@ use crate::failure::{Unusable, Usage};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Approval")]
 pub(crate) struct Approval {
-    /// Go on with the run that is saved in this file; without a decision, show what it waits for.
+    /// Go on with the run that is saved in this file; without a decision, show what it waits for, if it does.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "agent", "image"])]
     pub(crate) resume: Option<PathBuf>,
     /// Let this call be made; can be repeated.

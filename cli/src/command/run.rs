@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +12,7 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use openai_agents::config::{ApprovalConfig, Config};
 use openai_agents::item::{Message, Part, Role};
+use openai_agents::session::{Session, SessionId};
 use openai_agents::{
     ErrorKind, Limits, RunError, RunEvent, RunFailure, RunRequest, RunState, RunStream,
 };
@@ -18,10 +20,11 @@ use openai_agents::{
 use super::{block_on, resume};
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::failure::{Failure, Unusable, Usage};
+use crate::failure::{Failure, Unusable, Usage, is_conflict};
 use crate::pause::Pause;
 use crate::render::Renderer;
 use crate::state_file::{self, Claim, StateFiles};
+use crate::store::Store;
 use crate::{image, logging};
 
 /// More would not pass most servers, and a wrong file should not fill the memory.
@@ -67,6 +70,18 @@ pub(crate) struct Arguments {
     /// Show the model this image (PNG, JPEG, GIF or WebP) too; can be repeated.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
+    /// Continue the conversation that is kept under this id, or begin one; `openai-agents sessions` lists them.
+    #[arg(
+        long,
+        value_name = "ID",
+        help_heading = "Session",
+        conflicts_with = "resume",
+        allow_hyphen_values = true
+    )]
+    session: Option<String>,
+    /// Continue this branch of the session, which `sessions fork` made.
+    #[arg(long, value_name = "NAME", help_heading = "Session")]
+    branch: Option<String>,
     /// Save the run in this file when calls wait for approval, and not in a new one of ~/.local/state/openai-agents/runs.
     #[arg(long, value_name = "FILE", help_heading = "Approval")]
     save_state: Option<PathBuf>,
@@ -76,16 +91,30 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let mut renderer = Renderer::new(arguments.json, &arguments.agent);
-    match prepare(global, arguments) {
-        Ok((Begin::Play(request), scene)) => {
-            block_on(play(request.start(), &scene, &mut renderer))?
+    block_on(async {
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let prepared = tokio::select! {
+            biased;
+            interrupted = &mut interrupt => {
+                interrupted.context("cannot listen for Ctrl-C")?;
+                return renderer.failed(&Failure::interrupted());
+            }
+            prepared = prepare(global, arguments) => prepared,
+        };
+        match prepared {
+            Ok((Begin::Play(request), scene)) => {
+                if let Some(id) = &scene.session {
+                    renderer.in_session(id.as_str());
+                }
+                play(request.start(), &scene, &mut renderer, interrupt).await
+            }
+            Ok((Begin::Show(state), scene)) => {
+                let file = arguments.approval.resume.clone().unwrap_or_default();
+                renderer.paused(&scene.pause(&state, file))
+            }
+            Err(error) => renderer.failed(&Failure::of(&error)),
         }
-        Ok((Begin::Show(state), scene)) => {
-            let file = arguments.approval.resume.clone().unwrap_or_default();
-            renderer.paused(&scene.pause(&state, file))
-        }
-        Err(error) => renderer.failed(&Failure::of(&error)),
-    }
+    })?
 }
 
 enum Begin {
@@ -106,11 +135,20 @@ struct Scene {
     command: Vec<String>,
     /// Whether --model is there.
     names_model: bool,
+    /// The conversation that the run continues.
+    session: Option<SessionId>,
 }
 
 /// Everything that can be wrong before the run begins.
-fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)> {
+async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)> {
     arguments.approval.check()?;
+    if arguments.branch.is_some()
+        && arguments.session.is_none()
+        && arguments.approval.resume.is_none()
+    {
+        return Err(Usage("--branch needs --session".to_owned()).into());
+    }
+    let session = arguments.session.as_ref().map(SessionId::new).transpose()?;
     let names_model = global.names_model();
     let command = command(&global, arguments);
     let config = global.load()?;
@@ -123,15 +161,16 @@ fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)> {
         claim: None,
         command,
         names_model,
+        session,
     };
     let begin = match &arguments.approval.resume {
-        None => Begin::Play(Box::new(fresh(&scene, arguments)?)),
-        Some(file) => resumed(&mut scene, file, arguments)?,
+        None => Begin::Play(Box::new(fresh(&scene, arguments).await?)),
+        Some(file) => resumed(&mut scene, file, arguments).await?,
     };
     Ok((begin, scene))
 }
 
-fn fresh(scene: &Scene, arguments: &Arguments) -> Result<RunRequest> {
+async fn fresh(scene: &Scene, arguments: &Arguments) -> Result<RunRequest> {
     let config = &scene.config;
     scene.check_model(&arguments.agent)?;
     let agent = config.agent(&arguments.agent)?;
@@ -153,11 +192,15 @@ fn fresh(scene: &Scene, arguments: &Arguments) -> Result<RunRequest> {
     };
     let of_agent = &config.agent_config(&arguments.agent)?.limits;
     let limits = of_agent.over(config.limits().over(Limits::default()));
+    let request = match scene.open_session(arguments).await? {
+        Some(session) => request.session(&session),
+        None => request,
+    };
     Ok(request.limits(limited(limits, arguments)))
 }
 
-/// Goes on with a saved run, or shows it if nothing was decided.
-fn resumed(scene: &mut Scene, file: &Path, arguments: &Arguments) -> Result<Begin> {
+/// Goes on with a saved run, or shows it if it waits and nothing was decided.
+async fn resumed(scene: &mut Scene, file: &Path, arguments: &Arguments) -> Result<Begin> {
     let (text, mut state) = scene.files.read(file)?;
     let start = state.start_agent().to_owned();
     let config = &scene.config;
@@ -174,7 +217,7 @@ fn resumed(scene: &mut Scene, file: &Path, arguments: &Arguments) -> Result<Begi
     }
     scene.check_model(&start)?;
     arguments.approval.decide(&mut state)?;
-    if !arguments.approval.decides() {
+    if !arguments.approval.decides() && !state.interruptions().is_empty() {
         return Ok(Begin::Show(Box::new(state)));
     }
     let agent = config.agent(&start)?;
@@ -183,12 +226,22 @@ fn resumed(scene: &mut Scene, file: &Path, arguments: &Arguments) -> Result<Begi
     if let Some(path) = arguments.save_state.as_deref().filter(|path| *path != file) {
         check_target(path)?;
     }
+    let id = state.session_id().map(SessionId::new).transpose();
+    scene.session = id.context("the session of the saved run")?;
+    if arguments.branch.is_some() && scene.session.is_none() {
+        return Err(Usage("--branch: the saved run has no session".to_owned()).into());
+    }
+    let session = scene.open_session(arguments).await?;
     scene.claim = Some(Claim::take(file, &text)?);
     scene.save_state.get_or_insert(file.to_owned());
     let request = if arguments.no_stream {
         runner.resume(&agent, state)
     } else {
         runner.resume_stream(&agent, state)
+    };
+    let request = match session {
+        Some(session) => request.session(&session),
+        None => request,
     };
     Ok(Begin::Play(Box::new(request.limits(limits))))
 }
@@ -230,12 +283,19 @@ fn command(global: &Global, arguments: &Arguments) -> Vec<String> {
     ];
     let given = switches.into_iter().filter(|(_, is_given)| *is_given);
     command.extend(given.map(|(switch, _)| switch.to_owned()));
+    if let Some(branch) = &arguments.branch {
+        command.extend(["--branch".to_owned(), branch.clone()]);
+    }
     command
 }
 
 /// Shows the run's events until it ends, fails, waits, is interrupted, or nobody reads them any more.
-async fn play(mut stream: RunStream, scene: &Scene, renderer: &mut Renderer) -> Result<Exit> {
-    let mut interrupt = pin!(tokio::signal::ctrl_c());
+async fn play(
+    mut stream: RunStream,
+    scene: &Scene,
+    renderer: &mut Renderer,
+    mut interrupt: Pin<&mut impl Future<Output = io::Result<()>>>,
+) -> Result<Exit> {
     loop {
         let next = tokio::select! {
             biased;
@@ -279,7 +339,18 @@ impl Scene {
         Ok(())
     }
 
+    async fn open_session(&self, arguments: &Arguments) -> Result<Option<Arc<dyn Session>>> {
+        let Some(id) = &self.session else {
+            return Ok(None);
+        };
+        let store = Store::open(&self.config).await?;
+        Ok(Some(store.session(id, arguments.branch.as_deref()).await?))
+    }
+
     fn end(&self, error: RunError, renderer: &mut Renderer) -> Result<Exit> {
+        if error.kind() == ErrorKind::Session {
+            return renderer.failed(&self.session_failed(error));
+        }
         match error.into_state() {
             Ok(state) => match self.save(&state) {
                 Ok(pause) => renderer.paused(&pause),
@@ -297,6 +368,24 @@ impl Scene {
                 }
                 renderer.failed(&failure)
             }
+        }
+    }
+
+    /// What a turn did is not lost with the store: the run is saved, unless it did nothing or is too late anyway.
+    fn session_failed(&self, error: RunError) -> Failure {
+        let failure = Failure::of_run(&error, &self.config);
+        let did_nothing = error.progress().turns == 0 && self.claim.is_none();
+        if did_nothing || is_conflict(&error) {
+            return self.unfinished(failure);
+        }
+        let saved = error.into_state().map(|state| self.save(&state));
+        match saved {
+            Ok(Ok(pause)) => failure.noting(format!(
+                "what the run did is not lost; to go on once the session can be written: {}",
+                pause.go_on()
+            )),
+            Ok(Err(error)) => failure.noting(format!("{error:#}")),
+            Err(_) => self.unfinished(failure),
         }
     }
 

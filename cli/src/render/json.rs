@@ -27,7 +27,7 @@ impl Json {
         }
     }
 
-    pub(super) fn done(&mut self, result: &RunResult) -> io::Result<()> {
+    pub(super) fn done(&mut self, result: &RunResult, session: Option<&str>) -> io::Result<()> {
         self.line(&json!({
             "type": "result",
             "ok": true,
@@ -36,7 +36,7 @@ impl Json {
             "turns": result.turns(),
             "usage": usage(result.usage()),
             "deviations": result.deviations().map(deviation).collect::<Vec<_>>(),
-            "session": null,
+            "session": session,
         }))
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct Renderer {
     form: Form,
     agent: String,
     turns: u32,
+    session: Option<String>,
 }
 
 enum Form {
@@ -45,7 +46,13 @@ impl Renderer {
             },
             agent: agent.to_owned(),
             turns: 0,
+            session: None,
         }
+    }
+
+    /// Notes the session of the run.
+    pub(crate) fn in_session(&mut self, id: &str) {
+        self.session = Some(id.to_owned());
     }
 
     /// Notes how far a run came.
@@ -74,7 +81,7 @@ impl Renderer {
     pub(crate) fn done(&mut self, result: &RunResult) -> Result<Exit> {
         is_read(match &mut self.form {
             Form::Text(text) => text.done(result.final_output()),
-            Form::Json(json) => json.done(result),
+            Form::Json(json) => json.done(result, self.session.as_deref()),
         })?;
         Ok(Exit::Done)
     }

@@ -137,6 +137,7 @@ async fn json_lists_what_waits_and_where_the_run_is() {
     assert!(state.starts_with(&folder), "{state}");
     let waits = json!({
         "id": "call_1", "agent": "Careful", "tool": "calculator", "call_id": "call_1", "arguments": SUM, "path": [],
+        "may_have_run": false,
     });
     assert_eq!(
         lines.pop().unwrap(),

@@ -24,20 +24,29 @@ fn every_setting_is_shown_with_its_origin() {
         "\
 configuration file: ./config.yaml (read)
 
-base_url          http://127.0.0.1:1/v1            --base-url
-model             \\u{1b}[31mred                    OPENAI_MODEL
-api_key           (set, 20 characters)             OPENAI_API_KEY in ./.env:2
-model_api         chat                             default
-log_level         warn                             default
-plugins_path      ~/.config/openai_agents/plugins  default
-limits.max_turns  3                                ./config.yaml:3
+base_url          http://127.0.0.1:1/v1                            --base-url
+model             \\u{1b}[31mred                                    OPENAI_MODEL
+api_key           (set, 20 characters)                             OPENAI_API_KEY in ./.env:2
+model_api         chat                                             default
+log_level         warn                                             default
+plugins_path      ~/.config/openai_agents/plugins                  default
+limits.max_turns  3                                                ./config.yaml:3
+sessions.url      sqlite:~/.local/share/openai_agents/sessions.db  default
 
 server: could not connect to 127.0.0.1:1: connection refused
 hint: is the server running? the base URL is http://127.0.0.1:1/v1, from --base-url; \
 it can be set by OPENAI_BASE_URL, `base_url` in ./config.yaml, or --base-url
-",
+sessions: STORE will be made
+"
+        .replace("STORE", &store("origins"))
+        .as_str(),
         "",
     );
+}
+
+fn store(name: &str) -> String {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    format!("sqlite:{folder}/{name}/.local/share/openai_agents/sessions.db")
 }
 
 #[test]
@@ -62,6 +71,7 @@ async fn check_server(reply: Reply, code: i32, expected: &str) {
     let output = on(&server, &directory, &["check"]).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let (_, found) = stdout.split_once("\n\nserver: ").unwrap();
+    let (found, _) = found.split_once("sessions: ").unwrap();
     assert_eq!(found.replace(&server.url(), "URL"), expected);
     assert_eq!(output.status.code(), Some(code));
     assert_eq!(server.requests()[0].path, "/v1/models");
@@ -195,10 +205,11 @@ fn help_names_every_command() {
     assert_eq!(output.status.code(), Some(0));
     let stdout = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "run     Ask an agent, and print its answer",
-        "agents  List the agents, with their tools, whom they hand off to, and where each is from",
-        "tools   List the tools that an agent can have, with who has them",
-        "check   Show every setting with its origin, what is missing, and whether the server answers",
+        "run       Ask an agent, and print its answer",
+        "sessions  List, show, clear and fork the conversations that `run --session` keeps",
+        "agents    List the agents, with their tools, whom they hand off to, and where each is from",
+        "tools     List the tools that an agent can have, with who has them",
+        "check     Show every setting with its origin, what is missing, and whether the server answers",
     ] {
         assert!(stdout.contains(line), "{line}\n{stdout}");
     }

@@ -12,6 +12,8 @@ mod failures;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod together;

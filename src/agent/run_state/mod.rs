@@ -384,6 +384,11 @@ impl RunState {
         &self.start
     }
 
+    /// Gives the id of the session that the run keeps, which it needs to go on.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session.as_ref().map(|session| session.id.as_str())
+    }
+
     /// Gives the name of the agent at work.
     pub fn agent(&self) -> &str {
         &self.agent

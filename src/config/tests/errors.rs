@@ -68,7 +68,6 @@ fn what_this_version_lacks_is_an_error() {
     for (text, what) in [
         ("mcp_servers: []", "mcp_servers"),
         ("server: {bind: x}", "server"),
-        ("sessions: {}", "sessions"),
         ("trace: true", "trace"),
     ] {
         check_error(

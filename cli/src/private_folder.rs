@@ -1,0 +1,14 @@
+//! Folders that only their owner can look into.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::path::Path;
+
+/// Makes a folder, and those above it, unless they are there.
+pub(crate) fn create(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

@@ -1,0 +1,157 @@
+//! The store of sessions that the configuration names, opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use openai_agents::ErrorKind;
+use openai_agents::config::{Config, SessionStore};
+use openai_agents::session::{
+    EncryptedSession, PostgresSessions, RedisSessions, Session, SessionError, SessionId,
+    SessionKey, SessionKeys, SqliteSession, SqliteSessions,
+};
+
+use crate::failure::{Unusable, Usage};
+use crate::private_folder;
+
+/// The id by which items name the key of the configuration.
+const KEY_ID: &str = "config";
+
+/// An open store of sessions.
+pub(crate) struct Store {
+    backend: Backend,
+    keys: Option<SessionKeys>,
+    /// What it is called, without a password.
+    name: String,
+}
+
+enum Backend {
+    Sqlite(SqliteSessions),
+    Postgres(PostgresSessions),
+    Redis(RedisSessions),
+}
+
+impl Store {
+    /// Opens the store, and makes what is missing of it.
+    pub(crate) async fn open(config: &Config) -> Result<Self> {
+        let store = named(config)?;
+        if let SessionStore::Sqlite { path, is_default } = store
+            && *is_default
+            && let Some(folder) = path.parent()
+        {
+            let unavailable = |source| SessionError::Unavailable {
+                store: path.display().to_string(),
+                source: Box::new(source),
+            };
+            private_folder::create(folder).map_err(unavailable)?;
+        }
+        let backend = match store {
+            SessionStore::Sqlite { path, .. } => Backend::Sqlite(SqliteSessions::open(path).await?),
+            other => Backend::on_server(other).await?,
+        };
+        Self::new(config, backend, store)
+    }
+
+    /// Opens the store and changes nothing of it; none if it is a file that is not there.
+    pub(crate) async fn open_to_read(config: &Config) -> Result<Option<Self>> {
+        let store = named(config)?;
+        let backend = match store {
+            SessionStore::Sqlite { path, .. } if path == Path::new(":memory:") => return Ok(None),
+            SessionStore::Sqlite { path, .. } => match path.try_exists() {
+                Ok(false) => return Ok(None),
+                // What is wrong with the path is said by opening it.
+                Ok(true) | Err(_) => Backend::Sqlite(SqliteSessions::open_read_only(path).await?),
+            },
+            other => Backend::on_server(other).await?,
+        };
+        Self::new(config, backend, store).map(Some)
+    }
+
+    fn new(config: &Config, backend: Backend, store: &SessionStore) -> Result<Self> {
+        let key = config.sessions().encryption_key.as_ref();
+        let key = key.map(|secret| SessionKey::new(KEY_ID, secret));
+        let key = key.transpose().context("the key of the sessions")?;
+        Ok(Self {
+            backend,
+            keys: key.map(SessionKeys::new),
+            name: store.to_string(),
+        })
+    }
+
+    /// What the store is called, without a password.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives a session or a branch of it, in clear.
+    pub(crate) async fn session(
+        &self,
+        id: &SessionId,
+        branch: Option<&str>,
+    ) -> Result<Arc<dyn Session>> {
+        let session = self.stored(id, branch).await?;
+        Ok(match &self.keys {
+            Some(keys) => Arc::new(EncryptedSession::new(session, keys)),
+            None => session,
+        })
+    }
+
+    /// Gives a session as the store has it: encrypted, if there is a key.
+    pub(crate) async fn stored(
+        &self,
+        id: &SessionId,
+        branch: Option<&str>,
+    ) -> Result<Arc<dyn Session>> {
+        if let Some(branch) = branch {
+            let session = self.sqlite("branches")?.session(id.clone());
+            return Ok(Arc::new(session.switch(branch).await?));
+        }
+        Ok(match &self.backend {
+            Backend::Sqlite(sessions) => Arc::new(sessions.session(id.clone())),
+            Backend::Postgres(sessions) => Arc::new(sessions.session(id.clone())),
+            Backend::Redis(sessions) => Arc::new(sessions.session(id.clone())),
+        })
+    }
+
+    /// Gives what only SQLite has.
+    pub(crate) fn sqlite(&self, what: &str) -> Result<&SqliteSessions> {
+        match &self.backend {
+            Backend::Sqlite(sessions) => Ok(sessions),
+            Backend::Postgres(_) | Backend::Redis(_) => Err(Unusable {
+                kind: ErrorKind::Unsupported,
+                message: format!("the session store {} has no {what}; SQLite has", self.name),
+                hint: None,
+            }
+            .into()),
+        }
+    }
+
+    /// Gives a branch of a session of SQLite.
+    pub(crate) async fn branch(&self, id: &SessionId, branch: &str) -> Result<SqliteSession> {
+        let session = self.sqlite("branches")?.session(id.clone());
+        Ok(session.switch(branch).await?)
+    }
+}
+
+impl Backend {
+    async fn on_server(store: &SessionStore) -> Result<Self> {
+        Ok(match store {
+            SessionStore::Postgres { url } => Self::Postgres(PostgresSessions::connect(url).await?),
+            SessionStore::Redis { url } => Self::Redis(RedisSessions::connect(url).await?),
+            other => {
+                return Err(Usage(format!("{other} is a store that is not known here")).into());
+            }
+        })
+    }
+}
+
+fn named(config: &Config) -> Result<&SessionStore> {
+    let store = config.sessions().store.as_ref();
+    Ok(store.ok_or_else(|| {
+        let file = config.file().display();
+        let message = format!(
+            "no place for sessions: HOME is not set; set OPENAI_AGENTS__SESSIONS__URL, or `sessions.url` in {file}"
+        );
+        Usage(message)
+    })?)
+}
