@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Error;
 use openai_agents::agent::StateError;
 use openai_agents::config::{Config, ConfigError};
+use openai_agents::journal::JournalError;
 use openai_agents::mcp::McpError;
 use openai_agents::session::{SessionError, SessionIdError};
 use openai_agents::{ErrorKind, RunError, RunFailure};
@@ -59,6 +60,7 @@ impl Failure {
         let of_others = [
             error.downcast_ref().map(SessionError::kind),
             error.downcast_ref().map(McpError::kind),
+            error.downcast_ref().map(JournalError::kind),
             error.downcast_ref().map(|gone: &Gone| gone.kind),
         ];
         let of_others = of_others.into_iter().flatten().next();

@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod durable;
 mod exit;
 mod failure;
 mod image;

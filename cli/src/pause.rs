@@ -11,9 +11,41 @@ use crate::sanitize::{exact_line, sanitize};
 pub(crate) struct Pause {
     pub(crate) calls: Vec<Interruption>,
     /// Where it is saved.
-    pub(crate) file: PathBuf,
-    /// The program and the flags with which it goes on, without the file and the decisions.
+    pub(crate) saved: Saved,
+    /// The flags with which it goes on, without the place and the decisions.
     pub(crate) command: Vec<String>,
+}
+
+/// Where a run that waits lies.
+pub(crate) enum Saved {
+    File(PathBuf),
+    /// In the journal, under this id.
+    Run(String),
+}
+
+impl Saved {
+    /// The place as text.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Run(id) => id.clone(),
+        }
+    }
+
+    /// The command that goes on, as a shell reads it.
+    pub(crate) fn line(&self, flags: &[String], decisions: &[&str]) -> String {
+        let program = std::env::args().next();
+        let program = program.unwrap_or_else(|| "openai-agents".to_owned());
+        let name = self.name();
+        let (command, place) = match self {
+            Self::File(_) => ("run", vec!["--resume", name.as_str()]),
+            Self::Run(_) => ("resume", vec![name.as_str()]),
+        };
+        let flags = flags.iter().map(String::as_str);
+        let words = [program.as_str(), command].into_iter().chain(flags);
+        let words = words.chain(place).chain(decisions.iter().copied());
+        words.map(quoted).collect::<Vec<String>>().join(" ")
+    }
 }
 
 impl Pause {
@@ -41,14 +73,17 @@ impl Pause {
             };
             let _always_ok = writeln!(text, "  {id}  {agent}: {tool} {arguments}{doubt}");
         }
-        let file = self.file.display().to_string();
+        let place = match &self.saved {
+            Saved::File(_) => "saved in",
+            Saved::Run(_) => "kept as",
+        };
         let first = self.calls.iter().map(|call| call.id.as_str()).next();
         let first = first.filter(|id| is_printable(id)).unwrap_or("ID");
         let _always_ok = writeln!(
             text,
-            "the run is saved in {}; to go on:\n  {}\nor refuse, which the model is told: --reject {} or --reject {}",
-            sanitize(&file),
-            self.approve(&file),
+            "the run is {place} {}; to go on:\n  {}\nor refuse, which the model is told: --reject {} or --reject {}",
+            sanitize(&self.saved.name()),
+            self.approve(),
             quoted(first),
             quoted(&format!("{first}=WHY")),
         );
@@ -57,24 +92,17 @@ impl Pause {
 
     /// The command that goes on, without decisions.
     pub(crate) fn go_on(&self) -> String {
-        self.line(&self.file.display().to_string(), &[])
+        self.saved.line(&self.command, &[])
     }
 
-    fn line(&self, file: &str, decisions: &[&str]) -> String {
-        let command = self.command.iter().map(String::as_str);
-        let words = command.chain(["--resume", file]);
-        let words: Vec<String> = words.chain(decisions.iter().copied()).map(quoted).collect();
-        words.join(" ")
-    }
-
-    fn approve(&self, file: &str) -> String {
+    fn approve(&self) -> String {
         // An identifier that cannot be printed cannot be typed either.
         if self.calls.iter().all(|call| is_printable(&call.id)) {
             let calls = self.calls.iter();
             let decisions: Vec<&str> = calls.flat_map(|call| ["--approve", &call.id]).collect();
-            self.line(file, &decisions)
+            self.saved.line(&self.command, &decisions)
         } else {
-            self.line(file, &["--approve-all"])
+            self.saved.line(&self.command, &["--approve-all"])
         }
     }
 }

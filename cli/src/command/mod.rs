@@ -2,6 +2,7 @@
 
 mod agents;
 mod check;
+mod decisions;
 mod resume;
 mod run;
 mod sessions;
@@ -18,6 +19,7 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<run::Arguments>),
+    Resume(resume::Arguments),
     Sessions(sessions::Arguments),
     Agents(agents::Arguments),
     Tools(tools::Arguments),
@@ -28,6 +30,7 @@ pub(crate) enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         Some(Command::Run(command)) => run::run(arguments.global, &command),
+        Some(Command::Resume(command)) => resume::run(arguments.global, &command),
         Some(Command::Sessions(command)) => sessions::run(arguments.global, &command),
         Some(Command::Agents(command)) => agents::run(arguments.global, &command),
         Some(Command::Tools(command)) => tools::run(arguments.global, &command),

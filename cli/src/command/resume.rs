@@ -1,163 +1,188 @@
-//! `openai-agents run --resume`: a run that waited goes on, with what was decided.
+//! `openai-agents resume`.
 
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::pin::{Pin, pin};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
-use openai_agents::{ErrorKind, RunState};
+use openai_agents::config::Config;
+use openai_agents::journal::{RunStatus, RunSummary};
+use openai_agents::session::SessionId;
+use serde_json::json;
 
-use crate::failure::{Unusable, Usage};
+use super::block_on;
+use super::decisions::Decisions;
+use super::run::{Begin, Scene, begin_scene, form};
+use crate::args::Global;
+use crate::durable::{self, Durable};
+use crate::exit::Exit;
+use crate::failure::{Failure, Usage};
+use crate::logging;
+use crate::output::quiet_on_broken_pipe;
+use crate::render::Renderer;
+use crate::sanitize::exact_line;
+use crate::state_file::StateFiles;
+use crate::store::Store;
 
-/// What was decided about the calls of a run that waits.
+/// Go on with a run that was begun with `run --durable`
+///
+/// Whatever the run had done is used and not done again: answers of the model, outputs of tools, what was read from and written to its
+/// session. A tool call that had begun when the process ended may have been made; unless the tool is idempotent, it waits for a decision
+/// like one that needs approval. A run that is over gives its answer again.
+///
+/// Without a run, lists those that are kept. The settings and the agent have to be those with which the run was begun.
+///
+/// Exit codes are those of `run`.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Approval")]
-pub(crate) struct Approval {
-    /// Go on with the run that is saved in this file; without a decision, show what it waits for, if it does.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "agent", "image"])]
-    pub(crate) resume: Option<PathBuf>,
-    /// Let this call be made; can be repeated.
-    #[arg(
-        long,
-        value_name = "ID",
-        requires = "resume",
-        allow_hyphen_values = true
-    )]
-    approve: Vec<String>,
-    /// Refuse this call, and tell the model why; can be repeated.
-    #[arg(
-        long,
-        value_name = "ID[=MESSAGE]",
-        requires = "resume",
-        allow_hyphen_values = true
-    )]
-    reject: Vec<String>,
-    /// Let all calls be made that are not refused.
+pub(crate) struct Arguments {
+    /// The run, as `run --durable` named it.
+    run: Option<String>,
+    /// Wait for whole answers from the model.
     #[arg(long)]
-    approve_all: bool,
-    /// Decide in the same way about every later call of these tools by these agents in the run.
+    no_stream: bool,
+    /// Print events and the result, or the list, as lines of JSON.
     #[arg(long)]
-    always: bool,
+    json: bool,
+    #[command(flatten)]
+    decisions: Decisions,
 }
 
-impl Approval {
-    /// Finds decisions without a run that they are about.
-    ///
-    /// Not by clap: it asks for no argument that is in conflict with another that is there, as the prompt is here.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.resume.is_none() && (self.always || self.decides()) {
-            let message = "--approve, --reject, --approve-all and --always need --resume";
-            return Err(Usage(message.to_owned()).into());
-        }
-        Ok(())
-    }
-
-    pub(crate) fn decides(&self) -> bool {
-        self.approve_all || !self.approve.is_empty() || !self.reject.is_empty()
-    }
-
-    /// Puts the decisions into the state, all or none.
-    pub(crate) fn decide(&self, state: &mut RunState) -> Result<()> {
-        if self.always && !self.decides() {
-            let message = "--always needs --approve, --approve-all or --reject";
-            return Err(Usage(message.to_owned()).into());
-        }
-        let mut waiting: Vec<String> = state
-            .interruptions()
-            .into_iter()
-            .map(|call| call.id)
-            .collect();
-        let rejected = self.reject.iter().map(|text| split(text, &waiting));
-        let rejected: Vec<(&str, Option<&str>)> = rejected.collect();
-        let approved = self.approve.iter().map(String::as_str);
-        for id in approved.clone().chain(rejected.iter().map(|(id, _)| *id)) {
-            let Some(place) = waiting.iter().position(|waiting| waiting == id) else {
-                return Err(unknown(id, state).into());
-            };
-            waiting.remove(place);
-        }
-        for id in approved {
-            self.approve(state, id)?;
-        }
-        for (id, message) in rejected {
-            self.reject(state, id, message)?;
-        }
-        if self.approve_all {
-            for id in waiting {
-                self.approve(state, &id)?;
+pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+    let Some(id) = &arguments.run else {
+        arguments.decisions.refuse("a run")?;
+        let config = load(global)?;
+        return list(&block_on(durable::list(&config))??, arguments.json);
+    };
+    let mut renderer = Renderer::new(arguments.json, "");
+    block_on(async {
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let prepared = tokio::select! {
+            biased;
+            interrupted = &mut interrupt => {
+                interrupted.context("cannot listen for Ctrl-C")?;
+                return renderer.failed(&Failure::interrupted());
             }
-        }
-        Ok(())
+            prepared = prepare(global, id, arguments) => prepared,
+        };
+        go_on(prepared, &mut renderer, interrupt).await
+    })?
+}
+
+async fn go_on(
+    prepared: Result<(Begin, Scene)>,
+    renderer: &mut Renderer,
+    interrupt: Pin<&mut impl Future<Output = io::Result<()>>>,
+) -> Result<Exit> {
+    match prepared {
+        Ok((begin, scene)) => begin_scene(begin, &scene, renderer, interrupt).await,
+        Err(error) => renderer.failed(&Failure::of(&error)),
+    }
+}
+
+fn load(global: Global) -> Result<Config> {
+    let config = global.load()?;
+    logging::start(&config)?;
+    config.check()?;
+    Ok(config)
+}
+
+async fn prepare(global: Global, id: &str, arguments: &Arguments) -> Result<(Begin, Scene)> {
+    let flags = form(&global, arguments.json, arguments.no_stream);
+    let names_model = global.names_model();
+    let config = load(global)?;
+    let durable = Durable::proceed(&config, id).await?;
+    let mut scene = Scene::of_durable(config, durable, flags, names_model)?;
+    let begin = scene
+        .proceed(&arguments.decisions, arguments.no_stream)
+        .await?;
+    Ok((begin, scene))
+}
+
+impl Scene {
+    /// What is around a run that is kept in the journal.
+    pub(super) fn of_durable(
+        config: Config,
+        durable: Durable,
+        command: Vec<String>,
+        names_model: bool,
+    ) -> Result<Self> {
+        let session = durable.place()?.session;
+        Ok(Self {
+            files: StateFiles::new(&config)?,
+            config,
+            save_state: None,
+            claim: None,
+            command,
+            durable: Some(durable),
+            names_model,
+            session: session.map(SessionId::new).transpose()?,
+        })
     }
 
-    fn approve(&self, state: &mut RunState, id: &str) -> Result<()> {
-        Ok(if self.always {
-            state.approve_always(id)
+    /// Goes on with the run that is kept, or shows it if it waits and nothing was decided.
+    pub(super) async fn proceed(
+        &mut self,
+        decisions: &Decisions,
+        no_stream: bool,
+    ) -> Result<Begin> {
+        let Some(durable) = &self.durable else {
+            return Err(Usage("no run is kept".to_owned()).into());
+        };
+        let (place, beginning) = (durable.place()?, durable.beginning().clone());
+        self.check_model(&beginning.agent)?;
+        let agent = self.config.agent(&beginning.agent)?;
+        let runner = self.config.runner_for(&beginning.agent)?;
+        let request = if let Some(mut state) = beginning.state {
+            decisions.decide(&mut state)?;
+            if !decisions.decides() && !state.interruptions().is_empty() {
+                return Ok(Begin::Show(Box::new(state)));
+            }
+            durable.decided(&state).await?;
+            if no_stream {
+                runner.resume(&agent, state)
+            } else {
+                runner.resume_stream(&agent, state)
+            }
         } else {
-            state.approve(id)
-        }?)
-    }
-
-    fn reject(&self, state: &mut RunState, id: &str, message: Option<&str>) -> Result<()> {
-        Ok(match (self.always, message) {
-            (true, Some(message)) => state.reject_always(id, message),
-            (true, None) => state.reject_always(id, "Tool execution was not approved."),
-            (false, Some(message)) => state.reject_with(id, message),
-            (false, None) => state.reject(id),
-        }?)
-    }
-}
-
-/// `ID` or `ID=MESSAGE`; an id may have a `=` of its own.
-fn split<'a>(text: &'a str, waiting: &[String]) -> (&'a str, Option<&'a str>) {
-    let ends = text.match_indices('=').map(|(end, _)| end);
-    let split = |end: usize| Some((text.get(..end)?, Some(text.get(end + 1..)?)));
-    let is_known = |id: &str| waiting.iter().any(|waiting| waiting == id);
-    if is_known(text) {
-        return (text, None);
-    }
-    let mut splits = ends.filter_map(split);
-    let known = splits.clone().find(|(id, _)| is_known(id));
-    known.or_else(|| splits.next()).unwrap_or((text, None))
-}
-
-fn unknown(id: &str, state: &RunState) -> Unusable {
-    let waiting: Vec<String> = state
-        .interruptions()
-        .into_iter()
-        .map(|call| call.id)
-        .collect();
-    let is_waiting = waiting.iter().any(|waiting| waiting == id);
-    Unusable {
-        kind: ErrorKind::StateInvalid,
-        message: if is_waiting {
-            format!("the call {id} is decided about twice")
-        } else {
-            format!(
-                "no call waits under the id {id} (waiting: {})",
-                waiting.join(", ")
-            )
-        },
-        hint: None,
+            decisions.refuse("a run that waits")?;
+            if no_stream {
+                runner.run(&agent, beginning.input)
+            } else {
+                runner.stream(&agent, beginning.input)
+            }
+        };
+        let request = request.journal(durable.journal()).limits(place.limits);
+        Ok(Begin::Play(Box::new(match &self.session {
+            None => request,
+            Some(id) => {
+                let store = Store::open(&self.config).await?;
+                request.session(&store.session(id, place.branch.as_deref()).await?)
+            }
+        })))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::split;
+fn list(runs: &[RunSummary], json: bool) -> Result<Exit> {
+    let mut out = io::stdout().lock();
+    let lines: Vec<String> = runs.iter().map(|run| line(run, json)).collect();
+    let text = lines.concat();
+    quiet_on_broken_pipe(out.write_all(text.as_bytes()))?;
+    Ok(Exit::Done)
+}
 
-    #[test]
-    fn an_id_may_have_the_sign_that_ends_it() {
-        let waiting = ["call_1".to_owned(), "a=b".to_owned()];
-        for (text, expected) in [
-            ("call_1", ("call_1", None)),
-            ("call_1=", ("call_1", Some(""))),
-            ("call_1=no=never", ("call_1", Some("no=never"))),
-            ("a=b", ("a=b", None)),
-            ("a=b=no", ("a=b", Some("no"))),
-            ("other=no", ("other", Some("no"))),
-            ("other", ("other", None)),
-        ] {
-            assert_eq!(split(text, &waiting), expected);
-        }
+fn line(run: &RunSummary, json: bool) -> String {
+    let (id, status) = (run.id.as_str(), run.status.name());
+    if json {
+        let line = json!({
+            "run": id, "agent": run.agent, "status": status, "turns": run.turns,
+            "created_at": run.created_at, "updated_at": run.updated_at,
+        });
+        return format!("{line}\n");
     }
+    let why = match &run.status {
+        RunStatus::Failed { kind, .. } => format!(" ({kind})"),
+        _ => String::new(),
+    };
+    let (agent, turns, updated) = (exact_line(&run.agent), run.turns, &run.updated_at);
+    format!("{id}  {status}{why}  {agent}  turn {turns}  {updated}\n")
 }

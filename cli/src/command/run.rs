@@ -17,11 +17,13 @@ use openai_agents::{
     ErrorKind, Limits, RunError, RunEvent, RunFailure, RunRequest, RunState, RunStream,
 };
 
-use super::{block_on, resume};
+use super::block_on;
+use super::decisions::Decisions;
 use crate::args::Global;
+use crate::durable::{Durable, Place};
 use crate::exit::Exit;
 use crate::failure::{Failure, Unusable, Usage, is_conflict};
-use crate::pause::Pause;
+use crate::pause::{Pause, Saved};
 use crate::render::Renderer;
 use crate::state_file::{self, Claim, StateFiles};
 use crate::store::Store;
@@ -85,8 +87,14 @@ pub(crate) struct Arguments {
     /// Save the run in this file when calls wait for approval, and not in a new one of ~/.local/state/openai-agents/runs.
     #[arg(long, value_name = "FILE", help_heading = "Approval")]
     save_state: Option<PathBuf>,
+    /// Keep the run in the file of the sessions, so that `openai-agents resume` goes on with it if this process ends.
+    #[arg(long, conflicts_with_all = ["resume", "save_state"])]
+    durable: bool,
+    /// Go on with the run that is saved in this file; without a decision, show what it waits for, if it does.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "agent", "image"], help_heading = "Approval")]
+    resume: Option<PathBuf>,
     #[command(flatten)]
-    approval: resume::Approval,
+    decisions: Decisions,
 }
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
@@ -102,50 +110,63 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
             prepared = prepare(global, arguments) => prepared,
         };
         match prepared {
-            Ok((Begin::Play(request), scene)) => {
-                if let Some(id) = &scene.session {
-                    renderer.in_session(id.as_str());
-                }
-                play(request.start(), &scene, &mut renderer, interrupt).await
-            }
-            Ok((Begin::Show(state), scene)) => {
-                let file = arguments.approval.resume.clone().unwrap_or_default();
-                renderer.paused(&scene.pause(&state, file))
-            }
+            Ok((begin, scene)) => begin_scene(begin, &scene, &mut renderer, interrupt).await,
             Err(error) => renderer.failed(&Failure::of(&error)),
         }
     })?
 }
 
-enum Begin {
+/// Plays a run, or shows what it waits for.
+pub(super) async fn begin_scene(
+    begin: Begin,
+    scene: &Scene,
+    renderer: &mut Renderer,
+    interrupt: Pin<&mut impl Future<Output = io::Result<()>>>,
+) -> Result<Exit> {
+    if let Some(id) = &scene.session {
+        renderer.in_session(id.as_str());
+    }
+    match begin {
+        Begin::Play(request) => {
+            if let Some(durable) = &scene.durable {
+                renderer.durable(durable.id())?;
+            }
+            play(request.start(), scene, renderer, interrupt).await
+        }
+        Begin::Show(state) => renderer.paused(&scene.pause(&state, scene.saved()?)),
+    }
+}
+
+pub(super) enum Begin {
     Play(Box<RunRequest>),
     /// A run that waits, about which nothing was decided.
     Show(Box<RunState>),
 }
 
 /// What is around a run.
-struct Scene {
-    config: Config,
-    files: StateFiles,
+pub(super) struct Scene {
+    pub(super) config: Config,
+    pub(super) files: StateFiles,
     /// Where to save the run if it waits; a new file otherwise.
-    save_state: Option<PathBuf>,
+    pub(super) save_state: Option<PathBuf>,
     /// The file that the run went on from.
-    claim: Option<Claim>,
-    /// The program and the flags with which it can go on.
-    command: Vec<String>,
+    pub(super) claim: Option<Claim>,
+    /// The flags with which it can go on.
+    pub(super) command: Vec<String>,
+    /// The run in the journal, if it is kept there.
+    pub(super) durable: Option<Durable>,
     /// Whether --model is there.
-    names_model: bool,
+    pub(super) names_model: bool,
     /// The conversation that the run continues.
-    session: Option<SessionId>,
+    pub(super) session: Option<SessionId>,
 }
 
 /// Everything that can be wrong before the run begins.
 async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)> {
-    arguments.approval.check()?;
-    if arguments.branch.is_some()
-        && arguments.session.is_none()
-        && arguments.approval.resume.is_none()
-    {
+    if arguments.resume.is_none() {
+        arguments.decisions.refuse("--resume")?;
+    }
+    if arguments.branch.is_some() && arguments.session.is_none() && arguments.resume.is_none() {
         return Err(Usage("--branch needs --session".to_owned()).into());
     }
     let session = arguments.session.as_ref().map(SessionId::new).transpose()?;
@@ -160,17 +181,18 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)
         save_state: arguments.save_state.clone(),
         claim: None,
         command,
+        durable: None,
         names_model,
         session,
     };
-    let begin = match &arguments.approval.resume {
-        None => Begin::Play(Box::new(fresh(&scene, arguments).await?)),
+    let begin = match &arguments.resume {
+        None => Begin::Play(Box::new(fresh(&mut scene, arguments).await?)),
         Some(file) => resumed(&mut scene, file, arguments).await?,
     };
     Ok((begin, scene))
 }
 
-async fn fresh(scene: &Scene, arguments: &Arguments) -> Result<RunRequest> {
+async fn fresh(scene: &mut Scene, arguments: &Arguments) -> Result<RunRequest> {
     let config = &scene.config;
     scene.check_model(&arguments.agent)?;
     let agent = config.agent(&arguments.agent)?;
@@ -186,17 +208,29 @@ async fn fresh(scene: &Scene, arguments: &Arguments) -> Result<RunRequest> {
         None => {}
     }
     let request = if arguments.no_stream {
-        runner.run(&agent, message)
+        runner.run(&agent, message.clone())
     } else {
-        runner.stream(&agent, message)
+        runner.stream(&agent, message.clone())
     };
     let of_agent = &config.agent_config(&arguments.agent)?.limits;
     let limits = of_agent.over(config.limits().over(Limits::default()));
+    let limits = limited(limits, arguments);
     let request = match scene.open_session(arguments).await? {
         Some(session) => request.session(&session),
         None => request,
     };
-    Ok(request.limits(limited(limits, arguments)))
+    if !arguments.durable {
+        return Ok(request.limits(limits));
+    }
+    let place = Place {
+        session: arguments.session.clone(),
+        branch: arguments.branch.clone(),
+        limits,
+    };
+    let durable = Durable::start(config, &arguments.agent, message, &place).await?;
+    let request = request.journal(durable.journal());
+    scene.durable = Some(durable);
+    Ok(request.limits(limits))
 }
 
 /// Goes on with a saved run, or shows it if it waits and nothing was decided.
@@ -216,8 +250,9 @@ async fn resumed(scene: &mut Scene, file: &Path, arguments: &Arguments) -> Resul
         .into());
     }
     scene.check_model(&start)?;
-    arguments.approval.decide(&mut state)?;
-    if !arguments.approval.decides() && !state.interruptions().is_empty() {
+    arguments.decisions.decide(&mut state)?;
+    if !arguments.decisions.decides() && !state.interruptions().is_empty() {
+        scene.save_state = Some(file.to_owned());
         return Ok(Begin::Show(Box::new(state)));
     }
     let agent = config.agent(&start)?;
@@ -271,22 +306,22 @@ fn check_target(path: &Path) -> Result<()> {
     Err(Usage(format!("--save-state {path}: {problem}")).into())
 }
 
-/// The program and the flags with which a run goes on in the same form and under the same settings.
+/// The flags with which a run goes on in the same form and under the same settings.
 fn command(global: &Global, arguments: &Arguments) -> Vec<String> {
-    let program = std::env::args().next();
-    let mut command = vec![program.unwrap_or_else(|| "openai-agents".to_owned())];
-    command.push("run".to_owned());
-    command.extend(global.again());
-    let switches = [
-        ("--json", arguments.json),
-        ("--no-stream", arguments.no_stream),
-    ];
-    let given = switches.into_iter().filter(|(_, is_given)| *is_given);
-    command.extend(given.map(|(switch, _)| switch.to_owned()));
-    if let Some(branch) = &arguments.branch {
-        command.extend(["--branch".to_owned(), branch.clone()]);
+    let mut flags = form(global, arguments.json, arguments.no_stream);
+    if let (Some(branch), false) = (&arguments.branch, arguments.durable) {
+        flags.extend(["--branch".to_owned(), branch.clone()]);
     }
-    command
+    flags
+}
+
+/// The flags of settings and form.
+pub(super) fn form(global: &Global, json: bool, no_stream: bool) -> Vec<String> {
+    let mut flags = global.again();
+    let switches = [("--json", json), ("--no-stream", no_stream)];
+    let given = switches.into_iter().filter(|(_, is_given)| *is_given);
+    flags.extend(given.map(|(switch, _)| switch.to_owned()));
+    flags
 }
 
 /// Shows the run's events until it ends, fails, waits, is interrupted, or nobody reads them any more.
@@ -310,6 +345,9 @@ async fn play(
         match next {
             Some(Ok(RunEvent::RunDone { result })) => {
                 scene.spend()?;
+                if let Some(durable) = &scene.durable {
+                    durable.ended(Ok(result.final_output())).await?;
+                }
                 return renderer.done(&result);
             }
             Some(Ok(event)) => {
@@ -319,7 +357,13 @@ async fn play(
             }
             Some(Err(error)) => {
                 renderer.reached(error.progress());
-                return scene.end(error, renderer);
+                return match &scene.durable {
+                    Some(durable) => {
+                        durable.ended(Err(&error)).await?;
+                        scene.end_durable(durable, &error, renderer)
+                    }
+                    None => scene.end(error, renderer),
+                };
             }
             None => return Ok(Exit::Failed),
         }
@@ -327,7 +371,7 @@ async fn play(
 }
 
 impl Scene {
-    fn check_model(&self, agent: &str) -> Result<()> {
+    pub(super) fn check_model(&self, agent: &str) -> Result<()> {
         let described = self.config.agent_config(agent)?;
         if self.names_model && described.model.is_some() {
             let (name, origin) = (&described.name, &described.origin);
@@ -371,6 +415,25 @@ impl Scene {
         }
     }
 
+    /// What is kept in the journal needs no file.
+    fn end_durable(
+        &self,
+        durable: &Durable,
+        error: &RunError,
+        renderer: &mut Renderer,
+    ) -> Result<Exit> {
+        if error.kind() == ErrorKind::ApprovalRequired {
+            let calls = error.interruptions();
+            return renderer.paused(&Pause {
+                calls,
+                saved: self.saved()?,
+                command: self.command.clone(),
+            });
+        }
+        let failure = Failure::of_run(error, &self.config);
+        renderer.failed(&failure.noting(durable.note(&self.command)))
+    }
+
     /// What a turn did is not lost with the store: the run is saved, unless it did nothing or is too late anyway.
     fn session_failed(&self, error: RunError) -> Failure {
         let failure = Failure::of_run(&error, &self.config);
@@ -397,13 +460,22 @@ impl Scene {
         };
         self.files.write(&file, state)?;
         self.spend()?;
-        Ok(self.pause(state, file))
+        Ok(self.pause(state, Saved::File(file)))
     }
 
-    fn pause(&self, state: &RunState, file: PathBuf) -> Pause {
+    /// Where the run lies.
+    fn saved(&self) -> Result<Saved> {
+        Ok(match (&self.durable, &self.save_state) {
+            (Some(durable), _) => Saved::Run(durable.id().to_owned()),
+            (None, Some(file)) => Saved::File(file.clone()),
+            (None, None) => Saved::File(state_file::default_path()?),
+        })
+    }
+
+    fn pause(&self, state: &RunState, saved: Saved) -> Pause {
         Pause {
             calls: state.interruptions(),
-            file,
+            saved,
             command: self.command.clone(),
         }
     }
@@ -414,9 +486,10 @@ impl Scene {
     }
 
     fn unfinished(&self, failure: Failure) -> Failure {
-        match &self.claim {
-            Some(claim) => failure.noting(claim.note()),
-            None => failure,
+        match (&self.claim, &self.durable) {
+            (Some(claim), _) => failure.noting(claim.note()),
+            (None, Some(durable)) => failure.noting(durable.note(&self.command)),
+            (None, None) => failure,
         }
     }
 }

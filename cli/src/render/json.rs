@@ -7,7 +7,7 @@ use openai_agents::{ErrorKind, RunEvent, RunResult, Usage};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::pause::Pause;
+use crate::pause::{Pause, Saved};
 use crate::sanitize::json_line;
 
 /// Shows a run as lines of JSON.
@@ -55,6 +55,10 @@ impl Json {
         }))
     }
 
+    pub(super) fn run_started(&mut self, id: &str) -> io::Result<()> {
+        self.line(&json!({ "type": "run_started", "run": id }))
+    }
+
     pub(super) fn paused(&mut self, pause: &Pause, agent: &str, turns: u32) -> io::Result<()> {
         self.line(&json!({
             "type": "result",
@@ -66,7 +70,14 @@ impl Json {
                 "retry_after": null,
             },
             "interruptions": pause.calls,
-            "state": pause.file.display().to_string(),
+            "state": match &pause.saved {
+                Saved::File(file) => Some(file.display().to_string()),
+                Saved::Run(_) => None,
+            },
+            "run": match &pause.saved {
+                Saved::Run(id) => Some(id),
+                Saved::File(_) => None,
+            },
             "agent": agent,
             "turns": turns,
         }))

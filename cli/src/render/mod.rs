@@ -55,6 +55,19 @@ impl Renderer {
         self.session = Some(id.to_owned());
     }
 
+    /// Says under what id the run is kept.
+    pub(crate) fn durable(&mut self, id: &str) -> Result<()> {
+        let written = match &mut self.form {
+            // Where stderr is closed there is nobody to tell.
+            Form::Text(_) => {
+                let _unheard = writeln!(io::stderr(), "run {id}");
+                Ok(())
+            }
+            Form::Json(json) => json.run_started(id),
+        };
+        is_read(written).map(drop)
+    }
+
     /// Notes how far a run came.
     pub(crate) fn reached(&mut self, progress: &RunProgress) {
         progress.last_agent.name().clone_into(&mut self.agent);

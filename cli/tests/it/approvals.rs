@@ -154,6 +154,7 @@ async fn json_lists_what_waits_and_where_the_run_is() {
             },
             "interruptions": [waits],
             "state": state,
+            "run": null,
             "agent": "Careful",
             "turns": 1,
         })

@@ -8,6 +8,8 @@ mod approvals;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod durable;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod run;
