@@ -10,7 +10,11 @@ mod check;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod run;
+#[cfg(test)]
+mod serve;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
