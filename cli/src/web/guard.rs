@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -46,10 +47,7 @@ impl Guard {
     /// A page in a browser can send requests to this machine, but cannot choose their `Host` and `Origin`.
     fn check(&self, request: &Request) -> Result<(), Refusal> {
         let headers = request.headers();
-        let authority = request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str());
+        let authority = request.uri().authority().map(Authority::as_str);
         let host = text_of(headers, HOST.as_str()).or(authority);
         if !host.is_some_and(|host| self.is_known(host)) {
             return Err(Refusal::Host);

@@ -49,10 +49,8 @@ impl Served {
         } else {
             format!("Host: {}\r\n", self.address)
         };
-        let headers: String = headers
-            .iter()
-            .map(|header| format!("{header}\r\n"))
-            .collect();
+        let headers = headers.iter().flat_map(|header| [header, "\r\n"]);
+        let headers: String = headers.collect();
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n"
@@ -120,7 +118,7 @@ fn result(stream: TcpStream) -> Value {
         .lines()
         .map(|line| line.strip_prefix("data: ").unwrap_or(line));
     let json = json.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let last = json.filter(|value| value.get("id").is_some()).last();
+    let last = json.rev().find(|value| value.get("id").is_some());
     last.unwrap_or_else(|| panic!("{text}"))["result"].clone()
 }
 
@@ -265,10 +263,8 @@ fn at_the_end_what_is_under_way_is_finished_and_nothing_else_begun() {
         "[DONE]".to_owned(),
     ];
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    let body: String = events
-        .iter()
-        .map(|event| format!("data: {event}\n\n"))
-        .collect();
+    let body = events.iter().flat_map(|event| ["data: ", event, "\n\n"]);
+    let body: String = body.collect();
     model.write_all(format!("{head}{body}").as_bytes()).unwrap();
     drop(model);
     assert_eq!(result(call)["content"][0]["text"], "one");
