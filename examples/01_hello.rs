@@ -1,4 +1,4 @@
-//! An agent with a tool: `scripts/model-server run -- cargo run --example 01_hello`, or with a server of your own by OPENAI_BASE_URL and so on.
+//! An agent with a tool: `scripts/model-server run -- cargo run --example 01_hello`, or with `OPENAI_BASE_URL=.. OPENAI_MODEL=..`.
 #![expect(clippy::print_stdout, reason = "the answer is what the program prints")]
 
 use openai_agents::{Agent, config, tool};

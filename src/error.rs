@@ -9,6 +9,7 @@ use crate::agent::{Agent, Interruption, OutputError, RunState, StateError};
 use crate::future::BoxError;
 use crate::guardrail::GuardrailResult;
 use crate::item::{Item, ItemKind};
+use crate::journal::JournalError;
 use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
 use crate::model::{Deviation, ModelError, ResponseEnd};
@@ -250,6 +251,23 @@ impl RunError {
             RunFailure::Model(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Gives the journal's error, if the journal did not let a side effect pass.
+    pub fn journal_error(&self) -> Option<&JournalError> {
+        let source: &(dyn Error + 'static) = match self.failure() {
+            RunFailure::Model(error) => error.source()?,
+            RunFailure::Tool(ToolError::NotJournaled { source, .. })
+            | RunFailure::Session {
+                error: SessionError::NotJournaled { source, .. },
+                ..
+            } => &**source,
+            RunFailure::Tool(ToolError::Failed { source, .. }) => {
+                return source.downcast_ref::<Self>()?.journal_error();
+            }
+            _ => return None,
+        };
+        source.downcast_ref()
     }
 
     /// Gives the status of the HTTP response, if an error status was the reason.

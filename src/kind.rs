@@ -120,6 +120,8 @@ error_kinds! {
     CallbackFailed => "callback_failed",
     /// A session could not be read or written.
     Session => "session",
+    /// The journal of a run could not be read or written.
+    Journal => "journal",
     /// An MCP server failed.
     Mcp => "mcp",
     /// A plugin failed.

@@ -41,6 +41,8 @@ pub mod model;
 pub mod guardrail;
 pub mod session;
 pub mod journal;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 pub mod agent;
 mod error;
 #[cfg(any(feature = "mcp-client", feature = "mcp-server"))]

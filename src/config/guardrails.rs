@@ -43,7 +43,8 @@ const GUARDRAIL: Keys = Keys {
 struct Timings {
     known: &'static [(&'static str, GuardrailTiming)],
     expected: &'static str,
-    default: GuardrailTiming,
+    /// What is meant for a guardrail that takes no time.
+    of_texts: GuardrailTiming,
 }
 
 const OF_INPUTS: Timings = Timings {
@@ -53,7 +54,8 @@ const OF_INPUTS: Timings = Timings {
         ("concurrent", GuardrailTiming::Concurrent),
     ],
     expected: "blocking, hold or concurrent",
-    default: GuardrailTiming::Hold,
+    // Nothing is won by asking the model meanwhile.
+    of_texts: GuardrailTiming::Blocking,
 };
 
 const OF_OUTPUTS: Timings = Timings {
@@ -62,7 +64,7 @@ const OF_OUTPUTS: Timings = Timings {
         ("concurrent", GuardrailTiming::Concurrent),
     ],
     expected: "hold or concurrent",
-    default: GuardrailTiming::Hold,
+    of_texts: GuardrailTiming::Hold,
 };
 
 type Guardrails = (Vec<GuardrailConfig>, Vec<GuardrailConfig>);
@@ -102,14 +104,14 @@ fn guardrail(
     let origin = node.origin.clone();
     let mut fields = Fields::new(path, node, GUARDRAIL, settings)?;
     let timing = match fields.text_and_origin("timing")? {
-        None => timings.default,
+        None => None,
         Some((text, origin)) => {
             let known = timings.known.iter().find(|(name, _)| *name == text);
             let Some((_, timing)) = known else {
                 return Err(fields.invalid("timing", timings.expected, origin));
             };
             fields.list("timing", text, &origin);
-            *timing
+            Some(*timing)
         }
     };
     let max_chars = fields.count("max_chars")?.map(GuardrailCheck::MaxChars);
@@ -124,6 +126,10 @@ fn guardrail(
             origin,
         });
     };
+    let own_timing = match &check {
+        GuardrailCheck::MaxChars(_) | GuardrailCheck::Deny(_) => timings.of_texts,
+        GuardrailCheck::Agent(_) => GuardrailTiming::Hold,
+    };
     let own_name = || match &check {
         GuardrailCheck::MaxChars(_) => "max_chars".to_owned(),
         GuardrailCheck::Deny(_) => "deny".to_owned(),
@@ -132,6 +138,6 @@ fn guardrail(
     Ok(GuardrailConfig {
         name: name.unwrap_or_else(own_name),
         check,
-        timing,
+        timing: timing.unwrap_or(own_timing),
     })
 }

@@ -2,8 +2,15 @@
 //!
 //! A model call, a tool call, and each reading and writing of a session go through a [`Journal`] under a key that is the same in every
 //! execution of the same run.
-//! The default lets them pass. One that keeps outcomes can make a run survive its process, or play it back without a server.
+//! The default lets them pass. `SqliteJournal` (feature `sqlite`) keeps outcomes so that a run survives its process, [`FileJournal`]
+//! records them so that it can be played back without a server.
 
+mod error;
+mod kept;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +19,14 @@ use crate::future::{BoxFuture, BoxStream};
 use crate::guardrail::GuardrailResult;
 use crate::item::OutputContent;
 use crate::model::{ModelError, ModelEvent, ModelRequest};
-use crate::session::{SessionError, SessionItems, SessionVersion};
+use crate::session::{Session, SessionError, SessionItems, SessionTurn, SessionVersion};
 use crate::tools::{ToolError, ToolName};
+
+pub use error::JournalError;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{
+    DurableRun, RunBeginning, RunId, RunIdError, RunStatus, RunSummary, SqliteJournal,
+};
 
 /// Stands between a run and its side effects.
 ///
@@ -28,15 +41,20 @@ pub trait Journal: Send + Sync {
     fn tool_call(&self, call: ToolCallEffect) -> ToolEffect;
 
     /// Passes the reading of a session.
-    fn session_read(&self, key: EffectKey, read: SessionRead) -> SessionRead {
-        drop(key);
-        read
+    fn session_read(&self, read: SessionReadEffect) -> SessionRead {
+        read.effect
     }
 
     /// Passes a change of a session.
-    fn session_write(&self, key: EffectKey, write: SessionWrite) -> SessionWrite {
-        drop(key);
-        write
+    fn session_write(&self, write: SessionWriteEffect) -> SessionWrite {
+        write.make()
+    }
+
+    /// Says whether a run that fails may be continued with this journal, which then still has the outcomes of its last turn.
+    ///
+    /// The half of a turn that a run had done when it failed is not written to its session then, so that the turn can be written whole.
+    fn continues(&self) -> bool {
+        false
     }
 }
 
@@ -51,6 +69,43 @@ pub type SessionRead = BoxFuture<'static, Result<SessionItems, SessionError>>;
 
 /// A change of a session that has not begun.
 pub type SessionWrite = BoxFuture<'static, Result<SessionVersion, SessionError>>;
+
+/// The reading of a session before it happens.
+#[non_exhaustive]
+pub struct SessionReadEffect {
+    /// The key of the reading.
+    pub key: EffectKey,
+    /// The session.
+    pub session: Arc<dyn Session>,
+    /// The reading itself.
+    pub effect: SessionRead,
+}
+
+/// A change of a session before it happens.
+///
+/// It is given as what is to be done, so that a journal whose process ended in the middle of it can find out whether it has happened.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SessionWriteEffect {
+    /// The key of the change.
+    pub key: EffectKey,
+    /// The session.
+    pub session: Arc<dyn Session>,
+    /// The items, and the version that they come after.
+    pub turn: SessionTurn,
+    /// What is done with the items.
+    pub change: SessionChange,
+}
+
+/// What is done with the items of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionChange {
+    /// They are added at the end.
+    Append,
+    /// They take the place of all that is there.
+    Replace,
+}
 
 /// A tool call before it happens.
 #[non_exhaustive]
@@ -74,8 +129,10 @@ pub enum Repeat {
     /// Give [`ToolError::InDoubt`], so that someone decides.
     #[default]
     Ask,
-    /// Make it, because the tool is idempotent or someone decided so.
+    /// Make it, because the tool is idempotent.
     Again,
+    /// Make it once, because someone who was asked decided so.
+    Once,
 }
 
 /// Names a side effect within its run.
@@ -102,6 +159,10 @@ pub enum Effect {
     SessionRead,
     /// The writing of the turn, or of the input, to the session.
     SessionWrite,
+    /// The reading of the session at this version by a saved run that goes on.
+    ClaimRead(SessionVersion),
+    /// The change of the session at this version by which a saved run keeps others from going on as well.
+    ClaimWrite(SessionVersion),
 }
 
 /// What a tool call gave to the model.
@@ -131,8 +192,46 @@ impl Journal for NoJournal {
     }
 }
 
-impl std::fmt::Debug for ToolCallEffect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl SessionWriteEffect {
+    /// Makes the change.
+    pub fn make(self) -> SessionWrite {
+        let Self {
+            session,
+            turn,
+            change,
+            ..
+        } = self;
+        Box::pin(async move {
+            match change {
+                SessionChange::Append => session.append(turn).await,
+                SessionChange::Replace => session.replace(turn).await,
+            }
+        })
+    }
+}
+
+impl fmt::Debug for SessionReadEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionReadEffect")
+            .field("key", &self.key)
+            .field("session", self.session.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionWriteEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionWriteEffect")
+            .field("key", &self.key)
+            .field("session", self.session.id())
+            .field("turn", &self.turn)
+            .field("change", &self.change)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ToolCallEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolCallEffect")
             .field("key", &self.key)
             .field("tool", &self.tool)
@@ -176,5 +275,24 @@ impl EffectKey {
     pub(crate) fn within(mut self, path: &[Arc<str>]) -> Self {
         self.path = path.to_vec();
         self
+    }
+}
+
+impl fmt::Display for EffectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.effect {
+            Effect::ModelCall => f.write_str("the model call")?,
+            Effect::ToolCall(id) => write!(f, "the tool call `{id}`")?,
+            Effect::SessionRead => f.write_str("the reading of the session")?,
+            Effect::SessionWrite => f.write_str("the writing to the session")?,
+            Effect::ClaimRead(_) | Effect::ClaimWrite(_) => {
+                f.write_str("the claim of the session")?;
+            }
+        }
+        write!(f, " of turn {}", self.turn)?;
+        match &*self.path {
+            [] => Ok(()),
+            path => write!(f, " in the call {}", path.join(" / ")),
+        }
     }
 }

@@ -156,6 +156,16 @@ pub enum SessionError {
         /// How many there are.
         n_turns: usize,
     },
+    /// The journal of a run did not let the reading or the change pass.
+    #[error("the use of session `{session}` could not pass the journal")]
+    NotJournaled {
+        /// The session.
+        session: SessionId,
+        /// The kind of the journal's error.
+        kind: ErrorKind,
+        /// The journal's error.
+        source: SessionCause,
+    },
     /// The store was closed while this waited; nothing was changed.
     #[error("the session store {store} is closed")]
     Closed {
@@ -167,6 +177,9 @@ pub enum SessionError {
 impl SessionError {
     /// Gives the stable kind.
     pub const fn kind(&self) -> ErrorKind {
-        ErrorKind::Session
+        match self {
+            Self::NotJournaled { kind, .. } => *kind,
+            _ => ErrorKind::Session,
+        }
     }
 }

@@ -93,6 +93,16 @@ pub enum ToolError {
         /// Its own error.
         source: BoxError,
     },
+    /// The journal of the run did not let the call or its outcome pass; it ends the run, whatever the tool's options say.
+    #[error("the call of tool `{tool}` could not pass the journal")]
+    NotJournaled {
+        /// The tool.
+        tool: ToolName,
+        /// The kind of the journal's error.
+        kind: ErrorKind,
+        /// The journal's error.
+        source: BoxError,
+    },
 }
 
 impl ToolError {
@@ -108,6 +118,7 @@ impl ToolError {
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
             Self::InDoubt { .. } => ErrorKind::ApprovalRequired,
             Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
+            Self::NotJournaled { kind, .. } => *kind,
         }
     }
 
@@ -122,7 +133,8 @@ impl ToolError {
             | Self::OutputTooLarge { tool, .. }
             | Self::GuardrailTripped { tool, .. }
             | Self::InDoubt { tool }
-            | Self::CallbackFailed { tool, .. } => tool,
+            | Self::CallbackFailed { tool, .. }
+            | Self::NotJournaled { tool, .. } => tool,
         }
     }
 }

@@ -22,6 +22,7 @@ mod run_state;
 mod agents_as_tools;
 mod session_runs;
 mod tool_sources;
+mod agent_options;
 mod guardrails;
 mod panics;
 mod secrets;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::{FutureExt, StreamExt};
 use openai_agents::agent::AgentBuilder;
 use openai_agents::future::BoxFuture;
 use openai_agents::guardrail::{InputGuardrail, OutputGuardrail};
@@ -14,7 +15,7 @@ use openai_agents::session::{
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{
-    Agent, Cancel, ErrorKind, Handoff, Item, Limits, RunState, Runner, ToolUse, Verdict,
+    Agent, Cancel, ErrorKind, Handoff, Item, Limits, RunEvent, RunState, Runner, ToolUse, Verdict,
 };
 
 use crate::support::{agent, assert_well_formed, call, instant, output, tool, tool_with};
@@ -440,4 +441,46 @@ async fn a_conversation_is_kept_in_one_place() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn cancelling_at_once_keeps_the_calls_that_were_done() {
+    let session = memory();
+    let hangs = tool("hangs", |_| std::future::pending());
+    let agent = agent([instant("look", "x"), hangs]);
+    let model = ScriptedModel::new([ScriptedTurn::items([
+        call("c1", "look", "{}"),
+        call("c2", "hangs", "{}"),
+    ])]);
+    let mut stream = Runner::new(model)
+        .run(&agent, "go")
+        .session(&session)
+        .start();
+    while !matches!(
+        stream.next().await,
+        Some(Ok(RunEvent::ToolOutputDone { .. }))
+    ) {}
+    stream.cancel(Cancel::Now);
+    let error = stream.finish().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(kept(&session).await, looked());
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_judged_is_not_kept() {
+    let session = memory();
+    let hangs = OutputGuardrail::new("hangs", |_| {
+        std::future::pending::<Result<Verdict, String>>()
+    });
+    let agent = Agent::builder("A").output_guardrail(hangs).build().unwrap();
+    let runner = Runner::new(ScriptedModel::text("x"));
+    let mut stream = runner.run(&agent, "go").session(&session).start();
+    while !matches!(stream.next().await, Some(Ok(RunEvent::ResponseDone { .. }))) {}
+    assert!(stream.next().now_or_never().is_none());
+    stream.cancel(Cancel::Now);
+    assert_eq!(
+        stream.finish().await.unwrap_err().kind(),
+        ErrorKind::Cancelled
+    );
+    assert_eq!(kept(&session).await, [Item::user("go")]);
 }

@@ -165,7 +165,7 @@ async fn words_and_lengths_are_guarded() {
         "agents:
   - name: A
     guardrails:
-      input: [{ max_chars: 12, timing: blocking }, { name: no secrets, deny: [PassWord], timing: blocking }]
+      input: [{ max_chars: 12 }, { name: no secrets, deny: [PassWord] }]
       output: [{ deny: [internal] }]
 ",
     );

@@ -33,7 +33,8 @@ pub(super) struct TurnLinks {
     pub(super) delivery: Delivery,
     /// Where the run stands.
     pub(super) place: Place,
-    pub(super) events: mpsc::Sender<RunEvent>,
+    /// Boxed, because the channel has room for many from its beginning.
+    pub(super) events: mpsc::Sender<Box<RunEvent>>,
 }
 
 impl Links {
@@ -46,7 +47,7 @@ impl Links {
 
     /// Shows an event to whoever watches the run; nobody does once the run is over.
     pub(super) async fn show(&self, event: RunEvent) {
-        drop(self.turn.events.send(event).await);
+        drop(self.turn.events.send(Box::new(event)).await);
     }
 
     /// Where the run of an agent inside this call stands.

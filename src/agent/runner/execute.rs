@@ -41,7 +41,7 @@ pub(super) struct ToolPool {
     running: FuturesUnordered<RunningCall>,
     waiting: VecDeque<RunningCall>,
     max_running: usize,
-    events: mpsc::Receiver<RunEvent>,
+    events: mpsc::Receiver<Box<RunEvent>>,
     ended: Vec<(usize, CallEnd)>,
     /// A call that ended, while what it had shown before is read.
     last: Option<ToolEvent>,
@@ -60,7 +60,7 @@ struct EndedCall {
 /// What happened in the calls.
 pub(super) enum ToolEvent {
     /// A call shows something.
-    Shown(RunEvent),
+    Shown(Box<RunEvent>),
     Done {
         call: FunctionCall,
         outcome: ToolOutcome,
@@ -348,14 +348,21 @@ fn told(
     Ok((told.into(), Some(detail)))
 }
 
-/// Whether a failure is none of the tool: a run inside paused, or its agents do not fit together.
+/// Whether a failure is none of the tool: a run inside paused, its agents do not fit together, or the journal let something not
+/// pass.
 fn is_of_run(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     if source.is::<NestedPause>() {
         return true;
     }
-    match source.downcast_ref::<RunError>().map(RunError::failure) {
-        Some(RunFailure::Setup(_) | RunFailure::State(_)) => true,
-        Some(RunFailure::Tool(ToolError::Failed { source, .. })) => is_of_run(&**source),
+    let Some(error) = source.downcast_ref::<RunError>() else {
+        return false;
+    };
+    if error.journal_error().is_some() {
+        return true;
+    }
+    match error.failure() {
+        RunFailure::Setup(_) | RunFailure::State(_) => true,
+        RunFailure::Tool(ToolError::Failed { source, .. }) => is_of_run(&**source),
         _ => false,
     }
 }

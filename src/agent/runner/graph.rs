@@ -8,18 +8,26 @@ use crate::error::SetupError;
 
 /// The agents that can be reached by handoffs from where a run begins, by name.
 #[derive(Default)]
-pub(super) struct Graph(HashMap<Arc<str>, Agent>);
+pub(super) struct Graph {
+    /// An agent without handoffs, which is most agents: no map is made for it.
+    only: Option<Agent>,
+    agents: HashMap<Arc<str>, Agent>,
+}
 
 impl Graph {
     /// Follows all handoffs; names are looked up among what was reached, and then among what is registered.
     pub(super) fn new(start: &Agent, registered: &[Agent]) -> Result<Self, SetupError> {
-        let mut graph = Self(HashMap::new());
+        let mut graph = Self::default();
+        if start.bound_handoffs().is_empty() {
+            graph.only = Some(start.clone());
+            return Ok(graph);
+        }
         let mut named = Vec::new();
         graph.reach(start, &mut named)?;
         let mut n_looked_up = 0;
         while let Some((from, to)) = named.get(n_looked_up).cloned() {
             n_looked_up += 1;
-            if graph.0.contains_key(&to) {
+            if graph.agents.contains_key(&to) {
                 continue;
             }
             let Some(agent) = registered.iter().find(|agent| agent.name() == &*to) else {
@@ -39,7 +47,7 @@ impl Graph {
         let mut waiting = vec![start.clone()];
         while let Some(agent) = waiting.pop() {
             let name = agent.shared_name();
-            match self.0.get(&name) {
+            match self.agents.get(&name) {
                 Some(known) if known.is_same(&agent) => continue,
                 Some(_) => {
                     let name = name.to_string();
@@ -53,7 +61,7 @@ impl Graph {
                     Target::Name(next) => named.push((Arc::clone(&name), Arc::clone(next))),
                 }
             }
-            self.0.insert(name, agent);
+            self.agents.insert(name, agent);
         }
         Ok(())
     }
@@ -61,7 +69,7 @@ impl Graph {
     fn unknown(&self, from: &str, to: &str, registered: &[Agent]) -> SetupError {
         let registered = registered.iter().map(Agent::name);
         let mut known: Vec<String> = self
-            .0
+            .agents
             .keys()
             .map(|name| &**name)
             .chain(registered)
@@ -78,7 +86,8 @@ impl Graph {
 
     /// Finds an agent by its name.
     pub(super) fn agent(&self, name: &str) -> Option<&Agent> {
-        self.0.get(name)
+        let only = self.only.as_ref().filter(|agent| agent.name() == name);
+        only.or_else(|| self.agents.get(name))
     }
 
     /// Finds the agent of a handoff of an agent of this graph.
@@ -97,12 +106,12 @@ impl Graph {
                 .iter()
                 .any(|handoff| handoff.filter.is_some())
         };
-        self.0.values().find(has_filter)
+        self.agents.values().find(has_filter)
     }
 
     /// An agent that has a handoff.
     pub(super) fn first_with_handoffs(&self) -> Option<&Agent> {
-        self.0
+        self.agents
             .values()
             .find(|agent| !agent.bound_handoffs().is_empty())
     }

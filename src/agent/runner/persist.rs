@@ -7,10 +7,12 @@ use super::request::Place;
 use crate::agent::run_state::SavedSession;
 use crate::error::RunFailure;
 use crate::item::Item;
-use crate::journal::{Effect, EffectKey, Journal};
+use crate::journal::{
+    Effect, EffectKey, Journal, SessionChange, SessionRead, SessionReadEffect, SessionWriteEffect,
+};
 use crate::session::{
-    MergedInput, Session, SessionError, SessionInput, SessionSettings, SessionTurn, SessionVersion,
-    merge,
+    MergedInput, Session, SessionError, SessionInput, SessionItems, SessionSettings, SessionTurn,
+    SessionVersion, merge,
 };
 
 /// The session of a run, and the version of it that the run knows.
@@ -52,8 +54,7 @@ impl Access {
     pub(super) async fn load(self, new: Vec<Item>) -> Result<Loaded, SessionError> {
         let (session, settings) = (Arc::clone(&self.session), self.settings.clone());
         let read = Box::pin(async move { settings.read(&*session).await });
-        let key = EffectKey::new(0, Effect::SessionRead).within(&self.path);
-        let read = self.journal.session_read(key, read).await?;
+        let read = self.read(0, Effect::SessionRead, read).await?;
         let merged = merge(read.items, new, self.input.as_ref());
         let mut keeper = Keeper {
             version: read.version,
@@ -80,6 +81,7 @@ impl Access {
     /// The items are put in their own place, which changes the version and nothing else: whoever comes second finds another version.
     pub(super) async fn claim(
         self,
+        turn: u32,
         saved: SavedSession,
         unsaved: Vec<Item>,
     ) -> Result<Keeper, Claim> {
@@ -87,7 +89,13 @@ impl Access {
         if id != saved.id {
             return Err(Claim::Other(saved.id));
         }
-        let read = self.session.items(None).await.map_err(Claim::Session)?;
+        let session = Arc::clone(&self.session);
+        let read = Box::pin(async move { session.items(None).await });
+        let effect = Effect::ClaimRead(saved.version.clone());
+        let read = self
+            .read(turn, effect, read)
+            .await
+            .map_err(Claim::Session)?;
         let mut n_saved = saved.n_saved;
         if read.version != saved.version {
             // A write whose answer was lost has happened all the same if what was to be written is the last that is there.
@@ -96,8 +104,9 @@ impl Access {
             }
             n_saved += unsaved.len();
         }
-        let turn = SessionTurn::new(read.items).after(read.version);
-        let version = match self.session.replace(turn).await {
+        let change = SessionTurn::new(read.items).after(read.version);
+        let effect = Effect::ClaimWrite(saved.version);
+        let version = match self.write(turn, effect, change).await {
             Ok(version) => version,
             Err(SessionError::Conflict { .. }) => return Err(Claim::Taken(id)),
             Err(error) => return Err(Claim::Session(error)),
@@ -107,6 +116,38 @@ impl Access {
             version,
             n_saved,
         })
+    }
+
+    async fn read(
+        &self,
+        turn: u32,
+        effect: Effect,
+        read: SessionRead,
+    ) -> Result<SessionItems, SessionError> {
+        let read = SessionReadEffect {
+            key: EffectKey::new(turn, effect).within(&self.path),
+            session: Arc::clone(&self.session),
+            effect: read,
+        };
+        self.journal.session_read(read).await
+    }
+
+    async fn write(
+        &self,
+        turn: u32,
+        effect: Effect,
+        change: SessionTurn,
+    ) -> Result<SessionVersion, SessionError> {
+        let write = SessionWriteEffect {
+            change: match effect {
+                Effect::ClaimWrite(_) => SessionChange::Replace,
+                _ => SessionChange::Append,
+            },
+            key: EffectKey::new(turn, effect).within(&self.path),
+            session: Arc::clone(&self.session),
+            turn: change,
+        };
+        self.journal.session_write(write).await
     }
 }
 
@@ -128,11 +169,11 @@ impl Keeper {
     /// Writes items behind what the run knows to be there.
     pub(super) async fn append(&mut self, turn: u32, items: Vec<Item>) -> Result<(), SessionError> {
         let n_items = items.len();
-        let session = Arc::clone(&self.access.session);
         let change = SessionTurn::new(items).after(self.version.clone());
-        let write = Box::pin(async move { session.append(change).await });
-        let key = EffectKey::new(turn, Effect::SessionWrite).within(&self.access.path);
-        self.version = self.access.journal.session_write(key, write).await?;
+        self.version = self
+            .access
+            .write(turn, Effect::SessionWrite, change)
+            .await?;
         if turn > 0 {
             self.n_saved += n_items;
         }

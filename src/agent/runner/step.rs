@@ -196,8 +196,8 @@ pub(super) fn decided(decision: &Decision, tool: &FunctionTool, doubt: Doubt) ->
             tool: tool.clone(),
             paused: None,
             repeat: match doubt {
-                Doubt::MayHaveRun => Repeat::Again,
-                Doubt::None if tool.options().is_idempotent => Repeat::Again,
+                _ if tool.options().is_idempotent => Repeat::Again,
+                Doubt::MayHaveRun => Repeat::Once,
                 Doubt::None => Repeat::Ask,
             },
         },

@@ -118,7 +118,7 @@ const TOGETHER: &str = "agents:
     output_schema: { type: object, properties: { a: { type: string } } }
     guardrails:
       input:
-        - { max_chars: 9, timing: blocking }
+        - { max_chars: 9, timing: hold }
         - { name: no secrets, deny: [Password] }
         - { agent: Judge, timing: concurrent }
       output: [{ agent: Judge }]
@@ -194,12 +194,12 @@ fn an_agent_is_guarded() {
             guardrail(
                 "max_chars",
                 GuardrailCheck::MaxChars(9),
-                GuardrailTiming::Blocking
+                GuardrailTiming::Hold
             ),
             guardrail(
                 "no secrets",
                 GuardrailCheck::Deny(vec!["Password".to_owned()]),
-                GuardrailTiming::Hold
+                GuardrailTiming::Blocking
             ),
             guardrail("Judge", judge(), GuardrailTiming::Concurrent),
         ]

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::SqliteSession;
-use super::failure::Failure;
 use super::rows::Rows;
+use super::{Failure, SqliteSession};
 use crate::item::{ItemKind, Role};
 use crate::session::{SessionError, SessionId};
 
@@ -145,7 +144,7 @@ fn fork(
     let session = from.session();
     from.check(&transaction)?;
     if name.as_str() == BranchName::MAIN || branch_id(&transaction, session, &name)?.is_some() {
-        return Err(Failure::Session(SessionError::BranchExists {
+        return Err(Failure::Own(SessionError::BranchExists {
             session: session.clone(),
             branch: name.to_string(),
         }));
@@ -183,7 +182,7 @@ fn begin_of_turn(transaction: &Transaction<'_>, rows: &Rows, turn: usize) -> Res
         }
     })?;
     begin.ok_or_else(|| {
-        Failure::Session(SessionError::NoTurn {
+        Failure::Own(SessionError::NoTurn {
             session: rows.session().clone(),
             turn,
             n_turns,
@@ -197,7 +196,7 @@ fn find(db: &mut Connection, session: &SessionId, name: &BranchName) -> Result<R
     }
     match branch_id(db, session, name)? {
         Some(id) => Ok(Rows::of_branch(session, name.clone(), id)),
-        None => Err(Failure::Session(no_branch(session, name))),
+        None => Err(Failure::Own(no_branch(session, name))),
     }
 }
 
@@ -233,7 +232,7 @@ fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, 
 fn delete(db: &mut Connection, session: &SessionId, name: &BranchName) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(id) = branch_id(&transaction, session, name)? else {
-        return Err(Failure::Session(no_branch(session, name)));
+        return Err(Failure::Own(no_branch(session, name)));
     };
     let sql = "DELETE FROM openai_agents_branch_messages WHERE branch_id = ?1";
     transaction.execute(sql, [id])?;

@@ -1,11 +1,9 @@
 //! Sessions in a SQLite file that the Python Agents SDK can read and continue.
 
 mod store;
-mod worker;
 mod schema;
 mod rows;
 mod branch;
-mod failure;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +11,14 @@ use std::sync::Arc;
 use super::{Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion};
 use crate::future::BoxFuture;
 use crate::item::Item;
+use crate::sqlite::{self, StoreError, Trouble, Worker};
 
 pub use branch::{BranchName, ForkPoint, SessionBranch};
 use rows::Rows;
 pub use store::{SessionSummary, SqliteSessions};
-use worker::Worker;
+
+/// Why a job failed, before it is known where.
+type Failure = sqlite::Failure<SessionError>;
 
 /// One conversation in a SQLite file; made by [`SqliteSessions::session`], and a cheap handle.
 ///
@@ -74,6 +75,24 @@ impl Session for SqliteSession {
     fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>> {
         let rows = self.rows.clone();
         Box::pin(self.worker.run(move |db| rows.clear(db)))
+    }
+}
+
+impl StoreError for SessionError {
+    fn at(store: &str, trouble: Trouble) -> Self {
+        let store = store.to_owned();
+        match trouble {
+            Trouble::Unavailable(source) => Self::Unavailable { store, source },
+            Trouble::Full(source) => Self::Full { store, source },
+            Trouble::ReadOnly(source) => Self::ReadOnly { store, source },
+            Trouble::Refused(source) => Self::Refused { store, source },
+            Trouble::Newer { found, known } => Self::Newer {
+                store,
+                found,
+                known,
+            },
+            Trouble::Closed => Self::Closed { store },
+        }
     }
 }
 

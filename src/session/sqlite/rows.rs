@@ -3,8 +3,8 @@
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::Failure;
 use super::branch::{BranchName, no_branch};
-use super::failure::Failure;
 use super::store::SessionSummary;
 use crate::item::Item;
 use crate::session::{
@@ -76,7 +76,7 @@ impl Rows {
         let mut items = Vec::new();
         while let Some(row) = rows.next()? {
             if items.len() == MAX_ITEMS {
-                return Err(Failure::Session(SessionError::TooManyItems {
+                return Err(Failure::Own(SessionError::TooManyItems {
                     session: self.session.clone(),
                     max_items: MAX_ITEMS,
                 }));
@@ -189,7 +189,7 @@ impl Rows {
         let sql = "SELECT count(*) FROM openai_agents_branches WHERE branch_id = ?1";
         let n_branches: i64 = db.query_row(sql, [&self.is], |row| row.get(0))?;
         if n_branches == 0 {
-            return Err(Failure::Session(no_branch(&self.session, &self.branch)));
+            return Err(Failure::Own(no_branch(&self.session, &self.branch)));
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Rows {
         if let Some(expected) = &turn.after {
             let found = self.version(&transaction)?;
             if *expected != found {
-                return Err(Failure::Session(SessionError::Conflict {
+                return Err(Failure::Own(SessionError::Conflict {
                     session: self.session.clone(),
                     expected: expected.clone(),
                     found,
@@ -280,7 +280,7 @@ impl Rows {
                 format!("{:?} and not a text", other.data_type()).into(),
             )),
         };
-        Ok(item?)
+        item.map_err(Failure::Own)
     }
 }
 

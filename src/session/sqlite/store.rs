@@ -4,9 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::rows;
-use super::worker::{Access, Worker};
-use super::{SessionError, SessionId, SqliteSession};
+use super::{SessionError, SessionId, SqliteSession, rows, schema};
+use crate::sqlite::{Access, Worker};
 
 /// Opens sessions in one SQLite file; clones share the file's one connection.
 ///
@@ -60,7 +59,8 @@ impl SqliteSessions {
     ///
     /// When the future is dropped, the file may have been made.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, SessionError> {
-        let worker = Worker::start(path.as_ref().to_owned(), Access::ReadWrite).await?;
+        let worker =
+            Worker::start(path.as_ref().to_owned(), Access::ReadWrite, schema::prepare).await?;
         Ok(Self(Arc::new(worker)))
     }
 
@@ -74,7 +74,8 @@ impl SqliteSessions {
     ///
     /// Nothing is changed.
     pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, SessionError> {
-        let worker = Worker::start(path.as_ref().to_owned(), Access::ReadOnly).await?;
+        let worker =
+            Worker::start(path.as_ref().to_owned(), Access::ReadOnly, schema::prepare).await?;
         Ok(Self(Arc::new(worker)))
     }
 
@@ -108,6 +109,12 @@ impl SqliteSessions {
     pub async fn find(&self, id: &SessionId) -> Result<Option<SessionSummary>, SessionError> {
         let id = id.clone();
         self.0.run(move |db| rows::find(db, &id)).await
+    }
+}
+
+impl SqliteSessions {
+    pub(crate) fn worker(&self) -> &Arc<Worker> {
+        &self.0
     }
 }
 

@@ -38,6 +38,7 @@ const FLOORS: [&[&str]; 6] = [
         "model::LiteLlm",
         "model::openai_realtime",
         "model::OpenAiRealtime",
+        "sqlite",
         "session::sqlite",
         "session::postgres",
         "session::redis",

@@ -8,6 +8,7 @@ use crate::item::{Item, ItemKind};
 impl RunStream {
     /// Ends the run when the session has all of it.
     pub(super) fn done(&mut self, output: String) {
+        self.is_closing = true;
         self.save_then(self.unsaved(), After::Done(output));
     }
 
@@ -53,11 +54,15 @@ impl RunStream {
             self.holds_output = false;
         }
         let items = match &failure {
-            RunFailure::Session { .. } => Vec::new(),
-            // A final output that was withheld has left the conversation by now.
-            _ if std::mem::take(&mut self.is_ending) => self.unsaved(),
+            // A final output that was withheld has left the conversation by now; one that nobody judged is not kept.
+            RunFailure::GuardrailTripped { .. } | RunFailure::CallbackFailed { .. }
+                if self.is_ending =>
+            {
+                self.unsaved()
+            }
             _ => completed,
         };
+        self.is_closing = true;
         self.save_then(items, After::Fail(Box::new(failure)));
     }
 
@@ -69,13 +74,17 @@ impl RunStream {
         self.events.push_back(Err(error));
     }
 
-    /// Drops the tools that run; gives what the session is to have of the turn, if some had finished.
+    /// Drops the tools that run; gives what the session is to have of the turn, if some had finished and no journal will let it be
+    /// finished.
     fn stop_tools(&mut self) -> Vec<Item> {
         let Phase::Tools(pool) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Vec::new();
         };
         self.run.keep_outcomes(pool.into_ended());
         self.run.end_turn(None);
+        if self.run.options().journal.continues() {
+            return Vec::new();
+        }
         let mut items = self.unsaved();
         drop_open_calls(&mut items);
         let is_output = |item: &Item| matches!(item.kind(), ItemKind::FunctionCallOutput(_));

@@ -34,7 +34,7 @@ impl RunStream {
                 } else {
                     unsaved.to_vec()
                 };
-                let claimed = access.claim(saved, unsaved);
+                let claimed = access.claim(self.run.turn(), saved, unsaved);
                 self.phase = Phase::Wait(Box::pin(
                     claimed.map(|claimed| Ok(Waited::Claimed(claimed))),
                 ));

@@ -62,6 +62,8 @@ pub struct RunStream {
     keeper: Option<Keeper>,
     /// Whether the final output is known, and only what stands around it is left.
     is_ending: bool,
+    /// Whether the end of the run is decided, so that nothing but the last write to the session is waited for.
+    is_closing: bool,
     /// What happened and was not asked for yet; an error is the last of it.
     events: VecDeque<Result<RunEvent, RunError>>,
 }
@@ -141,6 +143,7 @@ impl RunStream {
             holds_output: false,
             keeper: None,
             is_ending: false,
+            is_closing: false,
             events: VecDeque::new(),
         }
     }
@@ -440,7 +443,7 @@ impl RunStream {
     fn tool_event(&mut self, event: Option<ToolEvent>) -> Result<(), RunFailure> {
         match event {
             Some(ToolEvent::Shown(event)) => {
-                self.events.push_back(Ok(event));
+                self.events.push_back(Ok(*event));
                 Ok(())
             }
             Some(ToolEvent::Done { call, outcome }) => {
@@ -468,6 +471,12 @@ impl RunStream {
     /// Whether nothing may go out yet.
     const fn is_held(&self) -> bool {
         self.holds_output || self.checks.is_holding()
+    }
+
+    /// Has a wish to cancel wake this task; says whether one has come meanwhile.
+    fn is_woken_by_wish(&self, cx: &Context<'_>) -> bool {
+        self.run.cx().control().register(cx.waker());
+        self.wish() == Some(Cancel::Now)
     }
 
     fn wish(&self) -> Option<Cancel> {
@@ -525,8 +534,9 @@ impl Stream for RunStream {
             if matches!(stream.phase, Phase::Over) {
                 return Poll::Ready(None);
             }
-            stream.run.cx().control().register(cx.waker());
-            let polled = if stream.wish() == Some(Cancel::Now) {
+            let polled = if stream.is_closing {
+                stream.poll_phase(cx)
+            } else if stream.wish() == Some(Cancel::Now) {
                 Poll::Ready(Err(RunFailure::Cancelled))
             } else if let Poll::Ready(result) = stream.checks.poll(cx) {
                 // A verdict comes before all else, so that nothing happens after it is known.
@@ -536,8 +546,10 @@ impl Stream for RunStream {
             };
             let done = match polled {
                 Poll::Ready(done) => done,
+                Poll::Pending if stream.is_closing => return Poll::Pending,
                 Poll::Pending => match stream.poll_deadline(cx) {
                     Poll::Ready(failure) => Err(failure),
+                    Poll::Pending if stream.is_woken_by_wish(cx) => continue,
                     Poll::Pending => return Poll::Pending,
                 },
             };

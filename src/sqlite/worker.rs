@@ -1,31 +1,22 @@
 //! The thread that owns the connection to a SQLite file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::Failure;
-use super::schema;
-use crate::session::SessionError;
+use super::failure::{Failure, StoreError, Trouble};
+use super::open::{Access, Patience, open};
 
 /// Runs jobs on a connection, one after the other, on a thread that blocks; SQLite has no other way.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     store: String,
     jobs: Option<mpsc::Sender<Job>>,
     is_closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What a connection may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    ReadWrite,
-    ReadOnly,
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -33,11 +24,13 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 /// A caller waits for its answer, so that as many jobs wait as there are tasks; more than these wait before the door.
 const MAX_WAITING: usize = 64;
 
-/// How long a job waits for other processes.
-const BUSY: Duration = Duration::from_secs(10);
-
 impl Worker {
-    pub(super) async fn start(path: PathBuf, access: Access) -> Result<Self, SessionError> {
+    /// Opens a file and makes what is missing in it.
+    pub(crate) async fn start<E: StoreError>(
+        path: PathBuf,
+        access: Access,
+        prepare: fn(&mut Connection, &Path, Access) -> Result<(), Failure<E>>,
+    ) -> Result<Self, E> {
         let store = path.display().to_string();
         let (jobs, mut waiting) = mpsc::channel::<Job>(MAX_WAITING);
         let (opened, is_open) = oneshot::channel();
@@ -45,20 +38,19 @@ impl Worker {
         let patience = Patience::new(Arc::clone(&is_closing));
         let thread = thread::Builder::new()
             .name("openai-agents-sqlite".to_owned())
-            .spawn(move || match schema::open(&path, access, &patience) {
-                Ok(mut db) => {
-                    if opened.send(Ok(())).is_ok() {
-                        while let Some(job) = waiting.blocking_recv() {
-                            job(&mut db);
+            .spawn(
+                move || match open_prepared(&path, access, &patience, prepare) {
+                    Ok(mut db) => {
+                        if opened.send(Ok(())).is_ok() {
+                            while let Some(job) = waiting.blocking_recv() {
+                                job(&mut db);
+                            }
                         }
                     }
-                }
-                Err(failure) => drop(opened.send(Err(failure))),
-            })
-            .map_err(|error| SessionError::Unavailable {
-                store: store.clone(),
-                source: Box::new(error),
-            })?;
+                    Err(failure) => drop(opened.send(Err(failure))),
+                },
+            )
+            .map_err(|error| E::at(&store, Trouble::Unavailable(Box::new(error))))?;
         let worker = Self {
             store,
             jobs: Some(jobs),
@@ -73,10 +65,10 @@ impl Worker {
     }
 
     /// Runs a job, unless the future is dropped before its turn comes.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static, E: StoreError>(
         &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, SessionError> {
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure<E>> + Send + 'static,
+    ) -> Result<T, E> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |db| {
             if !answer.is_closed() {
@@ -90,14 +82,12 @@ impl Worker {
         done.map_err(|failure| failure.at(&self.store))
     }
 
-    pub(super) fn store(&self) -> &str {
+    pub(crate) fn store(&self) -> &str {
         &self.store
     }
 
-    fn closed(&self) -> SessionError {
-        SessionError::Closed {
-            store: self.store.clone(),
-        }
+    fn closed<E: StoreError>(&self) -> E {
+        E::at(&self.store, Trouble::Closed)
     }
 }
 
@@ -113,29 +103,13 @@ impl Drop for Worker {
     }
 }
 
-/// Says how long to wait for other processes: [`BUSY`], but no longer than there is a handle.
-#[derive(Clone)]
-pub(super) struct Patience {
-    is_closing: Arc<AtomicBool>,
-    busy: Duration,
-}
-
-impl Patience {
-    fn new(is_closing: Arc<AtomicBool>) -> Self {
-        Self {
-            is_closing,
-            busy: BUSY,
-        }
-    }
-
-    /// Waits a moment; `false` when it has been too long since `since`.
-    pub(super) fn wait(&self, since: Instant) -> bool {
-        // SQLite has no queue: who asks often is served first, who asks seldom may starve.
-        const MOMENT: Duration = Duration::from_millis(2);
-        if self.is_closing.load(Ordering::Relaxed) || since.elapsed() >= self.busy {
-            return false;
-        }
-        thread::sleep(MOMENT);
-        true
-    }
+fn open_prepared<E: StoreError>(
+    path: &Path,
+    access: Access,
+    patience: &Patience,
+    prepare: fn(&mut Connection, &Path, Access) -> Result<(), Failure<E>>,
+) -> Result<Connection, Failure<E>> {
+    let mut db = open(path, access, patience)?;
+    prepare(&mut db, path, access)?;
+    Ok(db)
 }

@@ -1,0 +1,88 @@
+//! The form in which journals keep outcomes, and how a model's answer is kept while it passes.
+
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::{JournalError, ModelEffect};
+use crate::future::BoxFuture;
+use crate::item::Item;
+use crate::model::{ModelError, ModelEvent, ResponseEnd, ResponseFold};
+use crate::session::{SessionItems, SessionVersion};
+
+/// A model's whole answer; its deltas are not kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) items: Vec<Item>,
+    pub(super) end: ResponseEnd,
+}
+
+/// What was read from a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct KeptItems {
+    pub(super) items: Vec<Item>,
+    pub(super) version: SessionVersion,
+}
+
+impl Answer {
+    /// The answer as a model gives it that answers whole.
+    pub(super) fn into_events(self) -> ModelEffect {
+        let items = self.items.into_iter();
+        let events = items.map(|item| Ok(ModelEvent::ItemDone { item }));
+        let end = ModelEvent::ResponseDone(Box::new(self.end));
+        Box::pin(stream::iter(events.chain([Ok(end)])))
+    }
+}
+
+/// Passes the events of a call on, and its end once the answer is kept.
+pub(super) fn keeping(
+    call: ModelEffect,
+    keep: impl FnOnce(Answer) -> BoxFuture<'static, Result<(), JournalError>> + Send + 'static,
+) -> ModelEffect {
+    struct Passing<F> {
+        call: ModelEffect,
+        fold: ResponseFold,
+        keep: F,
+    }
+
+    let passing = Passing {
+        call,
+        fold: ResponseFold::default(),
+        keep,
+    };
+    Box::pin(stream::unfold(Some(passing), |passing| async move {
+        let mut passing = passing?;
+        let event = match passing.call.next().await? {
+            Ok(event) => event,
+            Err(error) => return Some((Err(error), None)),
+        };
+        passing.fold.push(event.clone());
+        if !matches!(event, ModelEvent::ResponseDone(_)) {
+            return Some((Ok(event), Some(passing)));
+        }
+        let Passing { fold, keep, .. } = passing;
+        let kept = async {
+            let response = fold.finish()?;
+            let answer = Answer {
+                items: response.items,
+                end: response.end,
+            };
+            keep(answer).await.map_err(ModelError::from)
+        };
+        Some((kept.await.map(|()| event), None))
+    }))
+}
+
+impl From<SessionItems> for KeptItems {
+    fn from(read: SessionItems) -> Self {
+        Self {
+            items: read.items,
+            version: read.version,
+        }
+    }
+}
+
+impl From<KeptItems> for SessionItems {
+    fn from(kept: KeptItems) -> Self {
+        Self::new(kept.items, kept.version)
+    }
+}

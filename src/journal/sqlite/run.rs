@@ -1,0 +1,331 @@
+//! One run in a journal: the gate of its side effects.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::effects::{Execution, Known, Place};
+use super::question::Question;
+use super::{Failure, RunBeginning, RunId, RunStatus, runs};
+use crate::agent::RunState;
+use crate::error::{RunError, RunFailure};
+use crate::journal::kept::{Answer, KeptItems, keeping};
+use crate::journal::{
+    EffectKey, Journal, JournalError, ModelEffect, Repeat, SessionChange, SessionRead,
+    SessionReadEffect, SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect, ToolOutcome,
+};
+use crate::model::{ModelError, ModelRequest};
+use crate::session::{SessionError, SessionItems, SessionVersion};
+use crate::sqlite::Worker;
+use crate::tools::ToolError;
+
+/// The journal of one run in a [`SqliteJournal`](super::SqliteJournal); a cheap handle.
+///
+/// What each effect does when a run is continued:
+///
+/// - A model's answer that was complete is given again, without its deltas. Whoever continues with another prompt, other tools or another
+///   input gets [`JournalError::Changed`], because the answer belongs to another question. A call that was under way when the process
+///   ended is made again, and one that failed as well: an error is no answer, and the run that it ended is continued to try again.
+/// - A tool call is noted before it is made. If its outcome is kept, that is given, a failure of which the model was told among them.
+///   If not, it is made again if the tool is [idempotent](crate::tools::ToolOptions::idempotent); any other is in doubt, so that the
+///   run pauses for someone who decides. That holds for a call that was dropped in the middle and for one whose failure ended the run.
+/// - What was read from the session is kept. A writing that has begun and may have happened is looked for in the session. The session has to
+///   outlive the process as well.
+/// - Runs of agents as tools are part of the run.
+///
+/// While a run is continued, the session is not told of half a turn that ended by an error, since the turn may yet be completed.
+///
+/// # Cancel safety
+///
+/// Dropping a run does not undo what it noted: it can be continued as after a crash.
+#[derive(Clone)]
+pub struct DurableRun(Arc<Inner>);
+
+struct Inner {
+    worker: Arc<Worker>,
+    id: RunId,
+    run: i64,
+    /// The number of this execution.
+    number: AtomicI64,
+    beginning: RunBeginning,
+}
+
+impl DurableRun {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        execution: &Execution,
+        beginning: RunBeginning,
+    ) -> Result<Self, JournalError> {
+        let id = execution.run_id.parse();
+        let id = id.map_err(|error| Failure::refused(Box::new(error)).at(worker.store()))?;
+        Ok(Self(Arc::new(Inner {
+            worker,
+            id,
+            run: execution.run,
+            number: AtomicI64::new(execution.number),
+            beginning,
+        })))
+    }
+
+    /// Names the run.
+    pub fn id(&self) -> &RunId {
+        &self.0.id
+    }
+
+    /// Gives what the run is to begin with: its state if it has one, else its input.
+    pub fn beginning(&self) -> &RunBeginning {
+        &self.0.beginning
+    }
+
+    /// Notes how the run ended, its pause and the state to go on from among the ends.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept, or another execution has begun since.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the end may have been noted.
+    pub async fn ended(&self, end: Result<&str, &RunError>) -> Result<(), JournalError> {
+        let (status, state) = match end.map_err(RunError::failure) {
+            Ok(final_output) => {
+                let final_output = final_output.to_owned();
+                (RunStatus::Done { final_output }, None)
+            }
+            Err(RunFailure::ApprovalRequired { state }) => {
+                (RunStatus::Paused, Some(self.json(state)?))
+            }
+            Err(failure) => {
+                let kind = failure.kind().to_string();
+                let message = failure.to_string();
+                (RunStatus::Failed { kind, message }, None)
+            }
+        };
+        let execution = self.execution();
+        let end = move |db: &mut _| runs::end(db, &execution, &status, state.as_deref());
+        self.0.worker.run(end).await
+    }
+
+    /// Notes the decisions about a run that paused, before it [goes on](crate::Runner::resume): it is continued from this state.
+    ///
+    /// A decision to make a call that was in doubt is for once, and counts only after it was noted here. If the process ends again in the
+    /// middle of that call, it is in doubt again.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be kept, or another execution has begun since.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the decisions may have been noted, and this handle can be out of date.
+    pub async fn decided(&self, state: &RunState) -> Result<(), JournalError> {
+        let (execution, state) = (self.execution(), self.json(state)?);
+        let decide = move |db: &mut _| runs::decide(db, &execution, &state);
+        let number = self.0.worker.run(decide).await?;
+        self.0.number.store(number, Ordering::Release);
+        Ok(())
+    }
+
+    fn json(&self, state: &RunState) -> Result<String, JournalError> {
+        let json = state.to_json();
+        json.map_err(|error| Failure::refused(Box::new(error)).at(self.0.worker.store()))
+    }
+
+    fn execution(&self) -> Execution {
+        Execution {
+            run: self.0.run,
+            run_id: self.0.id.to_string(),
+            number: self.0.number.load(Ordering::Acquire),
+        }
+    }
+
+    async fn outcome<T: DeserializeOwned>(&self, place: &Place) -> Result<Option<T>, JournalError> {
+        let (execution, place) = (self.execution(), place.clone());
+        let name = place.name().to_owned();
+        let find = move |db: &mut _| execution.outcome(db, &place);
+        let found = self.0.worker.run(find).await?;
+        found.map(|outcome| self.read(&outcome, &name)).transpose()
+    }
+
+    async fn begin(&self, place: &Place, repeat: Repeat) -> Result<Known, JournalError> {
+        let (execution, place) = (self.execution(), place.clone());
+        let begin = move |db: &mut _| execution.begin(db, &place, repeat);
+        self.0.worker.run(begin).await
+    }
+
+    async fn finish(&self, place: Place, outcome: &impl Serialize) -> Result<(), JournalError> {
+        let store = self.0.worker.store();
+        let json = serde_json::to_string(outcome);
+        let json = json.map_err(|error| Failure::refused(error).at(store))?;
+        let execution = self.execution();
+        let finish = move |db: &mut _| execution.finish(db, &place, &json);
+        self.0.worker.run(finish).await
+    }
+
+    async fn undo(&self, place: Place) -> Result<(), JournalError> {
+        let execution = self.execution();
+        let undo = move |db: &mut _| execution.undo(db, &place);
+        self.0.worker.run(undo).await
+    }
+
+    /// The version of the session after the latest change that this run made.
+    async fn latest(&self, place: &Place) -> Result<Option<SessionVersion>, JournalError> {
+        let (execution, place) = (self.execution(), place.clone());
+        let name = place.name().to_owned();
+        let find = move |db: &mut _| execution.latest_write(db, &place);
+        let found = self.0.worker.run(find).await?;
+        found.map(|outcome| self.read(&outcome, &name)).transpose()
+    }
+
+    fn read<T: DeserializeOwned>(&self, outcome: &str, effect: &str) -> Result<T, JournalError> {
+        serde_json::from_str(outcome).map_err(|error| JournalError::Corrupt {
+            store: self.0.worker.store().to_owned(),
+            place: format!("the outcome of {effect} of the run `{}`", self.0.id),
+            source: error.into(),
+        })
+    }
+
+    async fn ask(self, place: Place, call: ModelEffect) -> ModelEffect {
+        match self.outcome::<Answer>(&place).await {
+            Ok(Some(answer)) => answer.into_events(),
+            Ok(None) => keeping(call, move |answer| {
+                Box::pin(async move { self.finish(place, &answer).await })
+            }),
+            Err(error) => Box::pin(stream::iter([Err(ModelError::from(error))])),
+        }
+    }
+
+    async fn call(&self, place: Place, call: ToolCallEffect) -> Result<ToolOutcome, ToolError> {
+        let ToolCallEffect {
+            tool,
+            repeat,
+            effect,
+            ..
+        } = call;
+        let failed = |error: JournalError| error.of_tool(tool.clone());
+        match self.begin(&place, repeat).await.map_err(failed)? {
+            Known::Outcome(outcome) => return self.read(&outcome, place.name()).map_err(failed),
+            Known::InDoubt => return Err(ToolError::InDoubt { tool }),
+            Known::Nothing => {}
+        }
+        match effect.await {
+            Ok(outcome) => {
+                self.finish(place, &outcome).await.map_err(failed)?;
+                Ok(outcome)
+            }
+            Err(error) => {
+                if !was_called(&error) {
+                    self.undo(place).await.map_err(failed)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        place: Place,
+        read: SessionReadEffect,
+    ) -> Result<SessionItems, SessionError> {
+        let failed = |error: JournalError| error.of_session(read.session.id().clone());
+        if let Some(kept) = self.outcome::<KeptItems>(&place).await.map_err(failed)? {
+            return Ok(kept.into());
+        }
+        let kept = KeptItems::from(read.effect.await?);
+        self.finish(place, &kept).await.map_err(failed)?;
+        Ok(kept.into())
+    }
+
+    async fn change(
+        &self,
+        place: Place,
+        mut write: SessionWriteEffect,
+    ) -> Result<SessionVersion, SessionError> {
+        let session = Arc::clone(&write.session);
+        let failed = |error: JournalError| error.of_session(session.id().clone());
+        let known = self.begin(&place, Repeat::Ask).await.map_err(failed)?;
+        if let Known::Outcome(version) = &known {
+            return self.read(version, place.name()).map_err(failed);
+        }
+        // A saved run that went on has claimed the session, of which one that begins at the beginning knows nothing.
+        if write.change == SessionChange::Append
+            && let Some(latest) = self.latest(&place).await.map_err(failed)?
+        {
+            write.turn.after = write.turn.after.map(|_| latest);
+        }
+        let found = match known {
+            Known::InDoubt => version_after(&write).await?,
+            Known::Nothing | Known::Outcome(_) => None,
+        };
+        let version = match found {
+            Some(version) => version,
+            None => write.make().await?,
+        };
+        self.finish(place, &version).await.map_err(failed)?;
+        Ok(version)
+    }
+}
+
+/// Whether a tool that gave this error was called.
+const fn was_called(error: &ToolError) -> bool {
+    match error {
+        ToolError::BadArguments { .. } | ToolError::AmbiguousArguments { .. } => false,
+        ToolError::GuardrailTripped { is_output, .. } => *is_output,
+        _ => true,
+    }
+}
+
+/// Looks whether a change has happened: then what was to be written is there, and the version is another.
+async fn version_after(write: &SessionWriteEffect) -> Result<Option<SessionVersion>, SessionError> {
+    let turn = &write.turn;
+    let limit = match write.change {
+        SessionChange::Append => Some(turn.items.len()),
+        SessionChange::Replace => None,
+    };
+    let read = write.session.items(limit).await?;
+    let is_new = turn.after.as_ref() != Some(&read.version);
+    Ok((is_new && read.items == turn.items).then_some(read.version))
+}
+
+impl Journal for DurableRun {
+    fn model_call(&self, key: EffectKey, request: &ModelRequest, call: ModelEffect) -> ModelEffect {
+        let place = Place::new(&key, Question::of_model(request));
+        let asked = self.clone().ask(place, call);
+        Box::pin(stream::once(asked).flatten())
+    }
+
+    fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
+        let place = Place::new(&call.key, Question::of_call(&call));
+        let run = self.clone();
+        Box::pin(async move { run.call(place, call).await })
+    }
+
+    fn session_read(&self, read: SessionReadEffect) -> SessionRead {
+        let place = Place::new(&read.key, Question::of_read());
+        let run = self.clone();
+        Box::pin(async move { run.load(place, read).await })
+    }
+
+    fn session_write(&self, write: SessionWriteEffect) -> SessionWrite {
+        let place = Place::new(&write.key, Question::of_write(&write));
+        let run = self.clone();
+        Box::pin(async move { run.change(place, write).await })
+    }
+
+    fn continues(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for DurableRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DurableRun")
+            .field("id", &self.0.id)
+            .field("store", &self.0.worker.store())
+            .finish_non_exhaustive()
+    }
+}
