@@ -72,6 +72,20 @@ impl Global {
 
     /// Loads the configuration with these flags over everything else.
     pub(crate) fn load(self) -> Result<Config, ConfigError> {
+        self.loader()?.load()
+    }
+
+    /// The same with a flag of one command.
+    pub(crate) fn load_with(
+        self,
+        flag: &'static str,
+        key: &'static str,
+        value: &str,
+    ) -> Result<Config, ConfigError> {
+        self.loader()?.flag(flag, key, value).load()
+    }
+
+    fn loader(self) -> Result<Loader, ConfigError> {
         let mut loader = Loader::from_process()?;
         if let Some(path) = self.config {
             loader = loader.config_file("--config", path);
@@ -87,11 +101,11 @@ impl Global {
         }
         // Other crates stay at `warn` until everything is asked for: their lines are about sockets, not about agents.
         let filter = match self.verbose {
-            0 => return loader.load(),
+            0 => return Ok(loader),
             1 => "warn,openai_agents=info",
             2 => "warn,openai_agents=debug",
             _ => "trace",
         };
-        loader.flag("--verbose", "log_level", filter).load()
+        Ok(loader.flag("--verbose", "log_level", filter))
     }
 }

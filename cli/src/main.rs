@@ -7,15 +7,18 @@ mod exit;
 mod failure;
 mod image;
 mod logging;
+mod mcp;
 mod models;
 mod output;
 mod pause;
 mod private_folder;
 mod render;
 mod sanitize;
+mod signal;
 mod state_file;
 mod store;
 mod transcript;
+mod web;
 
 use std::io::{self, Write as _};
 use std::panic;

@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::judge::{Check, Judge, Judgement};
+#[cfg(feature = "mcp-client")]
+use super::mcp::AlwaysAsked;
 use super::nearest::nearest;
 use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, Config, ToolUseConfig};
 use super::{ConfigError, GuardrailCheck, GuardrailConfig};
 use crate::agent::{AgentBuilder, AgentError};
+#[cfg(feature = "mcp-client")]
+use crate::mcp::McpServer;
 use crate::model::{Model, ToolChoice};
 use crate::tools::FunctionTool;
 use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUse};
@@ -98,6 +102,7 @@ impl<'a> TeamBuilder<'a> {
         for tool in self.tools_of(config)? {
             builder = builder.tool(tool);
         }
+        builder = self.sources(config, builder)?;
         for name in &config.handoffs {
             self.find(config, "hands off to", name)?;
             builder = builder.handoff(Handoff::to_name(name.as_str()));
@@ -111,6 +116,45 @@ impl<'a> TeamBuilder<'a> {
         let agent = builder.build().map_err(|source| wrong(config, source))?;
         check_names(config, &agent)?;
         Ok(agent)
+    }
+
+    /// Gives an agent the tools of its MCP servers, which are asked for before each turn.
+    #[cfg(feature = "mcp-client")]
+    fn sources(
+        &self,
+        config: &AgentConfig,
+        mut builder: AgentBuilder,
+    ) -> Result<AgentBuilder, ConfigError> {
+        for name in &config.mcp_servers {
+            let server = self.config.mcp_servers().get(name);
+            let server = server.ok_or_else(|| {
+                let servers = self.config.mcp_servers().servers().iter();
+                unknown_server(config, name, servers.map(McpServer::name))
+            })?;
+            builder = match config.needs_approval {
+                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(server.clone())),
+                ApprovalConfig::Never | ApprovalConfig::Tools(_) => {
+                    builder.tool_source(server.clone())
+                }
+            };
+        }
+        Ok(builder)
+    }
+
+    #[cfg(not(feature = "mcp-client"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "with the feature the servers are those of the configuration"
+    )]
+    fn sources(
+        &self,
+        config: &AgentConfig,
+        builder: AgentBuilder,
+    ) -> Result<AgentBuilder, ConfigError> {
+        match config.mcp_servers.first() {
+            Some(name) => Err(unknown_server(config, name, std::iter::empty())),
+            None => Ok(builder),
+        }
     }
 
     /// The tools of an agent, those that are agents among them, with approval where it is asked for.
@@ -196,7 +240,7 @@ impl<'a> TeamBuilder<'a> {
             "has an output schema of its own, but a verdict is to be its output"
         } else if config.tool_use != ToolUseConfig::RunAgain {
             "ends with the output of a tool, but a verdict is to be its output"
-        } else if config.needs_approval != ApprovalConfig::Never {
+        } else if self.config.may_wait(config) {
             "waits for approval, which a verdict cannot wait for"
         } else {
             ""
@@ -265,7 +309,10 @@ fn check_names(config: &AgentConfig, agent: &Agent) -> Result<(), ConfigError> {
     {
         return Err(unknown_tool(config, name, own()));
     }
-    if let Some(ToolChoice::Function(name)) = &config.settings.tool_choice {
+    // What the MCP servers have is not known before they are connected.
+    if let Some(ToolChoice::Function(name)) = &config.settings.tool_choice
+        && config.mcp_servers.is_empty()
+    {
         let handoffs = agent.bound_handoffs().iter();
         let mut known = own().chain(handoffs.map(|handoff| handoff.tool_name().as_str()));
         if !known.any(|known| known == name) {
@@ -273,6 +320,19 @@ fn check_names(config: &AgentConfig, agent: &Agent) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+fn unknown_server<'a>(
+    config: &AgentConfig,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> ConfigError {
+    ConfigError::UnknownMcpServer {
+        server: name.to_owned(),
+        nearest: nearest(name, known).map(Into::into),
+        agent: config.name.clone(),
+        origin: config.origin.clone(),
+    }
 }
 
 fn wrong(config: &AgentConfig, source: AgentError) -> ConfigError {

@@ -166,6 +166,18 @@ pub enum ConfigError {
         /// Where that is defined.
         origin: Origin,
     },
+    /// An agent names an MCP server that does not exist.
+    #[error("agent `{agent}` ({origin}) names the MCP server `{server}`, which does not exist{}", did_you_mean(nearest.as_deref()))]
+    UnknownMcpServer {
+        /// The server.
+        server: String,
+        /// The server whose name is most like it.
+        nearest: Option<Box<str>>,
+        /// The agent.
+        agent: String,
+        /// Where the agent is defined.
+        origin: Origin,
+    },
     /// Agents would have to be built from each other without end.
     #[error(
         "agents cannot be tools or guardrails of each other in a circle: {} ({origin})",
@@ -199,6 +211,18 @@ pub enum ConfigError {
         /// Why not.
         #[source]
         source: Box<AgentError>,
+    },
+    /// An MCP server cannot be set up.
+    #[cfg(feature = "mcp-client")]
+    #[error("`{key}` ({origin}) cannot be used")]
+    McpServer {
+        /// The key of the server.
+        key: String,
+        /// Where it is.
+        origin: Origin,
+        /// Why not.
+        #[source]
+        source: Box<crate::mcp::McpError>,
     },
     /// A model cannot be spoken to with these settings.
     #[error("the model `{model}` cannot be used")]

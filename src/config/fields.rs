@@ -237,6 +237,47 @@ impl<'a> Fields<'a> {
         Ok(Some(texts))
     }
 
+    /// The same, without telling the list.
+    #[cfg(feature = "mcp-client")]
+    pub(super) fn unlisted_texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let texts = texts_of(value);
+        texts
+            .map(Some)
+            .ok_or_else(|| self.invalid(key, "a list of texts", origin))
+    }
+
+    /// Whether a field is there and not read yet.
+    #[cfg(feature = "mcp-client")]
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// A map from names to texts that must not be shown.
+    #[cfg(feature = "mcp-client")]
+    pub(super) fn secrets(&mut self, key: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
+        const EXPECTED: &str = "a map from names to texts (a number needs quotes to be text)";
+        let Some(Node { value, origin }) = self.take(key) else {
+            return Ok(Vec::new());
+        };
+        let Value::Map(entries) = value else {
+            return Err(self.invalid(key, EXPECTED, origin));
+        };
+        let mut secrets = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let place = format!("{key}.{}", entry.key);
+            let Value::Text(text) = entry.node.value else {
+                return Err(self.invalid(&place, EXPECTED, entry.node.origin));
+            };
+            let shown = format!("(set, {} characters)", text.chars().count());
+            self.list(&place, shown, &entry.node.origin);
+            secrets.push((entry.key, Secret::new(text)));
+        }
+        Ok(secrets)
+    }
+
     /// A map of anything, as JSON. Its values are counted and not shown: a server may want a token in it.
     pub(super) fn json(&mut self, key: &str) -> Result<Option<JsonMap<String, Json>>, ConfigError> {
         let Some(Node { value, origin }) = self.take(key) else {

@@ -11,6 +11,7 @@ use super::dialect::dialect;
 use super::fields::{Fields, Keys};
 use super::nearest::nearest;
 use super::schema::{Config, ModelApi};
+use super::server::server;
 use super::sessions::{Folders, sessions};
 use super::sources::{Files, Variable, Variables, plain};
 use super::tree::{self, Map, Node, Source, Value};
@@ -42,8 +43,18 @@ const TEXTS: &[&str] = &[
     "state_key",
 ];
 
-/// The same below the sections.
-const NESTED_TEXTS: &[&str] = &["sessions.url", "sessions.encryption_key"];
+/// The same below the sections; `*` is any name.
+const NESTED_TEXTS: &[&[&str]] = &[
+    &["sessions", "url"],
+    &["sessions", "encryption_key"],
+    &["server", "bind"],
+    &["server", "token"],
+    &["mcp_servers", "*", "command"],
+    &["mcp_servers", "*", "cwd"],
+    &["mcp_servers", "*", "url"],
+    &["mcp_servers", "*", "bearer_token"],
+    &["mcp_servers", "*", "headers", "*"],
+];
 
 /// Keys that a double underscore reaches into.
 const SECTIONS: &[&str] = &["limits", "mcp_servers", "server", "sessions", "trace"];
@@ -61,8 +72,15 @@ const ROOT: Keys = Keys {
         "max_concurrent_requests",
         "state_key",
         "sessions",
+        "server",
+        #[cfg(feature = "mcp-client")]
+        "mcp_servers",
     ],
-    unsupported: &["mcp_servers", "server", "trace"],
+    unsupported: &[
+        #[cfg(not(feature = "mcp-client"))]
+        "mcp_servers",
+        "trace",
+    ],
 };
 
 /// Collects the sources of a configuration.
@@ -184,7 +202,7 @@ impl Loader {
         self
     }
 
-    /// Sets a text setting over everything else; `flag` is what asked for it, such as `--model`.
+    /// Sets a text setting, such as `model` or `server.bind`, over everything else; `flag` is what asked for it, such as `--model`.
     #[must_use]
     pub fn flag(mut self, flag: &'static str, key: &'static str, value: impl Into<String>) -> Self {
         let origin = Origin::Flag { name: flag };
@@ -202,7 +220,8 @@ impl Loader {
         let (file, file_exists, mut root) = self.read_file()?;
         self.overlay_variables(&mut root)?;
         for (key, flag) in &self.flags {
-            tree::set(&mut root, &[key], &flag.origin, flag.as_text());
+            let path: Vec<&str> = key.split('.').collect();
+            tree::set(&mut root, &path, &flag.origin, flag.as_text());
         }
         let root = Node {
             value: Value::Map(root),
@@ -223,6 +242,9 @@ impl Loader {
             max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             state_key: state_key(&mut fields)?,
             sessions: sessions(&mut fields, &self.folders())?,
+            server: server(&mut fields)?,
+            #[cfg(feature = "mcp-client")]
+            mcp_servers: super::mcp::mcp_servers(&mut fields)?,
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&self.variables, fields.settings())?,
             settings,
@@ -327,6 +349,13 @@ fn is_ours(name: &str) -> bool {
         || name == DATA_VARIABLE
 }
 
+fn is_nested_text(path: &[&str]) -> bool {
+    NESTED_TEXTS.iter().any(|keys| {
+        let mut pairs = keys.iter().zip(path);
+        keys.len() == path.len() && pairs.all(|(key, part)| *key == "*" || key == part)
+    })
+}
+
 fn overlay_variable(
     root: &mut Map,
     name: &str,
@@ -348,7 +377,7 @@ fn overlay_variable(
             origin: origin.clone(),
         });
     }
-    let node = if TEXTS.contains(&first) || NESTED_TEXTS.contains(&&*path.join(".")) {
+    let node = if TEXTS.contains(&first) || is_nested_text(&path) {
         variable.as_text()
     } else {
         tree::parse(&variable.value, &Source::Value(origin.clone()))?

@@ -35,6 +35,9 @@ mod error;
 mod agents;
 mod guardrails;
 mod sessions;
+mod server;
+#[cfg(feature = "mcp-client")]
+mod mcp;
 mod fields;
 mod tree;
 mod sources;
@@ -51,6 +54,7 @@ pub use origin::{Origin, Setting};
 pub use schema::{
     AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ModelApi, ToolUseConfig,
 };
+pub use server::ServerConfig;
 pub use sessions::{SessionStore, SessionsConfig};
 
 /// Loads the configuration of this process: file, `.env` and environment.

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::build::Team;
-use super::{ConfigError, GuardrailConfig, Origin, SessionsConfig, Setting};
+use super::{ConfigError, GuardrailConfig, Origin, ServerConfig, SessionsConfig, Setting};
 use crate::http::HttpClient;
+#[cfg(feature = "mcp-client")]
+use crate::mcp::McpServers;
 use crate::model::{Dialect, ModelSettings, RequestLimit};
 use crate::{Limits, Secret};
 
@@ -33,6 +35,10 @@ pub struct Config {
     pub(super) dialect: Dialect,
     pub(super) state_key: Option<Secret>,
     pub(super) sessions: SessionsConfig,
+    pub(super) server: ServerConfig,
+    /// Not connected before someone asks for it; clones share the connections.
+    #[cfg(feature = "mcp-client")]
+    pub(super) mcp_servers: McpServers,
     pub(super) settings: Vec<Setting>,
     /// What all models share; made when the first of them is.
     pub(super) client: OnceLock<HttpClient>,
@@ -127,6 +133,11 @@ impl Config {
         &self.sessions
     }
 
+    /// Gives where the program serves, and to whom.
+    pub const fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
     /// Gives the path of the configuration file, which [may not exist](Self::file_exists).
     pub fn file(&self) -> &Path {
         &self.file
@@ -175,6 +186,8 @@ pub struct AgentConfig {
     pub settings: ModelSettings,
     /// The names of its tools.
     pub tools: Vec<String>,
+    /// The names of the MCP servers whose tools it has too.
+    pub mcp_servers: Vec<String>,
     /// The agents that it calls as tools.
     pub agents_as_tools: Vec<AgentToolConfig>,
     /// Which calls wait for approval.

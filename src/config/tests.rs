@@ -6,6 +6,9 @@ use crate::model::{Dialect, ToolChoiceOverride};
 
 mod agents;
 mod errors;
+mod places;
+#[cfg(feature = "mcp-client")]
+mod servers;
 mod wiring;
 
 const KEY: &str = "sk-secret-0123456789";

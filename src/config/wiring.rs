@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ConfigError;
 use super::build::{Purpose, Team, team};
 use super::nearest::nearest;
-use super::schema::{AgentConfig, Config, ModelApi};
+use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
 use crate::http::{HttpClient, Proxies};
 use crate::model::{GptOssResponses, LiteLlm, Model, OpenAiChat, RequestLimit};
 use crate::{Agent, Limits, Runner, ToolRegistry};
@@ -74,8 +74,26 @@ impl Config {
         Ok(runner)
     }
 
+    /// Says whether runs that begin with an agent can come to a call that waits for approval.
+    pub fn can_wait(&self, agent: &AgentConfig) -> bool {
+        let mut reachable = self.reachable(agent).into_iter();
+        reachable.any(|agent| self.may_wait(agent))
+    }
+
+    /// Whether calls of this agent itself may wait.
+    pub(super) fn may_wait(&self, agent: &AgentConfig) -> bool {
+        #[cfg(feature = "mcp-client")]
+        if self
+            .servers_of(&[agent])
+            .any(|server| *server.approval() != crate::mcp::McpApproval::Never)
+        {
+            return true;
+        }
+        agent.needs_approval != ApprovalConfig::Never
+    }
+
     /// The agents that a run can come to from here, by handoffs and as tools, this one among them.
-    fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
+    pub(super) fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
         let mut found = vec![start];
         let mut n_looked_at = 0;
         while let Some(agent) = found.get(n_looked_at).copied() {

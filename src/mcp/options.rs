@@ -54,7 +54,7 @@ pub enum McpProtocol {
 
 /// Which calls of a server's tools a person must approve.
 ///
-/// It is kept with the server; see [`McpServer::approval`].
+/// A run that comes to such a call pauses, as with [`FunctionTool::needs_approval`](crate::FunctionTool::needs_approval).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum McpApproval {

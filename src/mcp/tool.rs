@@ -39,10 +39,15 @@ pub(super) fn offer(
             }
         },
     );
-    offered.map_err(|source| McpError::Tool {
+    let offered = offered.map_err(|source| McpError::Tool {
         server: shared.name.clone(),
         tool: tool.name.to_string(),
         source,
+    })?;
+    Ok(if shared.options.approval.is_needed(&tool.name) {
+        offered.needs_approval()
+    } else {
+        offered
     })
 }
 

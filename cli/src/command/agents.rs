@@ -59,6 +59,10 @@ fn write_text(out: &mut impl Write, config: &Config) -> io::Result<()> {
         writeln!(out, "{} ({})", one_line(&agent.name), one_line(&origin))?;
         writeln!(out, "  model: {}", one_line(&model))?;
         writeln!(out, "  tools: {}", one_line(&tools))?;
+        if !agent.mcp_servers.is_empty() {
+            let servers = agent.mcp_servers.join(", ");
+            writeln!(out, "  MCP servers: {}", one_line(&servers))?;
+        }
         for (what, which) in graph(agent) {
             if !which.is_empty() {
                 writeln!(out, "  {what}: {}", one_line(&which.join(", ")))?;
@@ -116,6 +120,7 @@ fn write_json(out: &mut impl Write, agents: &[AgentConfig]) -> io::Result<()> {
             "instructions": agent.instructions,
             "model": agent.model,
             "tools": agent.tools,
+            "mcp_servers": agent.mcp_servers,
             "agents_as_tools": tools,
             "needs_approval": approval(agent),
             "handoffs": agent.handoffs,

@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure;
 use crate::logging;
+use crate::mcp;
 use crate::models::{self, Listing};
 use crate::output::quiet_on_broken_pipe;
 use crate::sanitize::{excerpt, one_line, sanitize};
@@ -20,9 +21,9 @@ use crate::store::Store;
 /// Show every setting with its origin, what is missing, and whether the server answers
 ///
 /// Secrets are counted and never shown. The server is asked for its models, and nothing else; some tell these to anyone, so that a
-/// wrong key shows only in a run.
+/// wrong key shows only in a run. The session store is opened, and the MCP servers are started and asked for their tools.
 ///
-/// Exit codes: 0 a run could start; 1 the server answers with an error; 2 something is missing or wrong, or no server there.
+/// Exit codes: 0 a run could start; 1 the server answers with an error, or sessions or an MCP server cannot be used; 2 something is missing or wrong, or no server there.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
@@ -87,7 +88,22 @@ async fn judge_parts(config: &Config, findings: &mut String) -> Result<Exit> {
         exit = judge(config, &models::list(config).await?, findings);
     }
     let sessions = judge_sessions(config, findings).await;
-    Ok(if exit == Exit::Done { sessions } else { exit })
+    let servers = judge_mcp(config, findings).await;
+    let exits = [exit, sessions, servers].into_iter();
+    let mut failed = exits.filter(|exit| *exit != Exit::Done);
+    Ok(failed.next().unwrap_or(Exit::Done))
+}
+
+async fn judge_mcp(config: &Config, findings: &mut String) -> Exit {
+    let mut exit = Exit::Done;
+    for server in mcp::look(config).await {
+        let text = format!("{}: {}", server.name, server.state());
+        note(findings, "mcp server", &text);
+        if server.tools.is_err() {
+            exit = Exit::Failed;
+        }
+    }
+    exit
 }
 
 async fn judge_sessions(config: &Config, findings: &mut String) -> Exit {

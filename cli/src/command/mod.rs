@@ -5,19 +5,20 @@ mod check;
 mod decisions;
 mod resume;
 mod run;
+mod serve;
 mod sessions;
 mod tools;
 
-use std::io::{self, Write as _};
-
 use anyhow::{Context as _, Result};
-use clap::{CommandFactory as _, Subcommand};
+use clap::Subcommand;
+use tokio::runtime::Builder;
 
 use crate::args::Arguments;
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Serve(serve::Arguments),
     Run(Box<run::Arguments>),
     Resume(resume::Arguments),
     Sessions(sessions::Arguments),
@@ -35,26 +36,23 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Agents(command)) => agents::run(arguments.global, &command),
         Some(Command::Tools(command)) => tools::run(arguments.global, &command),
         Some(Command::Check(_)) => check::run(arguments.global),
-        None => explain(),
+        Some(Command::Serve(command)) => serve::run(arguments.global, &command),
+        None => serve::run(arguments.global, &serve::Arguments::default()),
     }
-}
-
-/// No command will mean `serve`; until there is one, it must not look as if something were served.
-fn explain() -> Result<Exit> {
-    let help = Arguments::command().render_help();
-    writeln!(
-        io::stderr(),
-        "{help}\nerror: a command is needed; `serve`, which no command will mean, is not in this version"
-    )?;
-    Ok(Exit::Usage)
 }
 
 /// Runs a future on this thread; a command that runs one agent needs no second.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start")?;
+    block_on_runtime(Builder::new_current_thread(), future)
+}
+
+/// Runs a future, and what it spawns on all processors.
+fn block_on_threads<T>(future: impl Future<Output = T>) -> Result<T> {
+    block_on_runtime(Builder::new_multi_thread(), future)
+}
+
+fn block_on_runtime<T>(mut builder: Builder, future: impl Future<Output = T>) -> Result<T> {
+    let runtime = builder.enable_all().build().context("cannot start")?;
     let output = runtime.block_on(future);
     // A blocking tool that has begun cannot be stopped; the end of the process does not wait for it.
     runtime.shutdown_background();

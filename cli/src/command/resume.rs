@@ -132,11 +132,13 @@ impl Scene {
         self.check_model(&beginning.agent)?;
         let agent = self.config.agent(&beginning.agent)?;
         let runner = self.config.runner_for(&beginning.agent)?;
+        let described = self.config.agent_config(&beginning.agent)?;
         let request = if let Some(mut state) = beginning.state {
             decisions.decide(&mut state)?;
             if !decisions.decides() && !state.interruptions().is_empty() {
                 return Ok(Begin::Show(Box::new(state)));
             }
+            self.config.connect_mcp(described).await?;
             durable.decided(&state).await?;
             if no_stream {
                 runner.resume(&agent, state)
@@ -145,6 +147,7 @@ impl Scene {
             }
         } else {
             decisions.refuse("a run that waits")?;
+            self.config.connect_mcp(described).await?;
             if no_stream {
                 runner.run(&agent, beginning.input)
             } else {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use futures_util::StreamExt as _;
-use openai_agents::config::{ApprovalConfig, Config};
+use openai_agents::config::Config;
 use openai_agents::item::{Message, Part, Role};
 use openai_agents::session::{Session, SessionId};
 use openai_agents::{
@@ -27,7 +27,7 @@ use crate::pause::{Pause, Saved};
 use crate::render::Renderer;
 use crate::state_file::{self, Claim, StateFiles};
 use crate::store::Store;
-use crate::{image, logging};
+use crate::{image, logging, signal};
 
 /// More would not pass most servers, and a wrong file should not fill the memory.
 const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
@@ -100,7 +100,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let mut renderer = Renderer::new(arguments.json, &arguments.agent);
     block_on(async {
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut interrupt = pin!(signal::asked_to_end());
         let prepared = tokio::select! {
             biased;
             interrupted = &mut interrupt => {
@@ -131,7 +131,9 @@ pub(super) async fn begin_scene(
             if let Some(durable) = &scene.durable {
                 renderer.durable(durable.id())?;
             }
-            play(request.start(), scene, renderer, interrupt).await
+            let played = play(request.start(), scene, renderer, interrupt).await;
+            scene.config.mcp_servers().close().await;
+            played
         }
         Begin::Show(state) => renderer.paused(&scene.pause(&state, scene.saved()?)),
     }
@@ -198,9 +200,8 @@ async fn fresh(scene: &mut Scene, arguments: &Arguments) -> Result<RunRequest> {
     let agent = config.agent(&arguments.agent)?;
     let runner = config.runner_for(&arguments.agent)?;
     let message = message(arguments.prompt.as_deref(), &arguments.image)?;
-    let agents = config.agents().iter();
-    let mut approvals = agents.map(|agent| &agent.needs_approval);
-    let may_pause = approvals.any(|approval| *approval != ApprovalConfig::Never);
+    let described = config.agent_config(&arguments.agent)?;
+    let may_pause = config.can_wait(described);
     // Found only when a call waits, what is wrong here would cost the run.
     match &arguments.save_state {
         Some(path) => check_target(path)?,
@@ -212,8 +213,10 @@ async fn fresh(scene: &mut Scene, arguments: &Arguments) -> Result<RunRequest> {
     } else {
         runner.stream(&agent, message.clone())
     };
-    let of_agent = &config.agent_config(&arguments.agent)?.limits;
-    let limits = of_agent.over(config.limits().over(Limits::default()));
+    config.connect_mcp(described).await?;
+    let limits = described
+        .limits
+        .over(config.limits().over(Limits::default()));
     let limits = limited(limits, arguments);
     let request = match scene.open_session(arguments).await? {
         Some(session) => request.session(&session),
@@ -266,6 +269,10 @@ async fn resumed(scene: &mut Scene, file: &Path, arguments: &Arguments) -> Resul
     if arguments.branch.is_some() && scene.session.is_none() {
         return Err(Usage("--branch: the saved run has no session".to_owned()).into());
     }
+    scene
+        .config
+        .connect_mcp(scene.config.agent_config(&start)?)
+        .await?;
     let session = scene.open_session(arguments).await?;
     scene.claim = Some(Claim::take(file, &text)?);
     scene.save_state.get_or_insert(file.to_owned());

@@ -165,15 +165,13 @@ async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) 
         return Err(gone(&id, &store).into());
     }
     // The turns are counted from the beginning, which a limit cuts off.
-    let n_before = if limit.is_none() {
-        0
-    } else {
+    let n_before = if limit.is_some() {
         let all = session.items(None).await?.items;
         let n_cut = all.len().saturating_sub(read.items.len());
-        all.iter()
-            .take(n_cut)
-            .filter(|item| is_of_user(item))
-            .count()
+        let cut = all.iter().take(n_cut);
+        cut.filter(|item| is_of_user(item)).count()
+    } else {
+        0
     };
     let branches = match store.sqlite("branches") {
         Ok(sessions) if !json => sessions.session(id).branches().await.unwrap_or_default(),

@@ -12,7 +12,11 @@ mod durable;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod run;
+#[cfg(test)]
+mod serve;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]

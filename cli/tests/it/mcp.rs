@@ -1,0 +1,225 @@
+//! MCP servers of the configuration; the server here is the program itself.
+
+use std::process::{Command, Stdio};
+
+use openai_agents::testing::{FakeServer, Reply};
+use serde_json::json;
+
+use crate::support::{Directory, check_output, chunk, lines, on, streamed_call, streamed_text};
+
+const SUM: &str = r#"{"expression":"100 + 250"}"#;
+
+/// An agent with the tools of a server, which has its own environment and no configuration.
+fn config(of_server: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_openai-agents");
+    format!(
+        "mcp_servers:
+  sums:
+    command: {program}
+    args: [serve, --stdio]
+    env: {{ OPENAI_BASE_URL: 'http://127.0.0.1:1/v1', OPENAI_MODEL: m, OPENAI_AGENTS_CONFIG: none.yaml }}
+    allow_tools: [calculator]
+{of_server}
+agents:
+  - {{ name: Sum, mcp_servers: [sums] }}
+  - {{ name: Careful, mcp_servers: [sums], needs_approval: always }}
+"
+    )
+}
+
+fn directory(name: &str, of_server: &str) -> Directory {
+    Directory::new(name)
+        .file("config.yaml", &config(of_server))
+        .file("none.yaml", "log_level: warn")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_calls_the_tools_of_a_server() {
+    let directory = directory("mcp-call", "");
+    let server = FakeServer::start([
+        streamed_call("", "calculator", SUM),
+        streamed_text("It is ", "350."),
+    ])
+    .await
+    .unwrap();
+    let output = on(
+        &server,
+        &directory,
+        &["run", "--agent", "Sum", "100 + 250?"],
+    )
+    .output()
+    .unwrap();
+    check_output(
+        &output,
+        0,
+        "It is 350.\n",
+        "-> calculator {\"expression\":\"100 + 250\"}\n<- 350\n",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_wait_where_the_server_or_the_agent_wants_approval() {
+    for (name, agent, of_server) in [
+        (
+            "mcp-approval",
+            "Sum",
+            "    approval: { calculator: always }",
+        ),
+        ("mcp-careful", "Careful", ""),
+    ] {
+        let directory = directory(name, of_server);
+        let server = FakeServer::start([
+            streamed_call("", "calculator", SUM),
+            streamed_text("It is ", "350."),
+        ])
+        .await
+        .unwrap();
+        let run = [
+            "run",
+            "--agent",
+            agent,
+            "--save-state",
+            "s.json",
+            "100 + 250?",
+        ];
+        assert_eq!(
+            on(&server, &directory, &run)
+                .output()
+                .unwrap()
+                .status
+                .code(),
+            Some(5)
+        );
+        let go_on = ["run", "--resume", "s.json", "--approve-all"];
+        check_output(
+            &on(&server, &directory, &go_on).output().unwrap(),
+            0,
+            "It is 350.\n",
+            "<- 350\n",
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_start_is_named() {
+    let of_server = "  gone: { command: ./not-there, env: { KEY: secret } }";
+    let directory = directory("mcp-gone", of_server).file(
+        "config.yaml",
+        &config(of_server).replace(
+            "name: Sum, mcp_servers: [sums]",
+            "name: Sum, mcp_servers: [sums, gone]",
+        ),
+    );
+    let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
+    let output = on(
+        &server,
+        &directory,
+        &["run", "--agent", "Sum", "--json", "hi"],
+    )
+    .output()
+    .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = lines(&output).pop().unwrap()["error"].clone();
+    assert_eq!(error["kind"], "mcp");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("MCP server `gone`: "),
+        "{error}"
+    );
+    assert!(server.requests().is_empty());
+    let output = on(&server, &directory, &["tools", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let servers = lines(&output)
+        .into_iter()
+        .filter(|line| line["type"] == "mcp_server");
+    let servers: Vec<_> = servers
+        .map(|line| (line["name"].clone(), line["ok"].clone()))
+        .collect();
+    assert_eq!(
+        servers,
+        [(json!("sums"), json!(true)), (json!("gone"), json!(false))]
+    );
+    // An agent without the server does not need it.
+    server.push(streamed_text("h", "i"));
+    let output = on(&server, &directory, &["run", "hi"]).output().unwrap();
+    check_output(&output, 0, "hi\n", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_listed_with_their_tools() {
+    let directory = directory("mcp-list", "");
+    let output = directory.program().arg("tools").output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let expected = "MCP server sums: ready, 1 tool
+calculator(expression) (MCP server sums)
+  Calculates an arithmetic expression, such as 4 * 5
+  agents: Sum, Careful
+";
+    assert!(stdout.ends_with(expected), "{stdout}");
+    let server = FakeServer::start([Reply::json(&json!({"data": [{"id": "m"}]}))])
+        .await
+        .unwrap();
+    let output = on(&server, &directory, &["check"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.ends_with("mcp server: sums: ready, 1 tool\n"),
+        "{stdout}"
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// A server that would stay: it does not read its input.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(unix)]
+async fn the_server_ends_with_the_program_on_ctrl_c() {
+    let program = env!("CARGO_BIN_EXE_openai-agents");
+    let script = format!("sleep 1000 & echo $$ $! > pids; {program} serve --stdio; wait");
+    let directory = Directory::new("mcp-interrupt").file("none.yaml", "log_level: warn").file(
+        "config.yaml",
+        &format!(
+            "mcp_servers:
+  sums:
+    command: sh
+    args: [-c, '{script}']
+    env: {{ OPENAI_BASE_URL: 'http://127.0.0.1:1/v1', OPENAI_MODEL: m, OPENAI_AGENTS_CONFIG: none.yaml }}
+agents: [{{ name: Sum, mcp_servers: [sums] }}]
+"
+        ),
+    );
+    for signal in ["-INT", "-TERM"] {
+        let begun = Reply::sse([chunk(&json!({"content": "Hel"}), None)]).hang();
+        let server = FakeServer::start([begun]).await.unwrap();
+        let mut command = on(&server, &directory, &["run", "--agent", "Sum", "hi"]);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        server.received(1).await;
+        let pids = std::fs::read_to_string(format!(
+            "{}/mcp-interrupt/pids",
+            env!("CARGO_TARGET_TMPDIR")
+        ))
+        .unwrap();
+        Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        for pid in pids.split_whitespace() {
+            // Killed is not yet gone; a dead one may wait for the system's first process to collect it.
+            let is_there = || {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+                stat.is_ok_and(|stat| !stat.contains(") Z "))
+            };
+            while is_there() {
+                std::thread::yield_now();
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The section `mcp_servers`: servers whose tools agents have.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::agents::beside;
+use super::fields::{Fields, Keys};
+use super::schema::{AgentConfig, Config};
+use super::tree::{Entry, Node, Value};
+use super::{ConfigError, GuardrailCheck, Origin, Setting};
+use crate::future::BoxFuture;
+use crate::mcp::{
+    McpApproval, McpError, McpServer, McpServerBuilder, McpServers, McpTransport, Stdio,
+    StreamableHttp,
+};
+use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
+
+const SERVER: Keys = Keys {
+    known: &[
+        "command",
+        "args",
+        "env",
+        "inherit_env",
+        "cwd",
+        "url",
+        "headers",
+        "bearer_token",
+        "allow_tools",
+        "block_tools",
+        "prefix_tools",
+        "approval",
+        "connect_timeout_secs",
+        "call_timeout_secs",
+    ],
+    unsupported: &[],
+};
+
+impl Config {
+    /// Gives the MCP servers, which are not connected before [`connect_mcp`](Self::connect_mcp) or someone else does it.
+    pub const fn mcp_servers(&self) -> &McpServers {
+        &self.mcp_servers
+    }
+
+    /// Connects the MCP servers that runs of an agent can come to, side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError`] of the first in the file that failed; nothing is tried again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends what was started and is not ready.
+    pub async fn connect_mcp(&self, agent: &AgentConfig) -> Result<(), McpError> {
+        let agents = self.with_guardrails(agent);
+        let connected = join_all(self.servers_of(&agents).map(McpServer::connect)).await;
+        connected.into_iter().collect()
+    }
+
+    /// The servers that any of the agents names.
+    pub(super) fn servers_of<'a>(
+        &'a self,
+        agents: &[&AgentConfig],
+    ) -> impl Iterator<Item = &'a McpServer> {
+        self.mcp_servers.servers().iter().filter(|server| {
+            let mut names = agents.iter().flat_map(|agent| &agent.mcp_servers);
+            names.any(|name| name == server.name())
+        })
+    }
+
+    /// The agents that a run can come to, those among them that are guardrails too.
+    fn with_guardrails<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
+        let mut found = self.reachable(start);
+        let mut n_looked_at = 0;
+        while let Some(agent) = found.get(n_looked_at).copied() {
+            n_looked_at += 1;
+            let guardrails = agent
+                .input_guardrails
+                .iter()
+                .chain(&agent.output_guardrails);
+            for guardrail in guardrails {
+                let GuardrailCheck::Agent(name) = &guardrail.check else {
+                    continue;
+                };
+                let Ok(judge) = self.agent_config(name) else {
+                    continue;
+                };
+                for next in self.reachable(judge) {
+                    if !found.iter().any(|known| known.name == next.name) {
+                        found.push(next);
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A server of which every call waits for approval, because the agent wants it so.
+pub(super) struct AlwaysAsked {
+    server: McpServer,
+    /// The tools that were seen last, as they are and as they are given on.
+    given: Mutex<Option<Given>>,
+}
+
+type Tools = Arc<[FunctionTool]>;
+
+struct Given {
+    of: Tools,
+    tools: Tools,
+}
+
+impl AlwaysAsked {
+    pub(super) const fn new(server: McpServer) -> Self {
+        Self {
+            server,
+            given: Mutex::new(None),
+        }
+    }
+
+    fn give(&self, of: Tools) -> Tools {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*given
+            && Arc::ptr_eq(&known.of, &of)
+        {
+            return Arc::clone(&known.tools);
+        }
+        let tools: Tools = of
+            .iter()
+            .cloned()
+            .map(FunctionTool::needs_approval)
+            .collect();
+        *given = Some(Given {
+            of,
+            tools: Arc::clone(&tools),
+        });
+        tools
+    }
+}
+
+impl ToolSource for AlwaysAsked {
+    fn name(&self) -> &str {
+        self.server.name()
+    }
+
+    fn tools(&self) -> BoxFuture<'_, Result<Tools, ToolSourceError>> {
+        Box::pin(async { Ok(self.give(ToolSource::tools(&self.server).await?)) })
+    }
+}
+
+pub(super) fn mcp_servers(root: &mut Fields<'_>) -> Result<McpServers, ConfigError> {
+    const KEY: &str = "mcp_servers";
+    const EXPECTED: &str = "a map from names to MCP servers";
+    let entries = match root.take(KEY) {
+        None => Vec::new(),
+        Some(Node {
+            value: Value::Map(entries),
+            ..
+        }) => entries,
+        Some(Node { origin, .. }) => return Err(root.invalid(KEY, EXPECTED, origin)),
+    };
+    let mut servers = Vec::with_capacity(entries.len());
+    for Entry { key, origin, node } in entries {
+        let path = format!("{KEY}.{key}");
+        if node.value != Value::Null {
+            servers.push(server(&key, &path, origin, node, root.settings())?);
+        }
+    }
+    // The keys of a map are no two alike.
+    McpServers::new(servers).map_err(|source| unusable(KEY, Origin::Default, source))
+}
+
+fn server(
+    name: &str,
+    path: &str,
+    origin: Origin,
+    node: Node,
+    settings: &mut Vec<Setting>,
+) -> Result<McpServer, ConfigError> {
+    let mut fields = Fields::new(path, node, SERVER, settings)?;
+    let transport = transport(path, &origin, &mut fields)?;
+    let mut builder = McpServer::builder(name, transport).approval(approval(&mut fields)?);
+    if let Some(names) = fields.texts("allow_tools")? {
+        builder = builder.allow_tools(names);
+    }
+    if let Some(names) = fields.texts("block_tools")? {
+        builder = builder.block_tools(names);
+    }
+    if fields.switch("prefix_tools")? == Some(true) {
+        builder = builder.prefix_tools();
+    }
+    builder = time_outs(&mut fields, builder)?;
+    builder
+        .build()
+        .map_err(|source| unusable(path, origin, source))
+}
+
+fn time_outs(
+    fields: &mut Fields<'_>,
+    mut builder: McpServerBuilder,
+) -> Result<McpServerBuilder, ConfigError> {
+    if let Some(seconds) = fields.count("connect_timeout_secs")? {
+        builder = builder.connect_timeout(Duration::from_secs(seconds));
+    }
+    if let Some(seconds) = fields.count("call_timeout_secs")? {
+        builder = builder.call_timeout(Duration::from_secs(seconds));
+    }
+    Ok(builder)
+}
+
+/// A program or an address, and nothing of the other.
+fn transport(
+    path: &str,
+    origin: &Origin,
+    fields: &mut Fields<'_>,
+) -> Result<McpTransport, ConfigError> {
+    let wrong = |expected| ConfigError::Invalid {
+        key: path.to_owned(),
+        expected,
+        origin: origin.clone(),
+    };
+    let command = fields.text_and_origin("command")?;
+    let url = fields.text_and_origin("url")?;
+    let of_program = ["args", "env", "inherit_env", "cwd"].map(|key| fields.has(key));
+    let of_address = ["headers", "bearer_token"].map(|key| fields.has(key));
+    match (command, url) {
+        (Some((command, origin)), None) if !of_address.contains(&true) => {
+            Ok(stdio(fields, &command, &origin)?.into())
+        }
+        (None, Some((url, origin))) if !of_program.contains(&true) => {
+            Ok(http(fields, &url, &origin)?.into())
+        }
+        _ => Err(wrong(
+            "either a program (`command`, with `args`, `env`, `inherit_env`, `cwd`) or an address (`url`, with `headers`, `bearer_token`)",
+        )),
+    }
+}
+
+fn stdio(fields: &mut Fields<'_>, command: &str, origin: &Origin) -> Result<Stdio, ConfigError> {
+    fields.list("command", command.to_owned(), origin);
+    // A bare name is looked for in PATH; any other path is one of the file.
+    let program = if command.contains(std::path::is_separator) {
+        let path = beside(origin, command);
+        // A relative one would mean another program under another `cwd`.
+        std::path::absolute(&path).unwrap_or(path)
+    } else {
+        PathBuf::from(command)
+    };
+    let mut stdio = Stdio::new(program);
+    let args_origin = fields.origin_of("args");
+    if let Some(arguments) = fields.unlisted_texts("args")? {
+        // A token may be among them.
+        fields.list(
+            "args",
+            format!("({} arguments)", arguments.len()),
+            &args_origin,
+        );
+        stdio = stdio.args(arguments);
+    }
+    for (name, value) in fields.secrets("env")? {
+        stdio = stdio.env(name, value);
+    }
+    for name in fields.texts("inherit_env")?.unwrap_or_default() {
+        stdio = stdio.inherit(name);
+    }
+    if let Some((directory, origin)) = fields.text_and_origin("cwd")? {
+        stdio = stdio.current_dir(beside(&origin, &directory));
+        fields.list("cwd", directory, &origin);
+    }
+    Ok(stdio)
+}
+
+fn http(
+    fields: &mut Fields<'_>,
+    url: &str,
+    origin: &Origin,
+) -> Result<StreamableHttp, ConfigError> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    if host.is_none_or(|host| host.is_empty() || host.contains('@')) {
+        let expected =
+            "a URL that starts with http:// or https://, with a host and without a user name";
+        return Err(fields.invalid("url", expected, origin.clone()));
+    }
+    // Some servers take keys in the query.
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    fields.list("url", shown.to_owned(), origin);
+    let mut http = StreamableHttp::new(url);
+    for (name, value) in fields.secrets("headers")? {
+        http = http.header(name, value);
+    }
+    if let Some(token) = fields.secret("bearer_token")? {
+        http = http.bearer_token(token);
+    }
+    Ok(http)
+}
+
+/// `never`, `always`, or a map from tools to either.
+fn approval(fields: &mut Fields<'_>) -> Result<McpApproval, ConfigError> {
+    const KEY: &str = "approval";
+    const EXPECTED: &str = "`never`, `always`, or a map from names of tools to `never` or `always`";
+    let Some(Node { value, origin }) = fields.take(KEY) else {
+        return Ok(McpApproval::default());
+    };
+    let is_needed = |value: &Value| match value {
+        Value::Text(text) if text == "always" => Some(true),
+        Value::Text(text) if text == "never" => Some(false),
+        _ => None,
+    };
+    let (approval, shown) = match (&value, is_needed(&value)) {
+        (_, Some(true)) => (Some(McpApproval::Always), "always".to_owned()),
+        (_, Some(false)) => (Some(McpApproval::Never), "never".to_owned()),
+        (Value::Map(entries), None) => {
+            let tools = entries
+                .iter()
+                .map(|entry| Some((entry.key.clone(), is_needed(&entry.node.value)?)));
+            let tools: Option<BTreeMap<String, bool>> = tools.collect();
+            (
+                tools.map(McpApproval::ByTool),
+                format!("by tool ({})", entries.len()),
+            )
+        }
+        _ => (None, String::new()),
+    };
+    let Some(approval) = approval else {
+        return Err(fields.invalid(KEY, EXPECTED, origin));
+    };
+    fields.list(KEY, shown, &origin);
+    Ok(approval)
+}
+
+fn unusable(key: &str, origin: Origin, source: McpError) -> ConfigError {
+    ConfigError::McpServer {
+        key: key.to_owned(),
+        origin,
+        source: Box::new(source),
+    }
+}
