@@ -8,6 +8,7 @@ mod run;
 mod tool_use;
 mod unknown_tools;
 mod journal;
+mod journal_sqlite;
 mod tools_failing;
 mod limits;
 mod streaming;

@@ -301,3 +301,6 @@ impl fmt::Debug for SqliteJournal {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

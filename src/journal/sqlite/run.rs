@@ -130,6 +130,11 @@ impl DurableRun {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn worker(&self) -> &Worker {
+        &self.0.worker
+    }
+
     fn json(&self, state: &RunState) -> Result<String, JournalError> {
         let json = state.to_json();
         json.map_err(|error| Failure::refused(Box::new(error)).at(self.0.worker.store()))
