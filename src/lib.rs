@@ -13,6 +13,7 @@
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
 //! - [`session`] keeps conversations between runs.
+//! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`testing`] (feature `testing`) has a scripted model and a scripted server for tests of your own.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use openai_agents::agent::AgentBuilder;
 use openai_agents::future::BoxFuture;
 use openai_agents::journal::{
     DurableRun, JournalError, RunBeginning, RunId, RunStatus, SqliteJournal,
@@ -47,14 +48,14 @@ async fn note(run: &DurableRun, ended: &Result<RunResult, RunError>) {
 #[derive(Clone, Default)]
 struct Stuck {
     n_calls: Arc<AtomicUsize>,
-    n_stuck: Arc<AtomicUsize>,
+    n_endless: Arc<AtomicUsize>,
     called: Arc<Notify>,
 }
 
 impl Stuck {
-    fn times(n_stuck: usize) -> Self {
+    fn times(n_endless: usize) -> Self {
         let stuck = Self::default();
-        stuck.n_stuck.store(n_stuck, Ordering::SeqCst);
+        stuck.n_endless.store(n_endless, Ordering::SeqCst);
         stuck
     }
 
@@ -69,7 +70,7 @@ impl Stuck {
             async move {
                 let n_before = stuck.n_calls.fetch_add(1, Ordering::SeqCst);
                 stuck.called.notify_one();
-                if n_before < stuck.n_stuck.load(Ordering::SeqCst) {
+                if n_before < stuck.n_endless.load(Ordering::SeqCst) {
                     std::future::pending::<()>().await;
                 }
                 Ok("free".to_owned())
@@ -204,10 +205,7 @@ async fn a_kept_answer_is_no_answer_to_another_question() {
     let one = |instructions: &str, tools: &[FunctionTool]| {
         let builder = Agent::builder("A").instructions(instructions);
         let tools = tools.iter().cloned();
-        tools
-            .fold(builder, |builder, tool| builder.tool(tool))
-            .build()
-            .unwrap()
+        tools.fold(builder, AgentBuilder::tool).build().unwrap()
     };
     let model = ScriptedModel::text("done");
     let run = start(&journal).await;

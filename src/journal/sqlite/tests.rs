@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::testing::{ScriptedModel, ScriptedTurn};
-use crate::{Agent, ErrorKind, FunctionTool, Runner};
+use crate::{Agent, ErrorKind, FunctionTool, Item, Runner};
 
 async fn allow(run: &DurableRun, n_pages: u32) {
     let sql = format!("PRAGMA max_page_count = {n_pages}");
