@@ -14,6 +14,7 @@
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
 //! - [`session`] keeps conversations between runs: in memory, in SQLite, Postgres or Redis (features `sqlite`, `postgres`, `redis`),
 //!   encrypted if you like (feature `encryption`).
+//! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] (feature `mcp-server`) offers agents and tools as one.

@@ -7,6 +7,8 @@
 
 mod error;
 mod kept;
+mod beginning;
+mod file;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -22,11 +24,11 @@ use crate::model::{ModelError, ModelEvent, ModelRequest};
 use crate::session::{Session, SessionError, SessionItems, SessionTurn, SessionVersion};
 use crate::tools::{ToolError, ToolName};
 
+pub use beginning::RunBeginning;
 pub use error::JournalError;
+pub use file::{Difference, DifferenceKind, FileJournal, RecordedModel, Recording, ReplayJournal};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{
-    DurableRun, RunBeginning, RunId, RunIdError, RunStatus, RunSummary, SqliteJournal,
-};
+pub use sqlite::{DurableRun, RunId, RunIdError, RunStatus, RunSummary, SqliteJournal};
 
 /// Stands between a run and its side effects.
 ///

@@ -70,12 +70,30 @@ impl Worker {
         job: impl FnOnce(&mut Connection) -> Result<T, Failure<E>> + Send + 'static,
     ) -> Result<T, E> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
+        let job = move |db: &mut Connection| {
             if !answer.is_closed() {
                 // Nobody may be waiting any more; the job is done all the same.
                 drop(answer.send(job(db)));
             }
-        });
+        };
+        self.submit(Box::new(job), answered).await
+    }
+
+    /// Runs a job that keeps what has happened, also when the future is dropped before its turn comes.
+    pub(crate) async fn keep<T: Send + 'static, E: StoreError>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure<E>> + Send + 'static,
+    ) -> Result<T, E> {
+        let (answer, answered) = oneshot::channel();
+        let job = move |db: &mut Connection| drop(answer.send(job(db)));
+        self.submit(Box::new(job), answered).await
+    }
+
+    async fn submit<T, E: StoreError>(
+        &self,
+        job: Job,
+        answered: oneshot::Receiver<Result<T, Failure<E>>>,
+    ) -> Result<T, E> {
         let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
         jobs.send(job).await.map_err(|_| self.closed())?;
         let done = answered.await.map_err(|_| self.closed())?;

@@ -99,7 +99,7 @@ impl Watched<'_> {
                 return false;
             }
         }
-        for _ in 0..chance.below(4_000_000) {
+        for _ in 0..chance.below(300_000) {
             std::hint::spin_loop();
         }
         self.process.kill().unwrap();

@@ -8,6 +8,8 @@ mod run;
 mod tool_use;
 mod unknown_tools;
 mod journal;
+mod journal_sqlite;
+mod journal_file;
 mod tools_failing;
 mod limits;
 mod streaming;

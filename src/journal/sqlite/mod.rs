@@ -11,11 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::JournalError;
-use crate::agent::RunState;
-use crate::item::Item;
+use super::{JournalError, RunBeginning};
 use crate::session::SqliteSessions;
 use crate::sqlite::{self, Access, StoreError, Trouble, Worker};
 
@@ -63,20 +59,6 @@ type Failure = sqlite::Failure<JournalError>;
 /// ```
 #[derive(Clone)]
 pub struct SqliteJournal(Arc<Worker>);
-
-/// What a run begins with.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RunBeginning {
-    /// The name of the agent.
-    pub agent: String,
-    /// The input.
-    pub input: Vec<Item>,
-    /// What the program needs to know to run it again, such as the model and the session; null if it needs nothing.
-    pub settings: Value,
-    /// Where a run that paused is to [go on](crate::Runner::resume), in place of the input.
-    pub state: Option<RunState>,
-}
 
 /// What a list of runs says about one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,25 +227,6 @@ impl SqliteJournal {
     }
 }
 
-impl RunBeginning {
-    /// Begins with an input.
-    pub fn new(agent: impl Into<String>, input: impl IntoIterator<Item = Item>) -> Self {
-        Self {
-            agent: agent.into(),
-            input: input.into_iter().collect(),
-            settings: Value::Null,
-            state: None,
-        }
-    }
-
-    /// Notes what the program needs to know to run it again; no keys, since it is kept as it is.
-    #[must_use]
-    pub fn settings(mut self, settings: impl Into<Value>) -> Self {
-        self.settings = settings.into();
-        self
-    }
-}
-
 impl RunStatus {
     /// Gives the status as one word.
     pub const fn name(&self) -> &'static str {
@@ -301,3 +264,6 @@ impl fmt::Debug for SqliteJournal {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

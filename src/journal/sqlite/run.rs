@@ -10,13 +10,14 @@ use serde::de::DeserializeOwned;
 
 use super::effects::{Execution, Known, Place};
 use super::question::Question;
-use super::{Failure, RunBeginning, RunId, RunStatus, runs};
+use super::{Failure, RunId, RunStatus, runs};
 use crate::agent::RunState;
 use crate::error::{RunError, RunFailure};
 use crate::journal::kept::{Answer, KeptItems, keeping};
 use crate::journal::{
-    EffectKey, Journal, JournalError, ModelEffect, Repeat, SessionChange, SessionRead,
-    SessionReadEffect, SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect, ToolOutcome,
+    EffectKey, Journal, JournalError, ModelEffect, Repeat, RunBeginning, SessionChange,
+    SessionRead, SessionReadEffect, SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect,
+    ToolOutcome,
 };
 use crate::model::{ModelError, ModelRequest};
 use crate::session::{SessionError, SessionItems, SessionVersion};
@@ -130,6 +131,11 @@ impl DurableRun {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn worker(&self) -> &Worker {
+        &self.0.worker
+    }
+
     fn json(&self, state: &RunState) -> Result<String, JournalError> {
         let json = state.to_json();
         json.map_err(|error| Failure::refused(Box::new(error)).at(self.0.worker.store()))
@@ -163,13 +169,13 @@ impl DurableRun {
         let json = json.map_err(|error| Failure::refused(error).at(store))?;
         let execution = self.execution();
         let finish = move |db: &mut _| execution.finish(db, &place, &json);
-        self.0.worker.run(finish).await
+        self.0.worker.keep(finish).await
     }
 
     async fn undo(&self, place: Place) -> Result<(), JournalError> {
         let execution = self.execution();
         let undo = move |db: &mut _| execution.undo(db, &place);
-        self.0.worker.run(undo).await
+        self.0.worker.keep(undo).await
     }
 
     /// The version of the session after the latest change that this run made.

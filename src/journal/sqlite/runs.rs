@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::effects::Execution;
-use super::{Failure, RunBeginning, RunId, RunStatus, RunSummary};
+use super::{Failure, RunId, RunStatus, RunSummary};
 use crate::agent::RunState;
 use crate::item::Item;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, RunBeginning};
 
 pub(super) fn start(db: &mut Connection, run: &RunBeginning) -> Result<Execution, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -1,0 +1,192 @@
+//! A journal in a file of lines: a recording, to look at, to compare and to play back.
+
+mod line;
+mod writer;
+mod recording;
+mod replay;
+mod difference;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+
+use super::kept::{KeptItems, keeping};
+use super::{
+    EffectKey, Journal, JournalError, ModelEffect, RunBeginning, SessionRead, SessionReadEffect,
+    SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect,
+};
+use crate::item::{History, Item};
+use crate::model::{ModelError, ModelRequest};
+use line::{Asked, Call, Header, Line, VERSION};
+use writer::Writer;
+
+pub use difference::{Difference, DifferenceKind};
+pub use recording::Recording;
+pub use replay::{RecordedModel, ReplayJournal};
+
+/// Records what happens in a run, one JSON object a line, as it happens.
+///
+/// The first line says what the run began with; then come requests, responses, tool calls and their outcomes, what was read from the session
+/// and what was written to it. A [`Recording`] reads it. Everything happens as without a journal; only a line that cannot be written ends
+/// the run, by [`JournalError`]. What was asked is there word for word, but no keys: neither headers nor `extra_body`. Failed model
+/// calls leave a request without a response.
+///
+/// The file can be read and written by its owner only.
+///
+/// # Cancel safety
+///
+/// Dropping the last handle waits for the line that is being written.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use openai_agents::journal::{FileJournal, Recording, RunBeginning};
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, Item, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file = std::env::temp_dir().join(format!("openai-agents-doc-{}.jsonl", std::process::id()));
+/// let agent = Agent::builder("Guide").build()?;
+/// let beginning = RunBeginning::new("Guide", [Item::user("Where is Paris?")]);
+/// let journal = FileJournal::create(&file, &beginning).await?;
+/// let runner = Runner::new(ScriptedModel::text("In France."));
+/// runner.run(&agent, beginning.input).journal(Arc::new(journal)).await?;
+///
+/// let recording = Recording::open(&file).await?;
+/// let replay = Runner::new(recording.model()).run(&agent, recording.beginning().input.clone());
+/// let result = replay.journal(Arc::new(recording.journal())).await?;
+/// assert_eq!(result.final_output(), "In France.");
+/// # std::fs::remove_file(&file)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FileJournal(Arc<Inner>);
+
+struct Inner {
+    writer: Writer,
+    /// The items of the latest request of each run inside the run.
+    seen: Mutex<HashMap<Vec<Arc<str>>, History>>,
+}
+
+impl FileJournal {
+    /// Makes the file, which must not be there yet, and writes its first line.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Refused`] when the file is there, and the other errors of a file that cannot be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the file may have been made.
+    pub async fn create(
+        path: impl AsRef<Path>,
+        beginning: &RunBeginning,
+    ) -> Result<Self, JournalError> {
+        let writer = Writer::create(path.as_ref().to_owned()).await?;
+        let header = Header {
+            version: VERSION,
+            library: env!("CARGO_PKG_VERSION").to_owned(),
+            agent: beginning.agent.clone(),
+            input: beginning.input.clone(),
+            settings: beginning.settings.clone(),
+        };
+        writer.write(Line::new("header", None, &header)).await?;
+        Ok(Self(Arc::new(Inner {
+            writer,
+            seen: Mutex::default(),
+        })))
+    }
+
+    async fn write(
+        &self,
+        r#type: &str,
+        key: &EffectKey,
+        body: &impl Serialize,
+    ) -> Result<(), JournalError> {
+        let line = Line::new(r#type, Some(key), body);
+        self.0.writer.write(line).await
+    }
+
+    /// What is asked, without the items that the request before has as well.
+    fn asked(&self, key: &EffectKey, request: &ModelRequest) -> Asked {
+        let mut asked = Asked::of(request);
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.insert(key.path.clone(), request.items.clone());
+        let before: &[Item] = before.as_deref().unwrap_or_default();
+        let both = before.iter().zip(&asked.items);
+        asked.n_same = both.take_while(|(before, now)| before == now).count();
+        asked.items.drain(..asked.n_same);
+        asked
+    }
+
+    async fn ask(self, key: EffectKey, asked: Asked, call: ModelEffect) -> ModelEffect {
+        if let Err(error) = self.write("request", &key, &asked).await {
+            return Box::pin(stream::iter([Err(ModelError::from(error))]));
+        }
+        keeping(call, move |answer| {
+            Box::pin(async move { self.write("response", &key, &answer).await })
+        })
+    }
+}
+
+impl Journal for FileJournal {
+    fn model_call(&self, key: EffectKey, request: &ModelRequest, call: ModelEffect) -> ModelEffect {
+        let asked = self.asked(&key, request);
+        let asked = self.clone().ask(key, asked, call);
+        Box::pin(stream::once(asked).flatten())
+    }
+
+    fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
+        let journal = self.clone();
+        Box::pin(async move {
+            let failed = |error: JournalError| error.of_tool(call.tool.clone());
+            let line = Call {
+                tool: call.tool.to_string(),
+                arguments: call.arguments,
+            };
+            let written = journal.write("tool_call", &call.key, &line).await;
+            written.map_err(failed)?;
+            let outcome = call.effect.await?;
+            let written = journal.write("tool_outcome", &call.key, &outcome).await;
+            written.map_err(failed)?;
+            Ok(outcome)
+        })
+    }
+
+    fn session_read(&self, read: SessionReadEffect) -> SessionRead {
+        let journal = self.clone();
+        Box::pin(async move {
+            let kept = KeptItems::from(read.effect.await?);
+            let written = journal.write("session_read", &read.key, &kept).await;
+            written.map_err(|error| error.of_session(read.session.id().clone()))?;
+            Ok(kept.into())
+        })
+    }
+
+    fn session_write(&self, write: SessionWriteEffect) -> SessionWrite {
+        let journal = self.clone();
+        Box::pin(async move {
+            let (key, session) = (write.key.clone(), write.session.id().clone());
+            let items = write.turn.items.clone();
+            let version = write.make().await?;
+            let kept = KeptItems { items, version };
+            let written = journal.write("session_write", &key, &kept).await;
+            written.map_err(|error| error.of_session(session))?;
+            Ok(kept.version)
+        })
+    }
+}
+
+impl fmt::Debug for FileJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FileJournal")
+            .field(&self.0.writer.store())
+            .finish()
+    }
+}
