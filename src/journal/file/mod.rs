@@ -89,6 +89,7 @@ impl FileJournal {
         beginning: &RunBeginning,
     ) -> Result<Self, JournalError> {
         let writer = Writer::create(path.as_ref().to_owned()).await?;
+        let journal = Self::new(writer);
         let header = Header {
             version: VERSION,
             library: env!("CARGO_PKG_VERSION").to_owned(),
@@ -96,11 +97,16 @@ impl FileJournal {
             input: beginning.input.clone(),
             settings: beginning.settings.clone(),
         };
-        writer.write(Line::new("header", None, &header)).await?;
-        Ok(Self(Arc::new(Inner {
+        let line = Line::new("header", None, &header);
+        journal.0.writer.write(line).await?;
+        Ok(journal)
+    }
+
+    fn new(writer: Writer) -> Self {
+        Self(Arc::new(Inner {
             writer,
             seen: Mutex::default(),
-        })))
+        }))
     }
 
     async fn write(
@@ -190,3 +196,6 @@ impl fmt::Debug for FileJournal {
             .finish()
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -26,11 +26,19 @@ impl Writer {
     /// Makes the file, which must not be there.
     pub(super) async fn create(path: PathBuf) -> Result<Self, JournalError> {
         let store = path.display().to_string();
+        Self::start(store, move || create_private(&path)).await
+    }
+
+    /// Opens a file and writes to it.
+    pub(super) async fn start(
+        store: String,
+        open: impl FnOnce() -> io::Result<File> + Send + 'static,
+    ) -> Result<Self, JournalError> {
         let (lines, mut waiting) = mpsc::channel::<Job>(MAX_WAITING);
         let (opened, is_open) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("openai-agents-record".to_owned())
-            .spawn(move || match create_private(&path) {
+            .spawn(move || match open() {
                 Ok(mut file) => {
                     if opened.send(Ok(())).is_ok() {
                         while let Some((line, written)) = waiting.blocking_recv() {
