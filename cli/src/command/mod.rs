@@ -3,6 +3,7 @@
 mod agents;
 mod check;
 mod decisions;
+mod replay;
 mod resume;
 mod run;
 mod serve;
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     Run(Box<run::Arguments>),
     Resume(resume::Arguments),
+    Replay(replay::Arguments),
     Sessions(sessions::Arguments),
     Agents(agents::Arguments),
     Tools(tools::Arguments),
@@ -31,6 +33,7 @@ pub(crate) enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         Some(Command::Run(command)) => run::run(arguments.global, &command),
+        Some(Command::Replay(command)) => replay::run(arguments.global, &command),
         Some(Command::Resume(command)) => resume::run(arguments.global, &command),
         Some(Command::Sessions(command)) => sessions::run(arguments.global, &command),
         Some(Command::Agents(command)) => agents::run(arguments.global, &command),

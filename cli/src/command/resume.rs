@@ -114,6 +114,7 @@ impl Scene {
             claim: None,
             command,
             durable: Some(durable),
+            is_replay: false,
             names_model,
             session: session.map(SessionId::new).transpose()?,
         })

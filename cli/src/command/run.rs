@@ -12,6 +12,7 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use openai_agents::config::Config;
 use openai_agents::item::{Message, Part, Role};
+use openai_agents::journal::{FileJournal, RunBeginning};
 use openai_agents::session::{Session, SessionId};
 use openai_agents::{
     ErrorKind, Limits, RunError, RunEvent, RunFailure, RunRequest, RunState, RunStream,
@@ -90,6 +91,9 @@ pub(crate) struct Arguments {
     /// Keep the run in the file of the sessions, so that `openai-agents resume` goes on with it if this process ends.
     #[arg(long, conflicts_with_all = ["resume", "save_state"])]
     durable: bool,
+    /// Write what happens in the run to this new file, for `openai-agents replay`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "durable"])]
+    record: Option<PathBuf>,
     /// Go on with the run that is saved in this file; without a decision, show what it waits for, if it does.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "agent", "image"], help_heading = "Approval")]
     resume: Option<PathBuf>,
@@ -157,6 +161,8 @@ pub(super) struct Scene {
     pub(super) command: Vec<String>,
     /// The run in the journal, if it is kept there.
     pub(super) durable: Option<Durable>,
+    /// Whether the run is played back.
+    pub(super) is_replay: bool,
     /// Whether --model is there.
     pub(super) names_model: bool,
     /// The conversation that the run continues.
@@ -184,6 +190,7 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)
         claim: None,
         command,
         durable: None,
+        is_replay: false,
         names_model,
         session,
     };
@@ -222,8 +229,14 @@ async fn fresh(scene: &mut Scene, arguments: &Arguments) -> Result<RunRequest> {
         Some(session) => request.session(&session),
         None => request,
     };
+    let request = request.limits(limits);
+    if let Some(path) = &arguments.record {
+        let beginning = RunBeginning::new(&arguments.agent, [message.into()]);
+        let journal = FileJournal::create(path, &beginning).await?;
+        return Ok(request.journal(Arc::new(journal)));
+    }
     if !arguments.durable {
-        return Ok(request.limits(limits));
+        return Ok(request);
     }
     let place = Place {
         session: arguments.session.clone(),
@@ -233,7 +246,7 @@ async fn fresh(scene: &mut Scene, arguments: &Arguments) -> Result<RunRequest> {
     let durable = Durable::start(config, &arguments.agent, message, &place).await?;
     let request = request.journal(durable.journal());
     scene.durable = Some(durable);
-    Ok(request.limits(limits))
+    Ok(request)
 }
 
 /// Goes on with a saved run, or shows it if it waits and nothing was decided.
@@ -378,6 +391,21 @@ async fn play(
 }
 
 impl Scene {
+    /// What is around a run that is played back, and is not saved wherever it ends.
+    pub(super) fn of_replay(config: Config, command: Vec<String>) -> Result<Self> {
+        Ok(Self {
+            files: StateFiles::new(&config)?,
+            config,
+            save_state: None,
+            claim: None,
+            command,
+            durable: None,
+            is_replay: true,
+            names_model: false,
+            session: None,
+        })
+    }
+
     pub(super) fn check_model(&self, agent: &str) -> Result<()> {
         let described = self.config.agent_config(agent)?;
         if self.names_model && described.model.is_some() {
@@ -399,6 +427,9 @@ impl Scene {
     }
 
     fn end(&self, error: RunError, renderer: &mut Renderer) -> Result<Exit> {
+        if self.is_replay {
+            return renderer.failed(&Failure::of_run(&error, &self.config));
+        }
         if error.kind() == ErrorKind::Session {
             return renderer.failed(&self.session_failed(error));
         }
