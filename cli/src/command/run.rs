@@ -287,10 +287,8 @@ impl Scene {
             },
             Err(error) => {
                 let failure = Failure::of_run(&error, &self.config);
-                let has_begun = !matches!(
-                    error.failure(),
-                    RunFailure::State(_) | RunFailure::Setup(_)
-                );
+                let has_begun =
+                    !matches!(error.failure(), RunFailure::State(_) | RunFailure::Setup(_));
                 if has_begun {
                     return renderer.failed(&self.unfinished(failure));
                 }
