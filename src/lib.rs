@@ -17,7 +17,8 @@
 //! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
 //! - [`item`] is what passes between user, model and tools.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
-//! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] (feature `mcp-server`) offers agents and tools as one.
+//! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
+//!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
 //! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(
     not(feature = "http"),
@@ -48,7 +49,7 @@ pub mod agent;
 mod error;
 #[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub mod mcp;
-#[cfg(feature = "mcp-server")]
+#[cfg(any(feature = "mcp-server", feature = "server"))]
 pub mod server;
 #[cfg(feature = "config")]
 pub mod config;

@@ -54,6 +54,7 @@ type Make = dyn Fn(&str, String) -> Result<FunctionTool, ToolDefinitionError> + 
 type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
 
 /// A handoff as its agent holds it.
+#[derive(Clone)]
 pub(crate) struct BoundHandoff {
     pub(crate) target: Target,
     /// What the model is told, and what checks the arguments and tells the application.

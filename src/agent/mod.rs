@@ -9,6 +9,8 @@ mod partial;
 mod trim;
 mod run_state;
 mod builder;
+#[cfg(feature = "server")]
+mod served;
 pub mod runner;
 
 use std::fmt;
@@ -46,6 +48,7 @@ use crate::tools::{HostedTool, ToolRegistry, ToolSource};
 #[derive(Clone)]
 pub struct Agent(Arc<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     name: Arc<str>,
     handoff_description: Option<String>,

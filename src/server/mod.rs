@@ -1,3 +1,45 @@
 //! Surfaces: agents and tools, served to other programs.
+//!
+//! [`Server`](crate::server::Server) (feature `server`) puts agents behind the OpenAI API and runs them as a service; `mcp` (feature
+//! `mcp-server`) offers agents and tools as an MCP server, alone or as a part of it.
+#![cfg_attr(feature = "server", doc = include_str!("../docs/server.md"))]
 
+#[cfg(feature = "mcp-server")]
 pub mod mcp;
+#[cfg(feature = "server")]
+mod access;
+#[cfg(feature = "server")]
+mod active;
+#[cfg(feature = "server")]
+mod builder;
+#[cfg(feature = "server")]
+mod error;
+#[cfg(feature = "server")]
+mod fields;
+#[cfg(feature = "server")]
+mod front;
+#[cfg(feature = "server")]
+mod id;
+#[cfg(feature = "server")]
+mod kept;
+#[cfg(feature = "server")]
+mod metrics;
+#[cfg(feature = "server")]
+mod openai;
+#[cfg(feature = "server")]
+mod reply;
+#[cfg(feature = "server")]
+mod router;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "server")]
+mod sessions;
+
+#[cfg(feature = "server")]
+use front::Shared;
+#[cfg(feature = "server")]
+pub use {
+    builder::{ServerBuildError, ServerBuilder, ToolItems},
+    front::Server,
+    serve::ServeError,
+};

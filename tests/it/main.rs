@@ -3,6 +3,7 @@
 
 mod support;
 mod folder;
+mod front;
 
 mod run;
 mod tool_use;
@@ -36,6 +37,9 @@ mod properties;
 mod mcp_client;
 mod mcp_http;
 mod mcp_server;
+mod server_access;
+mod server_chat;
+mod server_responses;
 mod readme;
 mod request_limit;
 mod retry;

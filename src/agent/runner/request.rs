@@ -11,6 +11,8 @@ use crate::context::RunContext;
 use crate::error::RunError;
 use crate::future::BoxFuture;
 use crate::item::{Item, Message};
+#[cfg(feature = "server")]
+use crate::model::ModelSettings;
 use crate::model::{Delivery, Model};
 use crate::session::Session;
 
@@ -104,6 +106,13 @@ impl RunRequest {
     #[cfg(feature = "config")]
     pub(crate) fn within(mut self, cx: &RunContext) -> Self {
         self.place.parent = Some(cx.clone());
+        self
+    }
+
+    /// Lays model settings over those that the runner has.
+    #[cfg(feature = "server")]
+    pub(crate) fn more_settings(mut self, over: &ModelSettings) -> Self {
+        self.options.settings = self.options.settings.overlaid_with(over);
         self
     }
 

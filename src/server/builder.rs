@@ -1,0 +1,215 @@
+//! Setting up a server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::Access;
+use super::active::Runs;
+use super::front::{Server, Shared, now};
+use super::openai::responses::Responses;
+use super::sessions::{self, OpenSession};
+use crate::agent::Agent;
+use crate::agent::runner::Runner;
+use crate::secret::Secret;
+use crate::session::{Session, SessionError, SessionId};
+
+/// Sets up a [`Server`]; see [`Server::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct ServerBuilder {
+    runner: Runner,
+    agents: Vec<Agent>,
+    access: Access,
+    sessions: Option<Arc<OpenSession>>,
+    tool_items: ToolItems,
+    max_body_bytes: usize,
+    max_runs: usize,
+    max_waiting_runs: usize,
+    max_kept: usize,
+    grace: Duration,
+    #[cfg(feature = "mcp-server")]
+    mcp: Option<super::mcp::McpServer>,
+}
+
+/// How a response shows the calls that an agent's tools answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolItems {
+    /// As `mcp_call`, which has call and output: OpenAI's item for a tool that the server ran.
+    #[default]
+    McpCalls,
+    /// As `function_call` and `function_call_output`.
+    ///
+    /// Most clients take a `function_call` for one that they are to answer, and fail because they have no such tool.
+    FunctionCalls,
+}
+
+/// Says why a server cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerBuildError {
+    /// Two agents have one name, which is that of a model.
+    #[error("two agents are named `{agent}`")]
+    AgentClash {
+        /// The name.
+        agent: String,
+    },
+    /// The token is empty, or holds what no header can.
+    #[error("a token must be of visible ASCII characters, and at least one")]
+    Token,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(runner: Runner) -> Self {
+        Self {
+            runner,
+            agents: Vec::new(),
+            access: Access::default(),
+            sessions: None,
+            tool_items: ToolItems::default(),
+            max_body_bytes: 4 * 1024 * 1024,
+            max_runs: 1024,
+            max_waiting_runs: 1024,
+            max_kept: 1000,
+            grace: Duration::from_secs(9),
+            #[cfg(feature = "mcp-server")]
+            mcp: None,
+        }
+    }
+
+    /// Serves an agent, as a model of its name.
+    pub fn agent(mut self, agent: Agent) -> Self {
+        self.agents.push(agent);
+        self
+    }
+
+    /// Opens sessions by a function; by default the latest 1,000 are kept in memory.
+    ///
+    /// Sessions hold the conversations of clients: a stored response has one named as its id is, and a conversation one of its own id.
+    pub fn sessions<F, R>(mut self, open: F) -> Self
+    where
+        F: Fn(SessionId) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Arc<dyn Session>, SessionError>> + Send + 'static,
+    {
+        self.sessions = Some(Arc::new(move |id| Box::pin(open(id))));
+        self
+    }
+
+    /// Asks every request for this token, as `Authorization: Bearer`; only `/healthz` needs none.
+    ///
+    /// Without one the server can be reached from this machine only.
+    pub fn token(mut self, token: impl Into<Secret>) -> Self {
+        self.access.token = Some(token.into());
+        self
+    }
+
+    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback only.
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.access.hosts.push(host.into());
+        self
+    }
+
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default from loopback only.
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.access.origins.push(origin.into());
+        self
+    }
+
+    /// Sets how responses show what the agents' tools did.
+    pub const fn tool_items(mut self, tool_items: ToolItems) -> Self {
+        self.tool_items = tool_items;
+        self
+    }
+
+    /// Sets how large a request may be, in bytes; 4 MiB by default.
+    pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
+        self.max_body_bytes = max_body_bytes;
+        self
+    }
+
+    /// Sets how many runs there may be at once; 1,024 by default.
+    pub const fn max_runs(mut self, max_runs: usize) -> Self {
+        self.max_runs = max_runs;
+        self
+    }
+
+    /// Sets how many more runs may wait for their turn, before the answer is 429; 1,024 by default.
+    pub const fn max_waiting_runs(mut self, max_waiting_runs: usize) -> Self {
+        self.max_waiting_runs = max_waiting_runs;
+        self
+    }
+
+    /// Sets how many responses are kept, and runs, and sessions where they are in memory; 1,000 by default.
+    ///
+    /// What was longest not asked for is forgotten first.
+    pub const fn max_kept(mut self, max_kept: usize) -> Self {
+        self.max_kept = max_kept;
+        self
+    }
+
+    /// Sets how long turns may take to end when the server closes; 9 seconds by default, so that all is over within 10.
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Serves an MCP server at `/mcp`; it has names and limits of its own beside those of this server.
+    #[cfg(feature = "mcp-server")]
+    pub fn mcp(mut self, mcp: super::mcp::McpServer) -> Self {
+        self.mcp = Some(mcp);
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerBuildError`] when two agents have one name, or the token cannot be sent in a header.
+    pub fn build(self) -> Result<Server, ServerBuildError> {
+        for (n, agent) in self.agents.iter().enumerate() {
+            if self
+                .agents
+                .iter()
+                .take(n)
+                .any(|other| other.name() == agent.name())
+            {
+                let agent = agent.name().to_owned();
+                return Err(ServerBuildError::AgentClash { agent });
+            }
+        }
+        if let Some(token) = &self.access.token {
+            let token = token.expose().as_bytes();
+            if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+                return Err(ServerBuildError::Token);
+            }
+        }
+        let sessions = self
+            .sessions
+            .unwrap_or_else(|| sessions::in_memory(self.max_kept));
+        Ok(Server(Arc::new(Shared {
+            runner: self.runner,
+            agents: self.agents,
+            access: self.access,
+            sessions,
+            runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
+            responses: Responses::new(self.max_kept),
+            tool_items: self.tool_items,
+            max_body_bytes: self.max_body_bytes,
+            grace: self.grace,
+            started_at: now(),
+            #[cfg(feature = "mcp-server")]
+            mcp: self.mcp,
+        })))
+    }
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field(
+                "agents",
+                &self.agents.iter().map(Agent::name).collect::<Vec<_>>(),
+            )
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! What a client is told when something goes wrong, in the shape of OpenAI's errors.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::access::Refusal;
+use crate::error::{RunError, RunFailure};
+use crate::kind::ErrorKind;
+use crate::session::SessionError;
+
+/// The status for a client that is gone, or whose run was cancelled; nginx's.
+const CLIENT_CLOSED: u16 = 499;
+
+/// An error of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ApiError {
+    pub(super) status: u16,
+    /// A stable name: OpenAI's where it has one, otherwise that of the error kind.
+    pub(super) code: Cow<'static, str>,
+    pub(super) message: String,
+    /// The parameter that is wrong.
+    pub(super) param: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+    /// Whether a run had begun, so that asking again would do it all again.
+    pub(super) has_run: bool,
+}
+
+impl ApiError {
+    pub(super) fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            has_run: false,
+        }
+    }
+
+    /// A value that is wrong.
+    pub(super) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_value", message).about(param)
+    }
+
+    /// Something that is not done here, rather than left out silently.
+    pub(super) fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(400, "unsupported_parameter", message).about(param)
+    }
+
+    pub(super) fn about(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(super) fn full() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                429,
+                "rate_limit_exceeded",
+                "as many runs as are allowed go on already",
+            )
+        }
+    }
+
+    pub(super) fn closing() -> Self {
+        Self::new(503, "server_closing", "the server is shutting down")
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Host => Self::new(
+                403,
+                "forbidden_host",
+                "the Host of the request is not a name of this server",
+            ),
+            Refusal::Origin => Self::new(
+                403,
+                "forbidden_origin",
+                "pages of this Origin may not use this server",
+            ),
+            Refusal::Token => Self::new(
+                401,
+                "invalid_api_key",
+                "the token is missing or wrong; send it as `Authorization: Bearer`",
+            ),
+        }
+    }
+
+    pub(super) fn of_run(error: &RunError) -> Self {
+        let status = match error.failure() {
+            RunFailure::Session {
+                error: SessionError::Conflict { .. },
+                ..
+            } => 409,
+            _ if error.status() == Some(429) => 429,
+            _ => status_of(error.kind()),
+        };
+        Self {
+            retry_after: error.retry_after(),
+            has_run: true,
+            ..Self::new(status, error.kind().as_str(), error.to_string())
+        }
+    }
+
+    pub(super) fn of_session(error: &SessionError) -> Self {
+        Self::new(500, error.kind().as_str(), error.to_string())
+    }
+
+    /// The error object, as OpenAI has it.
+    pub(super) fn to_json(&self) -> Value {
+        let kind = match self.status {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            499 => "cancelled",
+            502 | 504 => "upstream_error",
+            400..=498 => "invalid_request_error",
+            _ => "server_error",
+        };
+        json!({"message": self.message, "type": kind, "param": self.param, "code": self.code})
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = super::reply::json(self.status, &json!({"error": self.to_json()}));
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait
+                .as_secs()
+                .saturating_add(u64::from(wait.subsec_nanos() > 0));
+            headers.insert("retry-after", HeaderValue::from(seconds));
+        }
+        // OpenAI's clients ask again after some statuses, which would make the tool calls of a run again.
+        if self.has_run {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert("www-authenticate", HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The status that says best whose fault it is: the request's, this server's, or that of what stands behind it.
+const fn status_of(kind: ErrorKind) -> u16 {
+    match kind {
+        ErrorKind::Unsupported
+        | ErrorKind::GuardrailTripped
+        | ErrorKind::Refusal
+        | ErrorKind::ContentFilter => 400,
+        ErrorKind::ApprovalRequired
+        | ErrorKind::StateInvalid
+        | ErrorKind::StateTampered
+        | ErrorKind::AlreadyResumed => 409,
+        ErrorKind::MaxTurns | ErrorKind::BudgetExceeded => 422,
+        ErrorKind::Cancelled => CLIENT_CLOSED,
+        ErrorKind::Config
+        | ErrorKind::ToolFailed
+        | ErrorKind::CallbackFailed
+        | ErrorKind::Session
+        | ErrorKind::Mcp
+        | ErrorKind::Plugin => 500,
+        ErrorKind::TimeoutConnect
+        | ErrorKind::TimeoutIdle
+        | ErrorKind::TimeoutTotal
+        | ErrorKind::ToolTimeout => 504,
+        ErrorKind::Transport
+        | ErrorKind::Redirect
+        | ErrorKind::ApiStatus
+        | ErrorKind::ApiError
+        | ErrorKind::ContentType
+        | ErrorKind::ContentEncoding
+        | ErrorKind::InvalidUtf8
+        | ErrorKind::InvalidJson
+        | ErrorKind::WrongType
+        | ErrorKind::MissingField
+        | ErrorKind::Inconsistent
+        | ErrorKind::StreamError
+        | ErrorKind::NoTerminalEvent
+        | ErrorKind::Truncated
+        | ErrorKind::EmptyResponse
+        | ErrorKind::ResponseFailed
+        | ErrorKind::ResponseIncomplete
+        | ErrorKind::UnknownFinishReason
+        | ErrorKind::Harmony
+        | ErrorKind::LimitExceeded
+        | ErrorKind::AmbiguousToolDelta
+        | ErrorKind::DuplicateToolCallId
+        | ErrorKind::UnknownTool
+        | ErrorKind::DisabledTool
+        | ErrorKind::BadToolArguments
+        | ErrorKind::InvalidOutput => 502,
+    }
+}

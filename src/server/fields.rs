@@ -1,0 +1,107 @@
+//! The fields of a request's body: each is read or refused, none is passed over.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+
+/// What of a body was not read yet. A field that is `null` counts as left out, as OpenAI's servers take it.
+#[derive(Debug)]
+pub(super) struct Fields {
+    fields: Map<String, Value>,
+    /// Where they stand in the body, with a dot behind.
+    path: String,
+}
+
+impl Fields {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => Ok(Self {
+                fields,
+                path: String::new(),
+            }),
+            Ok(_) => Err(ApiError::new(
+                400,
+                "invalid_json",
+                "the body must be a JSON object",
+            )),
+            Err(error) => Err(ApiError::new(
+                400,
+                "invalid_json",
+                format!("the body is not JSON: {error}"),
+            )),
+        }
+    }
+
+    /// Takes an object that stands in the body.
+    pub(super) fn of(value: Value, path: impl Into<String>) -> Result<Self, ApiError> {
+        let path = path.into();
+        match value {
+            Value::Object(fields) => Ok(Self {
+                fields,
+                path: format!("{path}."),
+            }),
+            _ => Err(ApiError::invalid(path, "this must be an object")),
+        }
+    }
+
+    /// Reads a field that may be left out.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+        match self.fields.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match serde_json::from_value(value) {
+                Ok(value) => Ok(Some(value)),
+                Err(error) => Err(ApiError::invalid(
+                    self.name(name),
+                    format!("{}: {error}", self.name(name)),
+                )),
+            },
+        }
+    }
+
+    /// Reads a field that must be there.
+    pub(super) fn need<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ApiError> {
+        let param = self.name(name);
+        let missing = || {
+            ApiError::new(
+                400,
+                "missing_required_parameter",
+                format!("`{param}` is missing"),
+            )
+            .about(&param)
+        };
+        self.take(name)?.ok_or_else(missing)
+    }
+
+    /// Reads an object that may be left out.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
+        let path = self.name(name);
+        self.take(name)?
+            .map(|value| Self::of(value, path))
+            .transpose()
+    }
+
+    /// Lets a field pass only with a value that changes nothing.
+    pub(super) fn only(&mut self, name: &str, harmless: &[Value]) -> Result<(), ApiError> {
+        match self.take::<Value>(name)? {
+            Some(value) if !harmless.contains(&value) => Err(self.refuse(name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses whatever was not read.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        let left = self.fields.iter().find(|(_, value)| !value.is_null());
+        left.map_or(Ok(()), |(name, _)| Err(self.refuse(name)))
+    }
+
+    pub(super) fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
+    fn refuse(&self, name: &str) -> ApiError {
+        let param = self.name(name);
+        let message = format!("`{param}` is not supported by this server");
+        ApiError::unsupported(param, message)
+    }
+}

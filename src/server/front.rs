@@ -1,0 +1,66 @@
+//! The server: what it serves, and what its requests share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::access::Access;
+use super::active::Runs;
+use super::builder::{ServerBuilder, ToolItems};
+use super::openai::responses::Responses;
+use super::sessions::OpenSession;
+use crate::agent::Agent;
+use crate::agent::runner::Runner;
+
+/// Agents behind the OpenAI API, and runs as a service; a cheap handle of what it serves.
+///
+/// Begun by [`Server::builder`]. [`router`](Self::router) goes into an axum application, [`serve`](Self::serve) is one.
+#[derive(Clone)]
+pub struct Server(pub(super) Arc<Shared>);
+
+/// What all requests share.
+pub(super) struct Shared {
+    pub(super) runner: Runner,
+    pub(super) agents: Vec<Agent>,
+    pub(super) access: Access,
+    pub(super) sessions: Arc<OpenSession>,
+    pub(super) runs: Arc<Runs>,
+    pub(super) responses: Responses,
+    pub(super) tool_items: ToolItems,
+    pub(super) max_body_bytes: usize,
+    /// How long runs may take to end when the server closes.
+    pub(super) grace: Duration,
+    /// When the server was made, in seconds since 1970.
+    pub(super) started_at: u64,
+    #[cfg(feature = "mcp-server")]
+    pub(super) mcp: Option<super::mcp::McpServer>,
+}
+
+impl Server {
+    /// Begins a server whose agents are run by this runner.
+    pub fn builder(runner: Runner) -> ServerBuilder {
+        ServerBuilder::new(runner)
+    }
+}
+
+/// Gives the time, in seconds since 1970.
+pub(super) fn now() -> u64 {
+    // A clock before 1970 is wrong anyway.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field(
+                "agents",
+                &self.0.agents.iter().map(Agent::name).collect::<Vec<_>>(),
+            )
+            .field("access", &self.0.access)
+            .field("runs", &self.0.runs)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! Agents behind the OpenAI API: each is a model, to any client of that API.
+
+pub(super) mod models;
+pub(super) mod chat;
+pub(super) mod responses;
+mod settings;

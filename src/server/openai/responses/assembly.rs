@@ -1,0 +1,383 @@
+//! The output items of a response, put together from the events of a run, with the stream's events for each step.
+
+use serde_json::{Value, json};
+
+use super::calls::{Calls, Known, OpenCall};
+use crate::agent::Interruption;
+use crate::agent::runner::{RunEvent, RunResult};
+use crate::item::{Item, ItemKind, Message, Reasoning};
+use crate::server::ToolItems;
+
+/// Puts items together; whoever answers whole drops the events.
+pub(super) struct Assembly {
+    pub(super) list: OutputList,
+    message: Option<OpenMessage>,
+    reasoning: Option<OpenReasoning>,
+    calls: Calls,
+    /// The text of the latest message that was whole.
+    last_text: Option<String>,
+    /// The agent at work.
+    agent: String,
+    /// The requests for approval, each with the call that waits.
+    pub(super) approvals: Vec<(String, Interruption)>,
+}
+
+/// The items so far, and the events that tell of them and were not sent yet.
+pub(super) struct OutputList {
+    /// The random part of the response's id, which the ids of its items have too.
+    hex: String,
+    pub(super) items: Vec<Value>,
+    pub(super) events: Vec<Value>,
+}
+
+struct OpenMessage {
+    at: usize,
+    parts: Vec<MessagePart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum MessagePart {
+    Text(String),
+    Refusal(String),
+}
+
+struct OpenReasoning {
+    at: usize,
+    text: String,
+}
+
+impl OutputList {
+    /// Adds an item that is begun; gives its place.
+    pub(super) fn add(&mut self, prefix: &str, mut item: Value) -> usize {
+        let at = self.items.len();
+        set(
+            &mut item,
+            "id",
+            json!(format!("{prefix}_{}_{at}", self.hex)),
+        );
+        self.add_as_is(item);
+        at
+    }
+
+    fn add_as_is(&mut self, item: Value) {
+        let at = self.items.len();
+        self.events
+            .push(json!({"type": "response.output_item.added", "output_index": at, "item": item}));
+        self.items.push(item);
+    }
+
+    /// Tells of a step of an item.
+    pub(super) fn tell(&mut self, at: usize, kind: &str, fields: Value) {
+        let mut event = json!({"type": kind, "item_id": self.id(at), "output_index": at});
+        if let (Some(event), Value::Object(fields)) = (event.as_object_mut(), fields) {
+            event.extend(fields);
+        }
+        self.events.push(event);
+    }
+
+    /// Changes fields of an item.
+    pub(super) fn change(&mut self, at: usize, fields: Value) {
+        if let (Some(Value::Object(item)), Value::Object(fields)) = (self.items.get_mut(at), fields)
+        {
+            item.extend(fields);
+        }
+    }
+
+    /// Tells that an item is whole.
+    pub(super) fn done(&mut self, at: usize) {
+        let item = self.items.get(at);
+        self.events
+            .push(json!({"type": "response.output_item.done", "output_index": at, "item": item}));
+    }
+
+    fn id(&self, at: usize) -> Value {
+        self.items
+            .get(at)
+            .and_then(|item| item.get("id"))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+pub(super) fn set(item: &mut Value, field: &str, value: Value) {
+    if let Some(item) = item.as_object_mut() {
+        item.insert(field.to_owned(), value);
+    }
+}
+
+impl Assembly {
+    pub(super) fn new(hex: String, style: ToolItems, agent: &str) -> Self {
+        Self {
+            list: OutputList {
+                hex,
+                items: Vec::new(),
+                events: Vec::new(),
+            },
+            message: None,
+            reasoning: None,
+            calls: Calls::new(style),
+            last_text: None,
+            agent: agent.to_owned(),
+            approvals: Vec::new(),
+        }
+    }
+
+    /// Makes a call known that waited in an earlier response.
+    pub(super) fn resume(&mut self, call: &Interruption, request_id: String) {
+        if call.path.is_empty() {
+            self.calls.resumed.push(OpenCall::waiting(call, request_id));
+        }
+    }
+
+    /// Takes an event of the run; what happens in agents that are called as tools is not shown.
+    pub(super) fn take(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::TurnStarted { agent, .. } => (**agent).clone_into(&mut self.agent),
+            RunEvent::TextDelta { delta } => self.more_text(delta),
+            RunEvent::RefusalDelta { delta } => self.more_refusal(delta),
+            RunEvent::ReasoningDelta { delta } => self.more_reasoning(delta),
+            RunEvent::ToolCallStarted { index, name } => {
+                self.calls
+                    .begin(&mut self.list, &self.agent, name, Known::Index(*index));
+            }
+            RunEvent::ToolCallDelta { index, delta } => {
+                self.calls.more_arguments(&mut self.list, *index, delta);
+            }
+            RunEvent::ItemDone { item } => self.item_done(item),
+            RunEvent::HandoffRequested { call_id, to } => self.calls.hands_off(call_id, to),
+            RunEvent::HandoffOccurred { to, .. } => self.calls.handed_off(&mut self.list, to),
+            RunEvent::ToolOutputDone {
+                call_id,
+                name,
+                output,
+                failure,
+            } => {
+                let outcome = match failure {
+                    None => Ok(output.as_str()),
+                    Some(_) => Err(output.as_str()),
+                };
+                self.calls
+                    .output(&mut self.list, (&self.agent, name), call_id, outcome);
+            }
+            RunEvent::ApprovalRequired { interruption } => self.approval(interruption),
+            RunEvent::ModelEvent { .. }
+            | RunEvent::ToolCalled { .. }
+            | RunEvent::ResponseDone { .. }
+            | RunEvent::ToolProgress { .. }
+            | RunEvent::Nested { .. }
+            | RunEvent::RunDone { .. } => {}
+        }
+    }
+
+    /// Ends a run that gave a result: outputs that no event told of, and an output that no message of the model is.
+    pub(super) fn end(&mut self, result: &RunResult) {
+        self.calls.end(&mut self.list, &self.agent, result.items());
+        let output = result.final_output();
+        if self.last_text.as_deref() != Some(output) {
+            self.more_text(output);
+            self.message_done(None);
+        }
+    }
+
+    /// Ends a run that failed or paused: what is open stays as far as it came.
+    pub(super) fn cut(&mut self) {
+        if let Some(message) = self.message.take() {
+            let content: Vec<Value> = message.parts.iter().map(MessagePart::to_json).collect();
+            self.list.change(
+                message.at,
+                json!({"status": "incomplete", "content": content}),
+            );
+            self.list.done(message.at);
+        }
+        self.reasoning_done(None);
+        self.calls.cut(&mut self.list);
+    }
+
+    fn item_done(&mut self, item: &Item) {
+        match item.kind() {
+            ItemKind::Message(message) => {
+                self.message_done(Some(message));
+            }
+            ItemKind::Reasoning(reasoning) => self.reasoning_done(Some(reasoning)),
+            ItemKind::FunctionCall(call) => self.calls.called(&mut self.list, &self.agent, call),
+            ItemKind::FunctionCallOutput(_) => {}
+            // A tool that the provider ran: its item says all.
+            ItemKind::Unknown { .. } => {
+                if let Ok(json) = serde_json::from_str(item.to_json()) {
+                    self.list.add_as_is(json);
+                    self.list.done(self.list.items.len() - 1);
+                }
+            }
+        }
+    }
+
+    fn more_text(&mut self, delta: &str) {
+        let message = open_message(&mut self.message, &mut self.list);
+        if !matches!(message.parts.last(), Some(MessagePart::Text(_))) {
+            message.add(&mut self.list, MessagePart::Text(String::new()));
+        }
+        let fields =
+            json!({"content_index": message.parts.len() - 1, "delta": delta, "logprobs": []});
+        if let Some(MessagePart::Text(text)) = message.parts.last_mut() {
+            text.push_str(delta);
+        }
+        self.list
+            .tell(message.at, "response.output_text.delta", fields);
+    }
+
+    fn more_refusal(&mut self, delta: &str) {
+        let message = open_message(&mut self.message, &mut self.list);
+        if !matches!(message.parts.last(), Some(MessagePart::Refusal(_))) {
+            message.add(&mut self.list, MessagePart::Refusal(String::new()));
+        }
+        let fields = json!({"content_index": message.parts.len() - 1, "delta": delta});
+        if let Some(MessagePart::Refusal(text)) = message.parts.last_mut() {
+            text.push_str(delta);
+        }
+        self.list.tell(message.at, "response.refusal.delta", fields);
+    }
+
+    fn message_done(&mut self, whole: Option<&Message>) {
+        let parts = whole.map(MessagePart::of).unwrap_or_default();
+        if self.message.is_none() {
+            // A model that answers whole gives no deltas.
+            for part in &parts {
+                match part {
+                    MessagePart::Text(text) => self.more_text(text),
+                    MessagePart::Refusal(text) => self.more_refusal(text),
+                }
+            }
+        }
+        let Some(message) = self.message.take() else {
+            return;
+        };
+        let content: Vec<Value> = message.parts.iter().map(MessagePart::to_json).collect();
+        for (n, part) in message.parts.iter().enumerate() {
+            let (kind, fields) = match part {
+                MessagePart::Text(text) => (
+                    "response.output_text.done",
+                    json!({"content_index": n, "text": text, "logprobs": []}),
+                ),
+                MessagePart::Refusal(text) => (
+                    "response.refusal.done",
+                    json!({"content_index": n, "refusal": text}),
+                ),
+            };
+            self.list.tell(message.at, kind, fields);
+            let fields = json!({"content_index": n, "part": content.get(n)});
+            self.list
+                .tell(message.at, "response.content_part.done", fields);
+        }
+        self.last_text = Some(message.text());
+        self.list.change(
+            message.at,
+            json!({"status": "completed", "content": content}),
+        );
+        self.list.done(message.at);
+    }
+
+    fn more_reasoning(&mut self, delta: &str) {
+        let list = &mut self.list;
+        let open = self.reasoning.get_or_insert_with(|| {
+            let at = list.add(
+                "rs",
+                json!({"type": "reasoning", "id": null, "summary": []}),
+            );
+            let part = json!({"type": "summary_text", "text": ""});
+            let fields = json!({"summary_index": 0, "part": part});
+            list.tell(at, "response.reasoning_summary_part.added", fields);
+            OpenReasoning {
+                at,
+                text: String::new(),
+            }
+        });
+        open.text.push_str(delta);
+        let fields = json!({"summary_index": 0, "delta": delta});
+        list.tell(open.at, "response.reasoning_summary_text.delta", fields);
+    }
+
+    fn reasoning_done(&mut self, whole: Option<&Reasoning>) {
+        let text = whole.map(Reasoning::text).unwrap_or_default();
+        if self.reasoning.is_none() && !text.is_empty() {
+            self.more_reasoning(&text);
+        }
+        let Some(open) = self.reasoning.take() else {
+            return;
+        };
+        let fields = json!({"summary_index": 0, "text": open.text});
+        self.list
+            .tell(open.at, "response.reasoning_summary_text.done", fields);
+        let part = json!({"type": "summary_text", "text": open.text});
+        let fields = json!({"summary_index": 0, "part": part});
+        self.list
+            .tell(open.at, "response.reasoning_summary_part.done", fields);
+        self.list.change(open.at, json!({"summary": [part]}));
+        self.list.done(open.at);
+    }
+
+    fn approval(&mut self, waiting: &Interruption) {
+        self.calls.waits(&mut self.list, &waiting.call_id);
+        let at = self.list.add(
+            "mcpr",
+            json!({
+                "type": "mcp_approval_request",
+                "id": null,
+                "server_label": waiting.agent,
+                "name": waiting.tool,
+                "arguments": waiting.arguments,
+            }),
+        );
+        self.list.done(at);
+        if let Some(id) = self.list.id(at).as_str() {
+            self.approvals.push((id.to_owned(), waiting.clone()));
+        }
+    }
+}
+
+fn open_message<'a>(
+    open: &'a mut Option<OpenMessage>,
+    list: &mut OutputList,
+) -> &'a mut OpenMessage {
+    open.get_or_insert_with(|| {
+        let message = json!({
+            "type": "message", "id": null, "status": "in_progress", "role": "assistant", "content": [],
+        });
+        OpenMessage { at: list.add("msg", message), parts: Vec::new() }
+    })
+}
+
+impl OpenMessage {
+    fn add(&mut self, list: &mut OutputList, part: MessagePart) {
+        let fields = json!({"content_index": self.parts.len(), "part": part.to_json()});
+        list.tell(self.at, "response.content_part.added", fields);
+        self.parts.push(part);
+    }
+
+    fn text(&self) -> String {
+        let text = |part: &MessagePart| match part {
+            MessagePart::Text(text) => text.clone(),
+            MessagePart::Refusal(_) => String::new(),
+        };
+        self.parts.iter().map(text).collect()
+    }
+}
+
+impl MessagePart {
+    fn of(message: &Message) -> Vec<Self> {
+        let text = message.text("");
+        let refusal = message
+            .refusal()
+            .map(|refusal| Self::Refusal(refusal.to_owned()));
+        let text = (!text.is_empty() || refusal.is_none()).then_some(Self::Text(text));
+        text.into_iter().chain(refusal).collect()
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Text(text) => {
+                json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+            }
+            Self::Refusal(refusal) => json!({"type": "refusal", "refusal": refusal}),
+        }
+    }
+}

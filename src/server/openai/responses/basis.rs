@@ -1,0 +1,257 @@
+//! What a response goes on from: nothing, an earlier response, a conversation, or a run that waits for decisions.
+
+use std::sync::Arc;
+
+use super::RESPONSE;
+use super::input::{Approval, Entry, ResponseInput};
+use super::request::ResponsesRequest;
+use super::store::Paused;
+use crate::agent::{Interruption, RunState};
+use crate::item::Item;
+use crate::server::Shared;
+use crate::server::error::ApiError;
+use crate::session::{Session, SessionId, SessionTurn};
+
+/// What a run begins with.
+pub(super) struct Basis {
+    pub(super) beginning: Beginning,
+    /// Where the conversation is kept, if it is.
+    pub(super) session: Option<Arc<dyn Session>>,
+    /// Whether the session was made for this response, so that nobody else knows it.
+    pub(super) is_own_session: bool,
+}
+
+pub(super) enum Beginning {
+    Items(Vec<Item>),
+    Paused {
+        state: Box<RunState>,
+        /// The response that paused.
+        response: String,
+        approvals: Vec<(String, Interruption)>,
+    },
+}
+
+impl Basis {
+    /// Finds it; `id` is that of the response to be.
+    pub(super) async fn find(
+        shared: &Shared,
+        request: &ResponsesRequest,
+        id: &str,
+    ) -> Result<Self, ApiError> {
+        let entries = resolve(shared, &request.input)?;
+        if !entries.approvals.is_empty() {
+            return Self::resumed(shared, request, &entries).await;
+        }
+        let items = entries.items;
+        if items.is_empty() {
+            return Err(ApiError::invalid("input", "`input` must not be empty"));
+        }
+        if let Some(id) = &request.conversation {
+            let session = open(shared, id).await?;
+            return Ok(Self {
+                beginning: Beginning::Items(items),
+                session: Some(session),
+                is_own_session: false,
+            });
+        }
+        let earlier = match &request.previous {
+            None => Vec::new(),
+            Some(previous) => earlier(shared, previous).await?,
+        };
+        if !request.stores {
+            return Ok(Self {
+                beginning: Beginning::Items(earlier.into_iter().chain(items).collect()),
+                session: None,
+                is_own_session: false,
+            });
+        }
+        // A session of its own, so that any response can be gone on from, more than once.
+        let session = open(shared, &session_id(id)?).await?;
+        if !earlier.is_empty() {
+            let copied = session.append(SessionTurn::new(earlier)).await;
+            copied.map_err(|error| ApiError::of_session(&error))?;
+        }
+        Ok(Self {
+            beginning: Beginning::Items(items),
+            session: Some(session),
+            is_own_session: true,
+        })
+    }
+
+    /// Goes on with a run that paused, once each of its calls is decided about.
+    async fn resumed(
+        shared: &Shared,
+        request: &ResponsesRequest,
+        entries: &Entries,
+    ) -> Result<Self, ApiError> {
+        let first = entries
+            .approvals
+            .first()
+            .map(|approval| &*approval.request_id);
+        let hex = first
+            .and_then(|id| id.split('_').nth(1))
+            .unwrap_or_default();
+        let response = format!("{RESPONSE}{hex}");
+        if request
+            .previous
+            .as_ref()
+            .is_some_and(|previous| *previous != response)
+        {
+            let message = "the approvals are not for calls of the previous response";
+            return Err(ApiError::invalid("previous_response_id", message));
+        }
+        if !entries.items.is_empty() {
+            let message =
+                "with approvals there can be nothing else: they finish a turn that is under way";
+            return Err(ApiError::invalid("input", message));
+        }
+        let found = shared.responses.with(&response, |stored| {
+            let decided = stored
+                .paused
+                .as_ref()
+                .map(|paused| decide(paused, &entries.approvals));
+            (stored.session.clone(), decided)
+        });
+        let (session, decided) = found.ok_or_else(nothing_waits)?;
+        let paused = decided.ok_or_else(nothing_waits)??;
+        let is_other = |id: &SessionId| *id != session;
+        if request.conversation.as_ref().is_some_and(is_other) {
+            return Err(ApiError::invalid(
+                "conversation",
+                "the calls wait in another conversation",
+            ));
+        }
+        Ok(Self {
+            session: Some(open(shared, &session).await?),
+            is_own_session: false,
+            beginning: Beginning::Paused {
+                state: paused.state,
+                response,
+                approvals: paused.approvals,
+            },
+        })
+    }
+}
+
+pub(super) fn nothing_waits() -> ApiError {
+    ApiError::new(409, "nothing_waits", "no call waits for these approvals")
+}
+
+fn decide(paused: &Paused, approvals: &[Approval]) -> Result<Paused, ApiError> {
+    let mut paused = paused.clone();
+    for (request_id, Interruption { id, .. }) in &paused.approvals {
+        let mut answers = approvals
+            .iter()
+            .filter(|answer| answer.request_id == *request_id);
+        let (Some(answer), None) = (answers.next(), answers.next()) else {
+            let message =
+                format!("each waiting call needs one approval; `{request_id}` has none or several");
+            return Err(ApiError::invalid("input", message));
+        };
+        let state = &mut paused.state;
+        let decided = match (answer.approve, &answer.reason) {
+            (true, _) => state.approve(id),
+            (false, None) => state.reject(id),
+            (false, Some(reason)) => state.reject_with(id, reason.clone()),
+        };
+        decided.map_err(|error| ApiError::new(409, "state_invalid", error.to_string()))?;
+    }
+    let is_known = |answer: &&Approval| {
+        paused
+            .approvals
+            .iter()
+            .any(|(id, _)| *id == answer.request_id)
+    };
+    match approvals.iter().find(|answer| !is_known(answer)) {
+        Some(unknown) => {
+            let message = format!("no call waits for the approval `{}`", unknown.request_id);
+            Err(ApiError::invalid("input", message))
+        }
+        None => Ok(paused),
+    }
+}
+
+struct Entries {
+    items: Vec<Item>,
+    approvals: Vec<Approval>,
+}
+
+/// Puts items that are kept here in the place of references to them.
+fn resolve(shared: &Shared, input: &ResponseInput) -> Result<Entries, ApiError> {
+    let mut found = Entries {
+        items: Vec::new(),
+        approvals: input.approvals.clone(),
+    };
+    for entry in &input.entries {
+        match entry {
+            Entry::Item(item) => found.items.push(item.clone()),
+            Entry::Reference(id) => {
+                let kept = shared.responses.item(id);
+                let kept = kept.ok_or_else(|| {
+                    ApiError::new(404, "not_found", format!("there is no item `{id}`"))
+                        .about("input")
+                })?;
+                let mut referred = ResponseInput::default();
+                referred.take(kept, "input")?;
+                for entry in referred.entries {
+                    if let Entry::Item(item) = entry {
+                        found.items.push(item);
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The conversation up to the end of a response.
+async fn earlier(shared: &Shared, previous: &str) -> Result<Vec<Item>, ApiError> {
+    let missing = || {
+        let message = format!("there is no response `{previous}` to go on from");
+        ApiError::new(400, "previous_response_not_found", message).about("previous_response_id")
+    };
+    let state = shared.responses.with(previous, |stored| {
+        (
+            stored.session.clone(),
+            stored.is_conversation,
+            stored.handle.is_some(),
+            stored.paused.is_some(),
+        )
+    });
+    let session = match state {
+        Some((_, true, ..)) => {
+            let message = "the response is part of a conversation; go on by `conversation`";
+            return Err(ApiError::invalid("previous_response_id", message));
+        }
+        Some((_, _, true, _)) => {
+            return Err(ApiError::new(
+                409,
+                "response_in_progress",
+                "the previous response is in progress",
+            ));
+        }
+        Some((.., true)) => {
+            let message = "calls of the previous response wait for approval; send `mcp_approval_response` items";
+            return Err(ApiError::new(409, "approval_required", message).about("input"));
+        }
+        Some((session, ..)) => session,
+        None if previous.starts_with(RESPONSE) => session_id(previous)?,
+        None => return Err(missing()),
+    };
+    let items = open(shared, &session).await?.items(None).await;
+    let items = items.map_err(|error| ApiError::of_session(&error))?.items;
+    if items.is_empty() {
+        Err(missing())
+    } else {
+        Ok(items)
+    }
+}
+
+async fn open(shared: &Shared, id: &SessionId) -> Result<Arc<dyn Session>, ApiError> {
+    let session = (shared.sessions)(id.clone()).await;
+    session.map_err(|error| ApiError::of_session(&error))
+}
+
+fn session_id(id: &str) -> Result<SessionId, ApiError> {
+    SessionId::new(id).map_err(|error| ApiError::invalid("previous_response_id", error.to_string()))
+}

@@ -1,0 +1,190 @@
+//! `/v1/responses`: an agent answers, and what its tools did is shown as items.
+//!
+//! A response that is stored has a session of its own, named as the response is, which begins with all that went before; so each can be
+//! gone on from, any number of times. A call that waits for approval ends the response with an `mcp_approval_request`; the
+//! `mcp_approval_response` to it, with this response as the previous one, goes on with the same turn.
+
+mod request;
+mod input;
+mod basis;
+mod object;
+mod assembly;
+mod calls;
+mod run;
+mod stream;
+mod store;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Response;
+use serde_json::{Value, json};
+
+pub(in crate::server) use self::store::Responses;
+
+use self::assembly::Assembly;
+use self::basis::{Basis, Beginning};
+use self::object::ResponseHead;
+use self::request::ResponsesRequest;
+use self::run::{Progress, ResponseRun};
+use self::stream::EventStream;
+use super::models;
+use crate::agent::runner::RunRequest;
+use crate::context::Cancel;
+use crate::server::error::ApiError;
+use crate::server::front::now;
+use crate::server::{Shared, id, reply};
+use crate::session::Session;
+
+/// What the ids of responses begin with.
+const RESPONSE: &str = "resp_";
+
+/// Answers a request; dropping the future, or the body of the answer, cancels the run.
+pub(in crate::server) async fn create(
+    shared: &Arc<Shared>,
+    body: &[u8],
+) -> Result<Response<Body>, ApiError> {
+    let request = ResponsesRequest::parse(body)?;
+    let hex = id::random()?;
+    let head = ResponseHead::new(format!("{RESPONSE}{hex}"), now(), &request);
+    // Before anything is opened or taken that would have to be put back.
+    models::find(shared, &request.model)?;
+    let basis = Basis::find(shared, &request, &head.id).await?;
+    let session = basis.session.clone();
+    let paused = match &basis.beginning {
+        Beginning::Items(_) => None,
+        Beginning::Paused { response, .. } => Some(response.clone()),
+    };
+    let mut assembly = Assembly::new(hex, shared.tool_items, &request.model);
+    let run = prepare(shared, &request, basis.beginning, &mut assembly)?;
+    let run = match &session {
+        Some(session) => run.session(session),
+        None => run,
+    };
+    let run = shared
+        .runs
+        .begin(run.more_settings(&request.settings))
+        .await?;
+    if let Some(paused) = paused {
+        // Nothing runs before it is polled: of several that answer at once, one goes on.
+        let taken = shared
+            .responses
+            .with(&paused, |stored| stored.paused.take());
+        taken.flatten().ok_or_else(basis::nothing_waits)?;
+    }
+    let response = ResponseRun {
+        shared: Arc::clone(shared),
+        run,
+        head,
+        assembly,
+        is_kept: request.stores && session.is_some(),
+        is_over: false,
+    };
+    let session_id = session.as_ref().map(|session| session.id().clone());
+    response.keep(session_id, request.conversation.is_some());
+    if request.streams {
+        return Ok(reply::events(EventStream::new(response).into_stream()));
+    }
+    let own = session.filter(|_| basis.is_own_session);
+    whole(response, own).await
+}
+
+/// Puts the run together.
+fn prepare(
+    shared: &Shared,
+    request: &ResponsesRequest,
+    beginning: Beginning,
+    assembly: &mut Assembly,
+) -> Result<RunRequest, ApiError> {
+    let agent = request
+        .format
+        .applied_to(models::find(shared, &request.model)?, "text.format")?;
+    let agent = match &request.instructions {
+        Some(instructions) => agent.with_more_instructions(instructions),
+        None => agent,
+    };
+    let runner = &shared.runner;
+    Ok(match (beginning, request.streams) {
+        (Beginning::Items(items), true) => runner.stream(&agent, items),
+        (Beginning::Items(items), false) => runner.run(&agent, items),
+        (
+            Beginning::Paused {
+                state, approvals, ..
+            },
+            streams,
+        ) => {
+            if state.start_agent() != request.model {
+                let message = format!("the calls wait in a run of `{}`", state.start_agent());
+                return Err(ApiError::invalid("model", message));
+            }
+            for (request_id, waiting) in approvals {
+                assembly.resume(&waiting, request_id);
+            }
+            if streams {
+                runner.resume_stream(&agent, *state)
+            } else {
+                runner.resume(&agent, *state)
+            }
+        }
+    })
+}
+
+/// Waits for the end; a run that fails leaves nothing behind, since the client never learns the response's id.
+async fn whole(
+    mut response: ResponseRun,
+    own_session: Option<Arc<dyn Session>>,
+) -> Result<Response<Body>, ApiError> {
+    while let Some(progress) = response.next().await {
+        match progress {
+            Progress::GoesOn => {}
+            Progress::Over(_, body) => return Ok(reply::json(200, &body)),
+            Progress::Failed(error, _) => {
+                response.shared.responses.remove(&response.head.id).ok();
+                if let Some(session) = own_session {
+                    // The run's error says more than one of clearing up after it would.
+                    session.clear().await.ok();
+                }
+                return Err(error);
+            }
+        }
+    }
+    Err(ApiError::new(
+        500,
+        "server_error",
+        "the run ended without a result",
+    ))
+}
+
+/// Gives a response that is kept.
+pub(in crate::server) fn one(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+    shared.responses.need(id, |stored| stored.body.clone())
+}
+
+/// Ends a response that is in progress.
+pub(in crate::server) fn cancel(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+    let cancelled = shared.responses.need(id, |stored| {
+        let handle = stored.handle.take()?;
+        handle.cancel(Cancel::Now);
+        assembly::set(&mut stored.body, "status", json!("cancelled"));
+        Some(stored.body.clone())
+    })?;
+    let message = "only a response that is in progress can be cancelled";
+    cancelled.ok_or_else(|| ApiError::new(400, "not_in_progress", message))
+}
+
+/// Forgets a response, with its session if that is its own.
+pub(in crate::server) async fn delete(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+    let stored = shared.responses.remove(id)?;
+    if let Some(handle) = stored.handle {
+        handle.cancel(Cancel::Now);
+    }
+    if stored.session.as_str() == id {
+        let session = (shared.sessions)(stored.session).await;
+        let session = session.map_err(|error| ApiError::of_session(&error))?;
+        session
+            .clear()
+            .await
+            .map_err(|error| ApiError::of_session(&error))?;
+    }
+    Ok(json!({"id": id, "object": "response", "deleted": true}))
+}

@@ -1,0 +1,149 @@
+//! A response under way: the run, what is known of it, and what is kept of it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::assembly::Assembly;
+use super::object::{ResponseHead, Status};
+use super::store::{Paused, Stored};
+use crate::agent::runner::RunEvent;
+use crate::error::RunError;
+use crate::kind::ErrorKind;
+use crate::server::Shared;
+use crate::server::active::ActiveRun;
+use crate::server::error::ApiError;
+use crate::session::SessionId;
+use crate::usage::Usage;
+
+/// A response under way; dropping it cancels the run, and what is kept of the response says so.
+pub(super) struct ResponseRun {
+    pub(super) shared: Arc<Shared>,
+    pub(super) run: ActiveRun,
+    pub(super) head: ResponseHead,
+    pub(super) assembly: Assembly,
+    pub(super) is_kept: bool,
+    pub(super) is_over: bool,
+}
+
+/// What an event of the run means for the response.
+pub(super) enum Progress {
+    GoesOn,
+    /// The response as it is at its end.
+    Over(Status, Value),
+    Failed(ApiError, Value),
+}
+
+impl ResponseRun {
+    /// Keeps the response, if it is to be, while it goes on.
+    pub(super) fn keep(&self, session: Option<SessionId>, is_conversation: bool) {
+        let Some(session) = session.filter(|_| self.is_kept) else {
+            return;
+        };
+        let stored = Stored {
+            body: self.head.to_json(&Status::InProgress, &[], None),
+            session,
+            is_conversation,
+            handle: Some(self.run.handle()),
+            paused: None,
+        };
+        self.shared.responses.keep(&self.head.id, stored);
+    }
+
+    /// Waits for the next event; `None` when there is none.
+    pub(super) async fn next(&mut self) -> Option<Progress> {
+        let event = self.run.next().await?;
+        Some(match event {
+            Ok(RunEvent::RunDone { result }) => {
+                self.assembly.end(&result);
+                let body = self.end(&Status::Completed, &result.usage(), None);
+                Progress::Over(Status::Completed, body)
+            }
+            Ok(event) => {
+                self.assembly.take(&event);
+                Progress::GoesOn
+            }
+            Err(error) => self.failed(error),
+        })
+    }
+
+    fn failed(&mut self, error: RunError) -> Progress {
+        self.assembly.cut();
+        let usage = error.progress().usage;
+        let status = match error.kind() {
+            ErrorKind::Refusal => Status::Completed,
+            ErrorKind::ApprovalRequired if self.is_kept => return self.paused(error),
+            ErrorKind::Truncated => Status::Incomplete("max_output_tokens"),
+            ErrorKind::ContentFilter => Status::Incomplete("content_filter"),
+            kind => {
+                let error = ApiError::of_run(&error);
+                let status = match kind {
+                    ErrorKind::Cancelled => Status::Cancelled,
+                    _ => Status::Failed(error.to_json()),
+                };
+                let body = self.end(&status, &usage, None);
+                return Progress::Failed(error, body);
+            }
+        };
+        let body = self.end(&status, &usage, None);
+        Progress::Over(status, body)
+    }
+
+    /// Ends the response with its requests for approval; the run goes on when they are answered.
+    fn paused(&mut self, error: RunError) -> Progress {
+        let usage = error.progress().usage;
+        let approvals = std::mem::take(&mut self.assembly.approvals);
+        let paused = error.into_state().ok().map(|state| Paused {
+            state: Box::new(state),
+            approvals,
+        });
+        let body = self.end(&Status::Completed, &usage, paused);
+        Progress::Over(Status::Completed, body)
+    }
+
+    fn end(&mut self, status: &Status, usage: &Usage, paused: Option<Paused>) -> Value {
+        self.is_over = true;
+        let body = self
+            .head
+            .to_json(status, &self.assembly.list.items, Some(usage));
+        if self.is_kept {
+            self.shared.responses.with(&self.head.id, |stored| {
+                stored.body = body.clone();
+                stored.handle = None;
+                stored.paused = paused;
+            });
+        }
+        body
+    }
+
+    /// The events that were not told yet.
+    pub(super) fn events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.assembly.list.events)
+    }
+
+    /// The response as it is when it begins.
+    pub(super) fn begun(&self) -> Value {
+        self.head.to_json(&Status::InProgress, &[], None)
+    }
+}
+
+impl Drop for ResponseRun {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.assembly.cut();
+            self.end(&Status::Cancelled, &Usage::default(), None);
+        }
+    }
+}
+
+/// The error as an event of a stream.
+pub(super) fn error_event(error: &ApiError) -> Value {
+    let object = error.to_json();
+    json!({
+        "type": "error",
+        "code": object.get("code"),
+        "message": object.get("message"),
+        "param": object.get("param"),
+        "error": object,
+    })
+}

@@ -1,0 +1,186 @@
+//! The routes, and what every request passes before it reaches one.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, Response};
+use axum::middleware::{self, Next};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::front::{Server, Shared};
+use super::openai::{chat, models, responses};
+use super::{id, reply};
+
+type Answer = Result<Response<Body>, ApiError>;
+
+impl Server {
+    /// Makes a router of all routes, for an axum application.
+    ///
+    /// Each request passes the checks of `Host`, `Origin` and token first. axum is a public dependency here and in `mcp`, nowhere else.
+    pub fn router(&self) -> Router {
+        let shared = Arc::clone(&self.0);
+        let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
+        self.routes().with_state(shared).layer(guard)
+    }
+
+    /// Makes the router of an application that has nothing else.
+    pub(super) fn application(&self) -> Router {
+        let shared = Arc::clone(&self.0);
+        let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
+        let missing =
+            async || ApiError::new(404, "not_found", "there is nothing here").into_response();
+        let routes = self.routes().fallback(missing).with_state(shared);
+        routes.layer(guard)
+    }
+
+    fn routes(&self) -> Router<Arc<Shared>> {
+        let routes = Router::new()
+            .route("/healthz", get(healthy))
+            .route("/metrics", get(metrics))
+            .route("/v1/models", get(list_models))
+            .route("/v1/models/{*id}", get(one_model))
+            .route("/v1/chat/completions", post(create_chat))
+            .route("/v1/responses", post(create_response))
+            .route(
+                "/v1/responses/{id}",
+                get(one_response).delete(delete_response),
+            )
+            .route("/v1/responses/{id}/cancel", post(cancel_response));
+        self.with_mcp(routes)
+    }
+
+    #[cfg(feature = "mcp-server")]
+    fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+        match &self.0.mcp {
+            Some(mcp) => routes.merge(mcp.router().with_state(())),
+            None => routes,
+        }
+    }
+
+    #[cfg(not(feature = "mcp-server"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is used")]
+    fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+        routes
+    }
+}
+
+/// Lets nothing pass that may not; counts and names what was answered.
+async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+    let head = (request.uri(), request.headers());
+    let allowed = shared.access.check_names(head.0, head.1);
+    let is_open = request.uri().path() == "/healthz";
+    let allowed = allowed.and_then(|()| match is_open {
+        true => Ok(()),
+        false => shared.access.check_token(head.1),
+    });
+    let mut response = match allowed {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => ApiError::refused(refusal).into_response(),
+    };
+    shared.runs.metrics.answered(response.status().as_u16());
+    let id = id::random()
+        .ok()
+        .and_then(|id| HeaderValue::from_str(&format!("req_{id}")).ok());
+    if let Some(id) = id {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+async fn healthy(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    if shared.runs.is_closing() {
+        return reply::json(503, &json!({"status": "closing"}));
+    }
+    reply::json(200, &json!({"status": "ok"}))
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    reply::text(
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        shared.runs.metrics_text(),
+    )
+}
+
+async fn list_models(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    reply::json(200, &models::list(&shared))
+}
+
+async fn one_model(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response<Body> {
+    told(models::one(&shared, &id))
+}
+
+async fn create_chat(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let answer = async {
+        let body = read(&shared, request).await?;
+        chat::create(&shared, &body).await
+    };
+    answered(answer.await)
+}
+
+async fn create_response(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let answer = async {
+        let body = read(&shared, request).await?;
+        responses::create(&shared, &body).await
+    };
+    answered(answer.await)
+}
+
+async fn one_response(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let query = request.uri().query().filter(|query| !query.is_empty());
+    if query.is_some() {
+        let message = "no query parameter is supported here";
+        return ApiError::unsupported("stream", message).into_response();
+    }
+    told(responses::one(&shared, &id))
+}
+
+async fn cancel_response(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Response<Body> {
+    told(responses::cancel(&shared, &id))
+}
+
+async fn delete_response(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Response<Body> {
+    told(responses::delete(&shared, &id).await)
+}
+
+/// Reads a body, up to the most that it may have.
+pub(super) async fn read(shared: &Shared, request: Request) -> Result<Bytes, ApiError> {
+    let max_bytes = shared.max_body_bytes;
+    let too_large = || {
+        ApiError::new(
+            413,
+            "request_too_large",
+            format!("the body has more than {max_bytes} bytes"),
+        )
+    };
+    let length = request.headers().get("content-length");
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > max_bytes) {
+        return Err(too_large());
+    }
+    to_bytes(request.into_body(), max_bytes)
+        .await
+        .map_err(|_| too_large())
+}
+
+pub(super) fn told(answer: Result<Value, ApiError>) -> Response<Body> {
+    answered(answer.map(|answer| reply::json(200, &answer)))
+}
+
+pub(super) fn answered(answer: Answer) -> Response<Body> {
+    answer.unwrap_or_else(ApiError::into_response)
+}
