@@ -166,6 +166,7 @@ const fn status_of(kind: ErrorKind) -> u16 {
         | ErrorKind::ToolFailed
         | ErrorKind::CallbackFailed
         | ErrorKind::Session
+        | ErrorKind::Journal
         | ErrorKind::Mcp
         | ErrorKind::Plugin => 500,
         ErrorKind::TimeoutConnect
