@@ -146,6 +146,24 @@ impl Limits {
         self
     }
 
+    /// Takes the lower of each two limits.
+    #[cfg(feature = "server")]
+    pub(crate) fn tightened_by(self, other: Self) -> Self {
+        fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            // Nothing set is no limit, and `None` would be the least.
+            one.into_iter().chain(other).min()
+        }
+        Self {
+            max_turns: lower(self.max_turns, other.max_turns),
+            max_requests: lower(self.max_requests, other.max_requests),
+            max_input_tokens: lower(self.max_input_tokens, other.max_input_tokens),
+            max_output_tokens: lower(self.max_output_tokens, other.max_output_tokens),
+            max_total_tokens: lower(self.max_total_tokens, other.max_total_tokens),
+            max_tool_calls: lower(self.max_tool_calls, other.max_tool_calls),
+            max_duration: lower(self.max_duration, other.max_duration),
+        }
+    }
+
     /// Checks whether another turn may begin after so many.
     pub(crate) fn check_turn(&self, turns: u32) -> Result<(), LimitReached> {
         match self.max_turns {

@@ -94,8 +94,10 @@ impl Access {
 
 fn authority(host: &str) -> Option<Authority> {
     let authority = host.parse::<Authority>().ok()?;
-    // A name before an `@` is no host, whoever reads it as one.
-    (!host.contains('@')).then_some(authority)
+    // Nor is a name before an `@` a host, whoever reads it as one.
+    let port = host.strip_prefix(authority.host())?;
+    let is_port = port.is_empty() || authority.port_u16().is_some();
+    is_port.then_some(authority)
 }
 
 fn is_loopback(name: &str) -> bool {

@@ -130,6 +130,12 @@ impl Runs {
         self.n_active.subscribe().wait_for(|n| *n == 0).await.ok();
     }
 
+    /// Waits until the server is closing and no run goes on.
+    pub(super) async fn idle_after_closing(&self) {
+        self.closing().await;
+        self.idle().await;
+    }
+
     pub(super) fn metrics_text(&self) -> String {
         let n_active = *self.n_active.borrow();
         self.metrics

@@ -7,6 +7,7 @@ use super::access::Access;
 use super::active::Runs;
 use super::front::{Server, Shared, now};
 use super::openai::responses::Responses;
+use super::service::Service;
 use super::sessions::{self, OpenSession};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -25,6 +26,7 @@ pub struct ServerBuilder {
     max_runs: usize,
     max_waiting_runs: usize,
     max_kept: usize,
+    max_events: usize,
     grace: Duration,
     #[cfg(feature = "mcp-server")]
     mcp: Option<super::mcp::McpServer>,
@@ -70,6 +72,7 @@ impl ServerBuilder {
             max_runs: 1024,
             max_waiting_runs: 1024,
             max_kept: 1000,
+            max_events: 1000,
             grace: Duration::from_secs(9),
             #[cfg(feature = "mcp-server")]
             mcp: None,
@@ -146,6 +149,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets how many events of a session's runs are kept for readers of `/events`; 1,000 by default.
+    pub const fn max_events(mut self, max_events: usize) -> Self {
+        self.max_events = max_events;
+        self
+    }
+
     /// Sets how long turns may take to end when the server closes; 9 seconds by default, so that all is over within 10.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -192,6 +201,7 @@ impl ServerBuilder {
             sessions,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
             responses: Responses::new(self.max_kept),
+            service: Service::new(self.max_kept, self.max_events),
             tool_items: self.tool_items,
             max_body_bytes: self.max_body_bytes,
             grace: self.grace,

@@ -8,6 +8,7 @@ use super::access::Access;
 use super::active::Runs;
 use super::builder::{ServerBuilder, ToolItems};
 use super::openai::responses::Responses;
+use super::service::Service;
 use super::sessions::OpenSession;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) sessions: Arc<OpenSession>,
     pub(super) runs: Arc<Runs>,
     pub(super) responses: Responses,
+    pub(super) service: Service,
     pub(super) tool_items: ToolItems,
     pub(super) max_body_bytes: usize,
     /// How long runs may take to end when the server closes.

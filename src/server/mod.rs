@@ -27,11 +27,15 @@ mod metrics;
 #[cfg(feature = "server")]
 mod openai;
 #[cfg(feature = "server")]
+mod openapi;
+#[cfg(feature = "server")]
 mod reply;
 #[cfg(feature = "server")]
 mod router;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
+mod service;
 #[cfg(feature = "server")]
 mod sessions;
 

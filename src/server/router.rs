@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::front::{Server, Shared};
 use super::openai::{chat, models, responses};
-use super::{id, reply};
+use super::{id, openapi, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -41,6 +41,12 @@ impl Server {
         let routes = Router::new()
             .route("/healthz", get(healthy))
             .route("/metrics", get(metrics))
+            .route("/openapi.json", get(document))
+            .route("/run", post(start_run))
+            .route("/events/{session}", get(read_events))
+            .route("/status/{session}", get(run_status))
+            .route("/cancel/{session}", post(cancel_run))
+            .route("/approve/{session}", post(approve_calls))
             .route("/v1/models", get(list_models))
             .route("/v1/models/{*id}", get(one_model))
             .route("/v1/chat/completions", post(create_chat))
@@ -73,9 +79,11 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let head = (request.uri(), request.headers());
     let allowed = shared.access.check_names(head.0, head.1);
     let is_open = request.uri().path() == "/healthz";
-    let allowed = allowed.and_then(|()| match is_open {
-        true => Ok(()),
-        false => shared.access.check_token(head.1),
+    let allowed = allowed.and_then(|()| {
+        if is_open {
+            return Ok(());
+        }
+        shared.access.check_token(head.1)
     });
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
@@ -155,6 +163,60 @@ async fn delete_response(
     Path(id): Path<String>,
 ) -> Response<Body> {
     told(responses::delete(&shared, &id).await)
+}
+
+async fn document() -> Response<Body> {
+    reply::text(200, "application/json", openapi::DOCUMENT)
+}
+
+async fn start_run(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let answer = async {
+        let body = read(&shared, request).await?;
+        service::start(&shared, &body).await
+    };
+    answered(answer.await)
+}
+
+async fn read_events(
+    State(shared): State<Arc<Shared>>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let last = request.headers().get("last-event-id");
+    // What is not text is no number either.
+    let last = last.map(|last| last.to_str().unwrap_or_default());
+    answered(service::events(&shared, &session, last))
+}
+
+async fn run_status(
+    State(shared): State<Arc<Shared>>,
+    Path(session): Path<String>,
+) -> Response<Body> {
+    told(service::status(&shared, &session))
+}
+
+async fn cancel_run(
+    State(shared): State<Arc<Shared>>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let answer = async {
+        let body = read(&shared, request).await?;
+        service::cancel(&shared, &session, &body)
+    };
+    told(answer.await)
+}
+
+async fn approve_calls(
+    State(shared): State<Arc<Shared>>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let answer = async {
+        let body = read(&shared, request).await?;
+        service::approve(&shared, &session, &body).await
+    };
+    told(answer.await)
 }
 
 /// Reads a body, up to the most that it may have.

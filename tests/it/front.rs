@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use openai_agents::server::{Server, ServerBuilder};
 use openai_agents::testing::ScriptedModel;
-use openai_agents::{Agent, Runner};
+use openai_agents::{Agent, FunctionTool, Runner};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -87,22 +87,22 @@ impl Front {
         let has_host = headers
             .iter()
             .any(|line| line.to_ascii_lowercase().starts_with("host:"));
-        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        let mut lines = vec![
+            format!("{method} {path} HTTP/1.1"),
+            "connection: close".to_owned(),
+        ];
         if !has_host {
-            head += &format!("host: {}\r\n", self.address);
+            lines.push(format!("host: {}", self.address));
         }
-        for line in headers {
-            head += &format!("{line}\r\n");
-        }
+        lines.extend(headers.iter().map(|line| (*line).to_owned()));
         if !body.is_empty() {
-            head += &format!(
-                "content-type: application/json\r\ncontent-length: {}\r\n",
-                body.len()
-            );
+            lines.push("content-type: application/json".to_owned());
+            lines.push(format!("content-length: {}", body.len()));
         }
+        let head = lines.join("\r\n");
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
+            .write_all(format!("{head}\r\n\r\n{body}").as_bytes())
             .await
             .unwrap();
         stream
@@ -206,4 +206,26 @@ pub(crate) async fn read_rest(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
+}
+
+/// A tool that doubles, and fails for zero.
+pub(crate) fn double() -> FunctionTool {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Args {
+        n: i64,
+    }
+    FunctionTool::new("double", "Doubles.", async |_cx, args: Args| match args.n {
+        0 => Err("zero".to_owned()),
+        n => Ok(n * 2),
+    })
+    .unwrap()
+}
+
+/// The inputs of a model's request, as JSON.
+pub(crate) fn inputs(model: &ScriptedModel, n: usize) -> Value {
+    let requests = model.requests();
+    let items = requests[n].items.iter();
+    items
+        .map(|item| serde_json::from_str::<Value>(item.to_json()).unwrap())
+        .collect()
 }

@@ -10,9 +10,10 @@ use tokio::net::TcpListener;
 use crate::front::Front;
 
 /// Every route, with a method and a body that it takes, and one that is not there.
-const ROUTES: [(&str, &str, &str); 11] = [
+const ROUTES: [(&str, &str, &str); 17] = [
     ("GET", "/healthz", ""),
     ("GET", "/metrics", ""),
+    ("GET", "/openapi.json", ""),
     ("GET", "/v1/models", ""),
     ("GET", "/v1/models/Guide", ""),
     (
@@ -24,6 +25,11 @@ const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/v1/responses/resp_1", ""),
     ("DELETE", "/v1/responses/resp_1", ""),
     ("POST", "/v1/responses/resp_1/cancel", "{}"),
+    ("POST", "/run", r#"{"agent":"Guide","input":"hi"}"#),
+    ("GET", "/events/s", ""),
+    ("GET", "/status/s", ""),
+    ("POST", "/cancel/s", "{}"),
+    ("POST", "/approve/s", r#"{"approvals":[]}"#),
     ("POST", "/mcp", "{}"),
     ("GET", "/nothing", ""),
 ];

@@ -13,7 +13,7 @@ use crate::front::Front;
 
 const PATH: &str = "/v1/chat/completions";
 
-fn asked(more: Value) -> Value {
+fn asked(more: &Value) -> Value {
     let mut body = json!({"model": "Guide", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut()
         .unwrap()
@@ -37,7 +37,7 @@ async fn an_answer_is_whole() {
     let turn = ScriptedTurn::text("Paris it is.").with_usage(Usage::of_request(7, 3, 10));
     let model = ScriptedModel::new([turn]);
     let front = Front::of(&model).await;
-    let answer = front.post(PATH, &asked(json!({}))).await;
+    let answer = front.post(PATH, &asked(&json!({}))).await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("x-request-id").unwrap().starts_with("req_"));
     let mut body = answer.json();
@@ -72,7 +72,7 @@ async fn a_stream_has_the_chunks_of_the_api() {
     let turn = ScriptedTurn::text("Paris it is.").with_usage(Usage::of_request(7, 3, 10));
     let model = ScriptedModel::new([turn]);
     let front = Front::of(&model).await;
-    let body = asked(json!({"stream": true, "stream_options": {"include_usage": true}}));
+    let body = asked(&json!({"stream": true, "stream_options": {"include_usage": true}}));
     let answer = front.post(PATH, &body).await;
     assert_eq!(
         answer.header("content-type"),
@@ -132,14 +132,14 @@ async fn tools_run_on_the_server_and_only_text_is_shown() {
     let model = ScriptedModel::new(script().into_iter().chain(script()));
     let agent = Agent::builder("Guide").tool(double()).build().unwrap();
     let front = Front::with_agent(&model, agent).await;
-    let whole = front.post(PATH, &asked(json!({}))).await.json();
+    let whole = front.post(PATH, &asked(&json!({}))).await.json();
     assert_eq!(
         whole["choices"][0]["message"]["content"],
         "I look.\n\nIt is 42."
     );
     assert_eq!(whole["usage"]["total_tokens"], 6);
     let events = front
-        .post(PATH, &asked(json!({"stream": true})))
+        .post(PATH, &asked(&json!({"stream": true})))
         .await
         .events();
     let text: String = events
@@ -201,7 +201,7 @@ async fn parameters_become_settings_over_those_of_runner_and_agent() {
     let runner =
         Runner::new(model.clone()).model_settings(ModelSettings::default().top_p(0.3).seed(2));
     let front = Front::start(Server::builder(runner).agent(agent)).await;
-    let body = asked(json!({
+    let body = asked(&json!({
         "temperature": 0.7, "max_completion_tokens": 9, "stop": "END", "presence_penalty": 0.5,
         "frequency_penalty": 0.25, "tool_choice": "none", "parallel_tool_calls": false, "reasoning_effort": "low",
         "verbosity": "low", "user": "u1", "metadata": {"a": "b"}, "n": 1, "store": false, "tools": [], "seed": null,
@@ -264,7 +264,7 @@ async fn what_would_be_passed_over_is_refused() {
             "messages[0].content[0].type",
         ),
     ] {
-        let answer = front.post(PATH, &asked(more)).await;
+        let answer = front.post(PATH, &asked(&more)).await;
         assert_eq!(
             answer.code(),
             (400, "unsupported_parameter".to_owned()),
@@ -295,19 +295,19 @@ async fn what_is_wrong_is_said() {
             (400, "invalid_value"),
         ),
         (
-            asked(json!({"model": "gpt-9"})).to_string(),
+            asked(&json!({"model": "gpt-9"})).to_string(),
             (404, "model_not_found"),
         ),
         (
-            asked(json!({"temperature": "hot"})).to_string(),
+            asked(&json!({"temperature": "hot"})).to_string(),
             (400, "invalid_value"),
         ),
         (
-            asked(json!({"max_tokens": 1, "max_completion_tokens": 2})).to_string(),
+            asked(&json!({"max_tokens": 1, "max_completion_tokens": 2})).to_string(),
             (400, "invalid_value"),
         ),
         (
-            asked(json!({"stream_options": {"include_usage": true}})).to_string(),
+            asked(&json!({"stream_options": {"include_usage": true}})).to_string(),
             (400, "invalid_value"),
         ),
     ] {
@@ -316,8 +316,14 @@ async fn what_is_wrong_is_said() {
     }
     let small = Server::builder(Runner::new(ScriptedModel::new([]))).max_body_bytes(10);
     let front = Front::start(small).await;
-    let answer = front.post(PATH, &asked(json!({}))).await;
+    let answer = front.post(PATH, &asked(&json!({}))).await;
     assert_eq!(answer.code(), (413, "request_too_large".to_owned()));
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Report {
+    #[expect(dead_code, reason = "only its schema counts")]
+    summary: String,
 }
 
 #[tokio::test]
@@ -330,7 +336,7 @@ async fn a_schema_holds_the_model_to_it() {
     let front = Front::of(&model).await;
     let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false});
     let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": true}});
-    let body = asked(json!({"response_format": format}));
+    let body = asked(&json!({"response_format": format}));
     let answer = front.post(PATH, &body).await.json();
     assert_eq!(
         answer["choices"][0]["message"]["content"],
@@ -342,22 +348,17 @@ async fn a_schema_holds_the_model_to_it() {
     let answer = front
         .post(
             PATH,
-            &asked(json!({"response_format": format, "stream": true})),
+            &asked(&json!({"response_format": format, "stream": true})),
         )
         .await;
     let text = answer.events()[1]["choices"][0]["delta"]["content"].clone();
     assert_eq!(text, r#"{"city":"Rome"}"#);
 
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Report {
-        #[expect(dead_code, reason = "only its schema counts")]
-        summary: String,
-    }
     let typed = Agent::builder("Guide").output::<Report>().build().unwrap();
     let front = Front::with_agent(&ScriptedModel::new([]), typed).await;
     for format in [format, json!({"type": "text"})] {
         let answer = front
-            .post(PATH, &asked(json!({"response_format": format})))
+            .post(PATH, &asked(&json!({"response_format": format})))
             .await;
         assert_eq!(answer.code(), (400, "unsupported_parameter".to_owned()));
     }
@@ -383,7 +384,7 @@ async fn failures_have_statuses_and_are_not_to_be_tried_again() {
     ] {
         for streams in [false, true] {
             let front = Front::of(&upstream(kind, status)).await;
-            let answer = front.post(PATH, &asked(json!({"stream": streams}))).await;
+            let answer = front.post(PATH, &asked(&json!({"stream": streams}))).await;
             assert_eq!(answer.code(), (expect, kind.as_str().to_owned()));
             assert_eq!(
                 answer.json()["error"]["message"],
@@ -399,7 +400,7 @@ async fn a_failure_inside_a_stream_is_an_error_event_and_no_end() {
     let error = ModelError::new(ErrorKind::Transport, "the connection broke");
     let model = ScriptedModel::new([ScriptedTurn::text("Half an ").with_error(error)]);
     let front = Front::of(&model).await;
-    let answer = front.post(PATH, &asked(json!({"stream": true}))).await;
+    let answer = front.post(PATH, &asked(&json!({"stream": true}))).await;
     assert_eq!(answer.status, 200);
     assert_eq!(
         answer.events().last().unwrap(),
@@ -434,7 +435,7 @@ async fn ends_that_the_api_has_words_for_are_no_errors() {
         ("content_filter", json!("So far"), Value::Null),
         ("stop", Value::Null, json!("No.")),
     ] {
-        let answer = front.post(PATH, &asked(json!({}))).await.json();
+        let answer = front.post(PATH, &asked(&json!({}))).await.json();
         let choice = &answer["choices"][0];
         assert_eq!(choice["finish_reason"], reason);
         assert_eq!(choice["message"]["content"], content);
@@ -450,7 +451,7 @@ async fn a_call_that_needs_approval_is_an_error_of_this_api() {
         .build()
         .unwrap();
     let front = Front::with_agent(&model, agent).await;
-    let answer = front.post(PATH, &asked(json!({}))).await;
+    let answer = front.post(PATH, &asked(&json!({}))).await;
     assert_eq!(answer.code(), (409, "approval_required".to_owned()));
 }
 
@@ -472,7 +473,7 @@ async fn a_client_that_goes_cancels_its_run() {
         let agent = Agent::builder("Guide").tool(wait.unwrap()).build().unwrap();
         let model = ScriptedModel::new([ScriptedTurn::tool_call("wait", json!({}))]);
         let front = Front::with_agent(&model, agent).await;
-        let body = asked(json!({"stream": streams})).to_string();
+        let body = asked(&json!({"stream": streams})).to_string();
         let mut stream = front.send("POST", PATH, &[], &body).await;
         begun.notified().await;
         if streams {

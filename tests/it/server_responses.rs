@@ -6,28 +6,16 @@ use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Item, ModelSettings, Runner, Usage};
 use serde_json::{Value, json};
 
-use crate::front::Front;
+use crate::front::{Front, double, inputs};
 
 const PATH: &str = "/v1/responses";
 
-fn asked(more: Value) -> Value {
+fn asked(more: &Value) -> Value {
     let mut body = json!({"model": "Guide", "input": "hi"});
     body.as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
     body
-}
-
-fn double() -> FunctionTool {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Args {
-        n: i64,
-    }
-    FunctionTool::new("double", "Doubles.", async |_cx, args: Args| match args.n {
-        0 => Err("zero".to_owned()),
-        n => Ok(n * 2),
-    })
-    .unwrap()
 }
 
 fn types(events: &[Value]) -> Vec<&str> {
@@ -37,20 +25,11 @@ fn types(events: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// The inputs of a model's request, as JSON.
-fn inputs(model: &ScriptedModel, n: usize) -> Value {
-    let requests = model.requests();
-    let items = requests[n].items.iter();
-    items
-        .map(|item| serde_json::from_str::<Value>(item.to_json()).unwrap())
-        .collect()
-}
-
 #[tokio::test]
 async fn a_response_is_whole_and_kept() {
     let turn = ScriptedTurn::text("Paris.").with_usage(Usage::of_request(7, 3, 10));
     let front = Front::of(&ScriptedModel::new([turn])).await;
-    let body = asked(json!({"temperature": 0.5, "max_output_tokens": 9, "metadata": {"a": "b"}}));
+    let body = asked(&json!({"temperature": 0.5, "max_output_tokens": 9, "metadata": {"a": "b"}}));
     let answer = front.post(PATH, &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let mut body = answer.json();
@@ -90,7 +69,7 @@ async fn a_response_is_whole_and_kept() {
     );
     assert_eq!(front.get(&path).await.code(), (404, "not_found".to_owned()));
     let next = front
-        .post(PATH, &asked(json!({"previous_response_id": id})))
+        .post(PATH, &asked(&json!({"previous_response_id": id})))
         .await;
     assert_eq!(next.code(), (400, "previous_response_not_found".to_owned()));
 }
@@ -99,7 +78,7 @@ async fn a_response_is_whole_and_kept() {
 async fn a_stream_has_the_events_of_the_api() {
     let turn = ScriptedTurn::text("It is.").with_usage(Usage::of_request(7, 3, 10));
     let front = Front::of(&ScriptedModel::new([turn])).await;
-    let answer = front.post(PATH, &asked(json!({"stream": true}))).await;
+    let answer = front.post(PATH, &asked(&json!({"stream": true}))).await;
     let events = answer.events();
     assert_eq!(
         types(&events),
@@ -154,7 +133,7 @@ async fn tools_are_shown_as_calls_that_the_server_made() {
     let model = ScriptedModel::new(script().into_iter().chain(script()));
     let agent = Agent::builder("Guide").tool(double()).build().unwrap();
     let front = Front::with_agent(&model, agent).await;
-    let output = front.post(PATH, &asked(json!({}))).await.json()["output"].clone();
+    let output = front.post(PATH, &asked(&json!({}))).await.json()["output"].clone();
     let hex = output[0]["id"]
         .as_str()
         .unwrap()
@@ -182,7 +161,7 @@ async fn tools_are_shown_as_calls_that_the_server_made() {
         ])
     );
     let events = front
-        .post(PATH, &asked(json!({"stream": true})))
+        .post(PATH, &asked(&json!({"stream": true})))
         .await
         .events();
     let call = |step| format!("response.mcp_call{step}");
@@ -207,23 +186,34 @@ async fn tools_are_shown_as_calls_that_the_server_made() {
             .any(|event| event["type"] == "response.output_item.done" && event["item"] == *item)
     };
     assert!(last.as_array().unwrap().iter().all(done));
-    // What a client sends back is a call and its output again.
+}
+
+#[tokio::test]
+async fn what_a_client_sends_back_is_a_call_and_its_output_again() {
+    let call = json!({
+        "type": "mcp_call", "id": "mcp_1_0", "status": "completed", "approval_request_id": null, "server_label": "Guide",
+        "arguments": "{}", "error": null, "name": "look", "output": "a cat",
+    });
+    let failed = json!({
+        "type": "mcp_call", "id": "mcp_1_1", "arguments": "{}", "name": "look", "server_label": "Guide",
+        "error": "broken",
+    });
+    let text = json!({"type": "output_text", "text": "A cat.", "annotations": [], "logprobs": []});
+    let message = json!({"type": "message", "id": "msg_1_2", "status": "completed", "role": "assistant", "content": [text]});
     let model = ScriptedModel::text("ok");
     let front = Front::of(&model).await;
-    front
-        .post(PATH, &json!({"model": "Guide", "input": output}))
-        .await
-        .json();
-    let inputs = inputs(&model, 0);
-    let kinds: Vec<&str> = inputs
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["type"].as_str().unwrap())
-        .collect();
-    let pair = ["function_call", "function_call_output"];
-    assert_eq!(kinds, [pair[0], pair[1], pair[0], pair[1], "message"]);
-    assert_eq!(inputs[4].get("id"), None);
+    let body = asked(&json!({"input": [call, failed, message]}));
+    assert_eq!(front.post(PATH, &body).await.status, 200);
+    assert_eq!(
+        inputs(&model, 0),
+        json!([
+            {"type": "function_call", "call_id": "mcp_1_0", "name": "look", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "mcp_1_0", "output": "a cat"},
+            {"type": "function_call", "call_id": "mcp_1_1", "name": "look", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "mcp_1_1", "output": "broken"},
+            {"type": "message", "role": "assistant", "content": [text]},
+        ])
+    );
 }
 
 #[tokio::test]
@@ -238,7 +228,7 @@ async fn tools_can_be_shown_as_function_calls() {
         .tool_items(ToolItems::FunctionCalls);
     let front = Front::start(builder).await;
     let events = front
-        .post(PATH, &asked(json!({"stream": true})))
+        .post(PATH, &asked(&json!({"stream": true})))
         .await
         .events();
     let output = &events.last().unwrap()["response"]["output"];
@@ -261,216 +251,10 @@ async fn tools_can_be_shown_as_function_calls() {
 }
 
 #[tokio::test]
-async fn any_response_can_be_gone_on_from() {
-    let model = ScriptedModel::new(["one", "two", "three", "four"].map(ScriptedTurn::text));
-    let front = Front::of(&model).await;
-    let first = front
-        .post(
-            PATH,
-            &asked(json!({"input": "a", "instructions": "Be brief."})),
-        )
-        .await
-        .json();
-    assert_eq!(first["instructions"], "Be brief.");
-    let after = |input: &str, more: Value| {
-        let mut body = asked(json!({"input": input, "previous_response_id": first["id"]}));
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        body
-    };
-    front.post(PATH, &after("b", json!({}))).await.json();
-    let third = front
-        .post(PATH, &after("c", json!({"stream": true})))
-        .await
-        .events();
-    let third = third.last().unwrap()["response"]["id"].clone();
-    let fourth = asked(json!({"input": "d", "previous_response_id": third, "store": false}));
-    let fourth = front.post(PATH, &fourth).await.json();
-    let texts = |n| -> Vec<String> {
-        let text = |item: &Value| {
-            item["content"]
-                .as_str()
-                .or(item["content"][0]["text"].as_str())
-                .unwrap()
-                .to_owned()
-        };
-        inputs(&model, n)
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(text)
-            .collect()
-    };
-    assert_eq!(texts(0), ["a"]);
-    assert_eq!(texts(1), ["a", "one", "b"]);
-    assert_eq!(texts(2), ["a", "one", "c"]);
-    assert_eq!(texts(3), ["a", "one", "c", "three", "d"]);
-    let instructions: Vec<_> = model
-        .requests()
-        .iter()
-        .map(|request| request.instructions.clone())
-        .collect();
-    assert_eq!(instructions, [Some("Be brief.".into()), None, None, None]);
-    // What is not stored is not kept.
-    let id = fourth["id"].as_str().unwrap();
-    assert_eq!(front.get(&format!("{PATH}/{id}")).await.status, 404);
-    // Items of a kept response can be referred to.
-    let model = ScriptedModel::new(["one", "two"].map(ScriptedTurn::text));
-    let front = Front::of(&model).await;
-    let first = front.post(PATH, &asked(json!({}))).await.json();
-    let reference = json!({"type": "item_reference", "id": first["output"][0]["id"]});
-    let body = asked(json!({"input": [reference, {"role": "user", "content": "b"}]}));
-    front.post(PATH, &body).await.json();
-    assert_eq!(inputs(&model, 1)[0]["content"][0]["text"], "one");
-    let unknown = asked(json!({"input": [{"type": "item_reference", "id": "msg_1_0"}]}));
-    assert_eq!(
-        front.post(PATH, &unknown).await.code(),
-        (404, "not_found".to_owned())
-    );
-}
-
-#[tokio::test]
-async fn a_conversation_is_a_session() {
-    let model = ScriptedModel::new(["one", "two"].map(ScriptedTurn::text));
-    let front = Front::of(&model).await;
-    let first = front
-        .post(
-            PATH,
-            &asked(json!({"input": "a", "conversation": "conv_1"})),
-        )
-        .await
-        .json();
-    assert_eq!(first["conversation"], json!({"id": "conv_1"}));
-    front
-        .post(
-            PATH,
-            &asked(json!({"input": "b", "conversation": {"id": "conv_1"}})),
-        )
-        .await
-        .json();
-    assert_eq!(inputs(&model, 1).as_array().unwrap().len(), 3);
-    for (body, code) in [
-        (
-            json!({"conversation": "c", "previous_response_id": "resp_1"}),
-            "invalid_value",
-        ),
-        (
-            json!({"previous_response_id": first["id"]}),
-            "invalid_value",
-        ),
-        (json!({"conversation": "resp_1"}), "invalid_value"),
-        (json!({"conversation": ""}), "invalid_value"),
-        (
-            json!({"previous_response_id": "resp_unknown"}),
-            "previous_response_not_found",
-        ),
-        (
-            json!({"previous_response_id": "conv_1"}),
-            "previous_response_not_found",
-        ),
-    ] {
-        assert_eq!(
-            front.post(PATH, &asked(body)).await.code(),
-            (400, code.to_owned())
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_call_that_needs_approval_waits_for_the_clients_word() {
-    for streams in [false, true] {
-        let model = ScriptedModel::new([
-            ScriptedTurn::tool_call("double", json!({"n": 21})),
-            ScriptedTurn::text("42"),
-        ]);
-        let agent = Agent::builder("Guide")
-            .tool(double().needs_approval())
-            .build()
-            .unwrap();
-        let front = Front::with_agent(&model, agent).await;
-        let ask = async |more: Value| {
-            let mut body = asked(more);
-            body["stream"] = json!(streams);
-            let answer = front.post(PATH, &body).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-            if streams {
-                answer.events().last().unwrap()["response"].clone()
-            } else {
-                answer.json()
-            }
-        };
-        let first = ask(json!({})).await;
-        assert_eq!(first["status"], "completed");
-        assert_eq!(first["output"][0]["status"], "incomplete");
-        let request = &first["output"][1];
-        assert_eq!(
-            *request,
-            json!({
-                "type": "mcp_approval_request", "id": request["id"], "server_label": "Guide", "name": "double",
-                "arguments": "{\"n\":21}",
-            })
-        );
-        let early = front
-            .post(PATH, &asked(json!({"previous_response_id": first["id"]})))
-            .await;
-        assert_eq!(early.code(), (409, "approval_required".to_owned()));
-        let approval = json!({"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": true});
-        let more = json!({"input": [approval], "previous_response_id": first["id"]});
-        let second = ask(more.clone()).await;
-        assert_eq!(second["output"][0]["output"], "42");
-        assert_eq!(second["output"][0]["approval_request_id"], request["id"]);
-        assert_eq!(second["output"][0]["arguments"], "{\"n\":21}");
-        assert_eq!(second["output"][1]["content"][0]["text"], "42");
-        assert_eq!(
-            front.post(PATH, &asked(more)).await.code(),
-            (409, "nothing_waits".to_owned())
-        );
-        assert_eq!(model.n_left(), 0);
-    }
-}
-
-#[tokio::test]
-async fn a_call_that_is_rejected_is_not_made() {
-    let model = ScriptedModel::new([
-        ScriptedTurn::tool_call("double", json!({"n": 21})),
-        ScriptedTurn::text("Then not."),
-    ]);
-    let agent = Agent::builder("Guide")
-        .tool(double().needs_approval())
-        .build()
-        .unwrap();
-    let front = Front::with_agent(&model, agent).await;
-    let first = front
-        .post(PATH, &asked(json!({"conversation": "c"})))
-        .await
-        .json();
-    let id = &first["output"][1]["id"];
-    let answer = |id: &Value| json!([{"type": "mcp_approval_response", "approval_request_id": id, "approve": false, "reason": "No."}]);
-    let unknown = json!(format!("{}x", id.as_str().unwrap()));
-    let wrong = front
-        .post(PATH, &asked(json!({"input": answer(&unknown)})))
-        .await;
-    assert_eq!(wrong.code(), (400, "invalid_value".to_owned()));
-    let second = front
-        .post(
-            PATH,
-            &asked(json!({"input": answer(id), "conversation": "c"})),
-        )
-        .await
-        .json();
-    assert_eq!(
-        second["output"][1]["content"][0]["text"], "Then not.",
-        "{second}"
-    );
-    assert_eq!(inputs(&model, 1)[2]["output"], "No.");
-}
-
-#[tokio::test]
 async fn parameters_become_settings_and_others_are_refused() {
     let model = ScriptedModel::text("ok");
     let front = Front::of(&model).await;
-    let body = asked(json!({
+    let body = asked(&json!({
         "temperature": 0.7, "top_p": 0.5, "max_output_tokens": 9, "tool_choice": "required",
         "reasoning": {"effort": "low", "summary": "auto"}, "text": {"format": {"type": "text"}, "verbosity": "low"},
         "include": [], "truncation": "disabled", "background": false, "safety_identifier": "s", "tools": [],
@@ -511,7 +295,7 @@ async fn parameters_become_settings_and_others_are_refused() {
             "input[0].role",
         ),
     ] {
-        let answer = front.post(PATH, &asked(more)).await;
+        let answer = front.post(PATH, &asked(&more)).await;
         assert_eq!(
             answer.code(),
             (400, "unsupported_parameter".to_owned()),
@@ -519,7 +303,7 @@ async fn parameters_become_settings_and_others_are_refused() {
         );
         assert_eq!(answer.json()["error"]["param"], param);
     }
-    let empty = front.post(PATH, &asked(json!({"input": []}))).await;
+    let empty = front.post(PATH, &asked(&json!({"input": []}))).await;
     assert_eq!(empty.code(), (400, "invalid_value".to_owned()));
 }
 
@@ -530,7 +314,7 @@ async fn a_schema_holds_the_model_to_it() {
     let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false});
     let format = json!({"type": "json_schema", "name": "answer", "schema": schema, "strict": true});
     let answer = front
-        .post(PATH, &asked(json!({"text": {"format": format}})))
+        .post(PATH, &asked(&json!({"text": {"format": format}})))
         .await
         .json();
     assert_eq!(
@@ -549,11 +333,11 @@ async fn a_failure_is_a_status_and_in_a_stream_the_last_events() {
     };
     let model = ScriptedModel::new([failing(), failing()]);
     let front = Front::of(&model).await;
-    let answer = front.post(PATH, &asked(json!({}))).await;
+    let answer = front.post(PATH, &asked(&json!({}))).await;
     assert_eq!(answer.code(), (502, "transport".to_owned()));
     assert_eq!(answer.header("x-should-retry"), Some("false"));
     let events = front
-        .post(PATH, &asked(json!({"stream": true})))
+        .post(PATH, &asked(&json!({"stream": true})))
         .await
         .events();
     let [.., error, failed] = &*events else {
@@ -586,7 +370,7 @@ async fn a_response_in_progress_can_be_cancelled() {
     let agent = Agent::builder("Guide").tool(wait.unwrap()).build().unwrap();
     let model = ScriptedModel::new([ScriptedTurn::tool_call("wait", json!({}))]);
     let front = Front::with_agent(&model, agent).await;
-    let body = asked(json!({"stream": true})).to_string();
+    let body = asked(&json!({"stream": true})).to_string();
     let mut stream = front.send("POST", PATH, &[], &body).await;
     let id = crate::front::read_until(&mut stream, "\"id\":\"resp_", "\"").await;
     let cancelled = front

@@ -12,6 +12,8 @@ use crate::error::RunError;
 use crate::future::BoxFuture;
 use crate::item::{Item, Message};
 #[cfg(feature = "server")]
+use crate::limits::Limits;
+#[cfg(feature = "server")]
 use crate::model::ModelSettings;
 use crate::model::{Delivery, Model};
 use crate::session::Session;
@@ -113,6 +115,13 @@ impl RunRequest {
     #[cfg(feature = "server")]
     pub(crate) fn more_settings(mut self, over: &ModelSettings) -> Self {
         self.options.settings = self.options.settings.overlaid_with(over);
+        self
+    }
+
+    /// Lets limits hold beside those that the runner has: the lower of each two.
+    #[cfg(feature = "server")]
+    pub(crate) fn more_limits(mut self, other: Limits) -> Self {
+        self.options.limits = self.options.limits.tightened_by(other);
         self
     }
 

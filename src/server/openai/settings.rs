@@ -17,11 +17,14 @@ const PASSED_ON: [&str; 4] = [
 
 /// Reads what the two APIs name alike.
 pub(super) fn common(fields: &mut Fields) -> Result<ModelSettings, ApiError> {
-    let mut settings = ModelSettings::default();
-    settings.temperature = fields.take("temperature")?;
-    settings.top_p = fields.take("top_p")?;
-    settings.parallel_tool_calls = fields.take("parallel_tool_calls")?;
-    settings.tool_choice = fields.take("tool_choice")?.map(tool_choice).transpose()?;
+    let choice: Option<Value> = fields.take("tool_choice")?;
+    let mut settings = ModelSettings {
+        temperature: fields.take("temperature")?,
+        top_p: fields.take("top_p")?,
+        parallel_tool_calls: fields.take("parallel_tool_calls")?,
+        tool_choice: choice.as_ref().map(tool_choice).transpose()?,
+        ..ModelSettings::default()
+    };
     for name in PASSED_ON {
         if let Some(value) = fields.take::<Value>(name)? {
             settings.extra_body.insert(name.to_owned(), value);
@@ -43,7 +46,7 @@ fn no_tools(fields: &mut Fields) -> Result<(), ApiError> {
 }
 
 /// A choice among the agent's own tools.
-fn tool_choice(value: Value) -> Result<ToolChoice, ApiError> {
+fn tool_choice(value: &Value) -> Result<ToolChoice, ApiError> {
     match value.as_str() {
         Some("auto") => return Ok(ToolChoice::Auto),
         Some("none") => return Ok(ToolChoice::None),

@@ -56,7 +56,7 @@ impl Ending {
 }
 
 impl Answer {
-    pub(super) fn whole(&self, text: Option<String>, ending: &Ending, usage: &Usage) -> Value {
+    pub(super) fn whole(&self, text: Option<&str>, ending: &Ending, usage: &Usage) -> Value {
         json!({
             "id": self.id,
             "object": "chat.completion",

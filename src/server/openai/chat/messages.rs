@@ -100,12 +100,12 @@ fn parts(value: Value, param: &str) -> Result<Vec<Part>, ApiError> {
     };
     let parts = parts.into_iter().enumerate();
     parts
-        .map(|(n, value)| part(value, format!("{param}[{n}]")))
+        .map(|(n, value)| part(value, &format!("{param}[{n}]")))
         .collect()
 }
 
-fn part(value: Value, param: String) -> Result<Part, ApiError> {
-    let mut fields = Fields::of(value, &*param)?;
+fn part(value: Value, param: &str) -> Result<Part, ApiError> {
+    let mut fields = Fields::of(value, param)?;
     let part = match fields.need::<String>("type")?.as_str() {
         "text" => Part::text(fields.need::<String>("text")?),
         "refusal" => Part::Refusal {

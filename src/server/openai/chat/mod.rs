@@ -70,12 +70,12 @@ async fn whole(
     let answered = match ended {
         Some(Ok(result)) => {
             content.extend(text.end(&result));
-            answer.whole(Some(content), &Ending::STOP, &result.usage())
+            answer.whole(Some(&content), &Ending::STOP, &result.usage())
         }
         Some(Err(error)) => {
             let ending = Ending::of(&error).ok_or_else(|| ApiError::of_run(&error))?;
             content.extend(ending.text.clone());
-            let content = Some(content).filter(|content| !content.is_empty());
+            let content = Some(&*content).filter(|content| !content.is_empty());
             answer.whole(content, &ending, &error.progress().usage)
         }
         None => {

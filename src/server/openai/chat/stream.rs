@@ -72,13 +72,14 @@ impl ChunkStream {
                     self.send_delta(&json!({"content": text}));
                 }
             }
-            Err(error) => match Ending::of(&error) {
-                Some(ending) => self.end(&ending, &error.progress().usage),
-                None => {
+            Err(error) => {
+                if let Some(ending) = Ending::of(&error) {
+                    self.end(&ending, &error.progress().usage);
+                } else {
                     self.send(&json!({"error": ApiError::of_run(&error).to_json()}));
                     self.is_over = true;
                 }
-            },
+            }
         }
     }
 

@@ -192,7 +192,7 @@ impl Calls {
                 self.close(list, &call, outcome);
             }
         } else {
-            self.function_output(list, call_id, outcome);
+            Self::function_output(list, call_id, outcome);
         }
     }
 
@@ -253,7 +253,7 @@ impl Calls {
 
     fn close(&self, list: &mut OutputList, call: &OpenCall, outcome: Result<&str, &str>) {
         if self.style == ToolItems::FunctionCalls {
-            self.function_output(list, call.call_id.as_deref().unwrap_or_default(), outcome);
+            Self::function_output(list, call.call_id.as_deref().unwrap_or_default(), outcome);
             return;
         }
         let (kind, fields) = match outcome {
@@ -273,7 +273,7 @@ impl Calls {
         list.done(call.at);
     }
 
-    fn function_output(&self, list: &mut OutputList, call_id: &str, outcome: Result<&str, &str>) {
+    fn function_output(list: &mut OutputList, call_id: &str, outcome: Result<&str, &str>) {
         let (Ok(output) | Err(output)) = outcome;
         let item = json!({
             "type": "function_call_output", "id": null, "status": "completed", "call_id": call_id, "output": output,

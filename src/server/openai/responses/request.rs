@@ -34,7 +34,8 @@ impl ResponsesRequest {
         let format = text(&mut fields, &mut settings)?;
         reasoning(&mut fields, &mut settings)?;
         let previous: Option<String> = fields.take("previous_response_id")?;
-        let conversation = fields.take("conversation")?.map(conversation).transpose()?;
+        let conversation: Option<Value> = fields.take("conversation")?;
+        let conversation = conversation.as_ref().map(conversation_id).transpose()?;
         if previous.is_some() && conversation.is_some() {
             return Err(ApiError::invalid(
                 "previous_response_id",
@@ -88,7 +89,7 @@ fn reasoning(fields: &mut Fields, settings: &mut ModelSettings) -> Result<(), Ap
 }
 
 /// The id of a conversation, alone or in an object.
-fn conversation(value: Value) -> Result<SessionId, ApiError> {
+fn conversation_id(value: &Value) -> Result<SessionId, ApiError> {
     let id = value.as_str().or_else(|| value.get("id")?.as_str());
     let id =
         id.ok_or_else(|| ApiError::invalid("conversation", "a conversation is given by its id"))?;

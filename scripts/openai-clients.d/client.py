@@ -1,0 +1,124 @@
+"""What OpenAI's Python client and the Python Agents SDK make of the agents at a URL, as one line of JSON."""
+
+import asyncio
+import json
+import sys
+
+import agents
+import openai
+import pydantic
+
+
+class City(pydantic.BaseModel):
+    city: str
+    population: int
+
+
+def refused(ask):
+    try:
+        ask()
+    except openai.APIError as error:
+        return [type(error).__name__, error.code, getattr(error, "status_code", None)]
+    return None
+
+
+def chat(client):
+    def ask(text, **more):
+        messages = [{"role": "user", "content": text}]
+        return client.chat.completions.create(model="Guide", messages=messages, **more)
+
+    whole = ask("hello")
+    chunks = list(ask("double", stream=True, stream_options={"include_usage": True}))
+    parsed = client.chat.completions.parse(
+        model="Guide", messages=[{"role": "user", "content": "a city"}], response_format=City
+    )
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    return {
+        "whole": whole.choices[0].message.content,
+        "total_tokens": whole.usage.total_tokens,
+        "request_id": bool(whole._request_id),
+        "stream": "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices),
+        "stream_tokens": chunks[-1].usage.total_tokens,
+        "parsed": parsed.choices[0].message.parsed.model_dump(),
+        "refused": [
+            refused(lambda: client.chat.completions.create(model="x", messages=[{"role": "user", "content": "a"}])),
+            refused(lambda: ask("hello", tools=[tool])),
+            refused(lambda: ask("fail")),
+            refused(lambda: ask("fail", stream=True)),
+            refused(lambda: list(ask("break", stream=True))),
+        ],
+    }
+
+
+def responses(client):
+    whole = client.responses.create(model="Guide", input="double")
+    with client.responses.stream(model="Guide", input="double") as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    following = client.responses.create(model="Guide", input="how long", previous_response_id=whole.id)
+    said = [client.responses.create(model="Guide", input="how long", conversation="conv_py") for _ in range(2)]
+    parsed = client.responses.parse(model="Guide", input="a city", text_format=City)
+    kept = client.responses.retrieve(whole.id)
+    client.responses.delete(whole.id)
+    return {
+        "items": [item.type for item in whole.output],
+        "tool": [whole.output[0].name, whole.output[0].arguments, whole.output[0].output],
+        "text": whole.output_text,
+        "stream": final.output_text,
+        "kinds": kinds,
+        "following": following.output_text,
+        "conversation": [one.output_text for one in said],
+        "parsed": parsed.output_parsed.model_dump(),
+        "kept": kept.output_text,
+        "total_tokens": whole.usage.total_tokens,
+        "refused": [
+            refused(lambda: client.responses.retrieve(whole.id)),
+            refused(lambda: client.responses.create(model="Guide", input="a", background=True)),
+            refused(lambda: client.responses.create(model="Guide", input="fail")),
+            refused(lambda: list(client.responses.create(model="Guide", input="fail", stream=True))),
+        ],
+    }
+
+
+async def sdk(url):
+    agents.set_tracing_disabled(True)
+    client = openai.AsyncOpenAI(base_url=url, api_key="none")
+    told = {}
+    for name, model in [
+        ("responses", agents.OpenAIResponsesModel("Guide", client)),
+        ("chat", agents.OpenAIChatCompletionsModel("Guide", client)),
+    ]:
+        agent = agents.Agent(name="Remote", instructions="Be brief.", model=model)
+        whole = await agents.Runner.run(agent, "double")
+        stream = agents.Runner.run_streamed(agent, "double")
+        deltas = []
+        async for event in stream.stream_events():
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+                deltas.append(event.data.delta)
+        again = await agents.Runner.run(agent, whole.to_input_list() + [{"role": "user", "content": "how long"}])
+        typed = agents.Agent(name="Typed", model=model, output_type=City)
+        parsed = await agents.Runner.run(typed, "a city")
+        try:
+            await agents.Runner.run(agent, "fail")
+            failed = None
+        except openai.APIError as error:
+            failed = [type(error).__name__, error.code]
+        told[name] = {
+            "whole": whole.final_output,
+            "stream": "".join(deltas),
+            "again": again.final_output,
+            "parsed": parsed.final_output.model_dump(),
+            "failed": failed,
+        }
+    return told
+
+
+def main(url):
+    client = openai.OpenAI(base_url=url, api_key="none")
+    models = [model.id for model in client.models.list()]
+    told = {"models": models, "model": client.models.retrieve("Guide").id}
+    told |= {"chat": chat(client), "responses": responses(client), "sdk": asyncio.run(sdk(url))}
+    print(json.dumps(told))
+
+
+main(sys.argv[1])

@@ -1,0 +1,204 @@
+//! Runs as a service: they go on without whoever began them, and anyone can look, end them and decide about their calls.
+
+mod request;
+mod record;
+mod events;
+mod log;
+mod read;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use axum::http::Response;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use self::record::Record;
+use self::request::StartRun;
+use super::active::ActiveRun;
+use super::error::ApiError;
+use super::kept::Kept;
+use super::openai::models;
+use super::{Shared, id, reply};
+use crate::agent::RunState;
+use crate::session::Session;
+
+/// The sessions with runs, and the tasks that drive these; they end with the server.
+pub(super) struct Service {
+    records: Mutex<Kept<Arc<Record>>>,
+    tasks: Mutex<JoinSet<()>>,
+    max_events: usize,
+}
+
+impl Service {
+    pub(super) fn new(max_kept: usize, max_events: usize) -> Self {
+        Self {
+            records: Mutex::new(Kept::new(max_kept)),
+            tasks: Mutex::default(),
+            max_events,
+        }
+    }
+
+    fn find(&self, session: &str) -> Result<Arc<Record>, ApiError> {
+        let record = self.records().get(session).cloned();
+        record.ok_or_else(|| {
+            let message = format!("no run of the session `{session}` is known");
+            ApiError::new(404, "not_found", message)
+        })
+    }
+
+    fn find_or_make(&self, session: &crate::session::SessionId) -> Arc<Record> {
+        let mut records = self.records();
+        if let Some(record) = records.get(session.as_str()) {
+            return Arc::clone(record);
+        }
+        let record = Arc::new(Record::new(session.clone(), self.max_events));
+        let gone = records.insert(session.to_string(), Arc::clone(&record));
+        // A run that goes on must be there to be ended.
+        if let Some(gone) = gone.filter(|gone| gone.is_running()) {
+            drop(records.insert(gone.session.to_string(), gone));
+        }
+        record
+    }
+
+    /// Drives a run to its end, whoever looks.
+    fn spawn(&self, record: Arc<Record>, mut run: ActiveRun) {
+        record.begun(run.handle());
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            while let Some(event) = run.next().await {
+                record.take(event);
+            }
+        });
+    }
+
+    fn records(&self) -> MutexGuard<'_, Kept<Arc<Record>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `POST /run`: begins a run, and answers at once or with its events.
+pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, ApiError> {
+    let request = StartRun::parse(body)?;
+    let agent = models::find(shared, &request.agent)?;
+    let run_id = format!("run_{}", id::random()?);
+    let session = match request.session {
+        Some(session) => session,
+        None => request::session_id(run_id.clone())?,
+    };
+    let record = shared.service.find_or_make(&session);
+    record.reserve(&run_id, agent.name())?;
+    let seen = record.log.last();
+    let begun = async {
+        let session = open(shared, &record).await?;
+        let run = shared.runner.stream(agent, request.items);
+        let run = run.session(&session).more_limits(request.limits);
+        shared.runs.begin(run).await
+    };
+    let mut reserved = Reserved::of(&record, None);
+    let run = begun.await?;
+    reserved.record = None;
+    shared.service.spawn(Arc::clone(&record), run);
+    if request.streams {
+        let closing = Arc::clone(&shared.runs);
+        return Ok(reply::events(read::stream(
+            Arc::clone(&record),
+            seen,
+            closing,
+        )));
+    }
+    Ok(reply::json(
+        202,
+        &json!({"run_id": run_id, "session": session.as_str(), "status": "running"}),
+    ))
+}
+
+async fn open(shared: &Shared, record: &Record) -> Result<Arc<dyn Session>, ApiError> {
+    let session = (shared.sessions)(record.session.clone()).await;
+    session.map_err(|error| ApiError::of_session(&error))
+}
+
+/// A session that is taken for a run; given back if the run does not begin, also when the client goes.
+struct Reserved<'a> {
+    record: Option<&'a Record>,
+    state: Option<RunState>,
+}
+
+impl<'a> Reserved<'a> {
+    const fn of(record: &'a Record, state: Option<RunState>) -> Self {
+        Self {
+            record: Some(record),
+            state,
+        }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        match (self.record, self.state.take()) {
+            (Some(record), None) => record.refused(),
+            (Some(record), Some(state)) => record.put_back(state),
+            (None, _) => {}
+        }
+    }
+}
+
+/// `GET /events/{session}`: the events from where the reader stopped.
+pub(super) fn events(
+    shared: &Arc<Shared>,
+    session: &str,
+    last_event_id: Option<&str>,
+) -> Result<Response<Body>, ApiError> {
+    let record = shared.service.find(session)?;
+    let seen = match last_event_id {
+        None => record.log.before_first(),
+        Some(id) => id.parse().map_err(|_| {
+            ApiError::invalid("Last-Event-ID", "`Last-Event-ID` is the number of an event")
+        })?,
+    };
+    if !record.is_running() && seen == record.log.last() {
+        // It tells an EventSource not to ask again.
+        return Ok(reply::text(204, "text/event-stream", Body::empty()));
+    }
+    Ok(reply::events(read::stream(
+        record,
+        seen,
+        Arc::clone(&shared.runs),
+    )))
+}
+
+/// `GET /status/{session}`.
+pub(super) fn status(shared: &Shared, session: &str) -> Result<Value, ApiError> {
+    Ok(shared.service.find(session)?.to_json())
+}
+
+/// `POST /cancel/{session}`.
+pub(super) fn cancel(shared: &Shared, session: &str, body: &[u8]) -> Result<Value, ApiError> {
+    let when = request::cancel(body)?;
+    let record = shared.service.find(session)?;
+    record.cancel(when)?;
+    Ok(record.to_json())
+}
+
+/// `POST /approve/{session}`: decides about calls; once none waits, the run goes on.
+pub(super) async fn approve(
+    shared: &Arc<Shared>,
+    session: &str,
+    body: &[u8],
+) -> Result<Value, ApiError> {
+    let decisions = request::decisions(body)?;
+    let record = shared.service.find(session)?;
+    let Some(state) = record.decide(&decisions)? else {
+        return Ok(record.to_json());
+    };
+    let mut reserved = Reserved::of(&record, Some(state.clone()));
+    let agent = models::find(shared, state.start_agent())?;
+    let session = open(shared, &record).await?;
+    let run = shared.runner.resume_stream(agent, state).session(&session);
+    let run = shared.runs.begin(run).await?;
+    reserved.record = None;
+    shared.service.spawn(Arc::clone(&record), run);
+    drop(reserved);
+    Ok(record.to_json())
+}

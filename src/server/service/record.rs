@@ -1,0 +1,229 @@
+//! What is known of the runs of one session: the latest, and the events.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::events;
+use super::log::EventLog;
+use crate::agent::RunState;
+use crate::agent::runner::{RunEvent, RunHandle};
+use crate::context::Cancel;
+use crate::error::RunError;
+use crate::kind::ErrorKind;
+use crate::server::error::ApiError;
+use crate::session::SessionId;
+
+/// A session with runs.
+pub(super) struct Record {
+    pub(super) session: SessionId,
+    pub(super) log: EventLog,
+    latest: Mutex<Latest>,
+}
+
+/// The latest run.
+#[derive(Default)]
+struct Latest {
+    run_id: String,
+    agent: String,
+    status: Status,
+    handle: Option<RunHandle>,
+    paused: Option<Box<RunState>>,
+    /// The last event, which is the result.
+    result: Option<Value>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Status {
+    /// No run has begun.
+    #[default]
+    New,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+    ApprovalRequired,
+}
+
+impl Record {
+    pub(super) fn new(session: SessionId, max_events: usize) -> Self {
+        Self {
+            session,
+            log: EventLog::new(max_events),
+            latest: Mutex::default(),
+        }
+    }
+
+    /// Takes the session for a run, which no other may have meanwhile.
+    pub(super) fn reserve(&self, run_id: &str, agent: &str) -> Result<(), ApiError> {
+        let mut latest = self.latest();
+        match latest.status {
+            Status::Running => {
+                return Err(ApiError::new(
+                    409,
+                    "session_busy",
+                    "a run of this session goes on",
+                ));
+            }
+            Status::ApprovalRequired => {
+                let message =
+                    "calls of this session wait for approval; decide about them, or cancel";
+                return Err(ApiError::new(409, "approval_required", message));
+            }
+            Status::New | Status::Completed | Status::Failed | Status::Cancelled => {}
+        }
+        *latest = Latest {
+            run_id: run_id.to_owned(),
+            agent: agent.to_owned(),
+            status: Status::Running,
+            ..Latest::default()
+        };
+        Ok(())
+    }
+
+    /// Notes that the run that was reserved could not begin.
+    pub(super) fn refused(&self) {
+        self.latest().status = Status::New;
+    }
+
+    pub(super) fn begun(&self, handle: RunHandle) {
+        let mut latest = self.latest();
+        latest.handle = Some(handle);
+        let begun = json!({"type": "run_started", "run_id": latest.run_id, "agent": latest.agent});
+        drop(latest);
+        self.log.push(&begun);
+    }
+
+    /// Takes an event; the last is the end of the run.
+    pub(super) fn take(&self, event: Result<RunEvent, RunError>) {
+        let (status, result, paused) = match event {
+            Ok(RunEvent::RunDone { result }) => (Status::Completed, events::done(&result), None),
+            Ok(event) => {
+                if let Some(json) = events::to_json(&event) {
+                    self.log.push(&json);
+                }
+                return;
+            }
+            Err(error) => {
+                let result = events::failed(&error);
+                match error.kind() {
+                    ErrorKind::ApprovalRequired => {
+                        (Status::ApprovalRequired, result, error.into_state().ok())
+                    }
+                    ErrorKind::Cancelled => (Status::Cancelled, result, None),
+                    _ => (Status::Failed, result, None),
+                }
+            }
+        };
+        let mut latest = self.latest();
+        latest.status = status;
+        latest.handle = None;
+        latest.paused = paused.map(Box::new);
+        // While nobody can see the end without it.
+        self.log.push(&result);
+        latest.result = Some(result);
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.latest().status == Status::Running
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let latest = self.latest();
+        let of_result = |name: &str| latest.result.as_ref().and_then(|result| result.get(name));
+        json!({
+            "session": self.session.as_str(),
+            "run_id": latest.run_id,
+            "agent": of_result("agent").cloned().unwrap_or_else(|| json!(latest.agent)),
+            "status": latest.status.as_str(),
+            "turns": of_result("turns"),
+            "usage": of_result("usage"),
+            "final_output": of_result("final_output"),
+            "error": of_result("error"),
+            "interruptions": latest.paused.as_ref().map(|state| state.interruptions()).unwrap_or_default(),
+            "last_event_id": self.log.last(),
+        })
+    }
+
+    /// Ends the run, or gives up one that waits.
+    pub(super) fn cancel(&self, when: Cancel) -> Result<(), ApiError> {
+        let mut latest = self.latest();
+        if let Some(handle) = &latest.handle {
+            handle.cancel(when);
+            return Ok(());
+        }
+        if latest.paused.take().is_none() {
+            return Err(ApiError::new(
+                409,
+                "not_running",
+                "no run of this session goes on or waits",
+            ));
+        }
+        latest.status = Status::Cancelled;
+        self.log.push(&json!({"type": "cancelled"}));
+        Ok(())
+    }
+
+    /// Decides about waiting calls; gives the state when all are decided about, and the session is then taken for its run.
+    pub(super) fn decide(&self, decisions: &[Decision]) -> Result<Option<RunState>, ApiError> {
+        let mut latest = self.latest();
+        let waiting = latest.paused.as_ref();
+        let waiting = waiting.ok_or_else(|| {
+            ApiError::new(
+                409,
+                "nothing_waits",
+                "no call of this session waits for approval",
+            )
+        })?;
+        let mut state = (**waiting).clone();
+        for decision in decisions {
+            let id = decision.id.as_str();
+            let decided = match (decision.approve, &decision.message) {
+                (true, _) => state.approve(id),
+                (false, None) => state.reject(id),
+                (false, Some(message)) => state.reject_with(id, message.clone()),
+            };
+            decided.map_err(|error| ApiError::invalid("approvals", error.to_string()))?;
+        }
+        if !state.interruptions().is_empty() {
+            latest.paused = Some(Box::new(state));
+            return Ok(None);
+        }
+        latest.paused = None;
+        latest.status = Status::Running;
+        latest.result = None;
+        Ok(Some(state))
+    }
+
+    /// Puts a state back whose run could not begin.
+    pub(super) fn put_back(&self, state: RunState) {
+        let mut latest = self.latest();
+        latest.status = Status::ApprovalRequired;
+        latest.paused = Some(Box::new(state));
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was decided about a call.
+#[derive(Debug, Clone)]
+pub(super) struct Decision {
+    pub(super) id: String,
+    pub(super) approve: bool,
+    pub(super) message: Option<String>,
+}
+
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::ApprovalRequired => "approval_required",
+        }
+    }
+}

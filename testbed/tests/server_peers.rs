@@ -1,0 +1,208 @@
+//! Agents behind the OpenAI API, for other people's clients of it, none of them changed.
+//!
+//! Run by `scripts/test --stage openai-clients`, or by `scripts/openai-clients run -- cargo test -p testbed --test server_peers`.
+#![cfg(test)]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+fn variable(name: &str) -> String {
+    let stage = "this test is for: scripts/test --stage openai-clients";
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set; {stage}"))
+}
+
+/// Our agents over HTTP; they end when this is dropped.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_openai_server"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line.trim().strip_prefix("LISTENING ").unwrap();
+        Self {
+            child,
+            url: format!("{url}/v1"),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Served {
+    /// Counts the runs that failed.
+    fn n_failed(&self) -> usize {
+        let address = self
+            .url
+            .strip_prefix("http://")
+            .unwrap()
+            .strip_suffix("/v1")
+            .unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let count = |line: &str| {
+            line.strip_prefix("openai_agents_runs_total{outcome=\"failed\"} ")?
+                .parse()
+                .ok()
+        };
+        answer.lines().find_map(count).unwrap()
+    }
+}
+
+/// Runs a client to its end and gives its line.
+#[track_caller]
+fn told(mut command: Command) -> Value {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn script(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/openai-clients.d");
+    path.join(name).to_str().unwrap().to_owned()
+}
+
+const ANSWER: &str = "The answer is 42.";
+
+fn city() -> Value {
+    json!({"city": "Paris", "population": 7})
+}
+
+#[test]
+fn the_python_client_and_the_python_agents_sdk() {
+    let served = Served::start();
+    let mut command = Command::new(variable("OPENAI_CLIENTS_PYTHON"));
+    command.args([&script("client.py"), &served.url]);
+    let told = told(command);
+    assert_eq!(
+        (&told["models"], &told["model"]),
+        (&json!(["Guide", "Slow"]), &json!("Guide"))
+    );
+    assert_eq!(
+        told["chat"],
+        json!({
+            "whole": "All is well.", "total_tokens": 10, "request_id": true, "stream": ANSWER, "stream_tokens": 20,
+            "parsed": city(),
+            "refused": [
+                ["NotFoundError", "model_not_found", 404],
+                ["BadRequestError", "unsupported_parameter", 400],
+                ["InternalServerError", "api_status", 502],
+                ["InternalServerError", "api_status", 502],
+                ["APIError", "transport", null],
+            ],
+        })
+    );
+    let responses = &told["responses"];
+    assert_eq!(responses["items"], json!(["mcp_call", "message"]));
+    assert_eq!(responses["tool"], json!(["double", "{\"n\":21}", "42"]));
+    for field in ["text", "stream", "kept"] {
+        assert_eq!(responses[field], ANSWER, "{field}");
+    }
+    assert_eq!(responses["following"], "5 items.");
+    assert_eq!(responses["conversation"], json!(["1 items.", "3 items."]));
+    assert_eq!(
+        (&responses["parsed"], &responses["total_tokens"]),
+        (&city(), &json!(20))
+    );
+    assert_eq!(
+        responses["refused"],
+        json!([
+            ["NotFoundError", "not_found", 404],
+            ["BadRequestError", "unsupported_parameter", 400],
+            ["InternalServerError", "api_status", 502],
+            ["APIError", "api_status", null],
+        ])
+    );
+    assert_eq!(
+        responses["kinds"].as_array().unwrap().last().unwrap(),
+        "response.completed"
+    );
+    for api in ["responses", "chat"] {
+        let sdk = &told["sdk"][api];
+        assert_eq!(
+            (&sdk["whole"], &sdk["stream"], &sdk["parsed"]),
+            (&json!(ANSWER), &json!(ANSWER), &city()),
+            "{api}"
+        );
+        assert_eq!(sdk["failed"], json!(["InternalServerError", "api_status"]));
+    }
+    // On one API the client has the call and its output too, on the other its own instructions as a message.
+    assert_eq!(told["sdk"]["responses"]["again"], "5 items.");
+    assert_eq!(told["sdk"]["chat"]["again"], "4 items.");
+}
+
+#[test]
+fn the_node_client_and_the_vercel_ai_sdk() {
+    let served = Served::start();
+    let modules = variable("OPENAI_CLIENTS_MODULES");
+    // Node.js looks for packages where the script is.
+    let copy = Path::new(&modules).join(format!("client-{}.mjs", std::process::id()));
+    fs::copy(script("client.mjs"), &copy).unwrap();
+    let mut command = Command::new(variable("OPENAI_CLIENTS_NODE"));
+    command.arg(&copy).arg(&served.url);
+    let told = told(command);
+    fs::remove_file(copy).unwrap();
+    assert_eq!(served.n_failed(), 5);
+    assert_eq!(
+        told["official"],
+        json!({
+            "whole": "All is well.", "stream": ANSWER, "items": ["mcp_call", "message"], "text": ANSWER, "last": ANSWER,
+            "following": "5 items.", "parsed": city(),
+            "refused": [
+                ["NotFoundError", "model_not_found", 404],
+                ["BadRequestError", "unsupported_parameter", 400],
+                ["InternalServerError", "api_status", 502],
+                ["APIError", "transport", null],
+            ],
+        })
+    );
+    for api in ["responses", "chat", "compatible"] {
+        let sdk = &told[api];
+        assert_eq!(sdk["whole"], "All is well.", "{api}");
+        assert_eq!(
+            (&sdk["total_tokens"], &sdk["finish"]),
+            (&json!(10), &json!("stop")),
+            "{api}"
+        );
+        assert_eq!(
+            (&sdk["tools"], &sdk["stream"]),
+            (&json!(ANSWER), &json!(ANSWER)),
+            "{api}"
+        );
+        assert_eq!(
+            (&sdk["again"], &sdk["parsed"]),
+            (&json!("3 items."), &city()),
+            "{api}"
+        );
+        assert_eq!(sdk["failed"], json!([]), "{api}");
+        assert_eq!(
+            sdk["refused"],
+            json!(["APICallError", "api_status", 502]),
+            "{api}"
+        );
+    }
+}

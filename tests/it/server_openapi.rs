@@ -1,0 +1,188 @@
+//! The description of the routes is true: what is answered is what it says, and nothing else is there.
+
+use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::{Agent, FunctionTool};
+use serde_json::{Value, json};
+
+use crate::front::Front;
+
+#[tokio::test]
+async fn every_answer_is_as_described() {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct NoArgs {}
+    let tool = FunctionTool::new("look", "Looks.", async |_cx, _args: NoArgs| {
+        Ok::<_, String>("x")
+    });
+    let agent = Agent::builder("Guide")
+        .tool(tool.unwrap().needs_approval())
+        .build()
+        .unwrap();
+    let model = ScriptedModel::new([
+        ScriptedTurn::text("a"),
+        ScriptedTurn::text("b"),
+        ScriptedTurn::tool_call("look", json!({})),
+        ScriptedTurn::text("c"),
+    ]);
+    let front = Front::with_agent(&model, agent).await;
+    let document = front.get("/openapi.json").await.json();
+    let untried = operations(&document);
+    let mut tried = Tried {
+        front: &front,
+        document,
+        untried,
+    };
+    let mut check = async |method: &str, path: &str, route: &str, body: Value, status: u16| {
+        tried.check((method, path, route), &body, status).await
+    };
+    let none = Value::Null;
+    check("GET", "/healthz", "/healthz", none.clone(), 200).await;
+    check("GET", "/metrics", "/metrics", none.clone(), 200).await;
+    check("GET", "/openapi.json", "/openapi.json", none.clone(), 200).await;
+    check("GET", "/v1/models", "/v1/models", none.clone(), 200).await;
+    check(
+        "GET",
+        "/v1/models/Guide",
+        "/v1/models/{id}",
+        none.clone(),
+        200,
+    )
+    .await;
+    check("GET", "/v1/models/x", "/v1/models/{id}", none.clone(), 404).await;
+    let chat = json!({"model": "Guide", "messages": [{"role": "user", "content": "hi"}]});
+    check(
+        "POST",
+        "/v1/chat/completions",
+        "/v1/chat/completions",
+        chat,
+        200,
+    )
+    .await;
+    let response = json!({"model": "Guide", "input": "hi"});
+    let response = check("POST", "/v1/responses", "/v1/responses", response, 200).await;
+    let path = format!("/v1/responses/{}", response["id"].as_str().unwrap());
+    check("GET", &path, "/v1/responses/{id}", none.clone(), 200).await;
+    check(
+        "POST",
+        &format!("{path}/cancel"),
+        "/v1/responses/{id}/cancel",
+        none.clone(),
+        400,
+    )
+    .await;
+    check("DELETE", &path, "/v1/responses/{id}", none.clone(), 200).await;
+    let run = json!({"agent": "Guide", "input": "hi", "session": "s"});
+    check("POST", "/run", "/run", run, 202).await;
+    check("GET", "/events/s", "/events/{session}", none.clone(), 200).await;
+    let status = check("GET", "/status/s", "/status/{session}", none.clone(), 200).await;
+    let approvals =
+        json!({"approvals": [{"id": status["interruptions"][0]["id"], "approve": true}]});
+    check("POST", "/approve/s", "/approve/{session}", approvals, 200).await;
+    front.get("/events/s").await;
+    check("GET", "/status/s", "/status/{session}", none.clone(), 200).await;
+    check("POST", "/cancel/s", "/cancel/{session}", none, 409).await;
+    assert_eq!(tried.untried, []);
+}
+
+/// What of the document was tried.
+struct Tried<'a> {
+    front: &'a Front,
+    document: Value,
+    untried: Vec<(String, String)>,
+}
+
+impl Tried<'_> {
+    async fn check(
+        &mut self,
+        (method, path, route): (&str, &str, &str),
+        body: &Value,
+        status: u16,
+    ) -> Value {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let answer = self.front.ask(method, path, &[], &body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        self.untried
+            .retain(|operation| *operation != (method.to_owned(), route.to_owned()));
+        let responses = &self.document["paths"][route][method.to_lowercase()]["responses"];
+        let described = responses
+            .get(status.to_string())
+            .unwrap_or(&responses["default"]);
+        let content = answer.header("content-type").unwrap_or_default();
+        let content = content.split(';').next().unwrap().to_owned();
+        let schema = &described["content"][&content]["schema"];
+        assert!(
+            schema.is_object(),
+            "{method} {path}: {content} is not described"
+        );
+        if content == "text/event-stream" {
+            return Value::Null;
+        }
+        let value = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
+        assert_fits(&self.document, schema, &value, route);
+        value
+    }
+}
+
+fn operations(document: &Value) -> Vec<(String, String)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys();
+        methods
+            .map(|method| (method.to_uppercase(), path.clone()))
+            .collect::<Vec<_>>()
+    });
+    operations.collect()
+}
+
+/// Checks the part of JSON Schema that the document uses.
+#[track_caller]
+fn assert_fits(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return assert_fits(
+            document,
+            &document["components"]["schemas"][name],
+            value,
+            at,
+        );
+    }
+    let is_of = |name: &Value| match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other}"),
+    };
+    let fits = match &schema["type"] {
+        Value::Array(names) => names.iter().any(is_of),
+        Value::Null => true,
+        name => is_of(name),
+    };
+    assert!(fits, "{at}: {value} is no {}", schema["type"]);
+    if let Some(constant) = schema.get("const") {
+        assert_eq!(value, constant, "{at}");
+    }
+    if let Some(one_of) = schema["enum"].as_array() {
+        assert!(one_of.contains(value), "{at}: {value}");
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(
+            value.get(name.as_str().unwrap()).is_some(),
+            "{at}: {name} is missing in {value}"
+        );
+    }
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        match schema["properties"].get(name) {
+            Some(schema) => assert_fits(document, schema, inner, &format!("{at}.{name}")),
+            None => assert_ne!(schema["additionalProperties"], false, "{at}: {name}"),
+        }
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        assert_fits(document, &schema["items"], inner, at);
+    }
+}
