@@ -6,17 +6,22 @@ use serde_json::{Value, json};
 
 use crate::front::Front;
 
-#[tokio::test]
-async fn every_answer_is_as_described() {
+/// An agent whose tool waits for approval.
+fn guide() -> Agent {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     struct NoArgs {}
     let tool = FunctionTool::new("look", "Looks.", async |_cx, _args: NoArgs| {
         Ok::<_, String>("x")
     });
-    let agent = Agent::builder("Guide")
+    Agent::builder("Guide")
         .tool(tool.unwrap().needs_approval())
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+#[tokio::test]
+async fn every_answer_is_as_described() {
+    let agent = guide();
     let model = ScriptedModel::new([
         ScriptedTurn::text("a"),
         ScriptedTurn::text("b"),
