@@ -1,6 +1,6 @@
 //! Surfaces: agents and tools, served to other programs.
 //!
-//! [`Server`](crate::server::Server) (feature `server`) puts agents behind the OpenAI API and runs them as a service; `mcp` (feature
+//! `Server` (feature `server`) puts agents behind the OpenAI API and runs them as a service; `mcp` (feature
 //! `mcp-server`) offers agents and tools as an MCP server, alone or as a part of it.
 #![cfg_attr(feature = "server", doc = include_str!("../docs/server.md"))]
 
