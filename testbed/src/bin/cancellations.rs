@@ -1,6 +1,8 @@
 //! Runs that are cancelled at random points: how long the model's connection outlives them, and what is left.
 //!
-//!     cargo run --release -p testbed --bin cancellations [RUNS]
+//! ```text
+//! cargo run --release -p testbed --bin cancellations [RUNS]
+//! ```
 //!
 //! Prints one JSON line. Each run streams an answer with a tool call and then a text from a server in this process, a piece a
 //! millisecond, and is dropped, cancelled at once or cancelled after its turn. Fails if a call is left without its output or a task

@@ -1,6 +1,8 @@
 //! One run of 50 turns that goes on where it was, however often its process is killed.
 //!
-//!     cargo run -p testbed --bin durable_run FILE LOG URL
+//! ```text
+//! cargo run -p testbed --bin durable_run FILE LOG URL
+//! ```
 //!
 //! FILE is a SQLite file with the session and the journal, LOG the file to which the run's tool appends a line for each call, URL the base
 //! URL of a model. Begins the run if FILE has none, else continues it. Of a call that is in doubt it decides by LOG. Prints `ACK` and the

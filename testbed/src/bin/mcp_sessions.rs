@@ -1,6 +1,8 @@
 //! Many MCP sessions that their clients abandon: what one costs, and that the memory comes back when they have been idle.
 //!
-//!     cargo run --release -p testbed --bin mcp_sessions [SESSIONS] [IDLE_SECONDS]
+//! ```text
+//! cargo run --release -p testbed --bin mcp_sessions [SESSIONS] [IDLE_SECONDS]
+//! ```
 //!
 //! Prints one JSON line. The server is in this process; its clients shake hands and never come back. Fails if the memory after the
 //! idle time is more than 20 MB above that before the sessions.

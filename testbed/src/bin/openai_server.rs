@@ -1,6 +1,8 @@
 //! Agents behind the OpenAI API that need no model's server, for other people's clients and for the end of a server.
 //!
-//!     cargo run -p testbed --bin openai_server [SESSIONS_FILE]
+//! ```text
+//! cargo run -p testbed --bin openai_server [SESSIONS_FILE]
+//! ```
 //!
 //! Prints `LISTENING <url>` when it is ready. It ends in order at SIGTERM, and when its standard input ends. With a file, sessions are
 //! in SQLite.

@@ -1,6 +1,8 @@
 //! Many runs that wait for a few places at the model: how many the server saw at once, in which order, and what waiting costs.
 //!
-//!     cargo run --release -p testbed --bin queued_runs [RUNS] [LIMIT]
+//! ```text
+//! cargo run --release -p testbed --bin queued_runs [RUNS] [LIMIT]
+//! ```
 //!
 //! Prints one JSON line. The server is in this process and holds every answer back until all runs wait, so that what memory they
 //! add is theirs. Fails if the server ever saw more than the limit.

@@ -1,6 +1,8 @@
 //! Many clients that stream at once: none is starved, and what an idle stream costs.
 //!
-//!     cargo run --release -p testbed --bin server_streams [STREAMS]
+//! ```text
+//! cargo run --release -p testbed --bin server_streams [STREAMS]
+//! ```
 //!
 //! Prints one JSON line. The server and its clients are in this process, so that a stream is counted with both of its sockets and its
 //! client's buffers. Each stream gives a word and then idles; when all do, the memory is looked at, and then each gives its end. Fails if

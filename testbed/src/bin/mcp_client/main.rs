@@ -1,6 +1,8 @@
 //! An MCP client that does what the protocol's conformance suite wants to see: it connects, lists the tools and calls them.
 //!
-//!     mcp_client <url>
+//! ```text
+//! mcp_client <url>
+//! ```
 //!
 //! The suite says in its variables which version of the protocol to speak (`MCP_CONFORMANCE_PROTOCOL_VERSION`), which scenario it
 //! plays (`MCP_CONFORMANCE_SCENARIO`) and what else the scenario needs (`MCP_CONFORMANCE_CONTEXT`).

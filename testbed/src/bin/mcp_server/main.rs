@@ -1,7 +1,9 @@
 //! An MCP server with what the protocol's conformance suite expects of one, and what other programs' clients are tried with.
 //!
-//!     cargo run -p testbed --bin mcp_server            over HTTP; prints `LISTENING <url>` when it is ready
-//!     cargo run -p testbed --bin mcp_server -- --stdio
+//! ```text
+//! cargo run -p testbed --bin mcp_server            over HTTP; prints `LISTENING <url>` when it is ready
+//! cargo run -p testbed --bin mcp_server -- --stdio
+//! ```
 //!
 //! It ends when its standard input does.
 
