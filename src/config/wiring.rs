@@ -82,14 +82,19 @@ impl Config {
 
     /// Whether calls of this agent itself may wait.
     pub(super) fn may_wait(&self, agent: &AgentConfig) -> bool {
-        #[cfg(feature = "mcp-client")]
-        if self
-            .servers_of(&[agent])
+        agent.needs_approval != ApprovalConfig::Never || self.has_asking_server(agent)
+    }
+
+    #[cfg(feature = "mcp-client")]
+    fn has_asking_server(&self, agent: &AgentConfig) -> bool {
+        self.servers_of(&[agent])
             .any(|server| *server.approval() != crate::mcp::McpApproval::Never)
-        {
-            return true;
-        }
-        agent.needs_approval != ApprovalConfig::Never
+    }
+
+    #[cfg(not(feature = "mcp-client"))]
+    #[expect(clippy::unused_self, reason = "without MCP no server can ask")]
+    const fn has_asking_server(&self, _: &AgentConfig) -> bool {
+        false
     }
 
     /// The agents that a run can come to from here, by handoffs and as tools, this one among them.
