@@ -16,9 +16,8 @@ fn nothing_is_left_of_cancelled_runs() {
     let report: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(report["orphan_calls"], 0);
     assert_eq!(report["tasks_left"], 0);
-    // Some 300 on an idle machine; on a busy one the server sees fewer in time.
     assert!(
-        report["cut_inside_an_answer"].as_u64() > Some(50),
+        report["cut_inside_an_answer"].as_u64() > Some(200),
         "{report}"
     );
 }
