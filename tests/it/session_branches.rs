@@ -152,3 +152,25 @@ async fn a_fork_that_cannot_be_made_leaves_nothing() {
     other.fork("b", ForkPoint::End).await.unwrap();
     assert_eq!(main.branches().await.unwrap(), found);
 }
+
+#[tokio::test]
+async fn a_file_that_the_other_sdk_made_has_its_main_branch() {
+    let folder = Folder::new();
+    let path = folder.path("python.db");
+    let made = SqliteSessions::open(&path).await.unwrap();
+    let session = made.session(SessionId::new("s").unwrap());
+    session.append(turn("a")).await.unwrap();
+    drop((session, made));
+    // What that SDK does not make.
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "DROP TABLE openai_agents_branch_messages; DROP TABLE openai_agents_branches;
+         DROP TABLE openai_agents_format;",
+    )
+    .unwrap();
+    drop(db);
+    let read = SqliteSessions::open_read_only(&path).await.unwrap();
+    let session = read.session(SessionId::new("s").unwrap());
+    let found = session.branches().await.unwrap();
+    assert_eq!(branches(&found), [("main", None, 2, 0)]);
+}

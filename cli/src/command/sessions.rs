@@ -174,7 +174,7 @@ async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) 
         0
     };
     let branches = match store.sqlite("branches") {
-        Ok(sessions) if !json => sessions.session(id).branches().await.unwrap_or_default(),
+        Ok(sessions) if !json => sessions.session(id).branches().await?,
         _ => Vec::new(),
     };
     let mut out = io::stdout().lock();

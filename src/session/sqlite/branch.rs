@@ -214,6 +214,10 @@ fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, 
         n_items: to_u64(n_main),
         n_forked: 0,
     }];
+    // The Python SDK makes files without this table, and one that is only read stays without it.
+    if !crate::sqlite::has_all(&transaction, &["openai_agents_branches"])? {
+        return Ok(branches);
+    }
     let sql = "SELECT name, parent, n_forked, (SELECT count(*) FROM openai_agents_branch_messages m
         WHERE m.branch_id = b.branch_id) FROM openai_agents_branches b WHERE session_id = ?1 ORDER BY branch_id";
     let mut statement = transaction.prepare(sql)?;
