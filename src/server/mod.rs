@@ -18,9 +18,7 @@ mod error;
 mod fields;
 #[cfg(feature = "server")]
 mod front;
-#[cfg(feature = "server")]
 mod id;
-#[cfg(feature = "server")]
 mod kept;
 #[cfg(feature = "server")]
 mod metrics;
@@ -36,7 +34,6 @@ mod router;
 mod serve;
 #[cfg(feature = "server")]
 mod service;
-#[cfg(feature = "server")]
 mod sessions;
 
 #[cfg(feature = "server")]

@@ -36,6 +36,7 @@ mod cases;
 mod properties;
 mod mcp_client;
 mod mcp_http;
+mod mcp_agents;
 mod mcp_server;
 mod server_access;
 mod server_chat;

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, CompletionInfo, ErrorCode, ErrorData, GetPromptRequestParams,
-    GetPromptResponse, Implementation, InputRequiredResult, InputResponses, JsonObject,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, PromptsCapability, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Reference, ResourceUpdatedNotificationParam,
-    ResourcesCapability, ServerCapabilities, ServerConfig, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+    CompletionInfo, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    PromptsCapability, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, Reference, ResourceUpdatedNotificationParam, ResourcesCapability,
+    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
+    SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
 };
 use rmcp::service::{Peer, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData as McpFault, ServerHandler};
@@ -25,11 +25,13 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
+use super::ask::Ask;
 use super::call::{Asking, LogLevel};
+use super::live::{self, Live};
 use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
 use super::{CompletionRequest, McpCall, Served, tools};
-use crate::mcp::convert;
+use crate::mcp::{McpResourceContent, convert};
 
 /// How long a client may keep a list; what is served does not change while the server runs.
 const LIST_TTL_MS: u64 = 300_000;
@@ -109,6 +111,20 @@ impl Handler {
         }
     }
 
+    async fn read_live(
+        &self,
+        uri: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let live = Live::parse(uri).filter(|_| self.served.has_live());
+        let live = live.ok_or_else(|| not_found(uri, context))?;
+        let read = unless_cancelled(context, live.read(&self.served, uri)).await?;
+        match read.map_err(internal)? {
+            Some(content) => read_now(&[content]),
+            None => Err(not_found(uri, context)),
+        }
+    }
+
     /// Subscribes a client with a session to a resource.
     fn watch(&self, uri: String, peer: Peer<RoleServer>) {
         lock(&self.watched).insert(uri);
@@ -158,10 +174,10 @@ impl ServerHandler for Handler {
         if !served.prompts.is_empty() {
             capabilities.prompts = Some(PromptsCapability::default());
         }
-        if served.prompts.complete.is_some() {
+        if served.prompts.complete.is_some() || served.has_live() {
             capabilities.completions = Some(JsonObject::new());
         }
-        if !served.resources.is_empty() {
+        if !served.resources.is_empty() || served.has_live() {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
             capabilities.resources = Some(resources);
@@ -218,9 +234,14 @@ impl ServerHandler for Handler {
         };
         let call = McpCall::new(context.clone(), asking, Arc::clone(&self.level));
         let arguments = request.arguments.unwrap_or_default();
-        let asked = agent.ask(&self.served.runner, &call, &arguments);
-        let result: Result<CallToolResult, _> = unless_cancelled(&context, asked).await;
-        Ok(deliverable(&context, result).await?.into())
+        let ask = Ask {
+            served: &self.served,
+            agent,
+            call: &call,
+        };
+        let result = unless_cancelled(&context, ask.answer(&arguments)).await;
+        let (Ok(result) | Err(result)) = deliverable(&context, result).await?;
+        Ok(result.into())
     }
 
     async fn list_prompts(
@@ -255,7 +276,7 @@ impl ServerHandler for Handler {
         let asked = (request.request_state, request.input_responses);
         let (call, rounds) = self.begin(&subject, asked, &context)?;
         let filled = unless_cancelled(&context, fill(call, arguments)).await?;
-        let filled = filled.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        let filled = filled.map_err(internal);
         Ok(match self.end(&rounds, &subject, filled)? {
             Ended::Answered(messages) => {
                 let result: rmcp::model::GetPromptResult = written(&messages)?;
@@ -272,10 +293,6 @@ impl ServerHandler for Handler {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, McpFault> {
-        let Some(complete) = &self.served.prompts.complete else {
-            let message = "this server has no completions";
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
-        };
         let reference = match &request.r#ref {
             Reference::Prompt(prompt) => prompt.name.clone(),
             Reference::Resource(resource) => resource.uri.clone(),
@@ -291,9 +308,21 @@ impl ServerHandler for Handler {
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
         };
-        let proposed = unless_cancelled(&context, complete(request)).await?;
-        let mut values =
-            proposed.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        let mut values = match &self.served.prompts.complete {
+            Some(complete) => unless_cancelled(&context, complete(request))
+                .await?
+                .map_err(internal),
+            None if self.served.has_live() => {
+                let proposed = live::complete(&self.served, &request);
+                unless_cancelled(&context, proposed)
+                    .await?
+                    .map_err(internal)
+            }
+            None => {
+                let message = "this server has no completions";
+                Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None))
+            }
+        }?;
         let n_values = values.len();
         values.truncate(CompletionInfo::MAX_VALUES);
         let mut completion = CompletionInfo::default();
@@ -315,12 +344,18 @@ impl ServerHandler for Handler {
     async fn list_resources(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, McpFault> {
-        let resources: Vec<_> = self.served.resources.iter().collect();
+        let mut resources: Vec<_> = self.served.resources.iter().cloned().collect();
+        let mut ttl_ms = LIST_TTL_MS;
+        if self.served.has_live() {
+            let listed = unless_cancelled(&context, live::list(&self.served)).await?;
+            resources.extend(listed.map_err(internal)?);
+            ttl_ms = 0;
+        }
         let list = ListResourcesResult::with_all_items(written(&resources)?);
         Ok(list
-            .with_ttl_ms(LIST_TTL_MS)
+            .with_ttl_ms(ttl_ms)
             .with_cache_scope(CacheScope::Private))
     }
 
@@ -329,7 +364,10 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, McpFault> {
-        let templates: Vec<_> = self.served.resources.templates().collect();
+        let mut templates: Vec<_> = self.served.resources.templates().cloned().collect();
+        if self.served.has_live() {
+            templates.extend(live::templates());
+        }
         let list = ListResourceTemplatesResult::with_all_items(written(&templates)?);
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -342,21 +380,15 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, McpFault> {
         let Some((read, wanted)) = self.served.resources.find(&request.uri) else {
-            return Err(not_found(&request.uri, &context));
+            return self.read_live(&request.uri, &context).await;
         };
         let subject = Subject::new("resources/read", &request.uri, None);
         let asked = (request.request_state, request.input_responses);
         let (call, rounds) = self.begin(&subject, asked, &context)?;
         let contents = unless_cancelled(&context, read(call, wanted)).await?;
-        let contents = contents.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        let contents = contents.map_err(internal);
         Ok(match self.end(&rounds, &subject, contents)? {
-            Ended::Answered(contents) => {
-                let mut result = ReadResourceResult::new(written(&contents)?);
-                // What a closure reads may be other the next time.
-                result.ttl_ms = Some(0);
-                result.cache_scope = Some(CacheScope::Private);
-                result.into()
-            }
+            Ended::Answered(contents) => read_now(&contents)?,
             Ended::Asked(asked) => asked.into(),
         })
     }
@@ -366,7 +398,8 @@ impl ServerHandler for Handler {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), McpFault> {
-        if self.served.resources.find(&request.uri).is_none() {
+        let is_live = self.served.has_live() && Live::parse(&request.uri).is_some();
+        if !is_live && self.served.resources.find(&request.uri).is_none() {
             return Err(not_found(&request.uri, &context));
         }
         self.watch(request.uri, context.peer);
@@ -461,9 +494,21 @@ fn not_found(uri: &str, context: &RequestContext<RoleServer>) -> ErrorData {
     }
 }
 
+/// Gives contents that may be other the next time.
+fn read_now(contents: &[McpResourceContent]) -> Result<ReadResourceResponse, ErrorData> {
+    let mut result = ReadResourceResult::new(written(&contents)?);
+    result.ttl_ms = Some(0);
+    result.cache_scope = Some(CacheScope::Private);
+    Ok(result.into())
+}
+
+fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ErrorData {
+    ErrorData::internal_error(error.into().to_string(), None)
+}
+
 /// Writes what is ours in the protocol library's types.
 fn written<T: serde::de::DeserializeOwned>(value: &impl serde::Serialize) -> Result<T, ErrorData> {
-    convert(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    convert(value).map_err(internal)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

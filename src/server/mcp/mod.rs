@@ -29,6 +29,9 @@ mod builder;
 mod prompts;
 mod resources;
 mod agents;
+mod run_sessions;
+mod live;
+mod ask;
 mod tools;
 mod output;
 mod rounds;
@@ -57,6 +60,7 @@ use agents::AgentTool;
 use handler::Handler;
 use prompts::Prompts;
 use resources::Resources;
+use run_sessions::RunSessions;
 use sessions::Sessions;
 
 use crate::agent::runner::Runner;
@@ -75,6 +79,8 @@ struct Served {
     agents: Vec<AgentTool>,
     prompts: Prompts,
     resources: Resources,
+    /// The conversations of agents.
+    sessions: RunSessions,
     states: States,
     /// Seals what a client brings back between the rounds of one call.
     seal: RequestStateCodec,
@@ -83,6 +89,18 @@ struct Served {
     /// Ends what goes on over HTTP.
     closing: CancellationToken,
     http: HttpOptions,
+}
+
+impl Served {
+    /// Whether there are resources that come and go.
+    const fn has_live(&self) -> bool {
+        !self.agents.is_empty()
+    }
+
+    fn resource_changed(&self, uri: &str) {
+        // Nobody may be listening.
+        self.changes.send(Arc::from(uri)).ok();
+    }
 }
 
 /// What the server says about itself.
@@ -159,8 +177,7 @@ impl McpServer {
 
     /// Tells the clients that subscribed to a resource that it has changed.
     pub fn resource_changed(&self, uri: impl Into<String>) {
-        // Nobody may be listening.
-        self.0.changes.send(Arc::from(uri.into())).ok();
+        self.0.resource_changed(&uri.into());
     }
 }
 
