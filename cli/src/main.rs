@@ -18,7 +18,6 @@ mod signal;
 mod state_file;
 mod store;
 mod transcript;
-mod web;
 
 use std::io::{self, Write as _};
 use std::panic;

@@ -89,11 +89,12 @@ impl Store {
         id: &SessionId,
         branch: Option<&str>,
     ) -> Result<Arc<dyn Session>> {
-        let session = self.stored(id, branch).await?;
-        Ok(match &self.keys {
-            Some(keys) => Arc::new(EncryptedSession::new(session, keys)),
-            None => session,
-        })
+        Ok(self.in_clear(self.stored(id, branch).await?))
+    }
+
+    /// Gives a session on its main branch, in clear.
+    pub(crate) fn main(&self, id: &SessionId) -> Arc<dyn Session> {
+        self.in_clear(self.stored_main(id))
     }
 
     /// Gives a session as the store has it: encrypted, if there is a key.
@@ -106,11 +107,22 @@ impl Store {
             let session = self.sqlite("branches")?.session(id.clone());
             return Ok(Arc::new(session.switch(branch).await?));
         }
-        Ok(match &self.backend {
+        Ok(self.stored_main(id))
+    }
+
+    fn stored_main(&self, id: &SessionId) -> Arc<dyn Session> {
+        match &self.backend {
             Backend::Sqlite(sessions) => Arc::new(sessions.session(id.clone())),
             Backend::Postgres(sessions) => Arc::new(sessions.session(id.clone())),
             Backend::Redis(sessions) => Arc::new(sessions.session(id.clone())),
-        })
+        }
+    }
+
+    fn in_clear(&self, session: Arc<dyn Session>) -> Arc<dyn Session> {
+        match &self.keys {
+            Some(keys) => Arc::new(EncryptedSession::new(session, keys)),
+            None => session,
+        }
     }
 
     /// Gives what only SQLite has.

@@ -136,10 +136,13 @@ impl Runs {
         self.idle().await;
     }
 
+    pub(super) fn n_active(&self) -> usize {
+        *self.n_active.borrow()
+    }
+
     pub(super) fn metrics_text(&self) -> String {
-        let n_active = *self.n_active.borrow();
         self.metrics
-            .to_text(n_active, self.n_waiting.load(Ordering::Relaxed))
+            .to_text(self.n_active(), self.n_waiting.load(Ordering::Relaxed))
     }
 
     fn handles(&self) -> MutexGuard<'_, Handles> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::access::Access;
 use super::active::Runs;
 use super::front::{Server, Shared, now};
+use super::names::Names;
 use super::openai::responses::Responses;
 use super::service::Service;
 use super::sessions::{self, OpenSession};
+use super::work::Work;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::secret::Secret;
@@ -19,10 +20,13 @@ use crate::session::{Session, SessionError, SessionId};
 pub struct ServerBuilder {
     runner: Runner,
     agents: Vec<Agent>,
-    access: Access,
+    names: Names,
+    token: Option<Secret>,
     sessions: Option<Arc<OpenSession>>,
     tool_items: ToolItems,
     max_body_bytes: usize,
+    max_connections: usize,
+    max_requests: u32,
     max_runs: usize,
     max_waiting_runs: usize,
     max_kept: usize,
@@ -65,10 +69,13 @@ impl ServerBuilder {
         Self {
             runner,
             agents: Vec::new(),
-            access: Access::default(),
+            names: Names::default(),
+            token: None,
             sessions: None,
             tool_items: ToolItems::default(),
             max_body_bytes: 4 * 1024 * 1024,
+            max_connections: 4096,
+            max_requests: 4096,
             max_runs: 1024,
             max_waiting_runs: 1024,
             max_kept: 1000,
@@ -101,19 +108,20 @@ impl ServerBuilder {
     ///
     /// Without one the server can be reached from this machine only.
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
-        self.access.token = Some(token.into());
+        self.token = Some(token.into());
         self
     }
 
-    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback only.
+    /// Answers requests to this `Host` too, as `name` or `name:port`, and those of its pages; by default to the names of this machine's
+    /// loopback only.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.access.hosts.push(host.into());
+        self.names.hosts.push(host.into());
         self
     }
 
     /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default from loopback only.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access.origins.push(origin.into());
+        self.names.origins.push(origin.into());
         self
     }
 
@@ -126,6 +134,19 @@ impl ServerBuilder {
     /// Sets how large a request may be, in bytes; 4 MiB by default.
     pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
         self.max_body_bytes = max_body_bytes;
+        self
+    }
+
+    /// Sets how many connections [`Server::serve`] has at once; 4,096 by default. Those above it wait to be accepted.
+    pub const fn max_connections(mut self, max_connections: usize) -> Self {
+        self.max_connections = max_connections;
+        self
+    }
+
+    /// Sets how many requests that do something there may be at once, those of MCP clients too; 4,096 by default. Those above it are
+    /// answered 503.
+    pub const fn max_requests(mut self, max_requests: u32) -> Self {
+        self.max_requests = max_requests;
         self
     }
 
@@ -161,7 +182,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves an MCP server at `/mcp`; it has names and limits of its own beside those of this server.
+    /// Serves an MCP server at `/mcp`, to whom this server may be asked by: names and token are those of this server, not its own.
     #[cfg(feature = "mcp-server")]
     pub fn mcp(mut self, mcp: super::mcp::McpServer) -> Self {
         self.mcp = Some(mcp);
@@ -185,7 +206,7 @@ impl ServerBuilder {
                 return Err(ServerBuildError::AgentClash { agent });
             }
         }
-        if let Some(token) = &self.access.token {
+        if let Some(token) = &self.token {
             let token = token.expose().as_bytes();
             if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
                 return Err(ServerBuildError::Token);
@@ -197,13 +218,16 @@ impl ServerBuilder {
         Ok(Server(Arc::new(Shared {
             runner: self.runner,
             agents: self.agents,
-            access: self.access,
+            names: self.names,
+            token: self.token,
+            work: Work::new(self.max_requests),
             sessions,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
             responses: Responses::new(self.max_kept),
             service: Service::new(self.max_kept, self.max_events),
             tool_items: self.tool_items,
             max_body_bytes: self.max_body_bytes,
+            max_connections: self.max_connections,
             grace: self.grace,
             started_at: now(),
             #[cfg(feature = "mcp-server")]
@@ -219,7 +243,8 @@ impl std::fmt::Debug for ServerBuilder {
                 "agents",
                 &self.agents.iter().map(Agent::name).collect::<Vec<_>>(),
             )
-            .field("access", &self.access)
+            .field("names", &self.names)
+            .field("token", &self.token)
             .finish_non_exhaustive()
     }
 }

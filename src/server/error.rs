@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::access::Refusal;
+use super::names::Foreign;
 use crate::error::{RunError, RunFailure};
 use crate::kind::ErrorKind;
 use crate::session::SessionError;
@@ -75,24 +75,32 @@ impl ApiError {
         Self::new(503, "server_closing", "the server is shutting down")
     }
 
-    pub(super) fn refused(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Host => Self::new(
-                403,
-                "forbidden_host",
-                "the Host of the request is not a name of this server",
-            ),
-            Refusal::Origin => Self::new(
-                403,
-                "forbidden_origin",
-                "pages of this Origin may not use this server",
-            ),
-            Refusal::Token => Self::new(
-                401,
-                "invalid_api_key",
-                "the token is missing or wrong; send it as `Authorization: Bearer`",
-            ),
+    /// As many requests as there may be are under way.
+    pub(super) fn busy() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                503,
+                "server_busy",
+                "as many requests as are allowed are under way",
+            )
         }
+    }
+
+    pub(super) fn foreign(foreign: Foreign) -> Self {
+        let code = match foreign {
+            Foreign::Host => "forbidden_host",
+            Foreign::Origin => "forbidden_origin",
+        };
+        Self::new(403, code, foreign.to_string())
+    }
+
+    pub(super) fn no_token() -> Self {
+        Self::new(
+            401,
+            "invalid_api_key",
+            "the token is missing or wrong; send it as `Authorization: Bearer`",
+        )
     }
 
     pub(super) fn of_run(error: &RunError) -> Self {

@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::access::Access;
 use super::active::Runs;
 use super::builder::{ServerBuilder, ToolItems};
+use super::names::Names;
 use super::openai::responses::Responses;
 use super::service::Service;
 use super::sessions::OpenSession;
+use super::work::Work;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
+use crate::secret::Secret;
 
 /// Agents behind the OpenAI API, and runs as a service; a cheap handle of what it serves.
 ///
@@ -23,13 +25,16 @@ pub struct Server(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) runner: Runner,
     pub(super) agents: Vec<Agent>,
-    pub(super) access: Access,
+    pub(super) names: Names,
+    pub(super) token: Option<Secret>,
     pub(super) sessions: Arc<OpenSession>,
+    pub(super) work: Work,
     pub(super) runs: Arc<Runs>,
     pub(super) responses: Responses,
     pub(super) service: Service,
     pub(super) tool_items: ToolItems,
     pub(super) max_body_bytes: usize,
+    pub(super) max_connections: usize,
     /// How long runs may take to end when the server closes.
     pub(super) grace: Duration,
     /// When the server was made, in seconds since 1970.
@@ -61,7 +66,8 @@ impl fmt::Debug for Server {
                 "agents",
                 &self.0.agents.iter().map(Agent::name).collect::<Vec<_>>(),
             )
-            .field("access", &self.0.access)
+            .field("names", &self.0.names)
+            .field("token", &self.0.token)
             .field("runs", &self.0.runs)
             .finish_non_exhaustive()
     }

@@ -6,8 +6,16 @@
 
 #[cfg(feature = "mcp-server")]
 pub mod mcp;
+#[cfg(any(feature = "server", feature = "mcp-server"))]
+mod names;
 #[cfg(feature = "server")]
-mod access;
+mod token;
+#[cfg(feature = "server")]
+mod work;
+#[cfg(feature = "server")]
+mod prompt_body;
+#[cfg(feature = "server")]
+mod guard;
 #[cfg(feature = "server")]
 mod active;
 #[cfg(feature = "server")]
@@ -30,6 +38,8 @@ mod openapi;
 mod reply;
 #[cfg(feature = "server")]
 mod router;
+#[cfg(feature = "server")]
+mod connections;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]

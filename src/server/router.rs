@@ -1,26 +1,27 @@
-//! The routes, and what every request passes before it reaches one.
+//! The routes.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, Response};
-use axum::middleware::{self, Next};
+use axum::http::Response;
+use axum::middleware;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::front::{Server, Shared};
+use super::guard::guard;
 use super::openai::{chat, models, responses};
-use super::{id, openapi, reply, service};
+use super::{openapi, prompt_body, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
 
 impl Server {
     /// Makes a router of all routes, for an axum application.
     ///
-    /// Each request passes the checks of `Host`, `Origin` and token first. axum is a public dependency here and in `mcp`, nowhere else.
+    /// Each request passes the checks of `Host`, `Origin` and token first, those for `/mcp` too. axum is a public dependency here and in `mcp`, nowhere else.
     pub fn router(&self) -> Router {
         let shared = Arc::clone(&self.0);
         let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
@@ -62,7 +63,7 @@ impl Server {
     #[cfg(feature = "mcp-server")]
     fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         match &self.0.mcp {
-            Some(mcp) => routes.merge(mcp.router().with_state(())),
+            Some(mcp) => routes.merge(mcp.routes().with_state(())),
             None => routes,
         }
     }
@@ -72,31 +73,6 @@ impl Server {
     fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         routes
     }
-}
-
-/// Lets nothing pass that may not; counts and names what was answered.
-async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
-    let head = (request.uri(), request.headers());
-    let allowed = shared.access.check_names(head.0, head.1);
-    let is_open = request.uri().path() == "/healthz";
-    let allowed = allowed.and_then(|()| {
-        if is_open {
-            return Ok(());
-        }
-        shared.access.check_token(head.1)
-    });
-    let mut response = match allowed {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => ApiError::refused(refusal).into_response(),
-    };
-    shared.runs.metrics.answered(response.status().as_u16());
-    let id = id::random()
-        .ok()
-        .and_then(|id| HeaderValue::from_str(&format!("req_{id}")).ok());
-    if let Some(id) = id {
-        response.headers_mut().insert("x-request-id", id);
-    }
-    response
 }
 
 async fn healthy(State(shared): State<Arc<Shared>>) -> Response<Body> {
@@ -236,7 +212,12 @@ pub(super) async fn read(shared: &Shared, request: Request) -> Result<Bytes, Api
     }
     to_bytes(request.into_body(), max_bytes)
         .await
-        .map_err(|_| too_large())
+        .map_err(|error| {
+            if prompt_body::is_late(&error) {
+                return ApiError::new(408, "request_timeout", error.to_string());
+            }
+            too_large()
+        })
 }
 
 pub(super) fn told(answer: Result<Value, ApiError>) -> Response<Body> {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use super::connections::Connections;
 use super::front::Server;
 use crate::context::Cancel;
 
@@ -24,8 +26,8 @@ pub enum ServeError {
         /// The address.
         address: SocketAddr,
     },
-    /// The listener failed.
-    #[error("the listener failed")]
+    /// The listener does not tell its address.
+    #[error("the listener does not tell its address")]
     Listener {
         /// What it said.
         source: io::Error,
@@ -33,10 +35,14 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Serves until `shutdown` is ready, and then ends in order.
+    /// Serves HTTP/1.1 until `shutdown` is ready, and then ends in order.
     ///
-    /// No new run begins then and no connection is taken. Runs end after the turn that they are in, whose items go to their session; those
-    /// that take longer than the [grace](super::ServerBuilder::grace) are cancelled. Connections end with their answers.
+    /// Nothing new begins then: what would begin something is answered 503, and so is `/healthz`. Runs end after the turn that they are
+    /// in, whose items go to their session; those that take longer than the [grace](super::ServerBuilder::grace) are cancelled, and so are
+    /// the calls of MCP clients. Connections end with their answers.
+    ///
+    /// A connection on which no whole head of a request comes for 30 seconds is closed, and a body of which nothing comes for as long
+    /// is answered 408.
     ///
     /// # Errors
     ///
@@ -44,7 +50,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops listening; open connections go on for as long as the runtime does.
+    /// Dropping the future stops listening and closes all connections, which cancels the runs of those who wait for them; runs that
+    /// `/run` began go on for as long as there is the server.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -52,45 +59,70 @@ impl Server {
     ) -> Result<(), ServeError> {
         let failed = |source| ServeError::Listener { source };
         let address = listener.local_addr().map_err(failed)?;
-        if !address.ip().is_loopback() && self.0.access.token.is_none() {
+        if !address.ip().is_loopback() && self.0.token.is_none() {
             return Err(ServeError::NoToken { address });
         }
-        let runs = std::sync::Arc::clone(&self.0.runs);
-        let closing = async move { runs.closing().await };
-        let served = axum::serve(listener, self.application()).with_graceful_shutdown(closing);
-        let served = Box::pin(async move { served.await });
-        match future::select(served, Box::pin(shutdown)).await {
-            Either::Left((ended, _)) => ended.map_err(failed),
-            Either::Right(((), served)) => {
-                self.close();
-                match future::select(served, Box::pin(self.ended())).await {
-                    // Runs go on without a connection too.
-                    Either::Left((_, ended)) => ended.await,
-                    // The last words are on their way.
-                    Either::Right(((), served)) => drop(timeout(LINGER, served).await),
-                }
-                Ok(())
+        let max_connections = self.0.max_connections;
+        let connections = Connections::new(listener, self.application(), max_connections);
+        {
+            let mut accepting = pin!(connections.accept());
+            let shutdown = Box::pin(shutdown);
+            if let Either::Left((never, _)) = future::select(accepting.as_mut(), shutdown).await {
+                match never {}
+            }
+            self.close();
+            // Who waits for the end of a run may ask how it goes.
+            if let Either::Left((never, _)) =
+                future::select(accepting, Box::pin(self.ended())).await
+            {
+                match never {}
             }
         }
+        connections.close(LINGER).await;
+        Ok(())
     }
 
-    /// Lets no more runs begin; those that go on end after their turn.
+    /// Lets nothing more begin; runs that go on end after their turn.
     ///
-    /// For an application of your own: call it in the future that is given to `with_graceful_shutdown`.
+    /// For an application of your own: call it when the application is to end, and then [`ended`](Self::ended).
     pub fn close(&self) {
         self.0.runs.close();
-        #[cfg(feature = "mcp-server")]
+    }
+
+    /// Waits until a server that was [closed](Self::close) does nothing more, and ends what takes longer than the
+    /// [grace](super::ServerBuilder::grace).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends nothing.
+    pub async fn ended(&self) {
+        let idle = async {
+            self.0.work.finished().await;
+            self.0.runs.idle().await;
+        };
+        let mut idle = pin!(idle);
+        if timeout(self.0.grace, idle.as_mut()).await.is_err() {
+            self.0.runs.cancel(Cancel::Now);
+            self.close_mcp();
+            timeout(LINGER, idle).await.ok();
+        }
+        // Streams on which clients listen to the server.
+        self.close_mcp();
+    }
+
+    /// How many requests are being answered, or runs go on, whichever is more.
+    pub fn n_under_way(&self) -> usize {
+        self.0.work.n_under_way().max(self.0.runs.n_active())
+    }
+
+    #[cfg(feature = "mcp-server")]
+    fn close_mcp(&self) {
         if let Some(mcp) = &self.0.mcp {
             mcp.close();
         }
     }
 
-    /// Waits until no run goes on, and ends those that take too long.
-    async fn ended(&self) {
-        let runs = &self.0.runs;
-        if timeout(self.0.grace, runs.idle()).await.is_err() {
-            runs.cancel(Cancel::Now);
-        }
-        timeout(LINGER, runs.idle()).await.ok();
-    }
+    #[cfg(not(feature = "mcp-server"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is used")]
+    const fn close_mcp(&self) {}
 }

@@ -14,6 +14,7 @@ mod journal_file;
 mod tools_failing;
 mod limits;
 mod streaming;
+mod run_events;
 mod cancel;
 mod wire_requests;
 mod wire_errors;

@@ -111,8 +111,9 @@ async fn a_server_that_ends_finishes_turns_and_begins_nothing() {
     let mut events = front.send("GET", "/events/s", &[], "").await;
     read_until(&mut events, "tool_called", "\n").await;
     front.stop.take().unwrap().send(()).unwrap();
-    // The server knows of its end once it takes no connection.
-    while tokio::net::TcpStream::connect(front.address).await.is_ok() {}
+    while front.get("/healthz").await.status == 200 {}
+    let refused = front.post("/run", &run).await;
+    assert_eq!(refused.code(), (503, "server_closing".to_owned()));
     open.add_permits(1);
     assert!(read_rest(&mut events).await.contains("\"cancelled\""));
     front.served.await.unwrap();

@@ -1,33 +1,37 @@
 //! `openai-agents serve`.
 
 use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use openai_agents::config::{Config, ServerConfig};
 use openai_agents::mcp::McpError;
+use openai_agents::server::Server;
 use openai_agents::server::mcp::McpServer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::block_on_threads;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Usage;
-use crate::web::{self, Work};
+use crate::store::Store;
 use crate::{logging, signal};
 
-/// How long the end may take from the moment that it is asked for.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What of it is kept for closing connections and ending children.
-const FOR_CLOSING: Duration = Duration::from_secs(1);
+/// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
+const GRACE: Duration = Duration::from_millis(8_500);
+/// How long the children may take to end.
+const FOR_CHILDREN: Duration = Duration::from_millis(500);
 
 /// Serve the agents and tools to other programs; what no command means too
 ///
-/// At http://127.0.0.1:8080/mcp they are an MCP server over streamable HTTP: each agent a tool named ask_<agent>, and each tool itself.
-/// /healthz says whether new work is taken.
+/// At http://127.0.0.1:8080/v1 any client of the OpenAI API talks to them: each agent is a model. At /mcp they are an MCP server over
+/// streamable HTTP: each agent a tool named ask_<agent>, and each tool itself. POST /run begins runs that go on without whoever began
+/// them; /openapi.json describes all routes, /healthz says whether new work is taken, /metrics counts.
 ///
 /// Only programs on this machine can connect. Another address needs a token (`server.token`), which requests bring as a bearer token.
 ///
@@ -61,9 +65,9 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
         let served = if arguments.stdio {
             over_stdio(&mcp).await
         } else {
-            over_http(&config, &mcp).await
+            over_http(&config, mcp).await
         };
-        timeout(FOR_CLOSING, config.mcp_servers().close())
+        timeout(FOR_CHILDREN, config.mcp_servers().close())
             .await
             .ok();
         served
@@ -81,13 +85,45 @@ fn mcp_server(config: &Config) -> Result<McpServer> {
     for agent in config.agents() {
         builder = builder.agent(config.agent(&agent.name)?);
     }
-    for host in web::hosts(config.server()) {
-        for scheme in ["http", "https"] {
-            builder = builder.allow_origin(format!("{scheme}://{host}:*"));
-        }
+    Ok(builder.build()?)
+}
+
+/// All agents behind the OpenAI API, beside the MCP server.
+async fn http_server(config: &Config, mcp: McpServer) -> Result<Server> {
+    let mut builder = Server::builder(config.runner()?).grace(GRACE).mcp(mcp);
+    for agent in config.agents() {
+        builder = builder.agent(config.agent(&agent.name)?);
+    }
+    let ServerConfig {
+        bind,
+        token,
+        allowed_hosts,
+        ..
+    } = config.server();
+    if let Some(token) = token {
+        builder = builder.token(token.clone());
+    }
+    let own = (!bind.ip().is_unspecified()).then(|| name_of(bind.ip()));
+    for host in own.iter().chain(allowed_hosts) {
         builder = builder.allow_host(host);
     }
+    // Without a place of its own, such as a home, the conversations are kept in memory.
+    if config.sessions().store.is_some() {
+        let store = Arc::new(Store::open(config).await?);
+        builder = builder.sessions(move |id| {
+            let session = store.main(&id);
+            async move { Ok(session) }
+        });
+    }
     Ok(builder.build()?)
+}
+
+/// An address as it stands in a URL.
+fn name_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
 }
 
 /// Connects the MCP servers of all agents, so that what is wrong is found now.
@@ -105,38 +141,29 @@ async fn over_stdio(mcp: &McpServer) -> Result<()> {
     }
 }
 
-async fn over_http(config: &Config, mcp: &McpServer) -> Result<()> {
+async fn over_http(config: &Config, mcp: McpServer) -> Result<()> {
+    let server = http_server(config, mcp).await?;
     let listener = listen(config).await?;
     let address = listener.local_addr().context("cannot listen")?;
-    let work = Work::new();
-    let app = web::router(config.server(), mcp, &work);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(async {
-        // Dropped or sent, either means the end.
-        stopped.await.ok();
-    });
-    let mut serving = std::pin::pin!(serving.into_future());
-    tell(&format!("serving on http://{address}: MCP at /mcp"));
+    let (end, ending) = oneshot::channel::<()>();
+    // Dropped or sent, either means the end.
+    let serving = server.serve(listener, async { drop(ending.await) });
+    tell(&format!(
+        "serving on http://{address}: the OpenAI API at /v1, MCP at /mcp"
+    ));
+    let asked_twice = async {
+        signal::asked_to_end().await?;
+        match server.n_under_way() {
+            0 => {}
+            n => tell(&format!("ending: {n} under way")),
+        }
+        drop(end);
+        signal::asked_to_end().await
+    };
     tokio::select! {
-        served = &mut serving => return served.context("cannot serve"),
-        asked = signal::asked_to_end() => asked.context("cannot listen for signals")?,
+        served = serving => served.context("cannot serve"),
+        asked = asked_twice => asked.context("cannot listen for signals"),
     }
-    let deadline = Instant::now() + PATIENCE;
-    work.end();
-    match work.n_under_way() {
-        0 => {}
-        n_requests => tell(&format!("ending: {n_requests} under way")),
-    }
-    // The connections go on being served meanwhile.
-    tokio::select! {
-        served = &mut serving => return served.context("cannot serve"),
-        _ = timeout_at(deadline - FOR_CLOSING, work.finished()) => {}
-        asked = signal::asked_to_end() => asked.context("cannot listen for signals")?,
-    }
-    mcp.close();
-    drop(stop);
-    timeout(FOR_CLOSING / 2, serving).await.ok();
-    Ok(())
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {

@@ -21,6 +21,7 @@ use crate::context::States;
 use crate::mcp::{
     McpPrompt, McpPromptMessages, McpResource, McpResourceContent, McpResourceTemplate,
 };
+use crate::server::names::Names;
 use crate::server::sessions::{InMemory, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{
@@ -99,11 +100,6 @@ pub enum McpBuildError {
 
 impl McpServerBuilder {
     pub(super) fn new(runner: Runner) -> Self {
-        let loopback = ["localhost", "127.0.0.1", "[::1]"];
-        let hosts = ["localhost", "127.0.0.1", "::1"];
-        let origins = loopback
-            .iter()
-            .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")]);
         Self {
             identity: Identity {
                 name: env!("CARGO_PKG_NAME").to_owned(),
@@ -119,8 +115,7 @@ impl McpServerBuilder {
             list_sessions: None,
             states: States::new(),
             http: HttpOptions {
-                hosts: hosts.map(str::to_owned).to_vec(),
-                origins: origins.collect(),
+                names: Names::default(),
                 max_sessions: 1_000,
                 session_timeout: Duration::from_secs(300),
                 max_body_bytes: 4 * 1024 * 1024,
@@ -229,15 +224,16 @@ impl McpServerBuilder {
         self
     }
 
-    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback only.
+    /// Answers requests to this `Host` too, as `name` or `name:port`, and those of its pages; by default to the names of this machine's
+    /// loopback only.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.http.hosts.push(host.into());
+        self.http.names.hosts.push(host.into());
         self
     }
 
-    /// Answers requests of pages from this `Origin` too, such as `https://example.com:443`; by default from loopback only.
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default from loopback only.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.http.origins.push(origin.into());
+        self.http.names.origins.push(origin.into());
         self
     }
 

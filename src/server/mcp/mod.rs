@@ -45,6 +45,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use rmcp::ServiceExt;
 use rmcp::model::RequestStateCodec;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -63,6 +67,7 @@ use resources::Resources;
 use run_sessions::RunSessions;
 use sessions::Sessions;
 
+use super::names::Names;
 use crate::agent::runner::Runner;
 use crate::context::States;
 use crate::tools::ToolRegistry;
@@ -114,8 +119,7 @@ struct Identity {
 /// What can be set for HTTP.
 #[derive(Debug, Clone)]
 struct HttpOptions {
-    hosts: Vec<String>,
-    origins: Vec<String>,
+    names: Names,
     max_sessions: usize,
     session_timeout: Duration,
     max_body_bytes: usize,
@@ -131,11 +135,17 @@ impl McpServer {
     ///
     /// Each router has sessions of its own. axum is a public dependency here and nowhere else.
     pub fn router(&self) -> Router {
+        let guard = middleware::from_fn_with_state(Arc::clone(&self.0), guard);
+        self.routes().layer(guard)
+    }
+
+    /// Makes the same router, for those who check the names themselves.
+    pub(in crate::server) fn routes(&self) -> Router {
         let options = &self.0.http;
         let config = StreamableHttpServerConfig::default()
-            .with_allowed_hosts(&options.hosts)
-            .with_allowed_origins(&options.origins)
-            .enforce_origin_validation()
+            // They are looked at before this.
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
             .with_cancellation_token(self.0.closing.clone())
             .with_max_request_body_bytes(options.max_body_bytes);
         let sessions = Arc::new(Sessions::new(options.max_sessions, options.session_timeout));
@@ -178,6 +188,14 @@ impl McpServer {
     /// Tells the clients that subscribed to a resource that it has changed.
     pub fn resource_changed(&self, uri: impl Into<String>) {
         self.0.resource_changed(&uri.into());
+    }
+}
+
+/// Lets only requests pass that are for this server and of no foreign page.
+async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
+    match served.http.names.check(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(foreign) => (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response(),
     }
 }
 

@@ -93,7 +93,20 @@ impl Connection {
     ) -> Result<Vec<Row>, SessionError> {
         let client = self.client().await?;
         let rows = client.query_typed(sql, parameters).await;
-        rows.map_err(|error| failure::of_answer(error, &self.store))
+        let error = match rows {
+            Ok(rows) => return Ok(rows),
+            Err(error) => failure::of_answer(error, &self.store),
+        };
+        if matches!(error, SessionError::Interrupted { .. }) {
+            self.forget(&client).await;
+        }
+        Err(error)
+    }
+
+    /// Gives up a connection that broke: a server that ends says so before it closes, and nothing may be sent on it in between.
+    async fn forget(&self, broken: &Arc<Client>) {
+        let mut live = self.live.lock().await;
+        live.take_if(|live| Arc::ptr_eq(&live.client, broken));
     }
 
     pub(super) fn store(&self) -> &str {

@@ -1,39 +1,35 @@
-//! Who may connect: the names of the server, the pages whose requests it takes, and a token.
+//! Which names the server has, and the pages whose requests it takes.
 
-use std::hint::black_box;
-
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri};
-
-use crate::secret::Secret;
 
 /// The names of this machine's loopback.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Decides about requests by their head alone, before anything else is looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Access {
+pub(super) struct Names {
     /// Further names, as `name` or `name:port`.
     pub(super) hosts: Vec<String>,
     /// Further origins.
     pub(super) origins: Vec<String>,
-    pub(super) token: Option<Secret>,
 }
 
-/// Why a request is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+/// What of a request is not the server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Foreign {
+    #[error("the Host of the request is not a name of this server")]
     Host,
+    #[error("pages of this Origin may not use this server")]
     Origin,
-    Token,
 }
 
-impl Access {
+impl Names {
     /// Whether the request is addressed to a name of the server and comes from no page, or from one that may ask.
     ///
     /// A name that an attacker can point to this machine is none of its names, which ends DNS rebinding.
-    pub(super) fn check_names(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         let is_one = host.is_some() && hosts.next().is_none();
@@ -41,35 +37,14 @@ impl Access {
             .into_iter()
             .chain(uri.authority().map(Authority::as_str));
         if !is_one || !named.into_iter().all(|host| self.is_own(host)) {
-            return Err(Refusal::Host);
+            return Err(Foreign::Host);
         }
         let mut origins = headers.get_all(ORIGIN).iter();
         let may_ask = |origin: &str| self.may_ask(origin);
         if !origins.all(|origin| origin.to_str().is_ok_and(may_ask)) {
-            return Err(Refusal::Origin);
+            return Err(Foreign::Origin);
         }
         Ok(())
-    }
-
-    /// Whether the request has the token, in the header `Authorization: Bearer` and nowhere else.
-    pub(super) fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(token) = &self.token else {
-            return Ok(());
-        };
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let (value, None) = (values.next(), values.next()) else {
-            return Err(Refusal::Token);
-        };
-        let given = value.and_then(|value| value.as_bytes().split_at_checked(7));
-        match given {
-            Some((scheme, given)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
-                if is_same(given, token.expose().as_bytes()) {
-                    return Ok(());
-                }
-                Err(Refusal::Token)
-            }
-            _ => Err(Refusal::Token),
-        }
     }
 
     fn is_own(&self, host: &str) -> bool {
@@ -83,12 +58,46 @@ impl Access {
     }
 
     fn may_ask(&self, origin: &str) -> bool {
-        let Some(("http" | "https", host)) = origin.split_once("://") else {
+        let Some(asking) = Page::parse(origin) else {
             return false;
         };
-        let is_listed = |own: &String| own.eq_ignore_ascii_case(origin);
-        authority(host).is_some_and(|host| is_loopback(host.host()))
-            || self.origins.iter().any(is_listed)
+        let is_listed = |own: &String| Page::parse(own).is_some_and(|own| own == asking);
+        self.is_own(asking.authority.as_str()) || self.origins.iter().any(is_listed)
+    }
+}
+
+/// Where a page is from.
+struct Page {
+    scheme: String,
+    authority: Authority,
+    port: u16,
+}
+
+impl Page {
+    fn parse(origin: &str) -> Option<Self> {
+        let (scheme, host) = origin.split_once("://")?;
+        let scheme = scheme.to_ascii_lowercase();
+        let default = match &*scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let authority = authority(host)?;
+        let port = authority.port_u16().unwrap_or(default);
+        Some(Self {
+            scheme,
+            authority,
+            port,
+        })
+    }
+}
+
+impl PartialEq for Page {
+    fn eq(&self, other: &Self) -> bool {
+        let (host, of_other) = (self.authority.host(), other.authority.host());
+        self.scheme == other.scheme
+            && host.eq_ignore_ascii_case(of_other)
+            && self.port == other.port
     }
 }
 
@@ -102,12 +111,6 @@ fn authority(host: &str) -> Option<Authority> {
 
 fn is_loopback(name: &str) -> bool {
     LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name))
-}
-
-/// Compares in a time that depends on the lengths only.
-fn is_same(given: &[u8], token: &[u8]) -> bool {
-    let differs = |differs, (a, b): (&u8, &u8)| black_box(differs | (a ^ b));
-    given.len() == token.len() && given.iter().zip(token).fold(0, differs) == 0
 }
 
 #[cfg(test)]
