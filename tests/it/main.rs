@@ -38,6 +38,7 @@ mod properties;
 mod mcp_client;
 mod mcp_http;
 mod mcp_agents;
+mod mcp_approvals;
 mod mcp_server;
 mod server_access;
 mod server_chat;

@@ -24,19 +24,19 @@ fn saying(texts: &[&str]) -> (ScriptedModel, mcp::McpServerBuilder) {
     (model, server)
 }
 
-fn within(text: &str, session: &str) -> Map<String, Value> {
+pub(crate) fn within(text: &str, session: &str) -> Map<String, Value> {
     let mut arguments = input(text);
     arguments.insert("session".to_owned(), json!(session));
     arguments
 }
 
-async fn ask(client: &McpServer, arguments: Map<String, Value>) -> McpToolResult {
+pub(crate) async fn ask(client: &McpServer, arguments: Map<String, Value>) -> McpToolResult {
     client.call_tool("ask_guide", arguments).await.unwrap()
 }
 
 /// The text of a result that says that it is an error.
 #[track_caller]
-fn error_of(result: &McpToolResult) -> &str {
+pub(crate) fn error_of(result: &McpToolResult) -> &str {
     assert!(result.is_error, "{result:?}");
     result.content[0].as_text().unwrap()
 }

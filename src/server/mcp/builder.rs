@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::agents::AgentTool;
 use super::live;
+use super::paused::Paused;
 use super::prompts::{self, CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
+use super::rounds;
 use super::run_sessions::{ListSessions, RunSessions};
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
@@ -303,6 +305,7 @@ impl McpServerBuilder {
             prompts: self.prompts,
             resources: self.resources,
             sessions,
+            waiting: Paused::new(rounds::TTL),
             states: self.states,
             seal: seal()?,
             changes: broadcast::Sender::new(MAX_CHANGES_BEHIND),

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-    CompletionInfo, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse,
-    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    PromptsCapability, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, Reference, ResourceUpdatedNotificationParam, ResourcesCapability,
-    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-    SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+    CompleteResult, CompletionInfo, ErrorCode, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, Implementation, InputRequiredResult, InputResponses, JsonObject,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, PromptsCapability, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Reference, ResourceUpdatedNotificationParam,
+    ResourcesCapability, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
 };
 use rmcp::service::{Peer, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData as McpFault, ServerHandler};
@@ -25,6 +25,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
+use super::agents::AgentTool;
 use super::ask::Ask;
 use super::call::{Asking, LogLevel};
 use super::live::{self, Live};
@@ -102,9 +103,45 @@ impl Handler {
         let id = context.id.to_string();
         let called = tools::call(tool, &self.served.states, &call, &id, arguments);
         let result = unless_cancelled(context, called).await;
-        match deliverable(context, result).await? {
+        self.tool_result(deliverable(context, result).await?, &rounds, &subject)
+    }
+
+    async fn call_agent(
+        &self,
+        agent: &AgentTool,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let subject = Subject::new("tools/call", &request.name, request.arguments.as_ref());
+        let asked = (request.request_state, request.input_responses);
+        let (approver, rounds) = self.begin(&subject, asked, context)?;
+        let call = if has_session(context) {
+            approver.clone()
+        } else {
+            McpCall::new(context.clone(), Asking::Nobody, Arc::clone(&self.level))
+        };
+        let ask = Ask {
+            served: &self.served,
+            agent,
+            call: &call,
+            approver: &approver,
+            rounds: &rounds,
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        let result = unless_cancelled(context, Box::pin(ask.answer(&arguments))).await;
+        self.tool_result(deliverable(context, result).await?, &rounds, &subject)
+    }
+
+    /// Gives what a tool's call ends with: its result, or the questions for want of whose answers it failed.
+    fn tool_result(
+        &self,
+        result: Result<CallToolResult, CallToolResult>,
+        rounds: &Rounds,
+        subject: &Subject,
+    ) -> Result<CallToolResponse, ErrorData> {
+        match result {
             Ok(result) => Ok(result.into()),
-            Err(failed) => match rounds.end(&self.served.seal, &subject) {
+            Err(failed) => match rounds.end(&self.served.seal, subject) {
                 Some(asked) => asked.map(Into::into),
                 None => Ok(failed.into()),
             },
@@ -207,7 +244,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, McpFault> {
         let served = &self.served;
         let tools = served.tools.iter().map(tools::describe);
-        let agents = served.agents.iter().map(super::agents::AgentTool::describe);
+        let agents = served.agents.iter().map(AgentTool::describe);
         let list = ListToolsResult::with_all_items(tools.chain(agents).collect());
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -227,21 +264,7 @@ impl ServerHandler for Handler {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
-        let asking = if has_session(&context) {
-            Asking::Session
-        } else {
-            Asking::Nobody
-        };
-        let call = McpCall::new(context.clone(), asking, Arc::clone(&self.level));
-        let arguments = request.arguments.unwrap_or_default();
-        let ask = Ask {
-            served: &self.served,
-            agent,
-            call: &call,
-        };
-        let result = unless_cancelled(&context, ask.answer(&arguments)).await;
-        let (Ok(result) | Err(result)) = deliverable(&context, result).await?;
-        Ok(result.into())
+        self.call_agent(agent, request, &context).await
     }
 
     async fn list_prompts(

@@ -31,6 +31,8 @@ mod resources;
 mod agents;
 mod run_sessions;
 mod live;
+mod approvals;
+mod paused;
 mod ask;
 mod tools;
 mod output;
@@ -61,7 +63,9 @@ pub use prompts::CompletionRequest;
 pub use resources::ResourceRequest;
 
 use agents::AgentTool;
+use ask::Waiting;
 use handler::Handler;
+use paused::Paused;
 use prompts::Prompts;
 use resources::Resources;
 use run_sessions::RunSessions;
@@ -86,6 +90,8 @@ struct Served {
     resources: Resources,
     /// The conversations of agents.
     sessions: RunSessions,
+    /// The runs that wait for clients without a session.
+    waiting: Paused<Waiting>,
     states: States,
     /// Seals what a client brings back between the rounds of one call.
     seal: RequestStateCodec,
