@@ -28,6 +28,9 @@ mod graph;
 mod path;
 mod error;
 
+#[cfg(feature = "mcp-server")]
+pub(crate) use reference::percent_decode;
+
 pub use derive::of;
 pub use error::SchemaError;
 pub use path::SchemaPath;

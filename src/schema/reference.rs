@@ -71,7 +71,7 @@ pub(super) enum DecodeError {
 }
 
 /// Decodes `%XX`; a `%` that no two digits follow stands for itself.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

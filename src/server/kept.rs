@@ -34,6 +34,13 @@ impl<V> Kept<V> {
         self.entries.get_mut(id)
     }
 
+    /// Gives all, that which was longest not asked for first.
+    #[cfg(feature = "mcp-server")]
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &V> {
+        self.entries.values()
+    }
+
+    #[cfg(feature = "server")]
     pub(super) fn remove(&mut self, id: &str) -> Option<V> {
         self.entries.shift_remove(id)
     }
@@ -52,6 +59,7 @@ mod tests {
         assert_eq!(kept.insert("c".to_owned(), 3), Some(2));
         assert_eq!(kept.insert("a".to_owned(), 4), None);
         assert_eq!(kept.get("b"), None);
+        #[cfg(feature = "server")]
         assert_eq!(kept.remove("a"), Some(4));
         assert_eq!(Kept::new(0).insert("a".to_owned(), 1), Some(1));
     }

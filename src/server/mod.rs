@@ -30,9 +30,7 @@ mod offer;
 mod reload;
 #[cfg(feature = "server")]
 mod front;
-#[cfg(feature = "server")]
 mod id;
-#[cfg(feature = "server")]
 mod kept;
 #[cfg(feature = "server")]
 mod metrics;
@@ -50,7 +48,6 @@ mod connections;
 mod serve;
 #[cfg(feature = "server")]
 mod service;
-#[cfg(feature = "server")]
 mod sessions;
 
 #[cfg(feature = "server")]

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use crate::support;
 
-const ERAS: [McpProtocol; 2] = [McpProtocol::Handshake, McpProtocol::Stateless];
+pub(crate) const ERAS: [McpProtocol; 2] = [McpProtocol::Handshake, McpProtocol::Stateless];
 
 /// A server that can say nothing but what it is given.
 fn silent() -> mcp::McpServerBuilder {
@@ -29,7 +29,7 @@ fn silent() -> mcp::McpServerBuilder {
 }
 
 /// Serves on a port of this machine until the runtime ends.
-async fn serve(builder: mcp::McpServerBuilder) -> SocketAddr {
+pub(crate) async fn serve(builder: mcp::McpServerBuilder) -> SocketAddr {
     let router = builder.build().unwrap().router();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -37,12 +37,12 @@ async fn serve(builder: mcp::McpServerBuilder) -> SocketAddr {
     address
 }
 
-fn client(address: SocketAddr, protocol: McpProtocol) -> McpServerBuilder {
+pub(crate) fn client(address: SocketAddr, protocol: McpProtocol) -> McpServerBuilder {
     let transport = StreamableHttp::new(format!("http://{address}/mcp"));
     McpServer::builder("ours", transport).protocol(protocol)
 }
 
-async fn connect(builder: McpServerBuilder) -> McpServer {
+pub(crate) async fn connect(builder: McpServerBuilder) -> McpServer {
     let client = builder.build().unwrap();
     client.connect().await.unwrap();
     client
@@ -58,7 +58,7 @@ async fn text(client: &McpServer, tool: &str, arguments: Map<String, Value>) -> 
     texts.join("\n")
 }
 
-fn input(text: &str) -> Map<String, Value> {
+pub(crate) fn input(text: &str) -> Map<String, Value> {
     Map::from_iter([("input".to_owned(), json!(text))])
 }
 

@@ -65,10 +65,22 @@ async fn a_run_goes_on_by_itself_and_its_events_can_be_read_again() {
             "result"
         ]
     );
-    let result = all.events().pop().unwrap();
+    let usage = json!({
+        "requests": 1, "requests_without_usage": 1, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
+        "cached_tokens": 0, "reasoning_tokens": 0,
+    });
     assert_eq!(
-        (&result["ok"], &result["final_output"]),
-        (&json!(true), &json!("One two."))
+        all.events()[5..],
+        [
+            json!({
+                "type": "response_done", "response_id": null, "request_id": null, "model": null,
+                "finish_reason": null, "usage": null, "deviations": [],
+            }),
+            json!({
+                "type": "result", "ok": true, "final_output": "One two.", "agent": "Guide", "turns": 1,
+                "usage": usage, "deviations": [],
+            }),
+        ]
     );
     let rest = front.ask("GET", path, &["last-event-id: 5"], "").await;
     assert_eq!(types(&rest), ["response_done", "result"]);

@@ -80,9 +80,6 @@ impl Renderer {
             self.turns = *turn;
             self.agent = agent.to_string();
         }
-        if is_told_again(event) {
-            return Ok(None);
-        }
         let written = match &mut self.form {
             Form::Text(text) => text.event(event),
             Form::Json(json) => json.event(event),
@@ -134,12 +131,6 @@ impl Output {
             err_is_styled: io::stderr().is_terminal() && !no_color,
         }
     }
-}
-
-/// Whether an event is told of elsewhere: calls that wait inside agents that are tools, by the run itself and with their whole id.
-fn is_told_again(event: &RunEvent) -> bool {
-    let (path, event) = event.unnested();
-    !path.is_empty() && matches!(event, RunEvent::ApprovalRequired { .. })
 }
 
 /// A closed pipe is an end and not a failure: `openai-agents run ... | head -1` is fine.

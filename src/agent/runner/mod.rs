@@ -17,6 +17,7 @@ mod execute;
 mod around;
 mod persist;
 mod result;
+mod json;
 mod show;
 mod drive;
 mod watch;

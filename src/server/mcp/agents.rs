@@ -1,16 +1,12 @@
-//! An agent as a tool: a run that tells how far it has come.
+//! An agent as a tool: its name, and what it says of itself.
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{McpBuildError, McpCall};
+use super::McpBuildError;
 use crate::agent::Agent;
-use crate::agent::runner::{RunEvent, RunResult, Runner};
-use crate::error::RunError;
-use crate::mcp::{McpProgress, with_causes};
 use crate::tools::ToolName;
 
 /// An agent under the name of a tool.
@@ -43,7 +39,14 @@ impl AgentTool {
         tool.description = Some(description.into());
         tool.input_schema = schema(json!({
             "type": "object",
-            "properties": {"input": {"type": "string", "description": "What to ask."}},
+            "properties": {
+                "input": {"type": "string", "description": "What to ask."},
+                "session": {
+                    "type": "string",
+                    "description": "The id of a conversation to go on with, or to begin: any text. \
+                        Without it the agent remembers nothing.",
+                },
+            },
             "required": ["input"],
             "additionalProperties": false,
         }));
@@ -53,6 +56,7 @@ impl AgentTool {
                 "final_output": {"type": "string"},
                 "agent": {"type": "string"},
                 "turns": {"type": "integer"},
+                "session": {"type": "string"},
                 "usage": {"type": "object", "properties": {
                     "requests": {"type": "integer"},
                     "input_tokens": {"type": "integer"},
@@ -64,76 +68,6 @@ impl AgentTool {
         })));
         tool
     }
-
-    /// Runs the agent; the run ends when this future is dropped.
-    pub(super) async fn ask(
-        &self,
-        runner: &Runner,
-        call: &McpCall,
-        arguments: &Map<String, Value>,
-    ) -> CallToolResult {
-        let Some(input) = arguments.get("input").and_then(Value::as_str) else {
-            return refusal("the argument `input` must be a text");
-        };
-        if let Some(unknown) = arguments.keys().find(|name| *name != "input") {
-            return refusal(&format!("there is no argument `{unknown}`"));
-        }
-        let mut run = runner
-            .stream(&self.agent, input)
-            .state(call.clone())
-            .start();
-        let mut n_steps = 0_u32;
-        while let Some(event) = run.next().await {
-            match event {
-                Ok(RunEvent::RunDone { result }) => return answer(&result),
-                Ok(event) => {
-                    if let Some(message) = step(&event) {
-                        n_steps += 1;
-                        let progress = McpProgress::new(f64::from(n_steps)).message(message);
-                        call.progress(progress).await;
-                    }
-                }
-                Err(error) => return failure(&error),
-            }
-        }
-        refusal("the run ended without a result")
-    }
-}
-
-/// Says what an event means to whoever waits.
-fn step(event: &RunEvent) -> Option<String> {
-    match event {
-        RunEvent::TurnStarted { turn, agent } => Some(format!("{agent}: turn {turn}")),
-        RunEvent::TextDelta { delta } => Some(delta.clone()),
-        RunEvent::ToolCalled { name, .. } => Some(format!("calls {name}")),
-        RunEvent::ToolOutputDone { name, failure, .. } => Some(match failure {
-            None => format!("{name} is done"),
-            Some(_) => format!("{name} failed"),
-        }),
-        _ => None,
-    }
-}
-
-fn answer(result: &RunResult) -> CallToolResult {
-    let usage = result.usage();
-    let mut answer = CallToolResult::success(vec![ContentBlock::text(result.final_output())]);
-    answer.structured_content = Some(json!({
-        "final_output": result.final_output(),
-        "agent": result.last_agent().name(),
-        "turns": result.turns(),
-        "usage": {
-            "requests": usage.requests,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "total_tokens": usage.total_tokens,
-        },
-    }));
-    answer
-}
-
-fn failure(error: &RunError) -> CallToolResult {
-    let text = format!("{}: {}", error.kind(), with_causes(error));
-    refusal(&text)
 }
 
 /// Says that there is no answer, and why.

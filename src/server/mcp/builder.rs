@@ -10,8 +10,12 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::agents::AgentTool;
+use super::live;
+use super::paused::Paused;
 use super::prompts::{self, CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
+use super::rounds;
+use super::run_sessions::{ListSessions, RunSessions};
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -20,6 +24,8 @@ use crate::mcp::{
     McpPrompt, McpPromptMessages, McpResource, McpResourceContent, McpResourceTemplate,
 };
 use crate::server::names::Names;
+use crate::server::sessions::{InMemory, OpenSession};
+use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{
     FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError, ToolRegistry,
 };
@@ -28,6 +34,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How many changes of resources a slow client may be behind before it misses some.
 const MAX_CHANGES_BEHIND: usize = 256;
+
+/// How many conversations are kept in memory.
+const MAX_IN_MEMORY: usize = 1_000;
 
 /// Sets up an [`McpServer`]; see [`McpServer::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -38,6 +47,8 @@ pub struct McpServerBuilder {
     agents: Vec<Agent>,
     prompts: Prompts,
     resources: Resources,
+    open_session: Option<Arc<OpenSession>>,
+    list_sessions: Option<Arc<ListSessions>>,
     states: States,
     http: HttpOptions,
 }
@@ -102,6 +113,8 @@ impl McpServerBuilder {
             agents: Vec::new(),
             prompts: Prompts::default(),
             resources: Resources::default(),
+            open_session: None,
+            list_sessions: None,
             states: States::new(),
             http: HttpOptions {
                 names: Names::default(),
@@ -130,6 +143,28 @@ impl McpServerBuilder {
     /// The name is that of the agent in lower case, with `_` for whatever is no letter, digit or `_`.
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agents.push(agent);
+        self
+    }
+
+    /// Opens the sessions that calls of agents name by a function; by default the latest 1,000 are kept in memory.
+    ///
+    /// A call with the argument `session` goes on with the conversation of that id, or begins it.
+    pub fn sessions<F, R>(mut self, open: F) -> Self
+    where
+        F: Fn(SessionId) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Arc<dyn Session>, SessionError>> + Send + 'static,
+    {
+        self.open_session = Some(Arc::new(move |id| Box::pin(open(id))));
+        self
+    }
+
+    /// Names the sessions that [`sessions`](Self::sessions) opens, the latest first; without it none is listed.
+    pub fn list_sessions<F, R>(mut self, list: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<SessionId>, SessionError>> + Send + 'static,
+    {
+        self.list_sessions = Some(Arc::new(move || Box::pin(list())));
         self
     }
 
@@ -246,18 +281,22 @@ impl McpServerBuilder {
             prompts::add_instructions(&mut self.prompts, &served.agent);
             agents.push(served);
         }
-        let mut names = HashSet::new();
-        if let Some(prompt) = self.prompts.names().find(|name| !names.insert(*name)) {
-            return Err(McpBuildError::PromptClash {
-                prompt: prompt.to_owned(),
-            });
+        if let Some(prompt) = first_twice(self.prompts.names()) {
+            return Err(McpBuildError::PromptClash { prompt });
         }
-        let mut uris = HashSet::new();
-        if let Some(uri) = self.resources.uris().find(|uri| !uris.insert(*uri)) {
-            return Err(McpBuildError::ResourceClash {
-                uri: uri.to_owned(),
-            });
+        let own = live::templates();
+        let own = own.iter().filter(|_| !agents.is_empty());
+        let own = own.map(|template| template.uri_template.as_str());
+        if let Some(uri) = first_twice(own.chain(self.resources.uris())) {
+            return Err(McpBuildError::ResourceClash { uri });
         }
+        let sessions = match self.open_session {
+            None => RunSessions::Memory(InMemory::new(MAX_IN_MEMORY)),
+            Some(open) => RunSessions::Given {
+                open,
+                list: self.list_sessions,
+            },
+        };
         Ok(McpServer(Arc::new(Served {
             identity: self.identity,
             runner: self.runner,
@@ -265,6 +304,8 @@ impl McpServerBuilder {
             agents,
             prompts: self.prompts,
             resources: self.resources,
+            sessions,
+            waiting: Paused::new(rounds::TTL),
             states: self.states,
             seal: seal()?,
             changes: broadcast::Sender::new(MAX_CHANGES_BEHIND),
@@ -272,6 +313,11 @@ impl McpServerBuilder {
             http: self.http,
         })))
     }
+}
+
+fn first_twice<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(*name)).map(str::to_owned)
 }
 
 /// Makes a seal with a key that nobody else has and that ends with the server.

@@ -36,8 +36,8 @@ use crate::mcp::{
 /// [`elicit`](Self::elicit), [`sample`](Self::sample) and [`roots`](Self::roots) ask the client. A client with a session is asked at
 /// once. One without (since 2026-07-28) is given the question as the result of its call, and makes the call again with the answer: so
 /// the first time the question fails with [`McpCallError::Asked`], which should be passed on with `?`, and whatever is before it is
-/// done again. Each question of a call has a key of its own, by which its answer is found. Agents, and the tools that they call, can
-/// ask only clients with a session: a run is not begun again.
+/// done again. Each question of a call has a key of its own, by which its answer is found. The tools of agents can ask only clients with a
+/// session: a run is not begun again.
 ///
 /// ```
 /// use openai_agents::mcp::{ElicitationAnswer, ElicitationRequest};
@@ -130,6 +130,12 @@ impl McpCall {
     /// Whether the client lets its user be asked.
     pub fn can_elicit(&self) -> bool {
         self.can_ask() && self.capabilities().elicitation.is_some()
+    }
+
+    /// Whether the client shows its user forms, which an old one that says no more does.
+    pub(super) fn can_show_forms(&self) -> bool {
+        let shows = |it: ElicitationCapability| it.form.is_some() || it.url.is_none();
+        self.can_ask() && self.capabilities().elicitation.is_some_and(shows)
     }
 
     /// Whether the client lets its model be asked.
@@ -259,6 +265,11 @@ impl McpCall {
         }
     }
 
+    /// Whether a question ends the call.
+    pub(super) fn asks_in_rounds(&self) -> bool {
+        matches!(self.0.asking, Asking::Rounds(_))
+    }
+
     fn can_ask(&self) -> bool {
         !matches!(self.0.asking, Asking::Nobody)
     }
@@ -306,16 +317,18 @@ impl McpCall {
             }
             Asking::Session | Asking::Nobody => self.ask_session(key, request).await?,
         };
-        serde_json::from_value(answer).map_err(|error| {
-            let detail = error.to_string();
-            if let Asking::Rounds(rounds) = &self.0.asking {
-                rounds.refuse_answer(key, &detail);
-            }
-            McpCallError::BadAnswer {
-                key: key.to_owned(),
-                detail,
-            }
-        })
+        serde_json::from_value(answer).map_err(|error| self.bad_answer(key, &error.to_string()))
+    }
+
+    /// Refuses an answer.
+    pub(super) fn bad_answer(&self, key: &str, detail: &str) -> McpCallError {
+        if let Asking::Rounds(rounds) = &self.0.asking {
+            rounds.refuse_answer(key, detail);
+        }
+        McpCallError::BadAnswer {
+            key: key.to_owned(),
+            detail: detail.to_owned(),
+        }
     }
 
     async fn ask_session(&self, key: &str, request: InputRequest) -> Result<Value, McpCallError> {

@@ -25,11 +25,14 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
+use super::agents::AgentTool;
+use super::ask::Ask;
 use super::call::{Asking, LogLevel};
+use super::live::{self, Live};
 use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
 use super::{CompletionRequest, McpCall, Served, tools};
-use crate::mcp::convert;
+use crate::mcp::{McpResourceContent, convert};
 
 /// How long a client may keep a list; what is served does not change while the server runs.
 const LIST_TTL_MS: u64 = 300_000;
@@ -100,12 +103,62 @@ impl Handler {
         let id = context.id.to_string();
         let called = tools::call(tool, &self.served.states, &call, &id, arguments);
         let result = unless_cancelled(context, called).await;
-        match deliverable(context, result).await? {
+        self.tool_result(deliverable(context, result).await?, &rounds, &subject)
+    }
+
+    async fn call_agent(
+        &self,
+        agent: &AgentTool,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let subject = Subject::new("tools/call", &request.name, request.arguments.as_ref());
+        let asked = (request.request_state, request.input_responses);
+        let (approver, rounds) = self.begin(&subject, asked, context)?;
+        let call = if has_session(context) {
+            approver.clone()
+        } else {
+            McpCall::new(context.clone(), Asking::Nobody, Arc::clone(&self.level))
+        };
+        let ask = Ask {
+            served: &self.served,
+            agent,
+            call: &call,
+            approver: &approver,
+            rounds: &rounds,
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        let result = unless_cancelled(context, Box::pin(ask.answer(&arguments))).await;
+        self.tool_result(deliverable(context, result).await?, &rounds, &subject)
+    }
+
+    /// Gives what a tool's call ends with: its result, or the questions for want of whose answers it failed.
+    fn tool_result(
+        &self,
+        result: Result<CallToolResult, CallToolResult>,
+        rounds: &Rounds,
+        subject: &Subject,
+    ) -> Result<CallToolResponse, ErrorData> {
+        match result {
             Ok(result) => Ok(result.into()),
-            Err(failed) => match rounds.end(&self.served.seal, &subject) {
+            Err(failed) => match rounds.end(&self.served.seal, subject) {
                 Some(asked) => asked.map(Into::into),
                 None => Ok(failed.into()),
             },
+        }
+    }
+
+    async fn read_live(
+        &self,
+        uri: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let live = Live::parse(uri).filter(|_| self.served.has_live());
+        let live = live.ok_or_else(|| not_found(uri, context))?;
+        let read = unless_cancelled(context, live.read(&self.served, uri)).await?;
+        match read.map_err(internal)? {
+            Some(content) => read_now(&[content]),
+            None => Err(not_found(uri, context)),
         }
     }
 
@@ -158,10 +211,10 @@ impl ServerHandler for Handler {
         if !served.prompts.is_empty() {
             capabilities.prompts = Some(PromptsCapability::default());
         }
-        if served.prompts.complete.is_some() {
+        if served.prompts.complete.is_some() || served.has_live() {
             capabilities.completions = Some(JsonObject::new());
         }
-        if !served.resources.is_empty() {
+        if !served.resources.is_empty() || served.has_live() {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
             capabilities.resources = Some(resources);
@@ -191,7 +244,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, McpFault> {
         let served = &self.served;
         let tools = served.tools.iter().map(tools::describe);
-        let agents = served.agents.iter().map(super::agents::AgentTool::describe);
+        let agents = served.agents.iter().map(AgentTool::describe);
         let list = ListToolsResult::with_all_items(tools.chain(agents).collect());
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -211,16 +264,7 @@ impl ServerHandler for Handler {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
-        let asking = if has_session(&context) {
-            Asking::Session
-        } else {
-            Asking::Nobody
-        };
-        let call = McpCall::new(context.clone(), asking, Arc::clone(&self.level));
-        let arguments = request.arguments.unwrap_or_default();
-        let asked = agent.ask(&self.served.runner, &call, &arguments);
-        let result: Result<CallToolResult, _> = unless_cancelled(&context, asked).await;
-        Ok(deliverable(&context, result).await?.into())
+        self.call_agent(agent, request, &context).await
     }
 
     async fn list_prompts(
@@ -255,7 +299,7 @@ impl ServerHandler for Handler {
         let asked = (request.request_state, request.input_responses);
         let (call, rounds) = self.begin(&subject, asked, &context)?;
         let filled = unless_cancelled(&context, fill(call, arguments)).await?;
-        let filled = filled.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        let filled = filled.map_err(internal);
         Ok(match self.end(&rounds, &subject, filled)? {
             Ended::Answered(messages) => {
                 let result: rmcp::model::GetPromptResult = written(&messages)?;
@@ -272,10 +316,6 @@ impl ServerHandler for Handler {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, McpFault> {
-        let Some(complete) = &self.served.prompts.complete else {
-            let message = "this server has no completions";
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
-        };
         let reference = match &request.r#ref {
             Reference::Prompt(prompt) => prompt.name.clone(),
             Reference::Resource(resource) => resource.uri.clone(),
@@ -291,9 +331,21 @@ impl ServerHandler for Handler {
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
         };
-        let proposed = unless_cancelled(&context, complete(request)).await?;
-        let mut values =
-            proposed.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        let mut values = match &self.served.prompts.complete {
+            Some(complete) => unless_cancelled(&context, complete(request))
+                .await?
+                .map_err(internal),
+            None if self.served.has_live() => {
+                let proposed = live::complete(&self.served, &request);
+                unless_cancelled(&context, proposed)
+                    .await?
+                    .map_err(internal)
+            }
+            None => {
+                let message = "this server has no completions";
+                Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None))
+            }
+        }?;
         let n_values = values.len();
         values.truncate(CompletionInfo::MAX_VALUES);
         let mut completion = CompletionInfo::default();
@@ -315,12 +367,18 @@ impl ServerHandler for Handler {
     async fn list_resources(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, McpFault> {
-        let resources: Vec<_> = self.served.resources.iter().collect();
+        let mut resources: Vec<_> = self.served.resources.iter().cloned().collect();
+        let mut ttl_ms = LIST_TTL_MS;
+        if self.served.has_live() {
+            let listed = unless_cancelled(&context, live::list(&self.served)).await?;
+            resources.extend(listed.map_err(internal)?);
+            ttl_ms = 0;
+        }
         let list = ListResourcesResult::with_all_items(written(&resources)?);
         Ok(list
-            .with_ttl_ms(LIST_TTL_MS)
+            .with_ttl_ms(ttl_ms)
             .with_cache_scope(CacheScope::Private))
     }
 
@@ -329,7 +387,10 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, McpFault> {
-        let templates: Vec<_> = self.served.resources.templates().collect();
+        let mut templates: Vec<_> = self.served.resources.templates().cloned().collect();
+        if self.served.has_live() {
+            templates.extend(live::templates());
+        }
         let list = ListResourceTemplatesResult::with_all_items(written(&templates)?);
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -342,21 +403,15 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, McpFault> {
         let Some((read, wanted)) = self.served.resources.find(&request.uri) else {
-            return Err(not_found(&request.uri, &context));
+            return self.read_live(&request.uri, &context).await;
         };
         let subject = Subject::new("resources/read", &request.uri, None);
         let asked = (request.request_state, request.input_responses);
         let (call, rounds) = self.begin(&subject, asked, &context)?;
         let contents = unless_cancelled(&context, read(call, wanted)).await?;
-        let contents = contents.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        let contents = contents.map_err(internal);
         Ok(match self.end(&rounds, &subject, contents)? {
-            Ended::Answered(contents) => {
-                let mut result = ReadResourceResult::new(written(&contents)?);
-                // What a closure reads may be other the next time.
-                result.ttl_ms = Some(0);
-                result.cache_scope = Some(CacheScope::Private);
-                result.into()
-            }
+            Ended::Answered(contents) => read_now(&contents)?,
             Ended::Asked(asked) => asked.into(),
         })
     }
@@ -366,7 +421,8 @@ impl ServerHandler for Handler {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), McpFault> {
-        if self.served.resources.find(&request.uri).is_none() {
+        let is_live = self.served.has_live() && Live::parse(&request.uri).is_some();
+        if !is_live && self.served.resources.find(&request.uri).is_none() {
             return Err(not_found(&request.uri, &context));
         }
         self.watch(request.uri, context.peer);
@@ -461,9 +517,21 @@ fn not_found(uri: &str, context: &RequestContext<RoleServer>) -> ErrorData {
     }
 }
 
+/// Gives contents that may be other the next time.
+fn read_now(contents: &[McpResourceContent]) -> Result<ReadResourceResponse, ErrorData> {
+    let mut result = ReadResourceResult::new(written(&contents)?);
+    result.ttl_ms = Some(0);
+    result.cache_scope = Some(CacheScope::Private);
+    Ok(result.into())
+}
+
+fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ErrorData {
+    ErrorData::internal_error(error.into().to_string(), None)
+}
+
 /// Writes what is ours in the protocol library's types.
 fn written<T: serde::de::DeserializeOwned>(value: &impl serde::Serialize) -> Result<T, ErrorData> {
-    convert(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    convert(value).map_err(internal)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

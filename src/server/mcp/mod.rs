@@ -29,6 +29,11 @@ mod builder;
 mod prompts;
 mod resources;
 mod agents;
+mod run_sessions;
+mod live;
+mod approvals;
+mod paused;
+mod ask;
 mod tools;
 mod output;
 mod rounds;
@@ -58,9 +63,12 @@ pub use prompts::CompletionRequest;
 pub use resources::ResourceRequest;
 
 use agents::AgentTool;
+use ask::Waiting;
 use handler::Handler;
+use paused::Paused;
 use prompts::Prompts;
 use resources::Resources;
+use run_sessions::RunSessions;
 use sessions::Sessions;
 
 use super::names::Names;
@@ -80,6 +88,10 @@ struct Served {
     agents: Vec<AgentTool>,
     prompts: Prompts,
     resources: Resources,
+    /// The conversations of agents.
+    sessions: RunSessions,
+    /// The runs that wait for clients without a session.
+    waiting: Paused<Waiting>,
     states: States,
     /// Seals what a client brings back between the rounds of one call.
     seal: RequestStateCodec,
@@ -88,6 +100,18 @@ struct Served {
     /// Ends what goes on over HTTP.
     closing: CancellationToken,
     http: HttpOptions,
+}
+
+impl Served {
+    /// Whether there are resources that come and go.
+    const fn has_live(&self) -> bool {
+        !self.agents.is_empty()
+    }
+
+    fn resource_changed(&self, uri: &str) {
+        // Nobody may be listening.
+        self.changes.send(Arc::from(uri)).ok();
+    }
 }
 
 /// What the server says about itself.
@@ -169,8 +193,7 @@ impl McpServer {
 
     /// Tells the clients that subscribed to a resource that it has changed.
     pub fn resource_changed(&self, uri: impl Into<String>) {
-        // Nobody may be listening.
-        self.0.changes.send(Arc::from(uri.into())).ok();
+        self.0.resource_changed(&uri.into());
     }
 }
 

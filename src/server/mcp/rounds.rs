@@ -8,17 +8,26 @@ use rmcp::model::{
     ClientCapabilities, ErrorData, InputRequest, InputRequests, InputRequiredResult,
     InputResponses, RequestStateCodec, SealOptions,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// How long a client may take to come back.
-const TTL: Duration = Duration::from_secs(3600);
+pub(super) const TTL: Duration = Duration::from_secs(3600);
 
 /// What is known of the questions of one call.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
+    known: Known,
+    outcome: Mutex<Outcome>,
+}
+
+/// What the client keeps between the rounds, sealed.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Known {
     /// The answers of this round and those before.
     answers: BTreeMap<String, Value>,
-    outcome: Mutex<Outcome>,
+    /// The run that waits for them here, if the call is one of an agent.
+    run: Option<String>,
 }
 
 /// What a call left behind.
@@ -27,6 +36,7 @@ struct Outcome {
     asked: InputRequests,
     missing: Option<ClientCapabilities>,
     bad_answer: Option<String>,
+    run: Option<String>,
 }
 
 /// Which call it is, so that the answers of one are not taken for another.
@@ -46,26 +56,36 @@ impl Rounds {
         state: Option<&str>,
         responses: Option<InputResponses>,
     ) -> Result<Self, ErrorData> {
-        let mut answers = match state {
-            None => BTreeMap::new(),
+        let mut known = match state {
+            None => Known::default(),
             Some(state) => {
-                let opened = seal.open_json_with(state, &subject.0);
+                let opened = seal.open_json_with::<Known>(state, &subject.0);
                 opened.map_err(|error| {
                     let message = format!("the request state cannot be used: {error}");
                     ErrorData::invalid_params(message, None)
                 })?
             }
         };
-        answers.extend(responses.unwrap_or_default());
+        known.answers.extend(responses.unwrap_or_default());
         Ok(Self {
-            answers,
+            known,
             outcome: Mutex::default(),
         })
     }
 
+    /// Gives the id of the run that waits for the answers.
+    pub(super) fn run(&self) -> Option<&str> {
+        self.known.run.as_deref()
+    }
+
+    /// Notes which run waits for the answers.
+    pub(super) fn wait(&self, run: String) {
+        self.outcome().run = Some(run);
+    }
+
     /// Gives the answer to a question.
     pub(super) fn answer(&self, key: &str) -> Option<&Value> {
-        self.answers.get(key)
+        self.known.answers.get(key)
     }
 
     /// Notes that a question is open.
@@ -96,7 +116,11 @@ impl Rounds {
         }
         if !outcome.asked.is_empty() {
             let options = SealOptions::new().associated_data(&subject.0).ttl(TTL);
-            let state = seal.seal_json_with(&self.answers, &options);
+            let known = Known {
+                answers: self.known.answers.clone(),
+                run: outcome.run,
+            };
+            let state = seal.seal_json_with(&known, &options);
             return Some(match state {
                 Ok(state) => Ok(InputRequiredResult::new(Some(outcome.asked), Some(state))),
                 Err(error) => Err(ErrorData::internal_error(error.to_string(), None)),

@@ -97,9 +97,9 @@ impl Record {
     /// Takes an event; the last is the end of the run.
     pub(super) fn take(&self, event: Result<RunEvent, RunError>) {
         let (status, result, paused) = match event {
-            Ok(RunEvent::RunDone { result }) => (Status::Completed, events::done(&result), None),
+            Ok(RunEvent::RunDone { result }) => (Status::Completed, result.to_json(), None),
             Ok(event) => {
-                if let Some(json) = events::to_json(&event) {
+                if let Some(json) = event.to_json() {
                     self.log.push(&json);
                 }
                 return;

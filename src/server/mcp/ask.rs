@@ -1,0 +1,234 @@
+//! A call of an agent: a run that tells how far it has come, and waits for decisions of the client's user.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::{Map, Value, json};
+
+use super::agents::{AgentTool, refusal};
+use super::live::Live;
+use super::rounds::Rounds;
+use super::{McpCall, McpCallError, Served, approvals, run_sessions};
+use crate::agent::runner::{RunEvent, RunRequest, RunResult};
+use crate::agent::{Interruption, RunState};
+use crate::error::RunError;
+use crate::kind::ErrorKind;
+use crate::mcp::{McpProgress, with_causes};
+use crate::server::id;
+use crate::session::Session;
+
+/// The argument with what is asked.
+const INPUT: &str = "input";
+
+/// One call of an agent.
+pub(super) struct Ask<'a> {
+    pub(super) served: &'a Served,
+    pub(super) agent: &'a AgentTool,
+    /// With what the agent's tools reach the client.
+    pub(super) call: &'a McpCall,
+    /// With what the client is asked whether a call may be made.
+    pub(super) approver: &'a McpCall,
+    /// Where the answers are if the call ended with questions; without effect for a client with a session.
+    pub(super) rounds: &'a Rounds,
+}
+
+/// A run that waits until its calls are decided about.
+pub(super) struct Waiting {
+    asked: Asked,
+    state: RunState,
+    /// By what it is known, which no client can guess: the keys of its questions begin with it.
+    id: String,
+}
+
+/// A run that a call began.
+struct Asked {
+    session: Option<Arc<dyn Session>>,
+    /// How often the client was told how far it has come.
+    n_steps: u32,
+}
+
+/// How a run ended.
+enum Ended {
+    Done(Box<RunResult>),
+    Failed(RunError),
+    Silently,
+}
+
+impl Ask<'_> {
+    /// Runs the agent, or goes on with the run that waits for this call; the run ends when this future is dropped.
+    ///
+    /// The error is the result that says so, also when the client is asked.
+    pub(super) async fn answer(
+        &self,
+        arguments: &Map<String, Value>,
+    ) -> Result<CallToolResult, CallToolResult> {
+        let (mut asked, mut run) = match self.rounds.run() {
+            None => self.begin(arguments).await?,
+            // No other call gets it.
+            Some(id) => match self.served.waiting.take(id) {
+                Some(waiting) => self.decide(waiting).await?,
+                None => return Err(gone()),
+            },
+        };
+        loop {
+            let ended = self.follow(&mut asked, run).await;
+            if let Some(session) = &asked.session {
+                let changed = Live::Session(session.id().clone());
+                self.served.resource_changed(&changed.to_string());
+            }
+            let error = match ended {
+                Ended::Done(result) => return Ok(answer(&asked, &result)),
+                Ended::Failed(error) => error,
+                Ended::Silently => return Err(refusal("the run ended without a result")),
+            };
+            if error.kind() != ErrorKind::ApprovalRequired {
+                return Err(failure(&error));
+            }
+            let state = error.into_state().map_err(|error| failure(&error))?;
+            let id = id::digits().map_err(|error| refusal(&error.to_string()))?;
+            (asked, run) = self.decide(Waiting { asked, state, id }).await?;
+        }
+    }
+
+    async fn begin(
+        &self,
+        arguments: &Map<String, Value>,
+    ) -> Result<(Asked, RunRequest), CallToolResult> {
+        let Some(input) = arguments.get(INPUT).and_then(Value::as_str) else {
+            return Err(refusal(&format!("the argument `{INPUT}` must be a text")));
+        };
+        let is_known = |name: &&String| [INPUT, run_sessions::ARGUMENT].contains(&name.as_str());
+        if let Some(unknown) = arguments.keys().find(|name| !is_known(name)) {
+            return Err(refusal(&format!("there is no argument `{unknown}`")));
+        }
+        let session = self.served.sessions.of_call(arguments).await;
+        let asked = Asked {
+            session: session.map_err(|reason| refusal(&reason))?,
+            n_steps: 0,
+        };
+        let run = self.served.runner.stream(&self.agent.agent, input);
+        Ok((asked, run))
+    }
+
+    /// Has the client's user decide about all calls that wait, after which the run goes on.
+    async fn decide(&self, waiting: Waiting) -> Result<(Asked, RunRequest), CallToolResult> {
+        let calls = waiting.state.interruptions();
+        if !self.approver.can_show_forms() {
+            let why = "the client cannot ask its user";
+            return Err(undecided(&calls, why));
+        }
+        let mut verdicts = Vec::new();
+        let mut failed = None;
+        for (n, call) in calls.iter().enumerate() {
+            let key = format!("{}-{n}", waiting.id);
+            match approvals::ask(self.approver, &key, call).await {
+                Ok(verdict) => verdicts.push(verdict),
+                // The others are asked in the same round.
+                Err(error @ McpCallError::Asked { .. }) => failed = Some(error),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Some(error) = failed {
+            if self.approver.asks_in_rounds() {
+                self.rounds.wait(waiting.id.clone());
+                self.served.waiting.put(waiting.id.clone(), waiting);
+            }
+            return Err(undecided(&calls, &with_causes(&error)));
+        }
+        let Waiting {
+            asked, mut state, ..
+        } = waiting;
+        for (call, verdict) in calls.iter().zip(verdicts) {
+            let decided = approvals::decide(&mut state, call, verdict);
+            decided.map_err(|error| refusal(&format!("{}: {error}", error.kind())))?;
+        }
+        let run = self.served.runner.resume_stream(&self.agent.agent, state);
+        Ok((asked, run))
+    }
+
+    /// Follows a run to its end.
+    async fn follow(&self, asked: &mut Asked, mut run: RunRequest) -> Ended {
+        run = run.state(self.call.clone());
+        if let Some(session) = &asked.session {
+            run = run.session(session);
+        }
+        let mut run = run.start();
+        while let Some(event) = run.next().await {
+            match event {
+                Ok(RunEvent::RunDone { result }) => return Ended::Done(result),
+                Ok(event) => {
+                    if let Some(message) = step(&event) {
+                        asked.n_steps += 1;
+                        let progress = McpProgress::new(f64::from(asked.n_steps)).message(message);
+                        self.call.progress(progress).await;
+                    }
+                }
+                Err(error) => return Ended::Failed(error),
+            }
+        }
+        Ended::Silently
+    }
+}
+
+/// Says what an event means to whoever waits.
+fn step(event: &RunEvent) -> Option<String> {
+    match event {
+        RunEvent::TurnStarted { turn, agent } => Some(format!("{agent}: turn {turn}")),
+        RunEvent::TextDelta { delta } => Some(delta.clone()),
+        RunEvent::ToolCalled { name, .. } => Some(format!("calls {name}")),
+        RunEvent::ApprovalRequired { interruption } => {
+            Some(format!("waits for approval: {}", interruption.tool))
+        }
+        RunEvent::ToolOutputDone { name, failure, .. } => Some(match failure {
+            None => format!("{name} is done"),
+            Some(_) => format!("{name} failed"),
+        }),
+        _ => None,
+    }
+}
+
+fn answer(asked: &Asked, result: &RunResult) -> CallToolResult {
+    let usage = result.usage();
+    let mut told = json!({
+        "final_output": result.final_output(),
+        "agent": result.last_agent().name(),
+        "turns": result.turns(),
+        "usage": {
+            "requests": usage.requests,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+        },
+    });
+    if let (Some(session), Value::Object(told)) = (&asked.session, &mut told) {
+        let id = session.id().as_str().to_owned();
+        told.insert(run_sessions::ARGUMENT.to_owned(), Value::String(id));
+    }
+    let mut answer = CallToolResult::success(vec![ContentBlock::text(result.final_output())]);
+    answer.structured_content = Some(told);
+    answer
+}
+
+/// Says that there is no run that the client's answers belong to.
+fn gone() -> CallToolResult {
+    let kind = ErrorKind::StateInvalid;
+    let why = "it has them, or they came too late";
+    refusal(&format!(
+        "{kind}: the run does not wait for these answers: {why}"
+    ))
+}
+
+/// Says which calls wait, and why nobody decides about them.
+fn undecided(calls: &[Interruption], why: &str) -> CallToolResult {
+    let kind = ErrorKind::ApprovalRequired;
+    let calls = approvals::describe(calls);
+    refusal(&format!("{kind}: {calls} ({why})"))
+}
+
+fn failure(error: &RunError) -> CallToolResult {
+    refusal(&format!("{}: {}", error.kind(), with_causes(error)))
+}

@@ -1,0 +1,150 @@
+//! The resources that come and go while agents are asked: their sessions.
+
+use std::fmt::{self, Write as _};
+
+use serde::Serialize;
+
+use super::{CompletionRequest, Served};
+use crate::item::Item;
+use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, with_causes};
+use crate::schema::percent_decode;
+use crate::session::SessionId;
+
+const SESSION: &str = "session://";
+const SESSIONS: &str = "session://{+id}";
+const JSON: &str = "application/json";
+
+/// The address of such a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Live {
+    /// The conversation of this id.
+    Session(SessionId),
+}
+
+impl Live {
+    /// Reads an address; `None` for one of another kind.
+    pub(super) fn parse(uri: &str) -> Option<Self> {
+        let id = percent_decode(uri.strip_prefix(SESSION)?)?;
+        SessionId::new(id).ok().map(Self::Session)
+    }
+
+    /// Reads what is there; `None` if nothing is.
+    pub(super) async fn read(
+        self,
+        served: &Served,
+        uri: &str,
+    ) -> Result<Option<McpResourceContent>, String> {
+        let text = match self {
+            Self::Session(id) => {
+                let read = served.sessions.read(id.clone()).await;
+                let Some(items) = read.map_err(|error| with_causes(&error))? else {
+                    return Ok(None);
+                };
+                let session = id.as_str();
+                serde_json::to_string(&Conversation { session, items })
+            }
+        };
+        let text = text.map_err(|error| error.to_string())?;
+        Ok(Some(McpResourceContent::text(uri, text).media_type(JSON)))
+    }
+}
+
+/// A session, as it is read.
+#[derive(Serialize)]
+struct Conversation<'a> {
+    session: &'a str,
+    items: Vec<Item>,
+}
+
+/// Writes the address in the one form in which it is listed and in which changes are told.
+impl fmt::Display for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(id) => write!(f, "{SESSION}{}", percent_encode(id.as_str())),
+        }
+    }
+}
+
+/// Describes where they are.
+pub(super) fn templates() -> Vec<McpResourceTemplate> {
+    let sessions = McpResourceTemplate::new(SESSIONS, "session")
+        .description("A conversation with an agent, as items of the Responses API.");
+    vec![sessions.media_type(JSON)]
+}
+
+/// Lists those that there are.
+pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
+    let ids = served.sessions.ids().await;
+    let ids = ids.map_err(|error| with_causes(&error))?;
+    let sessions = ids.into_iter().map(|id| {
+        let name = id.to_string();
+        McpResource::new(Live::Session(id).to_string(), name)
+            .description("A conversation with an agent.")
+            .media_type(JSON)
+    });
+    Ok(sessions.collect())
+}
+
+/// Proposes what stands for the variable of a template.
+pub(super) async fn complete(
+    served: &Served,
+    request: &CompletionRequest,
+) -> Result<Vec<String>, String> {
+    let scheme = match &*request.reference {
+        SESSIONS => SESSION,
+        _ => return Ok(Vec::new()),
+    };
+    let written = percent_encode(&percent_decode(&request.written).unwrap_or_default());
+    let listed = list(served).await?.into_iter();
+    let values = listed.filter_map(|it| Some(it.uri.strip_prefix(scheme)?.to_owned()));
+    Ok(values.filter(|it| it.starts_with(&written)).collect())
+}
+
+/// Escapes all but what no part of an address gives a meaning to (RFC 3986, unreserved).
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _always_ok = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_is_written() {
+        for (id, uri) in [
+            ("alice", "session://alice"),
+            ("user 7/ä:b", "session://user%207%2F%C3%A4%3Ab"),
+            ("100%41", "session://100%2541"),
+            ("\u{1F600}\n", "session://%F0%9F%98%80%0A"),
+        ] {
+            let live = Live::Session(SessionId::new(id).unwrap());
+            assert_eq!(live.to_string(), uri);
+            assert_eq!(Live::parse(uri), Some(live));
+        }
+        let other = Live::Session(SessionId::new("a/b").unwrap());
+        assert_eq!(Live::parse("session://a/b"), Some(other));
+    }
+
+    #[test]
+    fn other_addresses_are_none_of_these() {
+        for uri in [
+            "session:",
+            "session://",
+            "session://%00",
+            "session://%FF",
+            "file://a",
+            "",
+        ] {
+            assert_eq!(Live::parse(uri), None, "{uri}");
+        }
+    }
+}

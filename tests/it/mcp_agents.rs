@@ -1,0 +1,188 @@
+//! Agents as tools of an MCP server: the conversations that they go on with, and what clients can read of them.
+
+use std::sync::Arc;
+
+use openai_agents::mcp::{McpError, McpProtocol, McpResourceBody, McpServer, McpToolResult};
+use openai_agents::server::mcp::{self, McpBuildError};
+use openai_agents::session::{
+    MemorySession, Session, SessionCause, SessionError, SessionId, SessionTurn,
+};
+use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::{Agent, Item, Runner};
+use serde_json::{Map, Value, json};
+
+use crate::mcp_server::{ERAS, client, connect, input, serve};
+
+fn guide() -> Agent {
+    Agent::builder("Guide").build().unwrap()
+}
+
+/// A server of the guide, whose model says this.
+fn saying(texts: &[&str]) -> (ScriptedModel, mcp::McpServerBuilder) {
+    let model = ScriptedModel::new(texts.iter().map(|text| ScriptedTurn::text(*text)));
+    let server = mcp::McpServer::builder(Runner::new(model.clone())).agent(guide());
+    (model, server)
+}
+
+pub(crate) fn within(text: &str, session: &str) -> Map<String, Value> {
+    let mut arguments = input(text);
+    arguments.insert("session".to_owned(), json!(session));
+    arguments
+}
+
+pub(crate) async fn ask(client: &McpServer, arguments: Map<String, Value>) -> McpToolResult {
+    client.call_tool("ask_guide", arguments).await.unwrap()
+}
+
+/// The text of a result that says that it is an error.
+#[track_caller]
+pub(crate) fn error_of(result: &McpToolResult) -> &str {
+    assert!(result.is_error, "{result:?}");
+    result.content[0].as_text().unwrap()
+}
+
+async fn read(client: &McpServer, uri: &str) -> Value {
+    let contents = client.read_resource(uri).await.unwrap();
+    assert_eq!(contents[0].media_type.as_deref(), Some("application/json"));
+    let McpResourceBody::Text(text) = &contents[0].body else {
+        panic!("{contents:?}");
+    };
+    serde_json::from_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_goes_on_with_the_session_that_it_names() {
+    for protocol in ERAS {
+        let (model, server) = saying(&["Paris.", "The Seine.", "Nothing."]);
+        let client = connect(client(serve(server).await, protocol)).await;
+        let first = ask(&client, within("The capital of France?", "trip 1/a")).await;
+        assert_eq!(first.structured_content.unwrap()["session"], "trip 1/a");
+        ask(&client, within("And its river?", "trip 1/a")).await;
+        let apart = ask(&client, input("What did I ask?")).await;
+        assert_eq!(apart.structured_content.unwrap().get("session"), None);
+        let n_items: Vec<_> = model.requests().iter().map(|it| it.items.len()).collect();
+        assert_eq!(n_items, [1, 3, 1]);
+
+        let listed = client.resources().await.unwrap();
+        let session = listed.iter().find(|it| it.name == "trip 1/a").unwrap();
+        assert_eq!(session.uri, "session://trip%201%2Fa");
+        for uri in [&*session.uri, "session://trip%201/a"] {
+            let read = read(&client, uri).await;
+            assert_eq!(read["session"], "trip 1/a");
+            let texts = read["items"].as_array().unwrap();
+            assert_eq!(texts.len(), 4, "{read}");
+            assert!(texts[3].to_string().contains("The Seine."), "{read}");
+        }
+        let templates = client.resource_templates().await.unwrap();
+        assert!(
+            templates
+                .iter()
+                .any(|it| it.uri_template == "session://{+id}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_had_is_an_error_and_no_run() {
+    let (model, server) = saying(&[]);
+    let server = server.sessions(|id| async move {
+        Err::<Arc<dyn Session>, _>(SessionError::Unavailable {
+            store: id.to_string(),
+            source: SessionCause::from("it is down"),
+        })
+    });
+    let client = connect(client(serve(server).await, McpProtocol::Ask)).await;
+    for (session, told) in [
+        (json!(""), "session: a session id cannot be empty"),
+        (json!("a\0b"), "session: the session id has a NUL at byte 1"),
+        (json!(7), "the argument `session` must be a text"),
+        (
+            json!("s"),
+            "session: the session store s cannot be reached: it is down",
+        ),
+    ] {
+        let mut arguments = input("hi");
+        arguments.insert("session".to_owned(), session);
+        assert_eq!(error_of(&ask(&client, arguments).await), told);
+    }
+    let unread = client.read_resource("session://s").await.unwrap_err();
+    assert!(
+        matches!(unread, McpError::Refused { code: -32603, .. }),
+        "{unread:?}"
+    );
+    assert!(model.requests().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_are_those_of_the_application() {
+    let session = MemorySession::new(SessionId::new("alice").unwrap());
+    let (opened, listed) = (session.clone(), session.id().clone());
+    let (_, server) = saying(&["Hello."]);
+    let server = server
+        .sessions(move |id| {
+            let is_known = id == *opened.id();
+            let session = is_known.then(|| opened.clone());
+            let session = session.unwrap_or_else(|| MemorySession::new(id));
+            async move { Ok(Arc::new(session) as Arc<dyn Session>) }
+        })
+        .list_sessions(move || {
+            let ids = vec![listed.clone()];
+            async move { Ok(ids) }
+        });
+    let client = connect(client(serve(server).await, McpProtocol::Ask)).await;
+    // It is known, and nobody has written to it.
+    for uri in ["session://alice", "session://bob", "session://%00"] {
+        let missing = client.read_resource(uri).await.unwrap_err();
+        assert!(matches!(missing, McpError::Refused { .. }), "{missing:?}");
+    }
+    ask(&client, within("Hi.", "alice")).await;
+    assert_eq!(session.items(None).await.unwrap().items.len(), 2);
+    let listed = client.resources().await.unwrap();
+    assert!(listed.iter().any(|it| it.uri == "session://alice"));
+}
+
+#[tokio::test]
+async fn a_session_that_someone_else_went_on_with_is_a_conflict() {
+    let session = MemorySession::new(SessionId::new("alice").unwrap());
+    let (opened, disturbed) = (session.clone(), session.clone());
+    let turns = [
+        ScriptedTurn::tool_call("disturb", json!({})),
+        ScriptedTurn::text("Done."),
+    ];
+    let tool = crate::support::tool("disturb", move |_| {
+        let session = disturbed.clone();
+        async move {
+            let turn = SessionTurn::new([Item::user("me too")]);
+            session
+                .append(turn)
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok(String::new())
+        }
+    });
+    let agent = Agent::builder("Guide").tool(tool).build().unwrap();
+    let server = mcp::McpServer::builder(Runner::new(ScriptedModel::new(turns)))
+        .agent(agent)
+        .sessions(move |_| {
+            let session = Arc::new(opened.clone()) as Arc<dyn Session>;
+            async move { Ok(session) }
+        });
+    let client = connect(client(serve(server).await, McpProtocol::Ask)).await;
+    let result = ask(&client, within("Go.", "alice")).await;
+    let told = error_of(&result);
+    assert!(told.starts_with("session: "), "{told}");
+    assert!(told.contains("it was changed in between"), "{told}");
+}
+
+#[test]
+fn the_addresses_of_sessions_are_taken() {
+    let template = openai_agents::mcp::McpResourceTemplate::new("session://{+id}", "mine");
+    let (_, server) = saying(&[]);
+    let clash = server
+        .resource_template(template, async |_call, _request| Err("nothing"))
+        .build();
+    assert!(
+        matches!(clash, Err(McpBuildError::ResourceClash { .. })),
+        "{clash:?}"
+    );
+}
