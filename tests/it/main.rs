@@ -39,6 +39,7 @@ mod mcp_client;
 mod mcp_http;
 mod mcp_agents;
 mod mcp_approvals;
+mod mcp_reload;
 mod mcp_server;
 mod server_access;
 mod server_chat;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::agents::{AgentTool, refusal};
 use super::live::Live;
+use super::offer::Offer;
 use super::rounds::Rounds;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
 use crate::agent::runner::{RunEvent, RunRequest, RunResult};
@@ -24,6 +25,7 @@ const INPUT: &str = "input";
 /// One call of an agent.
 pub(super) struct Ask<'a> {
     pub(super) served: &'a Served,
+    pub(super) offer: &'a Offer,
     pub(super) agent: &'a AgentTool,
     /// With what the agent's tools reach the client.
     pub(super) call: &'a McpCall,
@@ -107,7 +109,7 @@ impl Ask<'_> {
             session: session.map_err(|reason| refusal(&reason))?,
             n_steps: 0,
         };
-        let run = self.served.runner.stream(&self.agent.agent, input);
+        let run = self.offer.runner.stream(&self.agent.agent, input);
         Ok((asked, run))
     }
 
@@ -146,7 +148,7 @@ impl Ask<'_> {
             let decided = approvals::decide(&mut state, call, verdict);
             decided.map_err(|error| refusal(&format!("{}: {error}", error.kind())))?;
         }
-        let run = self.served.runner.resume_stream(&self.agent.agent, state);
+        let run = self.offer.runner.resume_stream(&self.agent.agent, state);
         Ok((asked, run))
     }
 

@@ -1,7 +1,7 @@
 //! Puts together what an MCP server serves.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rmcp::model::RequestStateCodec;
@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::agents::AgentTool;
+use super::clients::Clients;
 use super::live;
+use super::offer::Offer;
 use super::paused::Paused;
-use super::prompts::{self, CompletionRequest, Prompts};
+use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
 use super::rounds;
 use super::run_sessions::{ListSessions, RunSessions};
@@ -26,9 +27,7 @@ use crate::mcp::{
 use crate::server::names::Names;
 use crate::server::sessions::{InMemory, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
-use crate::tools::{
-    FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError, ToolRegistry,
-};
+use crate::tools::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -262,32 +261,12 @@ impl McpServerBuilder {
     /// # Errors
     ///
     /// [`McpBuildError`] when a tool or an agent cannot be served, or two things have one name.
-    pub fn build(mut self) -> Result<McpServer, McpBuildError> {
-        let mut tools = ToolRegistry::new();
-        for tool in self.tools {
-            tools.register(tool?)?;
-        }
-        let mut agents: Vec<AgentTool> = Vec::new();
-        for agent in self.agents {
-            let served = AgentTool::new(agent)?;
-            let is_taken = tools.get(&served.name).is_some()
-                || agents.iter().any(|other| other.name == served.name);
-            if is_taken {
-                return Err(McpBuildError::AgentClash {
-                    agent: served.agent.name().to_owned(),
-                    tool: served.name,
-                });
-            }
-            prompts::add_instructions(&mut self.prompts, &served.agent);
-            agents.push(served);
-        }
-        if let Some(prompt) = first_twice(self.prompts.names()) {
-            return Err(McpBuildError::PromptClash { prompt });
-        }
-        let own = live::templates();
-        let own = own.iter().filter(|_| !agents.is_empty());
-        let own = own.map(|template| template.uri_template.as_str());
-        if let Some(uri) = first_twice(own.chain(self.resources.uris())) {
+    pub fn build(self) -> Result<McpServer, McpBuildError> {
+        let own = self.prompts.clone();
+        let offer = Offer::new(self.runner, self.tools, self.agents, own)?;
+        let live = live::templates();
+        let live = live.iter().map(|template| template.uri_template.as_str());
+        if let Some(uri) = first_twice(live.chain(self.resources.uris())) {
             return Err(McpBuildError::ResourceClash { uri });
         }
         let sessions = match self.open_session {
@@ -299,9 +278,7 @@ impl McpServerBuilder {
         };
         Ok(McpServer(Arc::new(Served {
             identity: self.identity,
-            runner: self.runner,
-            tools,
-            agents,
+            offer: RwLock::new(Arc::new(offer)),
             prompts: self.prompts,
             resources: self.resources,
             sessions,
@@ -309,13 +286,14 @@ impl McpServerBuilder {
             states: self.states,
             seal: seal()?,
             changes: broadcast::Sender::new(MAX_CHANGES_BEHIND),
+            clients: Clients::default(),
             closing: CancellationToken::new(),
             http: self.http,
         })))
     }
 }
 
-fn first_twice<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(super) fn first_twice<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut seen = HashSet::new();
     names.find(|name| !seen.insert(*name)).map(str::to_owned)
 }

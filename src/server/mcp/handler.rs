@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::FutureExt;
 use rmcp::model::{
@@ -19,7 +19,10 @@ use rmcp::model::{
     ResourcesCapability, ServerCapabilities, ServerConfig, SetLevelRequestParams,
     SubscribeRequestParams, SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
 };
-use rmcp::service::{Peer, RequestContext, RoleServer, SubscriptionContext};
+use rmcp::service::{
+    NotificationContext, Peer, RequestContext, RoleServer, SubscriptionContext,
+    SubscriptionSendError,
+};
 use rmcp::{ErrorData as McpFault, ServerHandler};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -28,14 +31,16 @@ use tokio::task::JoinHandle;
 use super::agents::AgentTool;
 use super::ask::Ask;
 use super::call::{Asking, LogLevel};
+use super::clients::Client;
 use super::live::{self, Live};
+use super::offer::Offer;
 use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
-use super::{CompletionRequest, McpCall, Served, tools};
+use super::{Change, CompletionRequest, McpCall, Served, tools};
 use crate::mcp::{McpResourceContent, convert};
 
-/// How long a client may keep a list; what is served does not change while the server runs.
-const LIST_TTL_MS: u64 = 300_000;
+/// How long a client may keep a list that it is not told of changes of.
+const LIST_TTL_MS: u64 = 60_000;
 
 /// Answers one client.
 pub(super) struct Handler {
@@ -44,6 +49,8 @@ pub(super) struct Handler {
     watched: Arc<Mutex<HashSet<String>>>,
     /// Tells a client with a session of the resources that it watches.
     watcher: Mutex<Option<JoinHandle<()>>>,
+    /// Its place among the clients with a session.
+    client: OnceLock<Client>,
 }
 
 impl Handler {
@@ -53,6 +60,7 @@ impl Handler {
             level: Arc::default(),
             watched: Arc::default(),
             watcher: Mutex::default(),
+            client: OnceLock::new(),
         }
     }
 
@@ -108,7 +116,7 @@ impl Handler {
 
     async fn call_agent(
         &self,
-        agent: &AgentTool,
+        (offer, agent): (&Offer, &AgentTool),
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -122,6 +130,7 @@ impl Handler {
         };
         let ask = Ask {
             served: &self.served,
+            offer,
             agent,
             call: &call,
             approver: &approver,
@@ -153,7 +162,7 @@ impl Handler {
         uri: &str,
         context: &RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let live = Live::parse(uri).filter(|_| self.served.has_live());
+        let live = Live::parse(uri).filter(|_| self.served.offer().has_live());
         let live = live.ok_or_else(|| not_found(uri, context))?;
         let read = unless_cancelled(context, live.read(&self.served, uri)).await?;
         match read.map_err(internal)? {
@@ -174,7 +183,7 @@ impl Handler {
         *watcher = Some(tokio::spawn(async move {
             loop {
                 match changes.recv().await {
-                    Ok(uri) if lock(&watched).contains(&*uri) => {
+                    Ok(Change::Resource(uri)) if lock(&watched).contains(&*uri) => {
                         let params = ResourceUpdatedNotificationParam::new(&*uri);
                         if peer.notify_resource_updated(params).await.is_err() {
                             return;
@@ -205,16 +214,19 @@ impl Drop for Handler {
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let served = &self.served;
+        let offer = served.offer();
         let mut capabilities = ServerCapabilities::default();
-        capabilities.tools = Some(ToolsCapability::default());
+        let mut tools = ToolsCapability::default();
+        tools.list_changed = Some(true);
+        capabilities.tools = Some(tools);
         capabilities.logging = Some(JsonObject::new());
-        if !served.prompts.is_empty() {
-            capabilities.prompts = Some(PromptsCapability::default());
-        }
-        if served.prompts.complete.is_some() || served.has_live() {
+        let mut prompts = PromptsCapability::default();
+        prompts.list_changed = Some(true);
+        capabilities.prompts = Some(prompts);
+        if served.prompts.complete.is_some() || offer.has_live() {
             capabilities.completions = Some(JsonObject::new());
         }
-        if !served.resources.is_empty() || served.has_live() {
+        if !served.resources.is_empty() || offer.has_live() {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
             capabilities.resources = Some(resources);
@@ -228,12 +240,18 @@ impl ServerHandler for Handler {
         config
     }
 
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        // Only a client that says it twice is known already.
+        self.client
+            .get_or_init(|| self.served.clients.add(context.peer));
+    }
+
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        let served = &self.served;
-        if let Some(tool) = served.tools.get(name) {
+        let offer = self.served.offer();
+        if let Some(tool) = offer.tools.get(name) {
             return Some(tools::describe(tool));
         }
-        let agent = served.agents.iter().find(|agent| agent.name == *name)?;
+        let agent = offer.agents.iter().find(|agent| agent.name == *name)?;
         Some(agent.describe())
     }
 
@@ -242,9 +260,9 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, McpFault> {
-        let served = &self.served;
-        let tools = served.tools.iter().map(tools::describe);
-        let agents = served.agents.iter().map(AgentTool::describe);
+        let offer = self.served.offer();
+        let tools = offer.tools.iter().map(tools::describe);
+        let agents = offer.agents.iter().map(AgentTool::describe);
         let list = ListToolsResult::with_all_items(tools.chain(agents).collect());
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -256,15 +274,16 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, McpFault> {
-        if let Some(tool) = self.served.tools.get(&request.name) {
+        let offer = self.served.offer();
+        if let Some(tool) = offer.tools.get(&request.name) {
             return self.call_function(tool, request, &context).await;
         }
-        let agents = &self.served.agents;
+        let agents = &offer.agents;
         let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
-        self.call_agent(agent, request, &context).await
+        self.call_agent((&offer, agent), request, &context).await
     }
 
     async fn list_prompts(
@@ -272,7 +291,8 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, McpFault> {
-        let prompts: Vec<_> = self.served.prompts.iter().collect();
+        let offer = self.served.offer();
+        let prompts: Vec<_> = offer.prompts.iter().collect();
         let list = ListPromptsResult::with_all_items(written(&prompts)?);
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -284,7 +304,8 @@ impl ServerHandler for Handler {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, McpFault> {
-        let Some((prompt, fill)) = self.served.prompts.get(&request.name) else {
+        let offer = self.served.offer();
+        let Some((prompt, fill)) = offer.prompts.get(&request.name) else {
             let message = format!("there is no prompt `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
@@ -335,7 +356,7 @@ impl ServerHandler for Handler {
             Some(complete) => unless_cancelled(&context, complete(request))
                 .await?
                 .map_err(internal),
-            None if self.served.has_live() => {
+            None if self.served.offer().has_live() => {
                 let proposed = live::complete(&self.served, &request);
                 unless_cancelled(&context, proposed)
                     .await?
@@ -371,7 +392,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, McpFault> {
         let mut resources: Vec<_> = self.served.resources.iter().cloned().collect();
         let mut ttl_ms = LIST_TTL_MS;
-        if self.served.has_live() {
+        if self.served.offer().has_live() {
             let listed = unless_cancelled(&context, live::list(&self.served)).await?;
             resources.extend(listed.map_err(internal)?);
             ttl_ms = 0;
@@ -388,7 +409,7 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, McpFault> {
         let mut templates: Vec<_> = self.served.resources.templates().cloned().collect();
-        if self.served.has_live() {
+        if self.served.offer().has_live() {
             templates.extend(live::templates());
         }
         let list = ListResourceTemplatesResult::with_all_items(written(&templates)?);
@@ -421,7 +442,7 @@ impl ServerHandler for Handler {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), McpFault> {
-        let is_live = self.served.has_live() && Live::parse(&request.uri).is_some();
+        let is_live = self.served.offer().has_live() && Live::parse(&request.uri).is_some();
         if !is_live && self.served.resources.find(&request.uri).is_none() {
             return Err(not_found(&request.uri, &context));
         }
@@ -446,6 +467,8 @@ impl ServerHandler for Handler {
         accepted
             .resource_subscriptions
             .clone_from(&requested.resource_subscriptions);
+        accepted.tools_list_changed = requested.tools_list_changed;
+        accepted.prompts_list_changed = requested.prompts_list_changed;
         Some(accepted)
     }
 
@@ -455,21 +478,34 @@ impl ServerHandler for Handler {
         let watched = watched.unwrap_or_default();
         let tell = async {
             loop {
-                match changes.recv().await {
-                    Ok(uri) if watched.iter().any(|it| **it == *uri) => {
-                        let told = context.sink().notify_resource_updated(&*uri);
-                        if told.await.is_err() {
-                            return;
-                        }
+                let told = match changes.recv().await {
+                    Ok(Change::Resource(uri)) if watched.iter().any(|it| **it == *uri) => {
+                        context.sink().notify_resource_updated(&*uri).await
                     }
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Ok(Change::Lists) => lists_changed(&context).await,
+                    Ok(Change::Resource(_)) | Err(RecvError::Lagged(_)) => Ok(()),
                     Err(RecvError::Closed) => return,
+                };
+                if told.is_err() {
+                    return;
                 }
             }
         };
         context.request_context().ct.run_until_cancelled(tell).await;
         Ok(())
     }
+}
+
+/// Tells a subscriber which of the lists it asked for have changed.
+async fn lists_changed(context: &SubscriptionContext) -> Result<(), SubscriptionSendError> {
+    let (accepted, sink) = (context.accepted(), context.sink());
+    if accepted.tools_list_changed == Some(true) {
+        sink.notify_tool_list_changed().await?;
+    }
+    if accepted.prompts_list_changed == Some(true) {
+        sink.notify_prompt_list_changed().await?;
+    }
+    Ok(())
 }
 
 /// Runs what answers a request until the client cancels it; a panic is contained.

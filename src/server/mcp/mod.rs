@@ -26,6 +26,8 @@
 //! bounded. Who may connect at all, by address or token, is up to the application that the router goes into.
 
 mod builder;
+mod offer;
+mod clients;
 mod prompts;
 mod resources;
 mod agents;
@@ -43,7 +45,7 @@ mod handler;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -62,9 +64,10 @@ pub use call::{McpCall, McpCallError};
 pub use prompts::CompletionRequest;
 pub use resources::ResourceRequest;
 
-use agents::AgentTool;
 use ask::Waiting;
+use clients::Clients;
 use handler::Handler;
+use offer::Offer;
 use paused::Paused;
 use prompts::Prompts;
 use resources::Resources;
@@ -72,9 +75,10 @@ use run_sessions::RunSessions;
 use sessions::Sessions;
 
 use super::names::Names;
+use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::context::States;
-use crate::tools::ToolRegistry;
+use crate::tools::FunctionTool;
 
 /// An MCP server; a cheap handle of what it serves.
 #[derive(Clone)]
@@ -83,9 +87,8 @@ pub struct McpServer(Arc<Served>);
 /// What is served.
 struct Served {
     identity: Identity,
-    runner: Runner,
-    tools: ToolRegistry,
-    agents: Vec<AgentTool>,
+    offer: RwLock<Arc<Offer>>,
+    /// The prompts that there are whatever the agents are.
     prompts: Prompts,
     resources: Resources,
     /// The conversations of agents.
@@ -95,22 +98,31 @@ struct Served {
     states: States,
     /// Seals what a client brings back between the rounds of one call.
     seal: RequestStateCodec,
-    /// The addresses of resources that changed.
-    changes: broadcast::Sender<Arc<str>>,
+    changes: broadcast::Sender<Change>,
+    clients: Clients,
     /// Ends what goes on over HTTP.
     closing: CancellationToken,
     http: HttpOptions,
 }
 
+/// What clients may want to hear of.
+#[derive(Debug, Clone)]
+enum Change {
+    /// The resource at this address.
+    Resource(Arc<str>),
+    /// The lists of tools and prompts.
+    Lists,
+}
+
 impl Served {
-    /// Whether there are resources that come and go.
-    const fn has_live(&self) -> bool {
-        !self.agents.is_empty()
+    /// What can be called now.
+    fn offer(&self) -> Arc<Offer> {
+        Arc::clone(&self.offer.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn resource_changed(&self, uri: &str) {
         // Nobody may be listening.
-        self.changes.send(Arc::from(uri)).ok();
+        self.changes.send(Change::Resource(Arc::from(uri))).ok();
     }
 }
 
@@ -172,6 +184,33 @@ impl McpServer {
         self.0.closing.cancel();
     }
 
+    /// Serves these tools and agents from now on, in place of those before, and tells the clients that their lists have changed.
+    ///
+    /// What has begun goes on with what it began with. Prompts and resources of closures stay, and so do states.
+    ///
+    /// # Errors
+    ///
+    /// [`McpBuildError`] when a tool or an agent cannot be served, or two things have one name; nothing changes then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime, if there are clients with a session.
+    pub fn set_agents(
+        &self,
+        runner: Runner,
+        agents: impl IntoIterator<Item = Agent>,
+        tools: impl IntoIterator<Item = FunctionTool>,
+    ) -> Result<(), McpBuildError> {
+        let served = &self.0;
+        let tools = tools.into_iter().map(Ok);
+        let offer = Offer::new(runner, tools, agents, served.prompts.clone())?;
+        *served.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
+        // Nobody may be listening.
+        served.changes.send(Change::Lists).ok();
+        served.clients.tell_lists_changed();
+        Ok(())
+    }
+
     /// Serves one client over standard input and output, until the input ends.
     ///
     /// Nothing else may write to the standard output meanwhile.
@@ -207,10 +246,11 @@ async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) 
 
 impl fmt::Debug for McpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offer = self.0.offer();
         f.debug_struct("McpServer")
             .field("identity", &self.0.identity)
-            .field("n_tools", &self.0.tools.len())
-            .field("n_agents", &self.0.agents.len())
+            .field("n_tools", &offer.tools.len())
+            .field("n_agents", &offer.agents.len())
             .finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ type Complete =
 const INPUT: &str = "input";
 
 /// The prompts, in order.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Prompts {
     prompts: Vec<(McpPrompt, Arc<Fill>)>,
     pub(super) complete: Option<Arc<Complete>>,
@@ -73,10 +73,6 @@ impl Prompts {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &McpPrompt> {
         self.prompts.iter().map(|(prompt, _)| prompt)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.prompts.is_empty()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<(&McpPrompt, &Arc<Fill>)> {
