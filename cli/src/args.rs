@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 }
 
 /// The flags that every command has.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct Global {
     /// Read the settings from this file.

@@ -3,6 +3,7 @@
 mod agents;
 mod check;
 mod decisions;
+mod reload;
 mod replay;
 mod resume;
 mod run;
@@ -20,6 +21,7 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Arguments),
+    Reload(reload::Arguments),
     Run(Box<run::Arguments>),
     Resume(resume::Arguments),
     Replay(replay::Arguments),
@@ -39,6 +41,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Agents(command)) => agents::run(arguments.global, &command),
         Some(Command::Tools(command)) => tools::run(arguments.global, &command),
         Some(Command::Check(_)) => check::run(arguments.global),
+        Some(Command::Reload(command)) => reload::run(arguments.global, &command),
         Some(Command::Serve(command)) => serve::run(arguments.global, &command),
         None => serve::run(arguments.global, &serve::Arguments::default()),
     }

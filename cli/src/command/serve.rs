@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use openai_agents::config::{Config, ServerConfig};
 use openai_agents::mcp::McpError;
-use openai_agents::server::Server;
 use openai_agents::server::mcp::McpServer;
+use openai_agents::server::{Server, ServerBuilder};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -19,8 +19,9 @@ use super::block_on_threads;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Usage;
+use crate::served::{self, Offer, Served};
+use crate::signal;
 use crate::store::Store;
-use crate::{logging, signal};
 
 /// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
 const GRACE: Duration = Duration::from_millis(8_500);
@@ -51,48 +52,50 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
-    let config = match &arguments.bind {
-        Some(bind) => global.load_with("--bind", "server.bind", bind)?,
-        None => global.load()?,
-    };
-    logging::start(&config)?;
-    let mcp = mcp_server(&config)?;
+    let served = Served::load(global, arguments.bind.clone())?;
+    let offer = Offer::of(&served.now())?;
+    let mcp = mcp_server(&offer)?;
     block_on_threads(async {
         tokio::select! {
-            connected = connect(&config) => connected?,
+            connected = connected(&served) => connected?,
             asked = signal::asked_to_end() => return asked.context("cannot listen for signals"),
         }
-        let served = if arguments.stdio {
+        let ended = if arguments.stdio {
             over_stdio(&mcp).await
         } else {
-            over_http(&config, mcp).await
+            over_http(&served, offer, mcp).await
         };
+        let config = served.now();
         timeout(FOR_CHILDREN, config.mcp_servers().close())
             .await
             .ok();
-        served
+        ended
     })??;
     Ok(Exit::Done)
 }
 
+async fn connected(served: &Served) -> Result<(), McpError> {
+    served::connect(&served.now()).await
+}
+
 /// All agents and tools as an MCP server.
-fn mcp_server(config: &Config) -> Result<McpServer> {
-    let mut builder = McpServer::builder(config.runner()?)
+fn mcp_server(offer: &Offer) -> Result<McpServer> {
+    let mut builder = McpServer::builder(offer.runner.clone())
         .identity(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
-    for tool in &config.tools() {
+    for tool in &offer.tools {
         builder = builder.tool(tool.clone());
     }
-    for agent in config.agents() {
-        builder = builder.agent(config.agent(&agent.name)?);
+    for agent in &offer.agents {
+        builder = builder.agent(agent.clone());
     }
     Ok(builder.build()?)
 }
 
 /// All agents behind the OpenAI API, beside the MCP server.
-async fn http_server(config: &Config, mcp: McpServer) -> Result<Server> {
-    let mut builder = Server::builder(config.runner()?).grace(GRACE).mcp(mcp);
-    for agent in config.agents() {
-        builder = builder.agent(config.agent(&agent.name)?);
+async fn http_server(config: &Config, offer: Offer) -> Result<ServerBuilder> {
+    let mut builder = Server::builder(offer.runner).grace(GRACE);
+    for agent in offer.agents {
+        builder = builder.agent(agent);
     }
     let ServerConfig {
         bind,
@@ -115,7 +118,7 @@ async fn http_server(config: &Config, mcp: McpServer) -> Result<Server> {
             async move { Ok(session) }
         });
     }
-    Ok(builder.build()?)
+    Ok(builder)
 }
 
 /// An address as it stands in a URL.
@@ -126,14 +129,6 @@ fn name_of(address: IpAddr) -> String {
     }
 }
 
-/// Connects the MCP servers of all agents, so that what is wrong is found now.
-async fn connect(config: &Config) -> Result<(), McpError> {
-    for agent in config.agents() {
-        config.connect_mcp(agent).await?;
-    }
-    Ok(())
-}
-
 async fn over_stdio(mcp: &McpServer) -> Result<()> {
     tokio::select! {
         served = mcp.serve_stdio() => served.context("the client does not speak MCP"),
@@ -141,9 +136,20 @@ async fn over_stdio(mcp: &McpServer) -> Result<()> {
     }
 }
 
-async fn over_http(config: &Config, mcp: McpServer) -> Result<()> {
-    let server = http_server(config, mcp).await?;
-    let listener = listen(config).await?;
+async fn over_http(served: &Arc<Served>, offer: Offer, mcp: McpServer) -> Result<()> {
+    let config = served.now();
+    let builder = http_server(&config, offer).await?;
+    let (again, beside) = (Arc::clone(served), mcp.clone());
+    let builder = builder.on_reload(move || {
+        let (served, mcp) = (Arc::clone(&again), beside.clone());
+        async move {
+            let loaded = served.load_again(&mcp).await;
+            loaded.map_err(|error| format!("{error:#}"))
+        }
+    });
+    let server = builder.mcp(mcp).build()?;
+    let listener = listen(&config).await?;
+    drop(config);
     let address = listener.local_addr().context("cannot listen")?;
     let (end, ending) = oneshot::channel::<()>();
     // Dropped or sent, either means the end.

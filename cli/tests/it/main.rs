@@ -14,6 +14,8 @@ mod failures;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod run;

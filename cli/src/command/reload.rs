@@ -1,0 +1,112 @@
+//! `openai-agents reload`.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use openai_agents::ErrorKind;
+use openai_agents::config::{Config, ServerConfig};
+use openai_agents::http::{BaseUrl, Headers, HttpClient, HttpResponse};
+use serde_json::Value;
+
+use super::block_on;
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::failure::{Unusable, Usage};
+use crate::logging;
+use crate::output::quiet_on_broken_pipe;
+use crate::sanitize::one_line;
+
+/// MCP servers are started again, and that may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Let the program that serves load its agents and tools again
+///
+/// The program at `server.bind` reads its file, .env and environment again. What has begun goes on with what it began with. If
+/// something is wrong, nothing changes, and what is wrong is said here.
+///
+/// Where it listens, who may connect, and where sessions are kept is changed by a restart only.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The program listens at this address, and not at `server.bind`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
+}
+
+pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+    let config = match &arguments.bind {
+        Some(bind) => global.load_with("--bind", "server.bind", bind)?,
+        None => global.load()?,
+    };
+    logging::start(&config)?;
+    let (status, answer) = block_on(ask(&config))??;
+    if status != 200 {
+        return Err(refusal(status, &answer).into());
+    }
+    let listed = |name| answer.get(name).and_then(Value::as_array);
+    let agents = listed("agents").context("the answer is none of this program's")?;
+    let agents: Vec<&str> = agents.iter().filter_map(Value::as_str).collect();
+    let line = format!("serves {}\n", one_line(&agents.join(", ")));
+    quiet_on_broken_pipe(io::stdout().lock().write_all(line.as_bytes()))?;
+    for note in listed("notes").into_iter().flatten() {
+        let note = one_line(note.as_str().unwrap_or_default());
+        // Where stderr is closed there is nobody to tell.
+        let _unheard = writeln!(io::stderr(), "note: {note}");
+    }
+    Ok(Exit::Done)
+}
+
+async fn ask(config: &Config) -> Result<(u16, Value)> {
+    let ServerConfig { bind, token, .. } = config.server();
+    let mut address = *bind;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let url = BaseUrl::parse(&format!("http://{address}"))?.join("reload")?;
+    let mut headers = Headers::new();
+    if let Some(token) = token {
+        headers.insert_bearer(token)?;
+    }
+    let client = HttpClient::builder().idle_timeout(PATIENCE).build()?;
+    let nobody = |error| {
+        let message = format!(
+            "nobody serves at {address}: {error}; `openai-agents serve` does, and --bind names another address"
+        );
+        Usage(message)
+    };
+    let response = client.post(&url, &headers, [].as_slice().into()).await;
+    read(response.map_err(nobody)?).await
+}
+
+async fn read(response: HttpResponse) -> Result<(u16, Value)> {
+    let status = response.status;
+    let body = response.body.collect().await?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// Says why nothing was loaded.
+fn refusal(status: u16, answer: &Value) -> Unusable {
+    let message = answer.pointer("/error/message").and_then(Value::as_str);
+    let message = message.map_or_else(
+        || format!("the answer has status {status}, and is none of this program's"),
+        str::to_owned,
+    );
+    let hint = match status {
+        401 => "the token is `server.token`, which both programs must have",
+        500 => "what was served before goes on being served",
+        _ => return unusable(message, None),
+    };
+    unusable(message, Some(hint.to_owned()))
+}
+
+fn unusable(message: String, hint: Option<String>) -> Unusable {
+    Unusable {
+        kind: ErrorKind::Config,
+        message,
+        hint,
+    }
+}
