@@ -14,6 +14,9 @@ mod failures;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod ports;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod replay;
