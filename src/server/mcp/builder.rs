@@ -16,6 +16,7 @@ use super::prompts::{self, CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
 use super::rounds;
 use super::run_sessions::{ListSessions, RunSessions};
+use super::traces::Traces;
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -305,6 +306,7 @@ impl McpServerBuilder {
             prompts: self.prompts,
             resources: self.resources,
             sessions,
+            traces: Traces::new(),
             waiting: Paused::new(rounds::TTL),
             states: self.states,
             seal: seal()?,

@@ -30,6 +30,7 @@ mod prompts;
 mod resources;
 mod agents;
 mod run_sessions;
+mod traces;
 mod live;
 mod approvals;
 mod paused;
@@ -70,6 +71,7 @@ use prompts::Prompts;
 use resources::Resources;
 use run_sessions::RunSessions;
 use sessions::Sessions;
+use traces::Traces;
 
 use super::names::Names;
 use crate::agent::runner::Runner;
@@ -90,6 +92,7 @@ struct Served {
     resources: Resources,
     /// The conversations of agents.
     sessions: RunSessions,
+    traces: Traces,
     /// The runs that wait for clients without a session.
     waiting: Paused<Waiting>,
     states: States,
