@@ -164,7 +164,8 @@ impl McpServer {
             sessions,
             config,
         );
-        Router::new().route_service("/mcp", service)
+        let full = middleware::from_fn(sessions::refuse_too_many);
+        Router::new().route_service("/mcp", service).layer(full)
     }
 
     /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.
