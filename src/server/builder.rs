@@ -1,12 +1,14 @@
 //! Setting up a server.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::active::Runs;
 use super::front::{Server, Shared, now};
 use super::names::Names;
+use super::offer::Offer;
 use super::openai::responses::Responses;
+use super::reload::{Reload, Reloaded};
 use super::service::Service;
 use super::sessions::{self, OpenSession};
 use super::work::Work;
@@ -23,6 +25,7 @@ pub struct ServerBuilder {
     names: Names,
     token: Option<Secret>,
     sessions: Option<Arc<OpenSession>>,
+    reload: Option<Reload>,
     tool_items: ToolItems,
     max_body_bytes: usize,
     max_connections: usize,
@@ -72,6 +75,7 @@ impl ServerBuilder {
             names: Names::default(),
             token: None,
             sessions: None,
+            reload: None,
             tool_items: ToolItems::default(),
             max_body_bytes: 4 * 1024 * 1024,
             max_connections: 4096,
@@ -101,6 +105,19 @@ impl ServerBuilder {
         R: Future<Output = Result<Arc<dyn Session>, SessionError>> + Send + 'static,
     {
         self.sessions = Some(Arc::new(move |id| Box::pin(open(id))));
+        self
+    }
+
+    /// Loads the agents again by a function when `POST /reload` asks for it; by default they stay.
+    ///
+    /// What has begun goes on with the agents that it began with; where the function fails, those before stay, and who asked is told why.
+    pub fn on_reload<F, R, E>(mut self, load: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reloaded, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.reload = Some(Reload::new(load));
         self
     }
 
@@ -195,17 +212,7 @@ impl ServerBuilder {
     ///
     /// [`ServerBuildError`] when two agents have one name, or the token cannot be sent in a header.
     pub fn build(self) -> Result<Server, ServerBuildError> {
-        for (n, agent) in self.agents.iter().enumerate() {
-            if self
-                .agents
-                .iter()
-                .take(n)
-                .any(|other| other.name() == agent.name())
-            {
-                let agent = agent.name().to_owned();
-                return Err(ServerBuildError::AgentClash { agent });
-            }
-        }
+        let offer = Offer::new(self.runner, self.agents)?;
         if let Some(token) = &self.token {
             let token = token.expose().as_bytes();
             if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
@@ -216,12 +223,12 @@ impl ServerBuilder {
             .sessions
             .unwrap_or_else(|| sessions::in_memory(self.max_kept));
         Ok(Server(Arc::new(Shared {
-            runner: self.runner,
-            agents: self.agents,
+            offer: RwLock::new(Arc::new(offer)),
             names: self.names,
             token: self.token,
             work: Work::new(self.max_requests),
             sessions,
+            reload: self.reload,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
             responses: Responses::new(self.max_kept),
             service: Service::new(self.max_kept, self.max_events),

@@ -1,13 +1,15 @@
 //! The server: what it serves, and what its requests share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::active::Runs;
-use super::builder::{ServerBuilder, ToolItems};
+use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
 use super::names::Names;
+use super::offer::Offer;
 use super::openai::responses::Responses;
+use super::reload::Reload;
 use super::service::Service;
 use super::sessions::OpenSession;
 use super::work::Work;
@@ -23,11 +25,11 @@ pub struct Server(pub(super) Arc<Shared>);
 
 /// What all requests share.
 pub(super) struct Shared {
-    pub(super) runner: Runner,
-    pub(super) agents: Vec<Agent>,
+    pub(super) offer: RwLock<Arc<Offer>>,
     pub(super) names: Names,
     pub(super) token: Option<Secret>,
     pub(super) sessions: Arc<OpenSession>,
+    pub(super) reload: Option<Reload>,
     pub(super) work: Work,
     pub(super) runs: Arc<Runs>,
     pub(super) responses: Responses,
@@ -48,6 +50,35 @@ impl Server {
     pub fn builder(runner: Runner) -> ServerBuilder {
         ServerBuilder::new(runner)
     }
+
+    /// Serves these agents from now on, in place of those before.
+    ///
+    /// What has begun goes on with the agents and the runner that it began with; a run that waits for approval goes on with the agent
+    /// that has its name then. What an [MCP server](super::mcp::McpServer) beside it serves is its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerBuildError::AgentClash`] when two agents have one name; nothing changes then.
+    pub fn set_agents(
+        &self,
+        runner: Runner,
+        agents: impl IntoIterator<Item = Agent>,
+    ) -> Result<(), ServerBuildError> {
+        let offer = Offer::new(runner, agents.into_iter().collect())?;
+        self.0.set_offer(offer);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// What can be asked now.
+    pub(super) fn offer(&self) -> Arc<Offer> {
+        Arc::clone(&self.offer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_offer(&self, offer: Offer) {
+        *self.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
+    }
 }
 
 /// Gives the time, in seconds since 1970.
@@ -61,10 +92,11 @@ pub(super) fn now() -> u64 {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offer = self.0.offer();
         f.debug_struct("Server")
             .field(
                 "agents",
-                &self.0.agents.iter().map(Agent::name).collect::<Vec<_>>(),
+                &offer.agents.iter().map(Agent::name).collect::<Vec<_>>(),
             )
             .field("names", &self.0.names)
             .field("token", &self.0.token)

@@ -25,6 +25,10 @@ mod error;
 #[cfg(feature = "server")]
 mod fields;
 #[cfg(feature = "server")]
+mod offer;
+#[cfg(feature = "server")]
+mod reload;
+#[cfg(feature = "server")]
 mod front;
 mod id;
 mod kept;
@@ -52,5 +56,6 @@ use front::Shared;
 pub use {
     builder::{ServerBuildError, ServerBuilder, ToolItems},
     front::Server,
+    reload::Reloaded,
     serve::ServeError,
 };

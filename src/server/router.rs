@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::front::{Server, Shared};
 use super::guard::guard;
 use super::openai::{chat, models, responses};
-use super::{openapi, prompt_body, reply, service};
+use super::{openapi, prompt_body, reload, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -43,6 +43,7 @@ impl Server {
             .route("/healthz", get(healthy))
             .route("/metrics", get(metrics))
             .route("/openapi.json", get(document))
+            .route("/reload", post(reload_agents))
             .route("/run", post(start_run))
             .route("/events/{session}", get(read_events))
             .route("/status/{session}", get(run_status))
@@ -143,6 +144,10 @@ async fn delete_response(
 
 async fn document() -> Response<Body> {
     reply::text(200, "application/json", openapi::DOCUMENT)
+}
+
+async fn reload_agents(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    told(reload::reload(&shared).await)
 }
 
 async fn start_run(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {

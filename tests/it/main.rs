@@ -46,6 +46,7 @@ mod server_closing;
 mod server_continued;
 mod server_openapi;
 mod server_responses;
+mod server_reload;
 mod server_runs;
 mod readme;
 mod request_limit;

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::front::Front;
 
 /// Every route, with a method and a body that it takes, and one that is not there.
-const ROUTES: [(&str, &str, &str); 17] = [
+const ROUTES: [(&str, &str, &str); 18] = [
     ("GET", "/healthz", ""),
     ("GET", "/metrics", ""),
     ("GET", "/openapi.json", ""),
@@ -25,6 +25,7 @@ const ROUTES: [(&str, &str, &str); 17] = [
     ("GET", "/v1/responses/resp_1", ""),
     ("DELETE", "/v1/responses/resp_1", ""),
     ("POST", "/v1/responses/resp_1/cancel", "{}"),
+    ("POST", "/reload", ""),
     ("POST", "/run", r#"{"agent":"Guide","input":"hi"}"#),
     ("GET", "/events/s", ""),
     ("GET", "/status/s", ""),

@@ -8,6 +8,7 @@ use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, FunctionTool, Runner};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::front::{Front, read_rest, read_until};
@@ -144,4 +145,64 @@ async fn a_turn_that_takes_too_long_is_cancelled() {
     let answer = read_rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 499"), "{answer}");
     front.served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_nothing_loses_the_connection() {
+    let front = Front::start(Server::builder(Runner::new(ScriptedModel::new([])))).await;
+    for (sent, told) in [
+        ("", ""),
+        ("GET /healthz HTTP/1.1\r\n", ""),
+        (
+            "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{",
+            "HTTP/1.1 408",
+        ),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(front.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let answer = read_rest(&mut stream).await;
+        assert!(answer.starts_with(told), "{sent}: {answer}");
+        assert_eq!(answer.is_empty(), told.is_empty(), "{sent}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn connections_and_requests_are_bounded() {
+    let (begun, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let agent = Agent::builder("Guide")
+        .tool(gate(&begun, &open))
+        .build()
+        .unwrap();
+    let builder = Server::builder(Runner::new(script()))
+        .agent(agent)
+        .max_connections(2)
+        .max_requests(1);
+    let front = Front::start(builder).await;
+    let mut first = front.send("POST", CHAT, &[], &asked()).await;
+    begun.notified().await;
+    assert_eq!(front.server.n_under_way(), 1);
+    let refused = front.ask("POST", CHAT, &[], &asked()).await;
+    assert_eq!(refused.code(), (503, "server_busy".to_owned()));
+    assert_eq!(front.get("/healthz").await.status, 200);
+    // The second connection is taken and says nothing; the third waits for it.
+    let silent = tokio::net::TcpStream::connect(front.address).await.unwrap();
+    let mut third = front.send("GET", "/healthz", &[], "").await;
+    let waiting = tokio::time::timeout(Duration::from_millis(50), read_rest(&mut third));
+    assert!(waiting.await.is_err());
+    drop(silent);
+    assert!(read_rest(&mut third).await.starts_with("HTTP/1.1 200"));
+    open.add_permits(1);
+    assert!(read_rest(&mut first).await.contains("Done."));
+}
+
+#[tokio::test]
+async fn connections_close_when_serving_is_given_up() {
+    let front = Front::start(Server::builder(Runner::new(ScriptedModel::new([])))).await;
+    let mut idle = tokio::net::TcpStream::connect(front.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    read_until(&mut idle, "\"ok\"", "}").await;
+    front.served.abort();
+    assert_eq!(read_rest(&mut idle).await, "");
 }

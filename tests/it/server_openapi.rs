@@ -1,7 +1,8 @@
 //! The description of the routes is true: what is answered is what it says, and nothing else is there.
 
+use openai_agents::server::{Reloaded, Server, ServerBuilder};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, FunctionTool};
+use openai_agents::{Agent, FunctionTool, Runner};
 use serde_json::{Value, json};
 
 use crate::front::Front;
@@ -19,6 +20,16 @@ fn guide() -> Agent {
         .unwrap()
 }
 
+/// A server that gives the same agent again when it is to load its agents.
+fn reloading(model: &ScriptedModel, agent: Agent) -> ServerBuilder {
+    let (again, runner) = (agent.clone(), Runner::new(model.clone()));
+    let builder = Server::builder(runner.clone()).agent(agent);
+    builder.on_reload(move || {
+        let loaded = Reloaded::new(runner.clone(), [again.clone()]).note("all of it");
+        async move { Ok::<_, String>(loaded) }
+    })
+}
+
 #[tokio::test]
 async fn every_answer_is_as_described() {
     let agent = guide();
@@ -28,7 +39,7 @@ async fn every_answer_is_as_described() {
         ScriptedTurn::tool_call("look", json!({})),
         ScriptedTurn::text("c"),
     ]);
-    let front = Front::with_agent(&model, agent).await;
+    let front = Front::start(reloading(&model, agent)).await;
     let document = front.get("/openapi.json").await.json();
     let untried = operations(&document);
     let mut tried = Tried {
@@ -44,6 +55,7 @@ async fn every_answer_is_as_described() {
     check("GET", "/metrics", "/metrics", none.clone(), 200).await;
     check("GET", "/openapi.json", "/openapi.json", none.clone(), 200).await;
     check("GET", "/v1/models", "/v1/models", none.clone(), 200).await;
+    check("POST", "/reload", "/reload", none.clone(), 200).await;
     check(
         "GET",
         "/v1/models/Guide",

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
 
-use crate::support::{Directory, check_output, chunk, on, streamed_text};
+use crate::support::{Directory, check_output, chunk, on, streamed_text, whole_text};
 
 /// The program, serving at a port of its own.
 struct Served {
@@ -163,6 +163,23 @@ async fn agents_and_tools_are_served() {
     );
 }
 
+/// Every route that the program says that it has, with its methods.
+fn routes(served: &Served) -> Vec<(String, String)> {
+    let (status, answer) = served.ask("GET", "/openapi.json", &[], "");
+    assert_eq!(status, 200);
+    let (_, document) = answer.split_once("\r\n\r\n").unwrap();
+    let document: Value = serde_json::from_str(document).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let documented = paths.iter().flat_map(|(path, methods)| {
+        let path = path.replace(['{', '}'], "");
+        let methods = methods.as_object().unwrap().keys();
+        methods.map(move |method| (method.to_uppercase(), path.clone()))
+    });
+    let others = ["GET", "POST", "DELETE"].map(|method| (method.to_owned(), "/mcp".to_owned()));
+    let missing = ("GET".to_owned(), "/nowhere".to_owned());
+    documented.chain(others).chain([missing]).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_of_this_machine_is_refused_on_every_route() {
     let directory = Directory::new("serve-guard");
@@ -170,7 +187,9 @@ async fn who_is_not_of_this_machine_is_refused_on_every_route() {
     let served = Served::start(command(&server, &directory));
     let ask = json!({"name": "ask_echoagent", "arguments": {"input": "hi"}});
     let (headers, body) = request("tools/call", ask);
-    for path in ["/mcp", "/healthz", "/nowhere"] {
+    let routes = routes(&served);
+    assert!(routes.len() > 15, "{routes:?}");
+    for (method, path) in routes {
         for foreign in [
             "Host: evil.example",
             "Host: 127.0.0.1.evil.example:80",
@@ -181,9 +200,9 @@ async fn who_is_not_of_this_machine_is_refused_on_every_route() {
             let mut headers: Vec<&str> = headers.iter().map(String::as_str).collect();
             headers.push(foreign);
             assert_eq!(
-                served.ask("POST", path, &headers, &body).0,
+                served.ask(&method, &path, &headers, &body).0,
                 403,
-                "{path} {foreign}"
+                "{method} {path} {foreign}"
             );
         }
     }
@@ -198,12 +217,44 @@ async fn who_is_not_of_this_machine_is_refused_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn agents_are_behind_the_openai_api_and_their_conversations_are_kept() {
+    let directory = Directory::new("serve-openai").file("config.yaml", "agents: [{name: Guide}]");
+    let server = FakeServer::start([whole_text("Paris."), streamed_text("Ro", "me.")])
+        .await
+        .unwrap();
+    let served = Served::start(command(&server, &directory));
+    let (status, models) = served.ask("GET", "/v1/models", &[], "");
+    assert_eq!(status, 200);
+    for agent in ["EchoAgent", "Assistant", "Guide"] {
+        assert!(models.contains(&format!("\"id\":\"{agent}\"")), "{models}");
+    }
+    let chat = json!({"model": "Guide", "messages": [{"role": "user", "content": "France?"}]});
+    let (status, answer) = served.ask("POST", "/v1/chat/completions", &[], &chat.to_string());
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("\"content\":\"Paris.\""), "{answer}");
+    let run = json!({"agent": "Guide", "input": "Italy?", "session": "trip", "stream": true});
+    let (status, events) = served.ask("POST", "/run", &[], &run.to_string());
+    assert_eq!(status, 200, "{events}");
+    assert!(events.contains("\"final_output\":\"Rome.\""), "{events}");
+    drop(served);
+    let shown = on(&server, &directory, &["sessions", "show", "trip"])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("Italy?") && shown.contains("Rome."),
+        "{shown}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_asked_for() {
     let directory =
         Directory::new("serve-token").file("config.yaml", "server: {token: 0123456789abcdef}");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
     let served = Served::start(command(&server, &directory));
     let (headers, body) = request("tools/list", json!({}));
+    assert_eq!(served.ask("GET", "/v1/models", &[], "").0, 401);
     for (token, expected) in [
         (None, 401),
         (Some("Authorization: Bearer 0123456789abcdee"), 401),

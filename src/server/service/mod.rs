@@ -18,7 +18,6 @@ use self::request::StartRun;
 use super::active::ActiveRun;
 use super::error::ApiError;
 use super::kept::Kept;
-use super::openai::models;
 use super::{Shared, id, reply};
 use crate::agent::RunState;
 use crate::session::Session;
@@ -81,7 +80,8 @@ impl Service {
 /// `POST /run`: begins a run, and answers at once or with its events.
 pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, ApiError> {
     let request = StartRun::parse(body)?;
-    let agent = models::find(shared, &request.agent)?;
+    let offer = shared.offer();
+    let agent = offer.find(&request.agent)?;
     let run_id = format!("run_{}", id::random()?);
     let session = match request.session {
         Some(session) => session,
@@ -92,7 +92,7 @@ pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<
     let seen = record.log.last();
     let begun = async {
         let session = open(shared, &record).await?;
-        let run = shared.runner.stream(agent, request.items);
+        let run = offer.runner.stream(agent, request.items);
         let run = run.session(&session).more_limits(request.limits);
         shared.runs.begin(run).await
     };
@@ -193,9 +193,10 @@ pub(super) async fn approve(
         return Ok(record.to_json());
     };
     let mut reserved = Reserved::of(&record, Some(state.clone()));
-    let agent = models::find(shared, state.start_agent())?;
+    let offer = shared.offer();
+    let agent = offer.find(state.start_agent())?;
     let session = open(shared, &record).await?;
-    let run = shared.runner.resume_stream(agent, state).session(&session);
+    let run = offer.runner.resume_stream(agent, state).session(&session);
     let run = shared.runs.begin(run).await?;
     reserved.record = None;
     shared.service.spawn(Arc::clone(&record), run);

@@ -16,7 +16,6 @@ use self::answer::{Answer, Ending};
 use self::request::ChatRequest;
 use self::stream::ChunkStream;
 use self::text::AnswerText;
-use super::models;
 use crate::server::active::ActiveRun;
 use crate::server::error::ApiError;
 use crate::server::front::now;
@@ -28,7 +27,8 @@ pub(in crate::server) async fn create(
     body: &[u8],
 ) -> Result<Response<Body>, ApiError> {
     let request = ChatRequest::parse(body)?;
-    let agent = models::find(shared, &request.model)?;
+    let offer = shared.offer();
+    let agent = offer.find(&request.model)?;
     let agent = request.format.applied_to(agent, "response_format")?;
     let text = AnswerText::of(&agent);
     let answer = Answer {
@@ -37,9 +37,9 @@ pub(in crate::server) async fn create(
         model: request.model,
     };
     let run = if request.streams {
-        shared.runner.stream(&agent, request.items)
+        offer.runner.stream(&agent, request.items)
     } else {
-        shared.runner.run(&agent, request.items)
+        offer.runner.run(&agent, request.items)
     };
     let run = shared
         .runs

@@ -28,11 +28,11 @@ use self::object::ResponseHead;
 use self::request::ResponsesRequest;
 use self::run::{Progress, ResponseRun};
 use self::stream::EventStream;
-use super::models;
 use crate::agent::runner::RunRequest;
 use crate::context::Cancel;
 use crate::server::error::ApiError;
 use crate::server::front::now;
+use crate::server::offer::Offer;
 use crate::server::{Shared, id, reply};
 use crate::session::Session;
 
@@ -48,7 +48,8 @@ pub(in crate::server) async fn create(
     let hex = id::random()?;
     let head = ResponseHead::new(format!("{RESPONSE}{hex}"), now(), &request);
     // Before anything is opened or taken that would have to be put back.
-    models::find(shared, &request.model)?;
+    let offer = shared.offer();
+    offer.find(&request.model)?;
     let basis = Basis::find(shared, &request, &head.id).await?;
     let session = basis.session.clone();
     let paused = match &basis.beginning {
@@ -56,7 +57,7 @@ pub(in crate::server) async fn create(
         Beginning::Paused { response, .. } => Some(response.clone()),
     };
     let mut assembly = Assembly::new(hex, shared.tool_items, &request.model);
-    let run = prepare(shared, &request, basis.beginning, &mut assembly)?;
+    let run = prepare(&offer, &request, basis.beginning, &mut assembly)?;
     let run = match &session {
         Some(session) => run.session(session),
         None => run,
@@ -91,19 +92,19 @@ pub(in crate::server) async fn create(
 
 /// Puts the run together.
 fn prepare(
-    shared: &Shared,
+    offer: &Offer,
     request: &ResponsesRequest,
     beginning: Beginning,
     assembly: &mut Assembly,
 ) -> Result<RunRequest, ApiError> {
     let agent = request
         .format
-        .applied_to(models::find(shared, &request.model)?, "text.format")?;
+        .applied_to(offer.find(&request.model)?, "text.format")?;
     let agent = match &request.instructions {
         Some(instructions) => agent.with_more_instructions(instructions),
         None => agent,
     };
-    let runner = &shared.runner;
+    let runner = &offer.runner;
     Ok(match (beginning, request.streams) {
         (Beginning::Items(items), true) => runner.stream(&agent, items),
         (Beginning::Items(items), false) => runner.run(&agent, items),

@@ -1,0 +1,86 @@
+//! `POST /reload`: other agents in place of those that are served.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::error::ApiError;
+use super::front::Shared;
+use super::offer::Offer;
+use crate::agent::Agent;
+use crate::agent::runner::Runner;
+use crate::future::BoxFuture;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Load = dyn Fn() -> BoxFuture<'static, Result<Reloaded, BoxError>> + Send + Sync;
+
+/// What gives the agents when they are to be loaded again; one at a time.
+pub(super) struct Reload {
+    load: Arc<Load>,
+    turn: Mutex<()>,
+}
+
+/// The agents that are to be served from now on; see [`ServerBuilder::on_reload`](super::ServerBuilder::on_reload).
+#[derive(Debug)]
+pub struct Reloaded {
+    runner: Runner,
+    agents: Vec<Agent>,
+    notes: Vec<String>,
+}
+
+impl Reloaded {
+    /// Begins with the agents, and what runs them.
+    pub fn new(runner: Runner, agents: impl IntoIterator<Item = Agent>) -> Self {
+        Self {
+            runner,
+            agents: agents.into_iter().collect(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds something that whoever asked for it should know.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+impl Reload {
+    pub(super) fn new<F, R, E>(load: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reloaded, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self {
+            load: Arc::new(move || {
+                let loaded = load();
+                Box::pin(async move { loaded.await.map_err(Into::into) })
+            }),
+            turn: Mutex::new(()),
+        }
+    }
+}
+
+/// Loads the agents and serves them; where that fails, those before go on being served.
+pub(super) async fn reload(shared: &Shared) -> Result<Value, ApiError> {
+    let Some(reload) = &shared.reload else {
+        let message = "this server has nothing to load its agents from";
+        return Err(ApiError::new(404, "not_found", message));
+    };
+    let _turn = reload.turn.lock().await;
+    let failed = |message: String| ApiError::new(500, "reload_failed", message);
+    let loaded = (reload.load)().await;
+    let loaded = loaded.map_err(|error| failed(error.to_string()))?;
+    let offer = Offer::new(loaded.runner, loaded.agents);
+    let offer = offer.map_err(|error| failed(error.to_string()))?;
+    let names: Vec<String> = offer
+        .agents
+        .iter()
+        .map(|agent| agent.name().to_owned())
+        .collect();
+    shared.set_offer(offer);
+    Ok(json!({"agents": names, "notes": loaded.notes}))
+}
