@@ -14,6 +14,7 @@ mod pause;
 mod private_folder;
 mod render;
 mod sanitize;
+mod served_sessions;
 mod signal;
 mod state_file;
 mod store;

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -19,7 +18,7 @@ use super::block_on_threads;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Usage;
-use crate::store::Store;
+use crate::served_sessions::ServedSessions;
 use crate::{logging, signal};
 
 /// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
@@ -56,16 +55,21 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
         None => global.load()?,
     };
     logging::start(&config)?;
-    let mcp = mcp_server(&config)?;
     block_on_threads(async {
-        tokio::select! {
-            connected = connect(&config) => connected?,
+        let ready = async {
+            let sessions = ServedSessions::open(&config).await?;
+            let mcp = mcp_server(&config, &sessions)?;
+            connect(&config).await?;
+            anyhow::Ok((sessions, mcp))
+        };
+        let (sessions, mcp) = tokio::select! {
+            ready = ready => ready?,
             asked = signal::asked_to_end() => return asked.context("cannot listen for signals"),
-        }
+        };
         let served = if arguments.stdio {
             over_stdio(&mcp).await
         } else {
-            over_http(&config, mcp).await
+            over_http(&config, &sessions, mcp).await
         };
         timeout(FOR_CHILDREN, config.mcp_servers().close())
             .await
@@ -76,7 +80,7 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
 }
 
 /// All agents and tools as an MCP server.
-fn mcp_server(config: &Config) -> Result<McpServer> {
+fn mcp_server(config: &Config, sessions: &ServedSessions) -> Result<McpServer> {
     let mut builder = McpServer::builder(config.runner()?)
         .identity(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
     for tool in &config.tools() {
@@ -85,11 +89,11 @@ fn mcp_server(config: &Config) -> Result<McpServer> {
     for agent in config.agents() {
         builder = builder.agent(config.agent(&agent.name)?);
     }
-    Ok(builder.build()?)
+    Ok(sessions.behind_mcp(builder).build()?)
 }
 
 /// All agents behind the OpenAI API, beside the MCP server.
-async fn http_server(config: &Config, mcp: McpServer) -> Result<Server> {
+fn http_server(config: &Config, sessions: &ServedSessions, mcp: McpServer) -> Result<Server> {
     let mut builder = Server::builder(config.runner()?).grace(GRACE).mcp(mcp);
     for agent in config.agents() {
         builder = builder.agent(config.agent(&agent.name)?);
@@ -107,15 +111,7 @@ async fn http_server(config: &Config, mcp: McpServer) -> Result<Server> {
     for host in own.iter().chain(allowed_hosts) {
         builder = builder.allow_host(host);
     }
-    // Without a place of its own, such as a home, the conversations are kept in memory.
-    if config.sessions().store.is_some() {
-        let store = Arc::new(Store::open(config).await?);
-        builder = builder.sessions(move |id| {
-            let session = store.main(&id);
-            async move { Ok(session) }
-        });
-    }
-    Ok(builder.build()?)
+    Ok(sessions.behind(builder).build()?)
 }
 
 /// An address as it stands in a URL.
@@ -141,8 +137,8 @@ async fn over_stdio(mcp: &McpServer) -> Result<()> {
     }
 }
 
-async fn over_http(config: &Config, mcp: McpServer) -> Result<()> {
-    let server = http_server(config, mcp).await?;
+async fn over_http(config: &Config, sessions: &ServedSessions, mcp: McpServer) -> Result<()> {
+    let server = http_server(config, sessions, mcp)?;
     let listener = listen(config).await?;
     let address = listener.local_addr().context("cannot listen")?;
     let (end, ending) = oneshot::channel::<()>();

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::support::{Directory, check_output, chunk, on, streamed_text, whole_text};
 
 /// The program, serving at a port of its own.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -24,7 +24,7 @@ impl Drop for Served {
 }
 
 impl Served {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
@@ -122,7 +122,7 @@ fn result(stream: TcpStream) -> Value {
     last.unwrap_or_else(|| panic!("{text}"))["result"].clone()
 }
 
-fn command(server: &FakeServer, directory: &Directory) -> Command {
+pub(crate) fn command(server: &FakeServer, directory: &Directory) -> Command {
     on(server, directory, &["serve", "--bind", "127.0.0.1:0"])
 }
 
