@@ -19,11 +19,35 @@
 //! # }
 //! ```
 //!
+//! # Asking an agent
+//!
+//! `ask_<agent>` takes `input`, and a `session` if the conversation is to go on: any text, by which a later call finds it again. Sessions
+//! are those of [`McpServerBuilder::sessions`], or else the latest 1,000 in memory. The structured answer names the `session` and the `run`.
+//! A run that fails is a result with `isError`, whose text begins with the [`ErrorKind`](crate::ErrorKind).
+//!
+//! A call of a tool that needs approval is put to the client's user, with agent, tool and exact arguments, as an elicitation with
+//! `approve` and `reason`; then the same run goes on. Who declines refuses, and the agent is told so. A client with a session is asked
+//! while its call waits. One without is given the questions as the result of its call, and makes the call again with the answers: the run
+//! waits for them for an hour, at most 100 do, and the answers are taken once; if the run waits no more, the result is `state_invalid`. A
+//! client that cannot show forms gets `approval_required` with the calls, and the run ends.
+//!
+//! What can be read of it, as JSON:
+//!
+//! - `session://{+id}`: the items of a session; ids are percent-encoded. A session that nobody has written to is not there. They are
+//!   listed if they are in memory or by [`McpServerBuilder::list_sessions`].
+//! - `trace://{run}`: the events of a run, as [`RunEvent::to_json`](crate::RunEvent::to_json) writes them but for pieces of texts and
+//!   arguments, each with the milliseconds since the start (`at_ms`), and the run's `status`. The latest 100 runs are there, with the
+//!   latest 1,000 events or 1 MiB each; `n_dropped` counts those that made room.
+//!
+//! A client that subscribes to an address as it is listed hears when a call has changed what is there; that the list itself changes is
+//! not told, but a list says that it is not to be kept.
+//!
 //! # Safe by default
 //!
 //! Requests whose `Host` or `Origin` is not one of this machine are refused before anything runs, unless the builder allows them: a page
 //! in a browser must not reach a server on the same machine. Sessions are bounded in number and end when they are idle; bodies are
-//! bounded. Who may connect at all, by address or token, is up to the application that the router goes into.
+//! bounded. Who may connect at all, by address or token, is up to the application that the router goes into; whoever does may read and go
+//! on with every session and read every run: their ids are no secrets that one client has before another.
 
 mod builder;
 mod prompts;
