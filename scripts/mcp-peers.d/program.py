@@ -17,7 +17,7 @@ from typing import Any
 
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.types import ElicitRequestParams, ElicitResult, ResourceTemplateReference
+from mcp.types import ElicitRequestParams, ElicitResult, ResourceTemplateReference, ResourceUpdatedNotification
 
 
 def connect(mode: str, target: list[str], **options: Any) -> Client:
@@ -36,9 +36,24 @@ async def main(mode: str, target: list[str]) -> None:
             return ElicitResult(action="accept", content={"approve": True})
         return ElicitResult(action="decline")
 
-    async with connect(mode, target, elicitation_callback=on_question) as client:
+    changed: asyncio.Queue[str] = asyncio.Queue()
+
+    async def on_message(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            changed.put_nowait(str(message.params.uri))
+
+    async with connect(mode, target, elicitation_callback=on_question, message_handler=on_message) as client:
+        session = "session://sums%2F1"
         ask = {"input": "100 + 250?", "session": "sums/1"}
-        asked = [(await client.call_tool("ask_careful", ask)).structured_content for _ in range(2)]
+        asked = [(await client.call_tool("ask_careful", ask)).structured_content]
+        if mode == "legacy":
+            await client.subscribe_resource(session)
+            asked.append((await client.call_tool("ask_careful", ask)).structured_content)
+            heard = await asyncio.wait_for(changed.get(), 10)
+        else:
+            async with client.listen(resource_subscriptions=[session]) as changes:
+                asked.append((await client.call_tool("ask_careful", ask)).structured_content)
+                heard = str((await asyncio.wait_for(anext(aiter(changes)), 10)).uri)
         templates = await client.list_resource_templates()
         sessions = ResourceTemplateReference(type="ref/resource", uri="session://{+id}")
         completed = await client.complete(sessions, {"name": "id", "value": "su"})
@@ -49,6 +64,7 @@ async def main(mode: str, target: list[str]) -> None:
         refused = await mute.call_tool("ask_careful", {"input": "100 + 250?"})
     found = {
         "questions": questions,
+        "changed": heard,
         "asked": asked,
         "templates": [template.uri_template for template in templates.resource_templates],
         "completed": completed.completion.values,

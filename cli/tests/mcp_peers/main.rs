@@ -92,6 +92,7 @@ fn check(found: &Value) {
         json!(["session://{+id}", "trace://{run}"])
     );
     assert_eq!(found["completed"], json!(["sums%2F1"]));
+    assert_eq!(found["changed"], "session://sums%2F1");
     assert_eq!(found["uris"][0], "session://sums%2F1");
     assert_eq!(found["session"]["items"].as_array().unwrap().len(), 8);
     assert_eq!(found["trace"]["run"], found["asked"][1]["run"]);
