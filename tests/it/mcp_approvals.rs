@@ -12,7 +12,7 @@ use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, FunctionTool, Runner, ToolContext};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::mcp_agents::{ask, error_of, within};
 use crate::mcp_server::{ERAS, client, connect, input, serve};
@@ -282,4 +282,28 @@ async fn the_answers_of_a_client_without_a_session_are_taken_once() {
         (calls.lock().unwrap().len(), model.requests().len()),
         (1, 2)
     );
+}
+
+#[tokio::test]
+async fn a_run_that_waits_goes_on_with_the_agent_that_it_began_with() {
+    let (model, builder, calls) = server([deleting("{}"), ScriptedTurn::text("Done.")]);
+    let server = builder.build().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = server.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let asked = round(address, Map::new()).await;
+
+    let (tool, other_calls) = delete();
+    let other = Agent::builder("Guide").tool(tool).build().unwrap();
+    let runner = Runner::new(ScriptedModel::text("Something else."));
+    server.set_agents(runner, [other], []).unwrap();
+    let yes = answers(
+        &asked,
+        &json!({"action": "accept", "content": {"approve": true}}),
+    );
+    let done = round(address, yes).await;
+    assert_eq!(done["result"]["content"][0]["text"], "Done.", "{done}");
+    assert_eq!((calls.lock().unwrap().len(), model.n_left()), (1, 0));
+    assert!(other_calls.lock().unwrap().is_empty());
 }

@@ -12,8 +12,8 @@ use super::offer::Offer;
 use super::rounds::Rounds;
 use super::traces::Recording;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
-use crate::agent::runner::{RunEvent, RunRequest, RunResult};
-use crate::agent::{Interruption, RunState};
+use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
+use crate::agent::{Agent, Interruption, RunState};
 use crate::error::RunError;
 use crate::kind::ErrorKind;
 use crate::mcp::{McpProgress, with_causes};
@@ -46,6 +46,9 @@ pub(super) struct Waiting {
 
 /// A run that a call began.
 struct Asked {
+    /// What it began with, whatever is offered by the time that it goes on.
+    runner: Runner,
+    agent: Agent,
     recording: Recording,
     session: Option<Arc<dyn Session>>,
     /// How often the client was told how far it has come.
@@ -137,11 +140,13 @@ impl Ask<'_> {
         let id = session.as_ref().map(|session| session.id().as_str());
         let recording = self.served.traces.begin(self.agent.agent.name(), id);
         let asked = Asked {
+            runner: self.offer.runner.clone(),
+            agent: self.agent.agent.clone(),
             recording: recording.map_err(|error| refusal(&error.to_string()))?,
             session,
             n_steps: 0,
         };
-        let run = self.offer.runner.stream(&self.agent.agent, input);
+        let run = asked.runner.stream(&asked.agent, input);
         Ok((asked, run))
     }
 
@@ -182,7 +187,7 @@ impl Ask<'_> {
             let decided = approvals::decide(&mut state, call, verdict);
             decided.map_err(|error| self.failed(&asked, error.kind(), &error.to_string()))?;
         }
-        let run = self.offer.runner.resume_stream(&self.agent.agent, state);
+        let run = asked.runner.resume_stream(&asked.agent, state);
         Ok((asked, run))
     }
 
