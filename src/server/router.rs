@@ -34,7 +34,15 @@ impl Server {
         let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
         let missing =
             async || ApiError::new(404, "not_found", "there is nothing here").into_response();
-        let routes = self.routes().fallback(missing).with_state(shared);
+        let not_so = async || {
+            let message = "this method is not for this route";
+            ApiError::new(405, "method_not_allowed", message).into_response()
+        };
+        let routes = self
+            .routes()
+            .method_not_allowed_fallback(not_so)
+            .fallback(missing)
+            .with_state(shared);
         routes.layer(guard)
     }
 
