@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::front::{Server, Shared};
 use super::guard::guard;
-use super::openai::{chat, models, responses};
+use super::openai::{chat, conversations, models, responses};
 use super::{openapi, prompt_body, reload, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -65,7 +65,8 @@ impl Server {
                 "/v1/responses/{id}",
                 get(one_response).delete(delete_response),
             )
-            .route("/v1/responses/{id}/cancel", post(cancel_response));
+            .route("/v1/responses/{id}/cancel", post(cancel_response))
+            .merge(conversations::routes());
         self.with_mcp(routes)
     }
 
