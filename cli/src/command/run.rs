@@ -98,7 +98,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
-    let mut renderer = Renderer::new(arguments.json, &arguments.agent);
+    // A saved run says itself whose it is.
+    let agent = arguments.resume.is_none().then_some(&*arguments.agent);
+    let mut renderer = Renderer::new(arguments.json, agent);
     block_on(async {
         let mut interrupt = pin!(signal::asked_to_end());
         let prepared = tokio::select! {
@@ -135,7 +137,10 @@ pub(super) async fn begin_scene(
             scene.config.mcp_servers().close().await;
             played
         }
-        Begin::Show(state) => renderer.paused(&scene.pause(&state, scene.saved()?)),
+        Begin::Show(state) => {
+            renderer.is_at(state.agent(), state.turns());
+            renderer.paused(&scene.pause(&state, scene.saved()?))
+        }
     }
 }
 
