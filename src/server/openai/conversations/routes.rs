@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::Response;
 use axum::routing::{get, post};
 
 use super::page::{Page, no_query};
 use super::{create, delete, items, one, update};
 use crate::server::Shared;
-use crate::server::router::{read, told};
+use crate::server::router::{Whole, told};
 
 /// What the path names: a conversation and one of its items.
 type ItemPath = Path<(String, String)>;
@@ -37,13 +37,9 @@ pub(in crate::server) fn routes() -> Router<Arc<Shared>> {
 
 async fn create_conversation(
     State(shared): State<Arc<Shared>>,
-    request: Request,
+    Whole(body): Whole,
 ) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        create(&shared, &body).await
-    };
-    told(answer.await)
+    told(create(&shared, &body).await)
 }
 
 async fn one_conversation(
@@ -56,13 +52,9 @@ async fn one_conversation(
 async fn update_conversation(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-    request: Request,
+    Whole(body): Whole,
 ) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        update(&shared, &id, &body).await
-    };
-    told(answer.await)
+    told(update(&shared, &id, &body).await)
 }
 
 async fn delete_conversation(
@@ -88,11 +80,10 @@ async fn add_items(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    request: Request,
+    Whole(body): Whole,
 ) -> Response<Body> {
     let answer = async {
         no_query(query.as_deref())?;
-        let body = read(&shared, request).await?;
         items::add(&shared, &id, &body).await
     };
     told(answer.await)
