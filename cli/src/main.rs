@@ -15,6 +15,7 @@ mod private_folder;
 mod render;
 mod sanitize;
 mod served;
+mod served_sessions;
 mod signal;
 mod state_file;
 mod store;

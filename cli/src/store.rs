@@ -125,6 +125,15 @@ impl Store {
         }
     }
 
+    /// Names the sessions that were written to last, that one first; none where the store cannot tell.
+    pub(crate) async fn latest(&self, max: usize) -> Result<Vec<SessionId>, SessionError> {
+        let listed = match &self.backend {
+            Backend::Sqlite(sessions) => sessions.list(Some(max)).await?,
+            Backend::Postgres(_) | Backend::Redis(_) => Vec::new(),
+        };
+        Ok(listed.into_iter().map(|session| session.id).collect())
+    }
+
     /// Gives what only SQLite has.
     pub(crate) fn sqlite(&self, what: &str) -> Result<&SqliteSessions> {
         match &self.backend {

@@ -61,6 +61,31 @@ async function official() {
   };
 }
 
+async function conversations() {
+  const client = new OpenAI({ baseURL, apiKey: "none" });
+  const { conversations } = client;
+  const message = (content) => ({ type: "message", role: "user", content });
+  const conversation = await conversations.create({ items: [message("a")], metadata: { topic: "x" } });
+  const at = { conversation_id: conversation.id };
+  const updated = await conversations.update(conversation.id, { metadata: { topic: "y" } });
+  const added = await conversations.items.create(conversation.id, { items: [message("b"), message("c")] });
+  const paged = await all(conversations.items.list(conversation.id, { order: "asc", limit: 2 }));
+  const one = await conversations.items.retrieve(added.first_id, at);
+  await conversations.items.delete(added.first_id, at);
+  const answered = await client.responses.create({ model: "Guide", input: "how long", conversation: conversation.id });
+  const deleted = await conversations.delete(conversation.id);
+  return {
+    metadata: [conversation.metadata, updated.metadata],
+    paged: paged.map((item) => item.content[0].text),
+    one: one.content[0].text,
+    answered: answered.output_text,
+    deleted,
+    empty: (await conversations.create()).metadata,
+    refused: await refused(() => conversations.retrieve(conversation.id)),
+    id: conversation.id,
+  };
+}
+
 async function sdk(model) {
   const failed = [];
   const whole = await generateText({ model, prompt: "hello", system: "Be brief." });
@@ -95,6 +120,7 @@ const compatible = createOpenAICompatible({ name: "agents", baseURL, supportsStr
 console.log(
   JSON.stringify({
     official: await official(),
+    conversations: await conversations(),
     responses: await sdk(openai.responses("Guide")),
     chat: await sdk(openai.chat("Guide")),
     compatible: await sdk(compatible("Guide")),

@@ -80,6 +80,70 @@ def responses(client):
     }
 
 
+def conversations(client):
+    def message(text):
+        return {"type": "message", "role": "user", "content": text}
+
+    def texts(items):
+        return [item.content[0].text for item in items if item.type == "message"]
+
+    conversation = client.conversations.create(items=[message("a")], metadata={"topic": "x"})
+    at = {"conversation_id": conversation.id}
+    updated = client.conversations.update(conversation.id, metadata={"topic": "y"})
+    kept = client.conversations.retrieve(conversation.id)
+    added = client.conversations.items.create(items=[message("b"), message("c")], **at)
+    paged = list(client.conversations.items.list(order="asc", limit=2, **at))
+    one = client.conversations.items.retrieve(added.first_id, **at)
+    client.conversations.items.delete(added.first_id, **at)
+    asked = {"model": "Guide", "conversation": conversation.id}
+    answered = client.responses.create(input="how long", **asked)
+    client.responses.create(input="double", **asked)
+    items = list(client.conversations.items.list(**at))
+    deleted = client.conversations.delete(conversation.id)
+    return {
+        "metadata": [conversation.metadata, updated.metadata, kept.metadata],
+        "created": [updated.created_at, kept.created_at] == [conversation.created_at] * 2,
+        "paged": texts(paged),
+        "one": texts([one]),
+        "answered": answered.output_text,
+        "latest": texts(items)[0],
+        "kinds": [item.type for item in items],
+        "deleted": [deleted.object, deleted.deleted],
+        "refused": [
+            refused(lambda: client.conversations.retrieve(conversation.id)),
+            refused(lambda: client.conversations.items.retrieve(added.first_id, **at)),
+            refused(lambda: client.conversations.items.create(items=[], include=["reasoning.encrypted_content"], **at)),
+        ],
+    }
+
+
+async def session(client):
+    """A conversation of an agent on this side, which the server keeps; the SDK's model for the chat API cannot read those."""
+    model = agents.OpenAIResponsesModel("Guide", client)
+    kept = agents.OpenAIConversationsSession(openai_client=client)
+    agent = agents.Agent(name="Remote", instructions="Be brief.", model=model)
+    whole = await agents.Runner.run(agent, "double", session=kept)
+    first = kept.session_id
+    again = await agents.Runner.run(agent, "how long", session=kept)
+    items = await kept.get_items()
+    popped = await kept.pop_item()
+    await kept.add_items([{"role": "user", "content": str(n)} for n in range(50)])
+    many = await kept.get_items()
+    latest = await kept.get_items(limit=2)
+    elsewhere = agents.OpenAIConversationsSession(conversation_id=first, openai_client=client)
+    await kept.clear_session()
+    return {
+        "whole": whole.final_output,
+        "again": again.final_output,
+        "kinds": [item["type"] for item in items],
+        "popped": popped["content"][0]["text"],
+        "many": [item["content"][0]["text"] for item in many[-50:]] == [str(n) for n in range(50)],
+        "n_many": len(many) - len(items),
+        "latest": [item["content"][0]["text"] for item in latest],
+        "cleared": [await kept.get_items(), await elsewhere.get_items(), kept.session_id != first],
+    }
+
+
 async def sdk(url):
     agents.set_tracing_disabled(True)
     client = openai.AsyncOpenAI(base_url=url, api_key="none")
@@ -110,6 +174,7 @@ async def sdk(url):
             "parsed": parsed.final_output.model_dump(),
             "failed": failed,
         }
+    told["session"] = await session(client)
     return told
 
 
@@ -117,7 +182,7 @@ def main(url):
     client = openai.OpenAI(base_url=url, api_key="none")
     models = [model.id for model in client.models.list()]
     told = {"models": models, "model": client.models.retrieve("Guide").id}
-    told |= {"chat": chat(client), "responses": responses(client), "sdk": asyncio.run(sdk(url))}
+    told |= {"chat": chat(client), "responses": responses(client), "conversations": conversations(client), "sdk": asyncio.run(sdk(url))}
     print(json.dumps(told))
 
 

@@ -7,6 +7,7 @@ use super::active::Runs;
 use super::front::{Server, Shared, now};
 use super::names::Names;
 use super::offer::Offer;
+use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
 use super::reload::{Reload, Reloaded};
 use super::service::Service;
@@ -181,7 +182,7 @@ impl ServerBuilder {
 
     /// Sets how many responses are kept, and runs, and sessions where they are in memory; 1,000 by default.
     ///
-    /// What was longest not asked for is forgotten first.
+    /// As many conversations have their metadata kept. What was longest not asked for is forgotten first.
     pub const fn max_kept(mut self, max_kept: usize) -> Self {
         self.max_kept = max_kept;
         self
@@ -231,6 +232,7 @@ impl ServerBuilder {
             reload: self.reload,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
             responses: Responses::new(self.max_kept),
+            conversations: Conversations::new(self.max_kept),
             service: Service::new(self.max_kept, self.max_events),
             tool_items: self.tool_items,
             max_body_bytes: self.max_body_bytes,

@@ -120,7 +120,11 @@ impl ApiError {
     }
 
     pub(super) fn of_session(error: &SessionError) -> Self {
-        Self::new(500, error.kind().as_str(), error.to_string())
+        let status = match error {
+            SessionError::Conflict { .. } => 409,
+            _ => 500,
+        };
+        Self::new(status, error.kind().as_str(), error.to_string())
     }
 
     /// The error object, as OpenAI has it.

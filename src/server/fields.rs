@@ -61,16 +61,13 @@ impl Fields {
 
     /// Reads a field that must be there.
     pub(super) fn need<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ApiError> {
+        self.take(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn missing(&self, name: &str) -> ApiError {
         let param = self.name(name);
-        let missing = || {
-            ApiError::new(
-                400,
-                "missing_required_parameter",
-                format!("`{param}` is missing"),
-            )
-            .about(&param)
-        };
-        self.take(name)?.ok_or_else(missing)
+        let message = format!("`{param}` is missing");
+        ApiError::new(400, "missing_required_parameter", message).about(param)
     }
 
     /// Reads an object that may be left out.

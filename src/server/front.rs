@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::active::Runs;
 use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
+use super::error::ApiError;
 use super::names::Names;
 use super::offer::Offer;
+use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
 use super::reload::Reload;
 use super::service::Service;
@@ -16,6 +18,7 @@ use super::work::Work;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::secret::Secret;
+use crate::session::{Session, SessionId};
 
 /// Agents behind the OpenAI API, and runs as a service; a cheap handle of what it serves.
 ///
@@ -33,6 +36,7 @@ pub(super) struct Shared {
     pub(super) work: Work,
     pub(super) runs: Arc<Runs>,
     pub(super) responses: Responses,
+    pub(super) conversations: Conversations,
     pub(super) service: Service,
     pub(super) tool_items: ToolItems,
     pub(super) max_body_bytes: usize,
@@ -78,6 +82,12 @@ impl Shared {
 
     pub(super) fn set_offer(&self, offer: Offer) {
         *self.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
+    }
+
+    /// Opens a session.
+    pub(super) async fn session(&self, id: &SessionId) -> Result<Arc<dyn Session>, ApiError> {
+        let session = (self.sessions)(id.clone()).await;
+        session.map_err(|error| ApiError::of_session(&error))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::Response;
 use axum::middleware;
 use axum::routing::{get, post};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::front::{Server, Shared};
 use super::guard::guard;
-use super::openai::{chat, models, responses};
+use super::openai::{chat, conversations, models, responses};
 use super::{openapi, prompt_body, reload, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -34,7 +34,15 @@ impl Server {
         let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
         let missing =
             async || ApiError::new(404, "not_found", "there is nothing here").into_response();
-        let routes = self.routes().fallback(missing).with_state(shared);
+        let not_so = async || {
+            let message = "this method is not for this route";
+            ApiError::new(405, "method_not_allowed", message).into_response()
+        };
+        let routes = self
+            .routes()
+            .method_not_allowed_fallback(not_so)
+            .fallback(missing)
+            .with_state(shared);
         routes.layer(guard)
     }
 
@@ -57,7 +65,8 @@ impl Server {
                 "/v1/responses/{id}",
                 get(one_response).delete(delete_response),
             )
-            .route("/v1/responses/{id}/cancel", post(cancel_response));
+            .route("/v1/responses/{id}/cancel", post(cancel_response))
+            .merge(conversations::routes());
         self.with_mcp(routes)
     }
 
@@ -99,20 +108,12 @@ async fn one_model(State(shared): State<Arc<Shared>>, Path(id): Path<String>) ->
     told(models::one(&shared, &id))
 }
 
-async fn create_chat(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        chat::create(&shared, &body).await
-    };
-    answered(answer.await)
+async fn create_chat(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
+    answered(chat::create(&shared, &body).await)
 }
 
-async fn create_response(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        responses::create(&shared, &body).await
-    };
-    answered(answer.await)
+async fn create_response(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
+    answered(responses::create(&shared, &body).await)
 }
 
 async fn one_response(
@@ -150,12 +151,8 @@ async fn reload_agents(State(shared): State<Arc<Shared>>) -> Response<Body> {
     told(reload::reload(&shared).await)
 }
 
-async fn start_run(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        service::start(&shared, &body).await
-    };
-    answered(answer.await)
+async fn start_run(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
+    answered(service::start(&shared, &body).await)
 }
 
 async fn read_events(
@@ -179,50 +176,48 @@ async fn run_status(
 async fn cancel_run(
     State(shared): State<Arc<Shared>>,
     Path(session): Path<String>,
-    request: Request,
+    Whole(body): Whole,
 ) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        service::cancel(&shared, &session, &body)
-    };
-    told(answer.await)
+    told(service::cancel(&shared, &session, &body))
 }
 
 async fn approve_calls(
     State(shared): State<Arc<Shared>>,
     Path(session): Path<String>,
-    request: Request,
+    Whole(body): Whole,
 ) -> Response<Body> {
-    let answer = async {
-        let body = read(&shared, request).await?;
-        service::approve(&shared, &session, &body).await
-    };
-    told(answer.await)
+    told(service::approve(&shared, &session, &body).await)
 }
 
-/// Reads a body, up to the most that it may have.
-pub(super) async fn read(shared: &Shared, request: Request) -> Result<Bytes, ApiError> {
-    let max_bytes = shared.max_body_bytes;
+/// The body of a request, up to the most that it may have.
+pub(super) struct Whole(pub(super) Bytes);
+
+impl FromRequest<Arc<Shared>> for Whole {
+    type Rejection = Response<Body>;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Response<Body>> {
+        let body = read(shared.max_body_bytes, request).await;
+        body.map(Self).map_err(ApiError::into_response)
+    }
+}
+
+async fn read(max_bytes: usize, request: Request) -> Result<Bytes, ApiError> {
     let too_large = || {
-        ApiError::new(
-            413,
-            "request_too_large",
-            format!("the body has more than {max_bytes} bytes"),
-        )
+        let message = format!("the body has more than {max_bytes} bytes");
+        ApiError::new(413, "request_too_large", message)
     };
     let length = request.headers().get("content-length");
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > max_bytes) {
         return Err(too_large());
     }
-    to_bytes(request.into_body(), max_bytes)
-        .await
-        .map_err(|error| {
-            if prompt_body::is_late(&error) {
-                return ApiError::new(408, "request_timeout", error.to_string());
-            }
-            too_large()
-        })
+    let body = to_bytes(request.into_body(), max_bytes).await;
+    body.map_err(|error| {
+        if prompt_body::is_late(&error) {
+            return ApiError::new(408, "request_timeout", error.to_string());
+        }
+        too_large()
+    })
 }
 
 pub(super) fn told(answer: Result<Value, ApiError>) -> Response<Body> {

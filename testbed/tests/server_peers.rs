@@ -141,6 +141,7 @@ fn the_python_client_and_the_python_agents_sdk() {
         responses["kinds"].as_array().unwrap().last().unwrap(),
         "response.completed"
     );
+    conversations_of_the_python_client(&told["conversations"]);
     for api in ["responses", "chat"] {
         let sdk = &told["sdk"][api];
         assert_eq!(
@@ -150,9 +151,47 @@ fn the_python_client_and_the_python_agents_sdk() {
         );
         assert_eq!(sdk["failed"], json!(["InternalServerError", "api_status"]));
     }
+    session_of_the_python_agents_sdk(&told["sdk"]["session"]);
     // On one API the client has the call and its output too, on the other its own instructions as a message.
     assert_eq!(told["sdk"]["responses"]["again"], "5 items.");
     assert_eq!(told["sdk"]["chat"]["again"], "4 items.");
+}
+
+#[track_caller]
+fn conversations_of_the_python_client(told: &Value) {
+    let (topic_x, topic_y) = (json!({"topic": "x"}), json!({"topic": "y"}));
+    assert_eq!(
+        *told,
+        json!({
+            "metadata": [topic_x, topic_y, topic_y], "created": true, "paged": ["a", "b", "c"], "one": ["b"],
+            "answered": "3 items.", "latest": ANSWER,
+            "kinds": [
+                "message", "function_call_output", "function_call", "message", "message", "message", "message",
+                "message",
+            ],
+            "deleted": ["conversation.deleted", true],
+            "refused": [
+                ["NotFoundError", "not_found", 404],
+                ["NotFoundError", "not_found", 404],
+                ["BadRequestError", "unsupported_parameter", 400],
+            ],
+        })
+    );
+}
+
+/// Its conversation is kept by the server; its agent and the loop are its own.
+#[track_caller]
+fn session_of_the_python_agents_sdk(told: &Value) {
+    assert_eq!(
+        *told,
+        json!({
+            "whole": ANSWER, "again": "5 items.",
+            "kinds": [
+                "message", "function_call", "function_call_output", "message", "message", "message",
+            ],
+            "popped": "5 items.", "many": true, "n_many": 49, "latest": ["48", "49"], "cleared": [[], [], true],
+        })
+    );
 }
 
 #[test]
@@ -178,6 +217,15 @@ fn the_node_client_and_the_vercel_ai_sdk() {
                 ["InternalServerError", "api_status", 502],
                 ["APIError", "transport", null],
             ],
+        })
+    );
+    let conversations = &told["conversations"];
+    assert_eq!(
+        *conversations,
+        json!({
+            "metadata": [{"topic": "x"}, {"topic": "y"}], "paged": ["a", "b", "c"], "one": "b", "answered": "3 items.",
+            "deleted": {"id": conversations["id"], "object": "conversation.deleted", "deleted": true}, "empty": {},
+            "refused": ["NotFoundError", "not_found", 404], "id": conversations["id"],
         })
     );
     for api in ["responses", "chat", "compatible"] {

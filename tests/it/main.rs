@@ -45,6 +45,7 @@ mod server_access;
 mod server_chat;
 mod server_closing;
 mod server_continued;
+mod server_conversations;
 mod server_openapi;
 mod server_responses;
 mod server_reload;

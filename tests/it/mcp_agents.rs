@@ -10,6 +10,7 @@ use openai_agents::session::{
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, Item, Runner};
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 use crate::mcp_server::{ERAS, client, connect, input, serve};
 
@@ -185,4 +186,102 @@ fn the_addresses_of_sessions_are_taken() {
         matches!(clash, Err(McpBuildError::ResourceClash { .. })),
         "{clash:?}"
     );
+}
+
+/// The statuses and the events of the runs, the latest first.
+async fn traces(client: &McpServer) -> Vec<Value> {
+    let listed = client.resources().await.unwrap();
+    let mut traces = Vec::new();
+    for trace in listed.iter().filter(|it| it.uri.starts_with("trace://")) {
+        traces.push(read(client, &trace.uri).await);
+    }
+    traces
+}
+
+#[tokio::test]
+async fn what_a_run_did_can_be_read() {
+    for protocol in ERAS {
+        let turns = [
+            ScriptedTurn::tool_call("weather", json!({})),
+            ScriptedTurn::text("It is sunny."),
+        ];
+        let agent = Agent::builder("Guide").tool(crate::support::instant("weather", "sunny"));
+        let runner = Runner::new(ScriptedModel::new(turns));
+        let server = mcp::McpServer::builder(runner).agent(agent.build().unwrap());
+        let client = connect(client(serve(server).await, protocol)).await;
+        let told = ask(&client, within("Weather?", "s")).await;
+        let run = told.structured_content.unwrap()["run"].clone();
+        ask(&client, input("And then?")).await;
+
+        let templates = client.resource_templates().await.unwrap();
+        assert!(
+            templates
+                .iter()
+                .any(|it| it.uri_template == "trace://{run}")
+        );
+        let [failed, done] = &traces(&client).await[..] else {
+            panic!();
+        };
+        assert_eq!(failed["status"], "failed");
+        let error = failed["events"].as_array().unwrap().last().unwrap();
+        assert_eq!(error["event"]["ok"], false, "{error}");
+
+        assert_eq!((&done["run"], &done["session"]), (&run, &json!("s")));
+        assert_eq!(
+            (&done["status"], &done["n_dropped"]),
+            (&json!("done"), &json!(0))
+        );
+        let events = done["events"].as_array().unwrap();
+        let types: Vec<_> = events
+            .iter()
+            .map(|it| it["event"]["type"].as_str().unwrap())
+            .collect();
+        let expect = [
+            "turn_started",
+            "tool_call_started",
+            "item_done",
+            "tool_called",
+            "response_done",
+            "tool_output",
+            "turn_started",
+            "item_done",
+            "response_done",
+            "result",
+        ];
+        assert_eq!(types, expect);
+        let times: Vec<_> = events
+            .iter()
+            .map(|it| it["at_ms"].as_u64().unwrap())
+            .collect();
+        assert!(times.is_sorted(), "{times:?}");
+        let missing = client.read_resource("trace://0").await.unwrap_err();
+        assert!(matches!(missing, McpError::Refused { .. }), "{missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_while_a_question_waits_ends_its_run() {
+    let tool = crate::support::instant("delete", "deleted").needs_approval();
+    let agent = Agent::builder("Guide").tool(tool).build().unwrap();
+    let model = ScriptedModel::new([ScriptedTurn::tool_call("delete", json!({}))]);
+    let server = mcp::McpServer::builder(Runner::new(model)).agent(agent);
+    let address = serve(server).await;
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    let asking = client(address, McpProtocol::Handshake).on_elicitation(move |_| {
+        asks.notify_one();
+        std::future::pending()
+    });
+    let asking = connect(asking).await;
+    let reading = connect(client(address, McpProtocol::Handshake)).await;
+    let mut call = Box::pin(asking.call_tool("ask_guide", input("Delete it.")));
+    tokio::select! {
+        result = &mut call => panic!("{result:?}"),
+        () = asked.notified() => {}
+    }
+    assert_eq!(traces(&reading).await[0]["status"], "waiting");
+    drop(call);
+    while traces(&reading).await[0]["status"] != "cancelled" {
+        tokio::task::yield_now().await;
+    }
 }

@@ -12,7 +12,7 @@ use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, FunctionTool, Runner, ToolContext};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::mcp_agents::{ask, error_of, within};
 use crate::mcp_server::{ERAS, client, connect, input, serve};
@@ -54,7 +54,7 @@ fn deleting(arguments: &str) -> ScriptedTurn {
     ScriptedTurn::items([support::call("c1", "delete", arguments)])
 }
 
-fn accept(content: Value) -> ElicitationAnswer {
+fn accept(content: &Value) -> ElicitationAnswer {
     ElicitationAnswer::accept(content.as_object().unwrap().clone())
 }
 
@@ -89,7 +89,7 @@ async fn what_the_user_approves_is_what_is_called() {
         ];
         let (model, server, calls) = server(turns);
         let address = serve(server).await;
-        let answer = accept(json!({"approve": true}));
+        let answer = accept(&json!({"approve": true}));
         let progress: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = Arc::clone(&progress);
         let builder = client(address, protocol)
@@ -135,11 +135,11 @@ async fn what_the_user_refuses_is_not_called_and_the_model_is_told_why() {
                 "The user declined the call of delete.",
             ),
             (
-                accept(json!({"approve": false})),
+                accept(&json!({"approve": false})),
                 "Tool execution was not approved.",
             ),
             (
-                accept(json!({"approve": false, "reason": "Not that one."})),
+                accept(&json!({"approve": false, "reason": "Not that one."})),
                 "Not that one.",
             ),
         ] {
@@ -165,7 +165,7 @@ async fn every_call_is_asked_about_also_when_its_id_is_used_again() {
         let turns = [twice, deleting(r#"{"n":3}"#), ScriptedTurn::text("Done.")];
         let (model, server, calls) = server(turns);
         let address = serve(server).await;
-        let answer = accept(json!({"approve": true}));
+        let answer = accept(&json!({"approve": true}));
         let (client, questions) = answering(address, protocol, answer).await;
         ask(&client, input("Delete all.")).await;
         let mut asked: Vec<_> = questions
@@ -202,7 +202,7 @@ async fn an_answer_that_does_not_decide_is_no_approval() {
     for protocol in ERAS {
         let (_, server, calls) = server([deleting("{}")]);
         let address = serve(server).await;
-        let (client, _) = answering(address, protocol, accept(json!({"approve": "yes"}))).await;
+        let (client, _) = answering(address, protocol, accept(&json!({"approve": "yes"}))).await;
         let called = client.call_tool("ask_guide", input("Delete it.")).await;
         match protocol {
             McpProtocol::Handshake => {
@@ -282,4 +282,28 @@ async fn the_answers_of_a_client_without_a_session_are_taken_once() {
         (calls.lock().unwrap().len(), model.requests().len()),
         (1, 2)
     );
+}
+
+#[tokio::test]
+async fn a_run_that_waits_goes_on_with_the_agent_that_it_began_with() {
+    let (model, builder, calls) = server([deleting("{}"), ScriptedTurn::text("Done.")]);
+    let server = builder.build().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = server.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let asked = round(address, Map::new()).await;
+
+    let (tool, other_calls) = delete();
+    let other = Agent::builder("Guide").tool(tool).build().unwrap();
+    let runner = Runner::new(ScriptedModel::text("Something else."));
+    server.set_agents(runner, [other], []).unwrap();
+    let yes = answers(
+        &asked,
+        &json!({"action": "accept", "content": {"approve": true}}),
+    );
+    let done = round(address, yes).await;
+    assert_eq!(done["result"]["content"][0]["text"], "Done.", "{done}");
+    assert_eq!((calls.lock().unwrap().len(), model.n_left()), (1, 0));
+    assert!(other_calls.lock().unwrap().is_empty());
 }

@@ -276,11 +276,26 @@ async fn post(address: SocketAddr, lines: &str) -> u16 {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},
         }},
-    })
-    .to_string();
+    });
+    let head = "mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: count\r\n";
+    status(address, &format!("{lines}{head}"), &body).await
+}
+
+/// Asks for a session, and gives the status.
+async fn initialize(address: SocketAddr) -> u16 {
+    let body = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    });
+    status(address, "host: localhost\r\n", &body).await
+}
+
+async fn status(address: SocketAddr, lines: &str, body: &Value) -> u16 {
+    let body = body.to_string();
     let request = format!(
         "POST /mcp HTTP/1.1\r\n{lines}content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
-         mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: count\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len(),
     );
@@ -338,6 +353,7 @@ async fn sessions_are_bounded() {
     let second = client(address, McpProtocol::Handshake).build().unwrap();
     let error = second.connect().await.unwrap_err();
     assert!(matches!(error, McpError::Connect { .. }), "{error:?}");
+    assert_eq!(initialize(address).await, 503);
     // Where nothing is kept there is no bound.
     connect(client(address, McpProtocol::Stateless)).await;
     first.close().await;

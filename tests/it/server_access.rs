@@ -70,6 +70,9 @@ async fn foreign_names_and_pages_are_refused_on_every_route() {
     assert_eq!(answer.json(), json!({"status": "ok"}));
     let answer = front.get("/nothing").await;
     assert_eq!(answer.code(), (404, "not_found".to_owned()));
+    let answer = front.ask("PUT", "/v1/models", &[], "").await;
+    assert_eq!(answer.code(), (405, "method_not_allowed".to_owned()));
+    assert_eq!(answer.header("allow"), Some("get,head"));
 }
 
 #[tokio::test]

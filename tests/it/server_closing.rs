@@ -32,6 +32,13 @@ fn gate(begun: &Arc<Notify>, open: &Arc<Semaphore>) -> FunctionTool {
     .unwrap()
 }
 
+fn guide(begun: &Arc<Notify>, open: &Arc<Semaphore>) -> Agent {
+    Agent::builder("Guide")
+        .tool(gate(begun, open))
+        .build()
+        .unwrap()
+}
+
 fn script() -> ScriptedModel {
     ScriptedModel::new([
         ScriptedTurn::tool_call("gate", json!({})),
@@ -47,12 +54,8 @@ fn asked() -> String {
 #[tokio::test]
 async fn a_full_server_says_so_and_the_next_in_line_is_served() {
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let agent = Agent::builder("Guide")
-        .tool(gate(&begun, &open))
-        .build()
-        .unwrap();
     let builder = Server::builder(Runner::new(script()))
-        .agent(agent)
+        .agent(guide(&begun, &open))
         .max_runs(1)
         .max_waiting_runs(1);
     let front = Front::start(builder).await;
@@ -93,14 +96,10 @@ async fn a_full_server_says_so_and_the_next_in_line_is_served() {
 #[tokio::test]
 async fn a_server_that_ends_finishes_turns_and_begins_nothing() {
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let agent = Agent::builder("Guide")
-        .tool(gate(&begun, &open))
-        .build()
-        .unwrap();
     let session = MemorySession::new(SessionId::new("s").unwrap());
     let (model, kept) = (script(), session.clone());
     let builder = Server::builder(Runner::new(model.clone()))
-        .agent(agent)
+        .agent(guide(&begun, &open))
         .sessions(move |_| {
             let session = kept.clone();
             async move { Ok(Arc::new(session) as Arc<dyn Session>) }
@@ -131,12 +130,8 @@ async fn a_server_that_ends_finishes_turns_and_begins_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_takes_too_long_is_cancelled() {
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let agent = Agent::builder("Guide")
-        .tool(gate(&begun, &open))
-        .build()
-        .unwrap();
     let builder = Server::builder(Runner::new(script()))
-        .agent(agent)
+        .agent(guide(&begun, &open))
         .grace(Duration::from_secs(3));
     let mut front = Front::start(builder).await;
     let mut stream = front.send("POST", CHAT, &[], &asked()).await;
@@ -169,12 +164,8 @@ async fn who_sends_nothing_loses_the_connection() {
 #[tokio::test]
 async fn connections_and_requests_are_bounded() {
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let agent = Agent::builder("Guide")
-        .tool(gate(&begun, &open))
-        .build()
-        .unwrap();
     let builder = Server::builder(Runner::new(script()))
-        .agent(agent)
+        .agent(guide(&begun, &open))
         .max_connections(2)
         .max_requests(1);
     let front = Front::start(builder).await;

@@ -87,6 +87,9 @@ async fn every_answer_is_as_described() {
     )
     .await;
     check("DELETE", &path, "/v1/responses/{id}", none.clone(), 200).await;
+    for (method, path, route, body) in conversation() {
+        check(method, path, route, body, 200).await;
+    }
     let run = json!({"agent": "Guide", "input": "hi", "session": "s"});
     check("POST", "/run", "/run", run, 202).await;
     check("GET", "/events/s", "/events/{session}", none.clone(), 200).await;
@@ -98,6 +101,32 @@ async fn every_answer_is_as_described() {
     check("GET", "/status/s", "/status/{session}", none.clone(), 200).await;
     check("POST", "/cancel/s", "/cancel/{session}", none, 409).await;
     assert_eq!(tried.untried, []);
+}
+
+/// What can be done with a conversation whose id, and those of whose items, are known before.
+fn conversation() -> [(&'static str, &'static str, &'static str, Value); 8] {
+    const ONE: &str = "/v1/conversations/{id}";
+    const ITEMS: &str = "/v1/conversations/{id}/items";
+    const ITEM: &str = "/v1/conversations/{id}/items/{item_id}";
+    let item = json!({"type": "message", "role": "user", "content": "a"});
+    let (path, items) = ("/v1/conversations/x", "/v1/conversations/x/items");
+    // An id is made of what the item says.
+    let first = "/v1/conversations/x/items/msg_a8b02c7e51f3b771_0";
+    [
+        (
+            "POST",
+            "/v1/conversations",
+            "/v1/conversations",
+            json!({"metadata": {"a": "b"}}),
+        ),
+        ("POST", items, ITEMS, json!({"items": [item]})),
+        ("GET", items, ITEMS, Value::Null),
+        ("GET", first, ITEM, Value::Null),
+        ("GET", path, ONE, Value::Null),
+        ("POST", path, ONE, json!({"metadata": {}})),
+        ("DELETE", first, ITEM, Value::Null),
+        ("DELETE", path, ONE, Value::Null),
+    ]
 }
 
 /// What of the document was tried.

@@ -3,6 +3,7 @@
 mod agents;
 mod check;
 mod decisions;
+mod prompt;
 mod reload;
 mod replay;
 mod resume;

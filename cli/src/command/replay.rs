@@ -52,7 +52,7 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
         let differences = block_on(differences(&arguments.file, other))??;
         return list(&differences, arguments.json);
     }
-    let mut renderer = Renderer::new(arguments.json, "");
+    let mut renderer = Renderer::new(arguments.json, None);
     block_on(async {
         let interrupt = pin!(tokio::signal::ctrl_c());
         match prepare(global, arguments).await {

@@ -53,7 +53,7 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
         let config = load(global)?;
         return list(&block_on(durable::list(&config))??, arguments.json);
     };
-    let mut renderer = Renderer::new(arguments.json, "");
+    let mut renderer = Renderer::new(arguments.json, None);
     block_on(async {
         let mut interrupt = pin!(tokio::signal::ctrl_c());
         let prepared = tokio::select! {

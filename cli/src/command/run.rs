@@ -1,7 +1,6 @@
 //! `openai-agents run`.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use futures_util::StreamExt as _;
 use openai_agents::config::Config;
-use openai_agents::item::{Message, Part, Role};
 use openai_agents::journal::{FileJournal, RunBeginning};
 use openai_agents::session::{Session, SessionId};
 use openai_agents::{
@@ -20,6 +18,7 @@ use openai_agents::{
 
 use super::block_on;
 use super::decisions::Decisions;
+use super::prompt;
 use crate::args::Global;
 use crate::durable::{Durable, Place};
 use crate::exit::Exit;
@@ -28,10 +27,7 @@ use crate::pause::{Pause, Saved};
 use crate::render::Renderer;
 use crate::state_file::{self, Claim, StateFiles};
 use crate::store::Store;
-use crate::{image, logging, signal};
-
-/// More would not pass most servers, and a wrong file should not fill the memory.
-const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
+use crate::{logging, signal};
 
 /// Ask an agent, and print its answer
 ///
@@ -102,7 +98,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
-    let mut renderer = Renderer::new(arguments.json, &arguments.agent);
+    // A saved run says itself whose it is.
+    let agent = arguments.resume.is_none().then_some(&*arguments.agent);
+    let mut renderer = Renderer::new(arguments.json, agent);
     block_on(async {
         let mut interrupt = pin!(signal::asked_to_end());
         let prepared = tokio::select! {
@@ -139,7 +137,10 @@ pub(super) async fn begin_scene(
             scene.config.mcp_servers().close().await;
             played
         }
-        Begin::Show(state) => renderer.paused(&scene.pause(&state, scene.saved()?)),
+        Begin::Show(state) => {
+            renderer.is_at(state.agent(), state.turns());
+            renderer.paused(&scene.pause(&state, scene.saved()?))
+        }
     }
 }
 
@@ -206,7 +207,7 @@ async fn fresh(scene: &mut Scene, arguments: &Arguments) -> Result<RunRequest> {
     scene.check_model(&arguments.agent)?;
     let agent = config.agent(&arguments.agent)?;
     let runner = config.runner_for(&arguments.agent)?;
-    let message = message(arguments.prompt.as_deref(), &arguments.image)?;
+    let message = prompt::message(arguments.prompt.as_deref(), &arguments.image)?;
     let described = config.agent_config(&arguments.agent)?;
     let may_pause = config.can_wait(described);
     // Found only when a call waits, what is wrong here would cost the run.
@@ -530,55 +531,4 @@ impl Scene {
             (None, None) => failure,
         }
     }
-}
-
-fn message(prompt: Option<&str>, images: &[PathBuf]) -> Result<Message> {
-    let text = match prompt {
-        None => {
-            let message = "no prompt: give it as an argument, or - to read it from stdin";
-            return Err(Usage(message.to_owned()).into());
-        }
-        Some("-") => read_stdin()?,
-        Some(text) => text.to_owned(),
-    };
-    if text.trim().is_empty() && images.is_empty() {
-        return Err(Usage("the prompt is empty".to_owned()).into());
-    }
-    if images.is_empty() {
-        return Ok(Message::new(Role::User, text));
-    }
-    let mut parts = vec![Part::text(text)];
-    for path in images {
-        parts.push(Part::image(read_image(path)?));
-    }
-    Ok(Message::from_parts(Role::User, parts))
-}
-
-fn read_stdin() -> Result<String> {
-    let mut text = String::new();
-    io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| Usage(format!("cannot read the prompt from stdin: {error}")))?;
-    // The line end is the shell's, not the prompt's.
-    let n_bytes = text.trim_end_matches(['\n', '\r']).len();
-    text.truncate(n_bytes);
-    Ok(text)
-}
-
-fn read_image(path: &Path) -> Result<String> {
-    let cannot = |reason: &str| {
-        Usage(format!(
-            "cannot send the image {}: {reason}",
-            path.display()
-        ))
-    };
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(MAX_IMAGE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| cannot(&error.to_string()))?;
-    if bytes.len() as u64 > MAX_IMAGE_BYTES {
-        return Err(cannot("it has more than 20 MiB").into());
-    }
-    let url = image::data_url(&bytes);
-    Ok(url.ok_or_else(|| cannot("it is neither PNG, JPEG, GIF nor WebP"))?)
 }

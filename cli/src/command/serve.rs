@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use openai_agents::config::{Config, ServerConfig};
-use openai_agents::mcp::McpError;
 use openai_agents::server::mcp::McpServer;
 use openai_agents::server::{Server, ServerBuilder};
 use tokio::net::TcpListener;
@@ -20,8 +19,8 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Usage;
 use crate::served::{self, Offer, Served};
+use crate::served_sessions::ServedSessions;
 use crate::signal;
-use crate::store::Store;
 
 /// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
 const GRACE: Duration = Duration::from_millis(8_500);
@@ -54,16 +53,22 @@ pub(crate) struct Arguments {
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let served = Served::load(global, arguments.bind.clone())?;
     let offer = Offer::of(&served.now())?;
-    let mcp = mcp_server(&offer)?;
     block_on_threads(async {
-        tokio::select! {
-            connected = connected(&served) => connected?,
+        let ready = async {
+            let config = served.now();
+            let sessions = ServedSessions::open(&config).await?;
+            let mcp = mcp_server(&offer, &sessions)?;
+            served::connect(&config).await?;
+            anyhow::Ok((sessions, mcp))
+        };
+        let (sessions, mcp) = tokio::select! {
+            ready = ready => ready?,
             asked = signal::asked_to_end() => return asked.context("cannot listen for signals"),
-        }
+        };
         let ended = if arguments.stdio {
             over_stdio(&mcp).await
         } else {
-            over_http(&served, offer, mcp).await
+            over_http(&served, &sessions, offer, mcp).await
         };
         let config = served.now();
         timeout(FOR_CHILDREN, config.mcp_servers().close())
@@ -74,12 +79,8 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn connected(served: &Served) -> Result<(), McpError> {
-    served::connect(&served.now()).await
-}
-
 /// All agents and tools as an MCP server.
-fn mcp_server(offer: &Offer) -> Result<McpServer> {
+fn mcp_server(offer: &Offer, sessions: &ServedSessions) -> Result<McpServer> {
     let mut builder = McpServer::builder(offer.runner.clone())
         .identity(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
     for tool in &offer.tools {
@@ -88,11 +89,11 @@ fn mcp_server(offer: &Offer) -> Result<McpServer> {
     for agent in &offer.agents {
         builder = builder.agent(agent.clone());
     }
-    Ok(builder.build()?)
+    Ok(sessions.behind_mcp(builder).build()?)
 }
 
 /// All agents behind the OpenAI API, beside the MCP server.
-async fn http_server(config: &Config, offer: Offer) -> Result<ServerBuilder> {
+fn http_server(config: &Config, sessions: &ServedSessions, offer: Offer) -> ServerBuilder {
     let mut builder = Server::builder(offer.runner).grace(GRACE);
     for agent in offer.agents {
         builder = builder.agent(agent);
@@ -110,15 +111,7 @@ async fn http_server(config: &Config, offer: Offer) -> Result<ServerBuilder> {
     for host in own.iter().chain(allowed_hosts) {
         builder = builder.allow_host(host);
     }
-    // Without a place of its own, such as a home, the conversations are kept in memory.
-    if config.sessions().store.is_some() {
-        let store = Arc::new(Store::open(config).await?);
-        builder = builder.sessions(move |id| {
-            let session = store.main(&id);
-            async move { Ok(session) }
-        });
-    }
-    Ok(builder)
+    sessions.behind(builder)
 }
 
 /// An address as it stands in a URL.
@@ -136,9 +129,14 @@ async fn over_stdio(mcp: &McpServer) -> Result<()> {
     }
 }
 
-async fn over_http(served: &Arc<Served>, offer: Offer, mcp: McpServer) -> Result<()> {
+async fn over_http(
+    served: &Arc<Served>,
+    sessions: &ServedSessions,
+    offer: Offer,
+    mcp: McpServer,
+) -> Result<()> {
     let config = served.now();
-    let builder = http_server(&config, offer).await?;
+    let builder = http_server(&config, sessions, offer);
     let (again, beside) = (Arc::clone(served), mcp.clone());
     let builder = builder.on_reload(move || {
         let (served, mcp) = (Arc::clone(&again), beside.clone());

@@ -31,7 +31,12 @@ impl Json {
         self.line(&line)
     }
 
-    pub(super) fn failed(&mut self, failure: &Failure, agent: &str, turns: u32) -> io::Result<()> {
+    pub(super) fn failed(
+        &mut self,
+        failure: &Failure,
+        agent: Option<&str>,
+        turns: u32,
+    ) -> io::Result<()> {
         self.line(&json!({
             "type": "result",
             "ok": false,
@@ -50,7 +55,12 @@ impl Json {
         self.line(&json!({ "type": "run_started", "run": id }))
     }
 
-    pub(super) fn paused(&mut self, pause: &Pause, agent: &str, turns: u32) -> io::Result<()> {
+    pub(super) fn paused(
+        &mut self,
+        pause: &Pause,
+        agent: Option<&str>,
+        turns: u32,
+    ) -> io::Result<()> {
         self.line(&json!({
             "type": "result",
             "ok": false,

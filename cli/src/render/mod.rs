@@ -17,7 +17,8 @@ use text::Text;
 /// Shows one run, and knows how far it came.
 pub(crate) struct Renderer {
     form: Form,
-    agent: String,
+    /// The agent at work; `None` until it is known.
+    agent: Option<String>,
     turns: u32,
     session: Option<String>,
 }
@@ -36,7 +37,7 @@ struct Output {
 }
 
 impl Renderer {
-    pub(crate) fn new(json: bool, agent: &str) -> Self {
+    pub(crate) fn new(json: bool, agent: Option<&str>) -> Self {
         let output = Output::of_process();
         Self {
             form: if json {
@@ -44,7 +45,7 @@ impl Renderer {
             } else {
                 Form::Text(Text::new(output))
             },
-            agent: agent.to_owned(),
+            agent: agent.map(str::to_owned),
             turns: 0,
             session: None,
         }
@@ -70,15 +71,19 @@ impl Renderer {
 
     /// Notes how far a run came.
     pub(crate) fn reached(&mut self, progress: &RunProgress) {
-        progress.last_agent.name().clone_into(&mut self.agent);
-        self.turns = progress.turns;
+        self.is_at(progress.last_agent.name(), progress.turns);
+    }
+
+    /// Notes where a run stands.
+    pub(crate) fn is_at(&mut self, agent: &str, turns: u32) {
+        self.agent = Some(agent.to_owned());
+        self.turns = turns;
     }
 
     /// Shows an event; gives how the program ends if nobody reads any more.
     pub(crate) fn event(&mut self, event: &RunEvent) -> Result<Option<Exit>> {
         if let RunEvent::TurnStarted { turn, agent } = event {
-            self.turns = *turn;
-            self.agent = agent.to_string();
+            self.is_at(agent, *turn);
         }
         let written = match &mut self.form {
             Form::Text(text) => text.event(event),
@@ -100,7 +105,7 @@ impl Renderer {
     pub(crate) fn paused(&mut self, pause: &Pause) -> Result<Exit> {
         let written = match &mut self.form {
             Form::Text(text) => text.end_line(),
-            Form::Json(json) => json.paused(pause, &self.agent, self.turns),
+            Form::Json(json) => json.paused(pause, self.agent.as_deref(), self.turns),
         };
         // Where stderr is closed there is nobody to tell.
         let _unheard = io::stderr().write_all(pause.text().as_bytes());
@@ -113,7 +118,7 @@ impl Renderer {
         let written = match &mut self.form {
             Form::Text(text) if failure.exit == Exit::Interrupted => text.interrupted(),
             Form::Text(text) => text.end_line(),
-            Form::Json(json) => json.failed(failure, &self.agent, self.turns),
+            Form::Json(json) => json.failed(failure, self.agent.as_deref(), self.turns),
         };
         let exit = failure.report();
         is_read(written)?;

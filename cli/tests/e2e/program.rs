@@ -1,8 +1,13 @@
 //! The program as the quickstart runs it.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
+use openai_agents::http::HttpClient;
+use openai_agents::model::{GptOssResponses, OpenAiChat};
 use openai_agents::tools::bundled::calculator::calculate;
+use openai_agents::{Agent, Runner};
 use serde_json::Value;
 
 use crate::variable;
@@ -100,4 +105,55 @@ fn a_wrong_key_is_refused() {
         assert!(stderr.contains(expected), "{stderr}");
     }
     assert!(!stderr.contains("sk-wrong"), "{stderr}");
+}
+
+/// The program, serving until this is dropped.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let mut child = program(&["serve", "--bind", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        stderr.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("serving on ").unwrap();
+        let url = format!("{}/v1", address.split_once(": ").unwrap().0);
+        Self { child, url }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_served_is_a_model_for_the_library() {
+    let served = Served::start();
+    let client = HttpClient::builder().idle_timeout(Duration::from_secs(300));
+    let client = client.build().unwrap();
+    let chat = OpenAiChat::builder(&served.url, "Assistant").http_client(client.clone());
+    let responses = GptOssResponses::builder(&served.url, "Assistant").http_client(client);
+    let asker = Agent::builder("Asker").build().unwrap();
+    for (api, runner) in [
+        ("chat", Runner::new(chat.build().unwrap())),
+        ("responses", Runner::new(responses.build().unwrap())),
+    ] {
+        // What the calculator said there is in the answer here.
+        let answer = runner.run(&asker, PROMPT).await.unwrap();
+        assert!(
+            answer.final_output().contains("350"),
+            "{api}: {}",
+            answer.final_output()
+        );
+        assert_eq!((answer.turns(), answer.usage().requests), (1, 1), "{api}");
+    }
 }

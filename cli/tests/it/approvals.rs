@@ -162,6 +162,10 @@ async fn json_lists_what_waits_and_where_the_run_is() {
     let stderr = stderr_of(&output);
     let command = format!("\n  PROGRAM run --json --resume {state} --approve call_1\n");
     assert!(stderr.contains(&command), "{stderr}");
+    // Who waits is known from the saved run.
+    let arguments = ["run", "--json", "--resume", &state];
+    let shown = on(&server, &directory, &arguments).output().unwrap();
+    assert_eq!(crate::support::lines(&shown), [result]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::process::{Output, Stdio};
 
 use openai_agents::testing::{FakeServer, Reply};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Directory, check_output, lines, on, streamed_call, streamed_text};
 
@@ -122,6 +122,9 @@ async fn a_run_that_is_not_there_is_said_to_be_not_there() {
         .output()
         .unwrap();
     assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    let arguments = ["resume", "--json", "not an id"];
+    let missing = on(&server, &directory, &arguments).output().unwrap();
+    assert_eq!(lines(&missing)[0]["agent"], Value::Null);
     let none = on(&server, &directory, &["resume"]).output().unwrap();
     check_output(&none, 0, "", "");
 }

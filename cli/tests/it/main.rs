@@ -25,6 +25,8 @@ mod run;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod served_agents;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod support;

@@ -1,7 +1,7 @@
 //! `openai-agents run --record` and `openai-agents replay`.
 
 use openai_agents::testing::FakeServer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Directory, check_output, lines, on, streamed_call, streamed_text};
 
@@ -113,6 +113,14 @@ async fn what_is_no_recording_is_refused() {
         assert!(
             String::from_utf8_lossy(&output.stderr).contains(file),
             "{output:?}"
+        );
+        // Whose run it is cannot be known.
+        let arguments = ["replay", "--json", file];
+        let output = directory.program().args(arguments).output().unwrap();
+        let line = lines(&output).pop().unwrap();
+        assert_eq!(
+            (&line["ok"], &line["agent"], &line["turns"]),
+            (&json!(false), &Value::Null, &json!(0))
         );
     }
 }

@@ -230,6 +230,14 @@ pub(in crate::agent) enum Decision {
     },
 }
 
+/// What a decision is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    ThisCall,
+    /// Also every other call of the tool by the agent, in the run.
+    EveryCall,
+}
+
 /// Whether a call that waits may have taken place already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -334,7 +342,7 @@ impl RunState {
     ///
     /// [`StateError::UnknownCall`] when no call waits under this id, or several do.
     pub fn approve(&mut self, id: &str) -> Result<(), StateError> {
-        self.decide(id, &Decision::Approved, false)
+        self.decide(id, &Decision::Approved, Reach::ThisCall)
     }
 
     /// Lets a call be made, and every other call of this tool by this agent in the run, unless one is decided about by itself.
@@ -343,7 +351,7 @@ impl RunState {
     ///
     /// As [`approve`](Self::approve).
     pub fn approve_always(&mut self, id: &str) -> Result<(), StateError> {
-        self.decide(id, &Decision::Approved, true)
+        self.decide(id, &Decision::Approved, Reach::EveryCall)
     }
 
     /// Refuses a call; the model is told `Tool execution was not approved.`.
@@ -362,7 +370,7 @@ impl RunState {
     /// As [`approve`](Self::approve).
     pub fn reject_with(&mut self, id: &str, message: impl Into<String>) -> Result<(), StateError> {
         let message = message.into();
-        self.decide(id, &Decision::Rejected { message }, false)
+        self.decide(id, &Decision::Rejected { message }, Reach::ThisCall)
     }
 
     /// Refuses a call, and every other call of this tool by this agent in the run, unless one is decided about by itself.
@@ -376,7 +384,7 @@ impl RunState {
         message: impl Into<String>,
     ) -> Result<(), StateError> {
         let message = message.into();
-        self.decide(id, &Decision::Rejected { message }, true)
+        self.decide(id, &Decision::Rejected { message }, Reach::EveryCall)
     }
 
     /// Gives the name of the agent that the run began with.
@@ -409,7 +417,7 @@ impl RunState {
         self.limits
     }
 
-    fn decide(&mut self, id: &str, decision: &Decision, always: bool) -> Result<(), StateError> {
+    fn decide(&mut self, id: &str, decision: &Decision, reach: Reach) -> Result<(), StateError> {
         let n_found = self
             .interruptions()
             .iter()
@@ -419,11 +427,11 @@ impl RunState {
             let id = id.to_owned();
             return Err(StateError::UnknownCall { id, n_found });
         }
-        self.decide_at(id, &[], decision, always);
+        self.decide_at(id, &[], decision, reach);
         Ok(())
     }
 
-    fn decide_at(&mut self, id: &str, path: &[&str], decision: &Decision, always: bool) {
+    fn decide_at(&mut self, id: &str, path: &[&str], decision: &Decision, reach: Reach) {
         let Self {
             history,
             calls,
@@ -441,7 +449,7 @@ impl RunState {
                     decision: decided, ..
                 } if id_of(path, &call.call_id) == id => {
                     *decided = Some(decision.clone());
-                    if always {
+                    if reach == Reach::EveryCall {
                         standing.push(Standing {
                             agent: agent.clone(),
                             tool: call.name.clone(),
@@ -451,7 +459,7 @@ impl RunState {
                 }
                 SavedStatus::Paused { state } => {
                     let path = [path, &[call.call_id.as_str()]].concat();
-                    state.decide_at(id, &path, decision, always);
+                    state.decide_at(id, &path, decision, reach);
                 }
                 SavedStatus::Asked { .. }
                 | SavedStatus::Done { .. }

@@ -54,13 +54,10 @@ pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolutio
                 {
                     return Err(RunFailure::Model(twice(call)));
                 }
-                let has_handoff = turn
-                    .calls
-                    .iter()
-                    .any(|call| matches!(call.status, CallStatus::Handoff(_)));
+                let status = reading.plan(call, &turn.calls)?;
                 turn.calls.push(TurnCall {
                     call: call.clone(),
-                    status: reading.plan(call, has_handoff)?,
+                    status,
                 });
             }
             ItemKind::Unknown { type_name } if type_name == "mcp_approval_request" => {
@@ -190,7 +187,8 @@ fn field(item: &Item, key: &str) -> Option<String> {
 }
 
 impl Reading<'_> {
-    fn plan(&self, call: &FunctionCall, has_handoff: bool) -> Result<CallStatus, RunFailure> {
+    /// Says what becomes of a call that comes after others of its turn.
+    fn plan(&self, call: &FunctionCall, earlier: &[TurnCall]) -> Result<CallStatus, RunFailure> {
         if self.offer == Offer::Nothing {
             let limit = self.limits.max_turns.unwrap_or(self.state.turn);
             return Err(RunFailure::Limit(LimitReached::Turns { limit }));
@@ -201,10 +199,11 @@ impl Reading<'_> {
             .clone()
             .find(|(_, handoff)| handoff.tool_name().as_str() == call.name);
         if let Some((n, handoff)) = handoff {
+            let is_handoff = |call: &TurnCall| matches!(call.status, CallStatus::Handoff(_));
             return match handoff.tool.is_enabled(self.cx) {
-                true if has_handoff => Ok(answered(IGNORED_HANDOFF)),
+                true if earlier.iter().any(is_handoff) => Ok(answered(IGNORED_HANDOFF)),
                 true => Ok(CallStatus::Handoff(n)),
-                false => self.unknown(call, true),
+                false => self.without_tool(call, Missing::Disabled),
             };
         }
         if agent
@@ -216,8 +215,8 @@ impl Reading<'_> {
         }
         match self.state.tools().get(&call.name) {
             Some(tool) if tool.is_enabled(self.cx) => Ok(self.call(tool, call)),
-            Some(_) => self.unknown(call, true),
-            None => self.unknown(call, false),
+            Some(_) => self.without_tool(call, Missing::Disabled),
+            None => self.without_tool(call, Missing::Unknown),
         }
     }
 
@@ -236,21 +235,33 @@ impl Reading<'_> {
         }
     }
 
-    fn unknown(&self, call: &FunctionCall, is_disabled: bool) -> Result<CallStatus, RunFailure> {
+    /// A call of a tool that there is not.
+    fn without_tool(
+        &self,
+        call: &FunctionCall,
+        missing: Missing,
+    ) -> Result<CallStatus, RunFailure> {
         let agent = &self.state.agent;
-        match self.unknown {
-            UnknownTool::TellModel => Ok(answered(&not_found(self.state, self.cx, call))),
-            UnknownTool::Fail if is_disabled => Err(RunFailure::DisabledTool {
+        match (self.unknown, missing) {
+            (UnknownTool::TellModel, _) => Ok(answered(&not_found(self.state, self.cx, call))),
+            (UnknownTool::Fail, Missing::Disabled) => Err(RunFailure::DisabledTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
             }),
-            UnknownTool::Fail => Err(RunFailure::UnknownTool {
+            (UnknownTool::Fail, Missing::Unknown) => Err(RunFailure::UnknownTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
                 known: names(self.state, |_| true).map(str::to_owned).collect(),
             }),
         }
     }
+}
+
+/// Why there is no tool for a call.
+#[derive(Clone, Copy)]
+enum Missing {
+    Unknown,
+    Disabled,
 }
 
 /// A call that is answered with a text in place of being made.

@@ -56,6 +56,7 @@ impl AgentTool {
                 "final_output": {"type": "string"},
                 "agent": {"type": "string"},
                 "turns": {"type": "integer"},
+                "run": {"type": "string"},
                 "session": {"type": "string"},
                 "usage": {"type": "object", "properties": {
                     "requests": {"type": "integer"},
@@ -64,7 +65,7 @@ impl AgentTool {
                     "total_tokens": {"type": "integer"},
                 }},
             },
-            "required": ["final_output", "agent", "turns", "usage"],
+            "required": ["run", "final_output", "agent", "turns", "usage"],
         })));
         tool
     }

@@ -10,9 +10,10 @@ use super::agents::{AgentTool, refusal};
 use super::live::Live;
 use super::offer::Offer;
 use super::rounds::Rounds;
+use super::traces::Recording;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
-use crate::agent::runner::{RunEvent, RunRequest, RunResult};
-use crate::agent::{Interruption, RunState};
+use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
+use crate::agent::{Agent, Interruption, RunState};
 use crate::error::RunError;
 use crate::kind::ErrorKind;
 use crate::mcp::{McpProgress, with_causes};
@@ -45,6 +46,10 @@ pub(super) struct Waiting {
 
 /// A run that a call began.
 struct Asked {
+    /// What it began with, whatever is offered by the time that it goes on.
+    runner: Runner,
+    agent: Agent,
+    recording: Recording,
     session: Option<Arc<dyn Session>>,
     /// How often the client was told how far it has come.
     n_steps: u32,
@@ -75,21 +80,47 @@ impl Ask<'_> {
         };
         loop {
             let ended = self.follow(&mut asked, run).await;
-            if let Some(session) = &asked.session {
-                let changed = Live::Session(session.id().clone());
-                self.served.resource_changed(&changed.to_string());
-            }
             let error = match ended {
-                Ended::Done(result) => return Ok(answer(&asked, &result)),
+                Ended::Done(result) => {
+                    self.changed(&asked);
+                    return Ok(answer(&asked, &result));
+                }
                 Ended::Failed(error) => error,
                 Ended::Silently => return Err(refusal("the run ended without a result")),
             };
             if error.kind() != ErrorKind::ApprovalRequired {
-                return Err(failure(&error));
+                return Err(self.failed(&asked, error.kind(), &with_causes(&error)));
             }
-            let state = error.into_state().map_err(|error| failure(&error))?;
+            asked.recording.waits();
+            self.changed(&asked);
+            let state = error.into_state();
+            let state =
+                state.map_err(|error| self.failed(&asked, error.kind(), &with_causes(&error)))?;
             let id = id::digits().map_err(|error| refusal(&error.to_string()))?;
             (asked, run) = self.decide(Waiting { asked, state, id }).await?;
+        }
+    }
+
+    /// Says which calls wait, and why nobody decides about them.
+    fn undecided(&self, asked: &Asked, calls: &[Interruption], why: &str) -> CallToolResult {
+        let waiting = format!("{} ({why})", approvals::describe(calls));
+        self.failed(asked, ErrorKind::ApprovalRequired, &waiting)
+    }
+
+    /// Ends a run without a result.
+    fn failed(&self, asked: &Asked, kind: ErrorKind, message: &str) -> CallToolResult {
+        asked.recording.failed(kind, message);
+        self.changed(asked);
+        refusal(&format!("{kind}: {message}"))
+    }
+
+    /// Tells who subscribed to the run or to its session.
+    fn changed(&self, asked: &Asked) {
+        let run = Live::Trace(asked.recording.run().to_owned());
+        self.served.changes.resource(&run.to_string());
+        if let Some(session) = &asked.session {
+            let session = Live::Session(session.id().clone());
+            self.served.changes.resource(&session.to_string());
         }
     }
 
@@ -105,11 +136,17 @@ impl Ask<'_> {
             return Err(refusal(&format!("there is no argument `{unknown}`")));
         }
         let session = self.served.sessions.of_call(arguments).await;
+        let session = session.map_err(|reason| refusal(&reason))?;
+        let id = session.as_ref().map(|session| session.id().as_str());
+        let recording = self.served.traces.begin(self.agent.agent.name(), id);
         let asked = Asked {
-            session: session.map_err(|reason| refusal(&reason))?,
+            runner: self.offer.runner.clone(),
+            agent: self.agent.agent.clone(),
+            recording: recording.map_err(|error| refusal(&error.to_string()))?,
+            session,
             n_steps: 0,
         };
-        let run = self.offer.runner.stream(&self.agent.agent, input);
+        let run = asked.runner.stream(&asked.agent, input);
         Ok((asked, run))
     }
 
@@ -118,37 +155,39 @@ impl Ask<'_> {
         let calls = waiting.state.interruptions();
         if !self.approver.can_show_forms() {
             let why = "the client cannot ask its user";
-            return Err(undecided(&calls, why));
+            return Err(self.undecided(&waiting.asked, &calls, why));
         }
         let mut verdicts = Vec::new();
-        let mut failed = None;
+        let mut unanswered = None;
         for (n, call) in calls.iter().enumerate() {
             let key = format!("{}-{n}", waiting.id);
             match approvals::ask(self.approver, &key, call).await {
                 Ok(verdict) => verdicts.push(verdict),
                 // The others are asked in the same round.
-                Err(error @ McpCallError::Asked { .. }) => failed = Some(error),
+                Err(error @ McpCallError::Asked { .. }) => unanswered = Some(error),
                 Err(error) => {
-                    failed = Some(error);
+                    unanswered = Some(error);
                     break;
                 }
             }
         }
-        if let Some(error) = failed {
+        if let Some(error) = unanswered {
+            let why = with_causes(&error);
             if self.approver.asks_in_rounds() {
                 self.rounds.wait(waiting.id.clone());
                 self.served.waiting.put(waiting.id.clone(), waiting);
+                return Err(refusal(&why));
             }
-            return Err(undecided(&calls, &with_causes(&error)));
+            return Err(self.undecided(&waiting.asked, &calls, &why));
         }
         let Waiting {
             asked, mut state, ..
         } = waiting;
         for (call, verdict) in calls.iter().zip(verdicts) {
             let decided = approvals::decide(&mut state, call, verdict);
-            decided.map_err(|error| refusal(&format!("{}: {error}", error.kind())))?;
+            decided.map_err(|error| self.failed(&asked, error.kind(), &error.to_string()))?;
         }
-        let run = self.offer.runner.resume_stream(&self.agent.agent, state);
+        let run = asked.runner.resume_stream(&asked.agent, state);
         Ok((asked, run))
     }
 
@@ -160,6 +199,9 @@ impl Ask<'_> {
         }
         let mut run = run.start();
         while let Some(event) = run.next().await {
+            if let Ok(event) = &event {
+                asked.recording.event(event);
+            }
             match event {
                 Ok(RunEvent::RunDone { result }) => return Ended::Done(result),
                 Ok(event) => {
@@ -196,6 +238,7 @@ fn step(event: &RunEvent) -> Option<String> {
 fn answer(asked: &Asked, result: &RunResult) -> CallToolResult {
     let usage = result.usage();
     let mut told = json!({
+        "run": asked.recording.run(),
         "final_output": result.final_output(),
         "agent": result.last_agent().name(),
         "turns": result.turns(),
@@ -222,15 +265,4 @@ fn gone() -> CallToolResult {
     refusal(&format!(
         "{kind}: the run does not wait for these answers: {why}"
     ))
-}
-
-/// Says which calls wait, and why nobody decides about them.
-fn undecided(calls: &[Interruption], why: &str) -> CallToolResult {
-    let kind = ErrorKind::ApprovalRequired;
-    let calls = approvals::describe(calls);
-    refusal(&format!("{kind}: {calls} ({why})"))
-}
-
-fn failure(error: &RunError) -> CallToolResult {
-    refusal(&format!("{}: {}", error.kind(), with_causes(error)))
 }

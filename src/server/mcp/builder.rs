@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use rmcp::model::RequestStateCodec;
 use serde_json::{Map, Value};
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::clients::Clients;
+use super::changes::Changes;
 use super::live;
 use super::offer::Offer;
 use super::paused::Paused;
@@ -17,6 +16,7 @@ use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
 use super::rounds;
 use super::run_sessions::{ListSessions, RunSessions};
+use super::traces::Traces;
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -30,9 +30,6 @@ use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// How many changes of resources a slow client may be behind before it misses some.
-const MAX_CHANGES_BEHIND: usize = 256;
 
 /// How many conversations are kept in memory.
 const MAX_IN_MEMORY: usize = 1_000;
@@ -282,11 +279,11 @@ impl McpServerBuilder {
             prompts: self.prompts,
             resources: self.resources,
             sessions,
+            traces: Traces::new(),
             waiting: Paused::new(rounds::TTL),
             states: self.states,
             seal: seal()?,
-            changes: broadcast::Sender::new(MAX_CHANGES_BEHIND),
-            clients: Clients::default(),
+            changes: Changes::new(),
             closing: CancellationToken::new(),
             http: self.http,
         })))

@@ -4,9 +4,9 @@
     reason = "logging and resources/subscribe end with the next version of the protocol; clients of today use them"
 )]
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rmcp::model::{
@@ -15,28 +15,23 @@ use rmcp::model::{
     GetPromptResponse, Implementation, InputRequiredResult, InputResponses, JsonObject,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, PromptsCapability, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Reference, ResourceUpdatedNotificationParam,
-    ResourcesCapability, ServerCapabilities, ServerConfig, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, Tool, ToolsCapability, UnsubscribeRequestParams,
+    ReadResourceResponse, ReadResourceResult, Reference, ResourcesCapability, ServerCapabilities,
+    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+    ToolsCapability, UnsubscribeRequestParams,
 };
-use rmcp::service::{
-    NotificationContext, Peer, RequestContext, RoleServer, SubscriptionContext,
-    SubscriptionSendError,
-};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData as McpFault, ServerHandler};
 use serde_json::{Map, Value, json};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinHandle;
 
 use super::agents::AgentTool;
 use super::ask::Ask;
 use super::call::{Asking, LogLevel};
-use super::clients::Client;
+use super::changes::{Changes, Hearing};
 use super::live::{self, Live};
 use super::offer::Offer;
 use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
-use super::{Change, CompletionRequest, McpCall, Served, tools};
+use super::{CompletionRequest, McpCall, Served, tools};
 use crate::mcp::{McpResourceContent, convert};
 
 /// How long a client may keep a list that it is not told of changes of.
@@ -46,11 +41,7 @@ const LIST_TTL_MS: u64 = 60_000;
 pub(super) struct Handler {
     served: Arc<Served>,
     level: Arc<LogLevel>,
-    watched: Arc<Mutex<HashSet<String>>>,
-    /// Tells a client with a session of the resources that it watches.
-    watcher: Mutex<Option<JoinHandle<()>>>,
-    /// Its place among the clients with a session.
-    client: OnceLock<Client>,
+    hearing: Hearing,
 }
 
 impl Handler {
@@ -58,9 +49,7 @@ impl Handler {
         Self {
             served,
             level: Arc::default(),
-            watched: Arc::default(),
-            watcher: Mutex::default(),
-            client: OnceLock::new(),
+            hearing: Hearing::default(),
         }
     }
 
@@ -170,45 +159,12 @@ impl Handler {
             None => Err(not_found(uri, context)),
         }
     }
-
-    /// Subscribes a client with a session to a resource.
-    fn watch(&self, uri: String, peer: Peer<RoleServer>) {
-        lock(&self.watched).insert(uri);
-        let mut watcher = lock(&self.watcher);
-        if watcher.is_some() {
-            return;
-        }
-        let mut changes = self.served.changes.subscribe();
-        let watched = Arc::clone(&self.watched);
-        *watcher = Some(tokio::spawn(async move {
-            loop {
-                match changes.recv().await {
-                    Ok(Change::Resource(uri)) if lock(&watched).contains(&*uri) => {
-                        let params = ResourceUpdatedNotificationParam::new(&*uri);
-                        if peer.notify_resource_updated(params).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
-                }
-            }
-        }));
-    }
 }
 
 /// What a call that may ask ends with.
 enum Ended<T> {
     Answered(T),
     Asked(InputRequiredResult),
-}
-
-impl Drop for Handler {
-    fn drop(&mut self) {
-        if let Some(watcher) = lock(&self.watcher).take() {
-            watcher.abort();
-        }
-    }
 }
 
 impl ServerHandler for Handler {
@@ -241,9 +197,7 @@ impl ServerHandler for Handler {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        // Only a client that says it twice is known already.
-        self.client
-            .get_or_init(|| self.served.clients.add(context.peer));
+        self.hearing.begin(&self.served.changes, context.peer);
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -446,7 +400,8 @@ impl ServerHandler for Handler {
         if !is_live && self.served.resources.find(&request.uri).is_none() {
             return Err(not_found(&request.uri, &context));
         }
-        self.watch(request.uri, context.peer);
+        let changes = &self.served.changes;
+        self.hearing.watch(changes, request.uri, context.peer);
         Ok(())
     }
 
@@ -455,7 +410,7 @@ impl ServerHandler for Handler {
         request: UnsubscribeRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), McpFault> {
-        lock(&self.watched).remove(&request.uri);
+        self.hearing.unwatch(&request.uri);
         Ok(())
     }
 
@@ -463,49 +418,13 @@ impl ServerHandler for Handler {
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        let mut accepted = SubscriptionFilter::new();
-        accepted
-            .resource_subscriptions
-            .clone_from(&requested.resource_subscriptions);
-        accepted.tools_list_changed = requested.tools_list_changed;
-        accepted.prompts_list_changed = requested.prompts_list_changed;
-        Some(accepted)
+        Some(Changes::accepted(requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), McpFault> {
-        let mut changes = self.served.changes.subscribe();
-        let watched = context.accepted().resource_subscriptions.clone();
-        let watched = watched.unwrap_or_default();
-        let tell = async {
-            loop {
-                let told = match changes.recv().await {
-                    Ok(Change::Resource(uri)) if watched.iter().any(|it| **it == *uri) => {
-                        context.sink().notify_resource_updated(&*uri).await
-                    }
-                    Ok(Change::Lists) => lists_changed(&context).await,
-                    Ok(Change::Resource(_)) | Err(RecvError::Lagged(_)) => Ok(()),
-                    Err(RecvError::Closed) => return,
-                };
-                if told.is_err() {
-                    return;
-                }
-            }
-        };
-        context.request_context().ct.run_until_cancelled(tell).await;
+        self.served.changes.tell(&context).await;
         Ok(())
     }
-}
-
-/// Tells a subscriber which of the lists it asked for have changed.
-async fn lists_changed(context: &SubscriptionContext) -> Result<(), SubscriptionSendError> {
-    let (accepted, sink) = (context.accepted(), context.sink());
-    if accepted.tools_list_changed == Some(true) {
-        sink.notify_tool_list_changed().await?;
-    }
-    if accepted.prompts_list_changed == Some(true) {
-        sink.notify_prompt_list_changed().await?;
-    }
-    Ok(())
 }
 
 /// Runs what answers a request until the client cancels it; a panic is contained.
@@ -568,8 +487,4 @@ fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
 /// Writes what is ours in the protocol library's types.
 fn written<T: serde::de::DeserializeOwned>(value: &impl serde::Serialize) -> Result<T, ErrorData> {
     convert(value).map_err(internal)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

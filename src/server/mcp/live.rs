@@ -1,9 +1,10 @@
-//! The resources that come and go while agents are asked: their sessions.
+//! The resources that come and go while agents are asked: their sessions, and the latest runs.
 
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
+use super::traces::Status;
 use super::{CompletionRequest, Served};
 use crate::item::Item;
 use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, with_causes};
@@ -12,6 +13,8 @@ use crate::session::SessionId;
 
 const SESSION: &str = "session://";
 const SESSIONS: &str = "session://{+id}";
+const TRACE: &str = "trace://";
+const TRACES: &str = "trace://{run}";
 const JSON: &str = "application/json";
 
 /// The address of such a resource.
@@ -19,11 +22,16 @@ const JSON: &str = "application/json";
 pub(super) enum Live {
     /// The conversation of this id.
     Session(SessionId),
+    /// What the run of this id did.
+    Trace(String),
 }
 
 impl Live {
     /// Reads an address; `None` for one of another kind.
     pub(super) fn parse(uri: &str) -> Option<Self> {
+        if let Some(run) = uri.strip_prefix(TRACE) {
+            return Some(Self::Trace(run.to_owned()));
+        }
         let id = percent_decode(uri.strip_prefix(SESSION)?)?;
         SessionId::new(id).ok().map(Self::Session)
     }
@@ -43,6 +51,10 @@ impl Live {
                 let session = id.as_str();
                 serde_json::to_string(&Conversation { session, items })
             }
+            Self::Trace(run) => match served.traces.find(&run) {
+                Some(trace) => trace.to_json(),
+                None => return Ok(None),
+            },
         };
         let text = text.map_err(|error| error.to_string())?;
         Ok(Some(McpResourceContent::text(uri, text).media_type(JSON)))
@@ -61,6 +73,7 @@ impl fmt::Display for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(id) => write!(f, "{SESSION}{}", percent_encode(id.as_str())),
+            Self::Trace(run) => write!(f, "{TRACE}{run}"),
         }
     }
 }
@@ -69,7 +82,9 @@ impl fmt::Display for Live {
 pub(super) fn templates() -> Vec<McpResourceTemplate> {
     let sessions = McpResourceTemplate::new(SESSIONS, "session")
         .description("A conversation with an agent, as items of the Responses API.");
-    vec![sessions.media_type(JSON)]
+    let traces = McpResourceTemplate::new(TRACES, "trace")
+        .description("What a run of an agent did: its events, with their times.");
+    vec![sessions.media_type(JSON), traces.media_type(JSON)]
 }
 
 /// Lists those that there are.
@@ -82,7 +97,21 @@ pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
             .description("A conversation with an agent.")
             .media_type(JSON)
     });
-    Ok(sessions.collect())
+    let traces = served.traces.all().into_iter().map(|trace| {
+        let uri = Live::Trace(trace.run.clone()).to_string();
+        let status = match trace.status() {
+            Status::Running => "is under way",
+            Status::Waiting => "waits for approval",
+            Status::Done => "is done",
+            Status::Failed => "failed",
+            Status::Cancelled => "was cancelled",
+        };
+        let description = format!("A run of the agent {}, which {status}.", trace.agent);
+        McpResource::new(uri, &trace.run)
+            .description(description)
+            .media_type(JSON)
+    });
+    Ok(sessions.chain(traces).collect())
 }
 
 /// Proposes what stands for the variable of a template.
@@ -92,6 +121,7 @@ pub(super) async fn complete(
 ) -> Result<Vec<String>, String> {
     let scheme = match &*request.reference {
         SESSIONS => SESSION,
+        TRACES => TRACE,
         _ => return Ok(Vec::new()),
     };
     let written = percent_encode(&percent_decode(&request.written).unwrap_or_default());

@@ -19,19 +19,44 @@
 //! # }
 //! ```
 //!
+//! # Asking an agent
+//!
+//! `ask_<agent>` takes `input`, and a `session` if the conversation is to go on: any text, by which a later call finds it again. Sessions
+//! are those of [`McpServerBuilder::sessions`], or else the latest 1,000 in memory. The structured answer names the `session` and the `run`.
+//! A run that fails is a result with `isError`, whose text begins with the [`ErrorKind`](crate::ErrorKind).
+//!
+//! A call of a tool that needs approval is put to the client's user, with agent, tool and exact arguments, as an elicitation with
+//! `approve` and `reason`; then the same run goes on. Who declines refuses, and the agent is told so. A client with a session is asked
+//! while its call waits. One without is given the questions as the result of its call, and makes the call again with the answers: the run
+//! waits for them for an hour, at most 100 do, and the answers are taken once; if the run waits no more, the result is `state_invalid`. A
+//! client that cannot show forms gets `approval_required` with the calls, and the run ends.
+//!
+//! What can be read of it, as JSON:
+//!
+//! - `session://{+id}`: the items of a session; ids are percent-encoded. A session that nobody has written to is not there. They are
+//!   listed if they are in memory or by [`McpServerBuilder::list_sessions`].
+//! - `trace://{run}`: the events of a run, as [`RunEvent::to_json`](crate::RunEvent::to_json) writes them but for pieces of texts and
+//!   arguments, each with the milliseconds since the start (`at_ms`), and the run's `status`. The latest 100 runs are there, with the
+//!   latest 1,000 events or 1 MiB each; `n_dropped` counts those that made room.
+//!
+//! A client that subscribes to an address as it is listed hears when a call has changed what is there; that the list itself changes is
+//! not told, but a list says that it is not to be kept.
+//!
 //! # Safe by default
 //!
 //! Requests whose `Host` or `Origin` is not one of this machine are refused before anything runs, unless the builder allows them: a page
 //! in a browser must not reach a server on the same machine. Sessions are bounded in number and end when they are idle; bodies are
-//! bounded. Who may connect at all, by address or token, is up to the application that the router goes into.
+//! bounded. Who may connect at all, by address or token, is up to the application that the router goes into; whoever does may read and go
+//! on with every session and read every run: their ids are no secrets that one client has before another.
 
 mod builder;
 mod offer;
-mod clients;
+mod changes;
 mod prompts;
 mod resources;
 mod agents;
 mod run_sessions;
+mod traces;
 mod live;
 mod approvals;
 mod paused;
@@ -56,7 +81,6 @@ use axum::response::{IntoResponse as _, Response};
 use rmcp::ServiceExt;
 use rmcp::model::RequestStateCodec;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use builder::{McpBuildError, McpServerBuilder};
@@ -65,7 +89,7 @@ pub use prompts::CompletionRequest;
 pub use resources::ResourceRequest;
 
 use ask::Waiting;
-use clients::Clients;
+use changes::Changes;
 use handler::Handler;
 use offer::Offer;
 use paused::Paused;
@@ -73,6 +97,7 @@ use prompts::Prompts;
 use resources::Resources;
 use run_sessions::RunSessions;
 use sessions::Sessions;
+use traces::Traces;
 
 use super::names::Names;
 use crate::agent::Agent;
@@ -93,36 +118,22 @@ struct Served {
     resources: Resources,
     /// The conversations of agents.
     sessions: RunSessions,
+    traces: Traces,
     /// The runs that wait for clients without a session.
     waiting: Paused<Waiting>,
     states: States,
     /// Seals what a client brings back between the rounds of one call.
     seal: RequestStateCodec,
-    changes: broadcast::Sender<Change>,
-    clients: Clients,
+    changes: Changes,
     /// Ends what goes on over HTTP.
     closing: CancellationToken,
     http: HttpOptions,
-}
-
-/// What clients may want to hear of.
-#[derive(Debug, Clone)]
-enum Change {
-    /// The resource at this address.
-    Resource(Arc<str>),
-    /// The lists of tools and prompts.
-    Lists,
 }
 
 impl Served {
     /// What can be called now.
     fn offer(&self) -> Arc<Offer> {
         Arc::clone(&self.offer.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn resource_changed(&self, uri: &str) {
-        // Nobody may be listening.
-        self.changes.send(Change::Resource(Arc::from(uri))).ok();
     }
 }
 
@@ -173,7 +184,8 @@ impl McpServer {
             sessions,
             config,
         );
-        Router::new().route_service("/mcp", service)
+        let full = middleware::from_fn(sessions::refuse_too_many);
+        Router::new().route_service("/mcp", service).layer(full)
     }
 
     /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.
@@ -205,9 +217,7 @@ impl McpServer {
         let tools = tools.into_iter().map(Ok);
         let offer = Offer::new(runner, tools, agents, served.prompts.clone())?;
         *served.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
-        // Nobody may be listening.
-        served.changes.send(Change::Lists).ok();
-        served.clients.tell_lists_changed();
+        served.changes.lists();
         Ok(())
     }
 
@@ -232,7 +242,7 @@ impl McpServer {
 
     /// Tells the clients that subscribed to a resource that it has changed.
     pub fn resource_changed(&self, uri: impl Into<String>) {
-        self.0.resource_changed(&uri.into());
+        self.0.changes.resource(&uri.into());
     }
 }
 

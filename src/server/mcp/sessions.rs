@@ -1,9 +1,14 @@
 //! The sessions of clients that have them: bounded in number, and gone when they are idle.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use futures_core::Stream;
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions, ServerJsonRpcMessage};
 use rmcp::transport::common::server_side_http::ServerSseMessage;
@@ -29,6 +34,27 @@ pub(super) struct Sessions {
 
 /// The streams that were let go of while their calls went on, and what is told when a client takes one up again.
 type Released = Mutex<HashMap<(SessionId, u64), Arc<Notify>>>;
+
+tokio::task_local! {
+    /// Whether the request that is answered asked for a session too many.
+    static IS_FULL: Cell<bool>;
+}
+
+/// Answers 503 where there are as many sessions as there may be; rmcp answers 500 (3.11).
+pub(super) async fn refuse_too_many(request: Request, next: Next) -> Response {
+    let answered = async {
+        let response = next.run(request).await;
+        (response, IS_FULL.with(Cell::get))
+    };
+    match IS_FULL.scope(Cell::new(false), answered).await {
+        (response, false) => response,
+        (_, true) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "there are too many sessions\n",
+        )
+            .into_response(),
+    }
+}
 
 /// Says why a session cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +91,8 @@ impl SessionManager for Sessions {
         let _adding = self.adding.lock().await;
         let n_sessions = self.local.sessions.read().await.len();
         if n_sessions >= self.max {
+            // Nothing hears of it where no request is answered.
+            IS_FULL.try_with(|is_full| is_full.set(true)).ok();
             return Err(SessionsError::Full(n_sessions));
         }
         Ok(self.local.create_session().await?)

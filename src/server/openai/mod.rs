@@ -3,4 +3,5 @@
 pub(super) mod models;
 pub(super) mod chat;
 pub(super) mod responses;
+pub(super) mod conversations;
 mod settings;

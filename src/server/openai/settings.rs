@@ -151,7 +151,18 @@ impl Format {
     }
 }
 
-/// Reads the notes that a client puts on a request.
+/// Reads the notes that a client puts on a request, which are as many and as long as OpenAI takes.
 pub(super) fn metadata(fields: &mut Fields) -> Result<Option<Map<String, Value>>, ApiError> {
-    fields.take("metadata")
+    let metadata: Option<Map<String, Value>> = fields.take("metadata")?;
+    let fits = |(key, value): (&String, &Value)| {
+        let value = value.as_str();
+        key.chars().count() <= 64 && value.is_some_and(|value| value.chars().count() <= 512)
+    };
+    match metadata {
+        Some(notes) if notes.len() > 16 || !notes.iter().all(fits) => Err(ApiError::invalid(
+            "metadata",
+            "`metadata` has at most 16 texts, of up to 512 characters under names of up to 64",
+        )),
+        metadata => Ok(metadata),
+    }
 }

@@ -20,7 +20,6 @@ use super::error::ApiError;
 use super::kept::Kept;
 use super::{Shared, id, reply};
 use crate::agent::RunState;
-use crate::session::Session;
 
 /// The sessions with runs, and the tasks that drive these; they end with the server.
 pub(super) struct Service {
@@ -91,7 +90,7 @@ pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<
     record.reserve(&run_id, agent.name())?;
     let seen = record.log.last();
     let begun = async {
-        let session = open(shared, &record).await?;
+        let session = shared.session(&record.session).await?;
         let run = offer.runner.stream(agent, request.items);
         let run = run.session(&session).more_limits(request.limits);
         shared.runs.begin(run).await
@@ -112,11 +111,6 @@ pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<
         202,
         &json!({"run_id": run_id, "session": session.as_str(), "status": "running"}),
     ))
-}
-
-async fn open(shared: &Shared, record: &Record) -> Result<Arc<dyn Session>, ApiError> {
-    let session = (shared.sessions)(record.session.clone()).await;
-    session.map_err(|error| ApiError::of_session(&error))
 }
 
 /// A session that is taken for a run; given back if the run does not begin, also when the client goes.
@@ -195,7 +189,7 @@ pub(super) async fn approve(
     let mut reserved = Reserved::of(&record, Some(state.clone()));
     let offer = shared.offer();
     let agent = offer.find(state.start_agent())?;
-    let session = open(shared, &record).await?;
+    let session = shared.session(&record.session).await?;
     let run = offer.runner.resume_stream(agent, state).session(&session);
     let run = shared.runs.begin(run).await?;
     reserved.record = None;

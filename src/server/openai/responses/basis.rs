@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::RESPONSE;
-use super::input::{Approval, Entry, ResponseInput};
+use super::entries::{Entries, resolve};
+use super::input::Approval;
 use super::request::ResponsesRequest;
 use super::store::Paused;
 use crate::agent::{Interruption, RunState};
@@ -38,7 +39,7 @@ impl Basis {
         request: &ResponsesRequest,
         id: &str,
     ) -> Result<Self, ApiError> {
-        let entries = resolve(shared, &request.input)?;
+        let entries = resolve(shared, &request.input, "input")?;
         if !entries.approvals.is_empty() {
             return Self::resumed(shared, request, &entries).await;
         }
@@ -47,7 +48,7 @@ impl Basis {
             return Err(ApiError::invalid("input", "`input` must not be empty"));
         }
         if let Some(id) = &request.conversation {
-            let session = open(shared, id).await?;
+            let session = shared.session(id).await?;
             return Ok(Self {
                 beginning: Beginning::Items(items),
                 session: Some(session),
@@ -66,7 +67,7 @@ impl Basis {
             });
         }
         // A session of its own, so that any response can be gone on from, more than once.
-        let session = open(shared, &session_id(id)?).await?;
+        let session = shared.session(&session_id(id)?).await?;
         if !earlier.is_empty() {
             let copied = session.append(SessionTurn::new(earlier)).await;
             copied.map_err(|error| ApiError::of_session(&error))?;
@@ -122,7 +123,7 @@ impl Basis {
             ));
         }
         Ok(Self {
-            session: Some(open(shared, &session).await?),
+            session: Some(shared.session(&session).await?),
             is_own_session: false,
             beginning: Beginning::Paused {
                 state: paused.state,
@@ -171,39 +172,6 @@ fn decide(paused: &Paused, approvals: &[Approval]) -> Result<Paused, ApiError> {
     }
 }
 
-struct Entries {
-    items: Vec<Item>,
-    approvals: Vec<Approval>,
-}
-
-/// Puts items that are kept here in the place of references to them.
-fn resolve(shared: &Shared, input: &ResponseInput) -> Result<Entries, ApiError> {
-    let mut found = Entries {
-        items: Vec::new(),
-        approvals: input.approvals.clone(),
-    };
-    for entry in &input.entries {
-        match entry {
-            Entry::Item(item) => found.items.push(item.clone()),
-            Entry::Reference(id) => {
-                let kept = shared.responses.item(id);
-                let kept = kept.ok_or_else(|| {
-                    ApiError::new(404, "not_found", format!("there is no item `{id}`"))
-                        .about("input")
-                })?;
-                let mut referred = ResponseInput::default();
-                referred.take(kept, "input")?;
-                for entry in referred.entries {
-                    if let Entry::Item(item) = entry {
-                        found.items.push(item);
-                    }
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// The conversation up to the end of a response.
 async fn earlier(shared: &Shared, previous: &str) -> Result<Vec<Item>, ApiError> {
     let missing = || {
@@ -238,18 +206,13 @@ async fn earlier(shared: &Shared, previous: &str) -> Result<Vec<Item>, ApiError>
         None if previous.starts_with(RESPONSE) => session_id(previous)?,
         None => return Err(missing()),
     };
-    let items = open(shared, &session).await?.items(None).await;
+    let items = shared.session(&session).await?.items(None).await;
     let items = items.map_err(|error| ApiError::of_session(&error))?.items;
     if items.is_empty() {
         Err(missing())
     } else {
         Ok(items)
     }
-}
-
-async fn open(shared: &Shared, id: &SessionId) -> Result<Arc<dyn Session>, ApiError> {
-    let session = (shared.sessions)(id.clone()).await;
-    session.map_err(|error| ApiError::of_session(&error))
 }
 
 fn session_id(id: &str) -> Result<SessionId, ApiError> {

@@ -6,6 +6,7 @@
 
 mod request;
 mod input;
+mod entries;
 mod basis;
 mod object;
 mod assembly;
@@ -20,6 +21,8 @@ use axum::body::Body;
 use axum::http::Response;
 use serde_json::{Value, json};
 
+pub(super) use self::entries::read_items;
+pub(super) use self::request::conversation_id;
 pub(in crate::server) use self::store::Responses;
 
 use self::assembly::Assembly;
@@ -180,8 +183,7 @@ pub(in crate::server) async fn delete(shared: &Shared, id: &str) -> Result<Value
         handle.cancel(Cancel::Now);
     }
     if stored.session.as_str() == id {
-        let session = (shared.sessions)(stored.session).await;
-        let session = session.map_err(|error| ApiError::of_session(&error))?;
+        let session = shared.session(&stored.session).await?;
         session
             .clear()
             .await

@@ -34,8 +34,8 @@ impl ResponsesRequest {
         let format = text(&mut fields, &mut settings)?;
         reasoning(&mut fields, &mut settings)?;
         let previous: Option<String> = fields.take("previous_response_id")?;
-        let conversation: Option<Value> = fields.take("conversation")?;
-        let conversation = conversation.as_ref().map(conversation_id).transpose()?;
+        let named: Option<Value> = fields.take("conversation")?;
+        let conversation = named.as_ref().map(conversation).transpose()?;
         if previous.is_some() && conversation.is_some() {
             return Err(ApiError::invalid(
                 "previous_response_id",
@@ -89,10 +89,15 @@ fn reasoning(fields: &mut Fields, settings: &mut ModelSettings) -> Result<(), Ap
 }
 
 /// The id of a conversation, alone or in an object.
-fn conversation_id(value: &Value) -> Result<SessionId, ApiError> {
+fn conversation(value: &Value) -> Result<SessionId, ApiError> {
     let id = value.as_str().or_else(|| value.get("id")?.as_str());
     let id =
-        id.ok_or_else(|| ApiError::invalid("conversation", "a conversation is given by its id"))?;
+        id.ok_or_else(|| ApiError::invalid("conversation", "a conversation is given by its id"));
+    conversation_id(id?)
+}
+
+/// The session of a conversation; those of responses are none.
+pub(in crate::server::openai) fn conversation_id(id: &str) -> Result<SessionId, ApiError> {
     if id.starts_with(super::RESPONSE) {
         let message = "this is the id of a response; use `previous_response_id`";
         return Err(ApiError::invalid("conversation", message));

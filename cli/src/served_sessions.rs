@@ -1,0 +1,54 @@
+//! The sessions of the configuration, for the servers of `openai-agents serve`.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use openai_agents::config::Config;
+use openai_agents::server::ServerBuilder;
+use openai_agents::server::mcp::McpServerBuilder;
+
+use crate::store::Store;
+
+/// How many sessions are listed at most, the latest written to first.
+const MAX_LISTED: usize = 1_000;
+
+/// The store; none without a place for it, such as a home: then each server keeps its conversations in memory.
+pub(crate) struct ServedSessions(Option<Arc<Store>>);
+
+impl ServedSessions {
+    /// Opens the store, so that what is wrong with it is found before anything is served.
+    pub(crate) async fn open(config: &Config) -> Result<Self> {
+        if config.sessions().store.is_none() {
+            return Ok(Self(None));
+        }
+        let store = Store::open(config).await?;
+        Ok(Self(Some(Arc::new(store))))
+    }
+
+    /// Serves them by the OpenAI API.
+    pub(crate) fn behind(&self, server: ServerBuilder) -> ServerBuilder {
+        let Some(store) = self.0.clone() else {
+            return server;
+        };
+        server.sessions(move |id| {
+            let session = store.main(&id);
+            async move { Ok(session) }
+        })
+    }
+
+    /// Serves them by MCP, and lists them as far as the store can.
+    pub(crate) fn behind_mcp(&self, server: McpServerBuilder) -> McpServerBuilder {
+        let Some(store) = self.0.clone() else {
+            return server;
+        };
+        let opened = Arc::clone(&store);
+        let server = server.sessions(move |id| {
+            let session = opened.main(&id);
+            async move { Ok(session) }
+        });
+        server.list_sessions(move || {
+            let store = Arc::clone(&store);
+            async move { store.latest(MAX_LISTED).await }
+        })
+    }
+}

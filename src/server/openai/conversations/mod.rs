@@ -1,0 +1,88 @@
+//! `/v1/conversations`: what sessions hold, as conversations of the OpenAI API.
+//!
+//! The id of a conversation is that of its session, and any session that no stored response has is a conversation. One that nobody has
+//! written to is empty; it is there once it was created here, or has items.
+
+mod routes;
+mod page;
+mod items;
+mod listed;
+mod store;
+
+use serde_json::{Value, json};
+
+pub(in crate::server) use self::routes::routes;
+pub(in crate::server) use self::store::Conversations;
+
+use self::store::Known;
+use super::{responses, settings};
+use crate::server::error::ApiError;
+use crate::server::fields::Fields;
+use crate::server::{Shared, id};
+use crate::session::{SessionId, SessionTurn};
+
+/// Begins a conversation, with items or without.
+async fn create(shared: &Shared, body: &[u8]) -> Result<Value, ApiError> {
+    let mut fields = match body {
+        // A client that wants nothing in particular may send nothing.
+        [] => Fields::parse(b"{}")?,
+        body => Fields::parse(body)?,
+    };
+    let items = fields.take("items")?.unwrap_or_default();
+    let metadata = settings::metadata(&mut fields)?.unwrap_or_default();
+    fields.finish()?;
+    let items = responses::read_items(shared, items)?;
+    let id = responses::conversation_id(&format!("conv_{}", id::random()?))?;
+    if !items.is_empty() {
+        let added = shared.session(&id).await?;
+        let added = added.append(SessionTurn::new(items)).await;
+        added.map_err(|error| ApiError::of_session(&error))?;
+    }
+    let known = Known::new(Some(metadata));
+    shared.conversations.keep(&id, known.clone());
+    Ok(known.to_json(&id))
+}
+
+/// Gives a conversation, without its items.
+async fn one(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+    let id = responses::conversation_id(id)?;
+    Ok(find(shared, &id).await?.to_json(&id))
+}
+
+/// Puts other metadata in the place of a conversation's.
+async fn update(shared: &Shared, id: &str, body: &[u8]) -> Result<Value, ApiError> {
+    let id = responses::conversation_id(id)?;
+    let mut fields = Fields::parse(body)?;
+    let metadata = settings::metadata(&mut fields)?;
+    let metadata = metadata.ok_or_else(|| fields.missing("metadata"))?;
+    fields.finish()?;
+    let mut known = find(shared, &id).await?;
+    known.metadata = Some(metadata);
+    shared.conversations.keep(&id, known.clone());
+    Ok(known.to_json(&id))
+}
+
+/// Forgets a conversation and its items.
+async fn delete(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+    let id = responses::conversation_id(id)?;
+    find(shared, &id).await?;
+    let cleared = shared.session(&id).await?.clear().await;
+    cleared.map_err(|error| ApiError::of_session(&error))?;
+    shared.conversations.remove(&id);
+    Ok(json!({"id": id.as_str(), "object": "conversation.deleted", "deleted": true}))
+}
+
+/// Finds a conversation that was created here, or has items.
+async fn find(shared: &Shared, id: &SessionId) -> Result<Known, ApiError> {
+    if let Some(known) = shared.conversations.get(id) {
+        return Ok(known);
+    }
+    let found = shared.session(id).await?;
+    let found = found.items(Some(1)).await;
+    let found = found.map_err(|error| ApiError::of_session(&error))?;
+    if found.items.is_empty() {
+        let message = format!("there is no conversation `{id}`");
+        return Err(ApiError::new(404, "not_found", message));
+    }
+    Ok(shared.conversations.hear_of(id))
+}

@@ -1,0 +1,109 @@
+//! The routes of conversations.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::Response;
+use axum::routing::{get, post};
+
+use super::page::{Page, no_query};
+use super::{create, delete, items, one, update};
+use crate::server::Shared;
+use crate::server::router::{Whole, told};
+
+/// What the path names: a conversation and one of its items.
+type ItemPath = Path<(String, String)>;
+
+pub(in crate::server) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/v1/conversations", post(create_conversation))
+        .route(
+            "/v1/conversations/{id}",
+            get(one_conversation)
+                .post(update_conversation)
+                .delete(delete_conversation),
+        )
+        .route(
+            "/v1/conversations/{id}/items",
+            get(list_items).post(add_items),
+        )
+        .route(
+            "/v1/conversations/{id}/items/{item_id}",
+            get(one_item).delete(delete_item),
+        )
+}
+
+async fn create_conversation(
+    State(shared): State<Arc<Shared>>,
+    Whole(body): Whole,
+) -> Response<Body> {
+    told(create(&shared, &body).await)
+}
+
+async fn one_conversation(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Response<Body> {
+    told(one(&shared, &id).await)
+}
+
+async fn update_conversation(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Whole(body): Whole,
+) -> Response<Body> {
+    told(update(&shared, &id, &body).await)
+}
+
+async fn delete_conversation(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Response<Body> {
+    told(delete(&shared, &id).await)
+}
+
+async fn list_items(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let answer = async {
+        let page = Page::parse(query.as_deref())?;
+        items::list(&shared, &id, &page).await
+    };
+    told(answer.await)
+}
+
+async fn add_items(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    Whole(body): Whole,
+) -> Response<Body> {
+    let answer = async {
+        no_query(query.as_deref())?;
+        items::add(&shared, &id, &body).await
+    };
+    told(answer.await)
+}
+
+async fn one_item(
+    State(shared): State<Arc<Shared>>,
+    Path((id, item_id)): ItemPath,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let answer = async {
+        no_query(query.as_deref())?;
+        items::one(&shared, &id, &item_id).await
+    };
+    told(answer.await)
+}
+
+async fn delete_item(
+    State(shared): State<Arc<Shared>>,
+    Path((id, item_id)): ItemPath,
+) -> Response<Body> {
+    told(items::remove(&shared, &id, &item_id).await)
+}
