@@ -24,7 +24,8 @@ pub(super) struct Rest<'a> {
 
 impl Body {
     pub(super) fn new() -> Self {
-        let mut bytes = BytesMut::with_capacity(4096);
+        // It lasts as long as the run, which remembers what of the conversation is written: a short one should not be large.
+        let mut bytes = BytesMut::with_capacity(1024);
         bytes.put_u8(b'{');
         Self {
             bytes,
