@@ -13,7 +13,7 @@ use crate::args::Global;
 use crate::logging;
 
 /// The sections that are read when the program starts, and never again.
-const FIXED: [&str; 4] = ["server", "sessions", "state_key", "log_level"];
+const FIXED: [&str; 3] = ["server", "sessions", "log_level"];
 
 /// The configuration that is served, and how to load it again: with the flags that the program was started with.
 pub(crate) struct Served {
