@@ -6,8 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::LengthLimitError;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
+
+use super::error::ApiError;
 
 /// How long the next bytes may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,11 +37,26 @@ pub(super) fn in_time(body: Body) -> Body {
     })
 }
 
-/// Whether a body failed because nothing came for too long.
-pub(super) fn is_late(error: &axum::Error) -> bool {
+/// Says what became of a body that could not be read.
+pub(super) fn failure(error: &axum::Error, max_bytes: usize) -> ApiError {
+    if is_caused_by::<LengthLimitError>(error) {
+        return too_large(max_bytes);
+    }
+    if is_caused_by::<Late>(error) {
+        return ApiError::new(408, "request_timeout", error.to_string());
+    }
+    ApiError::new(400, "broken_body", format!("the body broke off: {error}"))
+}
+
+pub(super) fn too_large(max_bytes: usize) -> ApiError {
+    let message = format!("the body has more than {max_bytes} bytes");
+    ApiError::new(413, "request_too_large", message)
+}
+
+fn is_caused_by<E: Error + 'static>(error: &axum::Error) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.is::<Late>() {
+        if error.is::<E>() {
             return true;
         }
         cause = error.source();

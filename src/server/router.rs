@@ -202,22 +202,13 @@ impl FromRequest<Arc<Shared>> for Whole {
 }
 
 async fn read(max_bytes: usize, request: Request) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        let message = format!("the body has more than {max_bytes} bytes");
-        ApiError::new(413, "request_too_large", message)
-    };
     let length = request.headers().get("content-length");
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > max_bytes) {
-        return Err(too_large());
+        return Err(prompt_body::too_large(max_bytes));
     }
     let body = to_bytes(request.into_body(), max_bytes).await;
-    body.map_err(|error| {
-        if prompt_body::is_late(&error) {
-            return ApiError::new(408, "request_timeout", error.to_string());
-        }
-        too_large()
-    })
+    body.map_err(|error| prompt_body::failure(&error, max_bytes))
 }
 
 pub(super) fn told(answer: Result<Value, ApiError>) -> Response<Body> {

@@ -152,6 +152,10 @@ async fn who_sends_nothing_loses_the_connection() {
             "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{",
             "HTTP/1.1 408",
         ),
+        (
+            "POST /run HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n",
+            "HTTP/1.1 400",
+        ),
     ] {
         let mut stream = tokio::net::TcpStream::connect(front.address).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
