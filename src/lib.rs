@@ -16,6 +16,7 @@
 //!   encrypted if you like (feature `encryption`).
 //! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
 //! - [`item`] is what passes between user, model and tools.
+//! - [`file`] reads what a person names: regular files up to a stated size.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
@@ -32,6 +33,7 @@ mod kind;
 mod secret;
 mod usage;
 pub mod future;
+pub mod file;
 mod memo;
 pub mod item;
 pub mod schema;

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use super::Origin;
 use super::tree::{Node, Value};
+use crate::file;
+
+/// How large the configuration, `.env` and each file of instructions may be.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The variables that have a value, with where each came from.
 #[derive(Debug, Default)]
@@ -69,7 +73,7 @@ pub(super) enum Files {
 impl Files {
     pub(super) fn read(&self, path: &Path) -> io::Result<String> {
         match self {
-            Self::Disk { directory } => fs::read_to_string(directory.join(path)),
+            Self::Disk { directory } => file::read_text(&directory.join(path), MAX_FILE_BYTES),
             Self::Memory(files) => files
                 .get(&plain(path))
                 .cloned()

@@ -9,6 +9,7 @@ use super::difference::{Difference, differences};
 use super::line::{Asked, Body, Header, Line, VERSION, Version};
 use super::replay::{RecordedModel, ReplayJournal};
 use super::writer::failed;
+use crate::file;
 use crate::future::BoxError;
 use crate::item::Item;
 use crate::journal::{JournalError, RunBeginning};
@@ -33,7 +34,10 @@ pub(super) struct Entry {
 }
 
 impl Recording {
-    /// Reads a file.
+    /// How large a file [`open`](Self::open) reads: 256 MiB.
+    pub const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+    /// Reads a regular file of at most [`MAX_BYTES`](Self::MAX_BYTES).
     ///
     /// # Errors
     ///
@@ -45,7 +49,7 @@ impl Recording {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref().to_owned();
         let store = path.display().to_string();
-        let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+        let read = tokio::task::spawn_blocking(move || file::read(&path, Self::MAX_BYTES)).await;
         let read = read.map_err(|error| JournalError::Unavailable {
             store: store.clone(),
             source: error.into(),
