@@ -9,7 +9,7 @@ mod difference;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use super::{
     SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect,
 };
 use crate::item::{History, Item};
-use crate::model::{ModelError, ModelRequest};
+use crate::model::ModelRequest;
 use line::{Asked, Call, Header, Line, VERSION};
 use writer::Writer;
 
@@ -31,8 +31,8 @@ pub use replay::{RecordedModel, ReplayJournal};
 /// Records what happens in a run, one JSON object a line, as it happens.
 ///
 /// The first line says what the run began with; then come requests, responses, tool calls and their outcomes, what was read from the session
-/// and what was written to it. A [`Recording`] reads it. Everything happens as without a journal; only a line that cannot be written ends
-/// the run, by [`JournalError`]. What was asked is there word for word, but no keys: neither headers nor `extra_body`. Failed model
+/// and what was written to it. A [`Recording`] reads it. Everything happens as without a journal: a line that cannot be written, say because
+/// the disk is full, ends the recording and not the run, and [`failure`](Self::failure) says so. What was asked is there word for word, but no keys: neither headers nor `extra_body`. Failed model
 /// calls leave a request without a response.
 ///
 /// The file can be read and written by its owner only.
@@ -70,6 +70,8 @@ pub struct FileJournal(Arc<Inner>);
 
 struct Inner {
     writer: Writer,
+    /// Why the recording ended before the run.
+    failure: OnceLock<JournalError>,
     /// The items of the latest request of each run inside the run.
     seen: Mutex<HashMap<Vec<Arc<str>>, History>>,
 }
@@ -105,18 +107,26 @@ impl FileJournal {
     fn new(writer: Writer) -> Self {
         Self(Arc::new(Inner {
             writer,
+            failure: OnceLock::new(),
             seen: Mutex::default(),
         }))
     }
 
-    async fn write(
-        &self,
-        r#type: &str,
-        key: &EffectKey,
-        body: &impl Serialize,
-    ) -> Result<(), JournalError> {
+    /// Says why the recording ended before the run, if it did; it is right as far as it goes.
+    pub fn failure(&self) -> Option<&JournalError> {
+        self.0.failure.get()
+    }
+
+    /// Writes a line, unless one before it could not be written: what comes behind a gap would be read wrongly.
+    async fn write(&self, r#type: &str, key: &EffectKey, body: &impl Serialize) {
+        if self.failure().is_some() {
+            return;
+        }
         let line = Line::new(r#type, Some(key), body);
-        self.0.writer.write(line).await
+        if let Err(error) = self.0.writer.write(line).await {
+            // Side by side two lines can fail; the first says why.
+            self.0.failure.set(error).ok();
+        }
     }
 
     /// What is asked, without the items that the request before has as well.
@@ -132,11 +142,12 @@ impl FileJournal {
     }
 
     async fn ask(self, key: EffectKey, asked: Asked, call: ModelEffect) -> ModelEffect {
-        if let Err(error) = self.write("request", &key, &asked).await {
-            return Box::pin(stream::iter([Err(ModelError::from(error))]));
-        }
+        self.write("request", &key, &asked).await;
         keeping(call, move |answer| {
-            Box::pin(async move { self.write("response", &key, &answer).await })
+            Box::pin(async move {
+                self.write("response", &key, &answer).await;
+                Ok(())
+            })
         })
     }
 }
@@ -151,16 +162,13 @@ impl Journal for FileJournal {
     fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
         let journal = self.clone();
         Box::pin(async move {
-            let failed = |error: JournalError| error.of_tool(call.tool.clone());
             let line = Call {
                 tool: call.tool.to_string(),
                 arguments: call.arguments,
             };
-            let written = journal.write("tool_call", &call.key, &line).await;
-            written.map_err(failed)?;
+            journal.write("tool_call", &call.key, &line).await;
             let outcome = call.effect.await?;
-            let written = journal.write("tool_outcome", &call.key, &outcome).await;
-            written.map_err(failed)?;
+            journal.write("tool_outcome", &call.key, &outcome).await;
             Ok(outcome)
         })
     }
@@ -169,8 +177,7 @@ impl Journal for FileJournal {
         let journal = self.clone();
         Box::pin(async move {
             let kept = KeptItems::from(read.effect.await?);
-            let written = journal.write("session_read", &read.key, &kept).await;
-            written.map_err(|error| error.of_session(read.session.id().clone()))?;
+            journal.write("session_read", &read.key, &kept).await;
             Ok(kept.into())
         })
     }
@@ -178,12 +185,11 @@ impl Journal for FileJournal {
     fn session_write(&self, write: SessionWriteEffect) -> SessionWrite {
         let journal = self.clone();
         Box::pin(async move {
-            let (key, session) = (write.key.clone(), write.session.id().clone());
+            let key = write.key.clone();
             let items = write.turn.items.clone();
             let version = write.make().await?;
             let kept = KeptItems { items, version };
-            let written = journal.write("session_write", &key, &kept).await;
-            written.map_err(|error| error.of_session(session))?;
+            journal.write("session_write", &key, &kept).await;
             Ok(kept.version)
         })
     }

@@ -185,6 +185,20 @@ impl SqliteJournal {
         DurableRun::new(Arc::clone(&self.0), &execution, beginning)
     }
 
+    /// Gives what a run is to be continued with, and changes nothing: nobody who executes it elsewhere notices.
+    ///
+    /// # Errors
+    ///
+    /// As for [`proceed`](Self::proceed).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn beginning(&self, id: &RunId) -> Result<RunBeginning, JournalError> {
+        let (id, store) = (id.clone(), self.0.store().to_owned());
+        self.0.run(move |db| runs::beginning(db, &id, &store)).await
+    }
+
     /// Lists the runs, the latest changed first.
     ///
     /// # Errors

@@ -32,18 +32,29 @@ pub(super) fn proceed(
     store: &str,
 ) -> Result<(Execution, RunBeginning), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read first: what cannot be read is not begun either.
+    let beginning = beginning(&transaction, id, store)?;
     let sql = "UPDATE openai_agents_runs SET execution = execution + 1, status = 'running', updated_at = CURRENT_TIMESTAMP
-        WHERE run_id = ?1 RETURNING id, run_id, execution, agent, input, settings, state";
-    let found = transaction.query_row(sql, [id.as_str()], |row| {
-        let execution = Execution {
+        WHERE run_id = ?1 RETURNING id, run_id, execution";
+    let execution = transaction.query_row(sql, [id.as_str()], |row| {
+        Ok(Execution {
             run: row.get(0)?,
             run_id: row.get(1)?,
             number: row.get(2)?,
-        };
-        let texts: [String; 3] = [row.get(3)?, row.get(4)?, row.get(5)?];
-        Ok((execution, texts, row.get::<_, Option<String>>(6)?))
+        })
+    })?;
+    transaction.commit()?;
+    Ok((execution, beginning))
+}
+
+/// Reads what a run is to be continued with.
+pub(super) fn beginning(db: &Connection, id: &RunId, store: &str) -> Result<RunBeginning, Failure> {
+    let sql = "SELECT agent, input, settings, state FROM openai_agents_runs WHERE run_id = ?1";
+    let found = db.query_row(sql, [id.as_str()], |row| {
+        let texts: [String; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+        Ok((texts, row.get::<_, Option<String>>(3)?))
     });
-    let Some((execution, [agent, input, settings], state)) = found.optional()? else {
+    let Some(([agent, input, settings], state)) = found.optional()? else {
         return Err(Failure::Own(JournalError::NoRun {
             store: store.to_owned(),
             run: id.to_string(),
@@ -60,14 +71,12 @@ pub(super) fn proceed(
         .map_err(|error| Failure::Own(corrupt("settings", error.into())))?;
     let state = state.map(|state| RunState::from_json(&state)).transpose();
     let state = state.map_err(|error| Failure::Own(corrupt("state", error.into())))?;
-    transaction.commit()?;
-    let beginning = RunBeginning {
+    Ok(RunBeginning {
         agent,
         input,
         settings,
         state,
-    };
-    Ok((execution, beginning))
+    })
 }
 
 /// Keeps how an execution ended.
