@@ -1,6 +1,8 @@
 //! From settings to a runner, models, agents and tools: the one library file that names every driver.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::build::{Purpose, Team, team};
@@ -129,6 +131,24 @@ impl Config {
             // The team has every agent that is described.
             None => Err(self.unknown_agent(name)),
         }
+    }
+
+    /// Makes an agent answer in JSON of this schema, whatever its `output_schema` says; for agents that are asked for from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnknownAgent`] if there is none of this name. What is wrong with the schema, [`check`](Self::check) says.
+    pub fn set_output_schema(
+        &mut self,
+        agent: &str,
+        schema: Map<String, Value>,
+    ) -> Result<(), ConfigError> {
+        let unknown = self.unknown_agent(agent);
+        let mut agents = self.agents.iter_mut();
+        let described = agents.find(|described| described.name == agent);
+        described.ok_or(unknown)?.output_schema = Some(schema);
+        self.team = OnceLock::new();
+        Ok(())
     }
 
     fn team(&self) -> Result<Arc<Team>, ConfigError> {
