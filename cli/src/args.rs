@@ -13,8 +13,9 @@ use crate::command::Command;
 /// OPENAI_AGENTS__<KEY>, OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY and RUST_LOG, from .env, and from the flags below; the later
 /// wins. `openai-agents check` shows each with its origin.
 ///
-/// Exit codes: 0 done; 1 failed; 2 wrong usage or settings, or no server there; 3 a guardrail tripped; 4 a limit was reached; 5 calls
-/// wait for approval; 130 interrupted.
+/// Exit codes: 0 done; 1 the run failed once the server had answered, or an output cannot be written; 2 nothing was done: wrong usage or
+/// settings, something that is not there, or no server; 3 a guardrail tripped; 4 a limit was reached; 5 calls wait for approval; 129, 130,
+/// 143 ended by SIGHUP, Ctrl-C or SIGTERM. A second Ctrl-C ends at once. With --json the last line always has the type result.
 #[derive(Debug, Parser)]
 #[command(name = "openai-agents", version)]
 #[expect(
@@ -56,7 +57,7 @@ impl Global {
     }
 
     /// Gives the flags that another command needs to see the same settings.
-    pub(crate) fn again(&self) -> Vec<String> {
+    pub(crate) fn to_flags(&self) -> Vec<String> {
         let config = self.config.as_ref().map(|path| path.display().to_string());
         let flags = [
             ("--config", config.as_ref()),

@@ -1,26 +1,41 @@
 //! Runs that are kept in the file of the sessions, and go on after their process has ended.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use openai_agents::config::Config;
+use openai_agents::config::{Config, SessionStore};
 use openai_agents::item::Message;
 use openai_agents::journal::{DurableRun, Journal, RunBeginning, RunId, RunSummary, SqliteJournal};
 use openai_agents::{Limits, RunError, RunState};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::failure::Usage;
 use crate::pause::Saved;
+use crate::run_lock::RunLock;
 use crate::store::Store;
 
-/// A run in the journal.
-pub(crate) struct Durable(DurableRun);
+/// A run in the journal, which nobody else executes meanwhile.
+pub(crate) struct Durable {
+    run: DurableRun,
+    _lock: Option<RunLock>,
+}
+
+/// A run that is kept, and that nobody executes; nothing of it was changed yet.
+pub(crate) struct KeptRun {
+    journal: SqliteJournal,
+    id: RunId,
+    pub(crate) beginning: RunBeginning,
+    lock: Option<RunLock>,
+}
 
 /// What a run needs to go on, beside its agent and input.
 pub(crate) struct Place {
     pub(crate) session: Option<String>,
     pub(crate) branch: Option<String>,
     pub(crate) limits: Limits,
+    /// The schema of the answer, if --schema named one.
+    pub(crate) schema: Option<Map<String, Value>>,
 }
 
 /// The journal of the program, in the file of the sessions.
@@ -34,6 +49,50 @@ pub(crate) async fn list(config: &Config) -> Result<Vec<RunSummary>> {
     Ok(journal(config).await?.runs(None).await?)
 }
 
+/// A journal in memory is this process's alone.
+fn lock(config: &Config, run: &RunId) -> Result<Option<RunLock>> {
+    let memory = Path::new(":memory:");
+    match &config.sessions().store {
+        Some(SessionStore::Sqlite { path, .. }) if path != memory => {
+            RunLock::take(path, run.as_str()).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+impl KeptRun {
+    /// Finds a run, unless it is under way elsewhere.
+    pub(crate) async fn find(config: &Config, id: &str) -> Result<Self> {
+        let wrong = |error| Usage(format!("{id:?} names no run: {error}"));
+        let id: RunId = id.parse().map_err(wrong)?;
+        let journal = journal(config).await?;
+        let lock = lock(config, &id)?;
+        let beginning = journal.beginning(&id).await?;
+        Ok(Self {
+            journal,
+            id,
+            beginning,
+            lock,
+        })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    pub(crate) fn place(&self) -> Result<Place> {
+        Place::from_json(&self.beginning.settings)
+    }
+
+    /// Takes it up again.
+    pub(crate) async fn proceed(self) -> Result<Durable> {
+        Ok(Durable {
+            run: self.journal.proceed(&self.id).await?,
+            _lock: self.lock,
+        })
+    }
+}
+
 impl Durable {
     /// Begins a run.
     pub(crate) async fn start(
@@ -43,40 +102,28 @@ impl Durable {
         place: &Place,
     ) -> Result<Self> {
         let beginning = RunBeginning::new(agent, [message.into()]).settings(place.to_json());
-        Ok(Self(journal(config).await?.start(beginning).await?))
-    }
-
-    /// Takes a run up again.
-    pub(crate) async fn proceed(config: &Config, id: &str) -> Result<Self> {
-        let wrong = |error| Usage(format!("{id:?} names no run: {error}"));
-        let id: RunId = id.parse().map_err(wrong)?;
-        Ok(Self(journal(config).await?.proceed(&id).await?))
+        let run = journal(config).await?.start(beginning).await?;
+        // Its id is new, so that nobody else can want it yet.
+        let lock = lock(config, run.id())?;
+        Ok(Self { run, _lock: lock })
     }
 
     pub(crate) fn id(&self) -> &str {
-        self.0.id().as_str()
-    }
-
-    pub(crate) fn beginning(&self) -> &RunBeginning {
-        self.0.beginning()
-    }
-
-    pub(crate) fn place(&self) -> Result<Place> {
-        Place::from_json(&self.0.beginning().settings)
+        self.run.id().as_str()
     }
 
     pub(crate) fn journal(&self) -> Arc<dyn Journal> {
-        Arc::new(self.0.clone())
+        Arc::new(self.run.clone())
     }
 
     /// Notes how the run ended.
     pub(crate) async fn ended(&self, end: Result<&str, &RunError>) -> Result<()> {
-        Ok(self.0.ended(end).await?)
+        Ok(self.run.ended(end).await?)
     }
 
     /// Notes what was decided about the calls of the run.
     pub(crate) async fn decided(&self, state: &RunState) -> Result<()> {
-        Ok(self.0.decided(state).await?)
+        Ok(self.run.decided(state).await?)
     }
 
     /// Says how the run can go on.
@@ -86,9 +133,19 @@ impl Durable {
     }
 }
 
+/// The schema of the answer that the settings of a run name.
+pub(crate) fn schema_of(settings: &Value) -> Option<Map<String, Value>> {
+    settings.get("schema")?.as_object().cloned()
+}
+
 impl Place {
     fn to_json(&self) -> Value {
-        json!({ "session": self.session, "branch": self.branch, "limits": self.limits })
+        json!({
+            "session": self.session,
+            "branch": self.branch,
+            "limits": self.limits,
+            "schema": self.schema,
+        })
     }
 
     fn from_json(settings: &Value) -> Result<Self> {
@@ -99,6 +156,7 @@ impl Place {
             session: text("session"),
             branch: text("branch"),
             limits,
+            schema: schema_of(settings),
         })
     }
 }

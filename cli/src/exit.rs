@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-/// The exit codes, the same for every command.
+use crate::signal::Signal;
+
+/// The exit codes, the same for every command; docs/exit-codes.md lists what leads to which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
-    /// The run failed after the server answered, or something else went wrong.
+    /// The run failed after the server answered, or an output cannot be written.
     Failed,
-    /// Wrong usage or configuration, or a server that cannot be reached under it.
+    /// Nothing was done: what was asked for, or what it needs, is wrong or not there, the server among it.
     Usage,
     /// A guardrail tripped.
     Guardrail,
@@ -16,20 +18,29 @@ pub(crate) enum Exit {
     Limit,
     /// Calls wait for approval; the run is saved.
     Approval,
-    /// Ctrl-C.
-    Interrupted,
+    /// A signal asked for the end.
+    Ended(Signal),
+}
+
+impl Exit {
+    /// The number that the shell sees; of a signal, the one that shells give to programs that it killed.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Guardrail => 3,
+            Self::Limit => 4,
+            Self::Approval => 5,
+            Self::Ended(Signal::Hangup) => 129,
+            Self::Ended(Signal::Interrupt) => 130,
+            Self::Ended(Signal::Terminate) => 143,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::Guardrail => 3,
-            Exit::Limit => 4,
-            Exit::Approval => 5,
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.code())
     }
 }

@@ -1,7 +1,6 @@
 //! A failure as the program tells it: a message, a hint where one helps, and an exit code.
 
 use std::fmt;
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::Error;
@@ -11,9 +10,12 @@ use openai_agents::journal::JournalError;
 use openai_agents::mcp::McpError;
 use openai_agents::session::{SessionError, SessionIdError};
 use openai_agents::{ErrorKind, RunError, RunFailure};
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::sanitize::{one_line, sanitize};
+use crate::output::{self, StdoutError};
+use crate::pause::Saved;
+use crate::signal::Signal;
 
 /// What went wrong, in the words of the library, and what could be done about it.
 #[derive(Debug)]
@@ -24,20 +26,21 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<Duration>,
+    /// Where the run lies that can go on all the same.
+    pub(crate) saved: Option<Saved>,
+    /// The run itself, as the text of a file of saved runs, if it could be saved nowhere.
+    pub(crate) unsaved: Option<String>,
 }
 
 /// The command line asks for something that cannot be done.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
-/// What was asked for is not there.
+/// A signal asked for the end.
 #[derive(Debug)]
-pub(crate) struct Gone {
-    pub(crate) kind: ErrorKind,
-    pub(crate) message: String,
-}
+pub(crate) struct Ended(pub(crate) Signal);
 
-/// The saved run cannot go on.
+/// What was asked for is not there, or cannot be used: a saved run, a session, a running server.
 #[derive(Debug)]
 pub(crate) struct Unusable {
     pub(crate) kind: ErrorKind,
@@ -47,30 +50,39 @@ pub(crate) struct Unusable {
 
 impl Failure {
     /// Judges an error that came before or outside a run.
+    ///
+    /// What the library and this program know of is a wrong or missing part, found before anything was done; what neither expects is not.
     pub(crate) fn of(error: &Error) -> Self {
+        if let Some(Ended(signal)) = error.downcast_ref() {
+            return Self::ended(*signal);
+        }
         let unusable = error.downcast_ref::<Unusable>();
-        let state = error.downcast_ref::<StateError>();
-        let kind = unusable
-            .map(|unusable| unusable.kind)
-            .or(state.map(StateError::kind));
-        let is_usage = error.is::<ConfigError>()
-            || error.is::<Usage>()
-            || error.is::<SessionIdError>()
-            || kind.is_some();
-        let of_others = [
+        let is_own =
+            error.is::<ConfigError>() || error.is::<Usage>() || error.is::<SessionIdError>();
+        let own = (is_own || error.is::<StdoutError>()).then_some(ErrorKind::Config);
+        let kinds = [
+            unusable.map(|unusable| unusable.kind),
+            error.downcast_ref().map(StateError::kind),
             error.downcast_ref().map(SessionError::kind),
             error.downcast_ref().map(McpError::kind),
             error.downcast_ref().map(JournalError::kind),
-            error.downcast_ref().map(|gone: &Gone| gone.kind),
+            own,
         ];
-        let of_others = of_others.into_iter().flatten().next();
+        let kind = kinds.into_iter().flatten().next();
         Self {
-            exit: if is_usage { Exit::Usage } else { Exit::Failed },
-            kind: kind.or(of_others).unwrap_or(ErrorKind::Config),
+            exit: match kind {
+                None => Exit::Failed,
+                Some(_) if error.is::<StdoutError>() => Exit::Failed,
+                Some(ErrorKind::BudgetExceeded) => Exit::Limit,
+                Some(_) => Exit::Usage,
+            },
+            kind: kind.unwrap_or(ErrorKind::Config),
             message: format!("{error:#}"),
             hint: unusable.and_then(|unusable| unusable.hint.clone()),
             status: None,
             retry_after: None,
+            saved: None,
+            unsaved: None,
         }
     }
 
@@ -87,7 +99,8 @@ impl Failure {
             | ErrorKind::StateInvalid
             | ErrorKind::StateTampered
             | ErrorKind::AlreadyResumed => Exit::Usage,
-            _ if unreachable => Exit::Usage,
+            // A server that was there, and is not any more, is no wrong setting.
+            _ if unreachable && error.progress().responses.is_empty() => Exit::Usage,
             _ => Exit::Failed,
         };
         Self {
@@ -97,19 +110,57 @@ impl Failure {
             hint: hint(error, unreachable, config),
             status: error.status(),
             retry_after: error.retry_after(),
+            saved: None,
+            unsaved: None,
         }
     }
 
-    /// A run that was stopped by Ctrl-C.
-    pub(crate) fn interrupted() -> Self {
+    /// A run whose program was asked to end.
+    pub(crate) fn ended(signal: Signal) -> Self {
         Self {
-            exit: Exit::Interrupted,
+            exit: Exit::Ended(signal),
             kind: ErrorKind::Cancelled,
-            message: "interrupted".to_owned(),
+            message: signal.word().to_owned(),
             hint: None,
             status: None,
             retry_after: None,
+            saved: None,
+            unsaved: None,
         }
+    }
+
+    /// What failed after the run itself had done its part.
+    pub(crate) fn after_run(error: &Error) -> Self {
+        Self {
+            exit: Exit::Failed,
+            ..Self::of(error)
+        }
+    }
+
+    /// A recording that is not whole; the run went on without it.
+    pub(crate) fn of_recording(error: &JournalError) -> Self {
+        Self {
+            exit: Exit::Failed,
+            kind: error.kind(),
+            message: format!("the recording is not complete: {}", with_causes(error)),
+            hint: None,
+            status: None,
+            retry_after: None,
+            saved: None,
+            unsaved: None,
+        }
+    }
+
+    /// Says where the run lies.
+    pub(crate) fn saved_in(mut self, saved: Saved) -> Self {
+        self.saved = Some(saved);
+        self
+    }
+
+    /// Takes the run along, which could be saved nowhere.
+    pub(crate) fn with_unsaved(mut self, state: Option<String>) -> Self {
+        self.unsaved = state;
+        self
     }
 
     /// Adds something to know.
@@ -123,29 +174,73 @@ impl Failure {
 
     /// Says on stderr what went wrong, and how the program ends for it.
     pub(crate) fn report(&self) -> Exit {
-        let label = if self.exit == Exit::Interrupted {
-            ""
-        } else {
-            "error: "
-        };
-        let hint = self.hint.as_ref();
-        let hint = hint.map_or_else(String::new, |hint| format!("hint: {}\n", one_line(hint)));
-        let text = format!("{label}{}\n{hint}", sanitize(&self.message));
-        // Where stderr is closed there is nobody to tell.
-        let _unheard = io::stderr().write_all(text.as_bytes());
+        match self.exit {
+            Exit::Ended(_) => output::note(&self.message),
+            _ => output::note(format_args!("error: {}", self.message)),
+        }
+        if let Some(hint) = &self.hint {
+            output::note(format_args!("hint: {hint}"));
+        }
+        if let Some(state) = &self.unsaved {
+            output::note("the run, which a file can be made of for --resume:");
+            output::note_json(state);
+        }
         self.exit
+    }
+
+    /// The last line of `--json`.
+    pub(crate) fn to_json(&self, agent: Option<&str>, turns: u32) -> Value {
+        let mut line = result_line(&self.error_json(), agent, turns);
+        if let (Some(saved), Some(line)) = (&self.saved, line.as_object_mut()) {
+            line.insert(saved.key().to_owned(), json!(saved.name()));
+        }
+        if let (Some(state), Some(line)) = (&self.unsaved, line.as_object_mut()) {
+            let state = serde_json::from_str(state).unwrap_or_else(|_| json!(state));
+            line.insert("run_state".to_owned(), state);
+        }
+        line
+    }
+
+    /// What the last line of `--json` says of the error.
+    pub(crate) fn error_json(&self) -> Value {
+        json!({
+            "kind": self.kind.as_str(),
+            "message": self.message,
+            "status": self.status,
+            "retry_after": self.retry_after.map(|wait| wait.as_secs_f64()),
+        })
     }
 }
 
-/// A model error says all by itself; of what the application brought, the cause is what matters.
+/// The last line of `--json` of a command that runs no agent.
+pub(crate) fn failed_result(kind: ErrorKind, message: &str) -> Value {
+    let error =
+        json!({"kind": kind.as_str(), "message": message, "status": null, "retry_after": null});
+    result_line(&error, None, 0)
+}
+
+fn result_line(error: &Value, agent: Option<&str>, turns: u32) -> Value {
+    json!({ "type": "result", "ok": false, "error": error, "agent": agent, "turns": turns })
+}
+
+/// What a server did, a model error says all by itself; of a journal and of what the application brought, the cause is what matters.
 fn message(error: &RunError) -> String {
+    match error.failure() {
+        RunFailure::Model(_) if error.journal_error().is_none() => error.to_string(),
+        _ => with_causes(error),
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
-    let mut cause = match error.failure() {
-        RunFailure::Model(_) => None,
-        _ => std::error::Error::source(error),
-    };
+    let mut cause = error.source();
     while let Some(error) = cause {
-        message = format!("{message}: {error}");
+        let words = error.to_string();
+        // Some libraries repeat a cause in the words of what it caused.
+        if !message.ends_with(&words) {
+            message = format!("{message}: {words}");
+        }
         cause = error.source();
     }
     message
@@ -228,14 +323,6 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Gone {}
-
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -243,3 +330,11 @@ impl fmt::Display for Unusable {
 }
 
 impl std::error::Error for Unusable {}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.word())
+    }
+}
+
+impl std::error::Error for Ended {}

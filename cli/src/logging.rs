@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use openai_agents::config::{Config, ConfigError, Origin};
+use serde_json::value::RawValue;
 use tracing_subscriber::EnvFilter;
 
-use crate::sanitize::sanitize;
+use crate::output;
 
 /// Starts the log with the filter of the configuration.
 pub(crate) fn start(config: &Config) -> Result<()> {
@@ -15,7 +16,7 @@ pub(crate) fn start(config: &Config) -> Result<()> {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| Sanitized)
+        .with_writer(|| Events)
         .with_ansi(false)
         .init();
     Ok(())
@@ -31,17 +32,26 @@ fn invalid(config: &Config) -> ConfigError {
     }
 }
 
-/// Stderr behind the escapes: what a server said may stand in a line of the log.
-struct Sanitized;
+/// Stderr as a list of events, each in one line: what a server said may stand in it.
+struct Events;
 
-impl Write for Sanitized {
+impl Write for Events {
+    /// The subscriber hands over one whole event at a time.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(bytes);
-        io::stderr().write_all(sanitize(&text).as_bytes())?;
+        let event = String::from_utf8_lossy(bytes);
+        let event = event.trim_end_matches('\n');
+        match event.split_once('\n') {
+            // A request that is shown on demand: the line ends between the parts of JSON are ours, since those of texts are escaped in it.
+            Some((head, payload)) if serde_json::from_str::<&RawValue>(payload).is_ok() => {
+                output::note(head);
+                payload.lines().for_each(output::note);
+            }
+            _ => output::note(event),
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

@@ -1,35 +1,44 @@
 //! The program `openai-agents`.
 
+mod answer_file;
 mod args;
 mod command;
+mod data_url;
 mod durable;
+mod escape;
 mod exit;
 mod failure;
-mod image;
 mod logging;
 mod mcp;
 mod models;
 mod output;
 mod pause;
+mod play;
 mod private_folder;
 mod render;
-mod sanitize;
+mod run_lock;
+mod run_setup;
 mod served;
 mod served_sessions;
 mod signal;
 mod state_file;
 mod store;
 mod transcript;
+mod whole_file;
 
-use std::io::{self, Write as _};
+use std::env;
+use std::ffi::OsString;
 use std::panic;
 use std::process::ExitCode;
 
+use anyhow::Error;
 use clap::Parser as _;
+use serde_json::json;
 
+use args::Arguments;
+use escape::Shown;
 use exit::Exit;
 use failure::Failure;
-use sanitize::one_line;
 
 /// It gives back what a burst of clients took, also while nobody asks; the allocator of glibc keeps it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -37,15 +46,80 @@ use sanitize::one_line;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    panic::set_hook(Box::new(|info| report_panic(&info.to_string())));
-    let ended = panic::catch_unwind(|| match command::run(args::Arguments::parse()) {
+    panic::set_hook(Box::new(|info| output::note(format_args!("error: {info}"))));
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let exit = match panic::catch_unwind(|| run(&arguments)) {
         Ok(exit) => exit,
-        Err(error) => Failure::of(&error).report(),
-    });
-    ended.unwrap_or(Exit::Failed).into()
+        Err(_) => panicked(),
+    };
+    exit.into()
 }
 
-/// One line instead of a backtrace; a tool that panics fails, and only this line tells where.
-fn report_panic(what: &str) {
-    let _unheard = writeln!(io::stderr(), "error: {}", one_line(what));
+fn run(arguments: &[OsString]) -> Exit {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return refused(arguments, &error),
+    };
+    if parsed
+        .command
+        .as_ref()
+        .is_some_and(command::Command::is_json)
+    {
+        output::expect_result();
+    }
+    match command::run(parsed) {
+        Ok(exit) => {
+            // A list that is there to its end; every other command has said its result.
+            let result = json!({"type": "result", "ok": exit == Exit::Done});
+            let written = output::is_read(output::result(&result));
+            written.map_or_else(|error| failed(&error), |_| exit)
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Says what is wrong with the command line, or shows the help that was asked for.
+fn refused(arguments: &[OsString], error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        // Where stdout is closed there is nobody to help.
+        error.print().ok();
+        return Exit::Done;
+    }
+    let mut text = error.render().to_string();
+    // What was typed is shown, and may be the name of a file that somebody else has chosen.
+    for argument in arguments.iter().filter_map(|argument| argument.to_str()) {
+        if !Shown(argument).is_plain() {
+            text = text.replace(argument, &Shown(argument).to_string());
+        }
+    }
+    text.lines().for_each(output::note);
+    let words = arguments.iter().take_while(|word| *word != "--");
+    if words.into_iter().any(|word| word == "--json") {
+        output::expect_result();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let result = failure::failed_result(openai_agents::ErrorKind::Config, message);
+        // Where stdout is closed there is nobody to tell.
+        output::result(&result).ok();
+    }
+    Exit::Usage
+}
+
+fn failed(error: &Error) -> Exit {
+    let failure = Failure::of(error);
+    // Where stdout cannot be written, stderr says so.
+    output::result(&failure.to_json(None, 0)).ok();
+    failure.report()
+}
+
+/// The hook has said where; a program that was asked for JSON says at least that there is no answer.
+fn panicked() -> Exit {
+    let result = json!({
+        "type": "result", "ok": false,
+        "error": {"kind": "internal", "message": "the program panicked; stderr says where", "status": null, "retry_after": null},
+        "agent": null, "turns": 0,
+    });
+    // Where stdout is closed there is nobody to tell.
+    output::result(&result).ok();
+    Exit::Failed
 }

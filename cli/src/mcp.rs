@@ -7,6 +7,9 @@ use openai_agents::FunctionTool;
 use openai_agents::config::Config;
 use openai_agents::mcp::{McpError, McpServer};
 
+use crate::exit::Exit;
+use crate::failure::with_causes;
+
 /// An MCP server that was started or reached, asked for its tools, and left.
 pub(crate) struct Seen {
     pub(crate) name: String,
@@ -36,7 +39,29 @@ async fn tools(server: &McpServer) -> Result<Arc<[FunctionTool]>, McpError> {
     server.function_tools().await
 }
 
+/// Says whether a server was never there: it is described wrongly, cannot be started or reached, or is not ready in time.
+fn is_absent(error: &McpError) -> bool {
+    matches!(
+        error,
+        McpError::Option { .. }
+            | McpError::DuplicateServer { .. }
+            | McpError::Spawn { .. }
+            | McpError::Connect { .. }
+            | McpError::ConnectTimeout { .. }
+            | McpError::NotConnected { .. }
+    )
+}
+
 impl Seen {
+    /// What it means for a command that needs it: a server that is not there is no server that failed.
+    pub(crate) fn exit(&self) -> Exit {
+        match &self.tools {
+            Ok(_) => Exit::Done,
+            Err(error) if is_absent(error) => Exit::Usage,
+            Err(_) => Exit::Failed,
+        }
+    }
+
     /// Says it in words.
     pub(crate) fn state(&self) -> String {
         match &self.tools {
@@ -44,15 +69,7 @@ impl Seen {
                 1 => "ready, 1 tool".to_owned(),
                 n_tools => format!("ready, {n_tools} tools"),
             },
-            Err(error) => {
-                let mut words = error.to_string();
-                let mut cause = std::error::Error::source(error);
-                while let Some(error) = cause {
-                    words = format!("{words}: {error}");
-                    cause = error.source();
-                }
-                words
-            }
+            Err(error) => with_causes(error),
         }
     }
 }

@@ -1,13 +1,120 @@
-//! Writing to pipes that may be closed.
+//! The program's two outputs: lines of ours, and the last line of `--json`.
+//!
+//! Nothing else in the program opens stdout or stderr, so that no line can be written around [`Shown`].
 
-use std::io;
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use serde_json::Value;
 
-/// Takes a closed pipe for an end, not for a failure: `openai-agents check | head -1` is fine.
-pub(crate) fn quiet_on_broken_pipe(written: io::Result<()>) -> Result<()> {
+use crate::escape::{Shown, json_line, json_text};
+
+/// A line of `--json` whose `type` is `result` has still to come.
+static RESULT_IS_DUE: AtomicBool = AtomicBool::new(false);
+
+/// Stdout cannot be written to, and not because its reader has gone.
+#[derive(Debug)]
+pub(crate) struct StdoutError(io::Error);
+
+/// Writes a line to stderr. Where that is closed there is nobody to tell.
+pub(crate) fn note(line: impl fmt::Display) {
+    let line = format!("{}\n", Shown(&line.to_string()));
+    // In one piece: other threads write their lines too.
+    let _unheard = io::stderr().write_all(line.as_bytes());
+}
+
+/// The same for a line of JSON, whose meaning stays.
+pub(crate) fn note_json(json: &str) {
+    note(json_text(json));
+}
+
+/// Lines on stdout.
+pub(crate) struct Lines {
+    out: Box<dyn Write>,
+}
+
+impl Lines {
+    pub(crate) fn stdout() -> Self {
+        Self {
+            out: Box::new(io::stdout()),
+        }
+    }
+
+    /// Writes one line, whatever the text holds.
+    pub(crate) fn text(&mut self, line: impl fmt::Display) -> io::Result<()> {
+        self.write(&Shown(&line.to_string()).to_string())
+    }
+
+    /// Writes one line of JSON.
+    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
+        self.write(&json_line(value))
+    }
+
+    /// Writes one line that is JSON already.
+    pub(crate) fn stored_json(&mut self, json: &str) -> io::Result<()> {
+        self.write(&json_text(json))
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        self.out.write_all(format!("{line}\n").as_bytes())
+    }
+}
+
+/// Says that the last line is to be a `result`, since `--json` is there.
+pub(crate) fn expect_result() {
+    RESULT_IS_DUE.store(true, Ordering::Relaxed);
+}
+
+/// Writes the last line of `--json`; nothing if it was written, or nobody asked for it.
+///
+/// Whoever ends the program calls it, and the first who does has the last word: a signal, a panic or an error that comes after the
+/// result does not add another.
+pub(crate) fn result(value: &Value) -> io::Result<()> {
+    if !RESULT_IS_DUE.swap(false, Ordering::Relaxed) {
+        return Ok(());
+    }
+    Lines::stdout().json(value)
+}
+
+/// A closed pipe is an end and not a failure: `openai-agents run ... | head -1` is fine. Says whether somebody still reads.
+pub(crate) fn is_read(written: io::Result<()>) -> Result<bool> {
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("cannot write to stdout"),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(StdoutError(error).into()),
+    }
+}
+
+/// Where a run is shown.
+pub(crate) struct Output {
+    pub(crate) out: Box<dyn Write>,
+    pub(crate) err: Box<dyn Write>,
+    pub(crate) out_is_terminal: bool,
+    pub(crate) err_is_styled: bool,
+}
+
+impl Output {
+    pub(crate) fn of_process() -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            out_is_terminal: io::stdout().is_terminal(),
+            err_is_styled: io::stderr().is_terminal() && !no_color,
+        }
+    }
+}
+
+impl fmt::Display for StdoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot write to stdout")
+    }
+}
+
+impl std::error::Error for StdoutError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
     }
 }

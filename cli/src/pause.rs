@@ -1,11 +1,10 @@
 //! A run that waits for approval: which calls, where it is saved, and the command that goes on.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use openai_agents::agent::Interruption;
 
-use crate::sanitize::{exact_line, sanitize};
+use crate::escape::Shown;
 
 /// What is told of a run that waits.
 pub(crate) struct Pause {
@@ -17,6 +16,7 @@ pub(crate) struct Pause {
 }
 
 /// Where a run that waits lies.
+#[derive(Debug, Clone)]
 pub(crate) enum Saved {
     File(PathBuf),
     /// In the journal, under this id.
@@ -29,6 +29,14 @@ impl Saved {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Run(id) => id.clone(),
+        }
+    }
+
+    /// What `--json` calls the place.
+    pub(crate) const fn key(&self) -> &'static str {
+        match self {
+            Self::File(_) => "state",
+            Self::Run(_) => "run",
         }
     }
 
@@ -59,35 +67,35 @@ impl Pause {
         }
     }
 
-    /// Says it to a person, with every argument whole: it is what they decide about.
-    pub(crate) fn text(&self) -> String {
-        let mut text = format!("{}\n", exact_line(&self.message()));
+    /// Says it to a person, in lines, with every argument whole: it is what they decide about.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.message()];
         for call in &self.calls {
-            let [id, agent, tool, arguments] =
-                [&call.id, &call.agent, &call.tool, &call.arguments].map(|part| exact_line(part));
-            // Writing to a string cannot fail.
             let doubt = if call.may_have_run {
                 "  (it may have been made before)"
             } else {
                 ""
             };
-            let _always_ok = writeln!(text, "  {id}  {agent}: {tool} {arguments}{doubt}");
+            let (id, agent, tool, arguments) = (&call.id, &call.agent, &call.tool, &call.arguments);
+            lines.push(format!("  {id}  {agent}: {tool} {arguments}{doubt}"));
         }
         let place = match &self.saved {
             Saved::File(_) => "saved in",
             Saved::Run(_) => "kept as",
         };
         let first = self.calls.iter().map(|call| call.id.as_str()).next();
-        let first = first.filter(|id| is_printable(id)).unwrap_or("ID");
-        let _always_ok = writeln!(
-            text,
-            "the run is {place} {}; to go on:\n  {}\nor refuse, which the model is told: --reject {} or --reject {}",
-            sanitize(&self.saved.name()),
-            self.approve(),
+        let first = first.filter(|id| Shown(id).is_plain()).unwrap_or("ID");
+        lines.push(format!(
+            "the run is {place} {}; to go on:",
+            self.saved.name()
+        ));
+        lines.push(format!("  {}", self.approve()));
+        lines.push(format!(
+            "or refuse, which the model is told: --reject {} or --reject {}",
             quoted(first),
             quoted(&format!("{first}=WHY")),
-        );
-        text
+        ));
+        lines
     }
 
     /// The command that goes on, without decisions.
@@ -97,7 +105,7 @@ impl Pause {
 
     fn approve(&self) -> String {
         // An identifier that cannot be printed cannot be typed either.
-        if self.calls.iter().all(|call| is_printable(&call.id)) {
+        if self.calls.iter().all(|call| Shown(&call.id).is_plain()) {
             let calls = self.calls.iter();
             let decisions: Vec<&str> = calls.flat_map(|call| ["--approve", &call.id]).collect();
             self.saved.line(&self.command, &decisions)
@@ -105,10 +113,6 @@ impl Pause {
             self.saved.line(&self.command, &["--approve-all"])
         }
     }
-}
-
-fn is_printable(text: &str) -> bool {
-    exact_line(text) == text
 }
 
 /// A word as a shell reads it.

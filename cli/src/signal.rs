@@ -1,22 +1,219 @@
-//! Being asked to end.
+//! Being asked to end: Ctrl-C, a closed terminal, SIGTERM.
+//!
+//! A thread of its own listens, so that a program that is stuck, say in a write to a pipe that nobody reads, ends all the same.
 
 use std::io;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-/// Waits for Ctrl-C or, on Unix, SIGTERM.
-///
-/// # Cancel safety
-///
-/// A signal that comes while nobody waits is not heard, and ends nothing.
-pub(crate) async fn asked_to_end() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
+use anyhow::Result;
+use openai_agents::ErrorKind;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+use crate::exit::Exit;
+use crate::failure::{Ended, failed_result};
+use crate::output;
+
+/// How long an orderly end may take after the first signal; `serve` needs ten seconds.
+const ORDERLY: Duration = Duration::from_secs(15);
+/// How long the end may take after the second: enough to end children, too short to wait for anything.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// How long the last line may take when nobody may be reading.
+const LAST_LINE: Duration = Duration::from_millis(100);
+
+/// What asked the program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGHUP: the terminal was closed.
+    Hangup,
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Signal {
+    /// What is said of it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Hangup => "hung up",
+            Self::Interrupt => "interrupted",
+            Self::Terminate => "terminated",
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+}
+
+/// The signals that came so far; the later ones count as the second.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    first: Option<Signal>,
+    second: Option<Signal>,
+}
+
+/// Tells of signals; a clone hears the same ones, those included that came before it.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals(watch::Receiver<Seen>);
+
+impl Signals {
+    /// Begins to listen; from here on no signal ends the program by itself.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let (sender, seen) = watch::channel(Seen::default());
+        let (ready, is_ready) = mpsc::channel();
+        thread::Builder::new()
+            .name("openai-agents-signals".to_owned())
+            .spawn(move || {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => runtime.block_on(watch_signals(&sender, &ready)),
+                    // Nobody waits for it any more if the receiver is gone.
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            })?;
+        is_ready
+            .recv()
+            .map_err(|_| io::Error::other("cannot listen for signals"))??;
+        Ok(Self(seen))
+    }
+
+    /// Waits for the first signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// A signal is not lost: the next call gives it.
+    pub(crate) async fn first(&mut self) -> Signal {
+        let seen = self.0.wait_for(|seen| seen.first.is_some()).await;
+        match seen.map(|seen| seen.first) {
+            Ok(Some(signal)) => signal,
+            // The thread ends with the process only.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Does something unless it is asked to end first: then it is dropped where it is.
+    pub(crate) async fn unless<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            signal = self.first() => Err(Ended(signal).into()),
+            done = work => done,
+        }
+    }
+
+    /// Waits for another one, by which somebody says that they do not want to wait for an orderly end.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`first`](Self::first).
+    pub(crate) async fn second(&mut self) -> Signal {
+        let seen = self.0.wait_for(|seen| seen.second.is_some()).await;
+        match seen.map(|seen| seen.second) {
+            Ok(Some(signal)) => signal,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+async fn watch_signals(sender: &watch::Sender<Seen>, ready: &mpsc::Sender<io::Result<()>>) {
+    let mut source = match Source::new() {
+        Ok(source) => source,
+        // Nobody waits for it any more if the receiver is gone.
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    if ready.send(Ok(())).is_err() {
+        return;
+    }
+    let first = source.next().await;
+    sender.send_modify(|seen| seen.first = Some(first));
+    let second = tokio::time::timeout(ORDERLY, source.next()).await;
+    // The process ends in the middle of this, unless it is stuck.
+    let last = second.unwrap_or(first);
+    sender.send_modify(|seen| seen.second = Some(last));
+    tokio::time::sleep(AT_ONCE).await;
+    end_stuck(last);
+}
+
+/// Ends the process from here: the thread that should do it does not come to it.
+#[expect(
+    clippy::exit,
+    reason = "the main thread is stuck, and somebody asked twice"
+)]
+fn end_stuck(signal: Signal) {
+    let (written, is_written) = mpsc::channel();
+    // The stuck thread may hold stdout.
+    thread::spawn(move || {
+        let line = failed_result(ErrorKind::Cancelled, signal.word());
+        drop(written.send(output::result(&line)));
+    });
+    drop(is_written.recv_timeout(LAST_LINE));
+    std::process::exit(Exit::Ended(signal).code().into());
+}
+
+#[cfg(unix)]
+struct Source {
+    /// None under `nohup`, which is there to let the program outlive its terminal.
+    hangup: Option<tokio::signal::unix::Signal>,
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// Heard and not acted on: `ulimit -f` would else kill the program where a write fails, and the failure is told like that of a full disk.
+    _file_size: tokio::signal::unix::Signal,
+}
+
+/// SIGXFSZ, which has this number wherever this is likely to run.
+#[cfg(unix)]
+const FILE_SIZE: i32 = 25;
+
+#[cfg(unix)]
+impl Source {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = (!hangup_is_ignored()).then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            hangup: hangup.transpose()?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE))?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = hangup => Signal::Hangup,
+        }
+    }
+}
+
+/// Says whether the program was started with SIGHUP ignored. Only Linux tells without `unsafe`; elsewhere it counts as not ignored.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is signal 1, and bit 0 of the mask.
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+struct Source;
+
+#[cfg(not(unix))]
+impl Source {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
+    }
 }

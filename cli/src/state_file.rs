@@ -1,17 +1,17 @@
 //! Runs that wait, in files: written for their owner only, sealed if there is a key, and gone on from once.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use openai_agents::agent::{StateError, StateKey};
 use openai_agents::config::Config;
-use openai_agents::{ErrorKind, RunState};
+use openai_agents::{ErrorKind, RunState, file};
 
 use crate::failure::{Unusable, Usage};
-use crate::private_folder;
+use crate::{private_folder, whole_file};
 
 /// A conversation with images is large; what is larger than this is no saved run.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -44,7 +44,7 @@ impl StateFiles {
 
     /// Reads a saved run, with the text that it was read from.
     pub(crate) fn read(&self, path: &Path) -> Result<(String, RunState)> {
-        let text = match read(path) {
+        let text = match file::read_text(path, MAX_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && used(path).exists() => {
                 return Err(already_resumed(path).into());
@@ -64,24 +64,25 @@ impl StateFiles {
         }
     }
 
-    /// Writes a run that waits into a file that does not exist.
-    pub(crate) fn write(&self, path: &Path, state: &RunState) -> Result<()> {
-        let json = match &self.key {
-            Some(key) => state.to_sealed_json(key),
-            None => state.to_json(),
-        }?;
-        create(path)
-            .and_then(|mut file| {
-                file.write_all(json.as_bytes())?;
-                file.sync_all()
-            })
+    /// Writes a run that waits into a file that does not exist; when that fails, the name is free as before.
+    pub(crate) fn write(&self, path: PathBuf, state: &RunState) -> Result<PathBuf> {
+        let json = self.json(state)?;
+        whole_file::create(&path, json.as_bytes())
             .with_context(|| format!("cannot save the run in {}", path.display()))?;
         // Of an earlier run that waited in a file of this name.
-        let used = used(path);
+        let used = used(&path);
         if used.exists() {
             fs::remove_file(&used).with_context(|| format!("cannot remove {}", used.display()))?;
         }
-        Ok(())
+        Ok(path)
+    }
+
+    /// A run that waits as the text of such a file.
+    pub(crate) fn json(&self, state: &RunState) -> Result<String, StateError> {
+        match &self.key {
+            Some(key) => state.to_sealed_json(key),
+            None => state.to_json(),
+        }
     }
 
     fn unusable(&self, path: &Path, error: &StateError) -> Unusable {
@@ -114,7 +115,7 @@ impl Claim {
                 return Err(Usage(message).into());
             }
         }
-        if read(&claim.used).is_ok_and(|now| now == text) {
+        if file::read_text(&claim.used, MAX_BYTES).is_ok_and(|now| now == text) {
             return Ok(claim);
         }
         // Someone went on from it in between, and the file is of a later pause.
@@ -129,7 +130,7 @@ impl Claim {
     }
 
     /// Leaves nothing but the mark that the run went on.
-    pub(crate) fn spend(&self) -> Result<()> {
+    pub(crate) fn consume(&self) -> Result<()> {
         if self.file.exists() {
             return Ok(());
         }
@@ -179,25 +180,6 @@ fn used(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".used");
     name.into()
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let n_bytes = File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if n_bytes as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(text)
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn already_resumed(path: &Path) -> Unusable {

@@ -1,14 +1,17 @@
 //! A conversation for people: who said what, and which tools were called.
 
-use std::io::{self, Write};
+use std::io;
 
 use openai_agents::Item;
 use openai_agents::item::{Content, ItemKind, Message, Part, Role};
 
-use crate::sanitize::{excerpt, one_line, sanitize};
+use crate::escape::excerpt;
+use crate::output::Lines;
 
 /// Writes the items of a conversation, the user's turns numbered as `sessions fork` counts them.
-pub(crate) fn write(out: &mut impl Write, items: &[Item], mut n_turns: usize) -> io::Result<()> {
+///
+/// The second and later lines of a message are indented, so that no message can look like the next one.
+pub(crate) fn write(out: &mut Lines, items: &[Item], mut n_turns: usize) -> io::Result<()> {
     for item in items {
         match item.kind() {
             ItemKind::Message(message) => {
@@ -22,23 +25,27 @@ pub(crate) fn write(out: &mut impl Write, items: &[Item], mut n_turns: usize) ->
                     Role::Developer => "developer".to_owned(),
                     other => format!("{other:?}"),
                 };
-                writeln!(out, "{}: {}", one_line(&who), sanitize(&words(message)))?;
+                let words = words(message).replace('\t', "    ");
+                let mut lines = words.lines();
+                out.text(format_args!("{who}: {}", lines.next().unwrap_or_default()))?;
+                for line in lines {
+                    out.text(format_args!("  {line}"))?;
+                }
             }
             ItemKind::FunctionCall(call) => {
-                let call = format!("{} {}", call.name, call.arguments);
-                writeln!(out, "-> {}", one_line(&call))?;
+                out.text(format_args!("-> {} {}", call.name, call.arguments))?;
             }
             ItemKind::FunctionCallOutput(output) => {
-                writeln!(out, "<- {}", one_line(&output.output.text()))?;
+                out.text(format_args!("<- {}", output.output.text()))?;
             }
             ItemKind::Reasoning(reasoning) => {
-                writeln!(out, "(thinks: {})", excerpt(&reasoning.text()))?;
+                out.text(format_args!("(thinks: {})", excerpt(&reasoning.text())))?;
             }
-            ItemKind::Unknown { type_name } => writeln!(out, "({})", one_line(type_name))?,
-            _ => writeln!(out, "(something that is not known here)")?,
+            ItemKind::Unknown { type_name } => out.text(format_args!("({type_name})"))?,
+            _ => out.text("(something that is not known here)")?,
         }
     }
-    out.flush()
+    Ok(())
 }
 
 fn words(message: &Message) -> String {

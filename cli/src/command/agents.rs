@@ -1,6 +1,6 @@
 //! `openai-agents agents`.
 
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 use clap::Args;
@@ -10,10 +10,10 @@ use openai_agents::config::{
 use serde_json::{Value, json};
 
 use crate::args::Global;
+use crate::escape::excerpt;
 use crate::exit::Exit;
 use crate::logging;
-use crate::output::quiet_on_broken_pipe;
-use crate::sanitize::{excerpt, json_line, one_line};
+use crate::output::{Lines, is_read};
 
 /// List the agents, with their tools, whom they hand off to, and where each is from
 ///
@@ -27,15 +27,15 @@ use crate::sanitize::{excerpt, json_line, one_line};
 pub(crate) struct Arguments {
     /// Print each agent as a line of JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     config.check()?;
-    let mut out = io::stdout().lock();
-    quiet_on_broken_pipe(if arguments.json {
+    let mut out = Lines::stdout();
+    is_read(if arguments.json {
         write_json(&mut out, config.agents())
     } else {
         write_text(&mut out, &config)
@@ -43,7 +43,7 @@ pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn write_text(out: &mut impl Write, config: &Config) -> io::Result<()> {
+fn write_text(out: &mut Lines, config: &Config) -> io::Result<()> {
     let default = config.setting("model");
     for agent in config.agents() {
         let tools = match agent.tools.as_slice() {
@@ -55,24 +55,23 @@ fn write_text(out: &mut impl Write, config: &Config) -> io::Result<()> {
             (None, Some(model)) => format!("{} ({})", model.value, model.origin),
             (None, None) => "not set".to_owned(),
         };
-        let origin = agent.origin.to_string();
-        writeln!(out, "{} ({})", one_line(&agent.name), one_line(&origin))?;
-        writeln!(out, "  model: {}", one_line(&model))?;
-        writeln!(out, "  tools: {}", one_line(&tools))?;
+        out.text(format_args!("{} ({})", agent.name, agent.origin))?;
+        out.text(format_args!("  model: {model}"))?;
+        out.text(format_args!("  tools: {tools}"))?;
         if !agent.mcp_servers.is_empty() {
             let servers = agent.mcp_servers.join(", ");
-            writeln!(out, "  MCP servers: {}", one_line(&servers))?;
+            out.text(format_args!("  MCP servers: {servers}"))?;
         }
         for (what, which) in graph(agent) {
             if !which.is_empty() {
-                writeln!(out, "  {what}: {}", one_line(&which.join(", ")))?;
+                out.text(format_args!("  {what}: {}", which.join(", ")))?;
             }
         }
         if let Some(instructions) = &agent.instructions {
-            writeln!(out, "  instructions: {}", excerpt(instructions))?;
+            out.text(format_args!("  instructions: {}", excerpt(instructions)))?;
         }
     }
-    out.flush()
+    Ok(())
 }
 
 /// What an agent has to do with others, and what stands in its way.
@@ -108,7 +107,7 @@ fn approval(agent: &AgentConfig) -> Vec<String> {
     }
 }
 
-fn write_json(out: &mut impl Write, agents: &[AgentConfig]) -> io::Result<()> {
+fn write_json(out: &mut Lines, agents: &[AgentConfig]) -> io::Result<()> {
     for agent in agents {
         let tools = agent.agents_as_tools.iter().map(
             |tool| json!({"agent": tool.agent, "name": tool.name, "description": tool.description}),
@@ -130,7 +129,7 @@ fn write_json(out: &mut impl Write, agents: &[AgentConfig]) -> io::Result<()> {
             "output_schema": agent.output_schema,
             "origin": agent.origin.to_string(),
         });
-        writeln!(out, "{}", json_line(&line))?;
+        out.json(&line)?;
     }
-    out.flush()
+    Ok(())
 }

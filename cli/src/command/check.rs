@@ -1,21 +1,19 @@
 //! `openai-agents check`.
 
-use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 use clap::Args;
 use openai_agents::config::{Config, ConfigError};
 
-use super::block_on;
 use crate::args::Global;
+use crate::escape::{Shown, excerpt};
 use crate::exit::Exit;
 use crate::failure;
 use crate::logging;
 use crate::mcp;
 use crate::models::{self, Listing};
-use crate::output::quiet_on_broken_pipe;
-use crate::sanitize::{excerpt, one_line, sanitize};
+use crate::output::{Lines, is_read};
 use crate::store::Store;
 
 /// Show every setting with its origin, what is missing, and whether the server answers
@@ -23,29 +21,37 @@ use crate::store::Store;
 /// Secrets are counted and never shown. The server is asked for its models, and nothing else; some tell these to anyone, so that a
 /// wrong key shows only in a run. The session store is opened, and the MCP servers are started and asked for their tools.
 ///
-/// Exit codes: 0 a run could start; 1 the server answers with an error, or sessions or an MCP server cannot be used; 2 something is missing or wrong, or no server there.
+/// Exit codes: 0 a run could start; 1 the model server or an MCP server answers with an error; 2 something is missing, wrong or not
+/// there: a setting, the session store, a server.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
-pub(crate) fn run(global: Global) -> Result<Exit> {
+/// What was found, a line each.
+#[derive(Default)]
+struct Findings(Vec<String>);
+
+impl Findings {
+    fn note(&mut self, what: &str, text: &str) {
+        self.0.push(format!("{what}: {text}"));
+    }
+}
+
+pub(crate) async fn run(global: Global) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     config.check()?;
-    let mut out = io::stdout();
-    quiet_on_broken_pipe(write_settings(&mut out, &config))?;
+    let mut out = Lines::stdout();
+    is_read(write_settings(&mut out, &config))?;
     let missing: Vec<ConfigError> = [config.base_url().err(), config.model().err()]
         .into_iter()
         .flatten()
         .collect();
-    let mut findings = String::new();
+    let mut findings = Findings::default();
     for error in &missing {
-        note(&mut findings, "missing", &error.to_string());
+        findings.note("missing", &error.to_string());
     }
-    let exit = block_on(judge_parts(&config, &mut findings))??;
-    quiet_on_broken_pipe(
-        out.write_all(findings.as_bytes())
-            .and_then(|()| out.flush()),
-    )?;
+    let exit = judge_parts(&config, &mut findings).await?;
+    is_read(findings.0.iter().try_for_each(|line| out.text(line)))?;
     Ok(if missing.is_empty() {
         exit
     } else {
@@ -53,20 +59,21 @@ pub(crate) fn run(global: Global) -> Result<Exit> {
     })
 }
 
-fn write_settings(out: &mut impl Write, config: &Config) -> io::Result<()> {
-    let file = config.file().display().to_string();
+fn write_settings(out: &mut Lines, config: &Config) -> io::Result<()> {
+    let file = config.file().display();
     let state = if config.file_exists() {
         "read"
     } else {
         "not there"
     };
-    writeln!(out, "configuration file: {} ({state})\n", sanitize(&file))?;
+    out.text(format_args!("configuration file: {file} ({state})"))?;
+    out.text("")?;
     let rows: Vec<[String; 3]> = config
         .origins()
         .iter()
         .map(|setting| {
             let origin = setting.origin.to_string();
-            [&setting.key, &setting.value, &origin].map(|cell| one_line(cell))
+            [&setting.key, &setting.value, &origin].map(|cell| Shown(cell).to_string())
         })
         .collect();
     let width = |column: usize| {
@@ -75,14 +82,13 @@ fn write_settings(out: &mut impl Write, config: &Config) -> io::Result<()> {
     };
     let (keys, values) = (width(0), width(1));
     for [key, value, origin] in &rows {
-        writeln!(out, "{key:keys$}  {value:values$}  {origin}")?;
+        out.text(format_args!("{key:keys$}  {value:values$}  {origin}"))?;
     }
-    writeln!(out)?;
-    out.flush()
+    out.text("")
 }
 
 /// Asks everything that a run may need.
-async fn judge_parts(config: &Config, findings: &mut String) -> Result<Exit> {
+async fn judge_parts(config: &Config, findings: &mut Findings) -> Result<Exit> {
     let mut exit = Exit::Done;
     if config.base_url().is_ok() {
         exit = judge(config, &models::list(config).await?, findings);
@@ -94,21 +100,21 @@ async fn judge_parts(config: &Config, findings: &mut String) -> Result<Exit> {
     Ok(failed.next().unwrap_or(Exit::Done))
 }
 
-async fn judge_mcp(config: &Config, findings: &mut String) -> Exit {
+async fn judge_mcp(config: &Config, findings: &mut Findings) -> Exit {
     let mut exit = Exit::Done;
     for server in mcp::look(config).await {
         let text = format!("{}: {}", server.name, server.state());
-        note(findings, "mcp server", &text);
-        if server.tools.is_err() {
-            exit = Exit::Failed;
+        findings.note("mcp server", &text);
+        if exit == Exit::Done {
+            exit = server.exit();
         }
     }
     exit
 }
 
-async fn judge_sessions(config: &Config, findings: &mut String) -> Exit {
+async fn judge_sessions(config: &Config, findings: &mut Findings) -> Exit {
     let Some(store) = &config.sessions().store else {
-        note(findings, "sessions", "no place for them: HOME is not set");
+        findings.note("sessions", "no place for them: HOME is not set");
         return Exit::Done;
     };
     let is_read = match Store::open_to_read(config).await {
@@ -124,50 +130,50 @@ async fn judge_sessions(config: &Config, findings: &mut String) -> Exit {
         Err(error) => Err(error),
     };
     match is_read {
-        Ok(true) => note(findings, "sessions", &format!("{store} can be read")),
-        Ok(false) => note(findings, "sessions", &format!("{store} will be made")),
+        Ok(true) => findings.note("sessions", &format!("{store} can be read")),
+        Ok(false) => findings.note("sessions", &format!("{store} will be made")),
         Err(error) => {
-            note(findings, "sessions", &format!("{error:#}"));
-            return Exit::Failed;
+            findings.note("sessions", &format!("{error:#}"));
+            return Exit::Usage;
         }
     }
     Exit::Done
 }
 
 /// Says what the server's answer means.
-fn judge(config: &Config, listing: &Listing, findings: &mut String) -> Exit {
+fn judge(config: &Config, listing: &Listing, findings: &mut Findings) -> Exit {
     match listing {
         Listing::Models(names) => {
-            note(findings, "server", "answers");
+            findings.note("server", "answers");
             judge_models(config, names, findings);
             Exit::Done
         }
         Listing::NotAList => {
             let text =
                 "answers, but not with a list of models; a run will show whether it has the model";
-            note(findings, "server", text);
+            findings.note("server", text);
             Exit::Done
         }
         Listing::Refused { status, words } => {
             let text = format!("answers with the error {status}: {}", excerpt(words));
-            note(findings, "server", &text);
+            findings.note("server", &text);
             let hint = match status {
                 401 | 403 => failure::key(config),
                 _ => failure::base_url(config),
             };
-            note(findings, "hint", &hint);
+            findings.note("hint", &hint);
             Exit::Failed
         }
         Listing::Unreachable { reason } => {
-            note(findings, "server", reason);
+            findings.note("server", reason);
             let hint = format!("is the server running? {}", failure::base_url(config));
-            note(findings, "hint", &hint);
+            findings.note("hint", &hint);
             Exit::Usage
         }
     }
 }
 
-fn judge_models(config: &Config, listed: &[String], findings: &mut String) {
+fn judge_models(config: &Config, listed: &[String], findings: &mut Findings) {
     let of_agents = config
         .agents()
         .iter()
@@ -182,7 +188,7 @@ fn judge_models(config: &Config, listed: &[String], findings: &mut String) {
         } else {
             "is not listed by the server, which may know it all the same"
         };
-        note(findings, "model", &format!("{name} {text}"));
+        findings.note("model", &format!("{name} {text}"));
     }
     if wanted.is_empty()
         || wanted
@@ -196,11 +202,6 @@ fn judge_models(config: &Config, listed: &[String], findings: &mut String) {
         } else {
             format!(" and {more} more")
         };
-        note(findings, "listed", &format!("{}{more}", some.join(", ")));
+        findings.note("listed", &format!("{}{more}", some.join(", ")));
     }
-}
-
-fn note(findings: &mut String, what: &str, text: &str) {
-    // Writing to a string cannot fail.
-    let _always_ok = writeln!(findings, "{what}: {}", one_line(text));
 }

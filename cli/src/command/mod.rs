@@ -3,7 +3,7 @@
 mod agents;
 mod check;
 mod decisions;
-mod prompt;
+mod input;
 mod reload;
 mod replay;
 mod resume;
@@ -16,8 +16,9 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use tokio::runtime::Builder;
 
-use crate::args::Arguments;
+use crate::args::{Arguments, Global};
 use crate::exit::Exit;
+use crate::signal::Signals;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -32,36 +33,53 @@ pub(crate) enum Command {
     Check(check::Arguments),
 }
 
-/// Does what the command line asks for.
-pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
-    match arguments.command {
-        Some(Command::Run(command)) => run::run(arguments.global, &command),
-        Some(Command::Replay(command)) => replay::run(arguments.global, &command),
-        Some(Command::Resume(command)) => resume::run(arguments.global, &command),
-        Some(Command::Sessions(command)) => sessions::run(arguments.global, &command),
-        Some(Command::Agents(command)) => agents::run(arguments.global, &command),
-        Some(Command::Tools(command)) => tools::run(arguments.global, &command),
-        Some(Command::Check(_)) => check::run(arguments.global),
-        Some(Command::Reload(command)) => reload::run(arguments.global, &command),
-        Some(Command::Serve(command)) => serve::run(arguments.global, &command),
-        None => serve::run(arguments.global, &serve::Arguments::default()),
+impl Command {
+    /// Whether --json is there, so that the last line is a result.
+    pub(crate) fn is_json(&self) -> bool {
+        match self {
+            Self::Run(command) => command.json,
+            Self::Resume(command) => command.json,
+            Self::Replay(command) => command.json,
+            Self::Sessions(command) => command.is_json(),
+            Self::Agents(command) => command.json,
+            Self::Tools(command) => command.json,
+            Self::Serve(_) | Self::Reload(_) | Self::Check(_) => false,
+        }
     }
 }
 
-/// Runs a future on this thread; a command that runs one agent needs no second.
-fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
-    block_on_runtime(Builder::new_current_thread(), future)
-}
-
-/// Runs a future, and what it spawns on all processors.
-fn block_on_threads<T>(future: impl Future<Output = T>) -> Result<T> {
-    block_on_runtime(Builder::new_multi_thread(), future)
-}
-
-fn block_on_runtime<T>(mut builder: Builder, future: impl Future<Output = T>) -> Result<T> {
+/// Does what the command line asks for.
+pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let command = arguments.command.unwrap_or_default();
+    let mut builder = match command {
+        Command::Serve(_) => Builder::new_multi_thread(),
+        // A command that runs one agent needs no second thread.
+        _ => Builder::new_current_thread(),
+    };
     let runtime = builder.enable_all().build().context("cannot start")?;
-    let output = runtime.block_on(future);
+    let exit = runtime.block_on(act(arguments.global, command, &mut signals));
     // A blocking tool that has begun cannot be stopped; the end of the process does not wait for it.
     runtime.shutdown_background();
-    Ok(output)
+    exit
+}
+
+async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<Exit> {
+    match command {
+        Command::Run(command) => run::run(global, &command, signals).await,
+        Command::Resume(command) => resume::run(global, &command, signals).await,
+        Command::Replay(command) => replay::run(global, &command, signals).await,
+        Command::Serve(command) => serve::run(global, &command, signals).await,
+        Command::Sessions(command) => signals.unless(sessions::run(global, &command)).await,
+        Command::Agents(command) => agents::run(global, &command),
+        Command::Tools(command) => signals.unless(tools::run(global, &command)).await,
+        Command::Check(_) => signals.unless(check::run(global)).await,
+        Command::Reload(command) => signals.unless(reload::run(global, &command)).await,
+    }
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(serve::Arguments::default())
+    }
 }

@@ -1,6 +1,5 @@
 //! `openai-agents reload`.
 
-use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -11,13 +10,11 @@ use openai_agents::config::{Config, ServerConfig};
 use openai_agents::http::{BaseUrl, Headers, HttpClient, HttpResponse};
 use serde_json::Value;
 
-use super::block_on;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Unusable, Usage};
 use crate::logging;
-use crate::output::quiet_on_broken_pipe;
-use crate::sanitize::one_line;
+use crate::output::{self, Lines, is_read};
 
 /// MCP servers are started again, and that may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -35,25 +32,24 @@ pub(crate) struct Arguments {
     bind: Option<String>,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let config = match &arguments.bind {
         Some(bind) => global.load_with("--bind", "server.bind", bind)?,
         None => global.load()?,
     };
     logging::start(&config)?;
-    let (status, answer) = block_on(ask(&config))??;
+    let (status, answer) = ask(&config).await?;
     if status != 200 {
         return Err(refusal(status, &answer).into());
     }
     let listed = |name| answer.get(name).and_then(Value::as_array);
     let agents = listed("agents").context("the answer is none of this program's")?;
     let agents: Vec<&str> = agents.iter().filter_map(Value::as_str).collect();
-    let line = format!("serves {}\n", one_line(&agents.join(", ")));
-    quiet_on_broken_pipe(io::stdout().lock().write_all(line.as_bytes()))?;
+    let line = format!("serves {}", agents.join(", "));
+    is_read(Lines::stdout().text(line))?;
     for note in listed("notes").into_iter().flatten() {
-        let note = one_line(note.as_str().unwrap_or_default());
-        // Where stderr is closed there is nobody to tell.
-        let _unheard = writeln!(io::stderr(), "note: {note}");
+        let note = note.as_str().unwrap_or_default();
+        output::note(format_args!("note: {note}"));
     }
     Ok(Exit::Done)
 }

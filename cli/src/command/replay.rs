@@ -1,25 +1,26 @@
 //! `openai-agents replay`.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use openai_agents::journal::{Difference, Recording};
-use openai_agents::{Limits, Runner};
+use openai_agents::{ErrorKind, Limits, Runner};
 use serde_json::json;
 
-use super::block_on;
-use super::run::{Begin, Scene, begin_scene, form};
+use super::run::form;
 use crate::args::Global;
+use crate::durable::schema_of;
 use crate::exit::Exit;
-use crate::failure::{Failure, Usage};
+use crate::failure::{Usage, failed_result};
 use crate::logging;
-use crate::output::quiet_on_broken_pipe;
+use crate::output::{self, Lines, is_read};
+use crate::play::{Start, play};
 use crate::render::Renderer;
-use crate::sanitize::sanitize;
+use crate::run_setup::RunSetup;
+use crate::signal::Signals;
 
 /// Play back a run that `run --record` wrote, without its server
 ///
@@ -44,34 +45,28 @@ pub(crate) struct Arguments {
     no_stream: bool,
     /// Print events and the result, or the differences, as lines of JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(
+    global: Global,
+    arguments: &Arguments,
+    signals: &mut Signals,
+) -> Result<Exit> {
     if let Some(other) = &arguments.diff {
-        let differences = block_on(differences(&arguments.file, other))??;
+        let differences = signals.unless(differences(&arguments.file, other)).await?;
         return list(&differences, arguments.json);
     }
     let mut renderer = Renderer::new(arguments.json, None);
-    block_on(async {
-        let interrupt = pin!(tokio::signal::ctrl_c());
-        match prepare(global, arguments).await {
-            Ok((begin, scene)) => begin_scene(begin, &scene, &mut renderer, interrupt).await,
-            Err(error) => renderer.failed(&Failure::of(&error)),
-        }
-    })?
+    let prepared = Box::pin(prepare(global, arguments));
+    play(prepared, &mut renderer, signals).await
 }
 
 async fn open(path: &Path) -> Result<Recording> {
     let recording = Recording::open(path).await?;
     if recording.is_cut() {
-        // Where stderr is closed there is nobody to tell.
-        let path = path.display().to_string();
-        let _unheard = writeln!(
-            io::stderr(),
-            "the last line of {} is cut, and left out",
-            sanitize(&path)
-        );
+        let path = path.display();
+        output::note(format_args!("the last line of {path} is cut, and left out"));
     }
     Ok(recording)
 }
@@ -80,7 +75,7 @@ async fn differences(one: &Path, other: &Path) -> Result<Vec<Difference>> {
     Ok(open(one).await?.diff(&open(other).await?))
 }
 
-async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)> {
+async fn prepare(global: Global, arguments: &Arguments) -> Result<(Start, RunSetup)> {
     let flags = form(&global, arguments.json, arguments.no_stream);
     if arguments.fork_at.is_none() && global.names_model() {
         let message = "--model needs --fork-at: what is played back was said by another model";
@@ -89,16 +84,25 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)
     let config = global.load()?;
     logging::start(&config)?;
     let recording = open(&arguments.file).await?;
-    let name = recording.beginning().agent.clone();
-    let described = config.agent_config(&name)?;
-    let agent = config.agent(&name)?;
+    let beginning = recording.beginning();
+    let mut setup = RunSetup {
+        is_replay: true,
+        ..RunSetup::new(config, flags)?
+    };
+    setup.demand(&beginning.agent, schema_of(&beginning.settings).as_ref())?;
+    let config = &setup.config;
+    let described = config.agent_config(&beginning.agent)?;
+    let agent = config.agent(&beginning.agent)?;
     config.connect_mcp(described).await?;
     let limits = described
         .limits
         .over(config.limits().over(Limits::default()));
     let (runner, journal) = match arguments.fork_at {
         None => (Runner::new(recording.model()), recording.journal()),
-        Some(turn) => (config.runner_for(&name)?, recording.fork_at(turn)),
+        Some(turn) => (
+            config.runner_for(&beginning.agent)?,
+            recording.fork_at(turn),
+        ),
     };
     let input = recording.first_items().to_vec();
     let request = if arguments.no_stream {
@@ -107,31 +111,40 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Begin, Scene)
         runner.stream(&agent, input)
     };
     let request = request.journal(Arc::new(journal)).limits(limits);
-    let scene = Scene::of_replay(config, flags).context("cannot play back")?;
-    Ok((Begin::Play(Box::new(request)), scene))
+    Ok((Start::Run(Box::new(request)), setup))
 }
 
+/// Lists what differs; as for `diff`, that is an exit code and no error.
 fn list(differences: &[Difference], json: bool) -> Result<Exit> {
-    let line = |difference: &Difference| {
-        if json {
-            let Difference {
-                turn,
-                path,
-                kind,
-                before,
-                after,
-                ..
-            } = difference;
-            let line = json!({ "turn": turn, "path": path, "kind": kind.name(), "before": before, "after": after });
-            return format!("{line}\n");
+    let mut out = Lines::stdout();
+    for difference in differences {
+        if !is_read(write(&mut out, difference, json))? {
+            break;
         }
-        format!("{}\n", sanitize(&difference.to_string()))
+    }
+    if differences.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let message = match differences.len() {
+        1 => "the recordings differ in 1 place".to_owned(),
+        n => format!("the recordings differ in {n} places"),
     };
-    let text: Vec<String> = differences.iter().map(line).collect();
-    quiet_on_broken_pipe(io::stdout().lock().write_all(text.concat().as_bytes()))?;
-    Ok(if differences.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    let result = failed_result(ErrorKind::Inconsistent, &message);
+    is_read(output::result(&result))?;
+    Ok(Exit::Failed)
+}
+
+fn write(out: &mut Lines, difference: &Difference, json: bool) -> io::Result<()> {
+    if !json {
+        return out.text(difference);
+    }
+    let Difference {
+        turn,
+        path,
+        kind,
+        before,
+        after,
+        ..
+    } = difference;
+    out.json(&json!({ "type": "difference", "turn": turn, "path": path, "kind": kind.name(), "before": before, "after": after }))
 }

@@ -1,34 +1,34 @@
 //! `openai-agents resume`.
 
-use std::io::{self, Write as _};
-use std::pin::{Pin, pin};
+use std::io;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use openai_agents::config::Config;
 use openai_agents::journal::{RunStatus, RunSummary};
 use openai_agents::session::SessionId;
 use serde_json::json;
 
-use super::block_on;
 use super::decisions::Decisions;
-use super::run::{Begin, Scene, begin_scene, form};
+use super::run::form;
 use crate::args::Global;
-use crate::durable::{self, Durable};
+use crate::durable::{self, KeptRun};
 use crate::exit::Exit;
-use crate::failure::{Failure, Usage};
 use crate::logging;
-use crate::output::quiet_on_broken_pipe;
+use crate::output::{Lines, is_read};
+use crate::pause::Saved;
+use crate::play::{Start, play};
 use crate::render::Renderer;
-use crate::sanitize::exact_line;
-use crate::state_file::StateFiles;
-use crate::store::Store;
+use crate::run_setup::RunSetup;
+use crate::signal::Signals;
 
 /// Go on with a run that was begun with `run --durable`
 ///
 /// Whatever the run had done is used and not done again: answers of the model, outputs of tools, what was read from and written to its
 /// session. A tool call that had begun when the process ended may have been made; unless the tool is idempotent, it waits for a decision
 /// like one that needs approval. A run that is over gives its answer again.
+///
+/// A run that is under way in another process is left alone, and the exit code is 2.
 ///
 /// Without a run, lists those that are kept. The settings and the agent have to be those with which the run was begun.
 ///
@@ -42,41 +42,22 @@ pub(crate) struct Arguments {
     no_stream: bool,
     /// Print events and the result, or the list, as lines of JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     decisions: Decisions,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(
+    global: Global,
+    arguments: &Arguments,
+    signals: &mut Signals,
+) -> Result<Exit> {
     let Some(id) = &arguments.run else {
-        arguments.decisions.refuse("a run")?;
-        let config = load(global)?;
-        return list(&block_on(durable::list(&config))??, arguments.json);
+        return signals.unless(list(global, arguments)).await;
     };
     let mut renderer = Renderer::new(arguments.json, None);
-    block_on(async {
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
-        let prepared = tokio::select! {
-            biased;
-            interrupted = &mut interrupt => {
-                interrupted.context("cannot listen for Ctrl-C")?;
-                return renderer.failed(&Failure::interrupted());
-            }
-            prepared = prepare(global, id, arguments) => prepared,
-        };
-        go_on(prepared, &mut renderer, interrupt).await
-    })?
-}
-
-async fn go_on(
-    prepared: Result<(Begin, Scene)>,
-    renderer: &mut Renderer,
-    interrupt: Pin<&mut impl Future<Output = io::Result<()>>>,
-) -> Result<Exit> {
-    match prepared {
-        Ok((begin, scene)) => begin_scene(begin, &scene, renderer, interrupt).await,
-        Err(error) => renderer.failed(&Failure::of(&error)),
-    }
+    let prepared = Box::pin(prepare(global, id, arguments));
+    play(prepared, &mut renderer, signals).await
 }
 
 fn load(global: Global) -> Result<Config> {
@@ -86,107 +67,76 @@ fn load(global: Global) -> Result<Config> {
     Ok(config)
 }
 
-async fn prepare(global: Global, id: &str, arguments: &Arguments) -> Result<(Begin, Scene)> {
+/// Looks at all that could stand in the way before the run is taken up: what is refused has changed nothing.
+async fn prepare(global: Global, id: &str, arguments: &Arguments) -> Result<(Start, RunSetup)> {
     let flags = form(&global, arguments.json, arguments.no_stream);
     let names_model = global.names_model();
     let config = load(global)?;
-    let durable = Durable::proceed(&config, id).await?;
-    let mut scene = Scene::of_durable(config, durable, flags, names_model)?;
-    let begin = scene
-        .proceed(&arguments.decisions, arguments.no_stream)
-        .await?;
-    Ok((begin, scene))
+    let kept = KeptRun::find(&config, id).await?;
+    let (place, beginning) = (kept.place()?, kept.beginning.clone());
+    let mut setup = RunSetup {
+        names_model,
+        session: place.session.as_ref().map(SessionId::new).transpose()?,
+        ..RunSetup::new(config, flags)?
+    };
+    setup.demand(&beginning.agent, place.schema.as_ref())?;
+    setup.check_model(&beginning.agent)?;
+    let decisions = &arguments.decisions;
+    let mut state = beginning.state;
+    if let Some(state) = &mut state {
+        decisions.decide(state)?;
+        if !decisions.decides() && !state.interruptions().is_empty() {
+            let saved = Saved::Run(kept.id().to_owned());
+            return Ok((Start::Show(Box::new(state.clone()), saved), setup));
+        }
+    } else {
+        decisions.refuse("a run that waits")?;
+    }
+    let session = setup.open_session(place.branch.as_deref()).await?;
+    let (agent, no_stream) = (&beginning.agent, arguments.no_stream);
+    let request = match &state {
+        Some(state) => setup.resume(agent, state.clone(), no_stream).await?,
+        None => setup.ask(agent, beginning.input, no_stream).await?,
+    };
+    let durable = kept.proceed().await?;
+    if let Some(state) = &state {
+        durable.decided(state).await?;
+    }
+    let request = request.journal(durable.journal()).limits(place.limits);
+    setup.durable = Some(durable);
+    let request = match session {
+        Some(session) => request.session(&session),
+        None => request,
+    };
+    Ok((Start::Run(Box::new(request)), setup))
 }
 
-impl Scene {
-    /// What is around a run that is kept in the journal.
-    pub(super) fn of_durable(
-        config: Config,
-        durable: Durable,
-        command: Vec<String>,
-        names_model: bool,
-    ) -> Result<Self> {
-        let session = durable.place()?.session;
-        Ok(Self {
-            files: StateFiles::new(&config)?,
-            config,
-            save_state: None,
-            claim: None,
-            command,
-            durable: Some(durable),
-            is_replay: false,
-            names_model,
-            session: session.map(SessionId::new).transpose()?,
-        })
+async fn list(global: Global, arguments: &Arguments) -> Result<Exit> {
+    arguments.decisions.refuse("a run")?;
+    let config = load(global)?;
+    let mut out = Lines::stdout();
+    for run in durable::list(&config).await? {
+        if !is_read(line(&mut out, &run, arguments.json))? {
+            break;
+        }
     }
-
-    /// Goes on with the run that is kept, or shows it if it waits and nothing was decided.
-    pub(super) async fn proceed(
-        &mut self,
-        decisions: &Decisions,
-        no_stream: bool,
-    ) -> Result<Begin> {
-        let Some(durable) = &self.durable else {
-            return Err(Usage("no run is kept".to_owned()).into());
-        };
-        let (place, beginning) = (durable.place()?, durable.beginning().clone());
-        self.check_model(&beginning.agent)?;
-        let agent = self.config.agent(&beginning.agent)?;
-        let runner = self.config.runner_for(&beginning.agent)?;
-        let described = self.config.agent_config(&beginning.agent)?;
-        let request = if let Some(mut state) = beginning.state {
-            decisions.decide(&mut state)?;
-            if !decisions.decides() && !state.interruptions().is_empty() {
-                return Ok(Begin::Show(Box::new(state)));
-            }
-            self.config.connect_mcp(described).await?;
-            durable.decided(&state).await?;
-            if no_stream {
-                runner.resume(&agent, state)
-            } else {
-                runner.resume_stream(&agent, state)
-            }
-        } else {
-            decisions.refuse("a run that waits")?;
-            self.config.connect_mcp(described).await?;
-            if no_stream {
-                runner.run(&agent, beginning.input)
-            } else {
-                runner.stream(&agent, beginning.input)
-            }
-        };
-        let request = request.journal(durable.journal()).limits(place.limits);
-        Ok(Begin::Play(Box::new(match &self.session {
-            None => request,
-            Some(id) => {
-                let store = Store::open(&self.config).await?;
-                request.session(&store.session(id, place.branch.as_deref()).await?)
-            }
-        })))
-    }
-}
-
-fn list(runs: &[RunSummary], json: bool) -> Result<Exit> {
-    let mut out = io::stdout().lock();
-    let lines: Vec<String> = runs.iter().map(|run| line(run, json)).collect();
-    let text = lines.concat();
-    quiet_on_broken_pipe(out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
 }
 
-fn line(run: &RunSummary, json: bool) -> String {
+fn line(out: &mut Lines, run: &RunSummary, json: bool) -> io::Result<()> {
     let (id, status) = (run.id.as_str(), run.status.name());
     if json {
-        let line = json!({
-            "run": id, "agent": run.agent, "status": status, "turns": run.turns,
+        return out.json(&json!({
+            "type": "run", "run": id, "agent": run.agent, "status": status, "turns": run.turns,
             "created_at": run.created_at, "updated_at": run.updated_at,
-        });
-        return format!("{line}\n");
+        }));
     }
     let why = match &run.status {
         RunStatus::Failed { kind, .. } => format!(" ({kind})"),
         _ => String::new(),
     };
-    let (agent, turns, updated) = (exact_line(&run.agent), run.turns, &run.updated_at);
-    format!("{id}  {status}{why}  {agent}  turn {turns}  {updated}\n")
+    let (agent, turns, updated) = (&run.agent, run.turns, &run.updated_at);
+    out.text(format_args!(
+        "{id}  {status}{why}  {agent}  turn {turns}  {updated}"
+    ))
 }

@@ -1,6 +1,5 @@
 //! `openai-agents serve`.
 
-use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +13,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::block_on_threads;
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::failure::Usage;
+use crate::failure::{Ended, Usage};
+use crate::output;
 use crate::served::{self, Offer, Served};
 use crate::served_sessions::ServedSessions;
-use crate::signal;
+use crate::signal::Signals;
 
 /// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
 const GRACE: Duration = Duration::from_millis(8_500);
@@ -35,7 +34,8 @@ const FOR_CHILDREN: Duration = Duration::from_millis(500);
 ///
 /// Only programs on this machine can connect. Another address needs a token (`server.token`), which requests bring as a bearer token.
 ///
-/// Ctrl-C or SIGTERM: no new work; what is under way has ten seconds to end. A second one ends it at once.
+/// Ctrl-C, SIGTERM or SIGHUP: no new work; what is under way has ten seconds to end, MCP servers that were started end too, and the exit
+/// code is 0. A second one ends it at once, with 130, 143 or 129.
 #[derive(Debug, Default, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -50,33 +50,35 @@ pub(crate) struct Arguments {
     stdio: bool,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(
+    global: Global,
+    arguments: &Arguments,
+    signals: &mut Signals,
+) -> Result<Exit> {
     let served = Served::load(global, arguments.bind.clone())?;
     let offer = Offer::of(&served.now())?;
-    block_on_threads(async {
-        let ready = async {
-            let config = served.now();
-            let sessions = ServedSessions::open(&config).await?;
-            let mcp = mcp_server(&offer, &sessions)?;
-            served::connect(&config).await?;
-            anyhow::Ok((sessions, mcp))
-        };
-        let (sessions, mcp) = tokio::select! {
-            ready = ready => ready?,
-            asked = signal::asked_to_end() => return asked.context("cannot listen for signals"),
-        };
-        let ended = if arguments.stdio {
-            over_stdio(&mcp).await
-        } else {
-            over_http(&served, &sessions, offer, mcp).await
-        };
+    let ready = async {
         let config = served.now();
-        timeout(FOR_CHILDREN, config.mcp_servers().close())
-            .await
-            .ok();
-        ended
-    })??;
-    Ok(Exit::Done)
+        let sessions = ServedSessions::open(&config).await?;
+        let mcp = mcp_server(&offer, &sessions)?;
+        served::connect(&config).await?;
+        Ok((sessions, mcp))
+    };
+    let (sessions, mcp) = signals.unless(ready).await?;
+    let ended = if arguments.stdio {
+        over_stdio(&mcp, signals).await
+    } else {
+        over_http(&served, &sessions, (offer, mcp), signals).await
+    };
+    let config = served.now();
+    let children = timeout(FOR_CHILDREN, config.mcp_servers().close());
+    tokio::select! {
+        biased;
+        // They are dropped, which ends them without waiting.
+        _ = signals.second() => {}
+        _ = children => {}
+    }
+    ended.map(|()| Exit::Done)
 }
 
 /// All agents and tools as an MCP server.
@@ -122,18 +124,18 @@ fn name_of(address: IpAddr) -> String {
     }
 }
 
-async fn over_stdio(mcp: &McpServer) -> Result<()> {
+async fn over_stdio(mcp: &McpServer, signals: &mut Signals) -> Result<()> {
     tokio::select! {
         served = mcp.serve_stdio() => served.context("the client does not speak MCP"),
-        asked = signal::asked_to_end() => asked.context("cannot listen for signals"),
+        _ = signals.first() => Ok(()),
     }
 }
 
 async fn over_http(
     served: &Arc<Served>,
     sessions: &ServedSessions,
-    offer: Offer,
-    mcp: McpServer,
+    (offer, mcp): (Offer, McpServer),
+    signals: &mut Signals,
 ) -> Result<()> {
     let config = served.now();
     let builder = http_server(&config, sessions, offer);
@@ -152,21 +154,21 @@ async fn over_http(
     let (end, ending) = oneshot::channel::<()>();
     // Dropped or sent, either means the end.
     let serving = server.serve(listener, async { drop(ending.await) });
-    tell(&format!(
+    output::note(format_args!(
         "serving on http://{address}: the OpenAI API at /v1, MCP at /mcp"
     ));
     let asked_twice = async {
-        signal::asked_to_end().await?;
+        signals.first().await;
         match server.n_under_way() {
             0 => {}
-            n => tell(&format!("ending: {n} under way")),
+            n => output::note(format_args!("ending: {n} under way")),
         }
         drop(end);
-        signal::asked_to_end().await
+        signals.second().await
     };
     tokio::select! {
         served = serving => served.context("cannot serve"),
-        asked = asked_twice => asked.context("cannot listen for signals"),
+        signal = asked_twice => Err(Ended(signal).into()),
     }
 }
 
@@ -183,9 +185,4 @@ async fn listen(config: &Config) -> Result<TcpListener> {
         );
         Usage(message).into()
     })
-}
-
-/// Where stderr is closed there is nobody to tell.
-fn tell(what: &str) {
-    let _unheard = writeln!(io::stderr(), "{what}");
 }

@@ -1,7 +1,6 @@
 //! `openai-agents sessions`.
 
-use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -11,12 +10,11 @@ use openai_agents::config::Config;
 use openai_agents::session::{BranchName, ForkPoint, SessionBranch, SessionId, SessionSummary};
 use serde_json::json;
 
-use super::block_on;
 use crate::args::Global;
+use crate::escape::Shown;
 use crate::exit::Exit;
-use crate::failure::Gone;
-use crate::output::quiet_on_broken_pipe;
-use crate::sanitize::{json_line, one_line};
+use crate::failure::Unusable;
+use crate::output::{Lines, is_read};
 use crate::store::Store;
 use crate::{logging, transcript};
 
@@ -85,10 +83,20 @@ struct Which {
     branch: Option<String>,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+impl Arguments {
+    /// Whether the action has --json.
+    pub(super) fn is_json(&self) -> bool {
+        match self.action {
+            Action::List { json } | Action::Show { json, .. } => json,
+            Action::Clear { .. } | Action::Fork { .. } => false,
+        }
+    }
+}
+
+pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
-    block_on(act(&config, &arguments.action))??;
+    act(&config, &arguments.action).await?;
     Ok(Exit::Done)
 }
 
@@ -108,7 +116,7 @@ async fn act(config: &Config, action: &Action) -> Result<()> {
             let store = Store::open(config).await?;
             let session = store.branch(&id, from).await?;
             if store.sqlite("branches")?.find(&id).await?.is_none() {
-                return Err(gone(&id, &store).into());
+                return Err(gone(&id, store.name()).into());
             }
             session.fork(branch.as_str(), at).await?;
             Ok(())
@@ -121,14 +129,14 @@ async fn list(config: &Config, json: bool) -> Result<()> {
         Some(store) => store.sqlite("list of sessions")?.list(None).await?,
         None => Vec::new(),
     };
-    let mut out = io::stdout().lock();
-    quiet_on_broken_pipe(write_list(&mut out, &sessions, json))
+    let mut out = Lines::stdout();
+    is_read(write_list(&mut out, &sessions, json)).map(drop)
 }
 
-fn write_list(out: &mut impl Write, sessions: &[SessionSummary], json: bool) -> io::Result<()> {
+fn write_list(out: &mut Lines, sessions: &[SessionSummary], json: bool) -> io::Result<()> {
     let width = sessions
         .iter()
-        .map(|it| one_line(it.id.as_str()).chars().count());
+        .map(|it| Shown(it.id.as_str()).to_string().chars().count());
     let width = width.max().unwrap_or(0).min(40);
     for session in sessions {
         if json {
@@ -139,17 +147,14 @@ fn write_list(out: &mut impl Write, sessions: &[SessionSummary], json: bool) -> 
                 "created_at": session.created_at,
                 "updated_at": session.updated_at,
             });
-            writeln!(out, "{}", json_line(&line))?;
+            out.json(&line)?;
         } else {
-            let (id, updated) = (one_line(session.id.as_str()), one_line(&session.updated_at));
-            writeln!(
-                out,
-                "{id:width$}  {updated} UTC  {}",
-                items(session.n_items)
-            )?;
+            let (id, updated) = (Shown(session.id.as_str()).to_string(), &session.updated_at);
+            let n_items = items(session.n_items);
+            out.text(format_args!("{id:width$}  {updated} UTC  {n_items}"))?;
         }
     }
-    out.flush()
+    Ok(())
 }
 
 async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) -> Result<()> {
@@ -157,12 +162,12 @@ async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) 
     let Some(store) = Store::open_to_read(config).await? else {
         let store = config.sessions().store.as_ref();
         let store = store.map_or_else(String::new, ToString::to_string);
-        return Err(Gone::new(&id, &store).into());
+        return Err(gone(&id, &store).into());
     };
     let session = store.session(&id, which.branch.as_deref()).await?;
     let read = session.items(limit).await?;
     if read.items.is_empty() && which.branch.is_none() {
-        return Err(gone(&id, &store).into());
+        return Err(gone(&id, store.name()).into());
     }
     // The turns are counted from the beginning, which a limit cuts off.
     let n_before = if limit.is_some() {
@@ -177,13 +182,16 @@ async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) 
         Ok(sessions) if !json => sessions.session(id).branches().await?,
         _ => Vec::new(),
     };
-    let mut out = io::stdout().lock();
-    quiet_on_broken_pipe(if json {
-        write_json(&mut out, &read.items)
+    let mut out = Lines::stdout();
+    is_read(if json {
+        let mut items = read.items.iter();
+        // Stored as they came: what is one plain line stays as it is, byte for byte.
+        items.try_for_each(|item| out.stored_json(item.to_json()))
     } else {
         transcript::write(&mut out, &read.items, n_before)
             .and_then(|()| write_branches(&mut out, &branches))
     })
+    .map(drop)
 }
 
 fn is_of_user(item: &Item) -> bool {
@@ -191,39 +199,20 @@ fn is_of_user(item: &Item) -> bool {
     matches!(item.kind(), ItemKind::Message(message) if message.role == Role::User)
 }
 
-fn write_branches(out: &mut impl Write, branches: &[SessionBranch]) -> io::Result<()> {
+fn write_branches(out: &mut Lines, branches: &[SessionBranch]) -> io::Result<()> {
     for branch in branches
         .iter()
         .filter(|branch| branch.name != BranchName::main())
     {
-        let name = one_line(branch.name.as_str());
-        writeln!(
-            out,
-            "[branch {name}: {}, {} of them from {}]",
-            items(branch.n_items),
-            branch.n_forked,
-            branch
-                .parent
-                .as_ref()
-                .map_or(Cow::Borrowed("main"), |parent| one_line(parent.as_str())
-                    .into()),
-        )?;
+        let (name, n_forked) = (&branch.name, branch.n_forked);
+        let parent = branch.parent.as_ref().map_or("main", BranchName::as_str);
+        let n_items = items(branch.n_items);
+        out.text(format_args!(
+            "[branch {}: {n_items}, {n_forked} of them from {parent}]",
+            name.as_str()
+        ))?;
     }
-    out.flush()
-}
-
-fn write_json(out: &mut impl Write, items: &[Item]) -> io::Result<()> {
-    for item in items {
-        let json = item.to_json();
-        // What has no control character is one line as it is, and stays as it is.
-        match serde_json::from_str(json) {
-            Ok(value) if json.contains(char::is_control) => {
-                writeln!(out, "{}", json_line(&value))?;
-            }
-            _ => writeln!(out, "{json}")?,
-        }
-    }
-    out.flush()
+    Ok(())
 }
 
 async fn clear(config: &Config, which: &Which) -> Result<()> {
@@ -238,7 +227,7 @@ async fn clear(config: &Config, which: &Which) -> Result<()> {
             // As it is stored: a key that was lost is no reason to keep what it hides.
             let session = store.stored(&id, None).await?;
             if session.items(Some(1)).await?.items.is_empty() {
-                return Err(gone(&id, &store).into());
+                return Err(gone(&id, store.name()).into());
             }
             session.clear().await?;
         }
@@ -246,22 +235,17 @@ async fn clear(config: &Config, which: &Which) -> Result<()> {
     Ok(())
 }
 
-fn gone(id: &SessionId, store: &Store) -> Gone {
-    Gone::new(id, store.name())
+fn gone(id: &SessionId, store: &str) -> Unusable {
+    Unusable {
+        kind: ErrorKind::Session,
+        message: format!("the session store {store} has nothing under the id `{id}`"),
+        hint: None,
+    }
 }
 
 fn items(n_items: u64) -> String {
     match n_items {
         1 => "1 item".to_owned(),
         n_items => format!("{n_items} items"),
-    }
-}
-
-impl Gone {
-    fn new(id: &SessionId, store: &str) -> Self {
-        Self {
-            kind: ErrorKind::Session,
-            message: format!("the session store {store} has nothing under the id `{id}`"),
-        }
     }
 }

@@ -1,43 +1,58 @@
 //! `openai-agents tools`.
 
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 use clap::Args;
-use openai_agents::FunctionTool;
 use openai_agents::config::{AgentConfig, Config, Origin};
+use openai_agents::mcp::McpError;
+use openai_agents::{ErrorKind, FunctionTool};
 use serde_json::json;
 
-use super::block_on;
 use crate::args::Global;
+use crate::escape::excerpt;
 use crate::exit::Exit;
+use crate::failure::failed_result;
 use crate::logging;
 use crate::mcp::{self, Seen};
-use crate::output::quiet_on_broken_pipe;
-use crate::sanitize::{excerpt, json_line, one_line};
+use crate::output::{self, Lines, is_read};
 
 /// List the tools that an agent can have, with who has them
 ///
-/// The MCP servers of the configuration are started and asked for theirs. Exit code 1 if one of them gives none.
+/// The MCP servers of the configuration are started and asked for theirs. If one of them gives none, the exit code is 2 where it is not there
+/// or cannot be started, and 1 where it answers with an error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print each tool, with the schema of its arguments, and each MCP server as a line of JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     config.check()?;
-    let servers = block_on(mcp::look(&config))?;
-    let mut out = io::stdout().lock();
-    quiet_on_broken_pipe(write(&mut out, &config, &servers, arguments.json))?;
-    let is_whole = servers.iter().all(|server| server.tools.is_ok());
-    Ok(if is_whole { Exit::Done } else { Exit::Failed })
+    let servers = mcp::look(&config).await;
+    let mut out = Lines::stdout();
+    is_read(write(&mut out, &config, &servers, arguments.json))?;
+    let mut failed = servers.iter().filter(|server| server.tools.is_err());
+    let Some(first) = failed.next() else {
+        return Ok(Exit::Done);
+    };
+    let message = format!(
+        "MCP server `{}` gives no tools: {}",
+        first.name,
+        first.state()
+    );
+    let kind = first
+        .tools
+        .as_ref()
+        .map_or_else(McpError::kind, |_| ErrorKind::Mcp);
+    is_read(output::result(&failed_result(kind, &message)))?;
+    Ok(first.exit())
 }
 
-fn write(out: &mut impl Write, config: &Config, servers: &[Seen], json: bool) -> io::Result<()> {
+fn write(out: &mut Lines, config: &Config, servers: &[Seen], json: bool) -> io::Result<()> {
     // The program itself has every tool that there is without a server.
     let origin = Origin::BuiltIn.to_string();
     for tool in &config.tools() {
@@ -58,19 +73,19 @@ fn write(out: &mut impl Write, config: &Config, servers: &[Seen], json: bool) ->
                 "state": server.state(),
                 "agents": agents,
             });
-            writeln!(out, "{}", json_line(&line))?;
+            out.json(&line)?;
         } else {
-            writeln!(out, "{}: {}", one_line(&origin), one_line(&server.state()))?;
+            out.text(format_args!("{origin}: {}", server.state()))?;
         }
         for tool in server.tools.iter().flat_map(|tools| tools.iter()) {
             write_tool(out, tool, &agents, &origin, json)?;
         }
     }
-    out.flush()
+    Ok(())
 }
 
 fn write_tool(
-    out: &mut impl Write,
+    out: &mut Lines,
     tool: &FunctionTool,
     agents: &[&str],
     origin: &str,
@@ -86,7 +101,7 @@ fn write_tool(
             "agents": agents,
             "origin": origin,
         });
-        return writeln!(out, "{}", json_line(&line));
+        return out.json(&line);
     }
     let parameters = spec
         .parameters
@@ -97,15 +112,18 @@ fn write_tool(
         .flat_map(|map| map.keys())
         .map(String::as_str)
         .collect();
-    let call = format!("{}({}) ({origin})", spec.name, names.join(", "));
-    writeln!(out, "{}", one_line(&call))?;
-    writeln!(out, "  {}", excerpt(&spec.description))?;
+    out.text(format_args!(
+        "{}({}) ({origin})",
+        spec.name,
+        names.join(", ")
+    ))?;
+    out.text(format_args!("  {}", excerpt(&spec.description)))?;
     let agents = if agents.is_empty() {
         "none".to_owned()
     } else {
         agents.join(", ")
     };
-    writeln!(out, "  agents: {}", one_line(&agents))
+    out.text(format_args!("  agents: {agents}"))
 }
 
 fn agents_with(config: &Config, has: impl Fn(&AgentConfig) -> bool) -> Vec<&str> {

@@ -1,67 +1,57 @@
 //! A run for programs: one JSON object per line on stdout, the last of them the result.
 
-use std::io::{self, Write};
+use std::io;
 
 use openai_agents::{ErrorKind, RunEvent, RunResult};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::failure::Failure;
+use crate::output::{self, Lines};
 use crate::pause::{Pause, Saved};
-use crate::sanitize::json_line;
 
 /// Shows a run as lines of JSON.
 pub(super) struct Json {
-    out: Box<dyn Write>,
+    out: Lines,
 }
 
 impl Json {
-    pub(super) fn new(out: Box<dyn Write>) -> Self {
-        Self { out }
+    pub(super) fn new() -> Self {
+        Self {
+            out: Lines::stdout(),
+        }
     }
 
     pub(super) fn event(&mut self, event: &RunEvent) -> io::Result<()> {
-        event.to_json().map_or(Ok(()), |line| self.line(&line))
+        event.to_json().map_or(Ok(()), |line| self.out.json(&line))
     }
 
-    pub(super) fn done(&mut self, result: &RunResult, session: Option<&str>) -> io::Result<()> {
+    /// Writes the answer; what failed beside it makes the result one that is not `ok`, and takes nothing of the answer away.
+    pub(super) fn done(
+        result: &RunResult,
+        session: Option<&str>,
+        failure: Option<&Failure>,
+    ) -> io::Result<()> {
         let mut line = result.to_json();
         if let Some(line) = line.as_object_mut() {
             line.insert("session".to_owned(), json!(session));
+            if let Some(failure) = failure {
+                line.insert("ok".to_owned(), json!(false));
+                line.insert("error".to_owned(), failure.error_json());
+            }
         }
-        self.line(&line)
+        output::result(&line)
     }
 
-    pub(super) fn failed(
-        &mut self,
-        failure: &Failure,
-        agent: Option<&str>,
-        turns: u32,
-    ) -> io::Result<()> {
-        self.line(&json!({
-            "type": "result",
-            "ok": false,
-            "error": {
-                "kind": failure.kind.as_str(),
-                "message": failure.message,
-                "status": failure.status,
-                "retry_after": failure.retry_after.map(|wait| wait.as_secs_f64()),
-            },
-            "agent": agent,
-            "turns": turns,
-        }))
+    pub(super) fn failed(failure: &Failure, agent: Option<&str>, turns: u32) -> io::Result<()> {
+        output::result(&failure.to_json(agent, turns))
     }
 
     pub(super) fn run_started(&mut self, id: &str) -> io::Result<()> {
-        self.line(&json!({ "type": "run_started", "run": id }))
+        self.out.json(&json!({ "type": "run_started", "run": id }))
     }
 
-    pub(super) fn paused(
-        &mut self,
-        pause: &Pause,
-        agent: Option<&str>,
-        turns: u32,
-    ) -> io::Result<()> {
-        self.line(&json!({
+    pub(super) fn paused(pause: &Pause, agent: Option<&str>, turns: u32) -> io::Result<()> {
+        output::result(&json!({
             "type": "result",
             "ok": false,
             "error": {
@@ -82,10 +72,5 @@ impl Json {
             "agent": agent,
             "turns": turns,
         }))
-    }
-
-    fn line(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.out, "{}", json_line(value))?;
-        self.out.flush()
     }
 }

@@ -3,13 +3,12 @@
 mod json;
 mod text;
 
-use std::io::{self, IsTerminal as _, Write};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use openai_agents::{RunEvent, RunProgress, RunResult};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::{self, Output, is_read};
 use crate::pause::Pause;
 use json::Json;
 use text::Text;
@@ -28,22 +27,13 @@ enum Form {
     Json(Json),
 }
 
-/// Where a run is shown.
-struct Output {
-    out: Box<dyn Write>,
-    err: Box<dyn Write>,
-    out_is_terminal: bool,
-    err_is_styled: bool,
-}
-
 impl Renderer {
     pub(crate) fn new(json: bool, agent: Option<&str>) -> Self {
-        let output = Output::of_process();
         Self {
             form: if json {
-                Form::Json(Json::new(output.out))
+                Form::Json(Json::new())
             } else {
-                Form::Text(Text::new(output))
+                Form::Text(Text::new(Output::of_process()))
             },
             agent: agent.map(str::to_owned),
             turns: 0,
@@ -59,9 +49,8 @@ impl Renderer {
     /// Says under what id the run is kept.
     pub(crate) fn durable(&mut self, id: &str) -> Result<()> {
         let written = match &mut self.form {
-            // Where stderr is closed there is nobody to tell.
             Form::Text(_) => {
-                let _unheard = writeln!(io::stderr(), "run {id}");
+                output::note(format_args!("run {id}"));
                 Ok(())
             }
             Form::Json(json) => json.run_started(id),
@@ -92,56 +81,37 @@ impl Renderer {
         is_read(written).map(|is_read| if is_read { None } else { Some(Exit::Done) })
     }
 
-    /// Shows how the run ended well.
-    pub(crate) fn done(&mut self, result: &RunResult) -> Result<Exit> {
-        is_read(match &mut self.form {
+    /// Shows the answer, and says what failed beside it.
+    pub(crate) fn done(&mut self, result: &RunResult, failure: Option<&Failure>) -> Result<Exit> {
+        let written = match &mut self.form {
             Form::Text(text) => text.done(result.final_output()),
-            Form::Json(json) => json.done(result, self.session.as_deref()),
-        })?;
-        Ok(Exit::Done)
+            Form::Json(_) => Json::done(result, self.session.as_deref(), failure),
+        };
+        let exit = failure.map_or(Exit::Done, Failure::report);
+        is_read(written)?;
+        Ok(exit)
     }
 
     /// Shows that it waits for approval, and says so on stderr.
     pub(crate) fn paused(&mut self, pause: &Pause) -> Result<Exit> {
         let written = match &mut self.form {
             Form::Text(text) => text.end_line(),
-            Form::Json(json) => json.paused(pause, self.agent.as_deref(), self.turns),
+            Form::Json(_) => Json::paused(pause, self.agent.as_deref(), self.turns),
         };
-        // Where stderr is closed there is nobody to tell.
-        let _unheard = io::stderr().write_all(pause.text().as_bytes());
+        pause.lines().iter().for_each(output::note);
         is_read(written)?;
         Ok(Exit::Approval)
     }
 
     /// Shows how it failed, and says so on stderr.
-    pub(crate) fn failed(&mut self, failure: &Failure) -> Result<Exit> {
+    pub(crate) fn failed(&mut self, failure: &Failure) -> Exit {
         let written = match &mut self.form {
-            Form::Text(text) if failure.exit == Exit::Interrupted => text.interrupted(),
+            Form::Text(text) if matches!(failure.exit, Exit::Ended(_)) => text.interrupted(),
             Form::Text(text) => text.end_line(),
-            Form::Json(json) => json.failed(failure, self.agent.as_deref(), self.turns),
+            Form::Json(_) => Json::failed(failure, self.agent.as_deref(), self.turns),
         };
-        let exit = failure.report();
-        is_read(written)?;
-        Ok(exit)
-    }
-}
-
-impl Output {
-    fn of_process() -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            out: Box::new(io::stdout()),
-            err: Box::new(io::stderr()),
-            out_is_terminal: io::stdout().is_terminal(),
-            err_is_styled: io::stderr().is_terminal() && !no_color,
-        }
-    }
-}
-
-/// A closed pipe is an end and not a failure: `openai-agents run ... | head -1` is fine.
-fn is_read(written: io::Result<()>) -> Result<bool> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        other => other.map(|()| true).context("cannot write to stdout"),
+        // The failure is what the program ends for, also where it cannot be written to stdout.
+        drop(written);
+        failure.report()
     }
 }

@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use openai_agents::RunEvent;
 use serde_json::Value;
 
-use super::Output;
-use crate::sanitize::{one_line, sanitize};
+use crate::escape::{Shown, answer};
+use crate::output::Output;
 
 /// A line on stderr is for a glance; all of it is in the output of --json.
 const MAX_LINE_CHARS: usize = 300;
@@ -121,7 +121,7 @@ impl Text {
         }
         // A file or another program gets what the model said; only a terminal could be driven by it.
         let shown = if self.output.out_is_terminal {
-            sanitize(text)
+            answer(text)
         } else {
             Cow::Borrowed(text)
         };
@@ -132,7 +132,7 @@ impl Text {
 
     /// Writes a line to stderr; where that is closed there is nobody to tell.
     fn note(&mut self, text: &str) {
-        let text = cut(&one_line(text));
+        let text = cut(&Shown(text).to_string());
         let line = if self.output.err_is_styled {
             format!("\u{1b}[2m{text}\u{1b}[0m\n")
         } else {

@@ -111,6 +111,7 @@ current_time(time_zone) (built in)
         .output()
         .unwrap();
     let lines = lines(&output);
-    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[2], json!({"type": "result", "ok": true}));
     assert_eq!(lines[0]["parameters"]["required"], json!(["expression"]));
 }

@@ -294,7 +294,7 @@ async fn files_that_are_no_saved_runs_are_refused() {
         ),
         (
             &["."],
-            "cannot read the saved run .: Is a directory (os error 21)",
+            "cannot read the saved run .: it is a folder, and only a regular file is read here",
         ),
         (
             &["newer.json"],

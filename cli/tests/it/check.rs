@@ -141,7 +141,7 @@ fn what_is_wrong_is_one_line_and_exits_2() {
         ),
         (
             &["check", "--config", "."],
-            "error: cannot read .: Is a directory (os error 21)\n",
+            "error: cannot read .: it is a folder, and only a regular file is read here\n",
         ),
         (
             &[

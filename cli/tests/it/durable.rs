@@ -41,7 +41,8 @@ async fn a_run_that_is_over_gives_its_answer_again() {
         .output()
         .unwrap();
     let list = lines(&list);
-    assert_eq!(list.len(), 1);
+    assert_eq!(list.len(), 2);
+    assert_eq!(list[1], json!({"type": "result", "ok": true}));
     assert_eq!(list[0]["run"], json!(id));
     assert_eq!(
         (&list[0]["status"], &list[0]["turns"]),
@@ -84,7 +85,7 @@ async fn a_run_whose_process_was_killed_goes_on_where_it_was() {
     let shown = on(&server, &directory, &["sessions", "show", "s", "--json"])
         .output()
         .unwrap();
-    assert_eq!(lines(&shown).len(), 4);
+    assert_eq!(lines(&shown).len(), 4 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

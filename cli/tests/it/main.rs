@@ -4,8 +4,6 @@
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
-mod answer_ends;
-#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod check;

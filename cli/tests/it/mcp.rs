@@ -118,7 +118,7 @@ async fn a_server_that_does_not_start_is_named() {
     )
     .output()
     .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let error = lines(&output).pop().unwrap()["error"].clone();
     assert_eq!(error["kind"], "mcp");
     assert!(
@@ -132,7 +132,7 @@ async fn a_server_that_does_not_start_is_named() {
     let output = on(&server, &directory, &["tools", "--json"])
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let servers = lines(&output)
         .into_iter()
         .filter(|line| line["type"] == "mcp_server");
@@ -190,7 +190,7 @@ agents: [{{ name: Sum, mcp_servers: [sums] }}]
 "
         ),
     );
-    for signal in ["-INT", "-TERM"] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let begun = Reply::sse([chunk(&json!({"content": "Hel"}), None)]).hang();
         let server = FakeServer::start([begun]).await.unwrap();
         let mut command = on(&server, &directory, &["run", "--agent", "Sum", "hi"]);
@@ -210,7 +210,7 @@ agents: [{{ name: Sum, mcp_servers: [sums] }}]
             .status()
             .unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130));
+        assert_eq!(output.status.code(), Some(code));
         for pid in pids.split_whitespace() {
             // Killed is not yet gone; a dead one may wait for the system's first process to collect it.
             let is_there = || {

@@ -86,7 +86,8 @@ async fn two_recordings_are_compared() {
             .output()
             .unwrap()
     };
-    check_output(&compare("a.jsonl"), 0, "", "");
+    let same = "{\"type\":\"result\",\"ok\":true}\n";
+    check_output(&compare("a.jsonl"), 0, same, "");
     let output = compare("b.jsonl");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = lines(&output);
@@ -96,7 +97,7 @@ async fn two_recordings_are_compared() {
     );
     // A recording is not written over.
     let output = on(&server, &directory, &again).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("b.jsonl"),
         "{output:?}"
@@ -109,7 +110,7 @@ async fn what_is_no_recording_is_refused() {
     let directory = Directory::new("replay-wrong").file("x.jsonl", "{\"a\":1}\n");
     for file in ["x.jsonl", "missing.jsonl"] {
         let output = directory.program().args(["replay", file]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(
             String::from_utf8_lossy(&output.stderr).contains(file),
             "{output:?}"

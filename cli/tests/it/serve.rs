@@ -336,7 +336,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut line = String::new();
     served.stderr.read_line(&mut line).unwrap();
     served.signal("-INT");
-    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+    assert_eq!(served.child.wait().unwrap().code(), Some(130));
     drop((call, model));
 }
 

@@ -155,7 +155,7 @@ async fn sessions_are_listed_and_cleared() {
         .output()
         .unwrap();
     let items = lines(&output);
-    assert_eq!(items.len(), 6);
+    assert_eq!(items.len(), 6 + 1);
     assert_eq!(
         items[4],
         json!({"type": "function_call_output", "call_id": "call_1", "output": "350"})
@@ -167,8 +167,8 @@ async fn sessions_are_listed_and_cleared() {
         "error: the session store sqlite:{} has nothing under the id `alice`\n",
         store.display()
     );
-    sessions(&directory, &["clear", "alice"], 1, "", &error);
-    sessions(&directory, &["show", "alice"], 1, "", &error);
+    sessions(&directory, &["clear", "alice"], 2, "", &error);
+    sessions(&directory, &["show", "alice"], 2, "", &error);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +217,7 @@ async fn a_branch_goes_another_way() {
             "session `alice` has no branch `b`",
         ),
     ] {
-        sessions(&directory, arguments, 1, "", &format!("error: {error}\n"));
+        sessions(&directory, arguments, 2, "", &format!("error: {error}\n"));
     }
 }
 
@@ -311,10 +311,10 @@ async fn a_store_that_cannot_be_used_is_told_before_the_model_is_asked() {
         .file("text.db", "this is no database, and long enough to see");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
     for (url, code, kind) in [
-        ("sqlite:/nowhere/at/all.db", 1, "session"),
-        ("sqlite:text.db", 1, "session"),
-        ("postgres://me:pass@127.0.0.1:1/db", 1, "session"),
-        ("redis://:pass@127.0.0.1:1", 1, "session"),
+        ("sqlite:/nowhere/at/all.db", 2, "session"),
+        ("sqlite:text.db", 2, "session"),
+        ("postgres://me:pass@127.0.0.1:1/db", 2, "session"),
+        ("redis://:pass@127.0.0.1:1", 2, "session"),
         ("mysql://me:pass@127.0.0.1/db", 2, "config"),
         ("sqlite:", 2, "config"),
     ] {
@@ -386,6 +386,6 @@ async fn with_a_key_nothing_is_readable_in_the_file() {
         .args(["sessions", "show", "alice"])
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     sessions(&directory, &["clear", "alice"], 0, "", "");
 }

@@ -1,16 +1,26 @@
-//! An image file as a data URL, which is how a model takes it.
+//! A file as a data URL, which is how a model takes it.
+//!
+//! The format is taken from the bytes: the name of a file may lie, and a server refuses what does not match.
 
 /// Gives the data URL of an image, or nothing if the bytes are of no format that models take.
-///
-/// The format is taken from the bytes: the name of a file may lie, and a server refuses what does not match.
-pub(crate) fn data_url(bytes: &[u8]) -> Option<String> {
-    let mime = sniff(bytes)?;
+pub(crate) fn of_image(bytes: &[u8]) -> Option<String> {
+    sniff(bytes).map(|mime| data_url(mime, bytes))
+}
+
+/// Gives the data URL of a PDF, or nothing if the bytes are none.
+pub(crate) fn of_pdf(bytes: &[u8]) -> Option<String> {
+    bytes
+        .starts_with(b"%PDF-")
+        .then(|| data_url("application/pdf", bytes))
+}
+
+fn data_url(mime: &str, bytes: &[u8]) -> String {
     let mut url = format!("data:{mime};base64,");
     url.reserve(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         encode(chunk, &mut url);
     }
-    Some(url)
+    url
 }
 
 fn sniff(bytes: &[u8]) -> Option<&'static str> {
@@ -54,7 +64,7 @@ fn digit(value: u32) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::{data_url, encode};
+    use super::{encode, of_image, of_pdf};
 
     #[test]
     fn formats_are_recognised_by_their_bytes() {
@@ -73,8 +83,11 @@ mod tests {
             (b"<svg/>", None),
             (b"", None),
         ] {
-            assert_eq!(data_url(bytes).as_deref(), expected);
+            assert_eq!(of_image(bytes).as_deref(), expected);
         }
+        let pdf = of_pdf(b"%PDF-1");
+        assert_eq!(pdf.as_deref(), Some("data:application/pdf;base64,JVBERi0x"));
+        assert_eq!(of_pdf(b"GIF89a"), None);
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! A run from its first event to its last, in front of whoever watches.
+
+use anyhow::Result;
+use futures_util::StreamExt as _;
+use openai_agents::{RunEvent, RunRequest, RunState, RunStream};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::pause::Saved;
+use crate::render::Renderer;
+use crate::run_setup::RunSetup;
+use crate::signal::Signals;
+
+/// How a run begins.
+pub(crate) enum Start {
+    Run(Box<RunRequest>),
+    /// A run that waits, about which nothing was decided.
+    Show(Box<RunState>, Saved),
+}
+
+/// Prepares a run and plays it. What is asked to end before it begins has done nothing.
+pub(crate) async fn play(
+    prepared: impl Future<Output = Result<(Start, RunSetup)>>,
+    renderer: &mut Renderer,
+    signals: &mut Signals,
+) -> Result<Exit> {
+    let prepared = tokio::select! {
+        biased;
+        signal = signals.first() => return Ok(renderer.failed(&Failure::ended(signal))),
+        prepared = prepared => prepared,
+    };
+    let (start, setup) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Ok(renderer.failed(&Failure::of(&error))),
+    };
+    if let Some(id) = &setup.session {
+        renderer.in_session(id.as_str());
+    }
+    match start {
+        Start::Run(request) => {
+            if let Some(durable) = &setup.durable {
+                renderer.durable(durable.id())?;
+            }
+            let played = watch(request.start(), &setup, renderer, signals).await;
+            tokio::select! {
+                // Dropping the servers ends them without waiting.
+                _ = signals.second() => {}
+                () = setup.config.mcp_servers().close() => {}
+            }
+            played
+        }
+        Start::Show(state, saved) => {
+            renderer.is_at(state.agent(), state.turns());
+            renderer.paused(&setup.pause(&state, saved))
+        }
+    }
+}
+
+/// Shows the run's events until it ends, fails, waits, is interrupted, or nobody reads them any more.
+async fn watch(
+    mut stream: RunStream,
+    setup: &RunSetup,
+    renderer: &mut Renderer,
+    signals: &mut Signals,
+) -> Result<Exit> {
+    loop {
+        let next = tokio::select! {
+            biased;
+            signal = signals.first() => {
+                // Closes the connection before anything is said.
+                drop(stream);
+                return Ok(renderer.failed(&setup.unfinished(Failure::ended(signal))));
+            }
+            next = stream.next() => next,
+        };
+        match next {
+            Some(Ok(RunEvent::RunDone { result })) => {
+                let failure = setup.answered(result.final_output()).await;
+                return renderer.done(&result, failure.as_ref());
+            }
+            Some(Ok(event)) => {
+                if let Some(exit) = renderer.event(&event)? {
+                    return Ok(exit);
+                }
+            }
+            Some(Err(error)) => {
+                renderer.reached(error.progress());
+                return setup.ended(error, renderer).await;
+            }
+            None => return Ok(Exit::Failed),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! What is around a run: its configuration, where it is kept, and what becomes of it when it does not end well.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use openai_agents::config::Config;
+use openai_agents::journal::FileJournal;
+use openai_agents::session::{Session, SessionId};
+use openai_agents::{ErrorKind, Item, RunError, RunFailure, RunRequest, RunState};
+use serde_json::{Map, Value};
+
+use crate::answer_file::AnswerFile;
+use crate::durable::Durable;
+use crate::exit::Exit;
+use crate::failure::{Failure, Usage, is_conflict};
+use crate::output;
+use crate::pause::{Pause, Saved};
+use crate::render::Renderer;
+use crate::state_file::{self, Claim, StateFiles};
+use crate::store::Store;
+
+/// What is around a run.
+pub(crate) struct RunSetup {
+    pub(crate) config: Config,
+    pub(crate) files: StateFiles,
+    /// Where to save the run if it waits; a new file otherwise.
+    pub(crate) save_state: Option<PathBuf>,
+    /// The file that the run went on from.
+    pub(crate) claim: Option<Claim>,
+    /// The flags with which it can go on.
+    pub(crate) flags: Vec<String>,
+    /// The run in the journal, if it is kept there.
+    pub(crate) durable: Option<Durable>,
+    /// The recording of the run.
+    pub(crate) recording: Option<FileJournal>,
+    /// The file that gets the answer too.
+    pub(crate) answer_file: Option<AnswerFile>,
+    /// Whether the run is played back, and not saved wherever it ends.
+    pub(crate) is_replay: bool,
+    /// Whether --model is there.
+    pub(crate) names_model: bool,
+    /// The conversation that the run continues.
+    pub(crate) session: Option<SessionId>,
+}
+
+impl RunSetup {
+    pub(crate) fn new(config: Config, flags: Vec<String>) -> Result<Self> {
+        Ok(Self {
+            files: StateFiles::new(&config)?,
+            config,
+            save_state: None,
+            claim: None,
+            flags,
+            durable: None,
+            recording: None,
+            answer_file: None,
+            is_replay: false,
+            names_model: false,
+            session: None,
+        })
+    }
+
+    /// Makes the agent answer in JSON of a schema, and checks the configuration with it.
+    pub(crate) fn demand(
+        &mut self,
+        agent: &str,
+        schema: Option<&Map<String, Value>>,
+    ) -> Result<()> {
+        if let Some(schema) = schema {
+            self.config.set_output_schema(agent, schema.clone())?;
+        }
+        Ok(self.config.check()?)
+    }
+
+    pub(crate) fn check_model(&self, agent: &str) -> Result<()> {
+        let described = self.config.agent_config(agent)?;
+        if self.names_model && described.model.is_some() {
+            let (name, origin) = (&described.name, &described.origin);
+            let message = format!(
+                "agent `{name}` ({origin}) names a model of its own, which --model does not replace"
+            );
+            return Err(Usage(message).into());
+        }
+        Ok(())
+    }
+
+    /// Prepares a run from its input, with the MCP servers that it needs.
+    pub(crate) async fn ask(
+        &self,
+        agent: &str,
+        input: Vec<Item>,
+        no_stream: bool,
+    ) -> Result<RunRequest> {
+        let built = self.config.agent(agent)?;
+        let runner = self.config.runner_for(agent)?;
+        self.config
+            .connect_mcp(self.config.agent_config(agent)?)
+            .await?;
+        Ok(if no_stream {
+            runner.run(&built, input)
+        } else {
+            runner.stream(&built, input)
+        })
+    }
+
+    /// Prepares a run that goes on from its state, with the MCP servers that it needs.
+    pub(crate) async fn resume(
+        &self,
+        agent: &str,
+        state: RunState,
+        no_stream: bool,
+    ) -> Result<RunRequest> {
+        let built = self.config.agent(agent)?;
+        let runner = self.config.runner_for(agent)?;
+        self.config
+            .connect_mcp(self.config.agent_config(agent)?)
+            .await?;
+        Ok(if no_stream {
+            runner.resume(&built, state)
+        } else {
+            runner.resume_stream(&built, state)
+        })
+    }
+
+    pub(crate) async fn open_session(
+        &self,
+        branch: Option<&str>,
+    ) -> Result<Option<Arc<dyn Session>>> {
+        let Some(id) = &self.session else {
+            return Ok(None);
+        };
+        let store = Store::open(&self.config).await?;
+        Ok(Some(store.session(id, branch).await?))
+    }
+
+    /// Does what is due when there is an answer, and gives what of it failed: the answer is there all the same.
+    pub(crate) async fn answered(&self, final_output: &str) -> Option<Failure> {
+        let consumed = self.consume();
+        let kept = match &self.durable {
+            Some(durable) => durable.ended(Ok(final_output)).await,
+            None => Ok(()),
+        };
+        let written = match &self.answer_file {
+            Some(file) => file.write(final_output),
+            None => Ok(()),
+        };
+        let failures = [consumed, kept, written]
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|error| Failure::after_run(&error));
+        let failures = failures.chain(self.recording_failed());
+        failures.reduce(|first, other| first.noting(other.message))
+    }
+
+    /// Says what a recording lacks.
+    fn recording_failed(&self) -> Option<Failure> {
+        let error = self.recording.as_ref()?.failure()?;
+        Some(Failure::of_recording(error))
+    }
+
+    /// Shows how a run ended without an answer.
+    pub(crate) async fn ended(&self, error: RunError, renderer: &mut Renderer) -> Result<Exit> {
+        let shown = match &self.durable {
+            Some(durable) => self.end_durable(durable, &error).await,
+            None => self.end(error),
+        };
+        match (shown, self.recording_failed()) {
+            (Ok(pause), None) => renderer.paused(&pause),
+            (Ok(pause), Some(failure)) => {
+                failure.report();
+                renderer.paused(&pause)
+            }
+            (Err(failure), None) => Ok(renderer.failed(&failure)),
+            (Err(failure), Some(other)) => Ok(renderer.failed(&failure.noting(other.message))),
+        }
+    }
+
+    fn end(&self, error: RunError) -> Result<Pause, Box<Failure>> {
+        if self.is_replay {
+            return Err(Failure::of_run(&error, &self.config).into());
+        }
+        if error.kind() == ErrorKind::Session {
+            return Err(self.session_failed(error).into());
+        }
+        match error.into_state() {
+            Ok(state) => self.save(&state),
+            Err(error) => {
+                let failure = Failure::of_run(&error, &self.config);
+                let has_begun =
+                    !matches!(error.failure(), RunFailure::State(_) | RunFailure::Setup(_));
+                if has_begun {
+                    return Err(self.unfinished(failure).into());
+                }
+                let given_back = self.claim.as_ref().map_or(Ok(()), Claim::give_back);
+                let failure = match given_back {
+                    Ok(()) => failure,
+                    Err(error) => failure.noting(format!("{error:#}")),
+                };
+                Err(failure.into())
+            }
+        }
+    }
+
+    /// What is kept in the journal needs no file.
+    async fn end_durable(
+        &self,
+        durable: &Durable,
+        error: &RunError,
+    ) -> Result<Pause, Box<Failure>> {
+        let kept = durable.ended(Err(error)).await;
+        if let (ErrorKind::ApprovalRequired, Ok(())) = (error.kind(), &kept) {
+            return Ok(Pause {
+                calls: error.interruptions(),
+                saved: Saved::Run(durable.id().to_owned()),
+                command: self.flags.clone(),
+            });
+        }
+        let failure = Failure::of_run(error, &self.config);
+        let failure = match kept {
+            Ok(()) => self.unfinished(failure),
+            Err(error) => failure.noting(format!("how the run ended is not kept: {error:#}")),
+        };
+        Err(failure.into())
+    }
+
+    /// What a turn did is not lost with the store: the run is saved, unless it did nothing or is too late anyway.
+    fn session_failed(&self, error: RunError) -> Failure {
+        let failure = Failure::of_run(&error, &self.config);
+        let did_nothing = error.progress().turns == 0 && self.claim.is_none();
+        if did_nothing || is_conflict(&error) {
+            return self.unfinished(failure);
+        }
+        let saved = error.into_state().map(|state| self.save(&state));
+        match saved {
+            Ok(Ok(pause)) => {
+                let note = format!(
+                    "what the run did is not lost; to go on once the session can be written: {}",
+                    pause.go_on()
+                );
+                failure.noting(note).saved_in(pause.saved)
+            }
+            Ok(Err(unsaved)) => failure
+                .noting(unsaved.message)
+                .with_unsaved(unsaved.unsaved),
+            Err(_) => self.unfinished(failure),
+        }
+    }
+
+    /// Saves a run that waits: in the file that was named, and if that cannot be written, in one of the program's own.
+    ///
+    /// What was decided and done so far must not be lost with a full disk. If no file can be written, the run goes out with the failure.
+    fn save(&self, state: &RunState) -> Result<Pause, Box<Failure>> {
+        let named = self
+            .save_state
+            .clone()
+            .map(|file| self.files.write(file, state));
+        let saved = match named {
+            Some(Ok(file)) => Ok(file),
+            Some(Err(error)) => {
+                let elsewhere = self.write_elsewhere(state);
+                if elsewhere.is_ok() {
+                    output::note(format_args!("error: {error:#}"));
+                }
+                elsewhere.map_err(|other| error.context(format!("{other:#}")))
+            }
+            None => self.write_elsewhere(state),
+        };
+        let saved = saved.and_then(|file| {
+            self.consume()?;
+            Ok(self.pause(state, Saved::File(file)))
+        });
+        saved.map_err(|error| {
+            let failure = Failure::after_run(&error);
+            let failure = failure.with_unsaved(self.files.json(state).ok());
+            self.unfinished(failure).into()
+        })
+    }
+
+    fn write_elsewhere(&self, state: &RunState) -> Result<PathBuf> {
+        self.files.write(state_file::default_path()?, state)
+    }
+
+    pub(crate) fn pause(&self, state: &RunState, saved: Saved) -> Pause {
+        Pause {
+            calls: state.interruptions(),
+            saved,
+            command: self.flags.clone(),
+        }
+    }
+
+    /// The run went on as it should: nothing of the file is needed any more.
+    fn consume(&self) -> Result<()> {
+        self.claim.as_ref().map_or(Ok(()), Claim::consume)
+    }
+
+    /// Adds how a run can go on that ended in the middle.
+    pub(crate) fn unfinished(&self, failure: Failure) -> Failure {
+        match (&self.claim, &self.durable) {
+            (Some(claim), _) => failure.noting(claim.note()),
+            (None, Some(durable)) => failure
+                .noting(durable.note(&self.flags))
+                .saved_in(Saved::Run(durable.id().to_owned())),
+            (None, None) => failure,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Files that are there whole or not at all: what is in them is on the disk before they get their name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Writes a file that must not be there yet, for its owner only.
+///
+/// When that fails, say because the disk is full, the name is free as before.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = Part::write(path, bytes, 0o600)?;
+    // A link, unlike a renaming, does not replace what somebody else has made in between. The few file systems without links say so.
+    fs::hard_link(&part.0, path)?;
+    drop(part);
+    sync_folder(path)
+}
+
+/// Writes a file, and puts it in the place of what was there, if that is a regular file.
+///
+/// A pipe or a device, such as `/dev/stderr`, is written to.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let part = Part::write(path, bytes, 0o666)?;
+            fs::rename(&part.0, path)?;
+            return sync_folder(path);
+        }
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_file() {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    // Where a link leads stays where it is.
+    let path = fs::canonicalize(path)?;
+    let part = Part::write(&path, bytes, 0o666)?;
+    fs::set_permissions(&part.0, metadata.permissions())?;
+    fs::rename(&part.0, &path)?;
+    sync_folder(&path)
+}
+
+/// A file beside the one that it becomes; it goes with this unless it was renamed.
+struct Part(PathBuf);
+
+impl Part {
+    fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.part", std::process::id()));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+        #[cfg(not(unix))]
+        let _mode = mode;
+        let part = path.with_file_name(hidden);
+        let mut file = options.open(&part)?;
+        let part = Self(part);
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        Ok(part)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It is not there any more when it was renamed.
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+/// The name is on the disk too, where a folder can be opened.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match File::open(folder.unwrap_or(Path::new("."))) {
+        Ok(folder) if cfg!(unix) => folder.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that is empty before the test and gone after it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("whole-file-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> = entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn new_file_does_not_replace_another() {
+        let folder = Folder::new("create");
+        let path = folder.0.join("a");
+        create(&path, b"one").unwrap();
+        let error = create(&path, b"two").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(folder.names(), ["a"]);
+    }
+
+    #[test]
+    fn replaced_file_is_the_new_one() {
+        let folder = Folder::new("replace");
+        let path = folder.0.join("a");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(folder.names(), ["a"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn replaced_link_leads_where_it_led() {
+        let folder = Folder::new("link");
+        let (path, link) = (folder.0.join("a"), folder.0.join("b"));
+        fs::write(&path, "one").unwrap();
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        replace(&link, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        replace(Path::new("/dev/null"), b"gone").unwrap();
+    }
+}
