@@ -1,11 +1,12 @@
 //! The wire without a socket, for benchmarks.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::http::SseDecoder;
-use crate::model::wire::{Answer, chat};
+use crate::model::wire::{Answer, DecodeContext, chat};
 use crate::model::{Dialect, ModelError, ModelRequest};
 
 /// Decodes the chunks of a chat stream as an exchange does, and counts the model events.
@@ -15,10 +16,7 @@ use crate::model::{Dialect, ModelError, ModelRequest};
 /// What is wrong with the stream.
 pub fn decode_chat_stream(chunks: &[Bytes]) -> Result<usize, ModelError> {
     let mut sse = SseDecoder::new(32 * 1024 * 1024);
-    let mut answer = chat::Decoder::new(chat::Asked {
-        turn: 1,
-        functions: false,
-    });
+    let mut answer = chat::Decoder::new(DecodeContext::new(1, Arc::default()));
     let mut events = VecDeque::new();
     let mut n_events = 0;
     for chunk in chunks {

@@ -1,17 +1,28 @@
-//! The `VLLM_*` switches for servers that deviate from the protocol.
+//! The section `dialect` and the `VLLM_*` switches, for servers that deviate from the protocol.
+
+use std::collections::BTreeMap;
 
 use super::ConfigError;
+use super::fields::{Fields, Keys};
 use super::origin::Setting;
 use super::sources::Variables;
-use crate::model::{Dialect, ToolChoiceOverride};
+use super::tree::Value;
+use crate::model::{Dialect, FinishReason, ToolChoiceOverride};
 
-/// Reads the switches into what they say about the server.
+const DIALECT: Keys = Keys {
+    known: &["finish_reasons"],
+    unsupported: &[],
+};
+
+/// Reads the section and the switches into what they say about the server.
 ///
 /// A boolean variable is `1`, `true`, `yes` or `on`, or `0`, `false`, `no` or `off`, in any case.
 pub(super) fn dialect(
+    parent: &mut Fields<'_>,
     variables: &Variables,
-    settings: &mut Vec<Setting>,
 ) -> Result<Dialect, ConfigError> {
+    let finish_reasons = section(parent)?;
+    let settings = parent.settings();
     let mut switch = |name: &'static str| {
         let value = lookup(
             variables,
@@ -51,7 +62,55 @@ pub(super) fn dialect(
         tool_choice,
         send_tools,
         log_payload,
+        finish_reasons,
         ..Dialect::default()
+    })
+}
+
+fn section(parent: &mut Fields<'_>) -> Result<BTreeMap<String, FinishReason>, ConfigError> {
+    let Some(node) = parent.take("dialect") else {
+        return Ok(BTreeMap::new());
+    };
+    let path = parent.path_of("dialect");
+    let mut fields = Fields::new(&path, node, DIALECT, parent.settings())?;
+    finish_reasons(&mut fields)
+}
+
+/// What words of the server for the end of an answer mean.
+fn finish_reasons(fields: &mut Fields<'_>) -> Result<BTreeMap<String, FinishReason>, ConfigError> {
+    const KEY: &str = "finish_reasons";
+    let Some(node) = fields.take(KEY) else {
+        return Ok(BTreeMap::new());
+    };
+    let Value::Map(entries) = node.value else {
+        return Err(fields.invalid(KEY, "a map from words to their meanings", node.origin));
+    };
+    let mut reasons = BTreeMap::new();
+    for entry in entries {
+        let place = format!("{KEY}.{}", entry.key);
+        let origin = entry.node.origin;
+        let (meaning, name) = match &entry.node.value {
+            Value::Text(name) => (meaning(name), name.as_str()),
+            _ => (None, ""),
+        };
+        let Some(meaning) = meaning else {
+            let expected = "complete, tool_calls, truncated, filtered or failed";
+            return Err(fields.invalid(&place, expected, origin));
+        };
+        fields.list(&place, name.to_owned(), &origin);
+        reasons.insert(entry.key, meaning);
+    }
+    Ok(reasons)
+}
+
+fn meaning(name: &str) -> Option<FinishReason> {
+    Some(match name {
+        "complete" => FinishReason::Complete,
+        "tool_calls" => FinishReason::ToolCalls,
+        "truncated" => FinishReason::Truncated,
+        "filtered" => FinishReason::Filtered,
+        "failed" => FinishReason::Failed,
+        _ => return None,
     })
 }
 

@@ -57,7 +57,14 @@ const NESTED_TEXTS: &[&[&str]] = &[
 ];
 
 /// Keys that a double underscore reaches into.
-const SECTIONS: &[&str] = &["limits", "mcp_servers", "server", "sessions", "trace"];
+const SECTIONS: &[&str] = &[
+    "dialect",
+    "limits",
+    "mcp_servers",
+    "server",
+    "sessions",
+    "trace",
+];
 
 const ROOT: Keys = Keys {
     known: &[
@@ -69,6 +76,7 @@ const ROOT: Keys = Keys {
         "model_api",
         "agents",
         "limits",
+        "dialect",
         "max_concurrent_requests",
         "state_key",
         "sessions",
@@ -246,7 +254,7 @@ impl Loader {
             #[cfg(feature = "mcp-client")]
             mcp_servers: super::mcp::mcp_servers(&mut fields)?,
             agents: agents(&mut fields, &self.files)?,
-            dialect: dialect(&self.variables, fields.settings())?,
+            dialect: dialect(&mut fields, &self.variables)?,
             settings,
             client: OnceLock::new(),
             request_limit: OnceLock::new(),

@@ -118,7 +118,7 @@ impl Config {
         self.max_concurrent_requests
     }
 
-    /// Gives what the server wants differently, which the `VLLM_*` switches say.
+    /// Gives what the server wants differently, which the section `dialect` and the `VLLM_*` switches say.
     pub const fn dialect(&self) -> &Dialect {
         &self.dialect
     }

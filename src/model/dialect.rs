@@ -1,8 +1,10 @@
 //! What one server does differently from another, as data.
 
-use crate::model::ToolChoice;
+use std::collections::BTreeMap;
 
-/// How a server of the chat API wants to be spoken to; the default is OpenAI's own way.
+use crate::model::{FinishReason, ToolChoice};
+
+/// How a server wants to be spoken to; the default is OpenAI's own way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(
@@ -26,6 +28,8 @@ pub struct Dialect {
     pub stream_usage: bool,
     /// Reasoning text of tool turns is sent back in the field that it came in.
     pub replay_reasoning: bool,
+    /// What words for the end of an answer mean, over those that are known of all servers ([`FinishReason`]).
+    pub finish_reasons: BTreeMap<String, FinishReason>,
 }
 
 /// A tool choice that overrides the settings.
@@ -53,11 +57,19 @@ impl Default for Dialect {
             log_payload: false,
             stream_usage: true,
             replay_reasoning: true,
+            finish_reasons: BTreeMap::new(),
         }
     }
 }
 
 impl Dialect {
+    /// Says what the server's word for the end of an answer means; `None` if nobody knows.
+    #[cfg(feature = "http")]
+    pub(crate) fn finish_reason(&self, word: &str) -> Option<FinishReason> {
+        let own = self.finish_reasons.get(word).copied();
+        own.or_else(|| FinishReason::of_word(word))
+    }
+
     /// Gives the JSON to send as tool choice, if any.
     pub(crate) fn tool_choice(&self, choice: Option<&ToolChoice>) -> Option<serde_json::Value> {
         use serde_json::json;

@@ -8,8 +8,8 @@ use futures_util::stream;
 use crate::future::BoxStream;
 use crate::model::endpoint::{Endpoint, EndpointBuilder, endpoint_options};
 use crate::model::exchange::{Exchange, Outgoing};
-use crate::model::wire::harmony;
-use crate::model::{Model, ModelError, ModelEvent, ModelRequest};
+use crate::model::wire::{DecodeContext, harmony};
+use crate::model::{Dialect, FinishReason, Model, ModelError, ModelEvent, ModelRequest};
 
 /// A gpt-oss model behind `/completions`, without the server's own rendering and parsing.
 ///
@@ -31,6 +31,7 @@ pub struct GptOssCompletions(Arc<Parts>);
 
 struct Parts {
     endpoint: Endpoint,
+    dialect: Arc<Dialect>,
     current_date: Option<String>,
 }
 
@@ -39,6 +40,7 @@ struct Parts {
 #[must_use = "a model is made by build()"]
 pub struct GptOssCompletionsBuilder {
     endpoint: EndpointBuilder,
+    dialect: Dialect,
     current_date: Option<String>,
 }
 
@@ -50,6 +52,7 @@ impl GptOssCompletions {
     ) -> GptOssCompletionsBuilder {
         GptOssCompletionsBuilder {
             endpoint: Endpoint::builder(base_url, name),
+            dialect: Dialect::default(),
             current_date: None,
         }
     }
@@ -58,6 +61,7 @@ impl GptOssCompletions {
         let Parts {
             endpoint,
             current_date,
+            ..
         } = &*self.0;
         let body = harmony::encode(request, endpoint.name(), current_date.as_deref())?;
         endpoint.outgoing(request, body)
@@ -70,8 +74,9 @@ impl Model for GptOssCompletions {
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
+        let asked = DecodeContext::new(request.turn, Arc::clone(&self.0.dialect));
         match self.outgoing(&request) {
-            Ok(outgoing) => Box::pin(Exchange::new(outgoing, harmony::Decoder::new(request.turn))),
+            Ok(outgoing) => Box::pin(Exchange::new(outgoing, harmony::Decoder::new(asked))),
             Err(error) => Box::pin(stream::iter([Err(error)])),
         }
     }
@@ -86,6 +91,12 @@ impl GptOssCompletionsBuilder {
         self
     }
 
+    /// Says what a word of the server for the end of an answer means, over those that are known of all servers.
+    pub fn finish_reason(mut self, word: impl Into<String>, meaning: FinishReason) -> Self {
+        self.dialect.finish_reasons.insert(word.into(), meaning);
+        self
+    }
+
     /// Makes the driver; nothing is sent.
     ///
     /// # Errors
@@ -94,6 +105,7 @@ impl GptOssCompletionsBuilder {
     pub fn build(self) -> Result<GptOssCompletions, ModelError> {
         Ok(GptOssCompletions(Arc::new(Parts {
             endpoint: self.endpoint.build("completions")?,
+            dialect: Arc::new(self.dialect),
             current_date: self.current_date,
         })))
     }

@@ -8,7 +8,7 @@ use futures_util::stream;
 use crate::future::BoxStream;
 use crate::model::endpoint::{Endpoint, EndpointBuilder, endpoint_options};
 use crate::model::exchange::{Exchange, Outgoing};
-use crate::model::wire::responses;
+use crate::model::wire::{DecodeContext, responses};
 use crate::model::{Dialect, Model, ModelError, ModelEvent, ModelRequest};
 
 /// A model behind an OpenAI-compatible `/responses`.
@@ -30,7 +30,7 @@ pub struct GptOssResponses(Arc<Parts>);
 
 struct Parts {
     endpoint: Endpoint,
-    dialect: Dialect,
+    dialect: Arc<Dialect>,
 }
 
 /// Builds a [`GptOssResponses`]; begun by [`GptOssResponses::builder`].
@@ -62,6 +62,7 @@ impl GptOssResponses {
             ));
         }
         let endpoint = endpoint.build("responses")?;
+        let dialect = Arc::new(dialect);
         Ok(Self(Arc::new(Parts { endpoint, dialect })))
     }
 
@@ -81,11 +82,9 @@ impl Model for GptOssResponses {
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
+        let asked = DecodeContext::new(request.turn, Arc::clone(&self.0.dialect));
         match self.outgoing(&request) {
-            Ok(outgoing) => Box::pin(Exchange::new(
-                outgoing,
-                responses::Decoder::new(request.turn),
-            )),
+            Ok(outgoing) => Box::pin(Exchange::new(outgoing, responses::Decoder::new(asked))),
             Err(error) => Box::pin(stream::iter([Err(error)])),
         }
     }

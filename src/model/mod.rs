@@ -5,6 +5,7 @@ mod request;
 mod error;
 mod event;
 mod dialect;
+mod finish_reason;
 mod providers;
 mod limited;
 mod retry;
@@ -28,6 +29,7 @@ use crate::future::BoxStream;
 pub use dialect::{Dialect, ToolChoiceOverride};
 pub use error::{ModelError, Received};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
+pub use finish_reason::FinishReason;
 #[cfg(feature = "http")]
 pub use gpt_oss_completions::{GptOssCompletions, GptOssCompletionsBuilder};
 #[cfg(feature = "http")]

@@ -8,7 +8,7 @@ use futures_util::stream;
 use crate::future::BoxStream;
 use crate::model::endpoint::{Endpoint, EndpointBuilder, endpoint_options};
 use crate::model::exchange::{Exchange, Outgoing};
-use crate::model::wire::chat;
+use crate::model::wire::{DecodeContext, chat};
 use crate::model::{Dialect, Model, ModelError, ModelEvent, ModelRequest};
 
 /// A model behind an OpenAI-compatible `/chat/completions`.
@@ -27,7 +27,7 @@ pub struct OpenAiChat(Arc<Parts>);
 
 struct Parts {
     endpoint: Endpoint,
-    dialect: Dialect,
+    dialect: Arc<Dialect>,
 }
 
 /// Builds an [`OpenAiChat`]; begun by [`OpenAiChat::builder`].
@@ -52,6 +52,7 @@ impl OpenAiChat {
         dialect: Dialect,
     ) -> Result<Self, ModelError> {
         let endpoint = endpoint.build("chat/completions")?;
+        let dialect = Arc::new(dialect);
         Ok(Self(Arc::new(Parts { endpoint, dialect })))
     }
 
@@ -71,10 +72,7 @@ impl Model for OpenAiChat {
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let asked = chat::Asked {
-            turn: request.turn,
-            functions: self.0.dialect.force_functions,
-        };
+        let asked = DecodeContext::new(request.turn, Arc::clone(&self.0.dialect));
         match self.outgoing(&request) {
             Ok(outgoing) => Box::pin(Exchange::new(outgoing, chat::Decoder::new(asked))),
             Err(error) => Box::pin(stream::iter([Err(error)])),

@@ -18,6 +18,7 @@ mod run_events;
 mod cancel;
 mod wire_requests;
 mod wire_errors;
+mod finish_reasons;
 mod responses_runs;
 mod hosted_tools;
 mod providers;

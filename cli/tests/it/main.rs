@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod answer_ends;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod check;

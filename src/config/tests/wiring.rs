@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{load, yaml};
 use crate::config::{Config, ConfigError, LimitsConfig, Loader};
+use crate::model::FinishReason;
 use crate::{ErrorKind, Limits};
 
 fn served(text: &str) -> Loader {
@@ -213,4 +214,32 @@ fn limits_are_laid_over_each_other() {
             .duration(Duration::from_secs(30))
     );
     assert_eq!(LimitsConfig::default().over(Limits::NONE), Limits::NONE);
+}
+
+#[test]
+fn words_for_the_end_of_an_answer_are_read_and_checked() {
+    let config = load(yaml(
+        "dialect: {finish_reasons: {done: complete, oops: failed}}",
+    ));
+    let words: Vec<_> = config.dialect().finish_reasons.iter().collect();
+    assert_eq!(
+        words,
+        [
+            (&"done".to_owned(), &FinishReason::Complete),
+            (&"oops".to_owned(), &FinishReason::Failed)
+        ]
+    );
+    for (text, says) in [
+        (
+            "dialect: {finish_reasons: {done: sure}}",
+            "`dialect.finish_reasons.done` (./config.yaml:1) must be complete, tool_calls, truncated, filtered or failed",
+        ),
+        (
+            "dialect: {finish_reason: {done: complete}}",
+            "`dialect.finish_reason`",
+        ),
+    ] {
+        let error = yaml(text).load().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }

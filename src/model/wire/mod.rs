@@ -7,13 +7,62 @@ pub(crate) mod harmony;
 mod server_error;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::{Dialect, FinishReason, ModelError, ModelEvent, Received, ResponseEnd};
 use crate::secret::CUT_MARK;
 
 pub(crate) use server_error::ServerError;
+
+/// What decoding needs to know of the request that is answered, and of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct DecodeContext {
+    /// The turn of the run; ids that the server leaves out are made from it.
+    pub(crate) turn: u32,
+    pub(crate) dialect: Arc<Dialect>,
+}
+
+impl DecodeContext {
+    pub(crate) const fn new(turn: u32, dialect: Arc<Dialect>) -> Self {
+        Self { turn, dialect }
+    }
+
+    /// Understands the server's word for the end of an answer; the field that it stands in is for the error.
+    ///
+    /// # Errors
+    ///
+    /// `truncated`, `content_filter` and `stream_error` for words that mean that, `unknown_finish_reason` for any other: no text of
+    /// such an answer is a final one, and no call of it runs.
+    pub(crate) fn check_end(&self, field: &str, word: &str) -> Result<FinishReason, ModelError> {
+        let says = format!("({field} `{}`)", excerpt(word));
+        let (kind, message) = match self.dialect.finish_reason(word) {
+            Some(end @ (FinishReason::Complete | FinishReason::ToolCalls)) => return Ok(end),
+            Some(FinishReason::Truncated) => (
+                ErrorKind::Truncated,
+                format!(
+                    "the answer was cut by its length limit {says}: raise max_tokens or the server's own limit"
+                ),
+            ),
+            Some(FinishReason::Filtered) => (
+                ErrorKind::ContentFilter,
+                format!("the provider cut the answer {says}"),
+            ),
+            Some(FinishReason::Failed) => (
+                ErrorKind::StreamError,
+                format!("the server ended the answer by an error {says}"),
+            ),
+            None => (
+                ErrorKind::UnknownFinishReason,
+                format!(
+                    "nobody knows whether the answer is complete {says}: `dialect.finish_reasons` can say what the word means"
+                ),
+            ),
+        };
+        Err(ModelError::new(kind, message))
+    }
+}
 
 /// Understands the answer to one request, whole or event by event.
 pub(crate) trait Answer: Send + Unpin + 'static {

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::Asked;
 use super::thinking::{self, ThinkingBlocks};
 use super::types::{Call, Function, WireUsage};
 use crate::item::{Content, FunctionCall, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
-use crate::model::wire::excerpt;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
-use crate::model::{Deviation, ModelError, Received, ResponseEnd};
+use crate::model::wire::{DecodeContext, excerpt};
+use crate::model::{Deviation, FinishReason, ModelError, Received, ResponseEnd};
 use crate::usage::Usage;
 
 /// The answer so far.
@@ -132,12 +131,12 @@ impl Assembly {
     }
 
     /// Takes a legacy function call, or a piece of one; a server that also sends `tool_calls` says the same twice.
-    pub(super) fn take_legacy(&mut self, function: &Function<'_>, asked: Asked) {
+    pub(super) fn take_legacy(&mut self, function: &Function<'_>, asked: &DecodeContext) {
         if !self.is_legacy && !self.calls.is_empty() {
             return;
         }
         self.is_legacy = true;
-        if !asked.functions {
+        if !asked.dialect.force_functions {
             let detail = "the server answered a request with `tools` by a legacy `function_call`; it was taken as a tool call";
             self.note("legacy_function_call", detail);
         }
@@ -169,8 +168,8 @@ impl Assembly {
     }
 
     /// Decides whether the answer is one, and gives its items: reasoning, message, tool calls.
-    pub(super) fn finish(&mut self, asked: Asked) -> Result<Vec<Item>, ModelError> {
-        self.check_finish_reason()?;
+    pub(super) fn finish(&mut self, asked: &DecodeContext) -> Result<Vec<Item>, ModelError> {
+        self.check_finish_reason(asked)?;
         // The calls' own order, whatever order they came in.
         self.calls.sort_by_key(|call| call.index);
         self.check_calls(asked)?;
@@ -192,32 +191,26 @@ impl Assembly {
         Ok(items)
     }
 
-    fn check_finish_reason(&mut self) -> Result<(), ModelError> {
-        match self.finish_reason.as_deref() {
-            None | Some("stop") => Ok(()),
-            Some("tool_calls" | "function_call") if !self.calls.is_empty() => Ok(()),
-            Some(reason @ ("tool_calls" | "function_call")) => {
-                let message = format!("finish_reason is `{reason}`, but there is no tool call");
-                Err(self.error(if self.text.is_empty() { ErrorKind::EmptyResponse } else { ErrorKind::Inconsistent }, message))
-            }
-            Some("length") if !self.calls.is_empty() => {
-                Err(self.error(ErrorKind::Truncated, "the answer was cut by its length limit inside a tool call (finish_reason `length`); nothing was called"))
-            }
-            Some("length") => Err(self.error(
-                ErrorKind::Truncated,
-                "the answer was cut by its length limit (finish_reason `length`): raise max_tokens or the server's own limit",
-            )),
-            Some("content_filter") => Err(self.error(ErrorKind::ContentFilter, "the provider cut the answer (finish_reason `content_filter`)")),
-            Some("error") => Err(self.error(ErrorKind::StreamError, "the server ended the answer with finish_reason `error`")),
-            Some(other) => {
-                let detail = format!("finish_reason `{other}` is not of the protocol; the answer was taken as complete");
-                self.note("unknown_finish_reason", detail);
-                Ok(())
-            }
+    fn check_finish_reason(&self, asked: &DecodeContext) -> Result<(), ModelError> {
+        let Some(reason) = self.finish_reason.as_deref() else {
+            return Ok(());
+        };
+        let end = asked
+            .check_end("finish_reason", reason)
+            .map_err(|error| error.with_received(self.received()))?;
+        if end == FinishReason::ToolCalls && self.calls.is_empty() {
+            let message = format!("finish_reason is `{reason}`, but there is no tool call");
+            let kind = if self.text.is_empty() {
+                ErrorKind::EmptyResponse
+            } else {
+                ErrorKind::Inconsistent
+            };
+            return Err(self.error(kind, message));
         }
+        Ok(())
     }
 
-    fn check_calls(&mut self, asked: Asked) -> Result<(), ModelError> {
+    fn check_calls(&mut self, asked: &DecodeContext) -> Result<(), ModelError> {
         let mut assigned = Vec::new();
         for (n, call) in self.calls.iter_mut().enumerate() {
             if call.name.is_empty() {

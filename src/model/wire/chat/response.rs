@@ -1,11 +1,10 @@
 //! A whole answer of the chat API.
 
-use super::Asked;
 use super::assembly::{Assembly, PartialCall};
 use super::types::{Body, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::{ServerError, excerpt, parse, text_of};
+use crate::model::wire::{DecodeContext, ServerError, excerpt, parse, text_of};
 use crate::model::{ModelError, ResponseEnd};
 
 /// Decodes the body of a successful response.
@@ -13,7 +12,10 @@ use crate::model::{ModelError, ResponseEnd};
 /// # Errors
 ///
 /// Whatever keeps the body from being one complete answer; see the kinds of the error.
-pub(super) fn decode(body: &[u8], asked: Asked) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+pub(super) fn decode(
+    body: &[u8],
+    asked: &DecodeContext,
+) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
     let text = text_of(body)?;
     // Some servers keep the connection alive by blank lines (DeepSeek, OpenRouter), some begin with a byte order mark (IIS).
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -78,7 +80,7 @@ pub(super) fn decode(body: &[u8], asked: Asked) -> Result<(Vec<Item>, ResponseEn
 fn take_message(
     assembly: &mut Assembly,
     message: Message<'_>,
-    asked: Asked,
+    asked: &DecodeContext,
 ) -> Result<(), ModelError> {
     if message.audio.is_some() {
         return Err(ModelError::new(

@@ -3,18 +3,17 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::Asked;
 use super::assembly::{Assembly, PartialCall};
 use super::shape::{Piece, Shape, lone_piece};
 use super::types::{Body, Call, Choice, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, ServerError, excerpt, parse, text_of};
+use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, parse, text_of};
 use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
 pub(crate) struct Decoder {
-    asked: Asked,
+    asked: DecodeContext,
     answer: Assembly,
     /// Whether the finish reason was seen, and so all items told.
     finished: bool,
@@ -26,7 +25,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(asked: Asked) -> Self {
+    pub(crate) fn new(asked: DecodeContext) -> Self {
         Self {
             asked,
             answer: Assembly::default(),
@@ -48,7 +47,7 @@ impl Decoder {
 
 impl Answer for Decoder {
     fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
-        super::response::decode(body, self.asked)
+        super::response::decode(body, &self.asked)
     }
 
     fn take(
@@ -224,7 +223,7 @@ impl Decoder {
                 out.push_back(ModelEvent::TextDelta { delta });
             }
             self.start_calls(out)?;
-            let items = self.answer.finish(self.asked)?;
+            let items = self.answer.finish(&self.asked)?;
             self.finished = true;
             out.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
         }
@@ -273,7 +272,7 @@ impl Decoder {
             self.call(call, out)?;
         }
         if let Some(function) = delta.function_call {
-            self.answer.take_legacy(&function, self.asked);
+            self.answer.take_legacy(&function, &self.asked);
         }
         Ok(())
     }

@@ -10,11 +10,12 @@ use super::transcript::{Stop, Transcript};
 use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::model::wire::chat::WireUsage;
-use crate::model::wire::{Answer, ServerError, excerpt, parse, text_of};
+use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, parse, text_of};
 use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer.
 pub(crate) struct Decoder {
+    asked: DecodeContext,
     transcript: Transcript,
     end: ResponseEnd,
     finished: bool,
@@ -47,10 +48,10 @@ struct Choice<'a> {
 }
 
 impl Decoder {
-    /// Begins with the turn of the run; ids of calls are made from it.
-    pub(crate) fn new(turn: u32) -> Self {
+    pub(crate) fn new(asked: DecodeContext) -> Self {
         Self {
-            transcript: Transcript::new(turn),
+            transcript: Transcript::new(asked.turn),
+            asked,
             end: ResponseEnd::default(),
             finished: false,
             done: false,
@@ -124,33 +125,15 @@ impl Decoder {
     }
 
     fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        let stop = match self.end.finish_reason.as_deref() {
-            Some("stop") => Stop::Model,
-            Some("length") => Stop::Cut,
-            Some("content_filter") => {
-                let message = "the provider cut the answer (finish_reason `content_filter`)";
-                return Err(ModelError::new(ErrorKind::ContentFilter, message));
-            }
-            Some("error" | "abort") => {
-                let message = "the server ended the answer by an error (finish_reason)";
-                return Err(ModelError::new(ErrorKind::StreamError, message));
-            }
-            Some(other) => {
-                let detail = format!(
-                    "finish_reason `{other}` is not of the protocol; the answer says itself that it is complete"
-                );
-                self.end
-                    .deviations
-                    .push(Deviation::new("unknown_finish_reason", detail));
-                Stop::Cut
-            }
-            None => {
-                let detail = "the answer has no finish_reason; it says itself that it is complete";
-                self.end
-                    .deviations
-                    .push(Deviation::new("missing_finish_reason", detail));
-                Stop::Cut
-            }
+        let stop = if let Some(reason) = self.end.finish_reason.as_deref() {
+            self.asked.check_end("finish_reason", reason)?;
+            Stop::Model
+        } else {
+            let detail = "the answer has no finish_reason; it says itself that it is complete";
+            self.end
+                .deviations
+                .push(Deviation::new("missing_finish_reason", detail));
+            Stop::Cut
         };
         self.finished = true;
         self.transcript.finish(stop, out)

@@ -6,7 +6,7 @@ use super::types::Body;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::wire::harmony::{leak, served};
-use crate::model::wire::{ServerError, excerpt, parse, text_of};
+use crate::model::wire::{DecodeContext, ServerError, excerpt, parse, text_of};
 use crate::model::{Deviation, ModelError, ResponseEnd};
 
 /// Decodes the body of a successful response.
@@ -14,7 +14,10 @@ use crate::model::{Deviation, ModelError, ResponseEnd};
 /// # Errors
 ///
 /// Whatever keeps the body from being one complete answer; see the kinds of the error.
-pub(super) fn decode(body: &[u8], turn: u32) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+pub(super) fn decode(
+    body: &[u8],
+    asked: &DecodeContext,
+) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
     let text = text_of(body)?.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(ModelError::new(
@@ -23,7 +26,7 @@ pub(super) fn decode(body: &[u8], turn: u32) -> Result<(Vec<Item>, ResponseEnd),
         ));
     }
     let body: Body<'_> = parse(text)?;
-    check_status(&body)?;
+    check_status(&body, asked)?;
     let Some(output) = &body.output else {
         return Err(no_output(&body, text));
     };
@@ -32,50 +35,73 @@ pub(super) fn decode(body: &[u8], turn: u32) -> Result<(Vec<Item>, ResponseEnd),
     for raw in output {
         items.push(with_call_id(
             item(raw, &mut end.deviations)?,
-            turn,
+            asked.turn,
             items.len(),
             &mut end.deviations,
         ));
     }
-    check_items(&items)?;
+    check_items(&items, asked)?;
     Ok((items, end))
 }
 
 /// Refuses a response that is not complete.
-pub(super) fn check_status(body: &Body<'_>) -> Result<(), ModelError> {
+pub(super) fn check_status(body: &Body<'_>, asked: &DecodeContext) -> Result<(), ModelError> {
     let status = body.status.as_deref();
+    let reason = body
+        .incomplete_details
+        .as_ref()
+        .and_then(|details| details.reason.as_deref());
     match (status, body.error) {
         (Some("failed"), Some(error)) => {
             Err(ServerError::from_raw(error).into_error(ErrorKind::ResponseFailed))
         }
         (_, Some(error)) => Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError)),
-        (Some("failed" | "cancelled"), None) => {
-            let message = format!(
-                "the response has the status `{}`",
-                status.unwrap_or_default()
-            );
+        (Some(status @ ("failed" | "cancelled")), None) => {
+            let message = format!("the response has the status `{status}`");
             Err(ModelError::new(ErrorKind::ResponseFailed, message))
         }
         (Some("incomplete"), None) => {
-            let reason = body
-                .incomplete_details
-                .as_ref()
-                .and_then(|details| details.reason.as_deref());
             let reason = reason.unwrap_or("the server gives no reason");
             Err(ModelError::new(
                 ErrorKind::ResponseIncomplete,
                 format!("the response is incomplete: {reason}"),
             ))
         }
-        (Some("in_progress" | "queued"), None) => {
+        (Some(status @ ("in_progress" | "queued")), None) => {
             let message = format!(
-                "the response is not there yet (status `{}`), and is not asked for again",
-                status.unwrap_or_default()
+                "the response is not there yet (status `{status}`), and is not asked for again"
             );
             Err(ModelError::new(ErrorKind::Unsupported, message))
         }
-        // A server without a status, or with one of its own, said nothing against the response.
-        (None | Some(_), None) => Ok(()),
+        // Whatever the status says: a server that gives a reason for being incomplete means it.
+        (_, None) if reason.is_some() => Err(ModelError::new(
+            ErrorKind::ResponseIncomplete,
+            format!("the response is incomplete: {}", reason.unwrap_or_default()),
+        )),
+        (Some(status), None) => asked.check_end("status", status).map(drop),
+        // Some servers leave it out; the event or the whole body says that it is complete.
+        (None, None) => Ok(()),
+    }
+}
+
+/// Refuses a message or a call that is not whole, in a response that says that it is.
+fn check_item_status(item: &Item, asked: &DecodeContext) -> Result<(), ModelError> {
+    let (what, extra) = match item.kind() {
+        ItemKind::Message(message) => ("message", &message.extra),
+        ItemKind::FunctionCall(call) => ("tool call", &call.extra),
+        ItemKind::FunctionCallOutput(_) | ItemKind::Reasoning(_) | ItemKind::Unknown { .. } => {
+            return Ok(());
+        }
+    };
+    match extra.get("status").and_then(serde_json::Value::as_str) {
+        None | Some("") => Ok(()),
+        Some(status @ ("incomplete" | "in_progress")) => Err(ModelError::new(
+            ErrorKind::ResponseIncomplete,
+            format!("a {what} of the answer has the status `{status}`"),
+        )),
+        Some(status) => asked
+            .check_end(&format!("status of a {what}"), status)
+            .map(drop),
     }
 }
 
@@ -153,9 +179,10 @@ pub(super) fn with_call_id(
 }
 
 /// Refuses calls that cannot be told apart, and an answer that says nothing.
-pub(super) fn check_items(items: &[Item]) -> Result<(), ModelError> {
+pub(super) fn check_items(items: &[Item], asked: &DecodeContext) -> Result<(), ModelError> {
     let mut ids: Vec<&str> = Vec::new();
     for item in items {
+        check_item_status(item, asked)?;
         let ItemKind::FunctionCall(call) = item.kind() else {
             continue;
         };

@@ -9,12 +9,12 @@ use super::types::{Body, Event, ItemHead};
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
-use crate::model::wire::{Answer, ServerError, excerpt, parse, text_of};
+use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, parse, text_of};
 use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
 pub(crate) struct Decoder {
-    turn: u32,
+    asked: DecodeContext,
     received: Received,
     guard: LeakGuard,
     /// The tool calls begun, in order.
@@ -34,9 +34,9 @@ struct OpenCall {
 }
 
 impl Decoder {
-    pub(crate) fn new(turn: u32) -> Self {
+    pub(crate) fn new(asked: DecodeContext) -> Self {
         Self {
-            turn,
+            asked,
             received: Received::default(),
             guard: LeakGuard::default(),
             calls: Vec::new(),
@@ -49,7 +49,7 @@ impl Decoder {
 
 impl Answer for Decoder {
     fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
-        super::response::decode(body, self.turn)
+        super::response::decode(body, &self.asked)
     }
 
     fn take(
@@ -97,7 +97,7 @@ impl Answer for Decoder {
                 self.completed(required(event.response, "response", text)?, out)?;
             }
             "response.failed" | "response.incomplete" | "response.cancelled" => {
-                return Err(refused(kind, event.response, text));
+                return Err(self.refused(kind, event.response, text));
             }
             "error" => return Err(ServerError::from_body(data).into_error(ErrorKind::StreamError)),
             _ if event.r#type.is_none() && event.error.is_some() => {
@@ -135,6 +135,28 @@ impl Decoder {
         if !delta.is_empty() {
             self.received.text.push_str(&delta);
             out.push_back(ModelEvent::TextDelta { delta });
+        }
+    }
+
+    /// The error of a response that ended without being complete.
+    fn refused(&self, event: &str, response: Option<&RawValue>, text: &str) -> ModelError {
+        let kind = if event == "response.incomplete" {
+            ErrorKind::ResponseIncomplete
+        } else {
+            ErrorKind::ResponseFailed
+        };
+        let body: Option<Body<'_>> = response.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        match body {
+            Some(Body {
+                error: Some(error), ..
+            }) => ServerError::from_raw(error).into_error(kind),
+            Some(body) => check_status(&body, &self.asked)
+                .err()
+                .unwrap_or_else(|| ModelError::new(kind, format!("the server ended with {event}"))),
+            None => ModelError::new(
+                kind,
+                format!("the server ended with {event}: {}", excerpt(text)),
+            ),
         }
     }
 
@@ -211,7 +233,12 @@ impl Decoder {
         }
         let item = item(raw, &mut self.deviations)?;
         let item = self.with_arguments(item)?;
-        let item = with_call_id(item, self.turn, self.items.len(), &mut self.deviations);
+        let item = with_call_id(
+            item,
+            self.asked.turn,
+            self.items.len(),
+            &mut self.deviations,
+        );
         self.items.push(item.clone());
         out.push_back(ModelEvent::ItemDone { item });
         Ok(())
@@ -258,7 +285,7 @@ impl Decoder {
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let body: Body<'_> = parse(raw.get())?;
-        check_status(&body)?;
+        check_status(&body, &self.asked)?;
         let mut end = end(&body);
         match &body.output {
             Some(output) => self.hold_against(output, out)?,
@@ -267,7 +294,7 @@ impl Decoder {
                 "response.completed has no output; the items came before",
             )),
         }
-        check_items(&self.items)?;
+        check_items(&self.items, &self.asked)?;
         end.deviations = std::mem::take(&mut self.deviations);
         self.done = true;
         out.push_back(ModelEvent::ResponseDone(Box::new(end)));
@@ -347,26 +374,4 @@ fn missing(field: &str, text: &str) -> ModelError {
         ErrorKind::MissingField,
         format!("an event has no `{field}`: {}", excerpt(text)),
     )
-}
-
-/// The error of a response that ended without being complete.
-fn refused(event: &str, response: Option<&RawValue>, text: &str) -> ModelError {
-    let kind = if event == "response.incomplete" {
-        ErrorKind::ResponseIncomplete
-    } else {
-        ErrorKind::ResponseFailed
-    };
-    let body: Option<Body<'_>> = response.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    match body {
-        Some(Body {
-            error: Some(error), ..
-        }) => ServerError::from_raw(error).into_error(kind),
-        Some(body) => check_status(&body)
-            .err()
-            .unwrap_or_else(|| ModelError::new(kind, format!("the server ended with {event}"))),
-        None => ModelError::new(
-            kind,
-            format!("the server ended with {event}: {}", excerpt(text)),
-        ),
-    }
 }

@@ -7,12 +7,16 @@ use super::*;
 use crate::http::SseDecoder;
 use crate::item::{FunctionCall, FunctionCallOutput, Item};
 use crate::kind::ErrorKind;
-use crate::model::wire::Answer;
+use crate::model::wire::{Answer, DecodeContext};
 use crate::model::{
     Continuation, Delivery, Dialect, ModelError, ModelEvent, ModelRequest, ModelResponse,
     ModelSettings, ResponseFold, ToolChoice, ToolSet,
 };
 use crate::tools::{HostedTool, ToolName, ToolSpec};
+
+fn context() -> DecodeContext {
+    DecodeContext::new(3, Arc::default())
+}
 
 fn capture(name: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,14 +30,14 @@ fn body(request: &ModelRequest, dialect: &Dialect) -> Value {
 }
 
 fn whole(body: &str) -> Result<ModelResponse, ModelError> {
-    let (items, end) = Decoder::new(3).decode(body.as_bytes())?;
+    let (items, end) = Decoder::new(context()).decode(body.as_bytes())?;
     Ok(ModelResponse { items, end })
 }
 
 fn streamed(sse: &str) -> Result<(Vec<ModelEvent>, ModelResponse), ModelError> {
     let mut sse_decoder = SseDecoder::new(1 << 20);
     sse_decoder.push(sse.to_owned().into());
-    let (mut decoder, mut events) = (Decoder::new(3), VecDeque::new());
+    let (mut decoder, mut events) = (Decoder::new(context()), VecDeque::new());
     while let Some(event) = sse_decoder.next_event().unwrap() {
         if decoder.is_done() {
             break;
