@@ -62,10 +62,7 @@ async fn read(config: &Config, response: HttpResponse) -> Result<Listing, HttpEr
     if status >= 400 {
         let text = String::from_utf8_lossy(&body);
         let words = words(&text);
-        let words = match config.api_key() {
-            Some(key) => key.redact(&words),
-            None => words,
-        };
+        let words = config.redactor().redact(&words).into_owned();
         return Ok(Listing::Refused { status, words });
     }
     let names = serde_json::from_slice::<Value>(&body)

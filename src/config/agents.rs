@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fields::{Fields, Keys, texts_of};
+use super::fields::{Fields, Keys, Seen, texts_of};
 use super::guardrails::guardrails;
 use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, LimitsConfig, ToolUseConfig};
 use super::sources::Files;
@@ -141,7 +141,7 @@ fn agent(
     path: &str,
     node: Node,
     files: &Files,
-    settings: &mut Vec<Setting>,
+    settings: &mut Seen,
 ) -> Result<AgentConfig, ConfigError> {
     let origin = node.origin.clone();
     let mut fields = Fields::new(path, node, AGENT, settings)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ConfigError;
-use super::fields::{Fields, Keys};
+use super::fields::{Fields, Keys, Seen};
 use super::origin::Setting;
 use super::sources::Variables;
 use super::tree::Value;
@@ -116,7 +116,7 @@ fn meaning(name: &str) -> Option<FinishReason> {
 
 fn lookup<T>(
     variables: &Variables,
-    settings: &mut Vec<Setting>,
+    settings: &mut Seen,
     name: &'static str,
     expected: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,

@@ -1,8 +1,10 @@
 //! One map of the tree, read field by field: types are checked, unknown keys found, origins listed.
 
+use std::mem;
+
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::Secret;
+use crate::{Redactor, RedactorBuilder, Secret};
 
 use super::nearest::nearest;
 use super::tree::{Entry, Map, Node, Value};
@@ -17,11 +19,40 @@ pub(super) struct Keys {
     pub(super) unsupported: &'static [&'static str],
 }
 
+/// What was read: every value as it may be shown, and every secret, so that no exit can forget one.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) settings: Vec<Setting>,
+    secrets: RedactorBuilder,
+}
+
+impl Seen {
+    /// Notes a value as it may be shown.
+    pub(super) fn push(&mut self, setting: Setting) {
+        self.settings.push(setting);
+    }
+
+    /// Notes what must never be shown.
+    pub(super) fn keep_secret(&mut self, add: impl FnOnce(RedactorBuilder) -> RedactorBuilder) {
+        self.secrets = add(mem::take(&mut self.secrets));
+    }
+
+    /// Gives the values, without any of the secrets, and what takes these out of all else.
+    pub(super) fn finish(self) -> (Vec<Setting>, Redactor) {
+        let redactor = self.secrets.build();
+        let mut settings = self.settings;
+        for setting in &mut settings {
+            redactor.redact_in(&mut setting.value);
+        }
+        (settings, redactor)
+    }
+}
+
 /// The fields of one map that are not read yet.
 pub(super) struct Fields<'a> {
     path: String,
     entries: Map,
-    settings: &'a mut Vec<Setting>,
+    settings: &'a mut Seen,
 }
 
 impl<'a> Fields<'a> {
@@ -30,7 +61,7 @@ impl<'a> Fields<'a> {
         path: &str,
         node: Node,
         keys: Keys,
-        settings: &'a mut Vec<Setting>,
+        settings: &'a mut Seen,
     ) -> Result<Self, ConfigError> {
         let entries = match node.value {
             Value::Map(entries) => entries,
@@ -102,7 +133,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The list that settings are told to, for a map below this one.
-    pub(super) fn settings(&mut self) -> &mut Vec<Setting> {
+    pub(super) fn settings(&mut self) -> &mut Seen {
         self.settings
     }
 
@@ -148,7 +179,9 @@ impl<'a> Fields<'a> {
         };
         let shown = format!("(set, {} characters)", text.chars().count());
         self.list(key, shown, &origin);
-        Ok(Some(Secret::new(text)))
+        let secret = Secret::new(text);
+        self.settings.keep_secret(|secrets| secrets.secret(&secret));
+        Ok(Some(secret))
     }
 
     /// A text that is not empty, without telling the list.
@@ -255,9 +288,13 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
-    /// A map from names to texts that must not be shown.
+    /// A map from names to texts that must not be shown; `add` tells what of each is a secret.
     #[cfg(feature = "mcp-client")]
-    pub(super) fn secrets(&mut self, key: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
+    pub(super) fn secrets(
+        &mut self,
+        key: &str,
+        add: fn(RedactorBuilder, &str, &Secret) -> RedactorBuilder,
+    ) -> Result<Vec<(String, Secret)>, ConfigError> {
         const EXPECTED: &str = "a map from names to texts (a number needs quotes to be text)";
         let Some(Node { value, origin }) = self.take(key) else {
             return Ok(Vec::new());
@@ -273,7 +310,10 @@ impl<'a> Fields<'a> {
             };
             let shown = format!("(set, {} characters)", text.chars().count());
             self.list(&place, shown, &entry.node.origin);
-            secrets.push((entry.key, Secret::new(text)));
+            let secret = Secret::new(text);
+            self.settings
+                .keep_secret(|secrets| add(secrets, &entry.key, &secret));
+            secrets.push((entry.key, secret));
         }
         Ok(secrets)
     }

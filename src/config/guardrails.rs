@@ -1,8 +1,8 @@
 //! Reads what a file can say of guardrails: a length, words that must not come, an agent that judges.
 
-use super::fields::{Fields, Keys};
+use super::ConfigError;
+use super::fields::{Fields, Keys, Seen};
 use super::tree::Node;
-use super::{ConfigError, Setting};
 use crate::guardrail::GuardrailTiming;
 
 /// Describes a guardrail of an agent.
@@ -99,7 +99,7 @@ fn guardrail(
     path: &str,
     node: Node,
     timings: &Timings,
-    settings: &mut Vec<Setting>,
+    settings: &mut Seen,
 ) -> Result<GuardrailConfig, ConfigError> {
     let origin = node.origin.clone();
     let mut fields = Fields::new(path, node, GUARDRAIL, settings)?;

@@ -8,7 +8,7 @@ use std::{env, io};
 
 use super::agents::{agents, beside, limits};
 use super::dialect::dialect;
-use super::fields::{Fields, Keys};
+use super::fields::{Fields, Keys, Seen};
 use super::nearest::nearest;
 use super::schema::{Config, ModelApi};
 use super::server::server;
@@ -16,7 +16,7 @@ use super::sessions::{Folders, sessions};
 use super::sources::{Files, Variable, Variables, plain};
 use super::tree::{self, Map, Node, Source, Value};
 use super::{ConfigError, Origin, dotenv};
-use crate::Secret;
+use crate::{Redactor, Secret};
 
 const CONFIG_FILE: &str = "./config.yaml";
 const CONFIG_VARIABLE: &str = "OPENAI_AGENTS_CONFIG";
@@ -235,9 +235,9 @@ impl Loader {
             value: Value::Map(root),
             origin: Origin::Default,
         };
-        let mut settings = Vec::new();
-        let mut fields = Fields::new("", root, ROOT, &mut settings)?;
-        Ok(Config {
+        let mut seen = Seen::default();
+        let mut fields = Fields::new("", root, ROOT, &mut seen)?;
+        let mut config = Config {
             file,
             file_exists,
             base_url: base_url(&mut fields)?,
@@ -255,11 +255,14 @@ impl Loader {
             mcp_servers: super::mcp::mcp_servers(&mut fields)?,
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&mut fields, &self.variables)?,
-            settings,
+            settings: Vec::new(),
+            redactor: Redactor::default(),
             client: OnceLock::new(),
             request_limit: OnceLock::new(),
             team: OnceLock::new(),
-        })
+        };
+        (config.settings, config.redactor) = seen.finish();
+        Ok(config)
     }
 
     fn read_file(&self) -> Result<(Arc<Path>, bool, Map), ConfigError> {
@@ -409,8 +412,24 @@ fn base_url(fields: &mut Fields<'_>) -> Result<Option<String>, ConfigError> {
         return Err(fields.invalid(KEY, expected, origin));
     }
     let url = text.trim_end_matches('/').to_owned();
-    fields.list(KEY, url.clone(), &origin);
+    fields.settings().keep_secret(|secrets| secrets.url(&url));
+    fields.list(KEY, without_query_values(&url), &origin);
     Ok(Some(url))
+}
+
+/// What may be shown of an address: some servers take keys in its query.
+pub(super) fn without_query_values(url: &str) -> String {
+    let Some((address, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let names: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) => format!("{name}=.."),
+            None => "..".to_owned(),
+        })
+        .collect();
+    format!("{address}?{}", names.join("&"))
 }
 
 fn model_api(fields: &mut Fields<'_>) -> Result<ModelApi, ConfigError> {

@@ -8,10 +8,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::agents::beside;
-use super::fields::{Fields, Keys};
+use super::fields::{Fields, Keys, Seen};
+use super::loader::without_query_values;
 use super::schema::{AgentConfig, Config};
 use super::tree::{Entry, Node, Value};
-use super::{ConfigError, GuardrailCheck, Origin, Setting};
+use super::{ConfigError, GuardrailCheck, Origin};
+use crate::RedactorBuilder;
 use crate::future::BoxFuture;
 use crate::mcp::{
     McpApproval, McpError, McpServer, McpServerBuilder, McpServers, McpTransport, Stdio,
@@ -178,7 +180,7 @@ fn server(
     path: &str,
     origin: Origin,
     node: Node,
-    settings: &mut Vec<Setting>,
+    settings: &mut Seen,
 ) -> Result<McpServer, ConfigError> {
     let mut fields = Fields::new(path, node, SERVER, settings)?;
     let transport = transport(path, &origin, &mut fields)?;
@@ -260,7 +262,7 @@ fn stdio(fields: &mut Fields<'_>, command: &str, origin: &Origin) -> Result<Stdi
         );
         stdio = stdio.args(arguments);
     }
-    for (name, value) in fields.secrets("env")? {
+    for (name, value) in fields.secrets("env", RedactorBuilder::variable)? {
         stdio = stdio.env(name, value);
     }
     for name in fields.texts("inherit_env")?.unwrap_or_default() {
@@ -287,11 +289,10 @@ fn http(
             "a URL that starts with http:// or https://, with a host and without a user name";
         return Err(fields.invalid("url", expected, origin.clone()));
     }
-    // Some servers take keys in the query.
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    fields.list("url", shown.to_owned(), origin);
+    fields.settings().keep_secret(|secrets| secrets.url(url));
+    fields.list("url", without_query_values(url), origin);
     let mut http = StreamableHttp::new(url);
-    for (name, value) in fields.secrets("headers")? {
+    for (name, value) in fields.secrets("headers", |secrets, _, value| secrets.header(value))? {
         http = http.header(name, value);
     }
     if let Some(token) = fields.secret("bearer_token")? {

@@ -13,7 +13,7 @@ use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpServers;
 use crate::model::{Dialect, ModelSettings, RequestLimit};
-use crate::{Limits, Secret};
+use crate::{Limits, Redactor, Secret};
 
 /// Holds every setting, and where each came from.
 ///
@@ -40,6 +40,8 @@ pub struct Config {
     #[cfg(feature = "mcp-client")]
     pub(super) mcp_servers: McpServers,
     pub(super) settings: Vec<Setting>,
+    /// Takes out every secret of the configuration.
+    pub(super) redactor: Redactor,
     /// What all models share; made when the first of them is.
     pub(super) client: OnceLock<HttpClient>,
     /// The place of all requests, if they are bounded.
@@ -146,6 +148,13 @@ impl Config {
     /// Says whether there is a configuration file.
     pub const fn file_exists(&self) -> bool {
         self.file_exists
+    }
+
+    /// Gives what takes every secret of this configuration out of a text: keys, tokens, headers, variables of MCP servers, passwords.
+    ///
+    /// For whatever a program shows, logs or writes that others have had a hand in.
+    pub const fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Lists every value with its origin, safe to be shown: secrets are only counted.

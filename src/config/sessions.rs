@@ -102,6 +102,7 @@ fn store(
     } else {
         return Err(fields.invalid(KEY, EXPECTED, origin));
     };
+    fields.settings().keep_secret(|secrets| secrets.url(&url));
     fields.list(KEY, shown(&url), &origin);
     Ok(Some(store))
 }

@@ -9,7 +9,7 @@ use crate::http::{BaseUrl, Headers, HttpClient, HttpError, Url};
 use crate::kind::ErrorKind;
 use crate::model::exchange::Outgoing;
 use crate::model::{ModelError, ModelRequest};
-use crate::secret::Secret;
+use crate::secret::{Redactor, Secret};
 
 /// One model at one address.
 pub(crate) struct Endpoint {
@@ -17,7 +17,7 @@ pub(crate) struct Endpoint {
     client: HttpClient,
     url: Url,
     headers: Headers,
-    key: Option<Secret>,
+    redactor: Redactor,
     event_timeout: Option<Duration>,
     max_event_bytes: usize,
 }
@@ -60,8 +60,14 @@ impl Endpoint {
         body: Bytes,
     ) -> Result<Outgoing, ModelError> {
         let mut headers = self.headers.clone();
-        for (name, value) in &request.settings.extra_headers {
-            headers.insert(name, value).map_err(config_error)?;
+        let mut redactor = self.redactor.clone();
+        if !request.settings.extra_headers.is_empty() {
+            let mut builder = Redactor::builder().all_of(&redactor);
+            for (name, value) in &request.settings.extra_headers {
+                headers.insert(name, value).map_err(config_error)?;
+                builder = builder.header(&value.as_str().into());
+            }
+            redactor = builder.build();
         }
         Ok(Outgoing {
             client: self.client.clone(),
@@ -69,7 +75,7 @@ impl Endpoint {
             headers,
             body,
             delivery: request.delivery,
-            key: self.key.clone(),
+            redactor,
             max_event_bytes: self.max_event_bytes,
             event_timeout: self.event_timeout,
             timeout: request.settings.timeout,
@@ -85,10 +91,7 @@ impl Endpoint {
             |_| String::from_utf8_lossy(body).into_owned(),
             |value| format!("{value:#}"),
         );
-        let payload = match &self.key {
-            Some(key) => key.redact(&pretty),
-            None => pretty,
-        };
+        let payload = self.redactor.redact(&pretty);
         tracing::debug!(target: "openai_agents::wire", "request:\n{payload}");
     }
 }
@@ -107,15 +110,28 @@ impl EndpointBuilder {
             .and_then(|base| base.join(path))
             .map_err(config_error)?;
         let headers = self.all_headers().map_err(config_error)?;
+        let redactor = self.redactor();
         Ok(Endpoint {
             name: self.name,
             client: self.client.unwrap_or_default(),
             url,
             headers,
-            key: self.key,
+            redactor,
             event_timeout: self.event_timeout,
             max_event_bytes: self.max_event_bytes,
         })
+    }
+
+    /// Takes out what requests are trusted with: the key, tokens in headers, keys in the address.
+    fn redactor(&self) -> Redactor {
+        let mut builder = Redactor::builder().url(&self.base_url);
+        if let Some(key) = &self.key {
+            builder = builder.secret(key);
+        }
+        for (_, value) in &self.headers {
+            builder = builder.header(&value.as_str().into());
+        }
+        builder.build()
     }
 
     fn all_headers(&self) -> Result<Headers, HttpError> {

@@ -145,23 +145,21 @@ impl ModelError {
         self.0.is_unreachable
     }
 
-    /// Removes a secret from everything that the server said.
+    /// Removes secrets from everything that the server said.
     #[cfg(feature = "http")]
     #[must_use]
-    pub(crate) fn redacted(mut self, secret: &crate::secret::Secret) -> Self {
+    pub(crate) fn redacted(mut self, redactor: &crate::secret::Redactor) -> Self {
         let parts = &mut *self.0;
-        for text in [
-            &mut parts.message,
-            &mut parts.received.text,
-            &mut parts.received.reasoning,
-        ] {
-            secret.take_out_of(text);
+        redactor.redact_in(&mut parts.message);
+        // They end where the answer broke off, perhaps inside a secret.
+        for text in [&mut parts.received.text, &mut parts.received.reasoning] {
+            *text = redactor.redact_cut(text).into_owned();
         }
         for text in [&mut parts.code, &mut parts.request_id]
             .into_iter()
             .flatten()
         {
-            secret.take_out_of(text);
+            redactor.redact_in(text);
         }
         self
     }

@@ -138,21 +138,20 @@ impl ResponseFold {
 }
 
 impl ResponseEnd {
-    /// Removes a secret from everything that the server said.
+    /// Removes secrets from everything that the server said.
     #[cfg(feature = "http")]
-    pub(crate) fn redact(&mut self, secret: &crate::secret::Secret) {
-        let details = self
-            .deviations
-            .iter_mut()
-            .map(|deviation| &mut deviation.detail);
+    pub(crate) fn redact(&mut self, redactor: &crate::secret::Redactor) {
+        for deviation in &mut self.deviations {
+            redactor.redact_in(&mut deviation.detail);
+        }
         let names = [
             &mut self.response_id,
             &mut self.request_id,
             &mut self.model,
             &mut self.finish_reason,
         ];
-        for text in names.into_iter().flatten().chain(details) {
-            secret.take_out_of(text);
+        for text in names.into_iter().flatten() {
+            redactor.redact_in(text);
         }
     }
 }

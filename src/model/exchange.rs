@@ -17,9 +17,10 @@ use crate::http::{
     Headers, HttpBody, HttpClient, HttpError, HttpResponse, IdleTimer, SseDecoder, SseError, Url,
 };
 use crate::kind::ErrorKind;
+use crate::model::redaction::EventRedactor;
 use crate::model::wire::{Answer, ServerError, excerpt};
-use crate::model::{Delivery, ModelError, ModelEvent, Received, ResponseEnd};
-use crate::secret::Secret;
+use crate::model::{Delivery, ModelError, ModelEvent, Received};
+use crate::secret::Redactor;
 
 /// The most bytes of an error's body that are read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -41,7 +42,8 @@ pub(crate) struct Outgoing {
     pub(crate) headers: Headers,
     pub(crate) body: Bytes,
     pub(crate) delivery: Delivery,
-    pub(crate) key: Option<Secret>,
+    /// Takes out of the answer what the request was trusted with.
+    pub(crate) redactor: Redactor,
     pub(crate) max_event_bytes: usize,
     /// Between two events; comments do not count.
     pub(crate) event_timeout: Option<Duration>,
@@ -55,7 +57,7 @@ pub(crate) struct Exchange<A> {
     state: State,
     events: VecDeque<ModelEvent>,
     delivery: Delivery,
-    key: Option<Secret>,
+    redaction: EventRedactor,
     request_id: Option<String>,
     max_event_bytes: usize,
     event_timer: IdleTimer,
@@ -94,7 +96,7 @@ impl<A: Answer> Exchange<A> {
             headers,
             body,
             delivery,
-            key,
+            redactor,
             max_event_bytes,
             event_timeout,
             timeout,
@@ -105,7 +107,7 @@ impl<A: Answer> Exchange<A> {
             state: State::Head(head),
             events: VecDeque::new(),
             delivery,
-            key,
+            redaction: EventRedactor::new(redactor),
             request_id: None,
             max_event_bytes,
             event_timer: IdleTimer::new(event_timeout),
@@ -186,7 +188,7 @@ impl<A: Answer> Exchange<A> {
         match meaning {
             Meaning::Answer => {
                 let (items, mut end) = self.answer.decode(&body.map_err(http_error)?)?;
-                complete_end(&mut end, self.request_id.as_ref(), self.key.as_ref());
+                end.request_id.clone_from(&self.request_id);
                 self.events
                     .extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
                 self.events
@@ -246,7 +248,7 @@ impl<A: Answer> Exchange<A> {
 
     fn finish_stream(&mut self, body_ended: bool) {
         if let Some(ModelEvent::ResponseDone(end)) = self.events.back_mut() {
-            complete_end(end, self.request_id.as_ref(), self.key.as_ref());
+            end.request_id.clone_from(&self.request_id);
         }
         if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Over)
             && !body_ended
@@ -261,10 +263,7 @@ impl<A: Answer> Exchange<A> {
         if *error.received() == Received::default() {
             error = error.with_received(self.answer.received());
         }
-        match &self.key {
-            Some(key) => error.redacted(key),
-            None => error,
-        }
+        error.redacted(self.redaction.redactor())
     }
 
     /// Becomes ready when the exchange took too long; it is only looked at while something is waited for.
@@ -293,8 +292,14 @@ impl<A: Answer> Stream for Exchange<A> {
             if matches!(exchange.state, State::Over) {
                 return Poll::Ready(None);
             }
+            let n_before = exchange.events.len();
             let step = match exchange.poll_step(cx) {
-                Poll::Ready(step) => step,
+                Poll::Ready(step) => step.and_then(|()| {
+                    let Self {
+                        events, redaction, ..
+                    } = exchange;
+                    redaction.redact(events, n_before)
+                }),
                 Poll::Pending => Err(ready!(exchange.poll_deadline(cx))),
             };
             if let Err(error) = step {
@@ -303,14 +308,6 @@ impl<A: Answer> Stream for Exchange<A> {
                 return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }
         }
-    }
-}
-
-/// Adds to the end of a response what only the exchange knows, and takes the key out of it.
-fn complete_end(end: &mut ResponseEnd, request_id: Option<&String>, key: Option<&Secret>) {
-    end.request_id = request_id.cloned();
-    if let Some(key) = key {
-        end.redact(key);
     }
 }
 

@@ -12,6 +12,8 @@ mod retry;
 #[cfg(feature = "http")]
 pub(crate) mod wire;
 #[cfg(feature = "http")]
+mod redaction;
+#[cfg(feature = "http")]
 mod exchange;
 #[cfg(feature = "http")]
 mod endpoint;

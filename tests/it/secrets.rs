@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
+use openai_agents::Runner;
 use openai_agents::model::{Dialect, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
-use openai_agents::{RunEvent, Runner};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -80,12 +80,8 @@ async fn all_that_is_told(reply: Reply, is_streamed: bool) -> String {
         Some(format!("Bearer {KEY}").as_str())
     );
 
-    // The answer itself is the model's: a program that asks for a key by its name is given it.
     let mut told = format!("{runner:?}\n{agent:?}\n");
-    for event in events
-        .iter()
-        .filter(|event| !matches!(event, RunEvent::TextDelta { .. }))
-    {
+    for event in &events {
         writeln!(told, "{event:#?}").unwrap();
     }
     match &result {

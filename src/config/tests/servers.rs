@@ -47,7 +47,7 @@ fn servers_are_set_up_and_their_secrets_not_shown() {
         "{shown}"
     );
     assert!(
-        shown.contains("mcp_servers.web.url = https://mcp.example/mcp (./config.yaml:15)"),
+        shown.contains("mcp_servers.web.url = https://mcp.example/mcp?key=.. (./config.yaml:15)"),
         "{shown}"
     );
     assert!(

@@ -1,0 +1,161 @@
+//! Finds any of many patterns in one pass, whatever the case of their letters, by the automaton of Aho and Corasick.
+//!
+//! Written here and not taken from a crate because a stream needs to know how much of a pattern its end may be, which the known one
+//! does not say. Patterns are few and mostly chains, so that a state keeps a list of its successors and not a table.
+
+/// A set of patterns.
+#[derive(Clone)]
+pub(super) struct Matcher {
+    states: Vec<State>,
+    /// The successors of the first state, where a text nearly always is.
+    from_root: [u32; 256],
+}
+
+/// Where a text is in the patterns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct StateId(u32);
+
+#[derive(Clone, Default)]
+struct State {
+    /// The byte that leads here.
+    byte: u8,
+    /// How many bytes of a pattern lead here.
+    depth: u32,
+    /// The same for the longest end of them that a pattern goes on from.
+    n_open: u32,
+    /// The length of the longest pattern that ends here; 0 if none does.
+    n_matched: u32,
+    /// Where the longest end of what leads here leads that begins a pattern too.
+    fallback: u32,
+    first_child: u32,
+    next_sibling: u32,
+}
+
+impl Matcher {
+    pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut matcher = Self {
+            states: vec![State::default()],
+            from_root: [0; 256],
+        };
+        for pattern in patterns {
+            matcher.add(pattern);
+        }
+        matcher.link();
+        matcher
+    }
+
+    /// Goes on by one byte.
+    pub(super) fn step(&self, state: StateId, byte: u8) -> StateId {
+        let byte = byte.to_ascii_lowercase();
+        let mut at = state.0;
+        while at != 0 {
+            match self.child(at, byte) {
+                0 => at = self.state(at).map_or(0, |state| state.fallback),
+                next => return StateId(next),
+            }
+        }
+        StateId(self.from_root.get(usize::from(byte)).copied().unwrap_or(0))
+    }
+
+    /// Says how many bytes at the end of the text are in a pattern.
+    pub(super) fn depth(&self, state: StateId) -> usize {
+        self.state(state.0).map_or(0, |state| state.depth as usize)
+    }
+
+    /// Says how many bytes at the end of the text are in a pattern that is not over.
+    pub(super) fn n_open(&self, state: StateId) -> usize {
+        self.state(state.0).map_or(0, |state| state.n_open as usize)
+    }
+
+    /// Says how long the longest pattern is that ends here; 0 if none does.
+    pub(super) fn n_matched(&self, state: StateId) -> usize {
+        self.state(state.0)
+            .map_or(0, |state| state.n_matched as usize)
+    }
+
+    fn state(&self, at: u32) -> Option<&State> {
+        self.states.get(at as usize)
+    }
+
+    fn state_mut(&mut self, at: u32) -> Option<&mut State> {
+        self.states.get_mut(at as usize)
+    }
+
+    fn child(&self, at: u32, byte: u8) -> u32 {
+        let mut child = self.state(at).map_or(0, |state| state.first_child);
+        while let Some(state) = self.state(child).filter(|_| child != 0) {
+            if state.byte == byte {
+                return child;
+            }
+            child = state.next_sibling;
+        }
+        0
+    }
+
+    fn add(&mut self, pattern: &[u8]) {
+        let mut at = 0;
+        let mut depth = 0;
+        for byte in pattern.iter().map(u8::to_ascii_lowercase) {
+            depth += 1;
+            let known = self.child(at, byte);
+            if known != 0 {
+                at = known;
+                continue;
+            }
+            // More states than 32 bits can count would not fit into memory.
+            let new = u32::try_from(self.states.len()).unwrap_or(0);
+            self.states.push(State {
+                byte,
+                depth,
+                next_sibling: self.state(at).map_or(0, |state| state.first_child),
+                ..State::default()
+            });
+            if let Some(state) = self.state_mut(at) {
+                state.first_child = new;
+            }
+            if at == 0
+                && let Some(slot) = self.from_root.get_mut(usize::from(byte))
+            {
+                *slot = new;
+            }
+            at = new;
+        }
+        if let Some(state) = self.state_mut(at) {
+            state.n_matched = depth;
+        }
+    }
+
+    /// Finds where each state falls back to, the near ones first.
+    fn link(&mut self) {
+        let mut order = vec![0];
+        let mut n_done = 0;
+        while let Some(&at) = order.get(n_done) {
+            n_done += 1;
+            let fallback = self.state(at).map_or(0, |state| state.fallback);
+            let mut child = self.state(at).map_or(0, |state| state.first_child);
+            while child != 0 {
+                let (byte, next) = self
+                    .state(child)
+                    .map_or((0, 0), |state| (state.byte, state.next_sibling));
+                let target = match at {
+                    0 => StateId(0),
+                    _ => self.step(StateId(fallback), byte),
+                };
+                let n_inherited = self.n_matched(target);
+                let n_open_inherited = self.state(target.0).map_or(0, |state| state.n_open);
+                if let Some(state) = self.state_mut(child) {
+                    state.fallback = target.0;
+                    state.n_open = match state.first_child {
+                        0 => n_open_inherited,
+                        _ => state.depth,
+                    };
+                    if state.n_matched == 0 {
+                        state.n_matched = u32::try_from(n_inherited).unwrap_or(0);
+                    }
+                }
+                order.push(child);
+                child = next;
+            }
+        }
+    }
+}

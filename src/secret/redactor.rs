@@ -1,0 +1,320 @@
+//! Takes secrets out of the words of others: one type for every error, log, file and answer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Secret;
+use super::encoding::{decode_base64, decode_percent, forms};
+use super::matcher::Matcher;
+use super::scan::{Scan, scan};
+
+/// What stands where a secret stood.
+pub(super) const REDACTED: &str = "[redacted]";
+
+/// Stands where an excerpt of a server's words was cut.
+pub(crate) const CUT_MARK: &str = "... (";
+
+/// A value of at least this many bytes may be a key, whatever it is called.
+const MIN_KEY_BYTES: usize = 16;
+
+/// Takes secrets out of the words of others, which may repeat them.
+///
+/// A secret is found as it is, in other letter cases, in hex, in base64 (standard and URL-safe, wherever it stands in what was
+/// encoded), and behind up to three layers of escapes: those of URLs (`%41`), of JSON and programming languages (`\u0041`, `\x41`,
+/// `\/`) and of HTML (`&#65;`, `&amp;`). What is found becomes `[redacted]`.
+///
+/// A secret that could be a word of an ordinary text is not looked for, since texts would suffer and nothing would be kept from
+/// anyone: one of fewer than 6 bytes, of fewer than 16 bytes that are letters only (`ollama`, `EMPTY`), or of fewer than 8 that are
+/// digits only.
+///
+/// A clone shares everything. A text without secrets is only looked at: once, and without an allocation.
+///
+/// ```
+/// use openai_agents::{Redactor, Secret};
+///
+/// let redactor = Redactor::of(&Secret::new("sk-12345"));
+/// assert_eq!(redactor.redact("no key SK-12345"), "no key [redacted]");
+/// assert_eq!(redactor.redact("?key=sk%2D12345&x=1"), "?key=[redacted]&x=1");
+/// assert_eq!(redactor.redact("736b2d3132333435"), "[redacted]");
+/// ```
+#[derive(Clone, Default)]
+pub struct Redactor(Option<Arc<Inner>>);
+
+struct Inner {
+    secrets: Vec<Secret>,
+    matcher: Matcher,
+}
+
+/// Collects what a [`Redactor`] takes out.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct RedactorBuilder(Vec<Secret>);
+
+impl Redactor {
+    /// Begins one that takes out nothing yet.
+    pub fn builder() -> RedactorBuilder {
+        RedactorBuilder::default()
+    }
+
+    /// Takes out one secret.
+    pub fn of(secret: &Secret) -> Self {
+        Self::builder().secret(secret).build()
+    }
+
+    /// Says whether there is nothing that it takes out.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Gives the text without the secrets.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(inner) = &self.0 else {
+            return Cow::Borrowed(text);
+        };
+        if memchr::memmem::find(text.as_bytes(), CUT_MARK.as_bytes()).is_none() {
+            return without(text, &scan(&inner.matcher, text.as_bytes()));
+        }
+        // Where an excerpt was cut, a secret may have been cut with it.
+        let mut pieces = text.split(CUT_MARK).peekable();
+        let mut redacted = String::with_capacity(text.len());
+        while let Some(piece) = pieces.next() {
+            if pieces.peek().is_some() {
+                redacted.push_str(&self.redact_cut(piece));
+                redacted.push_str(CUT_MARK);
+            } else {
+                redacted.push_str(&without(piece, &scan(&inner.matcher, piece.as_bytes())));
+            }
+        }
+        Cow::Owned(redacted)
+    }
+
+    /// Does the same for a text that was cut at its end, perhaps inside a secret.
+    pub fn redact_cut<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(inner) = &self.0 else {
+            return Cow::Borrowed(text);
+        };
+        let mut scan = scan(&inner.matcher, text.as_bytes());
+        if scan.telling < text.len() {
+            let telling = scan.telling;
+            scan.found.retain(|range| range.start < telling);
+            match scan.found.last_mut() {
+                Some(last) if last.end >= telling => last.end = text.len(),
+                _ => scan.found.push(telling..text.len()),
+            }
+        }
+        without(text, &scan)
+    }
+
+    /// Gives a JSON text without the secrets, which stays JSON.
+    ///
+    /// What is no JSON is redacted as text.
+    pub fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
+        if !self.is_in(json) {
+            return Cow::Borrowed(json);
+        }
+        match serde_json::from_str(json) {
+            Ok(value) => Cow::Owned(self.redact_value(value).to_string()),
+            Err(_) => self.redact(json),
+        }
+    }
+
+    /// Gives a JSON value without the secrets: in its texts, in the names of its fields and in its numbers.
+    pub fn redact_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redact(&text).into_owned()),
+            Value::Number(number) if self.is_in(&number.to_string()) => REDACTED.into(),
+            Value::Array(values) => values
+                .into_iter()
+                .map(|value| self.redact_value(value))
+                .collect(),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| {
+                    let name = self.redact(&name).into_owned();
+                    (name, self.redact_value(value))
+                })
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        }
+    }
+
+    /// Takes the secrets out of a text in its place.
+    pub fn redact_in(&self, text: &mut String) {
+        if let Cow::Owned(redacted) = self.redact(text) {
+            *text = redacted;
+        }
+    }
+
+    /// Says whether a text holds a secret.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.scan(text).is_some_and(|scan| !scan.found.is_empty())
+    }
+
+    pub(super) fn scan(&self, text: &str) -> Option<Scan> {
+        let inner = self.0.as_ref()?;
+        Some(scan(&inner.matcher, text.as_bytes()))
+    }
+}
+
+impl RedactorBuilder {
+    /// Adds a key, token or password.
+    pub fn secret(mut self, secret: &Secret) -> Self {
+        if is_distinctive(secret.expose()) {
+            self.0.push(secret.clone());
+        }
+        self
+    }
+
+    /// Adds the value of a header: the token of `Bearer TOKEN`, the password of `Basic ...`; not an address or a plain word.
+    pub fn header(mut self, value: &Secret) -> Self {
+        let mut words = value.expose().split_ascii_whitespace();
+        let mut is_basic = false;
+        for word in words.by_ref() {
+            if is_basic {
+                self = self.credentials(word);
+            }
+            is_basic = word.eq_ignore_ascii_case("basic");
+            if !is_place(word) {
+                self = self.secret(&word.into());
+            }
+        }
+        self
+    }
+
+    /// Adds the value of a variable of the environment, if its name says that it is secret or it looks like a key.
+    ///
+    /// A path is none, and of an address only what it holds for its owner only: what a program says of a folder must stay readable.
+    pub fn variable(self, name: &str, value: &Secret) -> Self {
+        let text = value.expose();
+        if text.contains("://") {
+            self.url(text)
+        } else if !is_place(text) && (is_called_secret(name) || looks_like_key(text)) {
+            self.secret(value)
+        } else {
+            self
+        }
+    }
+
+    /// Adds what a URL holds for its owner only: the password (or a user alone), and the keys of its query.
+    pub fn url(mut self, url: &str) -> Self {
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let after_scheme = address.split_once("://").map_or(address, |(_, rest)| rest);
+        let authority = after_scheme.split('/').next().unwrap_or_default();
+        if let Some((user, _)) = authority.rsplit_once('@') {
+            let secret = user.split_once(':').map_or(user, |(_, password)| password);
+            self = self.secret(&secret.into());
+            self = self.secret(&decode_percent(secret).into());
+        }
+        let query = query.split('#').next().unwrap_or_default();
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            if value.len() >= MIN_KEY_BYTES || is_called_secret(name) {
+                self = self.secret(&value.into());
+                self = self.secret(&decode_percent(value).into());
+            }
+        }
+        self
+    }
+
+    /// Adds what another redactor takes out.
+    pub fn all_of(mut self, other: &Redactor) -> Self {
+        if let Some(inner) = &other.0 {
+            self.0.extend(inner.secrets.iter().cloned());
+        }
+        self
+    }
+
+    /// Builds it.
+    pub fn build(self) -> Redactor {
+        let mut secrets = self.0;
+        secrets.sort_by(|one, other| one.expose().cmp(other.expose()));
+        secrets.dedup_by(|one, other| one.expose() == other.expose());
+        if secrets.is_empty() {
+            return Redactor::default();
+        }
+        let forms: Vec<Vec<u8>> = secrets
+            .iter()
+            .flat_map(|secret| forms(secret.expose().as_bytes()))
+            .collect();
+        let matcher = Matcher::new(forms.iter().map(Vec::as_slice));
+        Redactor(Some(Arc::new(Inner { secrets, matcher })))
+    }
+
+    /// Adds the password of `Basic` credentials.
+    fn credentials(self, word: &str) -> Self {
+        let decoded = decode_base64(word).and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.as_deref().and_then(|pair| pair.split_once(':')) {
+            Some((_, password)) => self.secret(&password.into()),
+            None => self,
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n_secrets = self.0.as_ref().map_or(0, |inner| inner.secrets.len());
+        write!(f, "Redactor({n_secrets})")
+    }
+}
+
+/// Whether a secret cannot be a word of an ordinary text.
+fn is_distinctive(secret: &str) -> bool {
+    let min_bytes = if secret.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        16
+    } else if secret.bytes().all(|byte| byte.is_ascii_digit()) {
+        8
+    } else {
+        6
+    };
+    secret.trim().len() >= min_bytes
+}
+
+/// Whether a text says where something is.
+fn is_place(text: &str) -> bool {
+    text.contains("://")
+        || ["/", "./", "../", "~/"]
+            .iter()
+            .any(|begin| text.starts_with(begin))
+}
+
+/// Whether a parameter or variable is called like something that must not be shown.
+fn is_called_secret(name: &str) -> bool {
+    const PARTS: [&str; 8] = [
+        "key",
+        "token",
+        "secret",
+        "pass",
+        "credential",
+        "cookie",
+        "private",
+        "signature",
+    ];
+    const WORDS: [&str; 5] = ["auth", "code", "dsn", "pwd", "sig"];
+    let name = name.to_ascii_lowercase();
+    let mut words = name.split(|letter: char| !letter.is_ascii_alphabetic());
+    PARTS.iter().any(|part| name.contains(part)) || words.any(|word| WORDS.contains(&word))
+}
+
+fn looks_like_key(text: &str) -> bool {
+    text.len() >= MIN_KEY_BYTES
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !text.contains(|letter: char| letter == '/' || letter.is_whitespace())
+}
+
+fn without<'a>(text: &'a str, scan: &Scan) -> Cow<'a, str> {
+    if scan.found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut redacted = String::with_capacity(text.len());
+    let mut end = 0;
+    for range in &scan.found {
+        redacted.push_str(text.get(end..range.start).unwrap_or_default());
+        redacted.push_str(REDACTED);
+        end = range.end;
+    }
+    redacted.push_str(text.get(end..).unwrap_or_default());
+    Cow::Owned(redacted)
+}
