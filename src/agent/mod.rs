@@ -28,6 +28,8 @@ pub use partial::PartialOutput;
 #[cfg(feature = "seal")]
 pub use run_state::StateKey;
 pub use run_state::{Interruption, RunState, StateError};
+#[cfg(feature = "server")]
+pub(crate) use served::ChoiceHolds;
 pub use traits::{HookFuture, Hooks};
 pub use trim::TrimToolOutputs;
 

@@ -94,6 +94,28 @@ impl OutputType {
         )
     }
 
+    /// Takes a format that goes out as it is; the output is checked as for [`of_schema`](Self::of_schema).
+    #[cfg(feature = "server")]
+    pub(crate) fn of_format(format: OutputFormat) -> Self {
+        Self(Arc::new(Parts {
+            format: Arc::new(format),
+            mode: OutputMode::Native,
+            is_wrapped: false,
+            check: Box::new(|text| parse::<Value>(text, false).map(drop)),
+        }))
+    }
+
+    /// Takes a format that goes out as it is, and whatever the model makes of it.
+    #[cfg(feature = "server")]
+    pub(crate) fn of_format_unchecked(format: OutputFormat) -> Self {
+        Self(Arc::new(Parts {
+            format: Arc::new(format),
+            mode: OutputMode::Native,
+            is_wrapped: false,
+            check: Box::new(|_| Ok(())),
+        }))
+    }
+
     fn new(
         schema: Value,
         mode: OutputMode,

@@ -2,9 +2,48 @@
 
 use std::sync::Arc;
 
-use super::{Agent, Instructions, OutputType, Parts};
+use super::run_state::{SavedCall, SavedStatus};
+use super::{Agent, BoundHandoff, Instructions, OutputType, Parts, RunState};
+use crate::item::{FunctionCallOutput, Item, ItemKind};
+use crate::tools::FunctionTool;
+
+/// How long the tool choice of a client holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChoiceHolds {
+    /// Until the agent has called a tool.
+    Once,
+    /// For each turn, since what must be called is the client's and ends the run.
+    EveryTurn,
+}
 
 impl Agent {
+    /// Makes an agent of the same name that has more tools, which someone else answers.
+    ///
+    /// # Errors
+    ///
+    /// The name of the first that is taken: by another, by a tool of the agent, a handoff or its output.
+    pub(crate) fn with_client_tools(
+        &self,
+        more: Vec<FunctionTool>,
+        holds: ChoiceHolds,
+    ) -> Result<Self, String> {
+        let mut parts = Parts::clone(&self.0);
+        for tool in more {
+            let name = tool.name().clone();
+            let mut handoffs = parts.handoffs.iter().map(BoundHandoff::tool_name);
+            let output = parts.output.as_ref().and_then(OutputType::tool);
+            let is_taken = handoffs.any(|taken| *taken == name)
+                || output.is_some_and(|output| output.name == name);
+            if is_taken || parts.tools.register(tool).is_err() {
+                return Err(name.to_string());
+            }
+        }
+        // It is encoded anew, with the tools of this client.
+        parts.tool_set = None;
+        parts.keeps_tool_choice |= holds == ChoiceHolds::EveryTurn;
+        Ok(Self(Arc::new(parts)))
+    }
+
     /// Makes an agent of the same name whose final output is of this type; the model is told natively.
     pub(crate) fn with_output(&self, output: OutputType) -> Self {
         Self(Arc::new(Parts {
@@ -35,5 +74,32 @@ impl Instructions {
                 }))
             }
         }
+    }
+}
+
+impl RunState {
+    /// What the run has added to its input, with the outputs of the turn that waits.
+    pub(crate) fn added(&self) -> Vec<Item> {
+        self.items_since(self.n_input)
+    }
+
+    /// The turn that waits, with the outputs that are there.
+    pub(crate) fn open_turn(&self) -> Vec<Item> {
+        self.items_since(self.n_before_turn)
+    }
+
+    fn items_since(&self, n: usize) -> Vec<Item> {
+        let output = |call: &SavedCall| {
+            let SavedStatus::Done { outcome } = &call.status else {
+                return None;
+            };
+            let ItemKind::FunctionCall(made) = self.history.get(call.item)?.kind() else {
+                return None;
+            };
+            let output = FunctionCallOutput::new(&*made.call_id, outcome.output.clone());
+            Some(Item::from(output))
+        };
+        let items = self.history.get(n..).unwrap_or_default().iter().cloned();
+        items.chain(self.calls.iter().filter_map(output)).collect()
     }
 }

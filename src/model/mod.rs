@@ -1,6 +1,7 @@
 //! What a model is to this crate: a request in, a stream of events out.
 
 mod settings;
+pub(crate) mod verbatim;
 mod request;
 mod error;
 mod event;
@@ -42,6 +43,8 @@ pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
 pub use providers::{ModelProvider, Providers};
+#[cfg(feature = "server")]
+pub(crate) use request::VerbatimFormat;
 pub use request::{Continuation, Delivery, ModelRequest, OutputFormat, Prompt, ToolSet};
 pub use retry::{Backoff, Jitter, Retry, RetryAfter, RetryPolicy, TransportFailure};
 pub use settings::{ModelSettings, ToolChoice};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::item::History;
 use crate::memo::Memo;
@@ -93,6 +93,23 @@ pub struct OutputFormat {
     pub schema: Value,
     /// Whether the server is to enforce the schema.
     pub strict: bool,
+    /// What the model is told of it, beside the schema.
+    pub description: Option<String>,
+    /// The format as a client gave it, which goes out unchanged.
+    pub(crate) verbatim: Option<VerbatimFormat>,
+}
+
+/// A format in the words of one of the APIs.
+#[cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "only the server speaks for clients")
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum VerbatimFormat {
+    /// The chat API's `response_format`.
+    Chat(Value),
+    /// The Responses API's `text.format`.
+    Responses(Value),
 }
 
 impl ModelRequest {
@@ -184,6 +201,54 @@ impl OutputFormat {
             name: name.into(),
             schema,
             strict: true,
+            description: None,
+            verbatim: None,
         }
     }
+
+    /// The value of the chat API's `response_format`.
+    pub(crate) fn to_chat(&self) -> Value {
+        match &self.verbatim {
+            Some(VerbatimFormat::Chat(format)) => format.clone(),
+            Some(VerbatimFormat::Responses(format)) if is_schema(format) => {
+                let inner = format.as_object().into_iter().flatten();
+                let inner = inner.filter(|(key, _)| *key != "type");
+                let inner: Map<String, Value> = inner
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect();
+                json!({ "type": "json_schema", "json_schema": inner })
+            }
+            Some(VerbatimFormat::Responses(format)) => format.clone(),
+            None => json!({ "type": "json_schema", "json_schema": self.named() }),
+        }
+    }
+
+    /// The value of the Responses API's `text.format`.
+    pub(crate) fn to_responses(&self) -> Value {
+        let mut flat = Map::from_iter([("type".to_owned(), json!("json_schema"))]);
+        match &self.verbatim {
+            Some(VerbatimFormat::Responses(format)) => return format.clone(),
+            Some(VerbatimFormat::Chat(format)) => match format.get("json_schema") {
+                Some(Value::Object(inner)) => flat.extend(inner.clone()),
+                _ => return format.clone(),
+            },
+            None => flat.extend(self.named()),
+        }
+        Value::Object(flat)
+    }
+
+    /// What both APIs say of a schema.
+    fn named(&self) -> Map<String, Value> {
+        let mut named = Map::from_iter([("name".to_owned(), json!(self.name))]);
+        if let Some(description) = &self.description {
+            named.insert("description".to_owned(), json!(description));
+        }
+        named.insert("strict".to_owned(), json!(self.strict));
+        named.insert("schema".to_owned(), self.schema.clone());
+        named
+    }
+}
+
+fn is_schema(format: &Value) -> bool {
+    format.get("type").and_then(Value::as_str) == Some("json_schema")
 }

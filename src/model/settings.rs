@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::verbatim::Verbatim;
+
 /// Settings of a model call; what is `None` is not sent, so that the server's own default holds.
 ///
 /// ```
@@ -55,6 +57,8 @@ pub struct ModelSettings {
     pub extra_headers: Vec<(String, String)>,
     /// The longest that one whole model call may take.
     pub timeout: Option<Duration>,
+    /// What a client asked for in its own words, which go out unchanged.
+    pub(crate) verbatim: Verbatim,
 }
 
 /// Whether and which tool the model is to call.
@@ -199,6 +203,7 @@ impl ModelSettings {
             extra_body,
             extra_headers,
             timeout: over.timeout.or(self.timeout),
+            verbatim: Verbatim(over.verbatim.0.clone().or_else(|| self.verbatim.0.clone())),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::active::Runs;
 use super::front::{Server, Shared, now};
 use super::names::Names;
 use super::offer::Offer;
+use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
 use super::reload::{Reload, Reloaded};
@@ -233,6 +234,7 @@ impl ServerBuilder {
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
             responses: Responses::new(self.max_kept),
             conversations: Conversations::new(self.max_kept),
+            open_turns: OpenTurns::new(self.max_kept),
             service: Service::new(self.max_kept, self.max_events),
             tool_items: self.tool_items,
             max_body_bytes: self.max_body_bytes,

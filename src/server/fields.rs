@@ -1,4 +1,4 @@
-//! The fields of a request's body: each is read or refused, none is passed over.
+//! The fields of a request's body: each is read, passed on or refused; none is passed over.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -59,6 +59,26 @@ impl Fields {
         }
     }
 
+    /// Reads a field that may be left out, and leaves it in its place.
+    pub(super) fn peek<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        let value = self.fields.get(name).cloned();
+        let mut copy = Self {
+            fields: value
+                .map(|value| (name.to_owned(), value))
+                .into_iter()
+                .collect(),
+            path: self.path.clone(),
+        };
+        copy.take(name)
+    }
+
+    /// Takes all that was not read yet.
+    pub(super) fn take_rest(&mut self) -> Map<String, Value> {
+        let mut rest = std::mem::take(&mut self.fields);
+        rest.retain(|_, value| !value.is_null());
+        rest
+    }
+
     /// Reads a field that must be there.
     pub(super) fn need<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ApiError> {
         self.take(name)?.ok_or_else(|| self.missing(name))
@@ -76,14 +96,6 @@ impl Fields {
         self.take(name)?
             .map(|value| Self::of(value, path))
             .transpose()
-    }
-
-    /// Lets a field pass only with a value that changes nothing.
-    pub(super) fn only(&mut self, name: &str, harmless: &[Value]) -> Result<(), ApiError> {
-        match self.take::<Value>(name)? {
-            Some(value) if !harmless.contains(&value) => Err(self.refuse(name)),
-            _ => Ok(()),
-        }
     }
 
     /// Refuses whatever was not read.

@@ -9,6 +9,7 @@ use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
 use super::error::ApiError;
 use super::names::Names;
 use super::offer::Offer;
+use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
 use super::reload::Reload;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) runs: Arc<Runs>,
     pub(super) responses: Responses,
     pub(super) conversations: Conversations,
+    pub(super) open_turns: OpenTurns,
     pub(super) service: Service,
     pub(super) tool_items: ToolItems,
     pub(super) max_body_bytes: usize,

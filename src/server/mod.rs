@@ -39,6 +39,8 @@ mod openai;
 #[cfg(feature = "server")]
 mod openapi;
 #[cfg(feature = "server")]
+mod comments;
+#[cfg(feature = "server")]
 mod reply;
 #[cfg(feature = "server")]
 mod router;

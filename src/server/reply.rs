@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use futures_util::Stream;
 use serde::Serialize;
 
+use super::comments::Commented;
+
 /// Writes a JSON body; what is written is data that always serialises.
 pub(super) fn json(status: u16, value: &impl Serialize) -> Response<Body> {
     let body = serde_json::to_vec(value).unwrap_or_default();
@@ -25,10 +27,10 @@ pub(super) fn text(
     response
 }
 
-/// Sends what a stream gives; dropping the body drops the stream.
+/// Sends what a stream gives, and a comment where it gives nothing for long; dropping the body drops the stream.
 pub(super) fn events(stream: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
     use futures_util::StreamExt;
-    let stream = stream.map(Ok::<_, std::convert::Infallible>);
+    let stream = Commented::new(stream).map(Ok::<_, std::convert::Infallible>);
     let mut response = text(
         200,
         "text/event-stream; charset=utf-8",

@@ -159,6 +159,23 @@ impl FunctionTool {
         Ok(defined.needs_approval_if(move |cx, call| tool.needs_approval(cx, call)))
     }
 
+    /// Makes a tool that someone else answers: it is described as given, and each call waits for them.
+    #[cfg(feature = "server")]
+    pub(crate) fn answered_elsewhere(spec: ToolSpec) -> Self {
+        let rules = ArgumentRules::new(spec.parameters.clone(), &spec.parameters);
+        let definition = Definition {
+            spec,
+            options: ToolOptions::default(),
+            rules,
+            handler: Box::new(|_, _| Err("the tool is not answered here".to_owned())),
+        };
+        let tool = Self {
+            definition: Arc::new(definition),
+            policy: Arc::default(),
+        };
+        tool.needs_approval()
+    }
+
     /// Offers the tool only to runs for which a condition holds, in addition to earlier conditions.
     ///
     /// The condition is asked before every turn and again before a call, so it should be quick.

@@ -1,7 +1,7 @@
 //! What a model is told about a tool.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ToolName;
 
@@ -17,6 +17,9 @@ pub struct ToolSpec {
     pub parameters: Value,
     /// Whether the model is held to the schema exactly.
     pub strict: bool,
+    /// The function as a client described it, which goes out unchanged.
+    #[serde(skip)]
+    pub(crate) verbatim: Option<Map<String, Value>>,
 }
 
 impl ToolSpec {
@@ -27,6 +30,7 @@ impl ToolSpec {
             description: description.into(),
             parameters,
             strict: true,
+            verbatim: None,
         }
     }
 }

@@ -279,7 +279,7 @@ async fn items_are_added_all_or_none() {
     for (item, status, code) in [
         (json!({"type": "mcp_approval_request"}), 400, UNSUPPORTED),
         (json!({"type": "mcp_approval_response"}), 400, UNSUPPORTED),
-        (json!({"type": "computer_call"}), 400, UNSUPPORTED),
+        (json!({"type": "additional_tools"}), 400, UNSUPPORTED),
         (
             json!({"type": "item_reference", "id": "msg_1_0"}),
             404,

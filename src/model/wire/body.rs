@@ -2,16 +2,20 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::item::{History, Item};
 use crate::kind::ErrorKind;
 use crate::memo::{EncodedPrefix, PrefixBasis};
+use crate::model::verbatim::{VerbatimField, Word};
 use crate::model::{ModelError, ModelSettings};
 
 /// A JSON object that is being written; a key that is written twice is refused.
-pub(super) struct Body {
+pub(super) struct Body<'a> {
     bytes: BytesMut,
     keys: Vec<String>,
+    /// What is said under these names whatever else would be.
+    verbatim: &'a [VerbatimField],
 }
 
 /// What of a conversation is still to be written.
@@ -22,7 +26,7 @@ pub(super) struct Rest<'a> {
     pub(super) is_start: bool,
 }
 
-impl Body {
+impl<'a> Body<'a> {
     pub(super) fn new() -> Self {
         // It lasts as long as the run, which remembers what of the conversation is written: a short one should not be large.
         let mut bytes = BytesMut::with_capacity(1024);
@@ -30,12 +34,52 @@ impl Body {
         Self {
             bytes,
             keys: Vec::with_capacity(8),
+            verbatim: &[],
         }
     }
 
+    /// Says these fields word for word from now on.
+    pub(super) fn set_verbatim(&mut self, fields: &'a [VerbatimField]) {
+        self.verbatim = fields;
+    }
+
+    /// Whether nothing is to be said under a name.
+    pub(super) fn leaves_out(&self, name: &str) -> bool {
+        let mut fields = self.verbatim.iter().filter(|field| field.name == name);
+        fields.any(|field| matches!(field.word, Word::LeftOut))
+    }
+
     pub(super) fn field(&mut self, key: &str, value: &impl Serialize) -> Result<(), ModelError> {
+        // What stands in its place is written by `extra`.
+        if self.verbatim.iter().any(|field| field.name == key) {
+            return Ok(());
+        }
+        self.written(key, value)
+    }
+
+    fn written(&mut self, key: &str, value: &impl Serialize) -> Result<(), ModelError> {
         self.key(key)?;
         write_json(&mut self.bytes, value)
+    }
+
+    /// Writes an object of several settings, unless it is empty; a verbatim object is laid over it.
+    pub(super) fn object(
+        &mut self,
+        key: &str,
+        mut object: Map<String, Value>,
+    ) -> Result<(), ModelError> {
+        match self.verbatim.iter().find(|field| field.name == key) {
+            Some(VerbatimField {
+                word: Word::Value(Value::Object(over)),
+                ..
+            }) => object.extend(over.clone()),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        if object.is_empty() {
+            return Ok(());
+        }
+        self.written(key, &object)
     }
 
     pub(super) fn optional(
@@ -56,12 +100,20 @@ impl Body {
         Ok(())
     }
 
-    /// Writes the extra fields of the settings, of which none may stand for what the wire itself says.
+    /// Writes the verbatim fields, and the extra fields of the settings, of which none may stand for what the wire itself says.
     pub(super) fn extra(
         &mut self,
         settings: &ModelSettings,
         reserved: &[&str],
+        api: &str,
     ) -> Result<(), ModelError> {
+        for VerbatimField { name, word } in self.verbatim {
+            match word {
+                Word::Value(value) if !self.keys.contains(name) => self.written(name, value)?,
+                Word::Value(_) | Word::LeftOut => {}
+                Word::Unsupported => refuse(name, true, api)?,
+            }
+        }
         for (key, value) in &settings.extra_body {
             if reserved.contains(&key.as_str()) {
                 return Err(ModelError::new(

@@ -4,4 +4,10 @@ pub(super) mod models;
 pub(super) mod chat;
 pub(super) mod responses;
 pub(super) mod conversations;
+mod request_fields;
 mod settings;
+mod client_tools;
+mod open_turns;
+mod head;
+
+pub(super) use open_turns::OpenTurns;

@@ -2,50 +2,25 @@
 
 use serde_json::{Map, Value, json};
 
+use super::request_fields::Api;
 use crate::agent::{Agent, OutputMode, OutputType};
-use crate::model::{ModelSettings, ToolChoice};
+use crate::model::{ModelSettings, OutputFormat, ToolChoice, VerbatimFormat};
 use crate::server::error::ApiError;
 use crate::server::fields::Fields;
-
-/// Fields that go on to the model's server as they are.
-const PASSED_ON: [&str; 4] = [
-    "user",
-    "safety_identifier",
-    "prompt_cache_key",
-    "service_tier",
-];
 
 /// Reads what the two APIs name alike.
 pub(super) fn common(fields: &mut Fields) -> Result<ModelSettings, ApiError> {
     let choice: Option<Value> = fields.take("tool_choice")?;
-    let mut settings = ModelSettings {
-        temperature: fields.take("temperature")?,
-        top_p: fields.take("top_p")?,
+    Ok(ModelSettings {
+        temperature: fields.peek("temperature")?,
+        top_p: fields.peek("top_p")?,
         parallel_tool_calls: fields.take("parallel_tool_calls")?,
         tool_choice: choice.as_ref().map(tool_choice).transpose()?,
         ..ModelSettings::default()
-    };
-    for name in PASSED_ON {
-        if let Some(value) = fields.take::<Value>(name)? {
-            settings.extra_body.insert(name.to_owned(), value);
-        }
-    }
-    no_tools(fields)?;
-    Ok(settings)
+    })
 }
 
-/// Tools that the client would run are refused: an agent runs its own, and a call that went out could not come back into its turn.
-fn no_tools(fields: &mut Fields) -> Result<(), ApiError> {
-    match fields.take::<Vec<Value>>("tools")? {
-        Some(tools) if !tools.is_empty() => Err(ApiError::unsupported(
-            "tools",
-            "tools of the client are not supported: an agent has tools of its own, which the server runs",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// A choice among the agent's own tools.
+/// A choice among the tools of the agent and of the client.
 fn tool_choice(value: &Value) -> Result<ToolChoice, ApiError> {
     match value.as_str() {
         Some("auto") => return Ok(ToolChoice::Auto),
@@ -61,7 +36,7 @@ fn tool_choice(value: &Value) -> Result<ToolChoice, ApiError> {
         Some(name) if is_function => Ok(ToolChoice::Function(name.to_owned())),
         _ => Err(ApiError::unsupported(
             "tool_choice",
-            "this tool choice is not supported",
+            "this tool choice is not supported: there are `auto`, `none`, `required` and a function; which tools an agent has is its own matter",
         )),
     }
 }
@@ -73,42 +48,40 @@ pub(super) enum Format {
     #[default]
     Unset,
     Text,
-    Schema {
-        /// As it was asked for; it is told again.
+    /// Any JSON object.
+    Json {
+        /// As it was asked for; it goes out so.
         asked: Value,
-        schema: Value,
+        api: Api,
     },
+    Schema(Box<OutputFormat>),
 }
 
 impl Format {
     /// Reads a format; the schema stands below `json_schema` in one API and beside the type in the other.
-    pub(super) fn parse(value: Value, param: &str) -> Result<Self, ApiError> {
-        let asked = value.clone();
-        let mut fields = Fields::of(value, param)?;
+    pub(super) fn parse(asked: Value, api: Api, param: &str) -> Result<Self, ApiError> {
+        let mut fields = Fields::of(asked.clone(), param)?;
         match fields.need::<String>("type")?.as_str() {
-            "text" => {
-                fields.finish()?;
-                Ok(Self::Text)
-            }
+            "text" => Ok(Self::Text),
+            "json_object" => Ok(Self::Json { asked, api }),
             "json_schema" => {
-                let mut inner = fields.object("json_schema")?;
-                let schema = {
-                    let fields = inner.as_mut().unwrap_or(&mut fields);
-                    // The name and the description are for the model, which is told the agent's own; an answer is always held to
-                    // its schema, whether it asks for that or not.
-                    fields.take::<String>("name")?;
-                    fields.take::<String>("description")?;
-                    fields.take::<bool>("strict")?;
-                    fields.need("schema")?
+                let mut schema = match api {
+                    Api::Chat => {
+                        Fields::of(fields.need("json_schema")?, fields.name("json_schema"))?
+                    }
+                    Api::Responses => fields,
                 };
-                inner.map_or(Ok(()), Fields::finish)?;
-                fields.finish()?;
-                Ok(Self::Schema { asked, schema })
+                let mut format =
+                    OutputFormat::strict(schema.need::<String>("name")?, schema.need("schema")?);
+                format.description = schema.take("description")?;
+                format.strict = schema.take("strict")?.unwrap_or(false);
+                format.verbatim = Some(verbatim(api, asked));
+                Ok(Self::Schema(Box::new(format)))
             }
             other => Err(ApiError::unsupported(
                 format!("{param}.type"),
                 format!(
-                    "the format `{other}` is not supported; there are `text` and `json_schema`"
+                    "the format `{other}` is not supported; there are `text`, `json_object` and `json_schema`"
                 ),
             )),
         }
@@ -116,44 +89,52 @@ impl Format {
 
     /// Gives the agent this form of answer.
     ///
+    /// The answer is held to a schema that is strict; what the model makes of another is the client's to judge, as with OpenAI.
+    ///
     /// # Errors
     ///
-    /// When the agent has an output type of its own that is another, or the schema has no strict form.
+    /// When the agent has an output type of its own that is another.
     pub(super) fn applied_to(&self, agent: &Agent, param: &str) -> Result<Agent, ApiError> {
         let own = agent.output_type();
-        let clash = || {
-            let message = format!("the agent `{}` has an output type of its own", agent.name());
-            ApiError::unsupported(param, message)
-        };
-        match (self, own) {
-            (Self::Unset, _) | (Self::Text, None) => Ok(agent.clone()),
-            (Self::Text, Some(_)) => Err(clash()),
-            (Self::Schema { schema, .. }, own) => {
-                let asked = OutputType::of_schema(schema.clone(), OutputMode::Native);
-                let asked = asked.map_err(|error| {
-                    ApiError::invalid(param, format!("the schema has no strict form: {error}"))
-                })?;
-                match own {
-                    None => Ok(agent.with_output(asked)),
-                    Some(own) if own.schema() == asked.schema() => Ok(agent.clone()),
-                    Some(_) => Err(clash()),
-                }
+        Ok(match (self, own) {
+            // An output type is text, and JSON, already.
+            (Self::Unset | Self::Text, _) | (Self::Json { .. }, Some(_)) => agent.clone(),
+            (Self::Json { asked, api }, None) => {
+                let mut format = OutputFormat::strict("json_object", json!({"type": "object"}));
+                format.strict = false;
+                format.verbatim = Some(verbatim(*api, asked.clone()));
+                agent.with_output(OutputType::of_format(format))
             }
-        }
-    }
-
-    /// What was asked for, as it is told again.
-    pub(super) fn to_json(&self) -> Value {
-        match self {
-            Self::Unset | Self::Text => json!({"type": "text"}),
-            Self::Schema { asked, .. } => asked.clone(),
-        }
+            (Self::Schema(format), None) if format.strict => {
+                agent.with_output(OutputType::of_format(OutputFormat::clone(format)))
+            }
+            (Self::Schema(format), None) => {
+                agent.with_output(OutputType::of_format_unchecked(OutputFormat::clone(format)))
+            }
+            (Self::Schema(format), Some(own)) => {
+                let asked = OutputType::of_schema(format.schema.clone(), OutputMode::Native);
+                if !asked.is_ok_and(|asked| asked.schema() == own.schema()) {
+                    let message =
+                        format!("the agent `{}` has an output type of its own", agent.name());
+                    return Err(ApiError::unsupported(param, message));
+                }
+                agent.clone()
+            }
+        })
     }
 }
 
-/// Reads the notes that a client puts on a request, which are as many and as long as OpenAI takes.
-pub(super) fn metadata(fields: &mut Fields) -> Result<Option<Map<String, Value>>, ApiError> {
-    let metadata: Option<Map<String, Value>> = fields.take("metadata")?;
+fn verbatim(api: Api, asked: Value) -> VerbatimFormat {
+    match api {
+        Api::Chat => VerbatimFormat::Chat(asked),
+        Api::Responses => VerbatimFormat::Responses(asked),
+    }
+}
+
+/// Checks the notes that a client puts on a request, which are as many and as long as OpenAI takes.
+pub(super) fn metadata(
+    metadata: Option<Map<String, Value>>,
+) -> Result<Option<Map<String, Value>>, ApiError> {
     let fits = |(key, value): (&String, &Value)| {
         let value = value.as_str();
         key.chars().count() <= 64 && value.is_some_and(|value| value.chars().count() <= 512)

@@ -14,6 +14,7 @@ use crate::item::{
 };
 use crate::kind::ErrorKind;
 use crate::memo::Encoding;
+use crate::model::verbatim::{CALL_FIELDS, CHAT_FIELDS};
 use crate::model::wire::body::{Rest, write_json};
 use crate::model::wire::excerpt;
 use crate::model::{Dialect, ModelError};
@@ -110,6 +111,13 @@ impl<'a> Group<'a> {
         }
         Ok(group)
     }
+
+    /// The fields of the chat API that were noted beside the first of the items.
+    fn chat_fields(&self) -> Option<&'a Map<String, Value>> {
+        let of_messages = self.messages.iter().map(|(_, message)| &message.extra);
+        let of_calls = self.calls.iter().map(|(_, call)| &call.extra);
+        of_messages.chain(of_calls).find_map(chat_fields)
+    }
 }
 
 struct Writer<'a> {
@@ -133,7 +141,11 @@ impl Writer<'_> {
     fn single(&mut self, item: &Item, items: &[Item]) -> Result<(), ModelError> {
         let encoded = match item.kind() {
             ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || {
-                encoded(&with_cache_control(item, message_value(item, message)?))
+                let value = match chat_content(&message.extra) {
+                    Some(_) => json!({ "role": message.role, "content": null }),
+                    None => with_cache_control(item, message_value(item, message)?),
+                };
+                encoded(&with_chat_fields(&message.extra, value))
             })?,
             ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
                 // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
@@ -145,10 +157,15 @@ impl Writer<'_> {
             }
             ItemKind::FunctionCallOutput(output) => {
                 item.memo().get_or_encode(Encoding::Chat, || {
+                    let fields = chat_fields(&output.extra);
                     encoded(&ToolMessage {
                         role: "tool",
                         tool_call_id: &output.call_id,
-                        content: OutputText::of(output),
+                        content: match chat_content(&output.extra) {
+                            Some(_) => None,
+                            None => Some(OutputText::of(output)),
+                        },
+                        extra: fields,
                     })
                 })?
             }
@@ -190,12 +207,28 @@ impl Writer<'_> {
             self.bytes.put_u8(b']');
             self.reasoning(group)?;
         }
+        self.chat_fields(group)?;
         self.bytes.put_u8(b'}');
+        Ok(())
+    }
+
+    /// Writes the fields of the chat API that no item has a place for.
+    fn chat_fields(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+        let fields = group.chat_fields().into_iter().flatten();
+        for (key, value) in fields.filter(|(key, _)| *key != "content") {
+            self.bytes.put_u8(b',');
+            write_json(self.bytes, key)?;
+            self.bytes.put_u8(b':');
+            write_json(self.bytes, value)?;
+        }
         Ok(())
     }
 
     /// Writes the value of `content`, and a refusal beside it.
     fn assistant_content(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+        if let Some(content) = group.chat_fields().and_then(|fields| fields.get("content")) {
+            return write_json(self.bytes, content);
+        }
         let refusal = group
             .messages
             .iter()
@@ -297,6 +330,25 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// The fields of a chat message that an item has no place for, as they were noted beside it.
+fn chat_fields(extra: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let fields = extra.get("provider_data")?.get(CHAT_FIELDS)?;
+    fields.as_object()
+}
+
+/// The content of a chat message, where an item cannot hold it.
+fn chat_content(extra: &Map<String, Value>) -> Option<&Value> {
+    chat_fields(extra)?.get("content")
+}
+
+/// Lays the fields of the chat API over a message.
+fn with_chat_fields(extra: &Map<String, Value>, mut message: Value) -> Value {
+    if let (Some(fields), Some(message)) = (chat_fields(extra), message.as_object_mut()) {
+        message.extend(fields.clone());
+    }
+    message
 }
 
 /// Puts `cache_control`, which proxies pass on to Anthropic, back where a received message has it: on the message or on a part.
@@ -402,7 +454,11 @@ fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
 struct ToolMessage<'a> {
     role: &'static str,
     tool_call_id: &'a str,
-    content: OutputText<'a>,
+    /// Nothing where `extra` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<OutputText<'a>>,
+    #[serde(flatten)]
+    extra: Option<&'a Map<String, Value>>,
 }
 
 /// The content of a tool message; the chat API takes only text there.
@@ -463,7 +519,7 @@ impl<'a> ToolCall<'a> {
         let extra = call
             .extra
             .get("provider_data")
-            .and_then(|data| data.get("tool_call"));
+            .and_then(|data| data.get(CALL_FIELDS));
         Self {
             id: &call.call_id,
             r#type: "function",

@@ -73,8 +73,15 @@ fn only_responses(what: &str) -> ModelError {
     )
 }
 
-fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result<(), ModelError> {
+fn options<'a>(
+    body: &mut Body<'a>,
+    request: &'a ModelRequest,
+    dialect: &Dialect,
+) -> Result<(), ModelError> {
     let settings = &*request.settings;
+    if let Some(verbatim) = &settings.verbatim.0 {
+        body.set_verbatim(&verbatim.chat);
+    }
     let legacy = dialect.force_functions;
     if let Some(tool) = request.tools.hosted().first() {
         let tool = tool.type_name();
@@ -101,20 +108,16 @@ fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result
     }
     sampling(body, settings)?;
     if let Some(output) = &request.output {
-        let schema =
-            json!({ "name": output.name, "strict": output.strict, "schema": output.schema });
-        body.field(
-            "response_format",
-            &json!({ "type": "json_schema", "json_schema": schema }),
-        )?;
+        body.field("response_format", &output.to_chat())?;
     }
     body.extra(
         settings,
         &["model", "messages", "stream", "tools", "functions"],
+        API,
     )
 }
 
-fn sampling(body: &mut Body, settings: &ModelSettings) -> Result<(), ModelError> {
+fn sampling(body: &mut Body<'_>, settings: &ModelSettings) -> Result<(), ModelError> {
     body.optional("temperature", settings.temperature.as_ref())?;
     body.optional("top_p", settings.top_p.as_ref())?;
     body.optional("frequency_penalty", settings.frequency_penalty.as_ref())?;
@@ -132,11 +135,8 @@ fn sampling(body: &mut Body, settings: &ModelSettings) -> Result<(), ModelError>
     body.optional("metadata", settings.metadata.as_ref())?;
     refuse("include", settings.include.is_some(), API)?;
     refuse("truncation", settings.truncation.is_some(), API)?;
-    refuse(
-        "reasoning_summary",
-        settings.reasoning_summary.is_some(),
-        API,
-    )
+    let has_summary = settings.reasoning_summary.is_some() && !body.leaves_out("reasoning_summary");
+    refuse("reasoning_summary", has_summary, API)
 }
 
 fn encoded_tools(tools: &ToolSet, legacy: bool) -> Result<Bytes, ModelError> {
@@ -158,6 +158,9 @@ fn encoded_tools(tools: &ToolSet, legacy: bool) -> Result<Bytes, ModelError> {
 }
 
 fn tool(spec: &ToolSpec) -> Value {
+    if let Some(function) = &spec.verbatim {
+        return json!({ "type": "function", "function": function });
+    }
     json!({
         "type": "function",
         "function": {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::render::render;
 use crate::kind::ErrorKind;
+use crate::model::verbatim::Word;
 use crate::model::{Continuation, Delivery, ModelError, ModelRequest, ModelSettings, ToolChoice};
 
 /// Encodes a request; the date is what the model is told as the current one.
@@ -49,11 +50,19 @@ pub(crate) fn encode(
 /// Refuses what the model could only be asked for and not be held to, and what this API has no place for.
 fn check(request: &ModelRequest) -> Result<(), ModelError> {
     let settings = &*request.settings;
+    let verbatim = settings.verbatim.0.iter();
+    let mut verbatim = verbatim.flat_map(|fields| &fields.completions);
+    let leaves_out_summary = verbatim
+        .clone()
+        .any(|field| field.name == "reasoning_summary" && matches!(field.word, Word::LeftOut));
+    let unsupported = verbatim.find(|field| matches!(field.word, Word::Unsupported));
+    let unsupported = unsupported.map(|field| field.name.as_str());
     let refused = match &settings.tool_choice {
         Some(ToolChoice::Required | ToolChoice::Function(_)) => Some("a forced tool choice"),
         None | Some(ToolChoice::Auto | ToolChoice::None) => None,
     };
     let refused = refused
+        .or(unsupported)
         .or(settings.verbosity.as_ref().map(|_| "verbosity"))
         .or(settings.store.filter(|store| *store).map(|_| "store"))
         .or((request.continuation != Continuation::Replay)
@@ -65,6 +74,7 @@ fn check(request: &ModelRequest) -> Result<(), ModelError> {
         .or(settings
             .reasoning_summary
             .as_ref()
+            .filter(|_| !leaves_out_summary)
             .map(|_| "reasoning_summary"))
         .or(settings.metadata.as_ref().map(|_| "metadata"));
     match refused {

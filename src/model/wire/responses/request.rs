@@ -12,6 +12,7 @@ use crate::model::wire::body::{Body, Rest, refuse, unencodable, write_json};
 use crate::model::{
     Continuation, Delivery, Dialect, ModelError, ModelRequest, ModelSettings, ToolChoice, ToolSet,
 };
+use crate::tools::ToolSpec;
 
 /// What errors call this wire.
 const API: &str = "the Responses API";
@@ -60,8 +61,15 @@ pub(crate) fn encode(
     })
 }
 
-fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result<(), ModelError> {
+fn options<'a>(
+    body: &mut Body<'a>,
+    request: &'a ModelRequest,
+    dialect: &Dialect,
+) -> Result<(), ModelError> {
     let settings = &*request.settings;
+    if let Some(verbatim) = &settings.verbatim.0 {
+        body.set_verbatim(&verbatim.responses);
+    }
     let tools = &request.tools;
     if dialect.send_tools && !(tools.specs().is_empty() && tools.hosted().is_empty()) {
         body.encoded("tools", &encoded_tools(tools)?)?;
@@ -77,9 +85,7 @@ fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result
             body.optional("parallel_tool_calls", settings.parallel_tool_calls.as_ref())?;
         }
     }
-    if let Some(text) = text(request) {
-        body.field("text", &text)?;
-    }
+    body.object("text", text(request))?;
     sampling(body, settings)?;
     body.extra(
         settings,
@@ -93,10 +99,11 @@ fn options(body: &mut Body, request: &ModelRequest, dialect: &Dialect) -> Result
             "conversation",
             "prompt",
         ],
+        API,
     )
 }
 
-fn sampling(body: &mut Body, settings: &ModelSettings) -> Result<(), ModelError> {
+fn sampling(body: &mut Body<'_>, settings: &ModelSettings) -> Result<(), ModelError> {
     body.optional("temperature", settings.temperature.as_ref())?;
     body.optional("top_p", settings.top_p.as_ref())?;
     body.optional("max_output_tokens", settings.max_tokens.as_ref())?;
@@ -114,10 +121,7 @@ fn sampling(body: &mut Body, settings: &ModelSettings) -> Result<(), ModelError>
             reasoning.insert(key.to_owned(), value.as_str().into());
         }
     }
-    body.optional(
-        "reasoning",
-        Some(&reasoning).filter(|reasoning| !reasoning.is_empty()),
-    )?;
+    body.object("reasoning", reasoning)?;
     refuse("stop", settings.stop.is_some(), API)?;
     refuse("seed", settings.seed.is_some(), API)?;
     refuse(
@@ -129,26 +133,20 @@ fn sampling(body: &mut Body, settings: &ModelSettings) -> Result<(), ModelError>
 }
 
 /// The form of the text and how wordy it is share an object.
-fn text(request: &ModelRequest) -> Option<Value> {
+fn text(request: &ModelRequest) -> Map<String, Value> {
     let mut text = Map::new();
     if let Some(output) = &request.output {
-        let format = json!({ "type": "json_schema", "name": output.name, "strict": output.strict, "schema": output.schema });
-        text.insert("format".to_owned(), format);
+        text.insert("format".to_owned(), output.to_responses());
     }
     if let Some(verbosity) = &request.settings.verbosity {
         text.insert("verbosity".to_owned(), verbosity.as_str().into());
     }
-    (!text.is_empty()).then_some(Value::Object(text))
+    text
 }
 
 fn encoded_tools(tools: &ToolSet) -> Result<Bytes, ModelError> {
     tools.memo().get_or_encode(Encoding::Responses, || {
-        let functions = tools.specs().iter().map(|spec| {
-            json!({
-                "type": "function", "name": spec.name.as_str(), "description": spec.description,
-                "parameters": spec.parameters, "strict": spec.strict,
-            })
-        });
+        let functions = tools.specs().iter().map(function);
         let hosted = tools
             .hosted()
             .iter()
@@ -158,6 +156,18 @@ fn encoded_tools(tools: &ToolSet) -> Result<Bytes, ModelError> {
             .map(Bytes::from)
             .map_err(unencodable)
     })
+}
+
+fn function(spec: &ToolSpec) -> Value {
+    let Some(function) = &spec.verbatim else {
+        return json!({
+            "type": "function", "name": spec.name.as_str(), "description": spec.description,
+            "parameters": spec.parameters, "strict": spec.strict,
+        });
+    };
+    let mut tool = Map::from_iter([("type".to_owned(), json!("function"))]);
+    tool.extend(function.clone());
+    Value::Object(tool)
 }
 
 fn write_items(

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::{RunError, RunFailure};
 use crate::kind::ErrorKind;
+use crate::server::openai::open_turns::HandedCall;
 use crate::usage::Usage;
 
 /// What all parts of one answer have.
@@ -21,6 +22,8 @@ pub(super) struct Ending {
     /// Text that came in before the end.
     pub(super) text: Option<String>,
     pub(super) refusal: Option<String>,
+    /// Calls of the client's tools.
+    pub(super) calls: Vec<HandedCall>,
 }
 
 impl Ending {
@@ -28,7 +31,32 @@ impl Ending {
         finish_reason: "stop",
         text: None,
         refusal: None,
+        calls: Vec::new(),
     };
+
+    /// Calls that the client is to answer.
+    pub(super) fn calls(calls: &[HandedCall]) -> Self {
+        Self {
+            finish_reason: "tool_calls",
+            calls: calls.to_vec(),
+            ..Self::STOP
+        }
+    }
+
+    /// The calls as a stream has them; a whole answer has no place of each.
+    pub(super) fn calls_json(&self) -> Value {
+        let calls = self.calls.iter().enumerate();
+        calls
+            .map(|(n, call)| {
+                json!({
+                    "index": n,
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                })
+            })
+            .collect()
+    }
 
     /// Recognises a refusal, an answer that the model's server cut at a length, and one that its filter cut.
     pub(super) fn of(error: &RunError) -> Option<Self> {
@@ -51,12 +79,28 @@ impl Ending {
             finish_reason,
             text,
             refusal,
+            calls: Vec::new(),
         })
     }
 }
 
 impl Answer {
     pub(super) fn whole(&self, text: Option<&str>, ending: &Ending, usage: &Usage) -> Value {
+        let mut message = json!({
+            "role": "assistant",
+            "content": text,
+            "refusal": ending.refusal,
+            "annotations": [],
+        });
+        if let (Some(message), Value::Array(mut calls)) =
+            (message.as_object_mut(), ending.calls_json())
+            && !calls.is_empty()
+        {
+            for call in calls.iter_mut().filter_map(Value::as_object_mut) {
+                call.shift_remove("index");
+            }
+            message.insert("tool_calls".to_owned(), Value::Array(calls));
+        }
         json!({
             "id": self.id,
             "object": "chat.completion",
@@ -64,12 +108,7 @@ impl Answer {
             "model": self.model,
             "choices": [{
                 "index": 0,
-                "message": {
-                    "role": "assistant",
-                    "content": text,
-                    "refusal": ending.refusal,
-                    "annotations": [],
-                },
+                "message": message,
                 "logprobs": null,
                 "finish_reason": ending.finish_reason,
             }],

@@ -1,4 +1,4 @@
-//! `/v1/chat/completions`: an agent answers with text; its tools run here and are not shown.
+//! `/v1/chat/completions`: an agent answers with text, or with calls of the client's tools; its own run here and are not shown.
 
 mod request;
 mod messages;
@@ -6,7 +6,6 @@ mod text;
 mod answer;
 mod stream;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -16,6 +15,11 @@ use self::answer::{Answer, Ending};
 use self::request::ChatRequest;
 use self::stream::ChunkStream;
 use self::text::AnswerText;
+use super::client_tools::ClientTools;
+use super::head;
+use super::open_turns::OpenTurn;
+use crate::agent::runner::RunRequest;
+use crate::error::RunError;
 use crate::server::active::ActiveRun;
 use crate::server::error::ApiError;
 use crate::server::front::now;
@@ -26,65 +30,92 @@ pub(in crate::server) async fn create(
     shared: &Arc<Shared>,
     body: &[u8],
 ) -> Result<Response<Body>, ApiError> {
-    let request = ChatRequest::parse(body)?;
+    let request = ChatRequest::parse(body, &shared.open_turns)?;
     let offer = shared.offer();
     let agent = offer.find(&request.model)?;
     let agent = request.format.applied_to(agent, "response_format")?;
-    let text = AnswerText::of(&agent);
-    let answer = Answer {
-        id: format!("chatcmpl-{}", id::random()?),
-        created: now(),
-        model: request.model,
+    let agent = request
+        .tools
+        .given_to(&agent, request.settings.tool_choice.as_ref())?;
+    let chat = Chat {
+        shared: Arc::clone(shared),
+        answer: Answer {
+            id: format!("chatcmpl-{}", id::random()?),
+            created: now(),
+            model: request.model,
+        },
+        text: AnswerText::of(&agent),
+        tools: request.tools,
     };
     let run = if request.streams {
         offer.runner.stream(&agent, request.items)
     } else {
         offer.runner.run(&agent, request.items)
     };
-    let run = shared
-        .runs
-        .begin(run.more_settings(&request.settings))
-        .await?;
+    let run = run.more_settings(&request.settings);
     if !request.streams {
-        return whole(run, &answer, text).await;
+        return chat.whole(run).await;
     }
-    let mut chunks = ChunkStream {
-        run,
-        answer,
-        text,
-        tells_usage: request.tells_usage,
-        waiting: VecDeque::new(),
-        is_over: false,
+    let tells_usage = request.tells_usage;
+    let begin = async move {
+        let run = chat.shared.runs.begin(run).await?;
+        let chunks = ChunkStream::new(chat, run, tells_usage);
+        chunks.begun().await.map(ChunkStream::into_stream)
     };
-    chunks.begin().await?;
-    Ok(reply::events(chunks.into_stream()))
+    head::in_time(begin, stream::error_event).await
 }
 
-async fn whole(
-    run: ActiveRun,
-    answer: &Answer,
-    mut text: AnswerText,
-) -> Result<Response<Body>, ApiError> {
-    let mut content = String::new();
-    let ended = run.finish(|event| content.extend(text.take(event))).await;
-    let answered = match ended {
-        Some(Ok(result)) => {
-            content.extend(text.end(&result));
-            answer.whole(Some(&content), &Ending::STOP, &result.usage())
+/// A request that is being answered.
+struct Chat {
+    shared: Arc<Shared>,
+    answer: Answer,
+    text: AnswerText,
+    tools: ClientTools,
+}
+
+impl Chat {
+    async fn whole(mut self, run: RunRequest) -> Result<Response<Body>, ApiError> {
+        let run: ActiveRun = self.shared.runs.begin(run).await?;
+        let mut content = String::new();
+        let ended = run.finish(|event| content.extend(self.text.take(event)));
+        let answered = match ended.await {
+            Some(Ok(result)) => {
+                content.extend(self.text.end(&result));
+                let usage = result.usage();
+                self.answer.whole(Some(&content), &Ending::STOP, &usage)
+            }
+            Some(Err(error)) => {
+                let usage = error.progress().usage;
+                let ending = self.ending(error)?;
+                content.extend(ending.text.clone());
+                let content = Some(&*content).filter(|content| !content.is_empty());
+                self.answer.whole(content, &ending, &usage)
+            }
+            None => {
+                return Err(ApiError::new(
+                    500,
+                    "server_error",
+                    "the run ended without a result",
+                ));
+            }
+        };
+        Ok(reply::json(200, &answered))
+    }
+
+    /// Recognises an end that the API has a word for; what the agent did before calls of the client's tools is kept.
+    fn ending(&self, error: RunError) -> Result<Ending, ApiError> {
+        if let Some(ending) = Ending::of(&error) {
+            return Ok(ending);
         }
-        Some(Err(error)) => {
-            let ending = Ending::of(&error).ok_or_else(|| ApiError::of_run(&error))?;
-            content.extend(ending.text.clone());
-            let content = Some(&*content).filter(|content| !content.is_empty());
-            answer.whole(content, &ending, &error.progress().usage)
-        }
-        None => {
-            return Err(ApiError::new(
-                500,
-                "server_error",
-                "the run ended without a result",
-            ));
-        }
-    };
-    Ok(reply::json(200, &answered))
+        let Some(calls) = self.tools.calls_of(&error, &self.answer.model) else {
+            return Err(ApiError::of_run(&error));
+        };
+        let state = error
+            .into_state()
+            .map_err(|error| ApiError::of_run(&error))?;
+        let turn = Arc::new(OpenTurn::of_run(&state, calls)?);
+        let names = turn.calls.iter().map(|call| call.id.as_str());
+        self.shared.open_turns.keep(names, &turn);
+        Ok(Ending::calls(&turn.calls))
+    }
 }

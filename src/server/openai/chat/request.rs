@@ -1,12 +1,15 @@
 //! A chat request: what is asked, of whom, and how the answer is wanted.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::messages;
 use crate::item::Item;
 use crate::model::ModelSettings;
 use crate::server::error::ApiError;
 use crate::server::fields::Fields;
+use crate::server::openai::OpenTurns;
+use crate::server::openai::client_tools::ClientTools;
+use crate::server::openai::request_fields::{self, Api};
 use crate::server::openai::settings::{self, Format};
 
 /// What a client asks for.
@@ -14,6 +17,7 @@ use crate::server::openai::settings::{self, Format};
 pub(super) struct ChatRequest {
     pub(super) model: String,
     pub(super) items: Vec<Item>,
+    pub(super) tools: ClientTools,
     pub(super) settings: ModelSettings,
     pub(super) format: Format,
     pub(super) streams: bool,
@@ -22,34 +26,32 @@ pub(super) struct ChatRequest {
 }
 
 impl ChatRequest {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+    pub(super) fn parse(body: &[u8], open_turns: &OpenTurns) -> Result<Self, ApiError> {
         let mut fields = Fields::parse(body)?;
         let model = fields.need("model")?;
-        let items = messages::parse(fields.need("messages")?)?;
+        let items = messages::parse(fields.need("messages")?, open_turns)?;
+        let tools = ClientTools::take(&mut fields, Api::Chat)?;
         let mut settings = settings::common(&mut fields)?;
-        settings.frequency_penalty = fields.take("frequency_penalty")?;
-        settings.presence_penalty = fields.take("presence_penalty")?;
-        settings.seed = fields.take("seed")?;
-        settings.reasoning_effort = fields.take("reasoning_effort")?;
-        settings.verbosity = fields.take("verbosity")?;
-        settings.metadata = settings::metadata(&mut fields)?;
-        settings.max_tokens = max_tokens(&mut fields)?;
-        settings.stop = fields.take("stop")?.map(stop).transpose()?;
+        settings.frequency_penalty = fields.peek("frequency_penalty")?;
+        settings.presence_penalty = fields.peek("presence_penalty")?;
+        settings.seed = fields.peek("seed")?;
+        settings.reasoning_effort = fields.peek("reasoning_effort")?;
+        settings.verbosity = fields.peek("verbosity")?;
+        settings.metadata = settings::metadata(fields.peek("metadata")?)?;
+        settings.max_tokens = max_tokens(&fields)?;
+        settings.stop = fields.peek("stop")?.map(stop).transpose()?;
+        if fields.peek::<bool>("logprobs")? == Some(true) {
+            settings.top_logprobs = Some(fields.peek("top_logprobs")?.unwrap_or(0));
+        }
         let format = fields.take("response_format")?;
-        let format = format.map(|format| Format::parse(format, "response_format"));
+        let format = format.map(|format| Format::parse(format, Api::Chat, "response_format"));
         let streams = fields.take("stream")?.unwrap_or(false);
         let tells_usage = stream_options(&mut fields, streams)?;
-        fields.only("n", &[json!(1)])?;
-        fields.only("store", &[json!(false)])?;
-        fields.only("logprobs", &[json!(false)])?;
-        fields.only("top_logprobs", &[json!(0)])?;
-        fields.only("logit_bias", &[json!({})])?;
-        fields.only("modalities", &[json!(["text"])])?;
-        fields.only("functions", &[json!([])])?;
-        fields.finish()?;
+        request_fields::pass_on(&mut fields, Api::Chat, &mut settings)?;
         Ok(Self {
             model,
             items,
+            tools,
             settings,
             format: format.transpose()?.unwrap_or_default(),
             streams,
@@ -58,9 +60,9 @@ impl ChatRequest {
     }
 }
 
-fn max_tokens(fields: &mut Fields) -> Result<Option<u64>, ApiError> {
-    let new: Option<u64> = fields.take("max_completion_tokens")?;
-    let old = fields.take("max_tokens")?;
+fn max_tokens(fields: &Fields) -> Result<Option<u64>, ApiError> {
+    let new: Option<u64> = fields.peek("max_completion_tokens")?;
+    let old = fields.peek("max_tokens")?;
     match (new, old) {
         (Some(new), Some(old)) if new != old => Err(ApiError::invalid(
             "max_tokens",
@@ -78,6 +80,7 @@ fn stop(value: Value) -> Result<Vec<String>, ApiError> {
     }
 }
 
+/// Reads whether the stream tells its usage; the other option pads what this server does not pad.
 fn stream_options(fields: &mut Fields, streams: bool) -> Result<bool, ApiError> {
     let Some(mut options) = fields.object("stream_options")? else {
         return Ok(false);
@@ -88,8 +91,5 @@ fn stream_options(fields: &mut Fields, streams: bool) -> Result<bool, ApiError> 
             "`stream_options` needs `stream`",
         ));
     }
-    let tells_usage = options.take("include_usage")?.unwrap_or(false);
-    options.only("include_obfuscation", &[json!(false)])?;
-    options.finish()?;
-    Ok(tells_usage)
+    Ok(options.take("include_usage")?.unwrap_or(false))
 }

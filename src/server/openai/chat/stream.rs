@@ -6,8 +6,8 @@ use axum::body::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Ending};
-use super::text::AnswerText;
+use super::Chat;
+use super::answer::Ending;
 use crate::agent::runner::RunEvent;
 use crate::error::RunError;
 use crate::server::active::ActiveRun;
@@ -16,31 +16,36 @@ use crate::usage::Usage;
 
 /// Turns the events of a run into chunks.
 pub(super) struct ChunkStream {
-    pub(super) run: ActiveRun,
-    pub(super) answer: Answer,
-    pub(super) text: AnswerText,
-    pub(super) tells_usage: bool,
-    pub(super) waiting: VecDeque<Bytes>,
-    pub(super) is_over: bool,
+    chat: Chat,
+    run: ActiveRun,
+    tells_usage: bool,
+    waiting: VecDeque<Bytes>,
+    is_over: bool,
 }
 
 impl ChunkStream {
-    /// Waits for the first event that says more than that the run began, so that a run that cannot begin is an error status.
-    pub(super) async fn begin(&mut self) -> Result<(), ApiError> {
-        self.send_delta(&json!({"role": "assistant", "content": "", "refusal": null}));
+    pub(super) fn new(chat: Chat, run: ActiveRun, tells_usage: bool) -> Self {
+        let mut chunks = Self {
+            chat,
+            run,
+            tells_usage,
+            waiting: VecDeque::new(),
+            is_over: false,
+        };
+        chunks.send_delta(&json!({"role": "assistant", "content": "", "refusal": null}));
+        chunks
+    }
+
+    /// Waits for the first event that says more than that the run began, so that a run that cannot begin is an error.
+    pub(super) async fn begun(mut self) -> Result<Self, ApiError> {
         while let Some(event) = self.run.next().await {
-            match event {
-                Err(error) if Ending::of(&error).is_none() => return Err(ApiError::of_run(&error)),
-                event => {
-                    let says_more = !matches!(event, Ok(RunEvent::TurnStarted { .. }));
-                    self.take(event);
-                    if says_more {
-                        return Ok(());
-                    }
-                }
+            let says_more = !matches!(event, Ok(RunEvent::TurnStarted { .. }));
+            self.take(event)?;
+            if says_more {
+                break;
             }
         }
-        Ok(())
+        Ok(self)
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Bytes> + Send + 'static {
@@ -53,42 +58,49 @@ impl ChunkStream {
                     return None;
                 }
                 let event = chunks.run.next().await?;
-                chunks.take(event);
+                if let Err(error) = chunks.take(event) {
+                    chunks.waiting.push_back(error_event(&error));
+                    chunks.is_over = true;
+                }
             }
         })
     }
 
-    fn take(&mut self, event: Result<RunEvent, RunError>) {
+    fn take(&mut self, event: Result<RunEvent, RunError>) -> Result<(), ApiError> {
         match event {
             Ok(RunEvent::RunDone { result }) => {
-                if let Some(text) = self.text.end(&result) {
+                if let Some(text) = self.chat.text.end(&result) {
                     self.send_delta(&json!({"content": text}));
                 }
                 self.end(&Ending::STOP, &result.usage());
             }
             Ok(RunEvent::RefusalDelta { delta }) => self.send_delta(&json!({"refusal": delta})),
             Ok(event) => {
-                if let Some(text) = self.text.take(&event) {
+                if let Some(text) = self.chat.text.take(&event) {
                     self.send_delta(&json!({"content": text}));
                 }
             }
             Err(error) => {
-                if let Some(ending) = Ending::of(&error) {
-                    self.end(&ending, &error.progress().usage);
-                } else {
-                    self.send(&json!({"error": ApiError::of_run(&error).to_json()}));
-                    self.is_over = true;
-                }
+                let usage = error.progress().usage;
+                let ending = self.chat.ending(error)?;
+                self.end(&ending, &usage);
             }
         }
+        Ok(())
     }
 
     fn end(&mut self, ending: &Ending, usage: &Usage) {
-        let chunk = self.answer.chunk(&json!({}), Some(ending.finish_reason));
+        if !ending.calls.is_empty() {
+            self.send_delta(&json!({"tool_calls": ending.calls_json()}));
+        }
+        let chunk = self
+            .chat
+            .answer
+            .chunk(&json!({}), Some(ending.finish_reason));
         let chunk = self.with_usage(chunk);
         self.send(&chunk);
         if self.tells_usage {
-            let chunk = self.answer.usage_chunk(usage);
+            let chunk = self.chat.answer.usage_chunk(usage);
             self.send(&chunk);
         }
         self.waiting
@@ -97,7 +109,7 @@ impl ChunkStream {
     }
 
     fn send_delta(&mut self, delta: &Value) {
-        let chunk = self.answer.chunk(delta, None);
+        let chunk = self.chat.answer.chunk(delta, None);
         let chunk = self.with_usage(chunk);
         self.send(&chunk);
     }
@@ -114,4 +126,10 @@ impl ChunkStream {
         self.waiting
             .push_back(Bytes::from(format!("data: {data}\n\n")));
     }
+}
+
+/// An error, as clients of the chat API find it in a stream.
+pub(super) fn error_event(error: &ApiError) -> Bytes {
+    let event = json!({"error": error.to_json()});
+    Bytes::from(format!("data: {event}\n\n"))
 }

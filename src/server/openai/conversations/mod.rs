@@ -29,7 +29,7 @@ async fn create(shared: &Shared, body: &[u8]) -> Result<Value, ApiError> {
         body => Fields::parse(body)?,
     };
     let items = fields.take("items")?.unwrap_or_default();
-    let metadata = settings::metadata(&mut fields)?.unwrap_or_default();
+    let metadata = settings::metadata(fields.take("metadata")?)?.unwrap_or_default();
     fields.finish()?;
     let items = responses::read_items(shared, items)?;
     let id = responses::conversation_id(&format!("conv_{}", id::random()?))?;
@@ -53,7 +53,7 @@ async fn one(shared: &Shared, id: &str) -> Result<Value, ApiError> {
 async fn update(shared: &Shared, id: &str, body: &[u8]) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
     let mut fields = Fields::parse(body)?;
-    let metadata = settings::metadata(&mut fields)?;
+    let metadata = settings::metadata(fields.take("metadata")?)?;
     let metadata = metadata.ok_or_else(|| fields.missing("metadata"))?;
     fields.finish()?;
     let mut known = find(shared, &id).await?;

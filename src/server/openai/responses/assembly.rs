@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::calls::{Calls, Known, OpenCall};
+use super::request::ResponsesRequest;
 use crate::agent::Interruption;
 use crate::agent::runner::{RunEvent, RunResult};
 use crate::item::{Item, ItemKind, Message, Reasoning};
@@ -18,6 +19,8 @@ pub(super) struct Assembly {
     last_text: Option<String>,
     /// The agent at work.
     agent: String,
+    /// Whether reasoning is shown with what the model's server can read of it.
+    includes_encrypted: bool,
     /// The requests for approval, each with the call that waits.
     pub(super) approvals: Vec<(String, Interruption)>,
 }
@@ -106,7 +109,7 @@ pub(super) fn set(item: &mut Value, field: &str, value: Value) {
 }
 
 impl Assembly {
-    pub(super) fn new(hex: String, style: ToolItems, agent: &str) -> Self {
+    pub(super) fn new(hex: String, style: ToolItems, request: &ResponsesRequest) -> Self {
         Self {
             list: OutputList {
                 hex,
@@ -115,9 +118,10 @@ impl Assembly {
             },
             message: None,
             reasoning: None,
-            calls: Calls::new(style),
+            calls: Calls::new(style, request.tools.names().map(str::to_owned).collect()),
             last_text: None,
-            agent: agent.to_owned(),
+            agent: request.model.clone(),
+            includes_encrypted: request.includes_encrypted,
             approvals: Vec::new(),
         }
     }
@@ -298,7 +302,11 @@ impl Assembly {
 
     fn reasoning_done(&mut self, whole: Option<&Reasoning>) {
         let text = whole.map(Reasoning::text).unwrap_or_default();
-        if self.reasoning.is_none() && !text.is_empty() {
+        let encrypted = whole
+            .filter(|_| self.includes_encrypted)
+            .and_then(|whole| whole.extra.get("encrypted_content"))
+            .filter(|encrypted| !encrypted.is_null());
+        if self.reasoning.is_none() && (!text.is_empty() || encrypted.is_some()) {
             self.more_reasoning(&text);
         }
         let Some(open) = self.reasoning.take() else {
@@ -312,10 +320,17 @@ impl Assembly {
         self.list
             .tell(open.at, "response.reasoning_summary_part.done", fields);
         self.list.change(open.at, json!({"summary": [part]}));
+        if let Some(encrypted) = encrypted {
+            let fields = json!({"encrypted_content": encrypted});
+            self.list.change(open.at, fields);
+        }
         self.list.done(open.at);
     }
 
     fn approval(&mut self, waiting: &Interruption) {
+        if self.calls.is_clients(&waiting.tool) && waiting.path.is_empty() {
+            return;
+        }
         self.calls.waits(&mut self.list, &waiting.call_id);
         let at = self.list.add(
             "mcpr",

@@ -50,14 +50,18 @@ impl Basis {
         if let Some(id) = &request.conversation {
             let session = shared.session(id).await?;
             return Ok(Self {
-                beginning: Beginning::Items(items),
+                beginning: Beginning::Items(behind_open_turn(shared, id, items)?),
                 session: Some(session),
                 is_own_session: false,
             });
         }
-        let earlier = match &request.previous {
-            None => Vec::new(),
-            Some(previous) => earlier(shared, previous).await?,
+        let (earlier, items) = match &request.previous {
+            None => (Vec::new(), items),
+            Some(previous) => {
+                let earlier = earlier(shared, previous).await?;
+                let session = session_id(previous)?;
+                (earlier, behind_open_turn(shared, &session, items)?)
+            }
         };
         if !request.stores {
             return Ok(Self {
@@ -131,6 +135,18 @@ impl Basis {
                 approvals: paused.approvals,
             },
         })
+    }
+}
+
+/// Puts what a client sends behind a turn that waits for it.
+fn behind_open_turn(
+    shared: &Shared,
+    session: &SessionId,
+    items: Vec<Item>,
+) -> Result<Vec<Item>, ApiError> {
+    match shared.open_turns.get(session.as_str()) {
+        Some(turn) => turn.answered_by(items),
+        None => Ok(items),
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Known<'a> {
 /// The calls that have no output yet.
 pub(super) struct Calls {
     style: ToolItems,
+    /// The tools that the client runs.
+    of_client: Vec<String>,
     open: Vec<OpenCall>,
     /// Calls that waited in an earlier response, with their place there.
     pub(super) resumed: Vec<OpenCall>,
@@ -52,11 +54,26 @@ impl OpenCall {
 }
 
 impl Calls {
-    pub(super) const fn new(style: ToolItems) -> Self {
+    pub(super) const fn new(style: ToolItems, of_client: Vec<String>) -> Self {
         Self {
             style,
+            of_client,
             open: Vec::new(),
             resumed: Vec::new(),
+        }
+    }
+
+    /// Whether a tool is one that the client runs.
+    pub(super) fn is_clients(&self, tool: &str) -> bool {
+        self.of_client.iter().any(|name| name == tool)
+    }
+
+    /// As what the calls of a tool are shown.
+    fn style_of(&self, tool: &str) -> ToolItems {
+        if self.is_clients(tool) {
+            ToolItems::FunctionCalls
+        } else {
+            self.style
         }
     }
 
@@ -68,12 +85,13 @@ impl Calls {
         name: &str,
         known: Known<'_>,
     ) {
+        let style = self.style_of(name);
         let (index, call_id) = match known {
-            Known::Index(_) if self.style == ToolItems::FunctionCalls => return,
+            Known::Index(_) if style == ToolItems::FunctionCalls => return,
             Known::Index(index) => (Some(index), ""),
             Known::CallId(id) => (None, id),
         };
-        let item = match self.style {
+        let item = match style {
             ToolItems::McpCalls => json!({
                 "type": "mcp_call", "id": null, "status": "in_progress", "approval_request_id": null, "arguments": "",
                 "error": null, "name": name, "output": null, "server_label": agent,
@@ -82,8 +100,8 @@ impl Calls {
                 "type": "function_call", "id": null, "status": "in_progress", "arguments": "", "call_id": call_id, "name": name,
             }),
         };
-        let at = list.add(self.prefix(), item);
-        if self.style == ToolItems::McpCalls {
+        let at = list.add(prefix(style), item);
+        if style == ToolItems::McpCalls {
             list.tell(at, "response.mcp_call.in_progress", json!({}));
         }
         self.open.push(OpenCall {
@@ -98,7 +116,7 @@ impl Calls {
     }
 
     pub(super) fn more_arguments(&mut self, list: &mut OutputList, index: usize, delta: &str) {
-        let kind = self.arguments_event("delta");
+        let kind = arguments_event(self.style, "delta");
         let is_meant = |call: &&mut OpenCall| call.call_id.is_none() && call.index == Some(index);
         if let Some(call) = self.open.iter_mut().find(is_meant) {
             call.arguments.push_str(delta);
@@ -112,7 +130,11 @@ impl Calls {
         if !self.open.iter().any(is_meant) {
             self.begin(list, agent, &call.name, Known::CallId(&call.call_id));
         }
-        let (delta, done) = (self.arguments_event("delta"), self.arguments_event("done"));
+        let style = self.style_of(&call.name);
+        let (delta, done) = (
+            arguments_event(style, "delta"),
+            arguments_event(style, "done"),
+        );
         let Some(open) = self.open.iter_mut().find(|open| is_meant(open)) else {
             return;
         };
@@ -127,7 +149,7 @@ impl Calls {
             done,
             json!({"arguments": call.arguments, "name": call.name}),
         );
-        if self.style == ToolItems::FunctionCalls {
+        if style == ToolItems::FunctionCalls {
             list.change(
                 open.at,
                 json!({"call_id": call.call_id, "status": "completed"}),
@@ -241,7 +263,8 @@ impl Calls {
     }
 
     fn cut_one(&self, list: &mut OutputList, call: &OpenCall) {
-        let is_done = self.style == ToolItems::FunctionCalls && call.call_id.is_some();
+        let is_done =
+            self.style_of(&call.name) == ToolItems::FunctionCalls && call.call_id.is_some();
         if !is_done {
             list.change(
                 call.at,
@@ -281,21 +304,21 @@ impl Calls {
         let at = list.add("fco", item);
         list.done(at);
     }
+}
 
-    const fn prefix(&self) -> &'static str {
-        match self.style {
-            ToolItems::McpCalls => "mcp",
-            ToolItems::FunctionCalls => "fc",
-        }
+const fn prefix(style: ToolItems) -> &'static str {
+    match style {
+        ToolItems::McpCalls => "mcp",
+        ToolItems::FunctionCalls => "fc",
     }
+}
 
-    fn arguments_event(&self, step: &str) -> &'static str {
-        match (self.style, step) {
-            (ToolItems::McpCalls, "delta") => "response.mcp_call_arguments.delta",
-            (ToolItems::McpCalls, _) => "response.mcp_call_arguments.done",
-            (ToolItems::FunctionCalls, "delta") => "response.function_call_arguments.delta",
-            (ToolItems::FunctionCalls, _) => "response.function_call_arguments.done",
-        }
+fn arguments_event(style: ToolItems, step: &str) -> &'static str {
+    match (style, step) {
+        (ToolItems::McpCalls, "delta") => "response.mcp_call_arguments.delta",
+        (ToolItems::McpCalls, _) => "response.mcp_call_arguments.done",
+        (ToolItems::FunctionCalls, "delta") => "response.function_call_arguments.delta",
+        (ToolItems::FunctionCalls, _) => "response.function_call_arguments.done",
     }
 }
 

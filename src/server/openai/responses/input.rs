@@ -97,10 +97,12 @@ impl ResponseInput {
                 let id = id.ok_or_else(|| ApiError::invalid(param, "a reference needs an `id`"))?;
                 self.entries.push(Entry::Reference(id.to_owned()));
             }
-            other => {
-                let message = format!("input items of the type `{other}` are not supported");
+            "additional_tools" => {
+                let message = "input items of the type `additional_tools` are not supported: an agent has its own tools";
                 return Err(ApiError::unsupported(param, message));
             }
+            // Those of tools that the model's provider runs: it knows them by their ids.
+            _ => self.push(read(item, param)?),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `/v1/responses`: an agent answers, and what its tools did is shown as items.
 //!
 //! A response that is stored has a session of its own, named as the response is, which begins with all that went before; so each can be
-//! gone on from, any number of times. A call that waits for approval ends the response with an `mcp_approval_request`; the
+//! gone on from, any number of times. Calls of the client's own tools end the response; their outputs go on with the turn. A call that waits for approval ends the response with an `mcp_approval_request`; the
 //! `mcp_approval_response` to it, with this response as the previous one, goes on with the same turn.
 
 mod request;
@@ -31,8 +31,10 @@ use self::object::ResponseHead;
 use self::request::ResponsesRequest;
 use self::run::{Progress, ResponseRun};
 use self::stream::EventStream;
+use super::head;
 use crate::agent::runner::RunRequest;
 use crate::context::Cancel;
+use crate::limits::Limits;
 use crate::server::error::ApiError;
 use crate::server::front::now;
 use crate::server::offer::Offer;
@@ -48,6 +50,23 @@ pub(in crate::server) async fn create(
     body: &[u8],
 ) -> Result<Response<Body>, ApiError> {
     let request = ResponsesRequest::parse(body)?;
+    if !request.streams {
+        let (response, own_session) = begin(shared, request).await?;
+        return whole(response, own_session).await;
+    }
+    let shared = Arc::clone(shared);
+    let begin = async move {
+        let (response, _) = begin(&shared, request).await?;
+        Ok(EventStream::new(response).into_stream())
+    };
+    head::in_time(begin, stream::error_event).await
+}
+
+/// Begins a response; a session that was made for it alone comes with it.
+async fn begin(
+    shared: &Arc<Shared>,
+    request: ResponsesRequest,
+) -> Result<(ResponseRun, Option<Arc<dyn Session>>), ApiError> {
     let hex = id::random()?;
     let head = ResponseHead::new(format!("{RESPONSE}{hex}"), now(), &request);
     // Before anything is opened or taken that would have to be put back.
@@ -59,10 +78,14 @@ pub(in crate::server) async fn create(
         Beginning::Items(_) => None,
         Beginning::Paused { response, .. } => Some(response.clone()),
     };
-    let mut assembly = Assembly::new(hex, shared.tool_items, &request.model);
+    let mut assembly = Assembly::new(hex, shared.tool_items, &request);
     let run = prepare(&offer, &request, basis.beginning, &mut assembly)?;
     let run = match &session {
         Some(session) => run.session(session),
+        None => run,
+    };
+    let run = match request.max_tool_calls {
+        Some(limit) => run.more_limits(Limits::NONE.tool_calls(limit)),
         None => run,
     };
     let run = shared
@@ -76,21 +99,24 @@ pub(in crate::server) async fn create(
             .with(&paused, |stored| stored.paused.take());
         taken.flatten().ok_or_else(basis::nothing_waits)?;
     }
+    if let Some(conversation) = &request.conversation {
+        // What it waited for is in the input of this run.
+        shared.open_turns.remove(conversation.as_str());
+    }
     let response = ResponseRun {
         shared: Arc::clone(shared),
         run,
         head,
         assembly,
-        is_kept: request.stores && session.is_some(),
+        session: session
+            .as_ref()
+            .filter(|_| request.stores)
+            .map(|session| session.id().clone()),
+        tools: request.tools,
         is_over: false,
     };
-    let session_id = session.as_ref().map(|session| session.id().clone());
-    response.keep(session_id, request.conversation.is_some());
-    if request.streams {
-        return Ok(reply::events(EventStream::new(response).into_stream()));
-    }
-    let own = session.filter(|_| basis.is_own_session);
-    whole(response, own).await
+    response.keep(request.conversation.is_some());
+    Ok((response, session.filter(|_| basis.is_own_session)))
 }
 
 /// Puts the run together.
@@ -103,6 +129,9 @@ fn prepare(
     let agent = request
         .format
         .applied_to(offer.find(&request.model)?, "text.format")?;
+    let agent = request
+        .tools
+        .given_to(&agent, request.settings.tool_choice.as_ref())?;
     let agent = match &request.instructions {
         Some(instructions) => agent.with_more_instructions(instructions),
         None => agent,
@@ -179,6 +208,7 @@ pub(in crate::server) fn cancel(shared: &Shared, id: &str) -> Result<Value, ApiE
 /// Forgets a response, with its session if that is its own.
 pub(in crate::server) async fn delete(shared: &Shared, id: &str) -> Result<Value, ApiError> {
     let stored = shared.responses.remove(id)?;
+    shared.open_turns.remove(id);
     if let Some(handle) = stored.handle {
         handle.cancel(Cancel::Now);
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::request::ResponsesRequest;
-use crate::model::ToolChoice;
+use crate::server::front::now;
 use crate::usage::Usage;
 
 /// How far a response has come.
@@ -23,53 +23,58 @@ pub(super) enum Status {
 pub(super) struct ResponseHead {
     pub(super) id: String,
     pub(super) created_at: u64,
+    agent: String,
     fields: Map<String, Value>,
 }
 
 impl ResponseHead {
     pub(super) fn new(id: String, created_at: u64, request: &ResponsesRequest) -> Self {
-        let settings = &request.settings;
         let conversation = request.conversation.as_ref();
-        let passed_on = |name: &str| {
-            settings
-                .extra_body
-                .get(name)
-                .cloned()
-                .unwrap_or(Value::Null)
-        };
-        let fields = json!({
+        let mut fields = Map::new();
+        let defaults = json!({
             "background": false,
-            "instructions": request.instructions,
-            "max_output_tokens": settings.max_tokens,
+            "instructions": null,
+            "max_output_tokens": null,
             "max_tool_calls": null,
             "model": request.model,
-            "parallel_tool_calls": settings.parallel_tool_calls.unwrap_or(true),
+            "parallel_tool_calls": true,
             "previous_response_id": request.previous,
             "conversation": conversation.map(|id| json!({"id": id.as_str()})),
-            "prompt_cache_key": passed_on("prompt_cache_key"),
-            "reasoning": {"effort": settings.reasoning_effort, "summary": settings.reasoning_summary},
-            "safety_identifier": passed_on("safety_identifier"),
-            "service_tier": settings.extra_body.get("service_tier").cloned().unwrap_or_else(|| json!("default")),
+            "prompt_cache_key": null,
+            "reasoning": {"effort": null, "summary": null},
+            "safety_identifier": null,
+            "service_tier": "default",
             "store": request.stores,
-            "temperature": settings.temperature,
-            "text": {"format": request.format.to_json(), "verbosity": settings.verbosity},
-            "tool_choice": tool_choice(settings.tool_choice.as_ref()),
-            "tools": [],
+            "temperature": null,
+            "text": {"format": {"type": "text"}, "verbosity": null},
+            "tool_choice": "auto",
+            "tools": request.tools.to_json(),
             "top_logprobs": 0,
-            "top_p": settings.top_p,
+            "top_p": null,
             "truncation": "disabled",
-            "user": passed_on("user"),
-            "metadata": request.metadata,
+            "user": null,
+            "metadata": {},
         });
-        let fields = match fields {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
+        if let Value::Object(defaults) = defaults {
+            fields.extend(defaults);
+        }
+        for (name, value) in &request.echo {
+            match (fields.get_mut(name), value) {
+                (Some(Value::Object(known)), Value::Object(value)) => known.extend(value.clone()),
+                _ => drop(fields.insert(name.clone(), value.clone())),
+            }
+        }
         Self {
             id,
             created_at,
+            agent: request.model.clone(),
             fields,
         }
+    }
+
+    /// The agent that was asked.
+    pub(super) fn agent(&self) -> &str {
+        &self.agent
     }
 
     pub(super) fn to_json(
@@ -99,6 +104,7 @@ impl ResponseHead {
             "id": self.id,
             "object": "response",
             "created_at": self.created_at,
+            "completed_at": matches!(status, Status::Completed).then(now),
             "status": name,
             "error": error,
             "incomplete_details": incomplete,
@@ -111,15 +117,6 @@ impl ResponseHead {
         };
         response.extend(self.fields.clone());
         Value::Object(response)
-    }
-}
-
-fn tool_choice(choice: Option<&ToolChoice>) -> Value {
-    match choice {
-        None | Some(ToolChoice::Auto) => json!("auto"),
-        Some(ToolChoice::Required) => json!("required"),
-        Some(ToolChoice::None) => json!("none"),
-        Some(ToolChoice::Function(name)) => json!({"type": "function", "name": name}),
     }
 }
 

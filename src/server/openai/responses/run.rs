@@ -13,6 +13,8 @@ use crate::kind::ErrorKind;
 use crate::server::Shared;
 use crate::server::active::ActiveRun;
 use crate::server::error::ApiError;
+use crate::server::openai::client_tools::ClientTools;
+use crate::server::openai::open_turns::OpenTurn;
 use crate::session::SessionId;
 use crate::usage::Usage;
 
@@ -22,7 +24,9 @@ pub(super) struct ResponseRun {
     pub(super) run: ActiveRun,
     pub(super) head: ResponseHead,
     pub(super) assembly: Assembly,
-    pub(super) is_kept: bool,
+    pub(super) tools: ClientTools,
+    /// The session of a response that is kept.
+    pub(super) session: Option<SessionId>,
     pub(super) is_over: bool,
 }
 
@@ -36,8 +40,8 @@ pub(super) enum Progress {
 
 impl ResponseRun {
     /// Keeps the response, if it is to be, while it goes on.
-    pub(super) fn keep(&self, session: Option<SessionId>, is_conversation: bool) {
-        let Some(session) = session.filter(|_| self.is_kept) else {
+    pub(super) fn keep(&self, is_conversation: bool) {
+        let Some(session) = self.session.clone() else {
             return;
         };
         let stored = Stored {
@@ -72,7 +76,10 @@ impl ResponseRun {
         let usage = error.progress().usage;
         let status = match error.kind() {
             ErrorKind::Refusal => Status::Completed,
-            ErrorKind::ApprovalRequired if self.is_kept => return self.paused(error),
+            ErrorKind::ApprovalRequired if self.is_for_client(&error) => {
+                return self.handed_over(error);
+            }
+            ErrorKind::ApprovalRequired if self.can_wait(&error) => return self.paused(error),
             ErrorKind::Truncated => Status::Incomplete("max_output_tokens"),
             ErrorKind::ContentFilter => Status::Incomplete("content_filter"),
             kind => {
@@ -87,6 +94,29 @@ impl ResponseRun {
         };
         let body = self.end(&status, &usage, None);
         Progress::Over(status, body)
+    }
+
+    /// Whether all that the run waits for are outputs of the client's tools.
+    fn is_for_client(&self, error: &RunError) -> bool {
+        self.tools.calls_of(error, self.head.agent()).is_some()
+    }
+
+    /// Whether the run can wait for approvals: it is kept, and no call of the client's is among the calls.
+    fn can_wait(&self, error: &RunError) -> bool {
+        let waiting = error.interruptions();
+        let is_clients = |name: &str| self.tools.names().any(|own| own == name);
+        self.session.is_some() && !waiting.iter().any(|call| is_clients(&call.tool))
+    }
+
+    /// Ends the response with calls that the client is to answer.
+    fn handed_over(&mut self, error: RunError) -> Progress {
+        let usage = error.progress().usage;
+        if let (Some(session), Ok(state)) = (&self.session, error.into_state()) {
+            let turn = Arc::new(OpenTurn::of_turn(&state));
+            self.shared.open_turns.keep([session.as_str()], &turn);
+        }
+        let body = self.end(&Status::Completed, &usage, None);
+        Progress::Over(Status::Completed, body)
     }
 
     /// Ends the response with its requests for approval; the run goes on when they are answered.
@@ -106,7 +136,7 @@ impl ResponseRun {
         let body = self
             .head
             .to_json(status, &self.assembly.list.items, Some(usage));
-        if self.is_kept {
+        if self.session.is_some() {
             self.shared.responses.with(&self.head.id, |stored| {
                 stored.body = body.clone();
                 stored.handle = None;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::assembly::set;
 use super::object::Status;
-use super::run::{Progress, ResponseRun, error_event};
+use super::run::{self, Progress, ResponseRun};
+use crate::server::error::ApiError;
 
 /// Numbers the events of a response and writes them.
 pub(super) struct EventStream {
@@ -61,7 +62,7 @@ impl EventStream {
                 self.send(json!({"type": kind, "response": body}));
             }
             Progress::Failed(error, body) => {
-                self.send(error_event(&error));
+                self.send(run::error_event(&error));
                 self.send(json!({"type": "response.failed", "response": body}));
             }
         }
@@ -71,11 +72,21 @@ impl EventStream {
     fn send(&mut self, mut event: Value) {
         set(&mut event, "sequence_number", json!(self.n_sent));
         self.n_sent += 1;
-        let kind = event
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let text = format!("event: {kind}\ndata: {event}\n\n");
-        self.waiting.push_back(Bytes::from(text));
+        self.waiting.push_back(written(&event));
     }
+}
+
+/// The error of a response that never began, as the only event of its stream.
+pub(super) fn error_event(error: &ApiError) -> Bytes {
+    let mut event = run::error_event(error);
+    set(&mut event, "sequence_number", json!(0));
+    written(&event)
+}
+
+fn written(event: &Value) -> Bytes {
+    let kind = event
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Bytes::from(format!("event: {kind}\ndata: {event}\n\n"))
 }
