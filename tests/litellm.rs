@@ -46,7 +46,6 @@ fn model(api: LiteLlmApi, name: Option<&str>, key: Option<&str>) -> LiteLlm {
         .api(api)
         .api_key(&*key)
         .http_client(client())
-        .event_timeout(PATIENCE)
         .build()
         .unwrap()
 }
@@ -149,12 +148,12 @@ async fn one_program_runs_on_all_back_ends() {
     let chat = move |name: &str| {
         let (url, key) = behind();
         let model = OpenAiChat::builder(url, name).api_key(&*key);
-        model.http_client(client()).event_timeout(PATIENCE).build()
+        model.http_client(client()).build()
     };
     let responses = move |name: &str| {
         let (url, key) = behind();
         let model = GptOssResponses::builder(url, name).api_key(&*key);
-        model.http_client(client()).event_timeout(PATIENCE).build()
+        model.http_client(client()).build()
     };
     let litellm = |name: &str| Ok(model(LiteLlmApi::Chat, Some(name), None));
     let providers = Providers::new()

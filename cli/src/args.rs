@@ -45,6 +45,18 @@ pub(crate) struct Global {
     /// Speak to the server in this protocol: chat, responses or litellm.
     #[arg(long, global = true, value_name = "API")]
     model_api: Option<String>,
+    /// Wait so many seconds for a connection to the model's server [default: 5]; none is without end, here and below.
+    #[arg(long, global = true, value_name = "SECS")]
+    connect_timeout: Option<String>,
+    /// Wait so many seconds for the first event of an answer, or the head of a whole one [default: 600].
+    #[arg(long, global = true, value_name = "SECS")]
+    first_event_timeout: Option<String>,
+    /// Wait so many seconds for the next event of an answer [default: 300].
+    #[arg(long, global = true, value_name = "SECS")]
+    idle_timeout: Option<String>,
+    /// Wait so many seconds for the end of an answer [default: none].
+    #[arg(long, global = true, value_name = "SECS")]
+    total_timeout: Option<String>,
     /// Log more: -v what happens, -vv how, -vvv everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -64,6 +76,10 @@ impl Global {
             ("--base-url", self.base_url.as_ref()),
             ("--model", self.model.as_ref()),
             ("--model-api", self.model_api.as_ref()),
+            ("--connect-timeout", self.connect_timeout.as_ref()),
+            ("--first-event-timeout", self.first_event_timeout.as_ref()),
+            ("--idle-timeout", self.idle_timeout.as_ref()),
+            ("--total-timeout", self.total_timeout.as_ref()),
         ];
         let given = flags
             .into_iter()
@@ -99,6 +115,24 @@ impl Global {
         }
         if let Some(api) = self.model_api {
             loader = loader.flag("--model-api", "model_api", api);
+        }
+        for (flag, key, seconds) in [
+            (
+                "--connect-timeout",
+                "timeouts.connect_secs",
+                self.connect_timeout,
+            ),
+            (
+                "--first-event-timeout",
+                "timeouts.first_event_secs",
+                self.first_event_timeout,
+            ),
+            ("--idle-timeout", "timeouts.idle_secs", self.idle_timeout),
+            ("--total-timeout", "timeouts.total_secs", self.total_timeout),
+        ] {
+            if let Some(seconds) = seconds {
+                loader = loader.flag(flag, key, seconds);
+            }
         }
         // Other crates stay at `warn` until everything is asked for: their lines are about sockets, not about agents.
         let filter = match self.verbose {

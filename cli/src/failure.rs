@@ -8,6 +8,7 @@ use openai_agents::agent::StateError;
 use openai_agents::config::{Config, ConfigError};
 use openai_agents::journal::JournalError;
 use openai_agents::mcp::McpError;
+use openai_agents::model::{ModelError, Unreachable};
 use openai_agents::session::{SessionError, SessionIdError};
 use openai_agents::{ErrorKind, RunError, RunFailure};
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ impl Failure {
             exit,
             kind: error.kind(),
             message: message(error),
-            hint: hint(error, unreachable, config),
+            hint: hint(error, config),
             status: error.status(),
             retry_after: error.retry_after(),
             saved: None,
@@ -246,9 +247,11 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     message
 }
 
-fn hint(error: &RunError, unreachable: bool, config: &Config) -> Option<String> {
+fn hint(error: &RunError, config: &Config) -> Option<String> {
     let file = config.file().display();
-    if unreachable {
+    // What keeps a proxy or a certificate from being used says by itself what to do.
+    let unreachable = error.model_error().and_then(ModelError::unreachable);
+    if unreachable == Some(Unreachable::Server) {
         return Some(format!("is the server running? {}", base_url(config)));
     }
     if is_conflict(error) {

@@ -9,8 +9,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::output;
 
-/// Starts the log with the filter of the configuration.
+/// Starts the log with the filter of the configuration, whose secrets are in nothing that is written from here on.
 pub(crate) fn start(config: &Config) -> Result<()> {
+    output::keep_secret(config.redactor());
     let Ok(filter) = EnvFilter::try_new(config.log_level()) else {
         return Err(invalid(config).into());
     };

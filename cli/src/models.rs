@@ -22,6 +22,8 @@ pub(crate) enum Listing {
     },
     /// There was no answer; the request may never have arrived.
     Unreachable {
+        /// Whether the server may not be running; else the reason says what to do.
+        may_be_down: bool,
         reason: String,
     },
 }
@@ -32,7 +34,7 @@ pub(crate) enum Listing {
 ///
 /// Dropping the future closes the connection.
 pub(crate) async fn list(config: &Config) -> Result<Listing, ConfigError> {
-    let client = config.http_client()?;
+    let client = config.http_client();
     let unusable = |source| ConfigError::Http { source };
     let url = BaseUrl::parse(config.base_url()?)
         .and_then(|base| base.join("models"))
@@ -48,9 +50,17 @@ pub(crate) async fn list(config: &Config) -> Result<Listing, ConfigError> {
     Ok(match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(listing)) => listing,
         Ok(Err(error)) => Listing::Unreachable {
+            may_be_down: !matches!(
+                error,
+                HttpError::Certificate { .. }
+                    | HttpError::Proxy { .. }
+                    | HttpError::Tls { .. }
+                    | HttpError::ViaProxy { .. }
+            ),
             reason: error.to_string(),
         },
         Err(_) => Listing::Unreachable {
+            may_be_down: true,
             reason: format!("no answer within {PATIENCE:?}"),
         },
     })

@@ -5,8 +5,10 @@
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use anyhow::Result;
+use openai_agents::Redactor;
 use serde_json::Value;
 
 use crate::escape::{Shown, json_line, json_text};
@@ -14,13 +16,32 @@ use crate::escape::{Shown, json_line, json_text};
 /// A line of `--json` whose `type` is `result` has still to come.
 static RESULT_IS_DUE: AtomicBool = AtomicBool::new(false);
 
+/// What must not be shown, whoever says it.
+static SECRETS: LazyLock<RwLock<Redactor>> = LazyLock::new(RwLock::default);
+
+/// Keeps the secrets of a configuration out of all that is written from here on.
+pub(crate) fn keep_secret(of_config: &Redactor) {
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    *secrets = Redactor::builder()
+        .all_of(&secrets)
+        .all_of(of_config)
+        .build();
+}
+
+fn redactor() -> Redactor {
+    SECRETS
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
 /// Stdout cannot be written to, and not because its reader has gone.
 #[derive(Debug)]
 pub(crate) struct StdoutError(io::Error);
 
 /// Writes a line to stderr. Where that is closed there is nobody to tell.
 pub(crate) fn note(line: impl fmt::Display) {
-    let line = format!("{}\n", Shown(&line.to_string()));
+    let line = format!("{}\n", Shown(&redactor().redact(&line.to_string())));
     // In one piece: other threads write their lines too.
     let _unheard = io::stderr().write_all(line.as_bytes());
 }
@@ -44,17 +65,22 @@ impl Lines {
 
     /// Writes one line, whatever the text holds.
     pub(crate) fn text(&mut self, line: impl fmt::Display) -> io::Result<()> {
-        self.write(&Shown(&line.to_string()).to_string())
+        self.write(&Shown(&redactor().redact(&line.to_string())).to_string())
     }
 
     /// Writes one line of JSON.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
-        self.write(&json_line(value))
+        let line = json_line(value);
+        let redactor = redactor();
+        if redactor.is_in(&line) {
+            return self.write(&json_line(&redactor.redact_value(value.clone())));
+        }
+        self.write(&line)
     }
 
     /// Writes one line that is JSON already.
     pub(crate) fn stored_json(&mut self, json: &str) -> io::Result<()> {
-        self.write(&json_text(json))
+        self.write(&json_text(&redactor().redact_json(json)))
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
@@ -99,11 +125,32 @@ impl Output {
     pub(crate) fn of_process() -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            out: Box::new(io::stdout()),
-            err: Box::new(io::stderr()),
+            out: Box::new(WithoutSecrets(io::stdout())),
+            err: Box::new(WithoutSecrets(io::stderr())),
             out_is_terminal: io::stdout().is_terminal(),
             err_is_styled: io::stderr().is_terminal() && !no_color,
         }
+    }
+}
+
+/// Writes texts without secrets; a secret that is cut by two writes was taken out before, where it came from.
+struct WithoutSecrets<W>(W);
+
+impl<W: Write> Write for WithoutSecrets<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.write_all(redactor().redact(text).as_bytes()),
+            Err(_) => self.0.write_all(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -10,7 +10,7 @@ use openai_agents::server::mcp::McpServer;
 use openai_agents::{Agent, FunctionTool, Runner};
 
 use crate::args::Global;
-use crate::logging;
+use crate::{logging, output};
 
 /// The sections that are read when the program starts, and never again.
 const FIXED: [&str; 3] = ["server", "sessions", "log_level"];
@@ -53,6 +53,7 @@ impl Served {
     /// Loads everything again, puts it in the place of what was served, and says what needs a restart.
     pub(crate) async fn load_again(&self, mcp: &McpServer) -> Result<Reloaded> {
         let config = load(&self.global, self.bind.as_deref())?;
+        output::keep_secret(config.redactor());
         let offer = Offer::of(&config)?;
         connect(&config).await?;
         mcp.set_agents(offer.runner.clone(), offer.agents.clone(), offer.tools)?;

@@ -1,5 +1,6 @@
 //! Reads the sections `agents` and `limits` out of the tree.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::fields::{Fields, Keys, Seen, texts_of};
@@ -78,12 +79,13 @@ pub(super) fn agents(
         return Err(root.invalid("agents", "a list of agents", origin));
     };
     let mut of_file: Vec<AgentConfig> = Vec::with_capacity(nodes.len());
+    let mut places: HashMap<String, Origin> = HashMap::with_capacity(nodes.len());
     for (idx, node) in nodes.into_iter().enumerate() {
         let agent = agent(&format!("agents[{idx}]"), node, files, root.settings())?;
-        if let Some(first) = of_file.iter().find(|first| first.name == agent.name) {
+        if let Some(first) = places.insert(agent.name.clone(), agent.origin.clone()) {
             return Err(ConfigError::AgentTwice {
                 name: agent.name,
-                first: first.origin.clone(),
+                first,
                 second: agent.origin,
             });
         }

@@ -7,6 +7,9 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+/// What the names of the variables begin with that are meant for this program.
+const OURS: [&str; 2] = ["OPENAI_", "VLLM_"];
+
 /// One assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment {
@@ -24,6 +27,9 @@ pub(super) struct Malformed {
 }
 
 /// Reads every assignment in order; a name that appears twice is given twice.
+///
+/// The file is also that of other programs, which have more forms than this one: a line that is none here is passed over, unless the name
+/// that it begins with is one of ours.
 pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Malformed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut cursor = Cursor {
@@ -31,12 +37,22 @@ pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Malformed> {
         line: 1,
     };
     let mut assignments = Vec::new();
-    while let Some(assignment) = cursor.assignment()? {
-        assignments.push(assignment);
+    loop {
+        cursor.skip_blank_lines_and_comments();
+        let line = cursor.clone();
+        match cursor.assignment() {
+            Ok(None) => return Ok(assignments),
+            Ok(Some(assignment)) => assignments.push(assignment),
+            Err(malformed) if line.is_ours() => return Err(malformed),
+            Err(_) => {
+                cursor = line;
+                cursor.skip_line();
+            }
+        }
     }
-    Ok(assignments)
 }
 
+#[derive(Clone)]
 struct Cursor<'a> {
     chars: Peekable<Chars<'a>>,
     line: u64,
@@ -44,7 +60,6 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn assignment(&mut self) -> Result<Option<Assignment>, Malformed> {
-        self.skip_blank_lines_and_comments();
         if self.chars.peek().is_none() {
             return Ok(None);
         }
@@ -72,6 +87,21 @@ impl Cursor<'_> {
         };
         self.end_of_line()?;
         Ok(Some(Assignment { name, value, line }))
+    }
+
+    /// Whether the line begins with the name of a variable that is meant for this program.
+    fn is_ours(&self) -> bool {
+        let mut line = self.clone();
+        let mut name = line.name();
+        if name == "export" {
+            line.skip_blanks();
+            name = line.name();
+        }
+        OURS.iter().any(|ours| name.starts_with(ours))
+    }
+
+    fn skip_line(&mut self) {
+        while self.chars.next_if(|&c| c != '\n').is_some() {}
     }
 
     fn skip_blank_lines_and_comments(&mut self) {
@@ -205,15 +235,34 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_other_programs_are_passed_over() {
+        check("secret\n=x\n1A=x\nA B=x\nB=1", &[("B", "1", 5)]);
+        check("A='open\nB=1", &[("B", "1", 2)]);
+        check("A=\"open\\\nB=1\n", &[("B", "1", 2)]);
+        check("A='x' y\nB=1", &[("B", "1", 2)]);
+        check(
+            "CFG={\n  \"OPENAI_X\": [1]\n}\nB=1",
+            &[("CFG", "{", 1), ("B", "1", 4)],
+        );
+        check(
+            "KEY=\"-----BEGIN\nOPENAI_API_KEY=no\n-----END\"\nB=1",
+            &[
+                ("KEY", "-----BEGIN\nOPENAI_API_KEY=no\n-----END", 1),
+                ("B", "1", 4),
+            ],
+        );
+        check("$env:A = 1\nset B=1\n[section]\nC=2", &[("C", "2", 4)]);
+    }
+
+    #[test]
     fn malformed() {
         for (text, line) in [
-            ("A=1\nsecret", 2),
-            ("=secret", 1),
-            ("1A=secret", 1),
-            ("A B=secret", 1),
-            ("\n\nA='secret", 3),
-            ("A=\"secret\\", 1),
-            ("A='x' secret", 1),
+            ("A=1\nOPENAI_API_KEY secret", 2),
+            ("export OPENAI_API_KEY", 1),
+            ("OPENAI_X B=secret", 1),
+            ("FOO=\"open\n\nOPENAI_MODEL='secret", 3),
+            ("OPENAI_AGENTS__MODEL=\"secret\\", 1),
+            ("VLLM_X='x' secret", 1),
         ] {
             let Err(Malformed { line: at, problem }) = parse(text) else {
                 panic!("{text:?} is not malformed");

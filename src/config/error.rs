@@ -102,6 +102,26 @@ pub enum ConfigError {
         /// Where it is set.
         origin: Origin,
     },
+    /// Keys that do not exist, in one map.
+    #[error("unknown settings: {}", list_of(keys, *n_more))]
+    UnknownKeys {
+        /// The first of them.
+        keys: Vec<UnknownKey>,
+        /// How many there are beside these.
+        n_more: usize,
+    },
+    /// A value of the file names a variable that is not set.
+    #[error(
+        "`{key}` ({origin}) names the variable {variable}, which is not set (`$$` is a dollar)"
+    )]
+    UnsetVariable {
+        /// The key with its path.
+        key: String,
+        /// The variable.
+        variable: String,
+        /// Where the value is.
+        origin: Origin,
+    },
     /// A key that this version knows and does not support.
     #[error("`{key}` ({origin}) is not supported by this version yet")]
     Unsupported {
@@ -246,6 +266,30 @@ impl ConfigError {
     /// Gives the stable kind, which is always [`ErrorKind::Config`].
     pub const fn kind(&self) -> ErrorKind {
         ErrorKind::Config
+    }
+}
+
+/// A key that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownKey {
+    /// The key with its path.
+    pub key: String,
+    /// The known key that is most like it.
+    pub nearest: Option<String>,
+    /// Where it is set.
+    pub origin: Origin,
+}
+
+fn list_of(keys: &[UnknownKey], n_more: usize) -> String {
+    let one = |unknown: &UnknownKey| {
+        let hint = did_you_mean(unknown.nearest.as_deref());
+        format!("`{}` ({}{hint})", unknown.key, unknown.origin)
+    };
+    let list = keys.iter().map(one).collect::<Vec<_>>().join(", ");
+    match n_more {
+        0 => list,
+        n_more => format!("{list}, and {n_more} more"),
     }
 }
 

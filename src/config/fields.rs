@@ -6,9 +6,13 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::{Redactor, RedactorBuilder, Secret};
 
+use super::error::UnknownKey;
 use super::nearest::nearest;
 use super::tree::{Entry, Map, Node, Value};
 use super::{ConfigError, Origin, Setting};
+
+/// How many unknown keys an error names.
+const MAX_TOLD: usize = 10;
 
 /// Every key that a map may have.
 #[derive(Debug, Clone, Copy)]
@@ -95,27 +99,49 @@ impl<'a> Fields<'a> {
     }
 
     fn check(&self, keys: Keys) -> Result<(), ConfigError> {
-        for entry in &self.entries {
-            let key = entry.key.as_str();
-            if keys.known.contains(&key) {
-                continue;
-            }
-            let origin = entry.origin.clone();
-            if !keys.unsupported.contains(&key) {
-                return Err(ConfigError::UnknownKey {
-                    nearest: nearest(key, keys.known.iter().copied()).map(|key| self.path_of(key)),
-                    key: self.path_of(key),
-                    origin,
-                });
-            }
-            if entry.node.value != Value::Null {
-                return Err(ConfigError::Unsupported {
-                    key: self.path_of(key),
-                    origin,
-                });
-            }
+        let unknown = || {
+            self.entries.iter().filter(|entry| {
+                let key = entry.key.as_str();
+                !keys.known.contains(&key) && !keys.unsupported.contains(&key)
+            })
+        };
+        let mut told: Vec<UnknownKey> = unknown()
+            .take(MAX_TOLD)
+            .map(|entry| UnknownKey {
+                nearest: nearest(&entry.key, keys.known.iter().copied())
+                    .map(|key| self.path_of(key)),
+                key: self.path_of(&entry.key),
+                origin: entry.origin.clone(),
+            })
+            .collect();
+        if told.len() > 1 {
+            return Err(ConfigError::UnknownKeys {
+                n_more: unknown().count() - told.len(),
+                keys: told,
+            });
         }
-        Ok(())
+        if let Some(UnknownKey {
+            key,
+            nearest,
+            origin,
+        }) = told.pop()
+        {
+            return Err(ConfigError::UnknownKey {
+                key,
+                nearest,
+                origin,
+            });
+        }
+        let unsupported = self.entries.iter().find(|entry| {
+            keys.unsupported.contains(&entry.key.as_str()) && entry.node.value != Value::Null
+        });
+        match unsupported {
+            Some(entry) => Err(ConfigError::Unsupported {
+                key: self.path_of(&entry.key),
+                origin: entry.origin.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The path of a key of this map.

@@ -14,8 +14,11 @@ use super::schema::{Config, ModelApi};
 use super::server::server;
 use super::sessions::{Folders, sessions};
 use super::sources::{Files, Variable, Variables, plain};
+use super::substitution::Environment;
+use super::timeouts::{TimeoutsConfig, timeouts};
 use super::tree::{self, Map, Node, Source, Value};
 use super::{ConfigError, Origin, dotenv};
+use crate::http::{HttpClient, Proxies};
 use crate::{Redactor, Secret};
 
 const CONFIG_FILE: &str = "./config.yaml";
@@ -63,6 +66,7 @@ const SECTIONS: &[&str] = &[
     "mcp_servers",
     "server",
     "sessions",
+    "timeouts",
     "trace",
 ];
 
@@ -81,6 +85,7 @@ const ROOT: Keys = Keys {
         "state_key",
         "sessions",
         "server",
+        "timeouts",
         #[cfg(feature = "mcp-client")]
         "mcp_servers",
     ],
@@ -98,6 +103,8 @@ const ROOT: Keys = Keys {
 #[derive(Debug)]
 pub struct Loader {
     variables: Variables,
+    /// What a value of the file may name; all of the environment, not only what is ours.
+    environment: Environment,
     files: Files,
     home: Option<PathBuf>,
     config_file: Option<(PathBuf, &'static str)>,
@@ -109,6 +116,7 @@ impl Loader {
     pub fn new() -> Self {
         Self {
             variables: Variables::default(),
+            environment: Environment::default(),
             files: Files::Memory(BTreeMap::new()),
             home: None,
             config_file: None,
@@ -130,9 +138,15 @@ impl Loader {
             ..Self::new()
         };
         for (name, value) in env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| is_ours(name)) else {
+            let Some(name) = name.to_str() else {
                 continue;
             };
+            if !is_ours(name) {
+                if let Ok(value) = value.into_string() {
+                    loader.environment.set(name, value);
+                }
+                continue;
+            }
             let value = value.into_string().map_err(|_| ConfigError::Invalid {
                 key: name.to_owned(),
                 expected: "UTF-8",
@@ -142,9 +156,9 @@ impl Loader {
             })?;
             loader = loader.variable(name, value);
         }
-        match loader.files.read(Path::new("./.env")) {
-            Ok(text) => loader.dotenv("./.env", &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(loader),
+        match loader.files.read_shared(Path::new("./.env")) {
+            Ok(Some(text)) => loader.dotenv("./.env", &text),
+            Ok(None) => Ok(loader),
             Err(source) => Err(ConfigError::Read {
                 path: PathBuf::from("./.env"),
                 source,
@@ -158,7 +172,9 @@ impl Loader {
         let origin = Origin::Env {
             variable: name.into(),
         };
-        self.variables.set(name, value.into(), origin);
+        let value = value.into();
+        self.environment.set(name, value.clone());
+        self.variables.set(name, value, origin);
         self
     }
 
@@ -166,16 +182,23 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Dotenv`] with the line that is malformed.
+    /// [`ConfigError::Dotenv`] with the line that is malformed and begins with `OPENAI_` or `VLLM_`. Any other is another program's.
     pub fn dotenv(mut self, path: &str, text: &str) -> Result<Self, ConfigError> {
-        let assignments = dotenv::parse(text).map_err(|malformed| ConfigError::Dotenv {
+        let wrong = |line, problem| ConfigError::Dotenv {
             path: PathBuf::from(path),
-            line: malformed.line,
-            problem: malformed.problem,
-        })?;
+            line,
+            problem,
+        };
+        let assignments =
+            dotenv::parse(text).map_err(|malformed| wrong(malformed.line, malformed.problem))?;
         let path: Arc<Path> = Path::new(path).into();
         let mut found = Variables::default();
+        let mut others = Environment::default();
         for assignment in assignments {
+            if is_ours(&assignment.name) && assignment.value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(wrong(assignment.line, "the value is not UTF-8"));
+            }
+            others.set(&assignment.name, assignment.value.clone());
             let origin = Origin::Dotenv {
                 path: Arc::clone(&path),
                 line: assignment.line,
@@ -184,6 +207,7 @@ impl Loader {
             found.set(&assignment.name, assignment.value, origin);
         }
         self.variables.fill(found);
+        self.environment.fill(others);
         Ok(self)
     }
 
@@ -231,19 +255,26 @@ impl Loader {
             let path: Vec<&str> = key.split('.').collect();
             tree::set(&mut root, &path, &flag.origin, flag.as_text());
         }
+        self.environment.substitute(&mut root)?;
         let root = Node {
             value: Value::Map(root),
             origin: Origin::Default,
         };
         let mut seen = Seen::default();
         let mut fields = Fields::new("", root, ROOT, &mut seen)?;
+        let base_url = base_url(&mut fields)?;
+        let model = fields.text("model")?;
+        let api_key = fields.secret("api_key")?;
+        let model_api = model_api(&mut fields)?;
+        let timeouts = timeouts(&mut fields)?;
+        let client = client(&mut fields, timeouts)?;
         let mut config = Config {
             file,
             file_exists,
-            base_url: base_url(&mut fields)?,
-            model: fields.text("model")?,
-            api_key: fields.secret("api_key")?,
-            model_api: model_api(&mut fields)?,
+            base_url,
+            model,
+            api_key,
+            model_api,
             log_level: or_default(&mut fields, "log_level", "warn")?,
             plugins_path: self.plugins_path(&mut fields)?,
             limits: limits(&mut fields)?,
@@ -251,13 +282,14 @@ impl Loader {
             state_key: state_key(&mut fields)?,
             sessions: sessions(&mut fields, &self.folders())?,
             server: server(&mut fields)?,
+            timeouts,
             #[cfg(feature = "mcp-client")]
-            mcp_servers: super::mcp::mcp_servers(&mut fields)?,
+            mcp_servers: super::mcp::mcp_servers(&mut fields, &client)?,
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&mut fields, &self.variables)?,
             settings: Vec::new(),
             redactor: Redactor::default(),
-            client: OnceLock::new(),
+            client,
             request_limit: OnceLock::new(),
             team: OnceLock::new(),
         };
@@ -395,6 +427,19 @@ fn overlay_variable(
     };
     tree::set(root, &path, origin, node);
     Ok(())
+}
+
+/// Makes the client of all models; its proxies and certificates are looked at by the first request that needs them.
+fn client(fields: &mut Fields<'_>, timeouts: TimeoutsConfig) -> Result<HttpClient, ConfigError> {
+    let client = timeouts
+        .on(HttpClient::builder().proxies(Proxies::FromEnvironment))
+        .build()
+        .map_err(|source| ConfigError::Http { source })?;
+    let of_proxies = client.redactor();
+    fields
+        .settings()
+        .keep_secret(|secrets| secrets.all_of(of_proxies));
+    Ok(client)
 }
 
 fn base_url(fields: &mut Fields<'_>) -> Result<Option<String>, ConfigError> {

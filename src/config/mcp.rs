@@ -15,6 +15,7 @@ use super::tree::{Entry, Node, Value};
 use super::{ConfigError, GuardrailCheck, Origin};
 use crate::RedactorBuilder;
 use crate::future::BoxFuture;
+use crate::http::HttpClient;
 use crate::mcp::{
     McpApproval, McpError, McpServer, McpServerBuilder, McpServers, McpTransport, Stdio,
     StreamableHttp,
@@ -153,7 +154,10 @@ impl ToolSource for AlwaysAsked {
     }
 }
 
-pub(super) fn mcp_servers(root: &mut Fields<'_>) -> Result<McpServers, ConfigError> {
+pub(super) fn mcp_servers(
+    root: &mut Fields<'_>,
+    client: &HttpClient,
+) -> Result<McpServers, ConfigError> {
     const KEY: &str = "mcp_servers";
     const EXPECTED: &str = "a map from names to MCP servers";
     let entries = match root.take(KEY) {
@@ -168,22 +172,43 @@ pub(super) fn mcp_servers(root: &mut Fields<'_>) -> Result<McpServers, ConfigErr
     for Entry { key, origin, node } in entries {
         let path = format!("{KEY}.{key}");
         if node.value != Value::Null {
-            servers.push(server(&key, &path, origin, node, root.settings())?);
+            let described = Described {
+                name: &key,
+                path: &path,
+                origin,
+                client,
+            };
+            servers.push(server(described, node, root.settings())?);
         }
     }
     // The keys of a map are no two alike.
     McpServers::new(servers).map_err(|source| unusable(KEY, Origin::Default, source))
 }
 
-fn server(
-    name: &str,
-    path: &str,
+/// Which server is read.
+struct Described<'a> {
+    name: &'a str,
+    path: &'a str,
     origin: Origin,
+    client: &'a HttpClient,
+}
+
+fn server(
+    described: Described<'_>,
     node: Node,
     settings: &mut Seen,
 ) -> Result<McpServer, ConfigError> {
+    let Described {
+        name,
+        path,
+        origin,
+        client,
+    } = described;
     let mut fields = Fields::new(path, node, SERVER, settings)?;
-    let transport = transport(path, &origin, &mut fields)?;
+    let transport = match transport(path, &origin, &mut fields)? {
+        McpTransport::Http(http) => http.http_client(client.clone()).into(),
+        stdio @ McpTransport::Stdio(_) => stdio,
+    };
     let mut builder = McpServer::builder(name, transport).approval(approval(&mut fields)?);
     if let Some(names) = fields.texts("allow_tools")? {
         builder = builder.allow_tools(names);

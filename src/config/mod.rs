@@ -36,6 +36,8 @@ mod agents;
 mod guardrails;
 mod sessions;
 mod server;
+mod timeouts;
+mod substitution;
 #[cfg(feature = "mcp-client")]
 mod mcp;
 mod fields;
@@ -47,7 +49,7 @@ mod wiring;
 mod build;
 mod judge;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, UnknownKey};
 pub use guardrails::{GuardrailCheck, GuardrailConfig};
 pub use loader::Loader;
 pub use origin::{Origin, Setting};
@@ -56,6 +58,7 @@ pub use schema::{
 };
 pub use server::ServerConfig;
 pub use sessions::{SessionStore, SessionsConfig};
+pub use timeouts::TimeoutsConfig;
 
 /// Loads the configuration of this process: file, `.env` and environment.
 ///

@@ -1,10 +1,16 @@
 //! The known name that a misspelt one probably meant.
 
+const MAX_BYTES: usize = 200;
+
 /// Gives the candidate with the smallest edit distance, if it is near enough to be a misspelling.
 pub(super) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    // What is longer than any name is no misspelling of one, and would take long to compare.
+    if name.len() > MAX_BYTES {
+        return None;
+    }
     // A third of the letters may differ: `modle` means `model`, `port` does not mean `model`.
     let limit = (name.chars().count() / 3).max(1) + 1;
     candidates

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::build::Team;
-use super::{ConfigError, GuardrailConfig, Origin, ServerConfig, SessionsConfig, Setting};
+use super::{
+    ConfigError, GuardrailConfig, Origin, ServerConfig, SessionsConfig, Setting, TimeoutsConfig,
+};
 use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpServers;
@@ -36,14 +38,15 @@ pub struct Config {
     pub(super) state_key: Option<Secret>,
     pub(super) sessions: SessionsConfig,
     pub(super) server: ServerConfig,
+    pub(super) timeouts: TimeoutsConfig,
     /// Not connected before someone asks for it; clones share the connections.
     #[cfg(feature = "mcp-client")]
     pub(super) mcp_servers: McpServers,
     pub(super) settings: Vec<Setting>,
     /// Takes out every secret of the configuration.
     pub(super) redactor: Redactor,
-    /// What all models share; made when the first of them is.
-    pub(super) client: OnceLock<HttpClient>,
+    /// What all models share.
+    pub(super) client: HttpClient,
     /// The place of all requests, if they are bounded.
     pub(super) request_limit: OnceLock<RequestLimit>,
     /// The agents; made when the first of them is asked for.
@@ -133,6 +136,11 @@ impl Config {
     /// Gives where sessions are kept: by default in a SQLite file of the user's data folder.
     pub const fn sessions(&self) -> &SessionsConfig {
         &self.sessions
+    }
+
+    /// Gives how long a model's server is waited for.
+    pub const fn timeouts(&self) -> &TimeoutsConfig {
+        &self.timeouts
     }
 
     /// Gives where the program serves, and to whom.

@@ -82,6 +82,25 @@ impl Files {
     }
 }
 
+impl Files {
+    /// Reads a file of which parts may be another program's, in another encoding; `None` if there is no such file.
+    pub(super) fn read_shared(&self, path: &Path) -> io::Result<Option<String>> {
+        let Self::Disk { directory } = self else {
+            return self.read(path).map(Some);
+        };
+        let path = directory.join(path);
+        // Others have a folder of this name: an environment of Python, for one.
+        if path.is_dir() {
+            return Ok(None);
+        }
+        match file::read(&path, MAX_FILE_BYTES) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The texts may hold keys.
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use crate::ErrorKind;
 use crate::model::{Dialect, ToolChoiceOverride};
 
 mod agents;
+mod environment;
 mod errors;
 mod places;
 #[cfg(feature = "mcp-client")]
@@ -66,6 +67,10 @@ fn without_any_source_only_defaults_hold() {
         settings(&config),
         [
             "model_api = chat (default)",
+            "timeouts.connect_secs = 5 (default)",
+            "timeouts.first_event_secs = 600 (default)",
+            "timeouts.idle_secs = 300 (default)",
+            "timeouts.total_secs = none (default)",
             "log_level = warn (default)",
             "plugins_path = ~/.config/openai_agents/plugins (default)",
             "sessions.url = sqlite:~/.local/share/openai_agents/sessions.db (default)",

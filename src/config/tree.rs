@@ -1,5 +1,6 @@
 //! The sources as trees of values that know where they came from, laid over each other.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -255,11 +256,9 @@ impl<'de> Visitor<'de> for YamlVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Yaml, A::Error> {
         let mut entries: Vec<(Spanned<String>, Spanned<Yaml>)> = Vec::new();
+        let mut known = HashSet::new();
         while let Some((key, value)) = access.next_entry::<Spanned<String>, _>()? {
-            if entries
-                .iter()
-                .any(|(earlier, _)| earlier.value == key.value)
-            {
+            if !known.insert(key.value.clone()) {
                 return Err(A::Error::custom("duplicate key"));
             }
             entries.push((key, value));

@@ -8,7 +8,7 @@ use super::ConfigError;
 use super::build::{Purpose, Team, team};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
-use crate::http::{HttpClient, Proxies};
+use crate::http::HttpClient;
 use crate::model::{GptOssResponses, LiteLlm, Model, OpenAiChat, RequestLimit};
 use crate::{Agent, Limits, Runner, ToolRegistry};
 
@@ -16,7 +16,7 @@ use crate::{Agent, Limits, Runner, ToolRegistry};
 macro_rules! wired {
     ($config:expr, $builder:expr) => {{
         let mut builder = $builder
-            .http_client($config.http_client()?)
+            .http_client($config.http_client().clone())
             .dialect($config.dialect().clone());
         if let Some(key) = $config.api_key() {
             builder = builder.api_key(key.clone());
@@ -217,19 +217,9 @@ impl Config {
         })
     }
 
-    /// Gives the HTTP client that all models of this configuration share.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Http`] if a proxy of the environment cannot be used.
-    pub fn http_client(&self) -> Result<HttpClient, ConfigError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client.clone());
-        }
-        let client = HttpClient::builder()
-            .proxies(Proxies::FromEnvironment)
-            .build()
-            .map_err(|source| ConfigError::Http { source })?;
-        Ok(self.client.get_or_init(|| client).clone())
+    /// Gives the HTTP client that all models of this configuration share, with its time-outs, and whose proxies and certificates MCP
+    /// servers share too.
+    pub const fn http_client(&self) -> &HttpClient {
+        &self.client
     }
 }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
 
 use super::HttpError;
-use super::timer::Timers;
+use super::timer::{IdleTimer, Timers};
 
 /// Reads the body of an answer.
 ///
@@ -52,6 +52,12 @@ impl HttpBody {
             n_bytes: 0,
             limits,
         }
+    }
+
+    /// Leaves it to the caller how long the server may be silent.
+    pub(crate) fn without_idle_timeout(mut self) -> Self {
+        self.timers.idle = IdleTimer::new(None);
+        self
     }
 
     /// Gives the next chunk as it came from the socket; `None` at the end, and after an error.

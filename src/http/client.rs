@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -15,13 +16,16 @@ use hyper::header::{
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::client::legacy::{Client, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 
 use super::body::{BodyLimits, HttpBody};
-use super::connector::{Connector, Shared, Tls};
+use super::connector::{Connector, Shared};
 use super::proxy::{Proxies, ProxyTable};
-use super::timer::Timers;
+use super::timer::{Timeouts, Timers};
+use super::tls::Tls;
 use super::url::redirect_origin;
 use super::{Headers, HttpError, Url};
+use crate::secret::Redactor;
 
 /// Connections that lie idle are closed after this time. Uvicorn, on which vLLM, LiteLLM and many others run, closes them
 /// after 5 s; a request sent at that moment would fail, and nothing here sends it again.
@@ -30,7 +34,7 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Sends requests over pooled connections; cheap to clone, to be shared by everything in a program.
 ///
 /// A call sends one request over HTTP/1.1. It is never repeated and no redirect is followed. No compression is asked for,
-/// and a compressed body is an error when it is read. TLS (with the roots of the operating system) is set up at the first
+/// and a compressed body is an error when it is read. TLS (with the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else of the operating system) is set up at the first
 /// `https` URL. Needs a Tokio runtime with I/O and time.
 ///
 /// ```no_run
@@ -52,8 +56,7 @@ pub struct HttpClient {
 struct Inner {
     pool: Client<Connector, Full<Bytes>>,
     shared: Arc<Shared>,
-    idle: Option<Duration>,
-    total: Option<Duration>,
+    timeouts: Timeouts,
     limits: BodyLimits,
 }
 
@@ -67,6 +70,8 @@ pub struct HttpResponse {
     pub headers: Headers,
     /// The body.
     pub body: HttpBody,
+    /// When the answer began to be waited for.
+    pub(crate) awaited_since: Option<Instant>,
 }
 
 impl HttpClient {
@@ -116,6 +121,31 @@ impl HttpClient {
         self.send(Method::DELETE, url, headers, Bytes::new()).await
     }
 
+    /// Begins a client of the same settings, proxies and certificates, to be changed; it has connections of its own.
+    pub fn to_builder(&self) -> HttpClientBuilder {
+        let Inner {
+            shared,
+            timeouts,
+            limits,
+            ..
+        } = &*self.inner;
+        HttpClientBuilder {
+            timeouts: *timeouts,
+            limits: *limits,
+            proxies: ProxySource::Shared(Arc::clone(&shared.proxies)),
+            tls: Arc::clone(&shared.tls),
+        }
+    }
+
+    /// Takes out what the proxies are trusted with.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.inner.shared.proxies.redactor
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.inner.timeouts
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -131,10 +161,11 @@ impl HttpClient {
         *request.method_mut() = method;
         *request.uri_mut() = url.uri().clone();
         headers.as_map().clone_into(request.headers_mut());
-        if let Some(value) = inner.shared.proxies.authorization_for(url.uri()) {
+        let proxy = inner.shared.proxies.proxy_for(url.uri())?;
+        if let Some(value) = proxy.and_then(|proxy| proxy.authorization_for(url.uri())) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
-        let mut timers = Timers::start(inner.idle, inner.total);
+        let mut timers = Timers::start(&inner.timeouts);
         let head = inner.head(url, request, &mut timers).await?;
         let (head, incoming) = head.into_parts();
         if head.status.is_redirection() {
@@ -144,7 +175,7 @@ impl HttpClient {
                 to: redirect_target(&head.headers),
             });
         }
-        timers.idle.touch();
+        let awaited_since = timers.head.since();
         let encoding = foreign_encoding(&head.headers);
         Ok(HttpResponse {
             status: head.status.as_u16(),
@@ -156,6 +187,7 @@ impl HttpClient {
                 encoding,
                 inner.limits,
             ),
+            awaited_since,
         })
     }
 
@@ -183,19 +215,18 @@ impl Inner {
                 return Poll::Ready(Err(HttpError::TotalTimeout { target, limit }));
             }
             if let Poll::Ready(result) = response.as_mut().poll(cx) {
-                let limit = self.shared.limit;
-                return Poll::Ready(
-                    result.map_err(|error| HttpError::from_request(&target(), limit, error)),
-                );
+                return Poll::Ready(result.map_err(|error| {
+                    HttpError::from_request(target(), self.timeouts.connect, error)
+                }));
             }
             loop {
-                let limit = ready!(timers.idle.poll_elapsed(cx));
+                let limit = ready!(timers.head.poll_elapsed(cx));
                 if connection.connection_metadata().is_some() {
                     let target = target();
-                    return Poll::Ready(Err(HttpError::IdleTimeout { target, limit }));
+                    return Poll::Ready(Err(HttpError::FirstEventTimeout { target, limit }));
                 }
                 // Still connecting, which has a time-out of its own.
-                timers.idle.touch();
+                timers.head.touch();
             }
         })
         .await?;
@@ -210,16 +241,14 @@ impl Inner {
 
 impl Default for HttpClient {
     fn default() -> Self {
-        HttpClientBuilder::default().with_proxies(ProxyTable::default())
+        HttpClientBuilder::default().with_proxies(Arc::default())
     }
 }
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClient")
-            .field("connect_timeout", &self.inner.shared.limit)
-            .field("idle_timeout", &self.inner.idle)
-            .field("total_timeout", &self.inner.total)
+            .field("timeouts", &self.inner.timeouts)
             .finish_non_exhaustive()
     }
 }
@@ -239,34 +268,48 @@ impl fmt::Debug for HttpClient {
 /// ```
 #[derive(Debug, Clone)]
 pub struct HttpClientBuilder {
-    connect: Option<Duration>,
-    idle: Option<Duration>,
-    total: Option<Duration>,
+    timeouts: Timeouts,
     limits: BodyLimits,
-    proxies: Proxies,
+    proxies: ProxySource,
+    tls: Arc<Tls>,
+}
+
+#[derive(Debug, Clone)]
+enum ProxySource {
+    New(Proxies),
+    /// Those of another client, which are judged already.
+    Shared(Arc<ProxyTable>),
 }
 
 impl HttpClientBuilder {
     /// Sets how long name, TCP, proxy and TLS may take together; 5 s by default.
     #[must_use]
     pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.connect = limit.into();
+        self.timeouts.connect = limit.into();
         self
     }
 
-    /// Sets how long the server may be silent, before its answer or inside it; 60 s by default.
+    /// Sets how long the first event of a stream, or the head of any other answer, may take; 600 s by default.
     ///
-    /// It counts from the moment when the connection stands, so a large request that takes long to send needs more.
+    /// It counts from the moment when the connection stands, so that a large request that takes long to send needs more. Comments,
+    /// by which a server keeps a stream alive, are no events.
+    #[must_use]
+    pub fn first_event_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.timeouts.first_event = limit.into();
+        self
+    }
+
+    /// Sets how long a server may be silent between two events of a stream, or in the middle of any other body; 300 s by default.
     #[must_use]
     pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.idle = limit.into();
+        self.timeouts.idle = limit.into();
         self
     }
 
     /// Sets how long a request may take to the last byte of its answer; without limit by default.
     #[must_use]
     pub fn total_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.total = limit.into();
+        self.timeouts.total = limit.into();
         self
     }
 
@@ -287,7 +330,16 @@ impl HttpClientBuilder {
     /// Sets the proxies; none by default.
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
+        self.proxies = ProxySource::New(proxies);
+        self
+    }
+
+    /// Trusts the certificates of this PEM file, in place of those of `SSL_CERT_FILE`, `SSL_CERT_DIR` or the operating system.
+    ///
+    /// It is read at the first `https` URL. A server may present one of these certificates itself: one that it signed itself, say.
+    #[must_use]
+    pub fn trust_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls = Arc::new(Tls::trusting(path.into()));
         self
     }
 
@@ -295,17 +347,23 @@ impl HttpClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`HttpError::Proxy`] if a proxy cannot be used.
+    /// [`HttpError::Proxy`] if the one of [`Proxies::Through`] cannot be used. One of the environment is judged by the first request that
+    /// needs it.
     pub fn build(self) -> Result<HttpClient, HttpError> {
-        let proxies = ProxyTable::new(&self.proxies, |name| std::env::var(name).ok())?;
+        let proxies = match &self.proxies {
+            ProxySource::New(proxies) => {
+                Arc::new(ProxyTable::new(proxies, |name| std::env::var(name).ok())?)
+            }
+            ProxySource::Shared(proxies) => Arc::clone(proxies),
+        };
         Ok(self.with_proxies(proxies))
     }
 
-    fn with_proxies(self, proxies: ProxyTable) -> HttpClient {
+    fn with_proxies(self, proxies: Arc<ProxyTable>) -> HttpClient {
         let shared = Arc::new(Shared {
-            tls: Tls::default(),
+            tls: self.tls,
             proxies,
-            limit: self.connect,
+            limit: self.timeouts.connect,
         });
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -317,8 +375,7 @@ impl HttpClientBuilder {
             inner: Arc::new(Inner {
                 pool,
                 shared,
-                idle: self.idle,
-                total: self.total,
+                timeouts: self.timeouts,
                 limits: self.limits,
             }),
         }
@@ -328,14 +385,13 @@ impl HttpClientBuilder {
 impl Default for HttpClientBuilder {
     fn default() -> Self {
         Self {
-            connect: Some(Duration::from_secs(5)),
-            idle: Some(Duration::from_secs(60)),
-            total: None,
+            timeouts: Timeouts::default(),
             limits: BodyLimits {
                 whole: 64 * 1024 * 1024,
                 stream: None,
             },
-            proxies: Proxies::None,
+            proxies: ProxySource::New(Proxies::None),
+            tls: Arc::default(),
         }
     }
 }

@@ -1,26 +1,24 @@
 //! From a URI to a connected stream: name, TCP, proxy, TLS, all within the connect time-out.
 
-use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, proxy::Tunnel};
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::HttpError;
-use super::error::ConnectTimedOut;
-use super::proxy::ProxyTable;
+use super::error::{BoxError, ConnectTimedOut, ViaProxy};
+use super::proxy::{Protocol, Proxy, ProxyTable};
+use super::tls::Tls;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -34,8 +32,8 @@ pub(super) struct Connector {
 /// What all connections of a client have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) tls: Tls,
-    pub(super) proxies: ProxyTable,
+    pub(super) tls: Arc<Tls>,
+    pub(super) proxies: Arc<ProxyTable>,
     pub(super) limit: Option<Duration>,
 }
 
@@ -50,31 +48,83 @@ impl Connector {
     }
 
     fn connect(&mut self, target: Uri) -> Result<(Connecting<Stream>, bool), BoxError> {
-        let proxy = self.shared.proxies.proxy_for(&target);
-        if target.scheme_str() != Some("https") {
-            let via_proxy = proxy.is_some();
-            let connecting = self
-                .http
-                .call(proxy.map_or(target, |proxy| proxy.uri().clone()));
-            return Ok((
-                Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) }),
-                via_proxy,
-            ));
-        }
-        let tls = self.shared.tls.config()?;
-        let Some(proxy) = proxy else {
-            return Ok((
-                HttpsConnector::from((self.http.clone(), tls)).call(target),
-                false,
-            ));
+        let is_https = target.scheme_str() == Some("https");
+        let proxies = Arc::clone(&self.shared.proxies);
+        let Some(proxy) = proxies.proxy_for(&target)? else {
+            let connecting = if is_https {
+                self.over_tls(self.http.clone(), target)?
+            } else {
+                plain(self.http.call(target))
+            };
+            return Ok((connecting, false));
         };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
-        if let Some(authorization) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(authorization.clone());
-        }
-        // Inside the tunnel the connection is as good as a direct one.
-        Ok((HttpsConnector::from((tunnel, tls)).call(target), false))
+        let connecting = match (proxy.protocol, is_https) {
+            (Protocol::Http, false) => plain(self.http.call(proxy.address())),
+            (Protocol::Http, true) => self.over_tls(self.tunnel(proxy), target)?,
+            (Protocol::Socks5, false) => plain(self.socks(proxy).call(with_port(&target, 80))),
+            (Protocol::Socks5, true) => self.over_tls(self.socks(proxy), target)?,
+        };
+        let (setting, address) = (proxy.setting, proxy.host_port());
+        let connecting = Box::pin(async move {
+            let connected = connecting.await;
+            connected.map_err(|source| {
+                ViaProxy {
+                    setting,
+                    address,
+                    source,
+                }
+                .into()
+            })
+        });
+        // Inside a tunnel the connection is as good as a direct one.
+        let is_seen_whole = proxy.protocol == Protocol::Http && !is_https;
+        Ok((connecting, is_seen_whole))
     }
+
+    fn tunnel(&self, proxy: &Proxy) -> Tunnel<HttpConnector> {
+        let tunnel = Tunnel::new(proxy.address(), self.http.clone());
+        match proxy.basic_auth() {
+            Some(authorization) => tunnel.with_auth(authorization.clone()),
+            None => tunnel,
+        }
+    }
+
+    /// The proxy looks the name up: here it would block, and tell where the request goes.
+    fn socks(&self, proxy: &Proxy) -> SocksV5<HttpConnector> {
+        let socks = SocksV5::new(proxy.address(), self.http.clone());
+        match proxy.user() {
+            Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
+            None => socks,
+        }
+    }
+
+    fn over_tls<C>(&self, connector: C, target: Uri) -> Result<Connecting<Stream>, BoxError>
+    where
+        C: Service<Uri, Response = TokioIo<TcpStream>> + Send + 'static,
+        C::Future: Send + 'static,
+        C::Error: Into<BoxError>,
+    {
+        let tls = self.shared.tls.config()?;
+        Ok(HttpsConnector::from((connector, tls)).call(target))
+    }
+}
+
+fn plain<E: Into<BoxError> + Send + 'static>(
+    connecting: impl Future<Output = Result<TokioIo<TcpStream>, E>> + Send + 'static,
+) -> Connecting<Stream> {
+    Box::pin(async move {
+        let stream = connecting.await.map_err(Into::into)?;
+        Ok(MaybeHttpsStream::Http(stream))
+    })
+}
+
+/// A SOCKS proxy is told a port, which a URL need not have.
+fn with_port(target: &Uri, default_port: u16) -> Uri {
+    let host = target.host().unwrap_or_default();
+    let port = target.port_u16().unwrap_or(default_port);
+    format!("http://{host}:{port}/")
+        .parse()
+        .unwrap_or_else(|_| target.clone())
 }
 
 impl Service<Uri> for Connector {
@@ -100,67 +150,6 @@ impl Service<Uri> for Connector {
             Ok(Wire { stream, via_proxy })
         })
     }
-}
-
-/// The TLS configuration, made when it is first needed: reading the roots takes milliseconds.
-#[derive(Default)]
-pub(super) struct Tls(OnceLock<Arc<ClientConfig>>);
-
-impl Tls {
-    /// Sets TLS up unless that was done.
-    pub(super) fn set_up(&self) -> Result<(), HttpError> {
-        if self.0.get().is_none() {
-            let config = Arc::new(native_roots_config()?);
-            // If another thread was faster, its configuration is as good.
-            self.0.get_or_init(|| config);
-        }
-        Ok(())
-    }
-
-    pub(super) fn is_set_up(&self) -> bool {
-        self.0.get().is_some()
-    }
-
-    fn config(&self) -> Result<Arc<ClientConfig>, HttpError> {
-        self.set_up()?;
-        self.0.get().map(Arc::clone).ok_or_else(|| HttpError::Tls {
-            reason: "its configuration is missing".to_owned(),
-        })
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tls {{ is_set_up: {} }}", self.is_set_up())
-    }
-}
-
-fn native_roots_config() -> Result<ClientConfig, HttpError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (n_added, n_ignored) = roots.add_parsable_certificates(found.certs);
-    if n_added == 0 {
-        let mut reason =
-            "the operating system has no root certificates that can be used".to_owned();
-        if n_ignored > 0 {
-            reason = format!("{reason} ({n_ignored} cannot be read)");
-        }
-        if let Some(error) = found.errors.first() {
-            reason = format!("{reason}: {error}");
-        }
-        return Err(HttpError::Tls { reason });
-    }
-    // The provider is named, not taken from the process: another library must not change what is used here.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| HttpError::Tls {
-            reason: error.to_string(),
-        })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 /// A connection, with the mark that makes the pool write whole URIs for a proxy.

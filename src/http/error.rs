@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::certificate::certificate_problem;
 use crate::kind::ErrorKind;
 
-type Cause = Box<dyn StdError + Send + Sync>;
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+type Cause = BoxError;
 
 /// Says why a request has no whole answer.
 ///
@@ -41,7 +43,7 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The operating system has no usable root certificates, which `https` needs.
+    /// There are no certificates to be trusted that can be used, which `https` needs.
     #[error("TLS cannot be set up: {reason}")]
     Tls {
         /// What is missing.
@@ -57,8 +59,34 @@ pub enum HttpError {
         /// The error of the connection.
         source: Cause,
     },
+    /// No connection through the proxy; the request was not sent.
+    #[error("could not connect to {target} through the proxy {proxy} (of {setting}): {reason}")]
+    ViaProxy {
+        /// `host:port`.
+        target: String,
+        /// `host:port` of the proxy.
+        proxy: String,
+        /// The variable or option that names the proxy.
+        setting: &'static str,
+        /// What happened, in a few words.
+        reason: String,
+        /// The error of the connection.
+        source: Cause,
+    },
+    /// The certificate of the server is not to be trusted; the request was not sent.
+    #[error("the certificate of {target} cannot be trusted: {problem}")]
+    Certificate {
+        /// `host:port`.
+        target: String,
+        /// What is wrong with it, and what can be done.
+        problem: String,
+        /// The error of the handshake.
+        source: Cause,
+    },
     /// No connection within the connect time-out; the request was not sent.
-    #[error("could not connect to {target} within {limit:?}")]
+    #[error(
+        "could not connect to {target} within {limit:?} (`timeouts.connect_secs`, or `connect_timeout` of the client)"
+    )]
     ConnectTimeout {
         /// `host:port`.
         target: String,
@@ -97,8 +125,20 @@ pub enum HttpError {
         /// The error of the connection.
         source: Cause,
     },
-    /// No byte within the idle time-out, before or inside the answer.
-    #[error("nothing came from {target} for {limit:?}")]
+    /// No event of a stream, or no head of any other answer, within the time-out for the first.
+    #[error(
+        "{target} did not begin to answer within {limit:?} (`timeouts.first_event_secs`, or `first_event_timeout` of the client)"
+    )]
+    FirstEventTimeout {
+        /// `host:port`.
+        target: String,
+        /// The time-out.
+        limit: Duration,
+    },
+    /// Silence within an answer for longer than the idle time-out.
+    #[error(
+        "nothing more came from {target} for {limit:?} (`timeouts.idle_secs`, or `idle_timeout` of the client)"
+    )]
     IdleTimeout {
         /// `host:port`.
         target: String,
@@ -106,7 +146,9 @@ pub enum HttpError {
         limit: Duration,
     },
     /// The answer was not complete within the total time-out.
-    #[error("the answer of {target} was not complete within {limit:?}")]
+    #[error(
+        "the answer of {target} was not complete within {limit:?} (`timeouts.total_secs`, or `total_timeout` of the client)"
+    )]
     TotalTimeout {
         /// `host:port`.
         target: String,
@@ -151,11 +193,13 @@ impl HttpError {
                 ErrorKind::Config
             }
             Self::Connect { .. }
+            | Self::ViaProxy { .. }
+            | Self::Certificate { .. }
             | Self::NoResponse { .. }
             | Self::NotHttp { .. }
             | Self::BodyCut { .. } => ErrorKind::Transport,
             Self::ConnectTimeout { .. } => ErrorKind::TimeoutConnect,
-            Self::IdleTimeout { .. } => ErrorKind::TimeoutIdle,
+            Self::FirstEventTimeout { .. } | Self::IdleTimeout { .. } => ErrorKind::TimeoutIdle,
             Self::TotalTimeout { .. } => ErrorKind::TimeoutTotal,
             Self::Redirect { .. } => ErrorKind::Redirect,
             Self::ContentEncoding { .. } => ErrorKind::ContentEncoding,
@@ -165,25 +209,20 @@ impl HttpError {
 
     /// Tells what became of a request that the pool gave back.
     pub(super) fn from_request(
-        target: &str,
+        target: String,
         connect_limit: Option<Duration>,
         error: hyper_util::client::legacy::Error,
     ) -> Self {
-        let target = target.to_owned();
         if let (Some(_), Some(limit)) = (find::<ConnectTimedOut>(&error), connect_limit) {
             return Self::ConnectTimeout { target, limit };
         }
+        if error.is_connect() {
+            return Self::from_connect(target, error);
+        }
         let reason = reason(&error);
         let not_http = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse);
-        let is_connect = error.is_connect();
         let source = Box::new(error);
-        if is_connect {
-            Self::Connect {
-                target,
-                reason,
-                source,
-            }
-        } else if not_http {
+        if not_http {
             Self::NotHttp {
                 target,
                 reason,
@@ -195,6 +234,34 @@ impl HttpError {
                 reason,
                 source,
             }
+        }
+    }
+
+    /// Tells why there is no connection.
+    fn from_connect(target: String, error: hyper_util::client::legacy::Error) -> Self {
+        if let Some(problem) = find_tls(&error).and_then(certificate_problem) {
+            return Self::Certificate {
+                target,
+                problem,
+                source: Box::new(error),
+            };
+        }
+        let reason = reason(&error);
+        match find::<ViaProxy>(&error) {
+            Some(ViaProxy {
+                setting, address, ..
+            }) => Self::ViaProxy {
+                target,
+                proxy: address.clone(),
+                setting,
+                reason,
+                source: Box::new(error),
+            },
+            None => Self::Connect {
+                target,
+                reason,
+                source: Box::new(error),
+            },
         }
     }
 
@@ -213,6 +280,29 @@ impl HttpError {
 #[derive(Debug, Error)]
 #[error("connect time-out")]
 pub(super) struct ConnectTimedOut;
+
+/// Notes, in a chain of foreign errors, that the connection was to go through a proxy.
+#[derive(Debug, Error)]
+#[error("through a proxy")]
+pub(super) struct ViaProxy {
+    pub(super) setting: &'static str,
+    /// `host:port` of the proxy.
+    pub(super) address: String,
+    pub(super) source: BoxError,
+}
+
+/// Finds the error of a handshake, which an I/O error holds without naming it as its source.
+fn find_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    chain(error).find_map(|cause| {
+        let mut inside: &(dyn StdError + 'static) = cause;
+        loop {
+            if let Some(found) = inside.downcast_ref() {
+                return Some(found);
+            }
+            inside = inside.downcast_ref::<io::Error>()?.get_ref()?;
+        }
+    })
+}
 
 fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     chain(error).find_map(|cause| cause.downcast_ref())

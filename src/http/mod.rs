@@ -23,12 +23,16 @@ mod error;
 mod timer;
 #[cfg(feature = "http")]
 mod connector;
+#[cfg(feature = "http")]
+mod tls;
+#[cfg(feature = "http")]
+mod certificate;
 #[cfg(test)]
 mod tests;
 
 pub use sse::{SseDecoder, SseError, SseEvent};
 #[cfg(feature = "http")]
-pub(crate) use timer::IdleTimer;
+pub(crate) use timer::{IdleTimer, Timeouts};
 #[cfg(feature = "http")]
 pub use {
     body::HttpBody,

@@ -1,16 +1,20 @@
 //! Proxies, which are used only by request.
 
+use std::mem;
+
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use super::HttpError;
 use super::url::is_loopback;
+use crate::secret::Redactor;
 
 /// Says through which proxies requests go.
 ///
-/// `http` requests are sent to the proxy whole; for `https` it only opens a tunnel. A proxy is itself spoken to in plain
-/// HTTP. Requests to this machine (`localhost`, `127.0.0.0/8`, `::1`) never go through one.
+/// A proxy is `http://host:port`, `socks5://host:port` or `socks5h://host:port` (the same here: the proxy looks names up), with
+/// `user:password@` before the host if it wants that. To one of HTTP, `http` requests are sent whole, and for `https` it only opens a
+/// tunnel. Requests to this machine (`localhost`, `127.0.0.0/8`, `::1`) never go through one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Proxies {
@@ -19,16 +23,46 @@ pub enum Proxies {
     None,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` (or lower case), read once by `build()`.
     ///
-    /// As in curl, except that a value that cannot be used is an error. Inside a CGI program (`REQUEST_METHOD` is set)
+    /// As in curl. A value that cannot be used is an error of the requests that need it. Inside a CGI program (`REQUEST_METHOD` is set)
     /// they are ignored, because there a client could set `HTTP_PROXY`.
     FromEnvironment,
-    /// Everything goes through this proxy: `http://host:port`, or `http://user:password@host:port`.
+    /// Everything goes through this proxy.
     Through(crate::secret::Secret),
 }
 
-/// The proxies of a client, checked.
+/// The proxies of a client.
 #[derive(Debug, Default)]
-pub(super) struct ProxyTable(Option<Matcher>);
+pub(super) struct ProxyTable {
+    http: Option<Choice>,
+    https: Option<Choice>,
+    /// Knows the targets that need no proxy.
+    exceptions: Option<Matcher>,
+    /// Takes out the passwords of the proxies.
+    pub(super) redactor: Redactor,
+}
+
+/// A proxy, or why it is none; the value is not kept, since it may hold a password.
+#[derive(Debug, Clone)]
+struct Choice {
+    setting: &'static str,
+    proxy: Result<Proxy, &'static str>,
+}
+
+/// A proxy that can be used.
+#[derive(Debug, Clone)]
+pub(super) struct Proxy {
+    /// The variable or option that names it.
+    pub(super) setting: &'static str,
+    pub(super) protocol: Protocol,
+    intercept: Intercept,
+}
+
+/// How a proxy is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http,
+    Socks5,
+}
 
 impl ProxyTable {
     /// `variable` reads the environment; a parameter so that a test need not change it.
@@ -36,72 +70,162 @@ impl ProxyTable {
         proxies: &Proxies,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, HttpError> {
-        let matcher = match proxies {
-            Proxies::None => return Ok(Self(None)),
+        match proxies {
+            Proxies::None => Ok(Self::default()),
             Proxies::Through(proxy) => {
-                check("the option `Proxies::Through`", proxy.expose())?;
-                Matcher::builder().all(proxy.expose().to_owned()).build()
+                let choice = Choice::new("the option `Proxies::Through`", proxy.expose());
+                choice.used()?;
+                Ok(Self {
+                    http: Some(choice.clone()),
+                    https: Some(choice),
+                    exceptions: None,
+                    redactor: Redactor::builder().url(proxy.expose()).build(),
+                })
             }
-            Proxies::FromEnvironment => {
-                if variable("REQUEST_METHOD").is_some() {
-                    return Ok(Self(None));
-                }
-                let read = |upper: &'static str| {
-                    let value = variable(upper)
-                        .or_else(|| variable(&upper.to_ascii_lowercase()))
-                        .unwrap_or_default();
-                    if !value.is_empty() {
-                        check(upper, &value)?;
-                    }
-                    Ok(value)
-                };
-                let no_proxy = variable("NO_PROXY").or_else(|| variable("no_proxy"));
-                Matcher::builder()
-                    .all(read("ALL_PROXY")?)
-                    .http(read("HTTP_PROXY")?)
-                    .https(read("HTTPS_PROXY")?)
-                    .no(no_proxy.unwrap_or_default())
-                    .build()
-            }
+            Proxies::FromEnvironment if variable("REQUEST_METHOD").is_some() => Ok(Self::default()),
+            Proxies::FromEnvironment => Ok(Self::from_environment(variable)),
+        }
+    }
+
+    fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let read = |upper: &'static str| {
+            variable(upper)
+                .or_else(|| variable(&upper.to_ascii_lowercase()))
+                .filter(|value| !value.trim().is_empty())
         };
-        Ok(Self(Some(matcher)))
+        let mut secrets = Redactor::builder();
+        let mut choice = |setting| {
+            let value = read(setting)?;
+            secrets = mem::take(&mut secrets).url(&value);
+            Some(Choice::new(setting, value.trim()))
+        };
+        let all = choice("ALL_PROXY");
+        // A matcher knows exceptions of proxies only, and so is given one that is never used.
+        let exceptions = read("NO_PROXY").map(|targets| {
+            let everywhere = Matcher::builder().all(ANYWHERE);
+            everywhere.no(targets).build()
+        });
+        Self {
+            http: choice("HTTP_PROXY").or_else(|| all.clone()),
+            https: choice("HTTPS_PROXY").or(all),
+            exceptions,
+            redactor: secrets.build(),
+        }
     }
 
     /// Gives the proxy for a target, if it has one.
-    pub(super) fn proxy_for(&self, target: &Uri) -> Option<Intercept> {
-        let matcher = self.0.as_ref()?;
-        if is_loopback(target.host()?) {
-            return None;
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Proxy`] if it needs one that cannot be used.
+    pub(super) fn proxy_for(&self, target: &Uri) -> Result<Option<&Proxy>, HttpError> {
+        let choice = match target.scheme_str() {
+            Some("https") => &self.https,
+            _ => &self.http,
+        };
+        let Some(choice) = choice else {
+            return Ok(None);
+        };
+        let is_exception = target.host().is_none_or(is_loopback)
+            || self
+                .exceptions
+                .as_ref()
+                .is_some_and(|exceptions| exceptions.intercept(target).is_none());
+        if is_exception {
+            return Ok(None);
         }
-        matcher.intercept(target)
+        choice.used().map(Some)
+    }
+}
+
+impl Choice {
+    fn new(setting: &'static str, value: &str) -> Self {
+        Self {
+            setting,
+            proxy: Proxy::parse(setting, value),
+        }
+    }
+
+    fn used(&self) -> Result<&Proxy, HttpError> {
+        let Self { setting, proxy } = self;
+        proxy
+            .as_ref()
+            .map_err(|&reason| HttpError::Proxy { setting, reason })
+    }
+}
+
+const ANYWHERE: &str = "http://proxied.invalid/";
+const SCHEMES: &str = "it must begin with http://, socks5:// or socks5h://";
+
+impl Proxy {
+    fn parse(setting: &'static str, value: &str) -> Result<Self, &'static str> {
+        let intercept = Matcher::builder()
+            .all(value.to_owned())
+            .build()
+            .intercept(&Uri::from_static(ANYWHERE));
+        let Some(intercept) = intercept else {
+            let is_foreign = value
+                .split_once("://")
+                .is_some_and(|(scheme, _)| !["http", "socks5", "socks5h"].contains(&scheme));
+            return Err(if is_foreign {
+                SCHEMES
+            } else {
+                "it is not a URL such as http://host:port"
+            });
+        };
+        let protocol = match intercept.uri().scheme_str() {
+            Some("http") => Protocol::Http,
+            Some("socks5" | "socks5h") => Protocol::Socks5,
+            _ => return Err(SCHEMES),
+        };
+        Ok(Self {
+            setting,
+            protocol,
+            intercept,
+        })
+    }
+
+    /// Where the connection goes, with a port.
+    pub(super) fn address(&self) -> Uri {
+        let default_port = match self.protocol {
+            Protocol::Http => 80,
+            Protocol::Socks5 => 1080,
+        };
+        let uri = self.intercept.uri();
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().unwrap_or(default_port);
+        // What was a URI before stays one.
+        format!("http://{host}:{port}/")
+            .parse()
+            .unwrap_or_else(|_| uri.clone())
+    }
+
+    /// The same as people write it.
+    pub(super) fn host_port(&self) -> String {
+        let address = self.address();
+        let authority = address.authority();
+        authority.map_or_else(String::new, ToString::to_string)
+    }
+
+    /// The credentials of an HTTP proxy.
+    pub(super) fn basic_auth(&self) -> Option<&HeaderValue> {
+        self.intercept.basic_auth()
+    }
+
+    /// User and password of a SOCKS proxy.
+    pub(super) fn user(&self) -> Option<(&str, &str)> {
+        self.intercept.raw_auth()
     }
 
     /// Gives the credentials that a request itself must carry: only a plain one shows its head to the proxy.
     pub(super) fn authorization_for(&self, target: &Uri) -> Option<HeaderValue> {
-        if target.scheme_str() == Some("https") {
+        if target.scheme_str() == Some("https") || self.protocol != Protocol::Http {
             return None;
         }
-        let mut value = self.proxy_for(target)?.basic_auth()?.clone();
+        let mut value = self.basic_auth()?.clone();
         value.set_sensitive(true);
         Some(value)
     }
-}
-
-/// The matcher ignores what it does not understand; here that is an error.
-fn check(setting: &'static str, proxy: &str) -> Result<(), HttpError> {
-    let anywhere = Uri::from_static("http://proxied.invalid/");
-    let reason = match Matcher::builder()
-        .all(proxy.to_owned())
-        .build()
-        .intercept(&anywhere)
-    {
-        None => "it is not a URL such as http://host:port",
-        Some(intercept) if intercept.uri().scheme_str() != Some("http") => {
-            "only proxies that speak plain http are supported"
-        }
-        Some(_) => return Ok(()),
-    };
-    Err(HttpError::Proxy { setting, reason })
 }
 
 #[cfg(test)]
@@ -109,52 +233,103 @@ mod tests {
     use super::*;
     use crate::{ErrorKind, Secret};
 
+    type Variables = &'static [(&'static str, &'static str)];
+
+    fn table(variables: Variables) -> ProxyTable {
+        ProxyTable::new(&Proxies::FromEnvironment, |name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+        .unwrap()
+    }
+
+    /// The proxy of a target, or what is said of it.
+    #[track_caller]
+    fn check(variables: Variables, target: &str, expected: &str) {
+        let table = table(variables);
+        let found = match table.proxy_for(&target.parse().unwrap()) {
+            Ok(None) => "none".to_owned(),
+            Ok(Some(proxy)) => format!("{:?} {}", proxy.protocol, proxy.address()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Config);
+                error.to_string()
+            }
+        };
+        assert_eq!(found, expected, "{variables:?} {target}");
+    }
+
     #[test]
     fn proxies_come_from_variables_as_in_curl() {
-        let table = |variables: &'static [(&str, &str)]| {
-            ProxyTable::new(&Proxies::FromEnvironment, |name| {
-                let found = variables.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| (*value).to_owned())
-            })
-        };
-        let proxy = |variables, target: &str| {
-            let intercept = table(variables)
-                .unwrap()
-                .proxy_for(&target.parse().unwrap());
-            intercept.map(|intercept| intercept.uri().to_string())
-        };
-        let both: &[_] = &[
+        let both: Variables = &[
             ("http_proxy", "p:1"),
             ("HTTPS_PROXY", "http://q:2"),
             ("NO_PROXY", "local.test"),
         ];
-        assert_eq!(
-            proxy(both, "http://a.test/").as_deref(),
-            Some("http://p:1/")
+        check(both, "http://a.test/", "Http http://p:1/");
+        check(both, "https://a.test/", "Http http://q:2/");
+        check(both, "http://x.local.test/", "none");
+        check(both, "http://localhost:8000/", "none");
+        check(&[], "http://a.test/", "none");
+        let cgi: Variables = &[("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")];
+        check(cgi, "http://a.test/", "none");
+        check(
+            &[("ALL_PROXY", "socks5://s")],
+            "https://a.test/",
+            "Socks5 http://s:1080/",
         );
-        assert_eq!(
-            proxy(both, "https://a.test/").as_deref(),
-            Some("http://q:2/")
+        check(
+            &[("all_proxy", "socks5h://u:p@s:9")],
+            "http://a.test/",
+            "Socks5 http://s:9/",
         );
-        assert_eq!(proxy(both, "http://x.local.test/"), None);
-        assert_eq!(proxy(both, "http://localhost:8000/"), None);
-        assert_eq!(proxy(&[], "http://a.test/"), None);
-        assert_eq!(
-            proxy(
-                &[("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")],
-                "http://a.test/"
-            ),
-            None
+        check(
+            &[("ALL_PROXY", "p:1"), ("NO_PROXY", "*")],
+            "https://a.test/",
+            "none",
         );
-        for value in ["socks5://p:1", "https://p:1", "ftp://p:1", "http://"] {
+        check(&[("ALL_PROXY", " ")], "http://a.test/", "none");
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_an_error_where_it_is_needed_only() {
+        let broken: Variables = &[
+            ("ALL_PROXY", "socks4://user:pass@p:1"),
+            ("HTTPS_PROXY", "http://q:2"),
+            ("NO_PROXY", "in.test"),
+        ];
+        check(broken, "http://127.0.0.1:8000/", "none");
+        check(broken, "http://[::1]:8000/", "none");
+        check(broken, "http://a.in.test/", "none");
+        check(broken, "https://a.test/", "Http http://q:2/");
+        check(
+            broken,
+            "http://a.test/",
+            "the proxy of ALL_PROXY cannot be used: it must begin with http://, socks5:// or socks5h://",
+        );
+        check(
+            &[("HTTP_PROXY", "http://")],
+            "http://a.test/",
+            "the proxy of HTTP_PROXY cannot be used: it is not a URL such as http://host:port",
+        );
+        check(
+            &[("ALL_PROXY", "https://p:1"), ("NO_PROXY", "*")],
+            "https://a.test/",
+            "none",
+        );
+    }
+
+    #[test]
+    fn an_option_that_cannot_be_used_is_an_error_at_once() {
+        for value in [
+            "socks4://p:1",
+            "https://p:1",
+            "ftp://p:1",
+            "http://",
+            "socks://p:1",
+        ] {
             let error =
                 ProxyTable::new(&Proxies::Through(Secret::new(value)), |_| None).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{value}");
         }
-        let error = table(&[("ALL_PROXY", "socks5://user:pass@p:1")]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the proxy of ALL_PROXY cannot be used: only proxies that speak plain http are supported"
-        );
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{BaseUrl, Headers, HttpClient, HttpError, HttpResponse, Proxies, Url};
 use crate::testing::{FakeServer, Framing, Reply};
@@ -229,19 +230,17 @@ async fn nothing_is_sent_again() {
 }
 
 #[tokio::test]
-async fn silence_is_an_idle_timeout() {
-    let client = HttpClient::builder().idle_timeout(SHORT).build().unwrap();
-    let idle = ErrorKind::TimeoutIdle;
-    check_error(&client, Reply::raw("").hang(), idle, "for 80ms").await;
-    check_error(
-        &client,
-        Reply::raw("HTTP/1.1 200 OK\r\n").hang(),
-        idle,
-        "for 80ms",
-    )
-    .await;
-    check_error(&client, Reply::event_stream().hang(), idle, "for 80ms").await;
-    check_error(&client, Reply::sse(["a"]).hang(), idle, "for 80ms").await;
+async fn silence_before_and_in_an_answer_have_a_time_each() {
+    let kind = ErrorKind::TimeoutIdle;
+    let first = HttpClient::builder().first_event_timeout(SHORT);
+    let first = first.build().unwrap();
+    let began = |reply| check_error(&first, reply, kind, "did not begin to answer within 80ms");
+    began(Reply::raw("").hang()).await;
+    began(Reply::raw("HTTP/1.1 200 OK\r\n").hang()).await;
+    let idle = HttpClient::builder().idle_timeout(SHORT).build().unwrap();
+    let went_on = |reply| check_error(&idle, reply, kind, "nothing more came");
+    went_on(Reply::event_stream().hang()).await;
+    went_on(Reply::sse(["a"]).hang()).await;
 }
 
 #[tokio::test]
@@ -272,7 +271,7 @@ async fn a_handshake_that_hangs_is_a_connect_timeout() {
     // The idle time-out is shorter, but it is not its turn yet.
     let client = HttpClient::builder()
         .connect_timeout(SHORT)
-        .idle_timeout(SHORT / 4);
+        .first_event_timeout(SHORT / 4);
     let error = client
         .build()
         .unwrap()
@@ -282,7 +281,10 @@ async fn a_handshake_that_hangs_is_a_connect_timeout() {
     assert_eq!(error.kind(), ErrorKind::TimeoutConnect);
     assert_eq!(
         error.to_string(),
-        format!("could not connect to {} within 80ms", server.address())
+        format!(
+            "could not connect to {} within 80ms (`timeouts.connect_secs`, or `connect_timeout` of the client)",
+            server.address()
+        )
     );
 }
 
@@ -435,11 +437,13 @@ async fn a_proxy_gets_whole_urls_and_tunnels() {
 
     let tunnelled = Url::parse("https://model.invalid/v1").unwrap();
     let error = client.get(&tunnelled, &keyed()).await.unwrap_err();
-    assert!(matches!(error, HttpError::Connect { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .starts_with("could not connect to model.invalid:443: tunnel error")
+    assert!(matches!(error, HttpError::ViaProxy { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "could not connect to model.invalid:443 through the proxy {} (of the option `Proxies::Through`): tunnel error: unsuccessful",
+            proxy.address()
+        )
     );
 
     let requests = proxy.requests();
@@ -467,4 +471,51 @@ async fn a_proxy_gets_whole_urls_and_tunnels() {
         fetch(&client, Reply::status(200, "direct")).await.unwrap(),
         "direct"
     );
+}
+
+/// A SOCKS proxy, by the letters of RFC 1928, that lets one request through to itself.
+async fn socks_proxy(status: u8) -> (String, tokio::task::JoinHandle<Vec<u8>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut greeting = [0; 3];
+        stream.read_exact(&mut greeting).await.unwrap();
+        assert_eq!(greeting, [5, 1, 0]);
+        stream.write_all(&[5, 0]).await.unwrap();
+        let mut request = vec![0; 4 + 1 + "model.invalid".len() + 2];
+        stream.read_exact(&mut request).await.unwrap();
+        let reply = [5, status, 0, 1, 0, 0, 0, 0, 0, 0];
+        stream.write_all(&reply).await.unwrap();
+        if status == 0 {
+            let mut head = [0; 1024];
+            let _n_bytes = stream.read(&mut head).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+        }
+        request
+    });
+    (address.to_string(), asked)
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_told_the_name_and_the_port() {
+    let url = Url::parse("http://model.invalid/v1").unwrap();
+    let through = |address: &str| {
+        let proxy = Secret::new(format!("socks5h://{address}"));
+        let client = HttpClient::builder().proxies(Proxies::Through(proxy));
+        client.build().unwrap()
+    };
+    let (address, asked) = socks_proxy(0).await;
+    let response = through(&address).get(&url, &keyed()).await.unwrap();
+    assert_eq!(response.body.collect().await.unwrap(), "ok");
+    let expected = [&[5, 1, 0, 3, 13][..], b"model.invalid", &[0, 80]].concat();
+    assert_eq!(asked.await.unwrap(), expected);
+
+    let (address, _asked) = socks_proxy(5).await;
+    let error = through(&address).get(&url, &keyed()).await.unwrap_err();
+    assert!(matches!(error, HttpError::ViaProxy { .. }), "{error}");
+    let message = error.to_string();
+    let expected = format!("could not connect to model.invalid:80 through the proxy {address} ");
+    assert!(message.starts_with(&expected), "{message}");
 }

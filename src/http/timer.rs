@@ -29,6 +29,20 @@ impl IdleTimer {
         }
     }
 
+    /// Creates a timer for something that has been waited for already.
+    pub(crate) const fn waiting_since(limit: Option<Duration>, since: Option<Instant>) -> Self {
+        Self {
+            limit,
+            waiting_since: since,
+            sleep: None,
+        }
+    }
+
+    /// Says since when something has been waited for.
+    pub(crate) const fn since(&self) -> Option<Instant> {
+        self.waiting_since
+    }
+
     /// Notes that what was waited for has come.
     pub(crate) const fn touch(&mut self) {
         self.waiting_since = None;
@@ -56,18 +70,47 @@ impl IdleTimer {
     }
 }
 
+/// How long is waited, and for what; `None` is without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// Name, TCP, proxy and TLS together.
+    pub(crate) connect: Option<Duration>,
+    /// From the connection to the first event of a stream, or to the head of any other answer.
+    pub(crate) first_event: Option<Duration>,
+    /// Between two events of a stream, or two pieces of any other body.
+    pub(crate) idle: Option<Duration>,
+    /// From the beginning to the last byte of the answer.
+    pub(crate) total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Some(Duration::from_secs(5)),
+            // Prefill of a long prompt takes minutes where there is no GPU.
+            first_event: Some(Duration::from_secs(600)),
+            idle: Some(Duration::from_secs(300)),
+            total: None,
+        }
+    }
+}
+
 /// The time-outs of one request, from its start to the last byte of the answer.
 #[derive(Debug)]
 pub(super) struct Timers {
+    /// For the head of the answer.
+    pub(super) head: IdleTimer,
+    /// Between two pieces of the body.
     pub(super) idle: IdleTimer,
     total: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Timers {
-    pub(super) fn start(idle: Option<Duration>, total: Option<Duration>) -> Self {
+    pub(super) fn start(timeouts: &Timeouts) -> Self {
         Self {
-            idle: IdleTimer::new(idle),
-            total: total.map(|limit| (limit, Box::pin(sleep(limit)))),
+            head: IdleTimer::new(timeouts.first_event),
+            idle: IdleTimer::new(timeouts.idle),
+            total: timeouts.total.map(|limit| (limit, Box::pin(sleep(limit)))),
         }
     }
 

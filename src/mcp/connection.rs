@@ -196,7 +196,7 @@ async fn over_http(
     lifecycle: ClientLifecycleMode,
 ) -> Result<Session, StartError> {
     let Some(authorization) = blueprint.authorization else {
-        let client = backend(blueprint.options.connect_timeout)?;
+        let client = backend(http)?;
         let transport = StreamableHttpClientTransport::with_client(client, http_config(http)?);
         let transport = Bounded::new(transport);
         return Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?);
@@ -227,11 +227,15 @@ async fn over_http(
     Ok(again.serve_with_lifecycle(transport()?, lifecycle).await?)
 }
 
-/// Makes the client of a connection; how long an answer may take is up to the call.
-pub(super) fn backend(connect_timeout: Duration) -> Result<Backend, StartError> {
-    let client = HttpClient::builder()
-        .connect_timeout(connect_timeout)
+/// Makes the client of a connection; how long anything may take is up to the connection and the call.
+pub(super) fn backend(http: &StreamableHttp) -> Result<Backend, StartError> {
+    let builder = http.client.as_ref().map(HttpClient::to_builder);
+    let client = builder
+        .unwrap_or_else(HttpClient::builder)
+        .connect_timeout(None)
+        .first_event_timeout(None)
         .idle_timeout(None)
+        .total_timeout(None)
         .build()?;
     Ok(Backend(client))
 }

@@ -151,8 +151,7 @@ impl Shared {
             reason,
         };
         let make = async || {
-            let client = backend(self.options.connect_timeout)
-                .map_err(|error| refuse(format!("{error:?}")))?;
+            let client = backend(http).map_err(|error| refuse(format!("{error:?}")))?;
             Authorization::new(oauth.clone(), &http.url, client)
                 .await
                 .map_err(|error| refuse(with_causes(&error)))

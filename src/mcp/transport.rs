@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::OAuth;
+use crate::http::HttpClient;
 use crate::secret::Secret;
 
 /// Says how an MCP server is reached.
@@ -40,7 +41,7 @@ pub struct Stdio {
 
 /// A server at an address.
 ///
-/// Redirects are not followed and proxies of the environment are not used. A request is sent once. Only a stream that broke is opened
+/// Redirects are not followed. A request is sent once. Only a stream that broke is opened
 /// again, as the protocol has it: the server then goes on where it was, and nothing is done twice.
 #[derive(Clone)]
 pub struct StreamableHttp {
@@ -48,6 +49,7 @@ pub struct StreamableHttp {
     pub(super) headers: Vec<(String, Secret)>,
     pub(super) bearer_token: Option<Secret>,
     pub(super) oauth: Option<OAuth>,
+    pub(super) client: Option<HttpClient>,
 }
 
 impl Stdio {
@@ -128,6 +130,7 @@ impl StreamableHttp {
             headers: Vec::new(),
             bearer_token: None,
             oauth: None,
+            client: None,
         }
     }
 
@@ -142,6 +145,15 @@ impl StreamableHttp {
     #[must_use]
     pub fn bearer_token(mut self, token: impl Into<Secret>) -> Self {
         self.bearer_token = Some(token.into());
+        self
+    }
+
+    /// Uses the proxies, the certificates and the size limits of this client; without one, no proxy and the usual certificates.
+    ///
+    /// Its time-outs are not used: those of the server count.
+    #[must_use]
+    pub fn http_client(mut self, client: HttpClient) -> Self {
+        self.client = Some(client);
         self
     }
 
@@ -186,6 +198,7 @@ impl fmt::Debug for StreamableHttp {
             .field("headers", &names)
             .field("has_bearer_token", &self.bearer_token.is_some())
             .field("oauth", &self.oauth)
+            .field("client", &self.client)
             .finish()
     }
 }

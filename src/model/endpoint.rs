@@ -1,7 +1,6 @@
 //! Where a driver's requests go and with what: address, headers, key, time-outs; what every HTTP driver shares.
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,7 +17,6 @@ pub(crate) struct Endpoint {
     url: Url,
     headers: Headers,
     redactor: Redactor,
-    event_timeout: Option<Duration>,
     max_event_bytes: usize,
 }
 
@@ -30,7 +28,6 @@ pub(crate) struct EndpointBuilder {
     pub(crate) client: Option<HttpClient>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) key: Option<Secret>,
-    pub(crate) event_timeout: Option<Duration>,
     pub(crate) max_event_bytes: usize,
 }
 
@@ -43,7 +40,6 @@ impl Endpoint {
             client: None,
             headers: Vec::new(),
             key: None,
-            event_timeout: Some(Duration::from_secs(60)),
             max_event_bytes: 32 * 1024 * 1024,
         }
     }
@@ -77,7 +73,6 @@ impl Endpoint {
             delivery: request.delivery,
             redactor,
             max_event_bytes: self.max_event_bytes,
-            event_timeout: self.event_timeout,
             timeout: request.settings.timeout,
         })
     }
@@ -117,7 +112,6 @@ impl EndpointBuilder {
             url,
             headers,
             redactor,
-            event_timeout: self.event_timeout,
             max_event_bytes: self.max_event_bytes,
         })
     }
@@ -125,6 +119,9 @@ impl EndpointBuilder {
     /// Takes out what requests are trusted with: the key, tokens in headers, keys in the address.
     fn redactor(&self) -> Redactor {
         let mut builder = Redactor::builder().url(&self.base_url);
+        if let Some(client) = &self.client {
+            builder = builder.all_of(client.redactor());
+        }
         if let Some(key) = &self.key {
             builder = builder.secret(key);
         }
@@ -178,12 +175,6 @@ macro_rules! endpoint_options {
         /// Adds a header to every request.
         pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.endpoint.headers.push((name.into(), value.into()));
-            self
-        }
-
-        /// Sets how long a stream may go without an event, 60 seconds by default; comments that keep it alive do not count.
-        pub fn event_timeout(mut self, timeout: impl Into<Option<std::time::Duration>>) -> Self {
-            self.endpoint.event_timeout = timeout.into();
             self
         }
 

@@ -20,8 +20,20 @@ struct Parts {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     received: Received,
-    is_unreachable: bool,
+    unreachable: Option<Unreachable>,
     source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// Names what kept a connection from being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreachable {
+    /// The server, or the way to it.
+    Server,
+    /// The proxy, or what it said.
+    Proxy,
+    /// The server's certificate.
+    Certificate,
 }
 
 /// What had been received when a call failed; never a whole answer.
@@ -45,7 +57,7 @@ impl ModelError {
             request_id: None,
             retry_after: None,
             received: Received::default(),
-            is_unreachable: false,
+            unreachable: None,
             source: None,
         }))
     }
@@ -96,12 +108,18 @@ impl ModelError {
     #[cfg(feature = "http")]
     pub(crate) fn with_cause_of(mut self, error: crate::http::HttpError) -> Self {
         use crate::http::HttpError;
-        self.0.is_unreachable = matches!(
-            error,
-            HttpError::Connect { .. } | HttpError::ConnectTimeout { .. }
-        );
+        self.0.unreachable = match error {
+            HttpError::Connect { .. } | HttpError::ConnectTimeout { .. } => {
+                Some(Unreachable::Server)
+            }
+            HttpError::ViaProxy { .. } => Some(Unreachable::Proxy),
+            HttpError::Certificate { .. } => Some(Unreachable::Certificate),
+            _ => None,
+        };
         self.0.source = match error {
             HttpError::Connect { source, .. }
+            | HttpError::ViaProxy { source, .. }
+            | HttpError::Certificate { source, .. }
             | HttpError::NoResponse { source, .. }
             | HttpError::NotHttp { source, .. }
             | HttpError::BodyCut { source, .. } => Some(source),
@@ -142,7 +160,12 @@ impl ModelError {
 
     /// Says whether no connection could be made, so that the server saw nothing of the request.
     pub fn is_unreachable(&self) -> bool {
-        self.0.is_unreachable
+        self.0.unreachable.is_some()
+    }
+
+    /// Says what kept the connection from being made, if none could be.
+    pub fn unreachable(&self) -> Option<Unreachable> {
+        self.0.unreachable
     }
 
     /// Removes secrets from everything that the server said.

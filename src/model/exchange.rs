@@ -14,7 +14,8 @@ use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
 use crate::http::{
-    Headers, HttpBody, HttpClient, HttpError, HttpResponse, IdleTimer, SseDecoder, SseError, Url,
+    Headers, HttpBody, HttpClient, HttpError, HttpResponse, IdleTimer, SseDecoder, SseError,
+    Timeouts, Url,
 };
 use crate::kind::ErrorKind;
 use crate::model::redaction::EventRedactor;
@@ -45,8 +46,6 @@ pub(crate) struct Outgoing {
     /// Takes out of the answer what the request was trusted with.
     pub(crate) redactor: Redactor,
     pub(crate) max_event_bytes: usize,
-    /// Between two events; comments do not count.
-    pub(crate) event_timeout: Option<Duration>,
     /// For the whole exchange.
     pub(crate) timeout: Option<Duration>,
 }
@@ -60,7 +59,11 @@ pub(crate) struct Exchange<A> {
     redaction: EventRedactor,
     request_id: Option<String>,
     max_event_bytes: usize,
+    timeouts: Timeouts,
+    /// For the next event; comments do not count.
     event_timer: IdleTimer,
+    has_event: bool,
+    host_port: String,
     timeout: Option<Duration>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -98,9 +101,10 @@ impl<A: Answer> Exchange<A> {
             delivery,
             redactor,
             max_event_bytes,
-            event_timeout,
             timeout,
         } = outgoing;
+        let timeouts = *client.timeouts();
+        let host_port = url.host_port().to_owned();
         let head = Box::pin(async move { client.post(&url, &headers, body).await });
         Self {
             answer,
@@ -110,7 +114,10 @@ impl<A: Answer> Exchange<A> {
             redaction: EventRedactor::new(redactor),
             request_id: None,
             max_event_bytes,
-            event_timer: IdleTimer::new(event_timeout),
+            timeouts,
+            event_timer: IdleTimer::new(timeouts.first_event),
+            has_event: false,
+            host_port,
             timeout,
             deadline: None,
         }
@@ -146,6 +153,7 @@ impl<A: Answer> Exchange<A> {
             status,
             headers,
             body,
+            awaited_since,
             ..
         } = response;
         let header = |name: &str| headers.get(name).map(str::to_owned);
@@ -168,7 +176,11 @@ impl<A: Answer> Exchange<A> {
             }
             Delivery::Whole => State::Body(Meaning::Answer, Box::pin(body.collect())),
             Delivery::Stream if is_events || content_type.is_empty() => {
-                State::Stream(Box::new((body, SseDecoder::new(self.max_event_bytes))))
+                // From here on events count, and not bytes.
+                self.event_timer =
+                    IdleTimer::waiting_since(self.timeouts.first_event, awaited_since);
+                let decoder = SseDecoder::new(self.max_event_bytes);
+                State::Stream(Box::new((body.without_idle_timeout(), decoder)))
             }
             // It may hold an error; the server's words must not be lost.
             Delivery::Stream => State::Body(
@@ -217,8 +229,12 @@ impl<A: Answer> Exchange<A> {
             Poll::Ready(chunk) => chunk.transpose().map_err(http_error)?,
             Poll::Pending => {
                 let limit = ready!(self.event_timer.poll_elapsed(cx));
-                let message = format!("the stream was alive but held no event for {limit:?}");
-                return Poll::Ready(Err(ModelError::new(ErrorKind::TimeoutIdle, message)));
+                let target = self.host_port.clone();
+                return Poll::Ready(Err(http_error(if self.has_event {
+                    HttpError::IdleTimeout { target, limit }
+                } else {
+                    HttpError::FirstEventTimeout { target, limit }
+                })));
             }
         };
         let ended = chunk.is_none();
@@ -234,7 +250,12 @@ impl<A: Answer> Exchange<A> {
             let Some(event) = decoder.next_event().map_err(sse_error)? else {
                 break;
             };
-            self.event_timer.touch();
+            if self.has_event {
+                self.event_timer.touch();
+            } else {
+                self.has_event = true;
+                self.event_timer = IdleTimer::new(self.timeouts.idle);
+            }
             take_event(&mut self.answer, &event, &mut self.events)?;
         }
         if ended && !self.answer.is_done() {
@@ -273,7 +294,9 @@ impl<A: Answer> Exchange<A> {
         };
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(deadline.as_mut().poll(cx));
-        let message = format!("the answer was not complete within {limit:?}");
+        let message = format!(
+            "the answer was not complete within {limit:?} (`timeout` of the model settings)"
+        );
         Poll::Ready(ModelError::new(ErrorKind::TimeoutTotal, message))
     }
 }

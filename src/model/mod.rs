@@ -30,7 +30,7 @@ mod litellm;
 use crate::future::BoxStream;
 
 pub use dialect::{Dialect, ToolChoiceOverride};
-pub use error::{ModelError, Received};
+pub use error::{ModelError, Received, Unreachable};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
 pub use finish_reason::FinishReason;
 #[cfg(feature = "http")]

@@ -62,4 +62,6 @@ mod session_processes;
 mod session_compaction;
 mod session_branches;
 mod tidy;
+mod timeouts;
+mod tls;
 mod tool_macro;

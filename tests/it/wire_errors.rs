@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use openai_agents::http::HttpClient;
 use openai_agents::model::OpenAiChat;
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{ErrorKind, ModelSettings, RunError, Runner};
@@ -288,7 +289,10 @@ async fn an_answer_that_is_not_complete_in_time_is_an_error() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimeoutTotal);
-        assert_eq!(error.to_string(), "the answer was not complete within 50ms");
+        assert_eq!(
+            error.to_string(),
+            "the answer was not complete within 50ms (`timeout` of the model settings)"
+        );
         assert_eq!(error.model_error().unwrap().received().text, text);
         server.all_closed().await;
     }
@@ -298,7 +302,12 @@ async fn an_answer_that_is_not_complete_in_time_is_an_error() {
 async fn comments_do_not_keep_a_stream_alive() {
     let server = FakeServer::start([chatty()]).await.unwrap();
     let model = OpenAiChat::builder(server.url(), "m")
-        .event_timeout(Duration::from_millis(50))
+        .http_client(
+            HttpClient::builder()
+                .idle_timeout(Duration::from_millis(50))
+                .build()
+                .unwrap(),
+        )
         .build()
         .unwrap();
     let error = Runner::new(model)
@@ -308,7 +317,10 @@ async fn comments_do_not_keep_a_stream_alive() {
     assert_eq!(error.kind(), ErrorKind::TimeoutIdle);
     assert_eq!(
         error.to_string(),
-        "the stream was alive but held no event for 50ms"
+        format!(
+            "nothing more came from {} for 50ms (`timeouts.idle_secs`, or `idle_timeout` of the client)",
+            server.address()
+        )
     );
     assert_eq!(error.model_error().unwrap().received().text, "It rains");
     server.peer_closed().await;

@@ -164,10 +164,15 @@ fn judge(config: &Config, listing: &Listing, findings: &mut Findings) -> Exit {
             findings.note("hint", &hint);
             Exit::Failed
         }
-        Listing::Unreachable { reason } => {
+        Listing::Unreachable {
+            reason,
+            may_be_down,
+        } => {
             findings.note("server", reason);
-            let hint = format!("is the server running? {}", failure::base_url(config));
-            findings.note("hint", &hint);
+            if *may_be_down {
+                let hint = format!("is the server running? {}", failure::base_url(config));
+                findings.note("hint", &hint);
+            }
             Exit::Usage
         }
     }

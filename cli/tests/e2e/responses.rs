@@ -23,8 +23,7 @@ fn runner() -> Runner {
     let client = HttpClient::builder().idle_timeout(patience);
     let model = GptOssResponses::builder(variable("OPENAI_BASE_URL"), variable("OPENAI_MODEL"))
         .api_key(variable("OPENAI_API_KEY"))
-        .http_client(client.build().unwrap())
-        .event_timeout(patience);
+        .http_client(client.build().unwrap());
     Runner::new(model.build().unwrap())
 }
 

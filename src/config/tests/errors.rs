@@ -284,7 +284,9 @@ fn broken_files_are_errors_that_do_not_show_them() {
 
 #[test]
 fn a_malformed_dotenv_names_the_line_only() {
-    let error = Loader::new().dotenv("./.env", "A=1\nsecret").unwrap_err();
+    let error = Loader::new()
+        .dotenv("./.env", "A=1\nOPENAI_MODEL secret")
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "./.env:2: `=` was expected after the variable name"

@@ -58,7 +58,7 @@ async fn measure(n_runs: usize, limit: NonZeroUsize) -> Result<Value, Box<dyn Er
     let seen = Arc::new(Seen::default());
     let gate = watch::Sender::new(true);
     let url = serve(Arc::clone(&seen), &gate).await?;
-    let model = OpenAiChat::builder(url, "m").event_timeout(None).build()?;
+    let model = OpenAiChat::builder(url, "m").build()?;
     let runner = Runner::new(RequestLimit::new(limit).wrap(model));
     let agent = Agent::builder("Guide")
         .instructions("Answer in one word.")

@@ -89,20 +89,21 @@ async fn run(executed: &Executed) -> Result<Value, Box<dyn Error>> {
 fn model() -> Result<Arc<dyn Model>, Box<dyn Error>> {
     let (url, key) = (env::var("QUIRK_BASE_URL")?, env::var("QUIRK_API_KEY")?);
     let idle = Duration::try_from_secs_f64(env::var("QUIRK_IDLE_S")?.parse()?)?;
-    let client = HttpClient::builder().idle_timeout(idle).build()?;
+    let client = HttpClient::builder()
+        .first_event_timeout(idle)
+        .idle_timeout(idle)
+        .build()?;
     Ok(match &*env::var("QUIRK_API")? {
         "chat" => Arc::new(
             OpenAiChat::builder(url, "quirk")
                 .api_key(key)
                 .http_client(client)
-                .event_timeout(idle)
                 .build()?,
         ),
         "responses" => Arc::new(
             GptOssResponses::builder(url, "quirk")
                 .api_key(key)
                 .http_client(client)
-                .event_timeout(idle)
                 .build()?,
         ),
         other => return Err(format!("QUIRK_API is {other:?}").into()),

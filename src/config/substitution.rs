@@ -1,0 +1,120 @@
+//! `${NAME}` in a value of the file: the variable of that name.
+
+use std::collections::BTreeMap;
+
+use super::tree::{Map, Node, Value};
+use super::{ConfigError, Origin};
+
+/// The variables that a file may name: all of the environment, and those of `.env`.
+#[derive(Default)]
+pub(super) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The last value given wins; an empty one unsets.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        if value.is_empty() {
+            self.0.remove(name);
+        } else {
+            self.0.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Takes over what is not set yet.
+    pub(super) fn fill(&mut self, others: Self) {
+        for (name, value) in others.0 {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+
+    /// Puts variables in place of their names, in every text of the tree that is of the file and that nothing lies over.
+    pub(super) fn substitute(&self, root: &mut Map) -> Result<(), ConfigError> {
+        for entry in root {
+            self.node(&entry.key, &mut entry.node)?;
+        }
+        Ok(())
+    }
+
+    fn node(&self, key: &str, node: &mut Node) -> Result<(), ConfigError> {
+        match &mut node.value {
+            Value::Text(text) if text.contains('$') && is_of_file(&node.origin) => {
+                *text = self.text(key, text, &node.origin)?;
+            }
+            Value::List(nodes) => {
+                for (idx, node) in nodes.iter_mut().enumerate() {
+                    self.node(&format!("{key}[{idx}]"), node)?;
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    self.node(&format!("{key}.{}", entry.key), &mut entry.node)?;
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Whole(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+        Ok(())
+    }
+
+    /// `$$` is a dollar, and so is one before anything but `{`.
+    fn text(&self, key: &str, text: &str, origin: &Origin) -> Result<String, ConfigError> {
+        let mut whole = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            whole.push_str(before);
+            if let Some(behind) = after.strip_prefix('$') {
+                whole.push('$');
+                rest = behind;
+            } else if let Some(named) = after.strip_prefix('{') {
+                let (value, behind) = self.variable(key, named, origin)?;
+                whole.push_str(value);
+                rest = behind;
+            } else {
+                whole.push('$');
+                rest = after;
+            }
+        }
+        whole.push_str(rest);
+        Ok(whole)
+    }
+
+    /// The value of the variable that a text begins with the name of, and what follows the brace.
+    fn variable<'a>(
+        &'a self,
+        key: &str,
+        named: &'a str,
+        origin: &Origin,
+    ) -> Result<(&'a str, &'a str), ConfigError> {
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && !name.starts_with(|first: char| first.is_ascii_digit())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let Some((name, behind)) = named.split_once('}').filter(|(name, _)| is_name(name)) else {
+            return Err(ConfigError::Invalid {
+                key: key.to_owned(),
+                expected: "without `${`, or with the name of a variable in the braces, as in ${NAME} (`$$` is a dollar)",
+                origin: origin.clone(),
+            });
+        };
+        match self.0.get(name) {
+            Some(value) => Ok((value, behind)),
+            None => Err(ConfigError::UnsetVariable {
+                key: key.to_owned(),
+                variable: name.to_owned(),
+                origin: origin.clone(),
+            }),
+        }
+    }
+}
+
+fn is_of_file(origin: &Origin) -> bool {
+    matches!(origin, Origin::File { .. })
+}
+
+/// The values may be keys.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
