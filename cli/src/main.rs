@@ -33,6 +33,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::Parser as _;
+use clap::error::ContextValue;
 use serde_json::json;
 
 use args::Arguments;
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[OsString]) -> Exit {
     let parsed = match Arguments::try_parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(error) => return refused(arguments, &error),
+        Err(error) => return refused(arguments, error),
     };
     if parsed
         .command
@@ -79,19 +80,14 @@ fn run(arguments: &[OsString]) -> Exit {
 }
 
 /// Says what is wrong with the command line, or shows the help that was asked for.
-fn refused(arguments: &[OsString], error: &clap::Error) -> Exit {
+fn refused(arguments: &[OsString], mut error: clap::Error) -> Exit {
     if !error.use_stderr() {
         // Where stdout is closed there is nobody to help.
         error.print().ok();
         return Exit::Done;
     }
-    let mut text = error.render().to_string();
-    // What was typed is shown, and may be the name of a file that somebody else has chosen.
-    for argument in arguments.iter().filter_map(|argument| argument.to_str()) {
-        if !Shown(argument).is_plain() {
-            text = text.replace(argument, &Shown(argument).to_string());
-        }
-    }
+    show_typed(&mut error);
+    let text = error.render().to_string();
     text.lines().for_each(output::note);
     let words = arguments.iter().take_while(|word| *word != "--");
     if words.into_iter().any(|word| word == "--json") {
@@ -103,6 +99,17 @@ fn refused(arguments: &[OsString], error: &clap::Error) -> Exit {
         output::result(&result).ok();
     }
     Exit::Usage
+}
+
+/// What was typed stands in the error, and may be the name of a file that somebody else has chosen.
+fn show_typed(error: &mut clap::Error) {
+    let typed = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) if !Shown(text).is_plain() => Some((kind, text.clone())),
+        _ => None,
+    });
+    for (kind, text) in typed.collect::<Vec<_>>() {
+        error.insert(kind, ContextValue::String(Shown(&text).to_string()));
+    }
 }
 
 fn failed(error: &Error) -> Exit {
