@@ -487,3 +487,45 @@ or refuse, which the model is told: --reject ID or --reject ID=WHY
 "
     );
 }
+
+/// Where no file can be written, the run goes out with the error, the name stays free, and the run can go on.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(unix)]
+async fn full_disk_loses_no_run_and_takes_no_name() {
+    const NAME: &str = "approve-full";
+    let directory = Directory::new(NAME).file("config.yaml", CONFIG);
+    let replies = [
+        streamed_call("", "calculator", SUM),
+        streamed_text("It is ", "350."),
+    ];
+    let server = FakeServer::start(replies).await.unwrap();
+    let prompt = "long ".repeat(1_000);
+    let arguments = [
+        "run",
+        "--agent",
+        "Careful",
+        "--save-state",
+        "run.json",
+        "--json",
+        &prompt,
+    ];
+    let mut command = crate::support::on_full_disk(&server, &directory, &arguments);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr_of(&output));
+    let result = crate::support::lines(&output).pop().unwrap();
+    let message = result["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("cannot save the run in run.json: "),
+        "{message}"
+    );
+    for folder in [".", ".local/state/openai-agents/runs"] {
+        let entries = fs::read_dir(directory.path(folder)).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let is_of_run = |name: &String| name.contains("run.json") || name.contains("run-");
+        assert_eq!(names.find(is_of_run), None);
+    }
+    directory.write("run.json", result["run_state"].to_string());
+    let go_on = ["run", "--resume", "run.json", "--approve-all"];
+    let output = on(&server, &directory, &go_on).output().unwrap();
+    check_output(&output, 0, "It is 350.\n", "<- 350\n");
+}

@@ -1,6 +1,8 @@
 //! `openai-agents run --durable` and `openai-agents resume`.
 
-use std::process::{Output, Stdio};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Output, Stdio};
 
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
@@ -128,4 +130,139 @@ async fn a_run_that_is_not_there_is_said_to_be_not_there() {
     assert_eq!(lines(&missing)[0]["agent"], Value::Null);
     let none = on(&server, &directory, &["resume"]).output().unwrap();
     check_output(&none, 0, "", "");
+}
+
+/// A model that thinks until it is told to answer.
+struct Thinking {
+    listener: TcpListener,
+    directory: Directory,
+}
+
+impl Thinking {
+    fn new(name: &str) -> Self {
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            directory: Directory::new(name),
+        }
+    }
+
+    fn program(&self, arguments: &[&str]) -> Child {
+        let url = format!("http://{}/v1", self.listener.local_addr().unwrap());
+        let mut command = self.directory.program();
+        command
+            .args(arguments)
+            .args(["--json", "--model", "m", "--base-url", &url])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn asked(&self) -> TcpStream {
+        let (mut stream, _) = self.listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 8 * 1024]).unwrap() > 0);
+        stream
+    }
+
+    /// The only run that is kept.
+    fn run(&self) -> String {
+        let output = self.program(&["resume"]).wait_with_output().unwrap();
+        lines(&output)[0]["run"].as_str().unwrap().to_owned()
+    }
+}
+
+fn answer(mut stream: TcpStream) {
+    let text = crate::support::chunk(&json!({"content": "Hello"}), None);
+    let end = crate::support::chunk(&json!({}), Some("stop"));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let answer = format!("{head}data: {text}\n\ndata: {end}\n\ndata: [DONE]\n\n");
+    stream.write_all(answer.as_bytes()).unwrap();
+}
+
+/// The code and the kind of the error, or the answer.
+fn outcome(output: &Output) -> (Option<i32>, Value) {
+    let result = lines(output).pop().unwrap();
+    let (error, answer) = (&result["error"]["kind"], &result["final_output"]);
+    let said = if error.is_null() { answer } else { error };
+    (output.status.code(), said.clone())
+}
+
+#[test]
+fn resume_of_a_live_run_is_refused_and_leaves_it_alone() {
+    let model = Thinking::new("durable-live");
+    let live = model.program(&["run", "--durable", "hi"]);
+    let stream = model.asked();
+    let run = model.run();
+    for arguments in [&["resume", &run][..], &["resume", &run, "--approve-all"]] {
+        let refused = model.program(arguments).wait_with_output().unwrap();
+        assert_eq!(outcome(&refused), (Some(2), json!("already_resumed")));
+        let stderr = String::from_utf8(refused.stderr).unwrap();
+        let process = live.id();
+        assert_eq!(
+            stderr,
+            format!(
+                "error: the run {run} is under way in process {process}\n\
+                 hint: it goes on there, and nothing of it was changed; resume it once that has ended\n"
+            )
+        );
+    }
+    answer(stream);
+    let ended = live.wait_with_output().unwrap();
+    assert_eq!(outcome(&ended), (Some(0), json!("Hello")));
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
+}
+
+#[test]
+fn of_three_that_resume_a_run_one_does_and_the_others_say_why() {
+    let model = Thinking::new("durable-three");
+    let mut first = model.program(&["run", "--durable", "hi"]);
+    let stream = model.asked();
+    let run = model.run();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    drop(stream);
+    let mut all = [(); 3].map(|()| model.program(&["resume", &run]));
+    // One asks the model; the others end while it thinks.
+    let stream = model.asked();
+    let ended = |all: &mut [Child]| {
+        all.iter_mut()
+            .filter_map(|child| child.try_wait().unwrap())
+            .count()
+    };
+    while ended(&mut all) < 2 {
+        std::thread::yield_now();
+    }
+    answer(stream);
+    let mut outcomes = all.map(|child| outcome(&child.wait_with_output().unwrap()));
+    outcomes.sort_by_key(|(code, _)| *code);
+    let refused = (Some(2), json!("already_resumed"));
+    assert_eq!(
+        outcomes,
+        [(Some(0), json!("Hello")), refused.clone(), refused]
+    );
+    assert_eq!(model.run(), run);
+    let locks = std::fs::read_dir(model.directory.path(".local/share/openai_agents")).unwrap();
+    let mut names = locks.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.find(|name| name.contains(&run)), None);
+}
+
+/// What is refused has changed nothing: the run waits as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_decision_leaves_the_run_waiting() {
+    let config =
+        "agents:\n  - name: Counter\n    tools: [calculator]\n    needs_approval: [calculator]\n";
+    let directory = Directory::new("durable-refused").file("config.yaml", config);
+    let [call, _] = called();
+    let server = FakeServer::start([call]).await.unwrap();
+    let arguments = ["run", "--durable", "--agent", "Counter", "100 + 250?"];
+    let run = on(&server, &directory, &arguments).output().unwrap();
+    let id = run_id(&run);
+    for decision in [&["--approve", "nope"][..], &["--always"], &[]] {
+        let arguments = [&["resume", &id], decision].concat();
+        on(&server, &directory, &arguments).output().unwrap();
+        let list = on(&server, &directory, &["resume", "--json"])
+            .output()
+            .unwrap();
+        assert_eq!(lines(&list)[0]["status"], "paused", "{decision:?}");
+    }
 }

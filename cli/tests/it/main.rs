@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod durable;
 #[cfg(test)]
+mod exits;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod mcp;
@@ -31,6 +33,10 @@ mod served_agents;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod stdin;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod together;
+#[cfg(test)]
+mod words;

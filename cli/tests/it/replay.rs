@@ -125,3 +125,29 @@ async fn what_is_no_recording_is_refused() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(unix)]
+async fn full_disk_ends_the_recording_and_not_the_run() {
+    let directory = Directory::new("replay-full");
+    let server = FakeServer::start([streamed_text("Hel", "lo"), streamed_text("Hel", "lo")])
+        .await
+        .unwrap();
+    let told = "error: the recording is not complete: the journal a.jsonl cannot be reached: File too large (os error 27)\n";
+    let run = ["run", "--record", "a.jsonl", "hi"];
+    let mut command = crate::support::on_full_disk(&server, &directory, &run);
+    check_output(&command.output().unwrap(), 1, "Hello\n", told);
+    std::fs::remove_file(directory.path("a.jsonl")).unwrap();
+    let run = ["run", "--record", "a.jsonl", "--json", "hi"];
+    let mut command = crate::support::on_full_disk(&server, &directory, &run);
+    let output = command.output().unwrap();
+    let result = lines(&output).pop().unwrap();
+    assert_eq!(
+        (
+            &result["ok"],
+            &result["final_output"],
+            &result["error"]["kind"]
+        ),
+        (&json!(false), &json!("Hello"), &json!("journal"))
+    );
+}

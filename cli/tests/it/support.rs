@@ -28,6 +28,14 @@ impl Directory {
         self
     }
 
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_openai-agents"));
         command
@@ -61,6 +69,28 @@ pub(crate) fn on(server: &FakeServer, directory: &Directory, arguments: &[&str])
         .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
         .env("OPENAI_MODEL", "m")
         .env("OPENAI_API_KEY", KEY);
+    command
+}
+
+/// The same where no file can have more than a block, so that a larger one fails to be written as on a full disk.
+#[cfg(unix)]
+pub(crate) fn on_full_disk(
+    server: &FakeServer,
+    directory: &Directory,
+    arguments: &[&str],
+) -> Command {
+    let program = on(server, directory, arguments);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -f 1; exec "$0" "$@""#])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(directory.path("."))
+        .env_clear()
+        .stdin(Stdio::null());
+    for (name, value) in program.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
     command
 }
 
