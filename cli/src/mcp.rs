@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use openai_agents::FunctionTool;
 use openai_agents::config::Config;
 use openai_agents::mcp::{McpError, McpServer};
+use openai_agents::model::Deviation;
 
 use crate::exit::Exit;
 use crate::failure::with_causes;
@@ -14,6 +15,8 @@ use crate::failure::with_causes;
 pub(crate) struct Seen {
     pub(crate) name: String,
     pub(crate) tools: Result<Arc<[FunctionTool]>, McpError>,
+    /// What it did differently from the protocol.
+    pub(crate) deviations: Vec<Deviation>,
 }
 
 /// Looks at all of them, side by side.
@@ -24,9 +27,11 @@ pub(crate) struct Seen {
 pub(crate) async fn look(config: &Config) -> Vec<Seen> {
     let servers = config.mcp_servers();
     let seen = join_all(servers.servers().iter().map(|server| async {
+        let tools = tools(server).await;
         Seen {
             name: server.name().to_owned(),
-            tools: tools(server).await,
+            tools,
+            deviations: server.deviations(),
         }
     }))
     .await;
@@ -65,11 +70,19 @@ impl Seen {
     /// Says it in words.
     pub(crate) fn state(&self) -> String {
         match &self.tools {
-            Ok(tools) => match tools.len() {
-                1 => "ready, 1 tool".to_owned(),
-                n_tools => format!("ready, {n_tools} tools"),
-            },
+            Ok(tools) => {
+                let tools = counted(tools.len(), "tool");
+                match self.deviations.len() {
+                    0 => format!("ready, {tools}"),
+                    n => format!("ready, {tools}, {}", counted(n, "deviation")),
+                }
+            }
             Err(error) => with_causes(error),
         }
     }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {what}{plural}")
 }

@@ -183,7 +183,7 @@ impl fmt::Debug for Authorization {
 }
 
 async fn manager(url: &str, http: &Backend) -> Result<AuthorizationManager, AuthError> {
-    let client = Arc::new(Http(http.0.clone()));
+    let client = Arc::new(Http(http.http.clone()));
     AuthorizationManager::new_with_oauth_http_client(url, client).await
 }
 

@@ -4,35 +4,73 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream};
 use hyper::StatusCode;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ErrorData, RequestId, ServerJsonRpcMessage,
+};
 use rmcp::transport::common::http_header::{
     EVENT_STREAM_MIME_TYPE, HEADER_SESSION_ID, JSON_MIME_TYPE,
 };
 use rmcp::transport::streamable_http_client::{
-    AuthRequiredError, HttpStatusError, InsufficientScopeError, SseError, StreamableHttpClient,
-    StreamableHttpError, StreamableHttpPostResponse,
+    AuthRequiredError, InsufficientScopeError, StreamableHttpClient, StreamableHttpError,
+    StreamableHttpPostResponse,
 };
-use sse_stream::{Sse, SseStream};
 
+use super::deviations::excerpt;
+use super::events::{self, Events};
+use super::frames::Frames;
 use crate::http::{Headers, HttpBody, HttpClient, HttpError, HttpResponse, Url};
 
 /// How large a JSON answer or an event may be.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How much of an answer that is not understood is kept for the error.
 const MAX_EXCERPT_BYTES: usize = 1024;
 
 /// Sends the messages of one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Backend(pub(super) HttpClient);
+pub(super) struct Backend {
+    pub(super) http: HttpClient,
+    pub(super) frames: Arc<Frames>,
+}
 
-type Fault = StreamableHttpError<HttpError>;
-type Events = BoxStream<'static, Result<Sse, SseError>>;
+/// Why a message has no answer over HTTP. No secret is in it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BackendError {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("it answered with HTTP {status}{}{}", after(.retry_after.as_deref()), said(.body))]
+    Status {
+        status: u16,
+        retry_after: Option<String>,
+        /// The beginning of what it said.
+        body: String,
+    },
+    #[error("it answered with HTTP {status}{}: is this the address of an MCP server, with its path, such as `/mcp`?", said(.body))]
+    NoEndpoint { status: u16, body: String },
+    #[error("it answered with {}, where JSON or a stream of events is due: is this the address of an MCP server?", kind.as_deref().map_or("no content type".to_owned(), |kind| format!("`{kind}`")))]
+    ContentType { kind: Option<String> },
+    #[error("it answered with {0}")]
+    Unreadable(String),
+    #[error("its session id or token is no value of a header")]
+    Header,
+}
+
+fn after(retry_after: Option<&str>) -> String {
+    retry_after.map_or_else(String::new, |after| format!(" (retry after {after})"))
+}
+
+fn said(body: &str) -> String {
+    match body.trim() {
+        "" => String::new(),
+        body => format!(": {body}"),
+    }
+}
+
+pub(super) type Fault = StreamableHttpError<BackendError>;
 
 /// What goes with every request.
 struct Line {
@@ -47,7 +85,7 @@ impl Line {
         token: Option<&str>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Self, Fault> {
-        let url = Url::parse(uri).map_err(Fault::Client)?;
+        let url = Url::parse(uri).map_err(fault)?;
         let mut all = HeaderMap::new();
         all.extend(headers);
         let accepted = HeaderValue::from_static("application/json, text/event-stream");
@@ -69,13 +107,15 @@ impl Line {
 }
 
 fn value(text: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::from_str(text).map_err(|_| {
-        Fault::UnexpectedServerResponse("a session id or token that is no header value".into())
-    })
+    HeaderValue::from_str(text).map_err(|_| Fault::Client(BackendError::Header))
+}
+
+fn fault(error: HttpError) -> Fault {
+    Fault::Client(BackendError::Http(error))
 }
 
 impl StreamableHttpClient for Backend {
-    type Error = HttpError;
+    type Error = BackendError;
 
     async fn post_message(
         &self,
@@ -86,15 +126,16 @@ impl StreamableHttpClient for Backend {
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Fault> {
         let body = Bytes::from(serde_json::to_vec(&message)?);
+        self.frames.sent(&message);
         let session = session_id.as_deref();
         let mut line = Line::new(&uri, session, auth_header.as_deref(), custom_headers)?;
         let json = HeaderValue::from_static(JSON_MIME_TYPE);
         line.headers.insert(CONTENT_TYPE, json);
         let (url, headers) = line.headers();
-        let sent = self.0.post(&url, &headers, body).await;
-        let response = sent.map_err(Fault::Client)?;
-        refuse_challenge(&response)?;
+        let response = self.http.post(&url, &headers, body).await.map_err(fault)?;
+        self.refuse_challenge(&response)?;
         let answer = Answer {
+            frames: &self.frames,
             message: &message,
             has_session: session.is_some(),
             response,
@@ -116,12 +157,12 @@ impl StreamableHttpClient for Backend {
             custom_headers,
         )?;
         let (url, headers) = line.headers();
-        let response = self.0.delete(&url, &headers).await.map_err(Fault::Client)?;
+        let response = self.http.delete(&url, &headers).await.map_err(fault)?;
         // A server may have no way to end a session.
         if is_success(response.status) || response.status == StatusCode::METHOD_NOT_ALLOWED {
             return Ok(());
         }
-        Err(unexpected(response).await)
+        Err(self.unexpected(response).await)
     }
 
     async fn get_stream(
@@ -139,23 +180,52 @@ impl StreamableHttpClient for Backend {
             line.headers.insert(name, value(&id)?);
         }
         let (url, headers) = line.headers();
-        let response = self.0.get(&url, &headers).await.map_err(Fault::Client)?;
-        refuse_challenge(&response)?;
+        let response = self.http.get(&url, &headers).await.map_err(fault)?;
+        self.refuse_challenge(&response)?;
         if response.status == StatusCode::METHOD_NOT_ALLOWED {
             return Err(Fault::ServerDoesNotSupportSse);
         }
         if !is_success(response.status) {
-            return Err(unexpected(response).await);
+            return Err(self.unexpected(response).await);
         }
         match media_type(&response) {
-            Some(kind) if kind == EVENT_STREAM_MIME_TYPE => Ok(events(response.body)),
-            kind => Err(Fault::UnexpectedContentType(kind)),
+            Some(kind) if kind == EVENT_STREAM_MIME_TYPE => {
+                Ok(events::read(&self.frames, response.body, None))
+            }
+            kind => Err(Fault::Client(BackendError::ContentType { kind })),
+        }
+    }
+}
+
+impl Backend {
+    /// Gives a server's challenge as the error that the authorization understands.
+    fn refuse_challenge(&self, response: &HttpResponse) -> Result<(), Fault> {
+        let Some(challenge) = response.headers.get(WWW_AUTHENTICATE.as_str()) else {
+            return Ok(());
+        };
+        // The protocol library writes it into its log.
+        let challenge = self.frames.redactor().redact(challenge).into_owned();
+        match response.status {
+            401 => Err(Fault::AuthRequired(AuthRequiredError::new(challenge))),
+            403 => Err(Fault::InsufficientScope(InsufficientScopeError::new(
+                challenge, None,
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn unexpected(&self, response: HttpResponse) -> Fault {
+        let failed = Failed::new(&response);
+        match whole(response.body).await {
+            Ok(body) => failed.into_fault(&self.frames, &body),
+            Err(error) => error,
         }
     }
 }
 
 /// An answer to a message, with what it is read by.
 struct Answer<'a> {
+    frames: &'a Arc<Frames>,
     message: &'a ClientJsonRpcMessage,
     has_session: bool,
     response: HttpResponse,
@@ -164,91 +234,125 @@ struct Answer<'a> {
 impl Answer<'_> {
     async fn read(self) -> Result<StreamableHttpPostResponse, Fault> {
         let status = self.response.status;
+        let request = match self.message {
+            ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
         if status == StatusCode::ACCEPTED || status == StatusCode::NO_CONTENT {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
         if status == StatusCode::NOT_FOUND && self.has_session {
             return Err(Fault::SessionExpired);
         }
-        let kind = media_type(&self.response);
         if !is_success(status) {
-            return self.read_failure(kind.as_deref()).await;
+            return self.read_failure(request).await;
         }
-        let is_request = matches!(self.message, ClientJsonRpcMessage::Request(_));
         let session = self.response.headers.get(HEADER_SESSION_ID);
         let session = session.map(str::to_owned);
+        // Where nothing is due, whatever a server writes all the same is not looked at.
+        let Some(id) = request else {
+            return Ok(StreamableHttpPostResponse::Accepted);
+        };
+        let kind = media_type(&self.response);
         match kind.as_deref() {
-            // Nothing is due; whatever a server writes all the same is not looked at.
-            _ if !is_request => Ok(StreamableHttpPostResponse::Accepted),
             Some(EVENT_STREAM_MIME_TYPE) => {
-                let events = events(self.response.body);
+                let events = events::read(self.frames, self.response.body, Some(id));
                 Ok(StreamableHttpPostResponse::Sse(events, session))
             }
             Some(JSON_MIME_TYPE) => {
                 let body = whole(self.response.body).await?;
-                let message = serde_json::from_slice(&body).map_err(|error| {
-                    let excerpt = excerpt(&body);
-                    Fault::UnexpectedServerResponse(
-                        format!("what is no message ({error}): {excerpt}").into(),
-                    )
-                })?;
-                Ok(StreamableHttpPostResponse::Json(message, session))
+                let mut messages = self
+                    .frames
+                    .read(&body)
+                    .map_err(|broken| Fault::Client(BackendError::Unreadable(broken.reason)))?;
+                let other = "no answer to the request, but something else".to_owned();
+                messages.extend(self.frames.fail_one(&id, other));
+                Ok(one_or_more(messages, session))
             }
-            _ => Err(Fault::UnexpectedContentType(kind)),
+            _ => Err(Fault::Client(BackendError::ContentType { kind })),
         }
     }
 
     /// An error of the protocol comes with an error status too; a server that does not know a question says so in many ways.
-    async fn read_failure(self, kind: Option<&str>) -> Result<StreamableHttpPostResponse, Fault> {
+    async fn read_failure(
+        self,
+        request: Option<RequestId>,
+    ) -> Result<StreamableHttpPostResponse, Fault> {
         let status = self.response.status;
         let refuses = matches!(status, 401 | 403);
-        if status == StatusCode::TOO_MANY_REQUESTS || kind != Some(JSON_MIME_TYPE) && status >= 500
-        {
-            return Err(status_error(&self.response));
-        }
-        let failed = status_error(&self.response);
+        let failed = Failed::new(&self.response);
         let body = whole(self.response.body).await?;
-        let error = match serde_json::from_slice(&body) {
-            Ok(ServerJsonRpcMessage::Error(error)) if !refuses => Some(error),
-            _ => None,
-        };
+        if status == StatusCode::TOO_MANY_REQUESTS || refuses {
+            return Err(failed.into_fault(self.frames, &body));
+        }
+        let answered = |answer| Ok(StreamableHttpPostResponse::Json(answer, None));
+        if let Some(id) = &request
+            && let Some(answer) = self.frames.failure(&body, id)
+        {
+            return answered(answer);
+        }
         if let ClientJsonRpcMessage::Request(request) = self.message
             && matches!(request.request, ClientRequest::DiscoverRequest(_))
             && (400..500).contains(&status)
-            && !refuses
             && !self.has_session
         {
-            // Whoever cannot read the question cannot repeat its id.
-            let error = error.map_or_else(
-                || ErrorData::invalid_request(said(status, &body), None),
-                |error| error.error,
-            );
-            let answer = ServerJsonRpcMessage::error(error, Some(request.id.clone()));
-            return Ok(StreamableHttpPostResponse::Json(answer, None));
+            let error =
+                ErrorData::invalid_request(failed.into_error(self.frames, &body).to_string(), None);
+            return answered(ServerJsonRpcMessage::error(error, Some(request.id.clone())));
         }
-        match error {
-            Some(error) => {
-                let answer = ServerJsonRpcMessage::Error(error);
-                Ok(StreamableHttpPostResponse::Json(answer, None))
-            }
-            None if status >= 500 => Err(failed),
-            None => Err(Fault::UnexpectedServerResponse(said(status, &body).into())),
+        Err(failed.into_fault(self.frames, &body))
+    }
+}
+
+/// An answer of several messages passes as a stream.
+fn one_or_more(
+    mut messages: Vec<ServerJsonRpcMessage>,
+    session: Option<String>,
+) -> StreamableHttpPostResponse {
+    match (messages.pop(), messages.is_empty()) {
+        (Some(message), true) => StreamableHttpPostResponse::Json(message, session),
+        (last, _) => {
+            messages.extend(last);
+            StreamableHttpPostResponse::Sse(events::of(messages), session)
         }
     }
 }
 
-/// Gives a server's challenge as the error that the authorization understands.
-fn refuse_challenge(response: &HttpResponse) -> Result<(), Fault> {
-    let Some(challenge) = response.headers.get(WWW_AUTHENTICATE.as_str()) else {
-        return Ok(());
-    };
-    let challenge = challenge.to_owned();
-    match response.status {
-        401 => Err(Fault::AuthRequired(AuthRequiredError::new(challenge))),
-        403 => Err(Fault::InsufficientScope(InsufficientScopeError::new(
-            challenge, None,
-        ))),
-        _ => Ok(()),
+/// An answer whose status is not of success.
+struct Failed {
+    status: u16,
+    retry_after: Option<String>,
+}
+
+impl Failed {
+    fn new(response: &HttpResponse) -> Self {
+        let retry_after = response.headers.get(RETRY_AFTER.as_str());
+        Self {
+            status: response.status,
+            retry_after: retry_after.map(str::to_owned),
+        }
+    }
+
+    fn into_error(self, frames: &Frames, body: &[u8]) -> BackendError {
+        let body = String::from_utf8_lossy(body);
+        let body = frames.redactor().redact(&body);
+        let body = excerpt(body.trim(), MAX_EXCERPT_BYTES);
+        let Self {
+            status,
+            retry_after,
+        } = self;
+        match status {
+            404 | 405 => BackendError::NoEndpoint { status, body },
+            _ => BackendError::Status {
+                status,
+                retry_after: retry_after.map(|after| frames.redactor().redact(&after).into_owned()),
+                body,
+            },
+        }
+    }
+
+    fn into_fault(self, frames: &Frames, body: &[u8]) -> Fault {
+        Fault::Client(self.into_error(frames, body))
     }
 }
 
@@ -256,32 +360,8 @@ fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-fn status_error(response: &HttpResponse) -> Fault {
-    let retry_after = response.headers.get(RETRY_AFTER.as_str());
-    HttpStatusError::new(response.status, retry_after.map(str::to_owned)).into()
-}
-
-async fn unexpected(response: HttpResponse) -> Fault {
-    let status = response.status;
-    match whole(response.body).await {
-        Ok(body) => Fault::UnexpectedServerResponse(said(status, &body).into()),
-        Err(error) => error,
-    }
-}
-
-fn said(status: u16, body: &[u8]) -> String {
-    format!("HTTP {status}: {}", excerpt(body))
-}
-
-fn excerpt(body: &[u8]) -> String {
-    let kept = body.get(..MAX_EXCERPT_BYTES).unwrap_or(body);
-    String::from_utf8_lossy(kept).into_owned()
-}
-
 async fn whole(body: HttpBody) -> Result<Bytes, Fault> {
-    body.collect_up_to(MAX_ANSWER_BYTES)
-        .await
-        .map_err(Fault::Client)
+    body.collect_up_to(MAX_ANSWER_BYTES).await.map_err(fault)
 }
 
 /// Gives the media type without its parameters, in lower case.
@@ -289,40 +369,4 @@ fn media_type(response: &HttpResponse) -> Option<String> {
     let value = response.headers.get(CONTENT_TYPE.as_str())?;
     let kind = value.split(';').next().unwrap_or_default();
     Some(kind.trim().to_ascii_lowercase())
-}
-
-/// Reads events, each within the bound.
-fn events(body: HttpBody) -> Events {
-    let bounded = stream::unfold((body, 0), |(mut body, n_open)| async move {
-        let chunk = match body.next_chunk().await? {
-            Ok(chunk) => chunk,
-            Err(error) => return Some((Err(EventsError::Http(error)), (body, n_open))),
-        };
-        let n_open = open_bytes(n_open, &chunk);
-        let chunk = if n_open > MAX_ANSWER_BYTES {
-            Err(EventsError::TooLarge)
-        } else {
-            Ok(chunk)
-        };
-        Some((chunk, (body, n_open)))
-    });
-    Box::pin(SseStream::from_bytes_stream(bounded))
-}
-
-/// Why no more events come.
-#[derive(Debug, thiserror::Error)]
-enum EventsError {
-    #[error("{0}")]
-    Http(HttpError),
-    #[error("an event has more than {MAX_ANSWER_BYTES} bytes")]
-    TooLarge,
-}
-
-/// Counts the bytes since the last empty line, which ends an event.
-fn open_bytes(n_open: usize, chunk: &[u8]) -> usize {
-    let ends = |end: &[u8]| memchr::memmem::rfind(chunk, end).map(|at| at + end.len());
-    match ends(b"\n\n").max(ends(b"\n\r\n")).max(ends(b"\r\r")) {
-        Some(end) => chunk.len() - end,
-        None => n_open + chunk.len(),
-    }
 }

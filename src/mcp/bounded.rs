@@ -1,6 +1,8 @@
-//! A bound on what a server can make this side do at once.
+//! A bound on what a server can make this side do at once, and a sign when it ends by itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::service::{RoleClient, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -12,16 +14,54 @@ use tokio::sync::Semaphore;
 /// holds little memory.
 const MAX_SENDING: usize = 1024;
 
+/// Tells the log of a server that ends by itself, once it is used.
+#[derive(Debug)]
+pub(super) struct Watch {
+    server: String,
+    is_on: AtomicBool,
+}
+
+impl Watch {
+    pub(super) fn new(server: &str) -> Arc<Self> {
+        Arc::new(Self {
+            server: server.to_owned(),
+            is_on: AtomicBool::new(false),
+        })
+    }
+
+    /// Begins when the server is ready.
+    pub(super) fn begin(&self) {
+        self.is_on.store(true, Ordering::Release);
+    }
+
+    /// Ends before this side ends the connection.
+    pub(super) fn end(&self) {
+        self.is_on.store(false, Ordering::Release);
+    }
+
+    fn has_ended(&self) {
+        if self.is_on.swap(false, Ordering::AcqRel) {
+            tracing::warn!(
+                target: "openai_agents::mcp",
+                server = self.server,
+                "the MCP server ended by itself; calls of its tools fail until it is connected anew"
+            );
+        }
+    }
+}
+
 /// A transport that stops reading while a server does not read.
 pub(super) struct Bounded<T> {
     transport: T,
     sending: Arc<Semaphore>,
+    watch: Arc<Watch>,
 }
 
 impl<T> Bounded<T> {
-    pub(super) fn new(transport: T) -> Self {
+    pub(super) fn new(transport: T, watch: &Arc<Watch>) -> Self {
         Self {
             transport,
+            watch: Arc::clone(watch),
             sending: Arc::new(Semaphore::new(MAX_SENDING)),
         }
     }
@@ -29,6 +69,11 @@ impl<T> Bounded<T> {
 
 impl<T: Transport<RoleClient>> Transport<RoleClient> for Bounded<T> {
     type Error = T::Error;
+
+    /// Stands in the protocol library's errors.
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("MCP")
+    }
 
     fn send(
         &mut self,
@@ -45,7 +90,11 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Bounded<T> {
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         drop(self.sending.acquire().await.ok());
-        self.transport.receive().await
+        let received = self.transport.receive().await;
+        if received.is_none() {
+            self.watch.has_ended();
+        }
+        received
     }
 
     fn close(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {

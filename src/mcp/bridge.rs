@@ -19,8 +19,9 @@ use rmcp::service::{NotificationContext, RequestContext, RoleClient};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::normal::Raw;
 use super::options::Handlers;
-use super::{ElicitationRequest, McpRefusal, McpRoot, SamplingRequest, convert};
+use super::{McpRefusal, McpRoot, convert, parse};
 
 /// Answers a server with the handlers of its options.
 #[derive(Debug)]
@@ -69,13 +70,13 @@ impl ClientHandler for Bridge {
 
     async fn create_message(
         &self,
-        params: CreateMessageRequestParams,
-        _context: RequestContext<RoleClient>,
+        _params: CreateMessageRequestParams,
+        context: RequestContext<RoleClient>,
     ) -> Result<CreateMessageResult, ErrorData> {
         let Some(handler) = &self.handlers.sampling else {
             return Err(unsupported("sampling"));
         };
-        let request: SamplingRequest = read(&params)?;
+        let request = parse::sampling(&asked(context)?).map_err(unreadable)?;
         read(
             &handler(request)
                 .await
@@ -92,22 +93,15 @@ impl ClientHandler for Bridge {
 
     async fn create_elicitation(
         &self,
-        request: ElicitRequestParams,
-        _context: RequestContext<RoleClient>,
+        _params: ElicitRequestParams,
+        context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
         let Some(handler) = &self.handlers.elicitation else {
             return Err(unsupported("elicitation"));
         };
-        let request = match request {
-            ElicitRequestParams::FormElicitationParams {
-                message,
-                requested_schema,
-                ..
-            } => ElicitationRequest::form(message, read(&requested_schema)?),
-            ElicitRequestParams::UrlElicitationParams { message, url, .. } => {
-                ElicitationRequest::url(message, url)
-            }
-            _ => return Ok(ElicitResult::new(ElicitationAction::Decline)),
+        let request = parse::elicitation(&asked(context)?).map_err(unreadable)?;
+        let Some(request) = request else {
+            return Ok(ElicitResult::new(ElicitationAction::Decline));
         };
         read(
             &handler(request)
@@ -141,7 +135,17 @@ impl ClientHandler for Bridge {
     }
 }
 
-/// Reads what a server sent, or writes what it is answered.
+/// Finds what a server asked, word for word.
+fn asked(context: RequestContext<RoleClient>) -> Result<Raw, ErrorData> {
+    let mut meta = context.meta;
+    Raw::of(&mut meta.0.0).ok_or_else(|| unreadable("the parameters are missing".to_owned()))
+}
+
+fn unreadable(reason: String) -> ErrorData {
+    ErrorData::invalid_params(reason, None)
+}
+
+/// Writes what a server is answered.
 fn read<T: DeserializeOwned>(value: &impl Serialize) -> Result<T, ErrorData> {
     convert(value).map_err(|error| ErrorData::invalid_params(error.to_string(), None))
 }

@@ -11,9 +11,12 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::Stdio;
+use crate::secret::Redactor;
 
 /// How much of what a server writes to its standard error output is kept.
 const MAX_STDERR_BYTES: usize = 2048;
+/// How long a line may be; a longer one is taken as several.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 /// How long a server may take to end by itself after its input was closed.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -24,7 +27,7 @@ pub(super) struct ServerProcess {
     /// The child leads it; the number stays taken as long as anything of the group lives.
     #[cfg(unix)]
     group: Option<rustix::process::Pid>,
-    stderr: Arc<Mutex<VecDeque<u8>>>,
+    stderr: Arc<Tail>,
     reader: JoinHandle<()>,
 }
 
@@ -33,7 +36,11 @@ pub(super) type Pipes = (ChildStdout, ChildStdin);
 
 impl ServerProcess {
     /// Starts the process, in a group of its own.
-    pub(super) fn spawn(server: &str, stdio: &Stdio) -> io::Result<(Self, Pipes)> {
+    pub(super) fn spawn(
+        server: &str,
+        stdio: &Stdio,
+        redactor: Redactor,
+    ) -> io::Result<(Self, Pipes)> {
         let mut command = Command::new(&stdio.program);
         command
             .args(&stdio.arguments)
@@ -59,8 +66,12 @@ impl ServerProcess {
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let pipe = child.stderr.take().ok_or_else(missing)?;
-        let stderr = Arc::default();
-        let reader = tokio::spawn(keep_tail(pipe, Arc::clone(&stderr), server.to_owned()));
+        let stderr = Arc::new(Tail {
+            server: server.to_owned(),
+            redactor,
+            kept: Mutex::default(),
+        });
+        let reader = tokio::spawn(keep_tail(pipe, Arc::clone(&stderr)));
         let process = Self {
             #[cfg(unix)]
             group: child
@@ -76,11 +87,17 @@ impl ServerProcess {
 
     /// Gives what the server last wrote to its standard error output.
     pub(super) fn last_words(&self) -> Option<String> {
-        let mut kept = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(kept.make_contiguous())
-            .trim()
-            .to_owned();
-        (!text.is_empty()).then_some(text)
+        self.stderr.text()
+    }
+
+    /// Says how the process ended, if it did.
+    pub(super) fn end_in_words(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok()??;
+        #[cfg(unix)]
+        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+            return Some(format!("by signal {signal}"));
+        }
+        Some(format!("with {status}").replace("exit status: ", "exit status "))
     }
 
     /// Waits until the server has ended by itself, its input being closed, and then ends what is left.
@@ -132,15 +149,48 @@ fn inherited(stdio: &Stdio) -> impl Iterator<Item = (String, String)> {
         .filter(|(_, value)| !value.starts_with("()"))
 }
 
-/// Reads to the end, so that the server never waits for a reader, and keeps the end of it.
-async fn keep_tail(mut pipe: ChildStderr, kept: Arc<Mutex<VecDeque<u8>>>, server: String) {
-    let mut buffer = [0; 1024];
-    while let Ok(n_bytes @ 1..) = pipe.read(&mut buffer).await {
-        let bytes = buffer.get(..n_bytes).unwrap_or_default();
-        tracing::debug!(target: "openai_agents::mcp", server, "{}", String::from_utf8_lossy(bytes).trim_end());
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
+/// The end of what a server writes to its standard error output, without its secrets.
+#[derive(Debug)]
+struct Tail {
+    server: String,
+    redactor: Redactor,
+    kept: Mutex<VecDeque<u8>>,
+}
+
+impl Tail {
+    fn text(&self) -> Option<String> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(kept.make_contiguous())
+            .trim()
+            .to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Takes whole lines: of a secret that is cut nobody could tell that it is one.
+    fn take(&self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
+        let lines = String::from_utf8_lossy(lines);
+        let text = self.redactor.redact(&lines);
+        tracing::debug!(target: "openai_agents::mcp", server = self.server, "{}", text.trim_end());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(text.as_bytes());
         let n_over = kept.len().saturating_sub(MAX_STDERR_BYTES);
         kept.drain(..n_over);
     }
+}
+
+/// Reads to the end, so that the server never waits for a reader, and keeps the end of it.
+async fn keep_tail(mut pipe: ChildStderr, tail: Arc<Tail>) {
+    let mut open = Vec::new();
+    while let Ok(1..) = pipe.read_buf(&mut open).await {
+        let end = memchr::memrchr(b'\n', &open).map(|at| at + 1);
+        let end = end.or((open.len() > MAX_LINE_BYTES).then_some(open.len()));
+        if let Some(end) = end {
+            tail.take(open.get(..end).unwrap_or_default());
+            open.drain(..end);
+        }
+    }
+    tail.take(&open);
 }

@@ -1,17 +1,15 @@
 //! One connection to a server, from its start to its end.
 
 use std::collections::HashMap;
-use std::error::Error;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{HeaderName, HeaderValue, InvalidHeaderName, InvalidHeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use rmcp::model::{ProtocolVersion, ServerNotification, SubscriptionFilter};
 use rmcp::service::{
-    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient,
-    RunningService,
+    ClientCacheConfig, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService,
 };
-use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::common::client_side_sse::ExponentialBackoff;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
@@ -20,11 +18,13 @@ use tokio::task::JoinHandle;
 
 use super::auth::Authorization;
 use super::backend::Backend;
-use super::bounded::Bounded;
+use super::bounded::{Bounded, Watch};
 use super::bridge::{Bridge, Changes};
 use super::child::ServerProcess;
+use super::frames::Frames;
+use super::lines::Lines;
 use super::options::Options;
-use super::redaction::Redaction;
+use super::start::StartError;
 use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, with_causes};
 use crate::http::HttpClient;
 
@@ -40,6 +40,7 @@ pub(super) type Session = RunningService<RoleClient, Bridge>;
 pub(super) struct Connection {
     pub(super) session: Session,
     process: Mutex<Option<ServerProcess>>,
+    watch: Arc<Watch>,
     /// Hears the changes that a server without sessions tells of.
     listener: Option<JoinHandle<()>>,
 }
@@ -50,7 +51,7 @@ pub(super) struct Blueprint<'a> {
     pub(super) transport: &'a McpTransport,
     pub(super) options: &'a Options,
     pub(super) authorization: Option<&'a Authorization>,
-    pub(super) redaction: &'a Redaction,
+    pub(super) frames: Arc<Frames>,
     pub(super) changes: &'a Arc<Changes>,
 }
 
@@ -59,7 +60,7 @@ impl Connection {
     pub(super) async fn open(blueprint: Blueprint<'_>) -> Result<Self, McpError> {
         let (mut process, pipes) = match blueprint.transport {
             McpTransport::Stdio(stdio) => {
-                let (process, pipes) = spawn(blueprint.server, stdio)?;
+                let (process, pipes) = spawn(&blueprint, stdio)?;
                 (Some(process), Some(pipes))
             }
             McpTransport::Http(_) => (None, None),
@@ -70,14 +71,16 @@ impl Connection {
             changes: Arc::clone(blueprint.changes),
         };
         let lifecycle = lifecycle(blueprint.options.protocol);
+        let watch = Watch::new(blueprint.server);
         let starting = async {
             match (blueprint.transport, pipes) {
                 (McpTransport::Http(http), _) => {
-                    let session = over_http(&blueprint, http, bridge, lifecycle).await?;
+                    let session = over_http(&blueprint, http, bridge, &watch).await?;
                     Ok(session)
                 }
                 (McpTransport::Stdio(_), Some((stdout, stdin))) => {
-                    let transport = Bounded::new(AsyncRwTransport::new_client(stdout, stdin));
+                    let frames = Arc::clone(&blueprint.frames);
+                    let transport = Bounded::new(Lines::new(frames, stdout, stdin), &watch);
                     Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?)
                 }
                 (McpTransport::Stdio(_), None) => {
@@ -90,12 +93,14 @@ impl Connection {
         let session = match started {
             Ok(Ok(session)) => session,
             failed => {
-                let stderr = last_words(process.as_mut())
-                    .await
-                    .map(|text| blueprint.redaction.apply(&text));
+                let (end, stderr) = last_words(process.as_mut()).await;
                 let server = blueprint.server.to_owned();
                 return Err(match failed {
-                    Ok(Err(error)) => error.into_error(&blueprint, stderr),
+                    Ok(Err(error)) => error.into_error(
+                        server,
+                        blueprint.frames.redactor(),
+                        Remains { end, stderr },
+                    ),
                     _ => McpError::ConnectTimeout {
                         server,
                         after,
@@ -108,8 +113,10 @@ impl Connection {
         let no_cache = ClientCacheConfig::disabled();
         session.set_response_cache_config(no_cache).await;
         let listener = listen(&session, blueprint.changes);
+        watch.begin();
         Ok(Self {
             session,
+            watch,
             process: Mutex::new(process),
             listener,
         })
@@ -124,9 +131,13 @@ impl Connection {
         !self.session.is_transport_closed()
     }
 
-    /// Gives what the server last wrote to its standard error output.
-    pub(super) fn last_words(&self) -> Option<String> {
-        self.process().as_ref().and_then(ServerProcess::last_words)
+    /// Gives what is left of a server that ended.
+    pub(super) fn remains(&self) -> Remains {
+        let mut process = self.process();
+        Remains {
+            end: process.as_mut().and_then(ServerProcess::end_in_words),
+            stderr: process.as_ref().and_then(ServerProcess::last_words),
+        }
     }
 
     /// Waits a moment for the last words of a process whose output ended.
@@ -140,6 +151,7 @@ impl Connection {
 
     /// Ends the session and the process.
     pub(super) async fn close(self: Arc<Self>) {
+        self.watch.end();
         let process = self.process().take();
         match Arc::try_unwrap(self) {
             Ok(mut connection) => {
@@ -156,24 +168,53 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.watch.end();
         if let Some(listener) = &self.listener {
             listener.abort();
         }
     }
 }
 
-fn spawn(server: &str, stdio: &Stdio) -> Result<(ServerProcess, super::child::Pipes), McpError> {
-    ServerProcess::spawn(server, stdio).map_err(|source| McpError::Spawn {
-        server: server.to_owned(),
-        program: stdio.program.display().to_string(),
-        source: Arc::new(source),
+/// What is left of a server that ended.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// How its process ended, if it did.
+    pub(super) end: Option<String>,
+    /// What it last wrote to its standard error output.
+    pub(super) stderr: Option<String>,
+}
+
+fn spawn(
+    blueprint: &Blueprint<'_>,
+    stdio: &Stdio,
+) -> Result<(ServerProcess, super::child::Pipes), McpError> {
+    let redactor = blueprint.frames.redactor().clone();
+    ServerProcess::spawn(blueprint.server, stdio, redactor).map_err(|source| {
+        let directory = stdio.directory.as_ref().filter(|it| !it.is_dir());
+        let hint = match directory {
+            Some(directory) => format!(": there is no directory `{}`", directory.display()),
+            None if source.kind() == ErrorKind::NotFound
+                && stdio.program.components().count() == 1 =>
+            {
+                ": it is not in PATH".to_owned()
+            }
+            None => String::new(),
+        };
+        McpError::Spawn {
+            server: blueprint.server.to_owned(),
+            program: stdio.program.display().to_string(),
+            hint,
+            source: Arc::new(source),
+        }
     })
 }
 
-async fn last_words(process: Option<&mut ServerProcess>) -> Option<String> {
-    let process = process?;
+async fn last_words(process: Option<&mut ServerProcess>) -> (Option<String>, Option<String>) {
+    let Some(process) = process else {
+        return (None, None);
+    };
     process.settle().await;
-    process.last_words()
+    (process.end_in_words(), process.last_words())
 }
 
 fn lifecycle(protocol: McpProtocol) -> ClientLifecycleMode {
@@ -193,12 +234,13 @@ async fn over_http(
     blueprint: &Blueprint<'_>,
     http: &StreamableHttp,
     bridge: Bridge,
-    lifecycle: ClientLifecycleMode,
+    watch: &Arc<Watch>,
 ) -> Result<Session, StartError> {
+    let lifecycle = lifecycle(blueprint.options.protocol);
     let Some(authorization) = blueprint.authorization else {
-        let client = backend(http)?;
+        let client = backend(http, Arc::clone(&blueprint.frames))?;
         let transport = StreamableHttpClientTransport::with_client(client, http_config(http)?);
-        let transport = Bounded::new(transport);
+        let transport = Bounded::new(transport, watch);
         return Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?);
     };
     let again = Bridge {
@@ -207,10 +249,9 @@ async fn over_http(
         changes: Arc::clone(&bridge.changes),
     };
     let transport = || -> Result<_, StartError> {
-        Ok(Bounded::new(StreamableHttpClientTransport::with_client(
-            authorization.client.clone(),
-            http_config(http)?,
-        )))
+        let client = authorization.client.clone();
+        let transport = StreamableHttpClientTransport::with_client(client, http_config(http)?);
+        Ok(Bounded::new(transport, watch))
     };
     let error = match bridge
         .serve_with_lifecycle(transport()?, lifecycle.clone())
@@ -228,16 +269,16 @@ async fn over_http(
 }
 
 /// Makes the client of a connection; how long anything may take is up to the connection and the call.
-pub(super) fn backend(http: &StreamableHttp) -> Result<Backend, StartError> {
+pub(super) fn backend(http: &StreamableHttp, frames: Arc<Frames>) -> Result<Backend, StartError> {
     let builder = http.client.as_ref().map(HttpClient::to_builder);
-    let client = builder
+    let http = builder
         .unwrap_or_else(HttpClient::builder)
         .connect_timeout(None)
         .first_event_timeout(None)
         .idle_timeout(None)
         .total_timeout(None)
         .build()?;
-    Ok(Backend(client))
+    Ok(Backend { http, frames })
 }
 
 fn http_config(http: &StreamableHttp) -> Result<StreamableHttpClientTransportConfig, StartError> {
@@ -283,62 +324,3 @@ fn listen(session: &Session, changes: &Arc<Changes>) -> Option<JoinHandle<()>> {
         changes.tools_changed();
     }))
 }
-
-/// Why a connection could not be made.
-#[derive(Debug)]
-pub(super) enum StartError {
-    Handshake(Box<ClientInitializeError>),
-    Unauthorized(String),
-    Other(Box<dyn Error + Send + Sync>),
-}
-
-impl StartError {
-    fn into_error(self, blueprint: &Blueprint<'_>, stderr: Option<String>) -> McpError {
-        let server = blueprint.server.to_owned();
-        let redaction = blueprint.redaction;
-        match self {
-            Self::Unauthorized(reason) => McpError::Unauthorized {
-                server,
-                reason: redaction.apply(&reason),
-            },
-            Self::Handshake(error) => match error.auth_challenge() {
-                Some(challenge) => McpError::Unauthorized {
-                    server,
-                    reason: redaction.apply(challenge),
-                },
-                None => McpError::Connect {
-                    server,
-                    stderr,
-                    source: McpError::cause(redaction.apply(&with_causes(&*error))),
-                },
-            },
-            Self::Other(error) => McpError::Connect {
-                server,
-                stderr,
-                source: McpError::cause(redaction.apply(&with_causes(&*error))),
-            },
-        }
-    }
-}
-
-impl From<ClientInitializeError> for StartError {
-    fn from(error: ClientInitializeError) -> Self {
-        Self::Handshake(Box::new(error))
-    }
-}
-
-macro_rules! other_errors {
-    ($($error:ty),+) => {
-        $(impl From<$error> for StartError {
-            fn from(error: $error) -> Self {
-                Self::Other(Box::new(error))
-            }
-        })+
-    };
-}
-
-other_errors!(
-    crate::http::HttpError,
-    InvalidHeaderName,
-    InvalidHeaderValue
-);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::kind::ErrorKind;
-use crate::tools::{ToolDefinitionError, ToolName, ToolSourceError};
+use crate::tools::{ToolName, ToolSourceError};
 
 type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -33,24 +33,26 @@ pub enum McpError {
         server: String,
     },
     /// The program of the server cannot be started.
-    #[error("MCP server `{server}`: `{program}` cannot be started")]
+    #[error("MCP server `{server}`: `{program}` cannot be started{hint}")]
     Spawn {
         /// The server.
         server: String,
         /// The program.
         program: String,
+        /// What is missing, if that is known: the program, or its directory.
+        hint: String,
         /// Why.
         source: Arc<io::Error>,
     },
     /// The server cannot be reached, or does not speak the protocol.
-    #[error("MCP server `{server}` did not start{}", tail(.stderr.as_deref()))]
+    #[error("MCP server `{server}` did not start: {reason}{}", tail(.stderr.as_deref()))]
     Connect {
         /// The server.
         server: String,
+        /// What happened.
+        reason: String,
         /// What it last wrote to its standard error output.
         stderr: Option<String>,
-        /// Why.
-        source: Cause,
     },
     /// The server was not ready within the connect time-out.
     #[error("MCP server `{server}` was not ready within {after:?}{}", tail(.stderr.as_deref()))]
@@ -71,10 +73,12 @@ pub enum McpError {
         reason: String,
     },
     /// The connection ended: the process died, or the server closed it.
-    #[error("MCP server `{server}` ended{}", tail(.stderr.as_deref()))]
+    #[error("MCP server `{server}` ended{}{}", how(.end.as_deref()), tail(.stderr.as_deref()))]
     Ended {
         /// The server.
         server: String,
+        /// How its process ended, such as `with exit status 1`, if it did.
+        end: Option<String>,
         /// What it last wrote to its standard error output.
         stderr: Option<String>,
     },
@@ -140,18 +144,16 @@ pub enum McpError {
         /// The limit.
         max: usize,
     },
-    /// A tool of the server cannot be offered to a model.
+    /// None of the tools that the server lists can be offered to a model; if others can, these are left out.
     ///
-    /// A name that models cannot take is changed into one that they can by `prefix_tools`; a tool can be left out by
+    /// A name that models cannot take is changed into one that they can by `prefix_tools`; a tool is left out in silence by
     /// `block_tools`.
-    #[error("the tool `{tool}` of MCP server `{server}` cannot be offered to a model")]
-    Tool {
+    #[error("MCP server `{server}` has no tool that a model can be offered: {}", reasons(.tools))]
+    NoUsableTool {
         /// The server.
         server: String,
-        /// The tool, as the server names it.
-        tool: String,
-        /// What is wrong with it.
-        source: ToolDefinitionError,
+        /// The tools, as the server names them, and what is wrong with each.
+        tools: Vec<(String, String)>,
     },
     /// Two tools have one name; `prefix_tools` on one of the servers tells them apart.
     #[error("the MCP servers `{first}` and `{second}` both have a tool `{tool}`")]
@@ -179,6 +181,18 @@ impl McpError {
     pub(super) fn into_source_error(self, name: &str) -> ToolSourceError {
         ToolSourceError::new(name, self.kind(), self)
     }
+}
+
+fn how(end: Option<&str>) -> String {
+    end.map_or_else(String::new, |end| format!(" {end}"))
+}
+
+fn reasons(tools: &[(String, String)]) -> String {
+    let reasons: Vec<_> = tools
+        .iter()
+        .map(|(tool, reason)| format!("`{tool}`: {reason}"))
+        .collect();
+    reasons.join("; ")
 }
 
 /// Closes a message with what a server wrote, if it wrote anything.

@@ -29,6 +29,26 @@ mod backend;
 #[cfg(feature = "mcp-client")]
 mod bounded;
 #[cfg(feature = "mcp-client")]
+mod json;
+#[cfg(feature = "mcp-client")]
+mod deviations;
+#[cfg(feature = "mcp-client")]
+mod shape;
+#[cfg(feature = "mcp-client")]
+mod compare;
+#[cfg(feature = "mcp-client")]
+mod normal;
+#[cfg(feature = "mcp-client")]
+mod parse;
+#[cfg(feature = "mcp-client")]
+mod frames;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "mcp-client")]
+mod lines;
+#[cfg(feature = "mcp-client")]
+mod events;
+#[cfg(feature = "mcp-client")]
 mod auth;
 #[cfg(feature = "mcp-client")]
 mod transport;
@@ -40,6 +60,8 @@ mod redaction;
 mod bridge;
 #[cfg(feature = "mcp-client")]
 mod child;
+#[cfg(feature = "mcp-client")]
+mod start;
 #[cfg(feature = "mcp-client")]
 mod connection;
 #[cfg(feature = "mcp-client")]

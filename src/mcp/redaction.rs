@@ -1,29 +1,28 @@
-//! Keeps what a server was trusted with out of what is said about it.
+//! Keeps what a server was trusted with out of what is said about it, and out of what it says.
 
 use super::McpTransport;
-use crate::secret::Secret;
+use crate::secret::Redactor;
 
-/// The secrets of one server.
-#[derive(Debug)]
-pub(super) struct Redaction(Vec<Secret>);
-
-impl Redaction {
-    pub(super) fn of(transport: &McpTransport) -> Self {
-        Self(match transport {
-            McpTransport::Stdio(stdio) => stdio.environment.values().cloned().collect(),
-            McpTransport::Http(http) => {
-                let headers = http.headers.iter().map(|(_, value)| value.clone());
-                headers.chain(http.bearer_token.clone()).collect()
+/// Collects the secrets of one server.
+pub(super) fn redactor(transport: &McpTransport) -> Redactor {
+    let secrets = Redactor::builder();
+    match transport {
+        McpTransport::Stdio(stdio) => stdio
+            .environment
+            .iter()
+            .fold(secrets, |secrets, (name, value)| {
+                secrets.variable(name, value)
+            }),
+        McpTransport::Http(http) => {
+            let headers = http.headers.iter();
+            let secrets = headers.fold(secrets.url(&http.url), |secrets, (_, value)| {
+                secrets.header(value)
+            });
+            match &http.bearer_token {
+                Some(token) => secrets.secret(token),
+                None => secrets,
             }
-        })
-    }
-
-    /// Takes the secrets out of a text.
-    pub(super) fn apply(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.0 {
-            text = secret.redact(&text);
         }
-        text
     }
+    .build()
 }

@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use rmcp::model::{
     ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, ReadResourceRequestParams,
-    Reference,
+    Reference, ResourceContents,
 };
 use serde_json::{Map, Value};
 
 use super::connection::Connection;
 use super::listing::{List, Listing};
+use super::normal::Raw;
 use super::options::Options;
 use super::shared::Shared;
 use super::{
     McpApproval, McpContent, McpError, McpPrompt, McpPromptMessages, McpResource,
-    McpResourceContent, McpResourceTemplate, McpServerBuilder, McpTransport,
+    McpResourceContent, McpResourceTemplate, McpServerBuilder, McpTransport, parse,
 };
 use crate::future::BoxFuture;
+use crate::model::Deviation;
 use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
 
 /// A handle of one MCP server; clones share the connection.
@@ -137,7 +139,9 @@ impl McpServer {
         let program = info.server_info.as_ref();
         Ok(McpIdentity {
             protocol_version: info.protocol_version.to_string(),
-            implementation: program.map(|it| (it.name.clone(), it.version.clone())),
+            implementation: program
+                .filter(|it| !it.name.is_empty())
+                .map(|it| (it.name.clone(), it.version.clone())),
             instructions: info.instructions.clone(),
         })
     }
@@ -187,6 +191,14 @@ impl McpServer {
         self.shared.call_tool(tool, arguments).await
     }
 
+    /// Lists what the server did differently from the protocol and was tolerated, each kind of it once.
+    ///
+    /// What no answer needs cannot lose it: a field of the wrong type that nothing depends on is passed over, and a tool that cannot be
+    /// used is left out; both stand here, with the server's own words. So does a tool that changed while it was in use.
+    pub fn deviations(&self) -> Vec<Deviation> {
+        self.shared.deviations.all()
+    }
+
     /// Lists the resources.
     ///
     /// # Errors
@@ -196,12 +208,13 @@ impl McpServer {
         let list = List {
             method: "resources/list",
             what: "resources",
+            key: "resources",
+            entry: parse::resource,
         };
-        let entries = list.all(&self.shared, |connection, page| async move {
-            let page = connection.session.list_resources(page).await?;
-            Ok((page.resources, page.next_cursor))
-        });
-        self.shared.read(&entries.await?)
+        let fetch = |connection: Arc<Connection>, page| async move {
+            Ok(connection.session.list_resources(page).await?.meta)
+        };
+        list.usable(&self.shared, fetch).await
     }
 
     /// Lists the templates of resources.
@@ -213,12 +226,13 @@ impl McpServer {
         let list = List {
             method: "resources/templates/list",
             what: "resource templates",
+            key: "resourceTemplates",
+            entry: parse::template,
         };
-        let entries = list.all(&self.shared, |connection, page| async move {
-            let page = connection.session.list_resource_templates(page).await?;
-            Ok((page.resource_templates, page.next_cursor))
-        });
-        self.shared.read(&entries.await?)
+        let fetch = |connection: Arc<Connection>, page| async move {
+            Ok(connection.session.list_resource_templates(page).await?.meta)
+        };
+        list.usable(&self.shared, fetch).await
     }
 
     /// Reads a resource.
@@ -227,12 +241,18 @@ impl McpServer {
     ///
     /// [`McpError`] when it cannot be read.
     pub async fn read_resource(&self, uri: &str) -> Result<Vec<McpResourceContent>, McpError> {
+        let method = "resources/read";
         let request = |connection: Arc<Connection>| {
             let params = ReadResourceRequestParams::new(uri);
             async move { connection.session.read_resource(params).await }
         };
-        let read = self.shared.request("resources/read", request).await?;
-        self.shared.read(&read.contents)
+        let mut read = self.shared.request(method, request).await?;
+        let meta = match read.contents.pop() {
+            Some(ResourceContents::TextResourceContents { meta, .. }) => meta,
+            _ => None,
+        };
+        let reader = |raw: &Raw| parse::resource_contents(raw, uri);
+        self.shared.read(method, meta, reader)
     }
 
     /// Lists the prompts.
@@ -244,12 +264,13 @@ impl McpServer {
         let list = List {
             method: "prompts/list",
             what: "prompts",
+            key: "prompts",
+            entry: parse::prompt,
         };
-        let entries = list.all(&self.shared, |connection, page| async move {
-            let page = connection.session.list_prompts(page).await?;
-            Ok((page.prompts, page.next_cursor))
-        });
-        self.shared.read(&entries.await?)
+        let fetch = |connection: Arc<Connection>, page| async move {
+            Ok(connection.session.list_prompts(page).await?.meta)
+        };
+        list.usable(&self.shared, fetch).await
     }
 
     /// Gives the messages of a prompt, filled in.
@@ -262,12 +283,14 @@ impl McpServer {
         name: &str,
         arguments: Map<String, Value>,
     ) -> Result<McpPromptMessages, McpError> {
+        let method = "prompts/get";
         let request = |connection: Arc<Connection>| {
             let params = GetPromptRequestParams::new(name).with_arguments(arguments.clone());
             async move { connection.session.get_prompt(params).await }
         };
-        let prompt = self.shared.request("prompts/get", request).await?;
-        self.shared.read(&prompt)
+        let prompt = self.shared.request(method, request).await?;
+        self.shared
+            .read(method, prompt.meta, parse::prompt_messages)
     }
 
     /// Proposes values for an argument of a prompt, of which a part is written.
@@ -281,20 +304,21 @@ impl McpServer {
         argument: &str,
         written: &str,
     ) -> Result<Vec<String>, McpError> {
+        let method = "completion/complete";
         let request = |connection: Arc<Connection>| {
             let argument = ArgumentInfo::new(argument, written);
             let params = CompleteRequestParams::new(Reference::for_prompt(prompt), argument);
             async move { connection.session.complete(params).await }
         };
-        let completed = self.shared.request("completion/complete", request).await?;
-        Ok(completed.completion.values)
+        let completed = self.shared.request(method, request).await?;
+        self.shared.read(method, completed.meta, parse::proposals)
     }
 
     /// Gives the tools, from the cache while it is good.
     ///
     /// # Errors
     ///
-    /// [`McpError`] when the server is not connected, does not give a whole list, or has a tool that no model can be offered.
+    /// [`McpError`] when the server is not connected, does not give a whole list, or has tools and none that a model can be offered.
     pub async fn function_tools(&self) -> Result<Arc<[FunctionTool]>, McpError> {
         self.shared.settled().await;
         self.listing.tools(&self.shared).await

@@ -2,19 +2,22 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rmcp::model::CallToolRequestParams;
+use rmcp::model::{CallToolRequestParams, MetaObject};
 use rmcp::service::ServiceError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::auth::Authorization;
 use super::bridge::Changes;
-use super::connection::{Blueprint, Connection, backend};
+use super::connection::{Blueprint, Connection, Remains, backend};
+use super::deviations::Deviations;
+use super::frames::{Frames, is_unreadable};
+use super::normal::Raw;
 use super::options::Options;
-use super::redaction::Redaction;
-use super::{McpError, McpState, McpToolResult, McpTransport, convert, with_causes};
+use super::parse::{self, Unusable};
+use super::start::words_of;
+use super::{McpError, McpState, McpToolResult, McpTransport, redaction, with_causes};
+use crate::secret::Redactor;
 
 /// How often one request may lead to an authorization.
 const MAX_CHALLENGES: usize = 3;
@@ -24,7 +27,8 @@ pub(super) struct Shared {
     pub(super) name: String,
     transport: McpTransport,
     pub(super) options: Options,
-    redaction: Redaction,
+    redactor: Redactor,
+    pub(super) deviations: Arc<Deviations>,
     authorization: OnceCell<Authorization>,
     pub(super) changes: Arc<Changes>,
     state: Mutex<State>,
@@ -41,8 +45,10 @@ enum State {
 
 impl Shared {
     pub(super) fn new(name: String, transport: McpTransport, options: Options) -> Self {
+        let redactor = redaction::redactor(&transport);
         Self {
-            redaction: Redaction::of(&transport),
+            deviations: Arc::new(Deviations::new(&name, redactor.clone())),
+            redactor,
             name,
             transport,
             options,
@@ -118,11 +124,11 @@ impl Shared {
     }
 
     fn ended(&self, connection: &Connection) -> McpError {
+        let Remains { end, stderr } = connection.remains();
         McpError::Ended {
             server: self.name.clone(),
-            stderr: connection
-                .last_words()
-                .map(|text| self.redaction.apply(&text)),
+            end,
+            stderr,
         }
     }
 
@@ -133,10 +139,16 @@ impl Shared {
             transport: &self.transport,
             options: &self.options,
             authorization,
-            redaction: &self.redaction,
+            frames: self.frames(),
             changes: &self.changes,
         })
         .await
+    }
+
+    /// Makes what reads the messages of one connection.
+    fn frames(&self) -> Arc<Frames> {
+        let deviations = Arc::clone(&self.deviations);
+        Arc::new(Frames::new(self.redactor.clone(), deviations))
     }
 
     async fn authorization(&self) -> Result<Option<&Authorization>, McpError> {
@@ -151,7 +163,8 @@ impl Shared {
             reason,
         };
         let make = async || {
-            let client = backend(http).map_err(|error| refuse(format!("{error:?}")))?;
+            let client =
+                backend(http, self.frames()).map_err(|error| refuse(format!("{error:?}")))?;
             Authorization::new(oauth.clone(), &http.url, client)
                 .await
                 .map_err(|error| refuse(with_causes(&error)))
@@ -169,7 +182,10 @@ impl Shared {
         match &*self.state() {
             State::Ready(connection) => Ok(Arc::clone(connection)),
             State::Starting => refuse("it is starting".to_owned()),
-            State::Failed(error) => refuse(with_causes(error)),
+            State::Failed(error) => refuse(format!(
+                "{}; it is not started again by itself, but when it is connected anew, by a reload of the program that serves",
+                with_causes(error)
+            )),
             State::Closed => refuse("it was not connected, or was closed".to_owned()),
         }
     }
@@ -185,11 +201,7 @@ impl Shared {
             async move { connection.session.call_tool(params).await }
         };
         let result = self.request("tools/call", request).await?;
-        Ok(McpToolResult {
-            content: self.read(&result.content)?,
-            is_error: result.is_error == Some(true),
-            structured_content: result.structured_content,
-        })
+        self.read("tools/call", result.meta, parse::tool_result)
     }
 
     /// Sends a request within the call time-out; one that was refused for want of authorization is sent again with it.
@@ -236,7 +248,7 @@ impl Shared {
         let answered = authorization.answer(challenge).await;
         answered.map_err(|error| McpError::Unauthorized {
             server: self.name.clone(),
-            reason: self.redaction.apply(&with_causes(&*error)),
+            reason: self.redacted(&with_causes(&*error)),
         })
     }
 
@@ -248,16 +260,26 @@ impl Shared {
     ) -> McpError {
         let server = self.name.clone();
         if let Some(challenge) = error.auth_challenge() {
-            let reason = self.redaction.apply(challenge);
+            let reason = self.redacted(challenge);
             return McpError::Unauthorized { server, reason };
         }
         match error {
+            ServiceError::McpError(error) if is_unreadable(&error) => {
+                self.unexpected(method, self.redacted(&error.message))
+            }
             ServiceError::McpError(error) => McpError::Refused {
                 server,
                 method,
                 code: error.code.0,
-                message: self.redaction.apply(&error.message),
+                message: self.redacted(&error.message),
                 data: error.data.map(Box::new),
+            },
+            ServiceError::TransportClosed if connection.is_open() => McpError::Transport {
+                server,
+                method,
+                source: McpError::cause(
+                    "the stream of the answer broke, and could not be taken up again".to_owned(),
+                ),
             },
             ServiceError::TransportClosed => {
                 connection.settle().await;
@@ -271,17 +293,37 @@ impl Shared {
             error => McpError::Transport {
                 server,
                 method,
-                source: McpError::cause(self.redaction.apply(&with_causes(&error))),
+                source: McpError::cause(self.redacted(&words_of(&error))),
             },
         }
     }
 
-    pub(super) fn read<T: DeserializeOwned>(&self, value: &impl Serialize) -> Result<T, McpError> {
-        convert(value).map_err(|error| McpError::Unexpected {
+    fn redacted(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    /// Reads what a server answered.
+    pub(super) fn read<T>(
+        &self,
+        method: &'static str,
+        meta: Option<MetaObject>,
+        reader: impl FnOnce(&Raw) -> Result<T, Unusable>,
+    ) -> Result<T, McpError> {
+        let raw = Raw::of_result(meta);
+        let raw = raw.ok_or_else(|| self.unexpected(method, "nothing".to_owned()))?;
+        reader(&raw).map_err(|unusable| self.unusable(method, &unusable))
+    }
+
+    pub(super) fn unusable(&self, method: &'static str, unusable: &Unusable) -> McpError {
+        self.unexpected(method, format!("what cannot be used: {unusable}"))
+    }
+
+    pub(super) fn unexpected(&self, method: &'static str, found: String) -> McpError {
+        McpError::Unexpected {
             server: self.name.clone(),
-            method: "a request",
-            found: format!("what cannot be read: {error}"),
-        })
+            method,
+            found,
+        }
     }
 }
 

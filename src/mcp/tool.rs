@@ -4,32 +4,29 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use rmcp::model::Tool;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::parse::Listed;
 use super::shared::Shared;
-use super::{McpContent, McpError, McpToolResult};
-use crate::tools::{FunctionTool, ToolContent, ToolName, ToolOutput};
+use super::{McpContent, McpToolResult, with_causes};
+use crate::tools::{FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolOutput};
 
 /// How many characters of a hash tell names apart.
 const N_HASH_CHARS: usize = 8;
 
-/// Makes a tool of one of a server's.
+/// Makes a tool of one of a server's, or says why no model can be offered it.
 pub(super) fn offer(
     shared: &Arc<Shared>,
-    tool: Tool,
+    tool: Listed,
     name: &str,
-) -> Result<FunctionTool, McpError> {
-    let description = tool.description.or_else(|| tool.title.map(Into::into));
-    let schema = Value::Object((*tool.input_schema).clone());
+) -> Result<FunctionTool, String> {
     let options = shared.options.for_tools.clone().strict(false);
-    let called = tool.name.to_string();
+    let called = tool.name.clone();
     let server = Arc::clone(shared);
     let offered = FunctionTool::dynamic(
         name,
-        description.unwrap_or_default(),
-        schema,
+        tool.description,
+        tool.schema,
         options,
         move |_cx, arguments| {
             let (server, called) = (Arc::clone(&server), called.clone());
@@ -39,16 +36,24 @@ pub(super) fn offer(
             }
         },
     );
-    let offered = offered.map_err(|source| McpError::Tool {
-        server: shared.name.clone(),
-        tool: tool.name.to_string(),
-        source,
-    })?;
+    let offered = offered.map_err(|error| why_not(&error))?;
     Ok(if shared.options.approval.is_needed(&tool.name) {
         offered.needs_approval()
     } else {
         offered
     })
+}
+
+fn why_not(error: &ToolDefinitionError) -> String {
+    match error {
+        ToolDefinitionError::Name { source } => format!(
+            "no model takes its name: {source}; with `prefix_tools` it gets one that models take"
+        ),
+        ToolDefinitionError::NotAnObject { found, .. } => {
+            format!("the `type` in its `inputSchema` is {found}, not \"object\"")
+        }
+        error => with_causes(error),
+    }
 }
 
 /// What a tool said when it failed; the model is told so.
@@ -108,11 +113,11 @@ fn part(content: &McpContent) -> ToolContent {
 }
 
 /// Names tools for models: as the server does, or with its name before.
-pub(super) fn names(server: &str, prefix: bool, tools: &[Tool]) -> Vec<String> {
+pub(super) fn names(server: &str, prefix: bool, tools: &[Listed]) -> Vec<String> {
     if !prefix {
-        return tools.iter().map(|tool| tool.name.to_string()).collect();
+        return tools.iter().map(|tool| tool.name.clone()).collect();
     }
-    let prefixed = |tool: &Tool| cleaned(&format!("mcp_{server}__{}", tool.name));
+    let prefixed = |tool: &Listed| cleaned(&format!("mcp_{server}__{}", tool.name));
     let mut n_uses: HashMap<String, usize> = HashMap::new();
     for tool in tools {
         *n_uses.entry(prefixed(tool)).or_default() += 1;

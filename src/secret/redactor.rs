@@ -12,7 +12,7 @@ use super::matcher::Matcher;
 use super::scan::{Scan, scan};
 
 /// What stands where a secret stood.
-pub(super) const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Stands where an excerpt of a server's words was cut.
 pub(crate) const CUT_MARK: &str = "... (";

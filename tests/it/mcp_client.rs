@@ -3,66 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use openai_agents::mcp::{McpError, McpProtocol, McpServer, McpServers, McpState, Stdio};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions, ToolSource};
 use openai_agents::{Agent, ErrorKind, Runner};
-use serde_json::{Map, json};
+use serde_json::json;
 
-/// Long enough for a shell, short enough for whoever waits for a server that never answers.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// A script that shakes hands and then answers each request with what `answer` writes; `$id` is the request's.
-fn script(answer: &str) -> Stdio {
-    let hello = json!({
-        "protocolVersion": "2025-11-25",
-        "capabilities": {"tools": {}},
-        "serverInfo": {"name": "script", "version": "1"},
-    });
-    let script = format!(
-        r#"
-        reply() {{ printf '{{"jsonrpc":"2.0","id":%s,%s}}\n' "$id" "$1"; }}
-        read hello; id=0; reply '"result":{hello}'
-        read initialized
-        while read request; do
-            case $request in *'"id":'*) ;; *) continue ;; esac
-            id=${{request#*\"id\":}}; id=${{id%%[,\}}]*}}
-            {answer}
-        done"#
-    );
-    Stdio::new("sh").args(["-c", &script])
-}
-
-fn shell(script: &str) -> Stdio {
-    Stdio::new("sh").args(["-c", script])
-}
-
-fn server(stdio: Stdio) -> McpServer {
-    let builder = McpServer::builder("script", stdio)
-        .protocol(McpProtocol::Handshake)
-        .connect_timeout(Duration::from_secs(20))
-        .call_timeout(PATIENCE);
-    builder.build().unwrap()
-}
-
-async fn connected(stdio: Stdio) -> McpServer {
-    let server = server(stdio);
-    server.connect().await.unwrap();
-    server
-}
-
-async fn call(server: &McpServer) -> McpError {
-    server.call_tool("anything", Map::new()).await.unwrap_err()
-}
-
-/// The script's answer to `tools/list`: these tools, on one page.
-fn tools(names: &[&str]) -> String {
-    let tool = |name: &&str| json!({"name": name, "inputSchema": {"type": "object"}});
-    let tools: Vec<_> = names.iter().map(tool).collect();
-    format!(r#"reply '"result":{}'"#, json!({"tools": tools}))
-}
+use crate::mcp_script::{PATIENCE, call, connected, script, server, shell, tools};
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_an_error_and_a_state() {
@@ -87,7 +35,7 @@ async fn a_server_that_dies_at_once_is_quoted() {
     let error = error.unwrap_err().to_string();
     assert_eq!(
         error,
-        "MCP server `script` did not start; it wrote: no licence"
+        "MCP server `script` did not start: it ended with exit status 3 before it had answered; it wrote: no licence"
     );
 }
 
@@ -190,7 +138,7 @@ async fn a_server_that_dies_in_a_call_fails_the_call_and_is_failed() {
     let error = call(&server).await;
     assert_eq!(
         error.to_string(),
-        "MCP server `script` ended; it wrote: out of memory"
+        "MCP server `script` ended with exit status 1; it wrote: out of memory"
     );
     assert!(matches!(server.state(), McpState::Failed { .. }));
     // It is not started again by itself, but it can be.
@@ -219,6 +167,54 @@ async fn what_a_server_says_is_kept_without_the_secrets_it_was_given() {
         panic!("{error:?}");
     };
     assert_eq!((code, &*message), (7, "bad key [redacted]"));
+}
+
+#[tokio::test]
+async fn the_last_words_of_a_server_hold_no_secret() {
+    let long = "x".repeat(3000);
+    let stdio = shell(&format!("echo \"{long} $KEY $FOLDER\" >&2; exit 1"))
+        .env("KEY", "sk-12345678")
+        .env("FOLDER", "/srv/documents");
+    let error = server(stdio).connect().await.unwrap_err();
+    let McpError::Connect {
+        stderr: Some(stderr),
+        ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(stderr.trim_start_matches('x'), " [redacted] /srv/documents");
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_says_what_is_missing() {
+    for (stdio, expected) in [
+        (
+            Stdio::new("no-such-program-anywhere"),
+            "MCP server `script`: `no-such-program-anywhere` cannot be started: it is not in PATH",
+        ),
+        (
+            Stdio::new("sh").current_dir("/no/such/directory"),
+            "MCP server `script`: `sh` cannot be started: there is no directory `/no/such/directory`",
+        ),
+    ] {
+        let error = server(stdio).connect().await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_says_so_and_what_helps() {
+    let server = connected(script("kill -9 $$")).await;
+    assert_eq!(
+        call(&server).await.to_string(),
+        "MCP server `script` ended by signal 9"
+    );
+    assert_eq!(
+        call(&server).await.to_string(),
+        "MCP server `script` is not connected: MCP server `script` ended by signal 9; \
+         it is not started again by itself, but when it is connected anew, by a reload of the program that serves"
+    );
 }
 
 #[tokio::test]
@@ -277,13 +273,6 @@ async fn tools_are_filtered_named_and_told_apart() {
         error,
         "the MCP servers `one` and `two` both have a tool `read`"
     );
-}
-
-#[tokio::test]
-async fn a_name_that_models_do_not_take_is_an_error_unless_prefixed() {
-    let server = connected(script(&tools(&["a.b"]))).await;
-    let error = server.function_tools().await.unwrap_err();
-    assert!(matches!(error, McpError::Tool { .. }), "{error:?}");
 }
 
 /// Lists a tool `look`, whose calls fail.

@@ -106,3 +106,162 @@ async fn a_redirect_is_not_followed() {
     assert!(matches!(error, McpError::Connect { .. }), "{error:?}");
     assert_eq!(n_requests.load(Ordering::SeqCst), 0);
 }
+
+/// Plays a server that shakes hands and then gives these answers, each once; records the requests.
+async fn play(answers: Vec<String>) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer(stream, Arc::clone(&answers)));
+        }
+    });
+    address
+}
+
+type Answers = Arc<std::sync::Mutex<std::vec::IntoIter<String>>>;
+
+async fn answer(mut stream: tokio::net::TcpStream, answers: Answers) {
+    let mut request = Vec::new();
+    let is_whole = |request: &[u8]| {
+        let text = String::from_utf8_lossy(request);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return false;
+        };
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("content-length: ")?
+                .parse()
+                .ok()
+        });
+        body.len() >= length.unwrap_or(0)
+    };
+    while !is_whole(&request) {
+        if stream.read_buf(&mut request).await.unwrap() == 0 {
+            return;
+        }
+    }
+    let request = String::from_utf8(request).unwrap();
+    let hello = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}"#;
+    let answer = if request.contains(r#""initialize""#) {
+        json("200 OK", hello)
+    } else if request.starts_with("POST") && request.contains(r#""id":"#) {
+        answers.lock().unwrap().next().unwrap()
+    } else {
+        "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
+    };
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+fn json(status: &str, body: &str) -> String {
+    let n_bytes = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {n_bytes}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+fn events(events: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{events}"
+    )
+}
+
+async fn connected(answers: Vec<String>) -> McpServer {
+    let address = play(answers).await;
+    let transport = StreamableHttp::new(format!("http://{address}/mcp")).bearer_token(TOKEN);
+    let server = McpServer::builder("remote", transport)
+        .protocol(McpProtocol::Handshake)
+        .build()
+        .unwrap();
+    server.connect().await.unwrap();
+    server
+}
+
+const CALLED: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"token-12345678 \ud83d","annotations":1}],"icons":1}}"#;
+
+#[tokio::test]
+async fn a_result_is_read_part_by_part_in_a_body_in_a_stream_and_in_a_list() {
+    for answer in [
+        json("200 OK", CALLED),
+        json("200 OK", &format!("[{CALLED}]")),
+        json(
+            "200 OK",
+            &format!(
+                r#"[{{"jsonrpc":"2.0","method":"notifications/progress","params":{{}}}},{CALLED}]"#
+            ),
+        ),
+        events(&format!("data:\n\ndata: {CALLED}\n\n")),
+        events(&format!(
+            "event: ping\ndata: x\n\nevent: message\ndata: {CALLED}\n\n"
+        )),
+    ] {
+        let server = connected(vec![answer.clone()]).await;
+        let result = server.call_tool("anything", serde_json::Map::new()).await;
+        let content = result.unwrap().content;
+        assert_eq!(
+            content,
+            [openai_agents::mcp::McpContent::text("[redacted] \u{fffd}")],
+            "{answer}"
+        );
+        assert!(server.deviations().len() >= 2, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_an_error_at_once_with_its_reason() {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for (answer, reason) in [
+        (
+            json(
+                "200 OK",
+                &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{deep}}}"#),
+            ),
+            "nested more than 127 deep",
+        ),
+        (
+            json("200 OK", "{\"a\": token-12345678"),
+            "it is no JSON: expected ident at line 1 column 8",
+        ),
+        (
+            json("200 OK", r#"{"jsonrpc":"2.0","id":9,"result":{}}"#),
+            "no answer to the request",
+        ),
+        (events("data: {broken\n\n"), "it is no JSON"),
+        (
+            events("data: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n"),
+            "the stream ended before the answer",
+        ),
+        (
+            json("500 Oh", "Bearer token-12345678"),
+            "HTTP 500: [redacted]",
+        ),
+        (
+            json("404 Not Found", ""),
+            "is this the address of an MCP server",
+        ),
+        (
+            json(
+                "400 Bad",
+                r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no token-12345678"}}"#,
+            ),
+            "no [redacted] (code -32600)",
+        ),
+    ] {
+        let server = connected(vec![answer.clone()]).await;
+        let error = server
+            .call_tool("anything", serde_json::Map::new())
+            .await
+            .unwrap_err();
+        let words = format!(
+            "{error}: {:?}",
+            std::error::Error::source(&error).map(ToString::to_string)
+        );
+        assert!(words.contains(reason), "{answer}: {words}");
+        assert!(
+            !words.contains(TOKEN) && !words.contains("rmcp") && !words.contains("model::"),
+            "{words}"
+        );
+    }
+}

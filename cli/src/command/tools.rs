@@ -19,8 +19,9 @@ use crate::output::{self, Lines, is_read};
 
 /// List the tools that an agent can have, with who has them
 ///
-/// The MCP servers of the configuration are started and asked for theirs. If one of them gives none, the exit code is 2 where it is not there
-/// or cannot be started, and 1 where it answers with an error.
+/// The MCP servers of the configuration are started and asked for theirs; what they do differently from the protocol, and what they list
+/// that cannot be used, is listed too. If one of them gives none, the exit code is 2 where it is not there or cannot be started, and 1 where
+/// it answers with an error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print each tool, with the schema of its arguments, and each MCP server as a line of JSON.
@@ -71,11 +72,15 @@ fn write(out: &mut Lines, config: &Config, servers: &[Seen], json: bool) -> io::
                 "name": name,
                 "ok": server.tools.is_ok(),
                 "state": server.state(),
+                "deviations": server.deviations,
                 "agents": agents,
             });
             out.json(&line)?;
         } else {
             out.text(format_args!("{origin}: {}", server.state()))?;
+            for deviation in &server.deviations {
+                out.text(format_args!("  deviation: {}", deviation.detail))?;
+            }
         }
         for tool in server.tools.iter().flat_map(|tools| tools.iter()) {
             write_tool(out, tool, &agents, &origin, json)?;
