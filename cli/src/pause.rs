@@ -76,8 +76,14 @@ impl Pause {
             } else {
                 ""
             };
+            let changed = match &call.changed {
+                Some(changed) => {
+                    format!("  (the tool has changed since you were asked before: {changed})")
+                }
+                None => String::new(),
+            };
             let (id, agent, tool, arguments) = (&call.id, &call.agent, &call.tool, &call.arguments);
-            lines.push(format!("  {id}  {agent}: {tool} {arguments}{doubt}"));
+            lines.push(format!("  {id}  {agent}: {tool} {arguments}{doubt}{changed}"));
         }
         let place = match &self.saved {
             Saved::File(_) => "saved in",

@@ -76,7 +76,7 @@ impl Offer {
         Ok(Self {
             runner: config.runner()?,
             agents: agents.collect::<Result<_, _>>()?,
-            tools: config.tools().iter().cloned().collect(),
+            tools: config.served_tools().iter().cloned().collect(),
         })
     }
 }

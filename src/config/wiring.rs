@@ -186,6 +186,29 @@ impl Config {
         ToolRegistry::new()
     }
 
+    /// Gives every tool that is served by itself, beside the agents.
+    ///
+    /// One that any agent asks approval for asks here too: it is the same tool, and a client is no more trusted than a model.
+    pub fn served_tools(&self) -> ToolRegistry {
+        let asks = |agent: &AgentConfig, tool: &str| match &agent.needs_approval {
+            ApprovalConfig::Always => agent.tools.iter().any(|name| name == tool),
+            ApprovalConfig::Tools(names) => names.iter().any(|name| name == tool),
+            ApprovalConfig::Never => false,
+        };
+        let mut served = ToolRegistry::new();
+        for tool in &self.tools() {
+            let is_asked_for = self.agents().iter().any(|agent| asks(agent, tool.name()));
+            let tool = if is_asked_for {
+                tool.clone().needs_approval()
+            } else {
+                tool.clone()
+            };
+            // Each name is there once, as it was in the registry that they are from.
+            drop(served.register(tool));
+        }
+        served
+    }
+
     /// Checks that every agent can be built; needs no base URL and no model.
     ///
     /// # Errors

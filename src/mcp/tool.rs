@@ -37,6 +37,7 @@ pub(super) fn offer(
         },
     );
     let offered = offered.map_err(|error| why_not(&error))?;
+    let offered = offered.of_server(&shared.name);
     Ok(if shared.options.approval.is_needed(&tool.name) {
         offered.needs_approval()
     } else {

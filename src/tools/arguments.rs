@@ -6,8 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::absent;
-use super::handler::Fault;
+use super::{absent, plain};
 
 /// Checks the arguments of every call of one tool.
 pub(super) struct ArgumentRules {
@@ -31,7 +30,7 @@ impl ArgumentRules {
     }
 
     /// Checks arguments as a model wrote them, or says what is wrong.
-    pub(super) fn check<'a>(&self, text: &'a str) -> Result<Arguments<'a>, Fault> {
+    pub(super) fn check<'a>(&self, text: &'a str) -> Result<Arguments<'a>, String> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let mut scan = Scan::default();
         let mut json = serde_json::Deserializer::from_str(text);
@@ -41,15 +40,15 @@ impl ArgumentRules {
             .map_err(|error| not_json(&error))?;
 
         if let Some(field) = scan.duplicate {
-            return Err(Fault::Ambiguous(field));
+            return Err(format!("the field `{field}` appears twice"));
         }
         let Some(names) = scan.names else {
-            return Err(Fault::BadArguments("they must be a JSON object".to_owned()));
+            return Err("they must be a JSON object".to_owned());
         };
         if let Some(closed) = &self.closed
             && let Some(unknown) = names.iter().find(|&name| !closed.contains(name))
         {
-            return Err(Fault::BadArguments(unknown_field(unknown, closed)));
+            return Err(unknown_field(unknown, closed));
         }
         let Some(declared) = &self.with_absent else {
             return Ok(Arguments::Text(text));
@@ -77,18 +76,18 @@ impl Arguments<'_> {
         }
         .map_err(|error| {
             let path = error.path().to_string();
-            let error = error.inner();
+            let words = plain::words(&error.inner().to_string());
             if path == "." {
-                error.to_string()
+                words
             } else {
-                format!("field `{path}`: {error}")
+                format!("field `{path}`: {words}")
             }
         })
     }
 }
 
-fn not_json(error: &serde_json::Error) -> Fault {
-    Fault::BadArguments(format!("they are not JSON: {error}"))
+fn not_json(error: &serde_json::Error) -> String {
+    format!("they are not JSON: {error}")
 }
 
 fn unknown_field(unknown: &str, known: &[String]) -> String {
@@ -129,9 +128,12 @@ impl<'de> Visitor<'de> for &mut Scan {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut names = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
-            self.path.push(name.clone());
+            self.path.push(match &*self.path {
+                [] => name.clone(),
+                _ => format!(".{name}"),
+            });
             if !names.insert(name) && self.duplicate.is_none() {
-                self.duplicate = Some(self.path.join("."));
+                self.duplicate = Some(self.path.concat());
             }
             map.next_value_seed(&mut *self)?;
             self.path.pop();
@@ -145,7 +147,7 @@ impl<'de> Visitor<'de> for &mut Scan {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let mut element_idx = 0_usize;
         loop {
-            self.path.push(element_idx.to_string());
+            self.path.push(format!("[{element_idx}]"));
             let element = elements.next_element_seed(&mut *self)?;
             self.path.pop();
             if element.is_none() {

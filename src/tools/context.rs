@@ -1,8 +1,9 @@
 //! What a tool knows about the call that it answers.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -15,7 +16,11 @@ use crate::usage::Usage;
 ///
 /// A cheap handle, made by the runner for every call.
 #[derive(Clone)]
-pub struct ToolContext(Arc<Inner>);
+pub struct ToolContext {
+    inner: Arc<Inner>,
+    /// Whether this is the tool's own, so that state it asks for in vain is what it fails of.
+    is_of_tool: bool,
+}
 
 /// What the engine gives a call to reach its run by.
 pub(crate) trait CallLinks: Send + Sync {
@@ -33,6 +38,8 @@ struct Inner {
     call_id: String,
     arguments: String,
     links: Option<Arc<dyn CallLinks>>,
+    /// The state that the tool asked for in vain.
+    missing: OnceLock<MissingState>,
 }
 
 impl ToolContext {
@@ -44,26 +51,31 @@ impl ToolContext {
         call_id: impl Into<String>,
         arguments: impl Into<String>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             run,
             agent: agent.into(),
             tool_name,
             call_id: call_id.into(),
             arguments: arguments.into(),
             links: None,
-        }))
+            missing: OnceLock::new(),
+        });
+        Self {
+            inner,
+            is_of_tool: false,
+        }
     }
 
     /// Links a context that nobody has cloned yet to the engine.
     pub(crate) fn linked(mut self, links: Arc<dyn CallLinks>) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.links = Some(links);
         }
         self
     }
 
     pub(crate) fn links(&self) -> Option<&Arc<dyn CallLinks>> {
-        self.0.links.as_ref()
+        self.inner.links.as_ref()
     }
 
     /// Shows whoever watches the run what the call has come to, as a [`ToolProgress`](crate::RunEvent::ToolProgress) event.
@@ -74,59 +86,88 @@ impl ToolContext {
     ///
     /// The message of a dropped future may be lost.
     pub async fn progress(&self, message: impl Into<Value>) {
-        if let Some(links) = &self.0.links {
+        if let Some(links) = &self.inner.links {
             links.progress(message.into()).await;
         }
     }
 
-    /// Finds the application state of a type.
+    /// Gives the context that the code of the tool gets.
+    pub(super) fn for_tool(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            is_of_tool: true,
+        }
+    }
+
+    /// Finds the application state of a type, which the tool needs.
+    ///
+    /// A tool that fails after it asked for state in vain ends the run with an error that names the type, whatever its options say
+    /// and whatever error it made of it: the model can do nothing about it. State that a tool can do without is looked for by
+    /// [`optional_state`](Self::optional_state).
     ///
     /// # Errors
     ///
     /// [`MissingState`] when no state of that type was given to the run.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
-        self.0.run.state()
+        let found = self.inner.run.state();
+        if let (Err(missing), true) = (&found, self.is_of_tool) {
+            // The first one is told.
+            self.inner.missing.get_or_init(|| *missing);
+        }
+        found
+    }
+
+    /// Finds the application state of a type, if it was given to the run.
+    pub fn optional_state<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.inner.run.state().ok()
+    }
+
+    /// The state for want of which the tool failed with this error.
+    pub(super) fn missing_state(&self, error: &(dyn Error + 'static)) -> Option<MissingState> {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let told = causes.filter_map(|error| error.downcast_ref::<MissingState>());
+        self.inner.missing.get().or(told.last()).copied()
     }
 
     /// Gives the usage of the run so far.
     pub fn usage(&self) -> Usage {
-        self.0.run.usage()
+        self.inner.run.usage()
     }
 
     /// Gives the context of the run, for what the tool starts itself.
     pub fn run(&self) -> &RunContext {
-        &self.0.run
+        &self.inner.run
     }
 
     /// Gives the name of the agent whose model called.
     pub fn agent(&self) -> &str {
-        &self.0.agent
+        &self.inner.agent
     }
 
     /// Gives the name by which the tool was called.
     pub fn tool_name(&self) -> &ToolName {
-        &self.0.tool_name
+        &self.inner.tool_name
     }
 
     /// Gives the id of the call.
     pub fn call_id(&self) -> &str {
-        &self.0.call_id
+        &self.inner.call_id
     }
 
     /// Gives the arguments as the model wrote them.
     pub fn arguments(&self) -> &str {
-        &self.0.arguments
+        &self.inner.arguments
     }
 }
 
 impl fmt::Debug for ToolContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolContext")
-            .field("run", &self.0.run)
-            .field("agent", &self.0.agent)
-            .field("tool_name", &self.0.tool_name)
-            .field("call_id", &self.0.call_id)
-            .field("arguments", &self.0.arguments)
+            .field("run", &self.inner.run)
+            .field("agent", &self.inner.agent)
+            .field("tool_name", &self.inner.tool_name)
+            .field("call_id", &self.inner.call_id)
+            .field("arguments", &self.inner.arguments)
             .finish_non_exhaustive()
     }
 }

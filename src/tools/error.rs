@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ToolName, ToolNameError, ToolSpec};
+use crate::context::MissingState;
 use crate::future::BoxError;
 use crate::kind::ErrorKind;
 use crate::schema::SchemaError;
@@ -20,16 +21,6 @@ pub enum ToolError {
         tool: ToolName,
         /// Which field is wrong and how, in words that help a model to correct it.
         detail: String,
-    },
-    /// A field of the arguments was given twice, so that what is meant cannot be known; the tool was not called.
-    ///
-    /// It ends the run, whatever the tool's options say: a model that is told of a mistake has been understood.
-    #[error("ambiguous arguments for tool `{tool}`: the field `{field}` appears twice")]
-    AmbiguousArguments {
-        /// The tool.
-        tool: ToolName,
-        /// The field, by its path.
-        field: String,
     },
     /// The tool returned an error.
     #[error("tool `{tool}` failed")]
@@ -77,6 +68,32 @@ pub enum ToolError {
         /// Why.
         info: Value,
     },
+    /// The tool needs application state that the run was not given; it ends the run, whatever the tool's options say.
+    #[error("tool `{tool}` needs the state of type `{}`, which was not given: give it by `.state(..)` of the runner or the run", .missing.type_name())]
+    MissingState {
+        /// The tool.
+        tool: ToolName,
+        /// Which state.
+        missing: MissingState,
+    },
+    /// The tool is disabled for the run.
+    #[error("tool `{tool}` is disabled")]
+    Disabled {
+        /// The tool.
+        tool: ToolName,
+    },
+    /// Someone refused to approve the call.
+    #[error("the call was not approved")]
+    NotApproved {
+        /// The tool.
+        tool: ToolName,
+    },
+    /// The call needs an approval that nobody has given, or a run inside it does.
+    #[error("the call of tool `{tool}` needs approval")]
+    ApprovalRequired {
+        /// The tool.
+        tool: ToolName,
+    },
     /// The call began before a crash, and nobody knows whether it took place; the run pauses for someone who decides.
     #[error("whether the tool `{tool}` was called before the run was interrupted is not known")]
     InDoubt {
@@ -109,14 +126,16 @@ impl ToolError {
     /// Gives the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadArguments { .. } | Self::AmbiguousArguments { .. } => {
-                ErrorKind::BadToolArguments
-            }
+            Self::BadArguments { .. } => ErrorKind::BadToolArguments,
             Self::Failed { .. } | Self::Panicked { .. } => ErrorKind::ToolFailed,
             Self::TimedOut { .. } => ErrorKind::ToolTimeout,
             Self::OutputTooLarge { .. } => ErrorKind::LimitExceeded,
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
-            Self::InDoubt { .. } => ErrorKind::ApprovalRequired,
+            Self::MissingState { .. } => ErrorKind::Config,
+            Self::Disabled { .. } => ErrorKind::DisabledTool,
+            Self::NotApproved { .. } | Self::ApprovalRequired { .. } | Self::InDoubt { .. } => {
+                ErrorKind::ApprovalRequired
+            }
             Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
             Self::NotJournaled { kind, .. } => *kind,
         }
@@ -126,16 +145,33 @@ impl ToolError {
     pub const fn tool(&self) -> &ToolName {
         match self {
             Self::BadArguments { tool, .. }
-            | Self::AmbiguousArguments { tool, .. }
             | Self::Failed { tool, .. }
             | Self::Panicked { tool, .. }
             | Self::TimedOut { tool, .. }
             | Self::OutputTooLarge { tool, .. }
             | Self::GuardrailTripped { tool, .. }
+            | Self::MissingState { tool, .. }
+            | Self::Disabled { tool }
+            | Self::NotApproved { tool }
+            | Self::ApprovalRequired { tool }
             | Self::InDoubt { tool }
             | Self::CallbackFailed { tool, .. }
             | Self::NotJournaled { tool, .. } => tool,
         }
+    }
+}
+
+impl ToolError {
+    /// Writes the error and its causes.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
     }
 }
 

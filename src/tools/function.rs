@@ -2,20 +2,19 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::arguments::ArgumentRules;
-use super::handler::{self, Fault, Handler};
-use super::policy::Policy;
+use super::handler::{self, Fault, Handler, ReadCall};
+use super::invocation::{Approval, ToolCall, Unobserved};
+use super::policy::{ApprovalCondition, FailureText, Policy};
 use super::{
-    IntoToolOutput, Tool, ToolContext, ToolDefinitionError, ToolError, ToolGuardrail, ToolName,
-    ToolOptions, ToolOutput, ToolSpec,
+    IntoToolOutput, Tool, ToolCallResult, ToolContext, ToolDefinitionError, ToolError,
+    ToolGuardrail, ToolName, ToolOptions, ToolOutput, ToolSpec,
 };
 use crate::context::RunContext;
 use crate::future::BoxError;
@@ -46,8 +45,9 @@ use crate::schema;
 ///     sum.a.checked_add(sum.b).ok_or("too large")
 /// })?;
 ///
-/// let cx = ToolContext::new(RunContext::default(), "Guide", ToolName::new("add")?, "call_1", "");
-/// assert_eq!(add.invoke(cx, r#"{"a": 1, "b": 2}"#).await?, ToolOutput::from("3"));
+/// let arguments = r#"{"a": 1, "b": 2}"#;
+/// let cx = ToolContext::new(RunContext::default(), "Guide", ToolName::new("add")?, "call_1", arguments);
+/// assert_eq!(add.invoke(cx).await.into_output()?, ToolOutput::from("3"));
 /// # Ok(())
 /// # }
 /// ```
@@ -76,7 +76,7 @@ impl FunctionTool {
         function: F,
     ) -> Result<Self, ToolDefinitionError>
     where
-        Args: DeserializeOwned + JsonSchema + Send,
+        Args: DeserializeOwned + JsonSchema + Send + 'static,
         F: Fn(ToolContext, Args) -> R + Send + Sync + 'static,
         R: Future<Output = Result<O, E>> + Send + 'static,
         O: IntoToolOutput,
@@ -97,7 +97,7 @@ impl FunctionTool {
         function: F,
     ) -> Result<Self, ToolDefinitionError>
     where
-        Args: DeserializeOwned + JsonSchema + Send,
+        Args: DeserializeOwned + JsonSchema + Send + 'static,
         F: Fn(ToolContext, Args) -> R + Send + Sync + 'static,
         R: Future<Output = Result<O, E>> + Send + 'static,
         O: IntoToolOutput,
@@ -195,7 +195,8 @@ impl FunctionTool {
 
     /// Lets the tool be called only after someone approved the call.
     ///
-    /// A run that comes to such a call pauses, with the error `approval_required` and a [`RunState`](crate::RunState) to go on from.
+    /// A run that comes to such a call pauses, with the error `approval_required` and a [`RunState`](crate::RunState) to go on from;
+    /// a client of the MCP server is asked. The input guardrails of the tool look at a call before anyone is asked about it.
     #[must_use]
     pub fn needs_approval(self) -> Self {
         self.needs_approval_if(|_, _| true)
@@ -204,19 +205,61 @@ impl FunctionTool {
     /// Asks for approval of the calls for which a condition holds, in place of an earlier condition.
     #[must_use]
     pub fn needs_approval_if(
-        mut self,
+        self,
         condition: impl Fn(&RunContext, &FunctionCall) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Arc::make_mut(&mut self.policy).approval = Some(Arc::new(condition));
+        self.needs_approval_when(move |cx| {
+            let call = FunctionCall::new(cx.call_id(), cx.tool_name().as_str(), cx.arguments());
+            let is_needed = condition(cx.run(), &call);
+            async move { Ok::<_, BoxError>(is_needed) }
+        })
+    }
+
+    /// Asks for approval of the calls for which an asynchronous condition holds, in place of an earlier condition.
+    ///
+    /// It sees the call with its agent and its run. Its error ends the run with the error `callback_failed`.
+    #[must_use]
+    pub fn needs_approval_when<F, R, E>(mut self, condition: F) -> Self
+    where
+        F: Fn(ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<bool, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Arc::make_mut(&mut self.policy).approval = Some(Arc::new(move |cx| {
+            let answer = condition(cx);
+            Box::pin(async move { answer.await.map_err(Into::into) })
+        }));
         self
     }
 
     /// Whether this call must be approved.
-    pub fn asks_approval(&self, cx: &RunContext, call: &FunctionCall) -> bool {
-        self.policy
-            .approval
-            .as_ref()
-            .is_some_and(|condition| condition(cx, call))
+    ///
+    /// # Errors
+    ///
+    /// [`ToolError::CallbackFailed`] when the condition fails.
+    pub async fn asks_approval(&self, cx: &ToolContext) -> Result<bool, ToolError> {
+        ToolCall::new(self, cx.clone()).needs_approval().await
+    }
+
+    pub(super) fn approval(&self) -> Option<&ApprovalCondition> {
+        self.policy.approval.as_deref()
+    }
+
+    /// Has a function say what the model is told of a failed call, in place of the usual words.
+    ///
+    /// It is given every failure that is told, time-outs and bad arguments among them; one that [`ToolFailure::Raise`] lets end the run
+    /// is not told.
+    #[must_use]
+    pub fn failure_text(
+        mut self,
+        words: impl Fn(&ToolContext, &ToolError) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.policy).failure_text = Some(Arc::new(words));
+        self
+    }
+
+    pub(super) fn words_of_failure(&self) -> Option<&FailureText> {
+        self.policy.failure_text.as_deref()
     }
 
     /// Adds a guardrail that sees each call before the tool does, after earlier ones.
@@ -226,25 +269,50 @@ impl FunctionTool {
         self
     }
 
-    /// Adds a guardrail that sees each output before the model does, after earlier ones.
+    /// Adds a guardrail that sees every text that the model is to be given as the output of a call, after earlier ones.
+    ///
+    /// That is the output, and what the model is told in its place: of a failure, of a rejection.
     #[must_use]
     pub fn output_guardrail(mut self, guardrail: ToolGuardrail) -> Self {
         Arc::make_mut(&mut self.policy).output.push(guardrail);
         self
     }
 
-    pub(crate) fn input_guardrails(&self) -> &[ToolGuardrail] {
+    pub(super) fn input_guardrails(&self) -> &[ToolGuardrail] {
         &self.policy.input
     }
 
-    pub(crate) fn output_guardrails(&self) -> &[ToolGuardrail] {
+    pub(super) fn output_guardrails(&self) -> &[ToolGuardrail] {
         &self.policy.output
     }
 
-    /// Marks a tool of the engine: its effects pass the journal one by one, not the call as a whole.
-    pub(crate) fn composite(mut self) -> Self {
-        Arc::make_mut(&mut self.policy).is_composite = true;
+    /// Makes a tool of the engine: its effects pass the journal one by one, not the call as a whole, and its calls can pause.
+    pub(crate) fn composite<F, R>(
+        (name, description): (&str, String),
+        parameters: Value,
+        options: ToolOptions,
+        function: F,
+    ) -> Result<Self, ToolDefinitionError>
+    where
+        F: Fn(ToolContext, Map<String, Value>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<ToolOutput, Fault>> + Send + 'static,
+    {
+        let name = ToolName::new(name)?;
+        let handler = handler::of_engine(function);
+        let mut tool = Self::define(name, description, options, parameters, handler)?;
+        Arc::make_mut(&mut tool.policy).is_composite = true;
+        Ok(tool)
+    }
+
+    /// Notes the MCP server whose tool it is.
+    #[cfg(feature = "mcp-client")]
+    pub(crate) fn of_server(mut self, server: &str) -> Self {
+        Arc::make_mut(&mut self.policy).server = Some(server.into());
         self
+    }
+
+    pub(super) fn server(&self) -> Option<&str> {
+        self.policy.server.as_deref()
     }
 
     pub(crate) fn is_composite(&self) -> bool {
@@ -261,54 +329,43 @@ impl FunctionTool {
         &self.definition.spec.name
     }
 
-    /// Gives the options, which whoever invokes the tool must apply.
+    /// Gives the options.
     pub fn options(&self) -> &ToolOptions {
         &self.definition.options
     }
 
-    /// Checks the arguments and calls the tool once.
+    /// Calls the tool once, with everything that belongs to a call; the arguments are those of the context.
     ///
-    /// Time-out, output limit and what becomes of a failure are up to the caller, by [`options`](Self::options). Empty arguments
+    /// The tool's guardrails, time-out, output limit and failure policy hold, as they do in a run. A call that needs approval is not
+    /// made: the result is [`ToolCallResult::ApprovalRequired`]; [`invoke_approved`](Self::invoke_approved) makes it. Empty arguments
     /// count as `{}`, since several models write that for a tool without parameters.
-    ///
-    /// # Errors
-    ///
-    /// [`ToolError::BadArguments`] and [`ToolError::AmbiguousArguments`] before the tool is called, [`ToolError::Failed`] and [`ToolError::Panicked`] after.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops that of the tool, at whichever `.await` it stands.
-    pub async fn invoke(&self, cx: ToolContext, arguments: &str) -> Result<ToolOutput, ToolError> {
-        // Nothing of the tool is used again by this call after a panic, so no broken state can be seen.
-        let tool = || self.name().clone();
-        match AssertUnwindSafe(self.answer(cx, arguments))
-            .catch_unwind()
-            .await
-        {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(Fault::BadArguments(detail))) => Err(ToolError::BadArguments {
-                tool: tool(),
-                detail,
-            }),
-            Ok(Err(Fault::Ambiguous(field))) => Err(ToolError::AmbiguousArguments {
-                tool: tool(),
-                field,
-            }),
-            Ok(Err(Fault::Failed(source))) => Err(ToolError::Failed {
-                tool: tool(),
-                source,
-            }),
-            Err(payload) => Err(ToolError::Panicked {
-                tool: tool(),
-                message: panic_message(&*payload),
-            }),
-        }
+    pub async fn invoke(&self, cx: ToolContext) -> ToolCallResult {
+        let call = ToolCall::new(self, cx);
+        let approval = match call.needs_approval().await {
+            Ok(true) => Approval::Required,
+            Ok(false) => Approval::Given,
+            Err(error) => return ToolCallResult::Fatal(error),
+        };
+        call.make(approval, Unobserved).await
     }
 
-    async fn answer(&self, cx: ToolContext, arguments: &str) -> Result<ToolOutput, Fault> {
-        let arguments = self.definition.rules.check(arguments)?;
-        let call = (self.definition.handler)(cx, arguments).map_err(Fault::BadArguments)?;
-        call.await.map_err(Fault::Failed)
+    /// Calls the tool once, as [`invoke`](Self::invoke) does, for a caller who has approved the call.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub async fn invoke_approved(&self, cx: ToolContext) -> ToolCallResult {
+        let call = ToolCall::new(self, cx);
+        call.make(Approval::Given, Unobserved).await
+    }
+
+    /// Reads the arguments of a call, or says what is wrong with them.
+    pub(super) fn read(&self, arguments: &str) -> Result<ReadCall, String> {
+        (self.definition.handler)(self.definition.rules.check(arguments)?)
     }
 
     fn define(
@@ -389,7 +446,7 @@ fn require_object(tool: &ToolName, schema: &mut Value) -> Result<(), ToolDefinit
     Ok(())
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
+pub(super) fn panic_message(payload: &(dyn Any + Send)) -> String {
     if let Some(message) = payload.downcast_ref::<&str>() {
         return (*message).to_owned();
     }

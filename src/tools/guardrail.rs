@@ -34,8 +34,10 @@ type Check = dyn Fn(GuardedCall) -> BoxFuture<'static, Result<ToolVerdict, BoxEr
 pub struct GuardedCall {
     /// The call: its tool, its arguments, its agent, its run.
     pub cx: ToolContext,
-    /// The output, for a guardrail of outputs.
+    /// What the model is to be given, for a guardrail of outputs.
     pub output: Option<ToolOutput>,
+    /// Why there is no output, in full, where the model is to be told of a failure in its place.
+    pub failure: Option<Arc<str>>,
 }
 
 /// What a tool's guardrail found.
@@ -80,12 +82,18 @@ impl ToolGuardrail {
         &self.name
     }
 
-    pub(crate) fn check(
+    pub(super) fn check(
         &self,
         cx: ToolContext,
         output: Option<ToolOutput>,
+        failure: Option<Arc<str>>,
     ) -> BoxFuture<'static, Result<ToolVerdict, BoxError>> {
-        (self.check)(GuardedCall { cx, output })
+        let call = GuardedCall {
+            cx,
+            output,
+            failure,
+        };
+        (self.check)(call)
     }
 }
 

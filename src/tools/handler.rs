@@ -6,46 +6,69 @@ use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
 use super::{IntoToolOutput, Tool, ToolContext, ToolOutput};
+use crate::context::MissingState;
 use crate::future::{BoxError, BoxFuture};
 
-/// Reads the arguments, or says what is wrong with them, and starts the call.
-pub(super) type Handler = dyn Fn(ToolContext, Arguments<'_>) -> Result<Call, String> + Send + Sync;
-pub(super) type Call = BoxFuture<'static, Result<ToolOutput, BoxError>>;
+/// Reads the arguments, or says what is wrong with them; nothing of the tool runs yet.
+pub(super) type Handler = dyn Fn(Arguments<'_>) -> Result<ReadCall, String> + Send + Sync;
+/// A call whose arguments were read.
+pub(super) type ReadCall = Box<dyn FnOnce(ToolContext) -> Call + Send>;
+pub(super) type Call = BoxFuture<'static, Result<ToolOutput, Fault>>;
 
-/// Says why a call has no output, without naming the tool.
-pub(super) enum Fault {
-    BadArguments(String),
-    /// A field was given twice.
-    Ambiguous(String),
+/// Says why a call that was made has no output.
+pub(crate) enum Fault {
+    /// The tool's own error.
     Failed(BoxError),
+    /// The run inside the call waits for decisions; whoever made the call has its state.
+    Paused,
+    /// A tool of the run inside the call needs application state that was not given.
+    MissingState(MissingState),
+    /// The failure is none of the tool and ends what made the call, whatever the tool's options say.
+    Fatal(BoxError),
 }
 
 pub(super) fn of_tool<T: Tool>(tool: Arc<T>) -> Box<Handler> {
-    Box::new(move |cx, arguments| {
+    Box::new(move |arguments| {
         let args = arguments.decode::<T::Args>()?;
         let tool = Arc::clone(&tool);
-        Ok(Box::pin(async move { finish(tool.call(&cx, args).await) }))
+        Ok(Box::new(move |cx| {
+            Box::pin(async move { finish(tool.call(&cx, args).await) })
+        }))
     })
 }
 
 pub(super) fn of_closure<Args, F, R, O, E>(function: F) -> Box<Handler>
 where
-    Args: DeserializeOwned,
+    Args: DeserializeOwned + Send + 'static,
     F: Fn(ToolContext, Args) -> R + Send + Sync + 'static,
     R: Future<Output = Result<O, E>> + Send + 'static,
     O: IntoToolOutput,
     E: Into<BoxError>,
 {
-    Box::new(move |cx, arguments| {
-        let args = arguments.decode::<Args>()?;
+    of_engine(move |cx, args| {
         let answer = function(cx, args);
-        Ok(Box::pin(async move { finish(answer.await) }))
+        async move { finish(answer.await) }
     })
 }
 
-fn finish<O: IntoToolOutput, E: Into<BoxError>>(
-    result: Result<O, E>,
-) -> Result<ToolOutput, BoxError> {
-    let output = result.map_err(Into::into)?;
-    Ok(output.into_tool_output()?)
+/// As [`of_closure`], for a tool of the engine, whose calls can pause.
+pub(super) fn of_engine<Args, F, R>(function: F) -> Box<Handler>
+where
+    Args: DeserializeOwned + Send + 'static,
+    F: Fn(ToolContext, Args) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<ToolOutput, Fault>> + Send + 'static,
+{
+    let function = Arc::new(function);
+    Box::new(move |arguments| {
+        let args = arguments.decode::<Args>()?;
+        let function = Arc::clone(&function);
+        Ok(Box::new(move |cx| Box::pin(function(cx, args))))
+    })
+}
+
+fn finish<O: IntoToolOutput, E: Into<BoxError>>(result: Result<O, E>) -> Result<ToolOutput, Fault> {
+    let output = result.map_err(|error| Fault::Failed(error.into()))?;
+    output
+        .into_tool_output()
+        .map_err(|error| Fault::Failed(error.into()))
 }

@@ -1,11 +1,12 @@
 //! What a tool gives back to the model.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::content::ToolContent;
 use super::error::ToolOutputError;
 use super::text;
+use crate::item::OutputContent;
 
 /// Holds the output of a tool: a text, or parts with images and files.
 ///
@@ -65,6 +66,23 @@ impl ToolOutput {
             }
             other => Self::Text(other.to_string()),
         }
+    }
+
+    /// Gives the output as an item holds it; a part that has no form there is a text.
+    pub(crate) fn into_content(self) -> OutputContent {
+        match self {
+            Self::Text(text) => OutputContent::Text(text),
+            parts @ Self::Parts(_) => {
+                let json = parts.to_json();
+                OutputContent::deserialize(&json)
+                    .unwrap_or_else(|_| OutputContent::Text(json.to_string()))
+            }
+        }
+    }
+
+    /// Gives the text; images and files are left out.
+    pub(crate) fn text(&self) -> String {
+        self.clone().into_content().text()
     }
 
     /// Counts the bytes of the texts, addresses and encoded data in the output.

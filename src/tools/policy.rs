@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
-use super::ToolGuardrail;
+use super::{ToolContext, ToolError, ToolGuardrail};
 use crate::context::RunContext;
-use crate::item::FunctionCall;
+use crate::future::{BoxError, BoxFuture};
 
 /// What stands around a tool in one agent; the tool itself may be shared by others.
 #[derive(Clone, Default)]
 pub(super) struct Policy {
     condition: Option<Arc<Condition>>,
     pub(super) approval: Option<Arc<ApprovalCondition>>,
+    pub(super) failure_text: Option<Arc<FailureText>>,
     pub(super) input: Vec<ToolGuardrail>,
     pub(super) output: Vec<ToolGuardrail>,
     pub(super) is_composite: bool,
+    /// The MCP server whose tool it is.
+    pub(super) server: Option<Arc<str>>,
 }
 
 type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
-type ApprovalCondition = dyn Fn(&RunContext, &FunctionCall) -> bool + Send + Sync;
+pub(super) type ApprovalCondition =
+    dyn Fn(ToolContext) -> BoxFuture<'static, Result<bool, BoxError>> + Send + Sync;
+pub(super) type FailureText = dyn Fn(&ToolContext, &ToolError) -> String + Send + Sync;
 
 impl Policy {
     /// Adds a condition to those before.

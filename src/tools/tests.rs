@@ -144,7 +144,7 @@ fn search() -> FunctionTool {
 }
 
 async fn invoke(tool: &FunctionTool, arguments: &str) -> Result<Value, ToolError> {
-    let output = tool.invoke(context(tool, arguments), arguments).await?;
+    let output = tool.invoke(context(tool, arguments)).await.into_output()?;
     let ToolOutput::Text(text) = output else {
         panic!("not a text");
     };
@@ -198,15 +198,19 @@ async fn null_for_what_must_be_there_is_refused() {
         assert_eq!(error.kind(), ErrorKind::BadToolArguments);
         assert!(error.to_string().contains(expected), "{error}");
     };
-    check(json!({"query": null}), "field `query`: invalid type: null").await;
+    check(
+        json!({"query": null}),
+        "field `query`: expected a string, found null",
+    )
+    .await;
     check(
         json!({"query": "q", "place": {"city": null}}),
-        "field `place.city`: invalid type: null",
+        "field `place.city`: expected a string, found null",
     )
     .await;
     check(
         json!({"query": "q", "filters": [{"kind": "before", "year": null}]}),
-        "field `filters[0]`: invalid type: null",
+        "field `filters[0]`: expected an integer from 0 to 4294967295, found null",
     )
     .await;
 }

@@ -377,11 +377,14 @@ async fn tools_find_the_state_of_the_run_by_its_type() {
         said(runner.run(&agent, "go").state(Name("run"))).await,
         output("c1", "run, A, c1, 1")
     );
-    let missing = said(Runner::new(script()).run(&agent, "go")).await;
-    assert!(
-        missing.to_json().contains("Name` was given to the run"),
-        "{missing:?}"
+    // The model is not told of what only the application can mend.
+    let error = Runner::new(script()).run(&agent, "go").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let expect = format!(
+        "tool `greet` needs the state of type `{}`, which was not given: give it by `.state(..)` of the runner or the run",
+        std::any::type_name::<Name>()
     );
+    assert_eq!(error.to_string(), expect);
 }
 
 #[tokio::test]

@@ -80,19 +80,22 @@ async fn the_model_can_be_told_which_tools_there_are() {
             agent([instant("known", "yes"), door()]),
             "nope",
             "Tool 'nope' not found. The tools are: known.",
+            "Tool 'nope' not found. The tools are: known.",
         ),
         (
             agent([instant("known", "yes"), door()]),
             "door",
             "Tool 'door' not found. The tools are: known.",
+            "tool `door` is disabled",
         ),
         (
             agent([]),
             "nope",
             "Tool 'nope' not found. There are no tools.",
+            "Tool 'nope' not found. There are no tools.",
         ),
     ];
-    for (agent, name, text) in cases {
+    for (agent, name, text, why) in cases {
         let model = ScriptedModel::new([
             ScriptedTurn::items([call("c1", name, "{}")]),
             ScriptedTurn::text("I see."),
@@ -115,7 +118,7 @@ async fn the_model_can_be_told_which_tools_there_are() {
             RunEvent::ToolOutputDone { failure, .. } => failure.as_deref(),
             _ => None,
         });
-        assert_eq!(failure, Some(text));
+        assert_eq!(failure, Some(why));
     }
 }
 

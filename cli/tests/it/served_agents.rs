@@ -7,7 +7,7 @@ use openai_agents::mcp::{
     ElicitationAnswer, McpProtocol, McpResourceBody, McpServer, McpServerBuilder, Stdio,
     StreamableHttp,
 };
-use openai_agents::testing::FakeServer;
+use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Map, Value, json};
 
 use crate::serve::{Served, command};
@@ -151,4 +151,66 @@ async fn a_store_that_cannot_be_opened_is_found_before_anything_is_served() {
         assert!(!output.status.success(), "{told}");
         assert!(told.contains("/nowhere/at/all/sessions.db"), "{told}");
     }
+}
+
+/// A tool that an agent asks approval for is no other tool when a client calls it without the agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn tool_served_by_itself_needs_the_approval_that_an_agent_wants() {
+    for needs_approval in ["always", "[calculator]"] {
+        let config = format!(
+            "agents:
+  - {{ name: Careful, tools: [calculator, current_time], needs_approval: {needs_approval} }}
+"
+        );
+        let directory = Directory::new("served-approval").file("config.yaml", &config);
+        let model = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
+        let served = Served::start(command(&model, &directory));
+        let address = format!("http://{}/mcp", served.address);
+        for protocol in [McpProtocol::Handshake, McpProtocol::Stateless] {
+            let arguments: Map<String, Value> = serde_json::from_str(SUM).unwrap();
+            let connect = || {
+                McpServer::builder("it", StreamableHttp::new(address.as_str())).protocol(protocol)
+            };
+            let silent = connect().build().unwrap();
+            silent.connect().await.unwrap();
+            let refused = silent.call_tool("calculator", arguments.clone()).await;
+            let refused = refused.unwrap();
+            let expect = format!(
+                "approval_required: mcp: calculator {SUM} (the client cannot ask its user)"
+            );
+            assert!(refused.is_error, "{refused:?}");
+            assert_eq!(refused.content[0].as_text(), Some(&*expect));
+
+            for (answer, is_error, expect) in [
+                (ElicitationAnswer::accept(approval(true)), false, "350"),
+                (
+                    ElicitationAnswer::accept(approval(false)),
+                    true,
+                    "Tool execution was not approved.",
+                ),
+                (
+                    ElicitationAnswer::Decline,
+                    true,
+                    "The user declined the call of calculator.",
+                ),
+            ] {
+                let asking = connect().on_elicitation(move |request| {
+                    let expect = format!("mcp wants to call calculator with {SUM}");
+                    assert_eq!(request.message, expect);
+                    let answer = answer.clone();
+                    async move { Ok(answer) }
+                });
+                let asking = asking.build().unwrap();
+                asking.connect().await.unwrap();
+                let called = asking.call_tool("calculator", arguments.clone()).await;
+                let called = called.unwrap();
+                assert_eq!(called.content[0].as_text(), Some(expect));
+                assert_eq!(called.is_error, is_error);
+            }
+        }
+    }
+}
+
+fn approval(is_given: bool) -> Map<String, Value> {
+    Map::from_iter([("approve".to_owned(), json!(is_given))])
 }

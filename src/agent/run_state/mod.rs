@@ -1,11 +1,13 @@
 //! A run that waits for decisions, saved so that any process can go on with it.
 
+mod decision;
 #[cfg(feature = "seal")]
 mod seal;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(in crate::agent) use decision::{AskedCall, Decision, Doubt, StandingDecision};
 #[cfg(feature = "seal")]
 pub use seal::StateKey;
 
@@ -17,10 +19,14 @@ use crate::kind::ErrorKind;
 use crate::limits::Limits;
 use crate::model::ResponseEnd;
 use crate::session::SessionVersion;
-use crate::tools::McpApprovalRequest;
+use crate::tools::{McpApprovalRequest, NOT_APPROVED};
 
 /// The version of the format that is written, and the newest that is read.
-const VERSION: u32 = 1;
+///
+/// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name.
+const VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 1;
 
 /// A run that paused because tool calls wait for approval.
 ///
@@ -99,11 +105,11 @@ pub(in crate::agent) struct SavedView {
 
 /// A decision for all calls of a tool by an agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(in crate::agent) struct Standing {
     pub(in crate::agent) agent: String,
     pub(in crate::agent) tool: String,
-    pub(in crate::agent) decision: Decision,
+    #[serde(flatten)]
+    pub(in crate::agent) decision: StandingDecision,
 }
 
 /// A call of the turn that paused. What it is stands in the history, once, so that what is shown is what is executed.
@@ -118,12 +124,11 @@ pub(in crate::agent) struct SavedCall {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::agent) enum SavedStatus {
-    Asked {
-        decision: Option<Decision>,
-        doubt: Doubt,
-    },
+    Asked(Box<AskedCall>),
     Paused {
         state: Box<RunState>,
+        #[serde(default)]
+        guardrails: Vec<GuardrailResult>,
     },
     Done {
         outcome: ToolOutcome,
@@ -159,6 +164,9 @@ pub struct Interruption {
     pub path: Vec<String>,
     /// Whether the call was begun before the run was interrupted, so that it may have taken place; approving makes it again.
     pub may_have_run: bool,
+    /// What of the tool changed since someone was asked about this call before, such as `description, schema`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<String>,
 }
 
 /// Says why a saved state cannot be used.
@@ -219,31 +227,12 @@ impl StateError {
     }
 }
 
-/// What was decided about a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::agent) enum Decision {
-    Approved,
-    Rejected {
-        /// What the model is told.
-        message: String,
-    },
-}
-
 /// What a decision is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     ThisCall,
     /// Also every other call of the tool by the agent, in the run.
     EveryCall,
-}
-
-/// Whether a call that waits may have taken place already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::agent) enum Doubt {
-    None,
-    MayHaveRun,
 }
 
 /// Who keeps the conversation between the turns.
@@ -258,9 +247,6 @@ pub(in crate::agent) enum Keeping {
     /// The server, in this stored conversation.
     Conversation(String),
 }
-
-/// What the model is told of a rejected call; the Python SDK's words.
-pub(in crate::agent) const REJECTED: &str = "Tool execution was not approved.";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -360,7 +346,7 @@ impl RunState {
     ///
     /// As [`approve`](Self::approve).
     pub fn reject(&mut self, id: &str) -> Result<(), StateError> {
-        self.reject_with(id, REJECTED)
+        self.reject_with(id, NOT_APPROVED)
     }
 
     /// Refuses a call with words for the model.
@@ -445,23 +431,24 @@ impl RunState {
                 continue;
             };
             match &mut saved.status {
-                SavedStatus::Asked {
-                    decision: decided, ..
-                } if id_of(path, &call.call_id) == id => {
-                    *decided = Some(decision.clone());
+                SavedStatus::Asked(asked) if id_of(path, &call.call_id) == id => {
+                    asked.decision = Some(decision.clone());
                     if reach == Reach::EveryCall {
                         standing.push(Standing {
                             agent: agent.clone(),
                             tool: call.name.clone(),
-                            decision: decision.clone(),
+                            decision: StandingDecision {
+                                decision: decision.clone(),
+                                tool: asked.tool.clone(),
+                            },
                         });
                     }
                 }
-                SavedStatus::Paused { state } => {
+                SavedStatus::Paused { state, .. } => {
                     let path = [path, &[call.call_id.as_str()]].concat();
                     state.decide_at(id, &path, decision, reach);
                 }
-                SavedStatus::Asked { .. }
+                SavedStatus::Asked(_)
                 | SavedStatus::Done { .. }
                 | SavedStatus::Handoff { .. }
                 | SavedStatus::Output => {}
@@ -485,24 +472,23 @@ impl RunState {
             arguments: arguments.to_owned(),
             path: path.iter().map(|&id| id.to_owned()).collect(),
             may_have_run: false,
+            changed: None,
         };
         for saved in &self.calls {
             let Some(call) = call_at(&self.history, saved.item) else {
                 continue;
             };
             match &saved.status {
-                SavedStatus::Asked {
-                    decision: None,
-                    doubt,
-                } => {
-                    let mut asked = interruption(&call.name, &call.call_id, &call.arguments);
-                    asked.may_have_run = *doubt == Doubt::MayHaveRun;
-                    found.push(asked);
+                SavedStatus::Asked(asked) if asked.decision.is_none() => {
+                    let mut waits = interruption(&call.name, &call.call_id, &call.arguments);
+                    waits.may_have_run = asked.doubt == Doubt::MayHaveRun;
+                    waits.changed.clone_from(&asked.changed);
+                    found.push(waits);
                 }
-                SavedStatus::Paused { state } => {
+                SavedStatus::Paused { state, .. } => {
                     state.collect(&[path, &[call.call_id.as_str()]].concat(), found);
                 }
-                SavedStatus::Asked { .. }
+                SavedStatus::Asked(_)
                 | SavedStatus::Done { .. }
                 | SavedStatus::Handoff { .. }
                 | SavedStatus::Output => {}
@@ -532,7 +518,7 @@ impl Envelope<'_> {
             let newest = VERSION;
             return Err(StateError::Newer { found, newest });
         }
-        if found != VERSION {
+        if found < OLDEST_VERSION {
             let detail = format!("there is no version {found}");
             return Err(StateError::Invalid { detail });
         }

@@ -1,7 +1,7 @@
 //! Agents that other agents call as tools.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use schemars::JsonSchema;
@@ -11,13 +11,17 @@ use serde_json::{Map, Value, json};
 use super::call::Links;
 use super::request::Beginning;
 use super::{RunEvent, RunRequest, RunResult};
-use crate::agent::{Agent, RunState, function_name};
-use crate::context::RunContext;
+use crate::agent::{Agent, function_name};
+use crate::context::{MissingState, RunContext};
+use crate::error::{RunError, RunFailure};
 use crate::future::BoxError;
 use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::limits::Limits;
-use crate::tools::{FunctionTool, IntoTool, ToolContext, ToolDefinitionError, ToolOptions};
+use crate::tools::{
+    Fault, FunctionTool, IntoTool, ToolContext, ToolDefinitionError, ToolError, ToolOptions,
+    ToolOutput,
+};
 
 /// An agent as a tool of other agents; made by [`Agent::as_tool`].
 ///
@@ -37,9 +41,6 @@ pub struct AgentTool {
 }
 
 type Extract = dyn Fn(&RunResult) -> String + Send + Sync;
-
-/// A run inside a call paused; it travels as the call's error to where the calls are made.
-pub(super) struct NestedPause(Mutex<Option<Box<RunState>>>);
 
 /// The tool of an agent was called outside of a run.
 #[derive(Debug, thiserror::Error)]
@@ -125,21 +126,19 @@ impl AgentTool {
         let tool = Arc::new(self);
         let call = move |cx: ToolContext, arguments: Map<String, Value>| {
             let tool = Arc::clone(&tool);
-            async move { tool.run(cx, arguments).await }
+            async move { tool.run(cx, arguments).await.map(ToolOutput::from) }
         };
-        Ok(FunctionTool::dynamic(name, description, parameters, options, call)?.composite())
+        FunctionTool::composite((&name, description), parameters, options, call)
     }
 
-    async fn run(
-        &self,
-        cx: ToolContext,
-        arguments: Map<String, Value>,
-    ) -> Result<String, BoxError> {
-        let links = cx.links().ok_or(OutsideOfRun)?;
-        let links = links.as_any().downcast_ref::<Links>().ok_or(OutsideOfRun)?;
+    async fn run(&self, cx: ToolContext, arguments: Map<String, Value>) -> Result<String, Fault> {
+        let outside = || Fault::Failed(OutsideOfRun.into());
+        let links = cx.links().ok_or_else(outside)?;
+        let links = links.as_any().downcast_ref::<Links>();
+        let links = links.ok_or_else(outside)?;
         let beginning = match links.take_paused() {
             Some(state) => Beginning::State(state),
-            None => Beginning::Input(vec![self.input(arguments)?]),
+            None => Beginning::Input(vec![self.input(arguments).map_err(Fault::Failed)?]),
         };
         let mut stream = self.request(cx.run(), links, beginning).start();
         while let Some(event) = stream.next().await {
@@ -160,14 +159,15 @@ impl AgentTool {
                         .await;
                 }
                 Err(error) if error.kind() == ErrorKind::ApprovalRequired => {
-                    let state = error.into_state()?;
-                    return Err(Box::new(NestedPause(Mutex::new(Some(Box::new(state))))));
+                    let state = error.into_state().map_err(fault)?;
+                    links.pause(Box::new(state));
+                    return Err(Fault::Paused);
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(fault(error)),
             }
         }
         // A stream ends by a result or an error.
-        Err(OutsideOfRun.into())
+        Err(outside())
     }
 
     fn request(&self, cx: &RunContext, links: &Links, beginning: Beginning) -> RunRequest {
@@ -210,23 +210,38 @@ impl IntoTool for AgentTool {
     }
 }
 
-impl NestedPause {
-    pub(super) fn take(&self) -> Option<Box<RunState>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+/// What the failure of a run inside a call means: that its parts do not fit together, or that the journal did not let something pass, is
+/// no failure of the tool.
+fn fault(error: RunError) -> Fault {
+    if let Some(missing) = missing_state(&error) {
+        return Fault::MissingState(missing);
+    }
+    let is_fatal = is_of_run(&error);
+    let error = Box::new(error);
+    if is_fatal {
+        Fault::Fatal(error)
+    } else {
+        Fault::Failed(error)
     }
 }
 
-impl std::error::Error for NestedPause {}
-
-impl fmt::Display for NestedPause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the run inside the call waits for decisions")
+fn missing_state(error: &RunError) -> Option<MissingState> {
+    match error.failure() {
+        RunFailure::Tool(ToolError::MissingState { missing, .. }) => Some(*missing),
+        _ => None,
     }
 }
 
-impl fmt::Debug for NestedPause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("NestedPause").finish_non_exhaustive()
+fn is_of_run(error: &RunError) -> bool {
+    if error.journal_error().is_some() {
+        return true;
+    }
+    match error.failure() {
+        RunFailure::Setup(_) | RunFailure::State(_) => true,
+        RunFailure::Tool(ToolError::Failed { source, .. }) => {
+            source.downcast_ref::<RunError>().is_some_and(is_of_run)
+        }
+        _ => false,
     }
 }
 

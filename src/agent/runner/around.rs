@@ -168,8 +168,9 @@ pub(super) async fn hand_off(
         &*call.call_id,
         &*call.arguments,
     );
-    tool.invoke(call_cx, &call.arguments)
+    tool.invoke(call_cx)
         .await
+        .into_output()
         .map_err(|error| RunFailure::of_handoff(error, &to))?;
     // An agent's own hooks are told when the conversation comes to it.
     let hooks = HookSet(run_hooks.iter().chain(to.hooks()).cloned().collect());

@@ -20,7 +20,7 @@ pub(super) struct Links {
     pub(super) turn: Arc<TurnLinks>,
     pub(super) call_id: String,
     pub(super) name: String,
-    /// The run inside this call, if it paused.
+    /// The run inside this call, if it paused: before the call it is to go on, after the call it waits.
     pub(super) paused: Mutex<Option<Box<RunState>>>,
 }
 
@@ -43,6 +43,12 @@ impl Links {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// Keeps the run inside this call, which paused, for whoever made the call.
+    pub(super) fn pause(&self, state: Box<RunState>) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused = Some(state);
     }
 
     /// Shows an event to whoever watches the run; nobody does once the run is over.

@@ -1,7 +1,6 @@
-//! Tool calls, side by side.
+//! The tool calls of a turn, side by side: with what was decided about them, through the journal.
 //!
-//! Guardrails, time-outs, output limits and what a failure means are decided here and nowhere else. A panic is contained by the tool
-//! itself.
+//! What belongs to a call whoever makes it is in `tools/invocation`.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,28 +9,26 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::RunEvent;
-use super::agent_tool::NestedPause;
 use super::around::HookSet;
 use super::call::{Links, TurnLinks};
 use super::options::RunOptions;
 use super::request::Place;
-use super::step::{CallAction, CallEnd, PlannedCall};
-use crate::agent::{Agent, RunState};
+use super::step::{CallAction, CallEnd, Permission, PlannedCall};
+use crate::agent::Agent;
+use crate::agent::run_state::{AskedCall, Decision, Doubt};
 use crate::context::RunContext;
-use crate::error::{RunError, RunFailure};
 use crate::future::BoxFuture;
-use crate::guardrail::{GuardrailResult, GuardrailStage, Verdict};
-use crate::item::{FunctionCall, OutputContent};
+use crate::guardrail::GuardrailResult;
+use crate::item::FunctionCall;
 use crate::journal::{EffectKey, Repeat, ToolCallEffect, ToolEffect, ToolOutcome};
 use crate::model::{Delivery, Model};
-use crate::tools::{FunctionTool, ToolContext, ToolError, ToolFailure, ToolOutput, ToolVerdict};
-
-/// What the model is told of a failure whose details are kept from it; the Python SDK's words.
-const FAILURE_TEXT: &str = "An error occurred while running the tool. Please try again.";
+use crate::tools::{
+    Approval, CallObserver, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError,
+    ToolOutput,
+};
 
 /// How many events of its tools a run takes before it must be read; then the tools wait.
 const MAX_WAITING_EVENTS: usize = 64;
@@ -54,7 +51,7 @@ struct EndedCall {
     /// Its place among the calls of the turn.
     n: usize,
     call: FunctionCall,
-    result: Result<ToolOutcome, ToolError>,
+    end: Result<CallEnd, ToolError>,
 }
 
 /// What happened in the calls.
@@ -115,82 +112,62 @@ impl ToolPool {
     }
 
     fn end(&mut self, ended: EndedCall) -> Option<ToolEvent> {
-        let EndedCall { n, call, result } = ended;
-        let error = match result {
-            Ok(outcome) => {
-                self.ended.push((n, CallEnd::Done(outcome.clone())));
-                return Some(ToolEvent::Done { call, outcome });
-            }
-            Err(error) => error,
+        let EndedCall { n, call, end } = ended;
+        let end = match end {
+            Ok(end) => end,
+            Err(error) => return Some(ToolEvent::Fatal(error)),
         };
-        let end = match (paused(&error), &error) {
-            (Some(state), _) => CallEnd::Paused(state),
-            (None, ToolError::InDoubt { .. }) => CallEnd::InDoubt,
-            (None, _) => return Some(ToolEvent::Fatal(error)),
+        let event = match &end {
+            CallEnd::Done(outcome) => {
+                let outcome = outcome.clone();
+                Some(ToolEvent::Done { call, outcome })
+            }
+            CallEnd::Asked(_) | CallEnd::Paused { .. } => None,
         };
         self.ended.push((n, end));
-        None
-    }
-}
-
-/// The run inside a call, if that is why the call has no output.
-fn paused(error: &ToolError) -> Option<Box<RunState>> {
-    match error {
-        ToolError::Failed { source, .. } => source.downcast_ref::<NestedPause>()?.take(),
-        _ => None,
+        event
     }
 }
 
 impl TurnTools<'_> {
     fn start(&self, planned: PlannedCall, shared: &Arc<TurnLinks>, hooks: &HookSet) -> RunningCall {
         let PlannedCall { n, call, action } = planned;
-        let effect: ToolEffect = match action {
-            CallAction::Answer(outcome) => Box::pin(async move { Ok(outcome) }),
+        let (tool, permission, repeat) = match action {
+            CallAction::Answer(outcome) => {
+                let end = Ok(CallEnd::Done(outcome));
+                return Box::pin(async move { EndedCall { n, call, end } });
+            }
             CallAction::Invoke {
                 tool,
-                paused,
+                permission,
                 repeat,
-            } => {
-                let links = Links {
-                    turn: Arc::clone(shared),
-                    call_id: call.call_id.clone(),
-                    name: call.name.clone(),
-                    paused: Mutex::new(paused),
-                };
-                let cx = ToolContext::new(
-                    self.cx.clone(),
-                    self.agent.shared_name(),
-                    tool.name().clone(),
-                    &*call.call_id,
-                    &*call.arguments,
-                )
-                .linked(Arc::new(links));
-                let effect = Box::pin(invoke(tool.clone(), hooks.clone(), cx));
-                self.through_journal(&tool, &call, (effect, repeat))
-            }
+            } => (tool, permission, repeat),
+        };
+        let links = Arc::new(Links {
+            turn: Arc::clone(shared),
+            call_id: call.call_id.clone(),
+            name: call.name.clone(),
+            paused: Mutex::new(None),
+        });
+        let cx = ToolContext::new(
+            self.cx.clone(),
+            self.agent.shared_name(),
+            tool.name().clone(),
+            &*call.call_id,
+            &*call.arguments,
+        );
+        let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path);
+        let attempt = Attempt {
+            call: ToolCall::new(&tool, cx.linked(Arc::<Links>::clone(&links))),
+            tool,
+            hooks: hooks.clone(),
+            links,
+            key,
+            repeat,
         };
         Box::pin(async move {
-            let result = effect.await;
-            EndedCall { n, call, result }
-        })
-    }
-
-    /// The effects inside a call of an agent pass the journal one by one.
-    fn through_journal(
-        &self,
-        tool: &FunctionTool,
-        call: &FunctionCall,
-        (effect, repeat): (ToolEffect, Repeat),
-    ) -> ToolEffect {
-        if tool.is_composite() {
-            return effect;
-        }
-        self.options.journal.tool_call(ToolCallEffect {
-            key: EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path),
-            tool: tool.name().clone(),
-            arguments: call.arguments.clone(),
-            repeat,
-            effect,
+            let end = attempt.make(permission, &call).await;
+            EndedCall { n, call, end }
         })
     }
 }
@@ -228,189 +205,168 @@ impl Stream for ToolPool {
     }
 }
 
-/// Calls a tool once, with everything around it, and turns a failure into what its options say.
-async fn invoke(
+/// A call on its way to its end.
+struct Attempt {
+    call: ToolCall,
     tool: FunctionTool,
     hooks: HookSet,
-    cx: ToolContext,
-) -> Result<ToolOutcome, ToolError> {
-    let mut verdicts = Vec::new();
-    if let Some(message) = guard(&tool, &cx, None, &mut verdicts).await? {
-        return Ok(outcome(message.into(), None, verdicts));
-    }
-    hooks
-        .tell_of_call(&cx, "on_tool_start", |hooks| hooks.on_tool_start(&cx))
-        .await?;
-    let result = within_limits(&tool, cx.clone()).await;
-    let (output, failure) = match result {
-        Ok(output) => match guard(&tool, &cx, Some(&output), &mut verdicts).await? {
-            Some(message) => (message.into(), None),
-            None => match content(&tool, &output) {
-                Ok(content) => (content, None),
-                Err(error) => told(&tool, error)?,
-            },
-        },
-        Err(error) => told(&tool, error)?,
-    };
-    let text = output.text();
-    hooks
-        .tell_of_call(&cx, "on_tool_end", |hooks| hooks.on_tool_end(&cx, &text))
-        .await?;
-    Ok(outcome(output, failure, verdicts))
+    links: Arc<Links>,
+    key: EffectKey,
+    repeat: Repeat,
 }
 
-fn outcome(
-    output: OutputContent,
-    failure: Option<String>,
-    guardrails: Vec<GuardrailResult>,
-) -> ToolOutcome {
-    ToolOutcome {
-        output,
-        failure,
-        guardrails,
-    }
+/// What becomes of a call.
+enum Way {
+    Make(Approval),
+    Refuse {
+        message: String,
+        failure: ToolError,
+        guardrails: Vec<GuardrailResult>,
+    },
 }
 
-/// Asks the guardrails of a call, or of its output; gives what the model is told instead, if one rejects.
-async fn guard(
-    tool: &FunctionTool,
-    cx: &ToolContext,
-    output: Option<&ToolOutput>,
-    verdicts: &mut Vec<GuardrailResult>,
-) -> Result<Option<String>, ToolError> {
-    let (guardrails, stage) = match output {
-        None => (tool.input_guardrails(), GuardrailStage::ToolInput),
-        Some(_) => (tool.output_guardrails(), GuardrailStage::ToolOutput),
-    };
-    for guardrail in guardrails {
-        let name = guardrail.name();
-        let verdict = guardrail.check(cx.clone(), output.cloned()).await;
-        let verdict = verdict.map_err(|source| ToolError::CallbackFailed {
-            tool: tool.name().clone(),
-            callback: format!("the guardrail `{name}`"),
-            source,
-        })?;
-        match verdict {
-            ToolVerdict::Allow => {
-                verdicts.push(GuardrailResult::new(
-                    name,
-                    stage,
-                    cx.agent(),
-                    Verdict::pass(),
-                ));
+impl Attempt {
+    async fn make(self, permission: Permission, call: &FunctionCall) -> Result<CallEnd, ToolError> {
+        let mut asked = AskedCall::new(&self.tool, Doubt::None);
+        let approval = match self.decide(permission, &mut asked).await? {
+            Way::Make(approval) => approval,
+            Way::Refuse {
+                message,
+                failure,
+                guardrails,
+            } => {
+                let refused = self.call.refuse(message, failure, guardrails);
+                return end(refused.await, asked, &self.links);
             }
-            ToolVerdict::Reject { message } => {
-                let info = message.as_str().into();
-                let verdict = Verdict::Pass { info };
-                verdicts.push(GuardrailResult::new(name, stage, cx.agent(), verdict));
-                return Ok(Some(message));
+        };
+        let made = self.call.make(approval.clone(), self.hooks);
+        // A call that waits has no effect yet, and the effects inside a call of an agent pass the journal one by one.
+        if approval == Approval::Required || self.tool.is_composite() {
+            return end(made.await, asked, &self.links);
+        }
+        let effect: ToolEffect = Box::pin(async move { outcome(made.await) });
+        let journal = &self.links.turn.options.journal;
+        let passed = journal.tool_call(ToolCallEffect {
+            key: self.key,
+            tool: self.tool.name().clone(),
+            arguments: call.arguments.clone(),
+            repeat: self.repeat,
+            effect,
+        });
+        match passed.await {
+            Ok(outcome) => Ok(CallEnd::Done(outcome)),
+            Err(ToolError::InDoubt { tool }) => {
+                end(ToolCallResult::InDoubt { tool }, asked, &self.links)
             }
-            ToolVerdict::Trip { info } => {
-                return Err(ToolError::GuardrailTripped {
-                    tool: tool.name().clone(),
-                    guardrail: name.to_owned(),
-                    is_output: output.is_some(),
-                    info,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds what becomes of the call, by what is known of it and by what its tool says.
+    async fn decide(
+        &self,
+        permission: Permission,
+        asked: &mut AskedCall,
+    ) -> Result<Way, ToolError> {
+        let tool = || self.tool.name().clone();
+        let (decision, guardrails) = match permission {
+            Permission::Disabled { message } => {
+                return Ok(Way::Refuse {
+                    message,
+                    failure: ToolError::Disabled { tool: tool() },
+                    guardrails: Vec::new(),
                 });
             }
+            Permission::GoesOn { state, guardrails } => {
+                self.links.pause(state);
+                return Ok(Way::Make(Approval::GoesOn(guardrails)));
+            }
+            Permission::Decided {
+                decision,
+                guardrails,
+            } => (Some(decision), guardrails),
+            Permission::AskAgain { changed } => {
+                asked.changed = Some(changed);
+                (None, None)
+            }
+            Permission::Open { standing, changed } => {
+                if !self.call.needs_approval().await? {
+                    return Ok(Way::Make(Approval::Given));
+                }
+                asked.changed = changed;
+                (standing, None)
+            }
+        };
+        Ok(match (decision, guardrails) {
+            (None, _) => Way::Make(Approval::Required),
+            (Some(Decision::Approved), None) => Way::Make(Approval::Given),
+            (Some(Decision::Approved), Some(before)) => Way::Make(Approval::GivenAfter(before)),
+            (Some(Decision::Rejected { message }), before) => Way::Refuse {
+                message,
+                failure: ToolError::NotApproved { tool: tool() },
+                guardrails: before.unwrap_or_default(),
+            },
+        })
+    }
+}
+
+/// What the result of a call means for the turn.
+fn end(result: ToolCallResult, mut asked: AskedCall, links: &Links) -> Result<CallEnd, ToolError> {
+    match result {
+        ToolCallResult::ApprovalRequired { guardrails, .. } => {
+            asked.guardrails = Some(guardrails);
+            Ok(CallEnd::Asked(Box::new(asked)))
         }
-    }
-    Ok(None)
-}
-
-/// What the model is told of a failure, and the failure in full, unless it ends the run.
-fn told(
-    tool: &FunctionTool,
-    error: ToolError,
-) -> Result<(OutputContent, Option<String>), ToolError> {
-    let options = tool.options();
-    let (policy, text) = match &error {
-        ToolError::Failed { source, .. } if is_of_run(&**source) => {
-            (ToolFailure::Raise, String::new())
+        ToolCallResult::InDoubt { .. } => {
+            asked.doubt = Doubt::MayHaveRun;
+            Ok(CallEnd::Asked(Box::new(asked)))
         }
-        ToolError::AmbiguousArguments { .. } => (ToolFailure::Raise, String::new()),
-        ToolError::TimedOut { tool, after } => (
-            options.timeout_failure,
-            format!(
-                "Tool '{tool}' timed out after {} seconds.",
-                after.as_secs_f64()
-            ),
-        ),
-        _ => (options.failure, FAILURE_TEXT.to_owned()),
-    };
-    let detail = with_causes(&error);
-    let told = match policy {
-        ToolFailure::Raise => return Err(error),
-        ToolFailure::TellModelDetail => detail.clone(),
-        _ => text,
-    };
-    tracing::debug!(target: "openai_agents::tools", tool = %tool.name(), error = %detail, "tool failed");
-    Ok((told.into(), Some(detail)))
-}
-
-/// Whether a failure is none of the tool: a run inside paused, its agents do not fit together, or the journal let something not
-/// pass.
-fn is_of_run(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    if source.is::<NestedPause>() {
-        return true;
-    }
-    let Some(error) = source.downcast_ref::<RunError>() else {
-        return false;
-    };
-    if error.journal_error().is_some() {
-        return true;
-    }
-    match error.failure() {
-        RunFailure::Setup(_) | RunFailure::State(_) => true,
-        RunFailure::Tool(ToolError::Failed { source, .. }) => is_of_run(&**source),
-        _ => false,
+        ToolCallResult::Paused { tool, guardrails } => match links.take_paused() {
+            Some(state) => Ok(CallEnd::Paused { state, guardrails }),
+            // Who pauses leaves the state there.
+            None => Err(ToolError::ApprovalRequired { tool }),
+        },
+        made => outcome(made).map(CallEnd::Done),
     }
 }
 
-async fn within_limits(tool: &FunctionTool, cx: ToolContext) -> Result<ToolOutput, ToolError> {
-    let options = tool.options();
-    let arguments = cx.arguments().to_owned();
-    let call = tool.invoke(cx, &arguments);
-    let output = match options.timeout {
-        None => call.await?,
-        Some(after) => {
-            let name = || tool.name().clone();
-            tokio::time::timeout(after, call)
-                .await
-                .map_err(|_| ToolError::TimedOut {
-                    tool: name(),
-                    after,
-                })??
-        }
-    };
-    let (n_bytes, max_bytes) = (output.n_bytes(), options.max_output_bytes);
-    if n_bytes > max_bytes {
-        return Err(ToolError::OutputTooLarge {
-            tool: tool.name().clone(),
-            n_bytes,
-            max_bytes,
-        });
-    }
-    Ok(output)
-}
-
-fn content(tool: &FunctionTool, output: &ToolOutput) -> Result<OutputContent, ToolError> {
-    match output {
-        ToolOutput::Text(text) => Ok(OutputContent::Text(text.clone())),
-        parts => OutputContent::deserialize(parts.to_json()).map_err(|error| ToolError::Failed {
-            tool: tool.name().clone(),
-            source: Box::new(error),
+/// What the model is given for a call that was made or refused.
+fn outcome(result: ToolCallResult) -> Result<ToolOutcome, ToolError> {
+    match result {
+        ToolCallResult::Output { output, guardrails } => Ok(ToolOutcome {
+            output: output.into_content(),
+            failure: None,
+            guardrails,
         }),
+        ToolCallResult::Refused {
+            message,
+            failure,
+            guardrails,
+        } => Ok(ToolOutcome {
+            output: message.into(),
+            failure: failure.map(|error| error.with_causes()),
+            guardrails,
+        }),
+        ToolCallResult::ApprovalRequired { tool, .. } | ToolCallResult::Paused { tool, .. } => {
+            Err(ToolError::ApprovalRequired { tool })
+        }
+        ToolCallResult::InDoubt { tool } => Err(ToolError::InDoubt { tool }),
+        ToolCallResult::Fatal(error) => Err(error),
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+impl CallObserver for HookSet {
+    async fn started(&self, cx: &ToolContext) -> Result<(), ToolError> {
+        self.tell_of_call(cx, "on_tool_start", |hooks| hooks.on_tool_start(cx))
+            .await
     }
-    text
+
+    async fn ended(&self, cx: &ToolContext, output: &ToolOutput) -> Result<(), ToolError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let text = output.text();
+        self.tell_of_call(cx, "on_tool_end", |hooks| hooks.on_tool_end(cx, &text))
+            .await
+    }
 }

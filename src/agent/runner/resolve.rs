@@ -6,9 +6,10 @@ use super::UnknownTool;
 use super::prepare::Offer;
 use super::state::State;
 use super::step::{
-    CallAction, CallStatus, IGNORED_HANDOFF, Question, Resolution, Turn, TurnCall, decided,
+    CallAction, CallStatus, IGNORED_HANDOFF, Permission, Question, Resolution, Turn, TurnCall,
+    invoke,
 };
-use crate::agent::run_state::{Decision, Doubt, REJECTED};
+use crate::agent::run_state::{Decision, Doubt};
 use crate::agent::{Agent, OutputType};
 use crate::context::RunContext;
 use crate::error::RunFailure;
@@ -17,7 +18,7 @@ use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::limits::{LimitReached, Limits};
 use crate::model::ModelError;
-use crate::tools::{FunctionTool, McpApprovalRequest};
+use crate::tools::{FunctionTool, McpApprovalRequest, NOT_APPROVED};
 
 /// Calls that someone on this side would have to answer, and that no tool of this crate does.
 const NEED_OUTPUT: [&str; 5] = [
@@ -138,7 +139,7 @@ fn question(state: &State, item: &Item) -> Result<Question, RunFailure> {
                 Decision::Approved
             } else {
                 Decision::Rejected {
-                    message: REJECTED.to_owned(),
+                    message: NOT_APPROVED.to_owned(),
                 }
             }
         }),
@@ -203,7 +204,7 @@ impl Reading<'_> {
             return match handoff.tool.is_enabled(self.cx) {
                 true if earlier.iter().any(is_handoff) => Ok(answered(IGNORED_HANDOFF)),
                 true => Ok(CallStatus::Handoff(n)),
-                false => self.without_tool(call, Missing::Disabled),
+                false => self.without_tool(call, Missing::Disabled(&handoff.tool)),
             };
         }
         if agent
@@ -215,36 +216,34 @@ impl Reading<'_> {
         }
         match self.state.tools().get(&call.name) {
             Some(tool) if tool.is_enabled(self.cx) => Ok(self.call(tool, call)),
-            Some(_) => self.without_tool(call, Missing::Disabled),
+            Some(tool) => self.without_tool(call, Missing::Disabled(tool)),
             None => self.without_tool(call, Missing::Unknown),
         }
     }
 
     /// A call of a tool that there is.
     fn call(&self, tool: &FunctionTool, call: &FunctionCall) -> CallStatus {
-        if !tool.asks_approval(self.cx, call) {
-            return decided(&Decision::Approved, tool, Doubt::None);
-        }
-        let key = (self.state.agent.name().to_owned(), call.name.clone());
-        match self.state.standing.get(&key) {
-            Some(decision) => decided(decision, tool, Doubt::None),
-            None => CallStatus::Asked {
-                decision: None,
-                doubt: Doubt::None,
-            },
-        }
+        let (standing, changed) = self.state.standing_decision(tool, call);
+        let permission = Permission::Open { standing, changed };
+        invoke(tool, permission, Doubt::None)
     }
 
     /// A call of a tool that there is not.
     fn without_tool(
         &self,
         call: &FunctionCall,
-        missing: Missing,
+        missing: Missing<'_>,
     ) -> Result<CallStatus, RunFailure> {
         let agent = &self.state.agent;
         match (self.unknown, missing) {
-            (UnknownTool::TellModel, _) => Ok(answered(&not_found(self.state, self.cx, call))),
-            (UnknownTool::Fail, Missing::Disabled) => Err(RunFailure::DisabledTool {
+            (UnknownTool::TellModel, Missing::Unknown) => {
+                Ok(answered(&not_found(self.state, self.cx, call)))
+            }
+            (UnknownTool::TellModel, Missing::Disabled(tool)) => {
+                let message = not_found(self.state, self.cx, call);
+                Ok(invoke(tool, Permission::Disabled { message }, Doubt::None))
+            }
+            (UnknownTool::Fail, Missing::Disabled(_)) => Err(RunFailure::DisabledTool {
                 tool: call.name.clone(),
                 agent: agent.name().to_owned(),
             }),
@@ -259,9 +258,9 @@ impl Reading<'_> {
 
 /// Why there is no tool for a call.
 #[derive(Clone, Copy)]
-enum Missing {
+enum Missing<'a> {
     Unknown,
-    Disabled,
+    Disabled(&'a FunctionTool),
 }
 
 /// A call that is answered with a text in place of being made.

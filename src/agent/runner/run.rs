@@ -13,15 +13,15 @@ use super::saved::{Restored, missing, restore, save};
 use super::sourced::Sourced;
 use super::state::State;
 use super::step::{
-    CallAction, CallEnd, CallStatus, Resolution, Step, Turn, TurnCall, decided, output_item,
+    CallEnd, CallStatus, Permission, Resolution, Step, Turn, TurnCall, invoke, output_item,
 };
-use crate::agent::run_state::{Doubt, Keeping, RunState, SavedSession};
+use crate::agent::run_state::{AskedCall, Doubt, Keeping, RunState, SavedSession};
 use crate::agent::{Agent, ToolResult, ToolUse};
 use crate::context::{Ledger, RunContext};
 use crate::error::{RunError, RunFailure, RunProgress, SetupError};
 use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, History, Item, ItemKind};
-use crate::journal::{Repeat, ToolOutcome};
+use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, Deviation, ModelError, ModelRequest, ModelResponse};
 use crate::tools::{FunctionTool, ToolSource};
@@ -133,32 +133,51 @@ impl Run {
     }
 
     fn resumed(&self, call: &FunctionCall, status: CallStatus) -> Result<CallStatus, RunFailure> {
-        let State {
-            agent, standing, ..
-        } = &self.state;
+        let agent = &self.state.agent;
         let what = || format!("the tool `{}` of agent `{}`", call.name, agent.name());
         let tool = || {
             let tool = self.state.tools().get(&call.name);
             tool.ok_or_else(|| missing(what()))
         };
         Ok(match status {
-            CallStatus::Asked { decision, doubt } => {
-                let tool = tool()?;
-                // What holds for all calls of a tool holds for those that wait, too.
-                let key = (agent.name().to_owned(), call.name.clone());
-                let stands = standing.get(&key).filter(|_| doubt == Doubt::None);
-                match decision.as_ref().or(stands) {
-                    Some(decision) => decided(decision, tool, doubt),
-                    None => CallStatus::Asked { decision, doubt },
-                }
+            CallStatus::Asked(asked) => self.resume_asked(tool()?, call, asked),
+            CallStatus::Paused { state, guardrails } => {
+                let permission = Permission::GoesOn { state, guardrails };
+                invoke(tool()?, permission, Doubt::None)
             }
-            CallStatus::Paused(state) => CallStatus::Ready(CallAction::Invoke {
-                tool: tool()?.clone(),
-                paused: Some(state),
-                repeat: Repeat::Ask,
-            }),
             other => other,
         })
+    }
+
+    fn resume_asked(
+        &self,
+        tool: &FunctionTool,
+        call: &FunctionCall,
+        asked: Box<AskedCall>,
+    ) -> CallStatus {
+        // What was decided about is not what would be called.
+        if let Some(changed) = asked.changes(tool) {
+            return match asked.doubt {
+                Doubt::None => invoke(tool, Permission::AskAgain { changed }, Doubt::None),
+                doubt @ Doubt::MayHaveRun => {
+                    let mut again = AskedCall::new(tool, doubt);
+                    again.changed = Some(changed);
+                    CallStatus::Asked(Box::new(again))
+                }
+            };
+        }
+        // What holds for all calls of a tool holds for those that wait, too.
+        let (standing, _) = self.state.standing_decision(tool, call);
+        let standing = standing.filter(|_| asked.doubt == Doubt::None);
+        let Some(decision) = asked.decision.clone().or(standing) else {
+            return CallStatus::Asked(asked);
+        };
+        let guardrails = asked.guardrails;
+        let permission = Permission::Decided {
+            decision,
+            guardrails,
+        };
+        invoke(tool, permission, asked.doubt)
     }
 
     /// The sources that have to be asked for their tools before the run goes on.

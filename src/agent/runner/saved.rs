@@ -7,8 +7,8 @@ use super::state::{State, View};
 use super::step::{CallStatus, Question, Turn, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
-    Decision, Doubt, Keeping, RunState, SavedCall, SavedQuestion, SavedSession, SavedStatus,
-    SavedView, Standing, StateError, call_at, question_at,
+    AskedCall, Doubt, Keeping, RunState, SavedCall, SavedQuestion, SavedSession, SavedStatus,
+    SavedView, Standing, StandingDecision, StateError, call_at, question_at,
 };
 use crate::context::Ledger;
 use crate::error::RunFailure;
@@ -68,12 +68,10 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
     let save = |(item, call): (usize, &TurnCall)| SavedCall {
         item,
         status: match &call.status {
-            CallStatus::Asked { decision, doubt } => SavedStatus::Asked {
-                decision: decision.clone(),
-                doubt: *doubt,
-            },
-            CallStatus::Paused(state) => SavedStatus::Paused {
+            CallStatus::Asked(asked) => SavedStatus::Asked(asked.clone()),
+            CallStatus::Paused { state, guardrails } => SavedStatus::Paused {
                 state: state.clone(),
+                guardrails: guardrails.clone(),
             },
             CallStatus::Done(outcome) => SavedStatus::Done {
                 outcome: outcome.clone(),
@@ -81,10 +79,12 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
             CallStatus::Handoff(n) => SavedStatus::Handoff { n: *n },
             CallStatus::Output => SavedStatus::Output,
             // A run that waits has made all calls that it can.
-            CallStatus::Ready(_) | CallStatus::Running => SavedStatus::Asked {
-                decision: None,
-                doubt: Doubt::MayHaveRun,
-            },
+            CallStatus::Ready(_) | CallStatus::Running => {
+                SavedStatus::Asked(Box::new(match state.tools().get(&call.call.name) {
+                    Some(tool) => AskedCall::new(tool, Doubt::MayHaveRun),
+                    None => AskedCall::unbound(Doubt::MayHaveRun),
+                }))
+            }
         },
     };
     items.zip(&turn.calls).map(save).collect()
@@ -110,7 +110,7 @@ fn places<'a>(
     turn.filter(move |(_, item)| is_one(item)).map(|(n, _)| n)
 }
 
-fn stand(((agent, tool), decision): (&(String, String), &Decision)) -> Standing {
+fn stand(((agent, tool), decision): (&(String, String), &StandingDecision)) -> Standing {
     Standing {
         agent: agent.clone(),
         tool: tool.clone(),
@@ -213,11 +213,11 @@ fn restore_status(
     saved: &SavedStatus,
 ) -> Result<CallStatus, RunFailure> {
     Ok(match saved {
-        SavedStatus::Asked { decision, doubt } => CallStatus::Asked {
-            decision: decision.clone(),
-            doubt: *doubt,
+        SavedStatus::Asked(asked) => CallStatus::Asked(asked.clone()),
+        SavedStatus::Paused { state, guardrails } => CallStatus::Paused {
+            state: state.clone(),
+            guardrails: guardrails.clone(),
         },
-        SavedStatus::Paused { state } => CallStatus::Paused(state.clone()),
         SavedStatus::Done { outcome } => CallStatus::Done(outcome.clone()),
         SavedStatus::Handoff { n } => {
             let handoff = agent.bound_handoffs().get(*n);
@@ -230,7 +230,7 @@ fn restore_status(
     })
 }
 
-fn standing(saved: Vec<Standing>) -> HashMap<(String, String), Decision> {
+fn standing(saved: Vec<Standing>) -> HashMap<(String, String), StandingDecision> {
     let entry = |one: Standing| ((one.agent, one.tool), one.decision);
     saved.into_iter().map(entry).collect()
 }

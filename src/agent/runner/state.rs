@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::sourced::Sourced;
 use super::step::Turn;
 use crate::agent::Agent;
-use crate::agent::run_state::Decision;
+use crate::agent::run_state::{Decision, StandingDecision};
 use crate::context::RunContext;
 use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
-use crate::item::{History, Item};
+use crate::item::{FunctionCall, History, Item};
 use crate::model::ResponseEnd;
-use crate::tools::ToolRegistry;
+use crate::tools::{FunctionTool, ToolRegistry};
 
 /// The state of a run between two steps.
 pub(super) struct State {
@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) calls: HashMap<String, Item>,
     pub(super) guardrails: Vec<GuardrailResult>,
     /// Decisions that hold for all calls of a tool by an agent.
-    pub(super) standing: HashMap<(String, String), Decision>,
+    pub(super) standing: HashMap<(String, String), StandingDecision>,
     /// What the response of this turn asked for, while it is being done.
     pub(super) pending: Option<Turn>,
     /// How often the model was asked again for its final output.
@@ -108,6 +108,20 @@ impl State {
         match &self.sourced {
             Some(sourced) => &sourced.tools,
             None => self.agent.tools(),
+        }
+    }
+
+    /// The decision for all calls of a tool by the agent, or what of the tool changed since it was made.
+    pub(super) fn standing_decision(
+        &self,
+        tool: &FunctionTool,
+        call: &FunctionCall,
+    ) -> (Option<Decision>, Option<String>) {
+        let key = (self.agent.name().to_owned(), call.name.clone());
+        match self.standing.get(&key).map(|standing| standing.about(tool)) {
+            None => (None, None),
+            Some(Ok(decision)) => (Some(decision.clone()), None),
+            Some(Err(changed)) => (None, Some(changed)),
         }
     }
 

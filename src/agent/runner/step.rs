@@ -1,7 +1,8 @@
 //! What a run wants done next, and what a response asked for.
 
-use crate::agent::run_state::{Decision, Doubt, RunState};
+use crate::agent::run_state::{AskedCall, Decision, Doubt, RunState};
 use crate::agent::{Agent, HandoffFilter, HandoffHistory, ToolResult};
+use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, Item};
 use crate::journal::{Repeat, ToolOutcome};
 use crate::model::ModelRequest;
@@ -40,16 +41,40 @@ pub(super) struct PlannedCall {
 
 /// What is to become of a tool call.
 pub(super) enum CallAction {
-    /// The tool is called.
+    /// The tool is called, if that is permitted.
     Invoke {
         tool: FunctionTool,
-        /// The run of the agent that is called, if it paused in this call.
-        paused: Option<Box<RunState>>,
+        permission: Permission,
         /// What to do if the call may have taken place already.
         repeat: Repeat,
     },
     /// The model is answered without a call.
     Answer(ToolOutcome),
+}
+
+/// What is known about whether a call may be made.
+pub(super) enum Permission {
+    /// Nothing was decided about this call. If its tool wants a decision, that for all calls of the tool is taken, if there is one.
+    Open {
+        standing: Option<Decision>,
+        /// What of the tool changed since a decision for all its calls.
+        changed: Option<String>,
+    },
+    /// Someone decided about this call.
+    Decided {
+        decision: Decision,
+        /// The verdicts of the input guardrails, if they looked at it before.
+        guardrails: Option<Vec<GuardrailResult>>,
+    },
+    /// Someone was asked about this call of a tool that has changed since.
+    AskAgain { changed: String },
+    /// It was made, and the run of an agent inside it paused.
+    GoesOn {
+        state: Box<RunState>,
+        guardrails: Vec<GuardrailResult>,
+    },
+    /// The tool is disabled; the model is told this.
+    Disabled { message: String },
 }
 
 /// What the response of a turn asked for.
@@ -73,12 +98,13 @@ pub(super) enum CallStatus {
     /// Being made.
     Running,
     /// Not to be made before it is approved.
-    Asked {
-        decision: Option<Decision>,
-        doubt: Doubt,
-    },
+    Asked(Box<AskedCall>),
     /// The agent that was called as a tool waits for decisions.
-    Paused(Box<RunState>),
+    Paused {
+        state: Box<RunState>,
+        /// The verdicts of the input guardrails of that tool.
+        guardrails: Vec<GuardrailResult>,
+    },
     /// Made, or answered without being made.
     Done(ToolOutcome),
     /// The handoff that is taken when everything else is done; its place among those of the agent.
@@ -104,9 +130,11 @@ pub(super) enum Resolution {
 /// How a tool call ended.
 pub(super) enum CallEnd {
     Done(ToolOutcome),
-    Paused(Box<RunState>),
-    /// Nobody knows whether it took place before a crash.
-    InDoubt,
+    Asked(Box<AskedCall>),
+    Paused {
+        state: Box<RunState>,
+        guardrails: Vec<GuardrailResult>,
+    },
 }
 
 /// What the model is told of handoffs behind the first of a turn; the Python SDK's words.
@@ -142,11 +170,8 @@ impl Turn {
         if let Some(turn_call) = self.calls.get_mut(n) {
             turn_call.status = match end {
                 CallEnd::Done(outcome) => CallStatus::Done(outcome),
-                CallEnd::Paused(state) => CallStatus::Paused(state),
-                CallEnd::InDoubt => CallStatus::Asked {
-                    decision: None,
-                    doubt: Doubt::MayHaveRun,
-                },
+                CallEnd::Asked(asked) => CallStatus::Asked(asked),
+                CallEnd::Paused { state, guardrails } => CallStatus::Paused { state, guardrails },
             };
         }
     }
@@ -156,7 +181,7 @@ impl Turn {
         let waits = |call: &TurnCall| {
             matches!(
                 call.status,
-                CallStatus::Asked { .. } | CallStatus::Paused(_)
+                CallStatus::Asked(_) | CallStatus::Paused { .. }
             )
         };
         self.calls.iter().any(waits)
@@ -189,22 +214,16 @@ impl Turn {
     }
 }
 
-/// What a call that was decided about becomes.
-pub(super) fn decided(decision: &Decision, tool: &FunctionTool, doubt: Doubt) -> CallStatus {
-    CallStatus::Ready(match decision {
-        Decision::Approved => CallAction::Invoke {
-            tool: tool.clone(),
-            paused: None,
-            repeat: match doubt {
-                _ if tool.options().is_idempotent => Repeat::Again,
-                Doubt::MayHaveRun => Repeat::Once,
-                Doubt::None => Repeat::Ask,
-            },
+/// A call of a tool that is to be made, if that is permitted.
+pub(super) fn invoke(tool: &FunctionTool, permission: Permission, doubt: Doubt) -> CallStatus {
+    CallStatus::Ready(CallAction::Invoke {
+        tool: tool.clone(),
+        permission,
+        repeat: match doubt {
+            _ if tool.options().is_idempotent => Repeat::Again,
+            Doubt::MayHaveRun => Repeat::Once,
+            Doubt::None => Repeat::Ask,
         },
-        Decision::Rejected { message } => CallAction::Answer(ToolOutcome::new(
-            message.as_str().into(),
-            Some("the call was not approved".to_owned()),
-        )),
     })
 }
 

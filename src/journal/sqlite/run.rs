@@ -279,7 +279,7 @@ impl DurableRun {
 /// Whether a tool that gave this error was called.
 const fn was_called(error: &ToolError) -> bool {
     match error {
-        ToolError::BadArguments { .. } | ToolError::AmbiguousArguments { .. } => false,
+        ToolError::BadArguments { .. } | ToolError::Disabled { .. } => false,
         ToolError::GuardrailTripped { is_output, .. } => *is_output,
         _ => true,
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{McpCall, McpCallError};
 use crate::agent::{Interruption, RunState, StateError};
 use crate::mcp::{ElicitationAnswer, ElicitationRequest};
+use crate::tools::NOT_APPROVED;
 
 /// What was decided about a call.
 pub(super) enum Verdict {
@@ -37,13 +38,20 @@ pub(super) fn decide(
     call: &Interruption,
     verdict: Verdict,
 ) -> Result<(), StateError> {
-    match verdict {
-        Verdict::Approved => state.approve(&call.id),
-        Verdict::Refused(None) => state.reject(&call.id),
-        Verdict::Refused(Some(reason)) => state.reject_with(&call.id, reason),
-        Verdict::Declined => {
-            let told = format!("The user declined the call of {}.", call.tool);
-            state.reject_with(&call.id, told)
+    match verdict.into_decision(call) {
+        Ok(()) => state.approve(&call.id),
+        Err(message) => state.reject_with(&call.id, message),
+    }
+}
+
+impl Verdict {
+    /// Gives what is told in place of the output of a call that is refused.
+    pub(super) fn into_decision(self, call: &Interruption) -> Result<(), String> {
+        match self {
+            Self::Approved => Ok(()),
+            Self::Refused(None) => Err(NOT_APPROVED.to_owned()),
+            Self::Refused(Some(reason)) => Err(reason),
+            Self::Declined => Err(format!("The user declined the call of {}.", call.tool)),
         }
     }
 }
@@ -62,6 +70,13 @@ fn question(call: &Interruption) -> ElicitationRequest {
     let mut message = format!("{agent} wants to call {tool} with {arguments}");
     if call.may_have_run {
         message.push_str("\nIt may have been made before.");
+    }
+    if let Some(changed) = &call.changed {
+        // Writing to a string cannot fail.
+        let _always_ok = write!(
+            message,
+            "\nThe tool has changed since you were asked before: {changed}."
+        );
     }
     let schema = json!({
         "type": "object",

@@ -1,18 +1,23 @@
-//! A call of a registered tool: its limits, and what its failure says.
+//! A call of a registered tool: what the client's user is asked, and what the client is told.
 
 use rmcp::model::{CallToolResult, Tool};
 use serde_json::{Map, Value};
 
 use super::agents::refusal;
-use super::{McpCall, output};
+use super::approvals;
+use super::{McpCall, McpCallError, output};
+use crate::agent::Interruption;
 use crate::context::{RunContext, States};
+use crate::kind::ErrorKind;
 use crate::mcp::with_causes;
-use crate::tools::{FunctionTool, ToolContext, ToolError, ToolFailure, ToolOutput};
+use crate::tools::{
+    Approval, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError, Unobserved,
+};
 
-/// What the caller is told of a failure whose details the tool keeps to itself; the words of runs.
-const FAILURE_TEXT: &str = "An error occurred while running the tool. Please try again.";
 /// Whose call it is, for tools that ask.
 const CALLER: &str = "mcp";
+/// The key of the question whether the call may be made; the questions of tools have keys of their own.
+const APPROVAL_KEY: &str = "openai-agents/approval";
 
 /// Describes a tool.
 pub(super) fn describe(tool: &FunctionTool) -> Tool {
@@ -26,77 +31,83 @@ pub(super) fn describe(tool: &FunctionTool) -> Tool {
     described
 }
 
-/// Calls a tool once, within its limits.
+/// Calls a tool once, if the client's user approves it where it needs approval.
 ///
 /// The error is the result that says so, so that a caller can tell a failure from an answer.
 pub(super) async fn call(
     tool: &FunctionTool,
     states: &States,
-    call: &McpCall,
+    client: &McpCall,
     id: &str,
     arguments: Map<String, Value>,
 ) -> Result<CallToolResult, CallToolResult> {
     let arguments = Value::Object(arguments).to_string();
     let mut states = states.clone();
-    states.insert(call.clone());
+    states.insert(client.clone());
     let run = RunContext::new(states);
-    if !tool.is_enabled(&run) {
-        return Err(refusal("the tool is disabled"));
-    }
-    let cx = ToolContext::new(run, CALLER, tool.name().clone(), id, &*arguments);
-    match within_limits(tool, cx, &arguments).await {
-        Ok(output) => Ok(CallToolResult::success(output::content(&output))),
-        Err(error) => Err(refusal(&told(tool, &error))),
-    }
-}
-
-async fn within_limits(
-    tool: &FunctionTool,
-    cx: ToolContext,
-    arguments: &str,
-) -> Result<ToolOutput, ToolError> {
-    let options = tool.options();
-    let call = tool.invoke(cx, arguments);
-    let output = match options.timeout {
-        None => call.await?,
-        Some(after) => {
-            let timed_out = |_| ToolError::TimedOut {
-                tool: tool.name().clone(),
-                after,
+    let cx = ToolContext::new(run, CALLER, tool.name().clone(), id, arguments);
+    match tool.invoke(cx.clone()).await {
+        ToolCallResult::ApprovalRequired { guardrails, .. } => {
+            let approved = approve(client, &cx).await?;
+            let call = ToolCall::new(tool, cx);
+            let result = match approved {
+                Ok(()) => call.make(Approval::GivenAfter(guardrails), Unobserved),
+                Err(message) => {
+                    let tool = tool.name().clone();
+                    let refused = ToolError::NotApproved { tool };
+                    return told(call.refuse(message, refused, guardrails).await);
+                }
             };
-            tokio::time::timeout(after, call)
-                .await
-                .map_err(timed_out)??
+            told(result.await)
         }
-    };
-    let (n_bytes, max_bytes) = (output.n_bytes(), options.max_output_bytes);
-    if n_bytes > max_bytes {
-        return Err(ToolError::OutputTooLarge {
-            tool: tool.name().clone(),
-            n_bytes,
-            max_bytes,
-        });
+        result => told(result),
     }
-    Ok(output)
 }
 
-/// Says what the caller is told: of a bad argument all, of another failure what the tool lets be told.
-fn told(tool: &FunctionTool, error: &ToolError) -> String {
-    let policy = match error {
-        ToolError::BadArguments { .. } | ToolError::AmbiguousArguments { .. } => {
-            ToolFailure::TellModelDetail
-        }
-        ToolError::TimedOut { .. } => tool.options().timeout_failure,
-        _ => tool.options().failure,
+/// Has the client's user decide; gives what the caller is told of a call that is refused.
+async fn approve(client: &McpCall, cx: &ToolContext) -> Result<Result<(), String>, CallToolResult> {
+    let call = Interruption {
+        id: cx.call_id().to_owned(),
+        agent: cx.agent().to_owned(),
+        tool: cx.tool_name().to_string(),
+        call_id: cx.call_id().to_owned(),
+        arguments: cx.arguments().to_owned(),
+        path: Vec::new(),
+        may_have_run: false,
+        changed: None,
     };
-    match (policy, error) {
-        (ToolFailure::TellModel, ToolError::TimedOut { tool, after }) => {
-            format!(
-                "Tool '{tool}' timed out after {} seconds.",
-                after.as_secs_f64()
-            )
+    let undecided = |why: &str| {
+        let calls = approvals::describe(std::slice::from_ref(&call));
+        let kind = ErrorKind::ApprovalRequired;
+        refusal(&format!("{kind}: {calls} ({why})"))
+    };
+    if !client.can_show_forms() {
+        return Err(undecided("the client cannot ask its user"));
+    }
+    match approvals::ask(client, APPROVAL_KEY, &call).await {
+        Ok(verdict) => Ok(verdict.into_decision(&call)),
+        // The call ends with the question, and is made again with the answer.
+        Err(error @ McpCallError::Asked { .. }) => Err(refusal(&with_causes(&error))),
+        Err(error) => Err(undecided(&with_causes(&error))),
+    }
+}
+
+/// Says what the caller is told.
+fn told(result: ToolCallResult) -> Result<CallToolResult, CallToolResult> {
+    match result {
+        ToolCallResult::Output { output, .. } => {
+            Ok(CallToolResult::success(output::content(&output)))
         }
-        (ToolFailure::TellModel, _) => FAILURE_TEXT.to_owned(),
-        _ => with_causes(error),
+        // The words of a guardrail are the answer of the tool; a failure is none.
+        ToolCallResult::Refused {
+            message,
+            failure: None,
+            ..
+        } => Ok(CallToolResult::success(output::content(&message.into()))),
+        ToolCallResult::Refused { message, .. } => Err(refusal(&message)),
+        other => Err(match other.into_output() {
+            Ok(output) => CallToolResult::error(output::content(&output)),
+            Err(error) => refusal(&format!("{}: {}", error.kind(), error.with_causes())),
+        }),
     }
 }

@@ -12,7 +12,7 @@ async fn invoke(tool: &str, arguments: &str) -> String {
         "call_1",
         arguments,
     );
-    let result = registry().get(tool).unwrap().invoke(cx, arguments).await;
+    let result = registry().get(tool).unwrap().invoke(cx).await.into_output();
     match result {
         Ok(output) => output.to_json().as_str().unwrap().to_owned(),
         Err(error) => {

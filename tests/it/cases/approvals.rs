@@ -1,14 +1,17 @@
 //! Cases 61 and 64 to 66: runs that pause, and go on from their state.
 
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, ErrorKind, FunctionTool, Item, RunError, RunEvent, RunState, Runner};
 
-use crate::support::{Gauge, call, instant, output, play, tool};
+use crate::support::{Gauge, call, instant, output, play, tool_with};
 
 /// A tool that must be approved, and counts how often it was called.
 fn danger(count: &Gauge) -> FunctionTool {
     let count = count.clone();
-    let made = tool("danger", move |_| {
+    // Open to any field, so that the arguments are told apart by their bytes.
+    let options = ToolOptions::default().strict(false);
+    let made = tool_with("danger", options, move |_| {
         count.enter();
         async { Ok("did it".to_owned()) }
     });

@@ -13,10 +13,10 @@ const FLOORS: [&[&str]; 6] = [
     &[
         "limits",
         "context",
+        "guardrail",
         "tools",
         "__private",
         "model",
-        "guardrail",
         "session",
         "journal",
         "trace",
