@@ -83,7 +83,9 @@ impl Pause {
                 None => String::new(),
             };
             let (id, agent, tool, arguments) = (&call.id, &call.agent, &call.tool, &call.arguments);
-            lines.push(format!("  {id}  {agent}: {tool} {arguments}{doubt}{changed}"));
+            lines.push(format!(
+                "  {id}  {agent}: {tool} {arguments}{doubt}{changed}"
+            ));
         }
         let place = match &self.saved {
             Saved::File(_) => "saved in",

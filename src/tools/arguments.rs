@@ -10,6 +10,8 @@ use super::{absent, plain};
 
 /// Checks the arguments of every call of one tool.
 pub(super) struct ArgumentRules {
+    /// Whether nothing is checked.
+    is_none: bool,
     /// The fields that exist, when the schema allows no others.
     closed: Option<Vec<String>>,
     /// The schema as the tool declared it, when fields may have to be taken for absent.
@@ -22,6 +24,7 @@ impl ArgumentRules {
         let is_closed = offered.get("additionalProperties") == Some(&Value::Bool(false));
         let properties = offered.get("properties").and_then(Value::as_object);
         Self {
+            is_none: false,
             closed: properties
                 .filter(|_| is_closed)
                 .map(|properties| properties.keys().cloned().collect()),
@@ -29,8 +32,21 @@ impl ArgumentRules {
         }
     }
 
+    /// Lets everything pass, JSON or not.
+    #[cfg(feature = "server")]
+    pub(super) const fn none() -> Self {
+        Self {
+            is_none: true,
+            closed: None,
+            with_absent: None,
+        }
+    }
+
     /// Checks arguments as a model wrote them, or says what is wrong.
     pub(super) fn check<'a>(&self, text: &'a str) -> Result<Arguments<'a>, String> {
+        if self.is_none {
+            return Ok(Arguments::Text(text));
+        }
         let text = if text.trim().is_empty() { "{}" } else { text };
         let mut scan = Scan::default();
         let mut json = serde_json::Deserializer::from_str(text);

@@ -162,12 +162,15 @@ impl FunctionTool {
     /// Makes a tool that someone else answers: it is described as given, and each call waits for them.
     #[cfg(feature = "server")]
     pub(crate) fn answered_elsewhere(spec: ToolSpec) -> Self {
-        let rules = ArgumentRules::new(spec.parameters.clone(), &spec.parameters);
+        // Whoever answers it judges what the model wrote.
+        let nobody = || Fault::Fatal("the tool is not answered here".into());
         let definition = Definition {
             spec,
             options: ToolOptions::default(),
-            rules,
-            handler: Box::new(|_, _| Err("the tool is not answered here".to_owned())),
+            rules: ArgumentRules::none(),
+            handler: Box::new(move |_| {
+                Ok(Box::new(move |_| Box::pin(async move { Err(nobody()) })))
+            }),
         };
         let tool = Self {
             definition: Arc::new(definition),

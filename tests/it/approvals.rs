@@ -71,9 +71,10 @@ async fn decision_about_a_tool_that_changed_is_asked_for_again() {
             let before = agent([danger("Deletes.", &nothing, &calls)]);
             let mut waiting = state(runner.run(&before, "go").await.unwrap_err());
             assert_eq!(changes(&waiting), [None]);
-            match is_always {
-                false => waiting.approve("c1").unwrap(),
-                true => waiting.approve_always("c1").unwrap(),
+            if is_always {
+                waiting.approve_always("c1").unwrap();
+            } else {
+                waiting.approve("c1").unwrap();
             }
             let after = agent([danger(description, properties, &calls)]);
             let (events, again) = play(runner.resume(&after, waiting)).await;

@@ -107,159 +107,155 @@ const RULE: Rule = Rule {
 };
 
 /// The rules about who may call, with what.
-fn before() -> [Rule; 7] {
-    [
-        RULE,
-        Rule {
-            name: "approval",
-            tool: FunctionTool::needs_approval,
-            follows: Follows::Ended(ErrorKind::ApprovalRequired),
-            n_calls: 0,
-            ..RULE
+const BEFORE: [Rule; 7] = [
+    RULE,
+    Rule {
+        name: "approval",
+        tool: FunctionTool::needs_approval,
+        follows: Follows::Ended(ErrorKind::ApprovalRequired),
+        n_calls: 0,
+        ..RULE
+    },
+    Rule {
+        name: "an input guardrail rejects",
+        tool: |tool| tool.input_guardrail(input(|| ToolVerdict::reject("not that"))),
+        follows: Follows::Told("not that"),
+        n_calls: 0,
+        ..RULE
+    },
+    Rule {
+        name: "an input guardrail rejects before anyone is asked to approve",
+        tool: |tool| {
+            let guarded = tool.input_guardrail(input(|| ToolVerdict::reject("not that")));
+            guarded.needs_approval()
         },
-        Rule {
-            name: "an input guardrail rejects",
-            tool: |tool| tool.input_guardrail(input(|| ToolVerdict::reject("not that"))),
-            follows: Follows::Told("not that"),
-            n_calls: 0,
-            ..RULE
-        },
-        Rule {
-            name: "an input guardrail rejects before anyone is asked to approve",
-            tool: |tool| {
-                let guarded = tool.input_guardrail(input(|| ToolVerdict::reject("not that")));
-                guarded.needs_approval()
-            },
-            follows: Follows::Told("not that"),
-            n_calls: 0,
-            ..RULE
-        },
-        Rule {
-            name: "an input guardrail trips",
-            tool: |tool| tool.input_guardrail(input(|| ToolVerdict::trip("no"))),
-            follows: Follows::Ended(ErrorKind::GuardrailTripped),
-            n_calls: 0,
-            ..RULE
-        },
-        Rule {
-            name: "arguments that do not fit",
-            arguments: r#"{"n":1,"m":2}"#,
-            follows: Follows::Told("bad arguments for tool `t`: unknown field `m`, expected `n`"),
-            n_calls: 0,
-            ..RULE
-        },
-        Rule {
-            name: "a disabled tool",
-            tool: |tool| tool.enabled_if(|_| false),
-            follows: Follows::Ended(ErrorKind::DisabledTool),
-            n_calls: 0,
-            ..RULE
-        },
-    ]
-}
+        follows: Follows::Told("not that"),
+        n_calls: 0,
+        ..RULE
+    },
+    Rule {
+        name: "an input guardrail trips",
+        tool: |tool| tool.input_guardrail(input(|| ToolVerdict::trip("no"))),
+        follows: Follows::Ended(ErrorKind::GuardrailTripped),
+        n_calls: 0,
+        ..RULE
+    },
+    Rule {
+        name: "arguments that do not fit",
+        arguments: r#"{"n":1,"m":2}"#,
+        follows: Follows::Told("bad arguments for tool `t`: unknown field `m`, expected `n`"),
+        n_calls: 0,
+        ..RULE
+    },
+    Rule {
+        name: "a disabled tool",
+        tool: |tool| tool.enabled_if(|_| false),
+        follows: Follows::Ended(ErrorKind::DisabledTool),
+        n_calls: 0,
+        ..RULE
+    },
+];
 
 /// The rules about what is told of a call.
-fn after() -> [Rule; 12] {
-    [
-        Rule {
-            name: "an output guardrail rejects",
-            tool: |tool| {
-                tool.output_guardrail(ToolGuardrail::new("never", async |_| {
-                    Ok::<_, String>(ToolVerdict::reject("withheld"))
-                }))
-            },
-            follows: Follows::Told("withheld"),
-            ..RULE
+const AFTER: [Rule; 12] = [
+    Rule {
+        name: "an output guardrail rejects",
+        tool: |tool| {
+            tool.output_guardrail(ToolGuardrail::new("never", async |_| {
+                Ok::<_, String>(ToolVerdict::reject("withheld"))
+            }))
         },
-        Rule {
-            name: "a time-out",
-            options: || ToolOptions::default().timeout(Duration::from_millis(5)),
-            does: Does::Hang,
-            follows: Follows::Told("Tool 't' timed out after 0.005 seconds."),
-            ..RULE
+        follows: Follows::Told("withheld"),
+        ..RULE
+    },
+    Rule {
+        name: "a time-out",
+        options: || ToolOptions::default().timeout(Duration::from_millis(5)),
+        does: Does::Hang,
+        follows: Follows::Told("Tool 't' timed out after 0.005 seconds."),
+        ..RULE
+    },
+    Rule {
+        name: "a panic",
+        does: Does::Panic,
+        follows: Follows::Told(FAILED),
+        ..RULE
+    },
+    Rule {
+        name: "a failure",
+        does: Does::Fail,
+        follows: Follows::Told(FAILED),
+        ..RULE
+    },
+    Rule {
+        name: "a failure in detail",
+        options: || ToolOptions::default().failure(ToolFailure::TellModelDetail),
+        does: Does::Fail,
+        follows: Follows::Told("tool `t` failed: secret 42"),
+        ..RULE
+    },
+    Rule {
+        name: "a failure in words of the application",
+        tool: |tool| tool.failure_text(|cx, error| format!("{}: {error}!", cx.call_id().len())),
+        does: Does::Panic,
+        follows: Follows::Told("2: tool `t` panicked: secret 42!"),
+        ..RULE
+    },
+    Rule {
+        name: "a failure that is raised",
+        options: || ToolOptions::default().failure(ToolFailure::Raise),
+        does: Does::Fail,
+        follows: Follows::Ended(ErrorKind::ToolFailed),
+        ..RULE
+    },
+    Rule {
+        name: "an output guardrail sees a failure",
+        options: || ToolOptions::default().failure(ToolFailure::TellModelDetail),
+        tool: |tool| tool.output_guardrail(discreet()),
+        does: Does::Fail,
+        follows: Follows::Told("withheld"),
+        ..RULE
+    },
+    Rule {
+        name: "an output guardrail sees a time-out",
+        options: || ToolOptions::default().timeout(Duration::from_millis(5)),
+        tool: |tool| {
+            tool.output_guardrail(ToolGuardrail::new("times", async |call| {
+                let failure = call.failure.unwrap_or_default();
+                Ok::<_, String>(ToolVerdict::reject(format!("seen: {failure}")))
+            }))
         },
-        Rule {
-            name: "a panic",
-            does: Does::Panic,
-            follows: Follows::Told(FAILED),
-            ..RULE
+        does: Does::Hang,
+        follows: Follows::Told("seen: tool `t` timed out after 5ms"),
+        ..RULE
+    },
+    Rule {
+        name: "an output that is too large",
+        options: || {
+            let options = ToolOptions::default().max_output_bytes(100);
+            options.failure(ToolFailure::TellModelDetail)
         },
-        Rule {
-            name: "a failure",
-            does: Does::Fail,
-            follows: Follows::Told(FAILED),
-            ..RULE
+        does: Does::Talk,
+        follows: Follows::Told("the output of tool `t` has 200 bytes, at most 100 are allowed"),
+        ..RULE
+    },
+    Rule {
+        name: "a failure that is too long",
+        options: || {
+            let options = ToolOptions::default().max_output_bytes(10);
+            options.failure(ToolFailure::TellModelDetail)
         },
-        Rule {
-            name: "a failure in detail",
-            options: || ToolOptions::default().failure(ToolFailure::TellModelDetail),
-            does: Does::Fail,
-            follows: Follows::Told("tool `t` failed: secret 42"),
-            ..RULE
-        },
-        Rule {
-            name: "a failure in words of the application",
-            tool: |tool| tool.failure_text(|cx, error| format!("{}: {error}!", cx.call_id().len())),
-            does: Does::Panic,
-            follows: Follows::Told("2: tool `t` panicked: secret 42!"),
-            ..RULE
-        },
-        Rule {
-            name: "a failure that is raised",
-            options: || ToolOptions::default().failure(ToolFailure::Raise),
-            does: Does::Fail,
-            follows: Follows::Ended(ErrorKind::ToolFailed),
-            ..RULE
-        },
-        Rule {
-            name: "an output guardrail sees a failure",
-            options: || ToolOptions::default().failure(ToolFailure::TellModelDetail),
-            tool: |tool| tool.output_guardrail(discreet()),
-            does: Does::Fail,
-            follows: Follows::Told("withheld"),
-            ..RULE
-        },
-        Rule {
-            name: "an output guardrail sees a time-out",
-            options: || ToolOptions::default().timeout(Duration::from_millis(5)),
-            tool: |tool| {
-                tool.output_guardrail(ToolGuardrail::new("times", async |call| {
-                    let failure = call.failure.unwrap_or_default();
-                    Ok::<_, String>(ToolVerdict::reject(format!("seen: {failure}")))
-                }))
-            },
-            does: Does::Hang,
-            follows: Follows::Told("seen: tool `t` timed out after 5ms"),
-            ..RULE
-        },
-        Rule {
-            name: "an output that is too large",
-            options: || {
-                let options = ToolOptions::default().max_output_bytes(100);
-                options.failure(ToolFailure::TellModelDetail)
-            },
-            does: Does::Talk,
-            follows: Follows::Told("the output of tool `t` has 200 bytes, at most 100 are allowed"),
-            ..RULE
-        },
-        Rule {
-            name: "a failure that is too long",
-            options: || {
-                let options = ToolOptions::default().max_output_bytes(10);
-                options.failure(ToolFailure::TellModelDetail)
-            },
-            does: Does::Fail,
-            follows: Follows::Told(FAILED),
-            ..RULE
-        },
-        Rule {
-            name: "state that was not given",
-            does: Does::LackState,
-            follows: Follows::Ended(ErrorKind::Config),
-            ..RULE
-        },
-    ]
-}
+        does: Does::Fail,
+        follows: Follows::Told(FAILED),
+        ..RULE
+    },
+    Rule {
+        name: "state that was not given",
+        does: Does::LackState,
+        follows: Follows::Ended(ErrorKind::Config),
+        ..RULE
+    },
+];
 
 async fn check(rule: &Rule) {
     for path in Path::ALL {
@@ -281,14 +277,14 @@ async fn check(rule: &Rule) {
 
 #[tokio::test]
 async fn call_on_every_path_is_made_only_if_it_may_be() {
-    for rule in before() {
+    for rule in BEFORE {
         check(&rule).await;
     }
 }
 
 #[tokio::test]
 async fn call_on_every_path_ends_as_its_tool_says() {
-    for rule in after() {
+    for rule in AFTER {
         check(&rule).await;
     }
 }

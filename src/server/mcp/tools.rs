@@ -46,21 +46,29 @@ pub(super) async fn call(
     states.insert(client.clone());
     let run = RunContext::new(states);
     let cx = ToolContext::new(run, CALLER, tool.name().clone(), id, arguments);
-    match tool.invoke(cx.clone()).await {
+    let result = match tool.invoke(cx.clone()).await {
         ToolCallResult::ApprovalRequired { guardrails, .. } => {
-            let approved = approve(client, &cx).await?;
+            let decision = approve(client, &cx).await?;
             let call = ToolCall::new(tool, cx);
-            let result = match approved {
-                Ok(()) => call.make(Approval::GivenAfter(guardrails), Unobserved),
+            match decision {
+                Ok(()) => {
+                    let approved = Approval::GivenAfter(guardrails);
+                    call.make(approved, Unobserved).await
+                }
                 Err(message) => {
                     let tool = tool.name().clone();
                     let refused = ToolError::NotApproved { tool };
-                    return told(call.refuse(message, refused, guardrails).await);
+                    call.refuse(message, refused, guardrails).await
                 }
-            };
-            told(result.await)
+            }
         }
-        result => told(result),
+        result => result,
+    };
+    let told = told(result);
+    if told.is_error == Some(true) {
+        Err(told)
+    } else {
+        Ok(told)
     }
 }
 
@@ -93,21 +101,19 @@ async fn approve(client: &McpCall, cx: &ToolContext) -> Result<Result<(), String
 }
 
 /// Says what the caller is told.
-fn told(result: ToolCallResult) -> Result<CallToolResult, CallToolResult> {
+fn told(result: ToolCallResult) -> CallToolResult {
     match result {
-        ToolCallResult::Output { output, .. } => {
-            Ok(CallToolResult::success(output::content(&output)))
-        }
+        ToolCallResult::Output { output, .. } => CallToolResult::success(output::content(&output)),
         // The words of a guardrail are the answer of the tool; a failure is none.
         ToolCallResult::Refused {
             message,
             failure: None,
             ..
-        } => Ok(CallToolResult::success(output::content(&message.into()))),
-        ToolCallResult::Refused { message, .. } => Err(refusal(&message)),
-        other => Err(match other.into_output() {
-            Ok(output) => CallToolResult::error(output::content(&output)),
+        } => CallToolResult::success(output::content(&message.into())),
+        ToolCallResult::Refused { message, .. } => refusal(&message),
+        other => match other.into_output() {
+            Ok(output) => CallToolResult::success(output::content(&output)),
             Err(error) => refusal(&format!("{}: {}", error.kind(), error.with_causes())),
-        }),
+        },
     }
 }

@@ -63,92 +63,107 @@ impl Path {
 
 /// Calls a tool named `t` once.
 pub(crate) async fn take(path: Path, tool: FunctionTool, arguments: &str) -> Followed {
-    let called = ScriptedTurn::items([call("c1", "t", arguments)]);
-    let ended = ScriptedTurn::text("done");
+    let turns = [
+        ScriptedTurn::items([call("c1", "t", arguments)]),
+        ScriptedTurn::text("done"),
+    ];
     match path {
         Path::Run => {
-            let model = ScriptedModel::new([called, ended]);
+            let model = ScriptedModel::new(turns);
             let run = Runner::new(model.clone()).run(&agent([tool]), "go").await;
             of_run(&model, run.err())
         }
         Path::Stream => {
-            let model = ScriptedModel::new([called, ended]);
+            let model = ScriptedModel::new(turns);
             let (_, run) = play(Runner::new(model.clone()).stream(&agent([tool]), "go")).await;
             of_run(&model, run.err())
         }
-        Path::NestedAgent => {
-            let asked = ScriptedTurn::tool_call("a", json!({"input": "go"}));
-            let model = ScriptedModel::new([asked, called, ended, ScriptedTurn::text("done")]);
-            let raised = ToolOptions::default().failure(ToolFailure::Raise);
-            let inner = agent([tool]).as_tool("Asks.").options(raised);
-            let outer = Agent::builder("Outer").tool(inner).build().unwrap();
-            let run = Runner::new(model.clone()).run(&outer, "go").await;
-            of_run(&model, run.err())
-        }
-        Path::HandedOffAgent => {
-            let handed = ScriptedTurn::tool_call("transfer_to_a", json!({}));
-            let model = ScriptedModel::new([handed, called, ended]);
-            let first = Agent::builder("First").handoff(Handoff::to(&agent([tool])));
-            let run = Runner::new(model.clone()).run(&first.build().unwrap(), "go");
-            of_run(&model, run.await.err())
-        }
-        Path::ResumedRun => {
-            let waits = ScriptedTurn::items([call("c0", "gate", "{}")]);
-            let model = ScriptedModel::new([waits, called, ended]);
-            let agent = agent([instant("gate", "open").needs_approval(), tool]);
-            let runner = Runner::new(model.clone());
-            let paused = runner.run(&agent, "go").await.unwrap_err();
-            let mut state = paused.into_state().unwrap();
-            state.approve("c0").unwrap();
-            of_run(&model, runner.resume(&agent, state).await.err())
-        }
-        Path::DurableRun => {
-            let model = ScriptedModel::new([called, ended]);
-            let journal = SqliteJournal::open(":memory:").await.unwrap();
-            let run = journal.start(RunBeginning::new("A", [Item::user("go")]));
-            let run = Arc::new(run.await.unwrap());
-            let runner = Runner::new(model.clone());
-            let ran = runner.run(&agent([tool]), "go").journal(run).await;
-            of_run(&model, ran.err())
-        }
+        Path::NestedAgent => nested(turns, tool).await,
+        Path::HandedOffAgent => handed_off(turns, tool).await,
+        Path::ResumedRun => resumed(turns, tool).await,
+        Path::DurableRun => durable(turns, tool).await,
         Path::McpTool => of_client(McpProtocol::Handshake, tool, arguments).await,
         Path::McpToolStateless => of_client(McpProtocol::Stateless, tool, arguments).await,
-        Path::McpAgent | Path::McpAgentStateless => {
-            let protocol = match path {
-                Path::McpAgent => McpProtocol::Handshake,
-                _ => McpProtocol::Stateless,
-            };
-            let model = ScriptedModel::new([called, ended]);
-            let runner = Runner::new(model.clone());
-            let server = McpServer::builder(runner).agent(agent([tool]));
-            let client = connect(client(serve(server).await, protocol)).await;
-            let result = client.call_tool("ask_a", input("go")).await.unwrap();
-            told(&model).unwrap_or_else(|| of_text(&text(&result)))
-        }
+        Path::McpAgent => asked(McpProtocol::Handshake, turns, tool).await,
+        Path::McpAgentStateless => asked(McpProtocol::Stateless, turns, tool).await,
         Path::RunService => {
             let body = json!({"agent": "A", "input": "go", "session": "s", "stream": true});
-            of_front([called, ended], tool, ("/run", &body)).await
+            of_front(turns, tool, ("/run", &body)).await
         }
         Path::ChatFront => {
             let messages = json!([{"role": "user", "content": "go"}]);
             let body = json!({"model": "A", "messages": messages});
-            of_front([called, ended], tool, ("/v1/chat/completions", &body)).await
+            of_front(turns, tool, ("/v1/chat/completions", &body)).await
         }
         Path::ResponsesFront => {
             let body = json!({"model": "A", "input": "go"});
-            of_front([called, ended], tool, ("/v1/responses", &body)).await
+            of_front(turns, tool, ("/v1/responses", &body)).await
         }
-        Path::Program => {
-            let name = tool.name().clone();
-            let cx = ToolContext::new(RunContext::default(), "A", name, "c1", arguments);
-            match tool.invoke(cx).await {
-                ToolCallResult::Refused { message, .. } => Followed::Told(message),
-                result => match result.into_output() {
-                    Ok(output) => Followed::Told(output.to_json().as_str().unwrap().to_owned()),
-                    Err(error) => Followed::Ended(error.kind()),
-                },
-            }
-        }
+        Path::Program => invoked(&tool, arguments).await,
+    }
+}
+
+/// The agent with the tool is called as a tool, whose failures end the run.
+async fn nested([called, ended]: [ScriptedTurn; 2], tool: FunctionTool) -> Followed {
+    let asked = ScriptedTurn::tool_call("a", json!({"input": "go"}));
+    let model = ScriptedModel::new([asked, called, ended, ScriptedTurn::text("done")]);
+    let raised = ToolOptions::default().failure(ToolFailure::Raise);
+    let inner = agent([tool]).as_tool("Asks.").options(raised);
+    let outer = Agent::builder("Outer").tool(inner).build().unwrap();
+    let run = Runner::new(model.clone()).run(&outer, "go").await;
+    of_run(&model, run.err())
+}
+
+async fn handed_off([called, ended]: [ScriptedTurn; 2], tool: FunctionTool) -> Followed {
+    let handed = ScriptedTurn::tool_call("transfer_to_a", json!({}));
+    let model = ScriptedModel::new([handed, called, ended]);
+    let first = Agent::builder("First").handoff(Handoff::to(&agent([tool])));
+    let run = Runner::new(model.clone()).run(&first.build().unwrap(), "go");
+    of_run(&model, run.await.err())
+}
+
+/// The call comes after a pause for another.
+async fn resumed([called, ended]: [ScriptedTurn; 2], tool: FunctionTool) -> Followed {
+    let waits = ScriptedTurn::items([call("c0", "gate", "{}")]);
+    let model = ScriptedModel::new([waits, called, ended]);
+    let agent = agent([instant("gate", "open").needs_approval(), tool]);
+    let runner = Runner::new(model.clone());
+    let paused = runner.run(&agent, "go").await.unwrap_err();
+    let mut state = paused.into_state().unwrap();
+    state.approve("c0").unwrap();
+    of_run(&model, runner.resume(&agent, state).await.err())
+}
+
+async fn durable(turns: [ScriptedTurn; 2], tool: FunctionTool) -> Followed {
+    let model = ScriptedModel::new(turns);
+    let journal = SqliteJournal::open(":memory:").await.unwrap();
+    let run = journal.start(RunBeginning::new("A", [Item::user("go")]));
+    let run = Arc::new(run.await.unwrap());
+    let runner = Runner::new(model.clone());
+    let ran = runner.run(&agent([tool]), "go").journal(run).await;
+    of_run(&model, ran.err())
+}
+
+/// A client of the MCP server asks the agent.
+async fn asked(protocol: McpProtocol, turns: [ScriptedTurn; 2], tool: FunctionTool) -> Followed {
+    let model = ScriptedModel::new(turns);
+    let runner = Runner::new(model.clone());
+    let server = McpServer::builder(runner).agent(agent([tool]));
+    let client = connect(client(serve(server).await, protocol)).await;
+    let result = client.call_tool("ask_a", input("go")).await.unwrap();
+    told(&model).unwrap_or_else(|| of_text(&text(&result)))
+}
+
+/// A program calls the tool itself.
+async fn invoked(tool: &FunctionTool, arguments: &str) -> Followed {
+    let name = tool.name().clone();
+    let cx = ToolContext::new(RunContext::default(), "A", name, "c1", arguments);
+    match tool.invoke(cx).await {
+        ToolCallResult::Refused { message, .. } => Followed::Told(message),
+        result => match result.into_output() {
+            Ok(output) => Followed::Told(output.to_json().as_str().unwrap().to_owned()),
+            Err(error) => Followed::Ended(error.kind()),
+        },
     }
 }
 
