@@ -85,13 +85,14 @@ impl ServerCertVerifier for CertificateVerifier {
         }
         let is_own = signs_itself(end_entity);
         let problem = match &error {
-            CertificateError::UnknownIssuer if is_own => {
+            // Of the same name as one that is trusted, and not it: the one before, perhaps.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature if is_own => {
                 format!(
                     "it is signed by itself and not trusted here; {}",
                     self.cure(true)
                 )
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 format!(
                     "it is of an authority that is not trusted here; {}",
                     self.cure(false)

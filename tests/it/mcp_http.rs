@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use openai_agents::http::{HttpClient, Proxies};
 use openai_agents::mcp::{McpError, McpProtocol, McpServer, StreamableHttp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -264,4 +265,16 @@ async fn an_answer_that_is_none_is_an_error_at_once_with_its_reason() {
             "{words}"
         );
     }
+}
+
+/// A name that is nowhere is reached by the proxy only.
+#[tokio::test]
+async fn a_client_that_is_given_lends_its_proxy() {
+    let (address, n_requests) = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let proxy = Proxies::Through(format!("http://{address}").into());
+    let client = HttpClient::builder().proxies(proxy).build().unwrap();
+    let transport = StreamableHttp::new("http://mcp.invalid/mcp").http_client(client);
+    let server = McpServer::builder("remote", transport).build().unwrap();
+    server.connect().await.unwrap_err();
+    assert!(n_requests.load(Ordering::SeqCst) > 0);
 }

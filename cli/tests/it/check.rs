@@ -24,14 +24,18 @@ fn every_setting_is_shown_with_its_origin() {
         "\
 configuration file: ./config.yaml (read)
 
-base_url          http://127.0.0.1:1/v1                            --base-url
-model             \\u{1b}[31mred                                    OPENAI_MODEL
-api_key           (set, 20 characters)                             OPENAI_API_KEY in ./.env:2
-model_api         chat                                             default
-log_level         warn                                             default
-plugins_path      ~/.config/openai_agents/plugins                  default
-limits.max_turns  3                                                ./config.yaml:3
-sessions.url      sqlite:~/.local/share/openai_agents/sessions.db  default
+base_url                   http://127.0.0.1:1/v1                            --base-url
+model                      \\u{1b}[31mred                                    OPENAI_MODEL
+api_key                    (set, 20 characters)                             OPENAI_API_KEY in ./.env:2
+model_api                  chat                                             default
+timeouts.connect_secs      5                                                default
+timeouts.first_event_secs  600                                              default
+timeouts.idle_secs         300                                              default
+timeouts.total_secs        none                                             default
+log_level                  warn                                             default
+plugins_path               ~/.config/openai_agents/plugins                  default
+limits.max_turns           3                                                ./config.yaml:3
+sessions.url               sqlite:~/.local/share/openai_agents/sessions.db  default
 
 server: could not connect to 127.0.0.1:1: connection refused
 hint: is the server running? the base URL is http://127.0.0.1:1/v1, from --base-url; \

@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod durable;
 #[cfg(test)]
+mod echo;
+#[cfg(test)]
 mod exits;
 #[cfg(test)]
 mod failures;
