@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+import urllib.error
+import urllib.request
 
 import agents
 import openai
@@ -32,7 +34,6 @@ def chat(client):
     parsed = client.chat.completions.parse(
         model="Guide", messages=[{"role": "user", "content": "a city"}], response_format=City
     )
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     return {
         "whole": whole.choices[0].message.content,
         "total_tokens": whole.usage.total_tokens,
@@ -42,7 +43,7 @@ def chat(client):
         "parsed": parsed.choices[0].message.parsed.model_dump(),
         "refused": [
             refused(lambda: client.chat.completions.create(model="x", messages=[{"role": "user", "content": "a"}])),
-            refused(lambda: ask("hello", tools=[tool])),
+            refused(lambda: ask("hello", n=2)),
             refused(lambda: ask("fail")),
             refused(lambda: ask("fail", stream=True)),
             refused(lambda: list(ask("break", stream=True))),
@@ -144,6 +145,49 @@ async def session(client):
     }
 
 
+def invalid(url):
+    """Names the answers that are not of the types of the specification, by OpenAI's own package; it reads them loosely elsewhere."""
+    chat, responses = openai.types.chat, openai.types.responses
+    chunk = pydantic.TypeAdapter(chat.ChatCompletionChunk)
+    event = pydantic.TypeAdapter(responses.ResponseStreamEvent)
+    found = []
+
+    def post(path, body):
+        head = {"content-type": "application/json"}
+        request = urllib.request.Request(url + path, json.dumps({"model": "Guide", **body}).encode(), head)
+        try:
+            return urllib.request.urlopen(request).read().decode()
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+
+    def check(name, read, data):
+        try:
+            read(data)
+        except pydantic.ValidationError:
+            found.append(name)
+
+    def check_stream(name, adapter, text):
+        for line in text.splitlines():
+            if line.startswith("data: {") and not line.startswith('data: {"error"'):
+                data = json.loads(line[6:])
+                check([name, data.get("type")], adapter.validate_python, data)
+
+    function = {"name": "where", "parameters": {"type": "object", "properties": {}}}
+    for text in ["hello", "double", "refuse", "where", "fail", "busy", "break"]:
+        asked = {"messages": [{"role": "user", "content": text}], "tools": [{"type": "function", "function": function}]}
+        whole = json.loads(post("/chat/completions", asked))
+        if "error" not in whole:
+            check(["chat", text], chat.ChatCompletion.model_validate, whole)
+        stream = {"stream": True, "stream_options": {"include_usage": True}}
+        check_stream(text, chunk, post("/chat/completions", asked | stream))
+        asked = {"input": text, "tools": [{"type": "function", **function}]}
+        whole = json.loads(post("/responses", asked))
+        if whole.get("object") == "response":
+            check(["responses", text], responses.Response.model_validate, whole)
+        check_stream(text, event, post("/responses", asked | {"stream": True}))
+    return found
+
+
 async def sdk(url):
     agents.set_tracing_disabled(True)
     client = openai.AsyncOpenAI(base_url=url, api_key="none")
@@ -182,7 +226,7 @@ def main(url):
     client = openai.OpenAI(base_url=url, api_key="none")
     models = [model.id for model in client.models.list()]
     told = {"models": models, "model": client.models.retrieve("Guide").id}
-    told |= {"chat": chat(client), "responses": responses(client), "conversations": conversations(client), "sdk": asyncio.run(sdk(url))}
+    told |= {"chat": chat(client), "responses": responses(client), "conversations": conversations(client), "invalid": invalid(url), "sdk": asyncio.run(sdk(url))}
     print(json.dumps(told))
 
 

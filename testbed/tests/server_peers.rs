@@ -7,7 +7,7 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -25,7 +25,12 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_openai_server"))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -72,13 +77,25 @@ impl Served {
     }
 }
 
-/// Runs a client to its end and gives its line.
+/// Runs a client to its end and gives its last line.
 #[track_caller]
 fn told(mut command: Command) -> Value {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}\n{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let lines = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(lines.lines().last().unwrap_or_default()).unwrap()
+}
+
+/// The command that runs a script where the packages of Node.js are, and the copy of the script that is to be removed.
+fn node(name: &str) -> (Command, PathBuf) {
+    let modules = variable("OPENAI_CLIENTS_MODULES");
+    // Node.js looks for packages where the script is.
+    let copy = Path::new(&modules).join(format!("{}-{name}", std::process::id()));
+    fs::copy(script(name), &copy).unwrap();
+    let mut command = Command::new(variable("OPENAI_CLIENTS_NODE"));
+    command.arg(&copy);
+    (command, copy)
 }
 
 fn script(name: &str) -> String {
@@ -142,6 +159,7 @@ fn the_python_client_and_the_python_agents_sdk() {
         "response.completed"
     );
     conversations_of_the_python_client(&told["conversations"]);
+    assert_eq!(told["invalid"], json!([]));
     for api in ["responses", "chat"] {
         let sdk = &told["sdk"][api];
         assert_eq!(
@@ -197,12 +215,8 @@ fn session_of_the_python_agents_sdk(told: &Value) {
 #[test]
 fn the_node_client_and_the_vercel_ai_sdk() {
     let served = Served::start();
-    let modules = variable("OPENAI_CLIENTS_MODULES");
-    // Node.js looks for packages where the script is.
-    let copy = Path::new(&modules).join(format!("client-{}.mjs", std::process::id()));
-    fs::copy(script("client.mjs"), &copy).unwrap();
-    let mut command = Command::new(variable("OPENAI_CLIENTS_NODE"));
-    command.arg(&copy).arg(&served.url);
+    let (mut command, copy) = node("client.mjs");
+    command.arg(&served.url);
     let told = told(command);
     fs::remove_file(copy).unwrap();
     assert_eq!(served.n_failed(), 5);
@@ -252,5 +266,67 @@ fn the_node_client_and_the_vercel_ai_sdk() {
             json!(["APICallError", "api_status", 502]),
             "{api}"
         );
+    }
+}
+
+/// The page that shows what each client makes of each feature.
+const DOCS: &str = include_str!("../../docs/openai-api.md");
+
+const FEATURES: [&str; 12] = [
+    "answer",
+    "stream",
+    "output",
+    "other output",
+    "json",
+    "image",
+    "tool",
+    "key",
+    "model",
+    "429",
+    "500",
+    "refusal",
+];
+
+/// A row of the table; the version is that of this machine.
+fn row(client: &str, version: &str, outcomes: &Value) -> String {
+    let cell = |feature: &&str| outcomes[*feature].as_str().unwrap_or("-").to_owned();
+    let cells: Vec<String> = FEATURES.iter().map(cell).collect();
+    format!("| {client} | {version} | {} |\n", cells.join(" | "))
+}
+
+#[test]
+fn every_client_and_feature_is_as_the_table_says() {
+    let served = Served::start_with(&["--token", "key-1"]);
+    let python = |variable_name: &str, clients: &str| {
+        let mut command = Command::new(variable(variable_name));
+        command.args([&script("table.py"), clients, &served.url]);
+        told(command)
+    };
+    let (mut command, copy) = node("table.mjs");
+    command.arg(&served.url);
+    let all = [
+        python("OPENAI_CLIENTS_PYTHON", "openai-3"),
+        python("OPENAI_CLIENTS_PYTHON_2", "openai-2"),
+        told(command),
+    ];
+    fs::remove_file(copy).unwrap();
+    let rows = all.iter().flat_map(|told| told.as_object().unwrap());
+    let rows: Vec<(&String, &Value)> = rows.collect();
+    let table: String = rows
+        .iter()
+        .map(|(client, outcomes)| row(client, outcomes["version"].as_str().unwrap(), outcomes))
+        .collect();
+    // The harness keeps what is printed to itself; the stage is to show the table.
+    std::io::stderr().write_all(table.as_bytes()).unwrap();
+    let documented: Vec<&str> = DOCS
+        .lines()
+        .skip_while(|line| *line != "## Clients")
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    assert_eq!(documented.len(), rows.len());
+    for ((client, outcomes), documented) in rows.iter().zip(documented) {
+        let version = documented.split(" | ").nth(1).unwrap();
+        assert_eq!(documented.trim(), row(client, version, outcomes).trim());
     }
 }

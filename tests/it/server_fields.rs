@@ -311,3 +311,26 @@ async fn a_response_tells_its_request_again_in_the_words_of_its_client() {
         assert_eq!(told[key], *value, "{key}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_with_an_unknown_end_is_an_error_and_no_stop() {
+    for streams in [false, true] {
+        let between = Between::new(Api::Chat).await;
+        let choice = |message: &str| json!({"index": 0, message: {"role": "assistant", "content": "The answer is forty-"}, "finish_reason": "weird_end"});
+        let chunk = |choice: Value| json!({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
+        between.server.push(if streams {
+            Reply::sse([chunk(choice("delta")).to_string(), "[DONE]".to_owned()])
+        } else {
+            Reply::json(&chunk(choice("message")))
+        });
+        let body = Api::Chat.asked(&json!({"stream": streams}));
+        let answer = between.front.post(Api::Chat.path(), &body).await;
+        let error = if streams {
+            answer.events().last().unwrap()["error"].clone()
+        } else {
+            answer.json()["error"].clone()
+        };
+        assert_eq!(error["code"], "unknown_finish_reason", "{answer:?}");
+        assert!(!answer.body.contains("[DONE]"));
+    }
+}

@@ -342,7 +342,7 @@ async fn a_failure_is_a_status_and_in_a_stream_the_last_events() {
     assert_eq!(failed["type"], "response.failed");
     assert_eq!(
         failed["response"]["error"],
-        json!({"code": "transport", "message": "the connection broke"})
+        json!({"code": "server_error", "message": "the connection broke", "kind": "transport"})
     );
     let id = failed["response"]["id"].as_str().unwrap();
     assert_eq!(

@@ -92,7 +92,16 @@ impl ResponseHead {
         };
         let error = match status {
             Status::Failed(error) => {
-                json!({"code": error.get("code"), "message": error.get("message")})
+                let kind = error.get("code");
+                let is_limit =
+                    error.get("type").and_then(Value::as_str) == Some("rate_limit_error");
+                // The specification has a list of codes, which strict clients hold a response to.
+                let code = if is_limit {
+                    "rate_limit_exceeded"
+                } else {
+                    "server_error"
+                };
+                json!({"code": code, "message": error.get("message"), "kind": kind})
             }
             _ => Value::Null,
         };
