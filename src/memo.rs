@@ -52,5 +52,6 @@ pub(crate) struct EncodedPrefix {
 pub(crate) struct PrefixBasis {
     pub(crate) encoding: Encoding,
     pub(crate) replays_reasoning: bool,
+    pub(crate) shows_tool_media: bool,
     pub(crate) instructions: Option<Arc<str>>,
 }

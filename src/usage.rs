@@ -24,6 +24,9 @@ pub struct Usage {
     pub total_tokens: u64,
     /// Input tokens that came from the server's cache.
     pub cached_tokens: u64,
+    /// Input tokens that were written to the server's cache.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
 }
@@ -37,21 +40,23 @@ impl Usage {
         output_tokens: 0,
         total_tokens: 0,
         cached_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
     };
 
-    /// What a server reported of one request: input, output and total tokens, and of these the cached and the reasoning ones.
+    /// What a server reported of one request: input, output and total tokens, and of these the ones from the cache, into it, and of reasoning.
     ///
     /// A total that is left out is the sum; `None` if the server counted nothing.
     pub(crate) fn reported(
         [input, output, total]: [Option<u64>; 3],
-        [cached, reasoning]: [Option<u64>; 2],
+        [cached, written, reasoning]: [Option<u64>; 3],
     ) -> Option<Self> {
         let sum = || Some(input?.saturating_add(output?));
         let total = total.or_else(sum);
         input.or(output).or(total)?;
         Some(Self {
             cached_tokens: cached.unwrap_or(0),
+            cache_write_tokens: written.unwrap_or(0),
             reasoning_tokens: reasoning.unwrap_or(0),
             ..Self::of_request(input.unwrap_or(0), output.unwrap_or(0), total.unwrap_or(0))
         })
@@ -85,6 +90,7 @@ impl AddAssign for Usage {
             (&mut self.output_tokens, other.output_tokens),
             (&mut self.total_tokens, other.total_tokens),
             (&mut self.cached_tokens, other.cached_tokens),
+            (&mut self.cache_write_tokens, other.cache_write_tokens),
             (&mut self.reasoning_tokens, other.reasoning_tokens),
         ] {
             *sum = sum.saturating_add(more);

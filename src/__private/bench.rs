@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::http::SseDecoder;
-use crate::model::wire::{Answer, DecodeContext, chat};
+use crate::model::wire::{Answer, AnswerLimits, DecodeContext, chat};
 use crate::model::{Dialect, ModelError, ModelRequest};
 
 /// Decodes the chunks of a chat stream as an exchange does, and counts the model events.
@@ -16,7 +16,11 @@ use crate::model::{Dialect, ModelError, ModelRequest};
 /// What is wrong with the stream.
 pub fn decode_chat_stream(chunks: &[Bytes]) -> Result<usize, ModelError> {
     let mut sse = SseDecoder::new(32 * 1024 * 1024);
-    let mut answer = chat::Decoder::new(DecodeContext::new(1, Arc::default()));
+    let mut answer = chat::Decoder::new(DecodeContext::new(
+        1,
+        Arc::default(),
+        AnswerLimits::default(),
+    ));
     let mut events = VecDeque::new();
     let mut n_events = 0;
     for chunk in chunks {

@@ -55,6 +55,7 @@ const SETTINGS: Keys = Keys {
     unsupported: &[],
 };
 
+/// The limits of an agent's runs.
 const LIMITS: Keys = Keys {
     known: &[
         "max_turns",
@@ -64,6 +65,23 @@ const LIMITS: Keys = Keys {
         "max_total_tokens",
         "max_tool_calls",
         "max_seconds",
+    ],
+    unsupported: &[],
+};
+
+/// The limits of all runs, and of the answers of all models.
+pub(super) const ALL_LIMITS: Keys = Keys {
+    known: &[
+        "max_turns",
+        "max_requests",
+        "max_input_tokens",
+        "max_output_tokens",
+        "max_total_tokens",
+        "max_tool_calls",
+        "max_seconds",
+        "max_answer_bytes",
+        "max_answer_tool_calls",
+        "max_event_bytes",
     ],
     unsupported: &[],
 };
@@ -119,12 +137,12 @@ fn built_in() -> [AgentConfig; 2] {
     ]
 }
 
-pub(super) fn limits(parent: &mut Fields<'_>) -> Result<LimitsConfig, ConfigError> {
+pub(super) fn limits(parent: &mut Fields<'_>, keys: Keys) -> Result<LimitsConfig, ConfigError> {
     let Some(node) = parent.take("limits") else {
         return Ok(LimitsConfig::default());
     };
     let path = parent.path_of("limits");
-    let mut fields = Fields::new(&path, node, LIMITS, parent.settings())?;
+    let mut fields = Fields::new(&path, node, keys, parent.settings())?;
     Ok(LimitsConfig {
         // Beyond 32 bits there is no bound that a run could reach.
         max_turns: fields
@@ -136,6 +154,9 @@ pub(super) fn limits(parent: &mut Fields<'_>) -> Result<LimitsConfig, ConfigErro
         max_total_tokens: fields.count("max_total_tokens")?,
         max_tool_calls: fields.count("max_tool_calls")?,
         max_seconds: fields.count("max_seconds")?,
+        max_answer_bytes: fields.count("max_answer_bytes")?,
+        max_answer_tool_calls: fields.count("max_answer_tool_calls")?,
+        max_event_bytes: fields.count("max_event_bytes")?,
     })
 }
 
@@ -166,7 +187,7 @@ fn agent(
         output_schema: fields.json("output_schema")?,
         input_guardrails,
         output_guardrails,
-        limits: limits(&mut fields)?,
+        limits: limits(&mut fields, LIMITS)?,
         ..AgentConfig::new(name, origin)
     })
 }

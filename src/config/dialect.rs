@@ -7,10 +7,10 @@ use super::fields::{Fields, Keys, Seen};
 use super::origin::Setting;
 use super::sources::Variables;
 use super::tree::Value;
-use crate::model::{Dialect, FinishReason, ToolChoiceOverride};
+use crate::model::{Dialect, FinishReason, ToolChoiceOverride, ToolMedia};
 
 const DIALECT: Keys = Keys {
-    known: &["finish_reasons"],
+    known: &["finish_reasons", "tool_media"],
     unsupported: &[],
 };
 
@@ -21,7 +21,7 @@ pub(super) fn dialect(
     parent: &mut Fields<'_>,
     variables: &Variables,
 ) -> Result<Dialect, ConfigError> {
-    let finish_reasons = section(parent)?;
+    let (finish_reasons, tool_media) = section(parent)?;
     let settings = parent.settings();
     let mut switch = |name: &'static str| {
         let value = lookup(
@@ -63,17 +63,34 @@ pub(super) fn dialect(
         send_tools,
         log_payload,
         finish_reasons,
+        tool_media,
         ..Dialect::default()
     })
 }
 
-fn section(parent: &mut Fields<'_>) -> Result<BTreeMap<String, FinishReason>, ConfigError> {
+fn section(
+    parent: &mut Fields<'_>,
+) -> Result<(BTreeMap<String, FinishReason>, ToolMedia), ConfigError> {
     let Some(node) = parent.take("dialect") else {
-        return Ok(BTreeMap::new());
+        return Ok((BTreeMap::new(), ToolMedia::default()));
     };
     let path = parent.path_of("dialect");
     let mut fields = Fields::new(&path, node, DIALECT, parent.settings())?;
-    finish_reasons(&mut fields)
+    Ok((finish_reasons(&mut fields)?, tool_media(&mut fields)?))
+}
+
+fn tool_media(fields: &mut Fields<'_>) -> Result<ToolMedia, ConfigError> {
+    const KEY: &str = "tool_media";
+    let Some((text, origin)) = fields.text_and_origin(KEY)? else {
+        return Ok(ToolMedia::default());
+    };
+    let media = match text.as_str() {
+        "described" => ToolMedia::Described,
+        "user_message" => ToolMedia::UserMessage,
+        _ => return Err(fields.invalid(KEY, "described or user_message", origin)),
+    };
+    fields.list(KEY, text, &origin);
+    Ok(media)
 }
 
 /// What words of the server for the end of an answer mean.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::{env, io};
 
-use super::agents::{agents, beside, limits};
+use super::agents::{ALL_LIMITS, agents, beside, limits};
 use super::dialect::dialect;
 use super::fields::{Fields, Keys, Seen};
 use super::nearest::nearest;
@@ -277,7 +277,7 @@ impl Loader {
             model_api,
             log_level: or_default(&mut fields, "log_level", "warn")?,
             plugins_path: self.plugins_path(&mut fields)?,
-            limits: limits(&mut fields)?,
+            limits: limits(&mut fields, ALL_LIMITS)?,
             max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             state_key: state_key(&mut fields)?,
             sessions: sessions(&mut fields, &self.folders())?,

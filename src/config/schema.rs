@@ -285,6 +285,12 @@ pub struct LimitsConfig {
     pub max_tool_calls: Option<u64>,
     /// The most seconds of wall clock.
     pub max_seconds: Option<u64>,
+    /// The most bytes of an answer of a model, in sum over all its parts; 64 MiB by default. Not of one agent alone.
+    pub max_answer_bytes: Option<u64>,
+    /// The most tool calls of an answer of a model; 1024 by default. Not of one agent alone.
+    pub max_answer_tool_calls: Option<u64>,
+    /// The most bytes of one event of a streamed answer; 32 MiB by default. Not of one agent alone.
+    pub max_event_bytes: Option<u64>,
 }
 
 impl LimitsConfig {

@@ -21,10 +21,25 @@ macro_rules! wired {
         if let Some(key) = $config.api_key() {
             builder = builder.api_key(key.clone());
         }
+        let limits = $config.limits();
+        if let Some(n) = limits.max_answer_bytes {
+            builder = builder.max_answer_bytes(whole(n));
+        }
+        if let Some(n) = limits.max_answer_tool_calls {
+            builder = builder.max_answer_tool_calls(whole(n));
+        }
+        if let Some(n) = limits.max_event_bytes {
+            builder = builder.max_event_bytes(whole(n));
+        }
         builder
             .build()
             .map(|model| -> Arc<dyn Model> { Arc::new(model) })
     }};
+}
+
+/// A limit that no machine can reach bounds nothing.
+fn whole(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 impl Config {

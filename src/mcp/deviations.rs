@@ -1,6 +1,5 @@
 //! What a server did differently from the protocol and was tolerated, each kind of it once.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -95,10 +94,7 @@ impl Deviations {
         } else {
             tracing::warn!(target: "openai_agents::mcp", server, code, "{detail}");
         }
-        listed.deviations.push(Deviation {
-            code: Cow::Borrowed(code),
-            detail,
-        });
+        listed.deviations.push(Deviation::new(code, detail));
     }
 
     pub(super) fn all(&self) -> Vec<Deviation> {

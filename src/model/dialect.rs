@@ -30,6 +30,19 @@ pub struct Dialect {
     pub replay_reasoning: bool,
     /// What words for the end of an answer mean, over those that are known of all servers ([`FinishReason`]).
     pub finish_reasons: BTreeMap<String, FinishReason>,
+    /// What becomes of pictures, sounds and files that tools give, on the chat API.
+    pub tool_media: ToolMedia,
+}
+
+/// What becomes of pictures, sounds and files that tools give, on the chat API, which takes only text from a tool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolMedia {
+    /// The model is told in words, at its place, that it was left out; a deviation says so too.
+    #[default]
+    Described,
+    /// It is sent as a message of the user, behind all outputs of the turn.
+    UserMessage,
 }
 
 /// A tool choice that overrides the settings.
@@ -58,6 +71,7 @@ impl Default for Dialect {
             stream_usage: true,
             replay_reasoning: true,
             finish_reasons: BTreeMap::new(),
+            tool_media: ToolMedia::Described,
         }
     }
 }

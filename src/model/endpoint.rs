@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::http::{BaseUrl, Headers, HttpClient, HttpError, Url};
 use crate::kind::ErrorKind;
 use crate::model::exchange::Outgoing;
+use crate::model::wire::AnswerLimits;
 use crate::model::{ModelError, ModelRequest};
 use crate::secret::{Redactor, Secret};
 
@@ -18,6 +19,7 @@ pub(crate) struct Endpoint {
     headers: Headers,
     redactor: Redactor,
     max_event_bytes: usize,
+    limits: AnswerLimits,
 }
 
 /// Builds an [`Endpoint`]; a driver's builder holds one and offers its options with [`endpoint_options!`].
@@ -29,6 +31,7 @@ pub(crate) struct EndpointBuilder {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) key: Option<Secret>,
     pub(crate) max_event_bytes: usize,
+    pub(crate) limits: AnswerLimits,
 }
 
 impl Endpoint {
@@ -41,12 +44,18 @@ impl Endpoint {
             headers: Vec::new(),
             key: None,
             max_event_bytes: 32 * 1024 * 1024,
+            limits: AnswerLimits::default(),
         }
     }
 
     /// Names the model.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Says what an answer may hold.
+    pub(crate) const fn answer_limits(&self) -> AnswerLimits {
+        self.limits
     }
 
     /// Addresses the encoded form of a request.
@@ -73,6 +82,7 @@ impl Endpoint {
             delivery: request.delivery,
             redactor,
             max_event_bytes: self.max_event_bytes,
+            max_answer_bytes: self.limits.max_bytes,
             timeout: request.settings.timeout,
         })
     }
@@ -113,6 +123,7 @@ impl EndpointBuilder {
             headers,
             redactor,
             max_event_bytes: self.max_event_bytes,
+            limits: self.limits,
         })
     }
 
@@ -181,6 +192,20 @@ macro_rules! endpoint_options {
         /// Sets how large one event of a stream may be, 32 MiB by default.
         pub fn max_event_bytes(mut self, max_event_bytes: usize) -> Self {
             self.endpoint.max_event_bytes = max_event_bytes;
+            self
+        }
+
+        /// Sets how large an answer may be in sum, 64 MiB by default: its text, reasoning, arguments and all else that is kept.
+        ///
+        /// JSON that is kept as parsed values counts as much as they can take. More is the error `limit_exceeded`.
+        pub fn max_answer_bytes(mut self, max_answer_bytes: usize) -> Self {
+            self.endpoint.limits.max_bytes = max_answer_bytes;
+            self
+        }
+
+        /// Sets how many tool calls an answer may hold, 1024 by default; more is the error `limit_exceeded`.
+        pub fn max_answer_tool_calls(mut self, max_answer_tool_calls: usize) -> Self {
+            self.endpoint.limits.max_tool_calls = max_answer_tool_calls;
             self
         }
     };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::item::Item;
 use crate::kind::ErrorKind;
@@ -72,6 +73,12 @@ pub struct ResponseEnd {
     pub finish_reason: Option<String>,
     /// What it cost; `None` if the server does not say.
     pub usage: Option<Usage>,
+    /// The server's own usage object, with the counts that [`Usage`] has no field for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_json: Option<Value>,
+    /// The other fields of the answer, such as `system_fingerprint`; those of its choice stand under `choice`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
     /// What the server did differently from the protocol and was tolerated.
     pub deviations: Vec<Deviation>,
 }
@@ -84,6 +91,9 @@ pub struct Deviation {
     pub code: Cow<'static, str>,
     /// What was seen and what was made of it.
     pub detail: String,
+    /// What stood in a field that could not be used, word for word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<String>,
 }
 
 /// A complete answer.
@@ -143,6 +153,9 @@ impl ResponseEnd {
     pub(crate) fn redact(&mut self, redactor: &crate::secret::Redactor) {
         for deviation in &mut self.deviations {
             redactor.redact_in(&mut deviation.detail);
+            if let Some(received) = &mut deviation.received {
+                redactor.redact_in(received);
+            }
         }
         let names = [
             &mut self.response_id,
@@ -153,6 +166,22 @@ impl ResponseEnd {
         for text in names.into_iter().flatten() {
             redactor.redact_in(text);
         }
+        let values = self.extra.values_mut().chain(&mut self.usage_json);
+        values.for_each(|value| redact_value(value, redactor));
+    }
+}
+
+#[cfg(feature = "http")]
+fn redact_value(value: &mut Value, redactor: &crate::secret::Redactor) {
+    match value {
+        Value::String(text) => redactor.redact_in(text),
+        Value::Array(list) => list
+            .iter_mut()
+            .for_each(|value| redact_value(value, redactor)),
+        Value::Object(map) => map
+            .values_mut()
+            .for_each(|value| redact_value(value, redactor)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -162,6 +191,7 @@ impl Deviation {
         Self {
             code: code.into(),
             detail: detail.into(),
+            received: None,
         }
     }
 }

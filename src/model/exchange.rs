@@ -19,7 +19,7 @@ use crate::http::{
 };
 use crate::kind::ErrorKind;
 use crate::model::redaction::EventRedactor;
-use crate::model::wire::{Answer, ServerError, excerpt};
+use crate::model::wire::{Answer, ServerError, excerpt, too_large};
 use crate::model::{Delivery, ModelError, ModelEvent, Received};
 use crate::secret::Redactor;
 
@@ -46,6 +46,7 @@ pub(crate) struct Outgoing {
     /// Takes out of the answer what the request was trusted with.
     pub(crate) redactor: Redactor,
     pub(crate) max_event_bytes: usize,
+    pub(crate) max_answer_bytes: usize,
     /// For the whole exchange.
     pub(crate) timeout: Option<Duration>,
 }
@@ -59,6 +60,7 @@ pub(crate) struct Exchange<A> {
     redaction: EventRedactor,
     request_id: Option<String>,
     max_event_bytes: usize,
+    max_answer_bytes: usize,
     timeouts: Timeouts,
     /// For the next event; comments do not count.
     event_timer: IdleTimer,
@@ -101,6 +103,7 @@ impl<A: Answer> Exchange<A> {
             delivery,
             redactor,
             max_event_bytes,
+            max_answer_bytes,
             timeout,
         } = outgoing;
         let timeouts = *client.timeouts();
@@ -114,6 +117,7 @@ impl<A: Answer> Exchange<A> {
             redaction: EventRedactor::new(redactor),
             request_id: None,
             max_event_bytes,
+            max_answer_bytes,
             timeouts,
             event_timer: IdleTimer::new(timeouts.first_event),
             has_event: false,
@@ -174,7 +178,10 @@ impl<A: Answer> Exchange<A> {
             Delivery::Whole if is_events || content_type.starts_with("text/html") => {
                 return Err(wrong_type(&content_type, "JSON", ""));
             }
-            Delivery::Whole => State::Body(Meaning::Answer, Box::pin(body.collect())),
+            Delivery::Whole => {
+                let body = body.collect_up_to(self.max_answer_bytes);
+                State::Body(Meaning::Answer, Box::pin(body))
+            }
             Delivery::Stream if is_events || content_type.is_empty() => {
                 // From here on events count, and not bytes.
                 self.event_timer =
@@ -199,7 +206,12 @@ impl<A: Answer> Exchange<A> {
         self.state = State::Over;
         match meaning {
             Meaning::Answer => {
-                let (items, mut end) = self.answer.decode(&body.map_err(http_error)?)?;
+                let body = body.map_err(|error| match error {
+                    HttpError::TooLarge { .. } => too_large(self.max_answer_bytes),
+                    error => http_error(error),
+                })?;
+                let (items, mut end) = self.answer.decode(&body)?;
+                drop(body);
                 end.request_id.clone_from(&self.request_id);
                 self.events
                     .extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
@@ -282,7 +294,7 @@ impl<A: Answer> Exchange<A> {
     fn complete_error(&mut self, error: ModelError) -> ModelError {
         let mut error = error.with_request_id(self.request_id.take());
         if *error.received() == Received::default() {
-            error = error.with_received(self.answer.received());
+            error = error.with_received(self.answer.take_received());
         }
         error.redacted(self.redaction.redactor())
     }

@@ -74,7 +74,11 @@ impl Model for GptOssCompletions {
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let asked = DecodeContext::new(request.turn, Arc::clone(&self.0.dialect));
+        let asked = DecodeContext::new(
+            request.turn,
+            Arc::clone(&self.0.dialect),
+            self.0.endpoint.answer_limits(),
+        );
         match self.outgoing(&request) {
             Ok(outgoing) => Box::pin(Exchange::new(outgoing, harmony::Decoder::new(asked))),
             Err(error) => Box::pin(stream::iter([Err(error)])),

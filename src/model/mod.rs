@@ -29,7 +29,7 @@ mod litellm;
 
 use crate::future::BoxStream;
 
-pub use dialect::{Dialect, ToolChoiceOverride};
+pub use dialect::{Dialect, ToolChoiceOverride, ToolMedia};
 pub use error::{ModelError, Received, Unreachable};
 pub use event::{Deviation, ModelEvent, ModelResponse, ResponseEnd, ResponseFold};
 pub use finish_reason::FinishReason;

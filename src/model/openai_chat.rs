@@ -72,7 +72,12 @@ impl Model for OpenAiChat {
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let asked = DecodeContext::new(request.turn, Arc::clone(&self.0.dialect));
+        let mut asked = DecodeContext::new(
+            request.turn,
+            Arc::clone(&self.0.dialect),
+            self.0.endpoint.answer_limits(),
+        );
+        asked.deviations = chat::deviations(&request, &self.0.dialect);
         match self.outgoing(&request) {
             Ok(outgoing) => Box::pin(Exchange::new(outgoing, chat::Decoder::new(asked))),
             Err(error) => Box::pin(stream::iter([Err(error)])),

@@ -78,7 +78,8 @@ impl EventRedactor {
 
     /// Gives out what was held back.
     fn finish(&mut self, events: &mut VecDeque<ModelEvent>) {
-        for (text, stream) in &mut self.texts {
+        // What goes on behind it begins anew; an answer of many calls must not cost their number for each of them.
+        for (text, mut stream) in self.texts.drain() {
             events.extend(text.event(stream.finish()));
         }
     }

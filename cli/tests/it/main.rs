@@ -21,6 +21,9 @@ mod failures;
 mod mcp;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod ports;
 #[cfg(test)]
 mod reload;

@@ -1,5 +1,7 @@
 //! Response items into planned work; pure.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::UnknownTool;
@@ -45,14 +47,11 @@ pub(super) struct Reading<'a> {
 pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolution, RunFailure> {
     let agent = &reading.state.agent;
     let mut turn = Turn::default();
+    let mut ids = HashSet::new();
     for item in items {
         match item.kind() {
             ItemKind::FunctionCall(call) => {
-                if turn
-                    .calls
-                    .iter()
-                    .any(|other| other.call.call_id == call.call_id)
-                {
+                if !ids.insert(&*call.call_id) {
                     return Err(RunFailure::Model(twice(call)));
                 }
                 let status = reading.plan(call, &turn.calls)?;

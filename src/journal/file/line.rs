@@ -45,7 +45,7 @@ pub(super) struct Version {
 #[derive(Debug, Clone)]
 pub(super) enum Body {
     Request(Box<Asked>),
-    Response(Answer),
+    Response(Box<Answer>),
     ToolCall(Call),
     ToolOutcome(ToolOutcome),
     SessionRead(KeptItems),

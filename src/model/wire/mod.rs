@@ -1,6 +1,10 @@
 //! The wires: values into JSON, bytes into events; pure, with no socket and no clock.
 
 mod body;
+mod budget;
+mod deviations;
+mod object;
+mod usage;
 pub(crate) mod chat;
 pub(crate) mod responses;
 pub(crate) mod harmony;
@@ -11,9 +15,12 @@ use std::sync::Arc;
 
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::{Dialect, FinishReason, ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::{
+    Deviation, Dialect, FinishReason, ModelError, ModelEvent, Received, ResponseEnd,
+};
 use crate::secret::CUT_MARK;
 
+pub(crate) use budget::{AnswerLimits, too_large};
 pub(crate) use server_error::ServerError;
 
 /// What decoding needs to know of the request that is answered, and of the server.
@@ -22,11 +29,19 @@ pub(crate) struct DecodeContext {
     /// The turn of the run; ids that the server leaves out are made from it.
     pub(crate) turn: u32,
     pub(crate) dialect: Arc<Dialect>,
+    pub(crate) limits: AnswerLimits,
+    /// What of the request could not be sent as it was.
+    pub(crate) deviations: Vec<Deviation>,
 }
 
 impl DecodeContext {
-    pub(crate) const fn new(turn: u32, dialect: Arc<Dialect>) -> Self {
-        Self { turn, dialect }
+    pub(crate) const fn new(turn: u32, dialect: Arc<Dialect>, limits: AnswerLimits) -> Self {
+        Self {
+            turn,
+            dialect,
+            limits,
+            deviations: Vec::new(),
+        }
     }
 
     /// Understands the server's word for the end of an answer; the field that it stands in is for the error.
@@ -86,7 +101,7 @@ pub(crate) trait Answer: Send + Unpin + 'static {
     ) -> Result<(), ModelError> {
         self.take(name, data, out).map_err(|error| {
             if *error.received() == Received::default() {
-                error.with_received(self.received())
+                error.with_received(self.take_received())
             } else {
                 error
             }
@@ -99,8 +114,8 @@ pub(crate) trait Answer: Send + Unpin + 'static {
     /// Says whether the answer is complete; what comes after is not part of it.
     fn is_done(&self) -> bool;
 
-    /// Gives what was received so far, for an error.
-    fn received(&self) -> Received;
+    /// Gives what was received so far, for an error, behind which nothing can follow.
+    fn take_received(&mut self) -> Received;
 }
 
 /// The most of a server's words that an error repeats, in bytes.
@@ -139,7 +154,7 @@ pub(crate) fn text_of(data: &[u8]) -> Result<&str, ModelError> {
 }
 
 /// Reads received JSON; the error says what was wrong with it and repeats its beginning.
-pub(crate) fn parse<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, ModelError> {
+fn parse<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, ModelError> {
     serde_json::from_str(json).map_err(|error| json_error(&error, json))
 }
 
@@ -149,9 +164,8 @@ fn json_error(error: &serde_json::Error, json: &str) -> ModelError {
         serde_json::error::Category::Data if says.starts_with("missing field") => {
             ErrorKind::MissingField
         }
-        // A key given twice is not one document with one meaning.
-        serde_json::error::Category::Data if says.starts_with("duplicate field") => {
-            ErrorKind::InvalidJson
+        serde_json::error::Category::Data if says.starts_with("more than") => {
+            ErrorKind::LimitExceeded
         }
         serde_json::error::Category::Data => ErrorKind::WrongType,
         _ if says.starts_with("recursion limit exceeded") => ErrorKind::LimitExceeded,
@@ -165,3 +179,6 @@ fn json_error(error: &serde_json::Error, json: &str) -> ModelError {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

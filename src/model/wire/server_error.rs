@@ -3,7 +3,9 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::deviations::Deviations;
 use super::excerpt;
+use super::object::{self, Object};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
 
@@ -18,7 +20,9 @@ impl ServerError {
     /// Reads the body of an error response: OpenAI's envelope, a flat one (vLLM before 0.10.1, Mistral), the `detail` of `FastAPI`, a
     /// list around any of them (Gemini), or plain text.
     pub(crate) fn from_body(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
+        /// A larger one is no words for people; its parsed value could take many times of it.
+        const MAX_BYTES: usize = 1024 * 1024;
+        let text = String::from_utf8_lossy(body.get(..MAX_BYTES).unwrap_or(body));
         match serde_json::from_str::<Value>(&text) {
             Ok(value) => Self::from_value(&value),
             Err(_) => Self {
@@ -68,11 +72,20 @@ impl ServerError {
     }
 
     /// Reads an error object inside an answer; one that cannot be read is quoted.
-    pub(crate) fn from_raw(raw: &RawValue) -> Self {
-        match serde_json::from_str(raw.get()) {
-            Ok(value) => Self::from_value(&value),
-            Err(_) => Self::from_value(&Value::String(raw.get().to_owned())),
+    fn from_raw(raw: &RawValue) -> Self {
+        match object::value_of(raw) {
+            Some(value) => Self::from_value(&value),
+            None => Self::from_value(&Value::String(raw.get().to_owned())),
         }
+    }
+
+    /// Finds the error that an answer or a choice holds. One that says nothing is none: some gateways fill in every field.
+    pub(crate) fn inside(object: &Object<'_>, notes: &mut Deviations) -> Option<Self> {
+        let says = |raw| {
+            let is_empty = object::value_of(raw).as_ref().is_some_and(says_nothing);
+            (!is_empty).then_some(raw)
+        };
+        object.spare("error", notes, says).map(Self::from_raw)
     }
 
     /// Makes the error of a server that reports a failure in an answer that looks successful.
@@ -89,5 +102,16 @@ impl ServerError {
             format!("{place}: {message}")
         };
         ModelError::new(kind, message).with_code(code)
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(says) => !says,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.iter().all(says_nothing),
+        Value::Object(object) => object.values().all(says_nothing),
     }
 }

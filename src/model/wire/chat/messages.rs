@@ -7,17 +7,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::thinking;
+use super::{thinking, tool_media};
 use crate::item::{
-    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
-    Reasoning, Role,
+    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, Part, Reasoning, Role,
 };
 use crate::kind::ErrorKind;
 use crate::memo::Encoding;
 use crate::model::verbatim::{CALL_FIELDS, CHAT_FIELDS};
 use crate::model::wire::body::{Rest, write_json};
 use crate::model::wire::excerpt;
-use crate::model::{Dialect, ModelError};
+use crate::model::{Dialect, ModelError, ToolMedia};
 
 /// Writes the rest of the messages, without the array's brackets.
 pub(super) fn encode(
@@ -36,7 +35,16 @@ pub(super) fn encode(
         writer.value(&json!({ "role": "system", "content": instructions }))?;
     }
     let mut rest = rest.items;
+    let mut media = Vec::new();
     while let Some(item) = rest.first() {
+        match item.kind() {
+            ItemKind::FunctionCallOutput(output)
+                if dialect.tool_media == ToolMedia::UserMessage =>
+            {
+                collect_media((item, output), items, &mut media)?;
+            }
+            _ => writer.media(&mut media)?,
+        }
         let n_group = assistant_group(rest);
         let (group, after) = rest.split_at(n_group.max(1));
         rest = after;
@@ -48,14 +56,17 @@ pub(super) fn encode(
             writer.assistant(&Group::of(group)?)?;
         }
     }
-    Ok(())
+    writer.media(&mut media)
 }
 
 /// Says whether the messages of these items stay as they are when items are added: the last one is whole.
-pub(super) fn is_closed(items: &[Item]) -> bool {
-    items
-        .last()
-        .is_some_and(|last| assistant_group(std::slice::from_ref(last)) == 0)
+pub(super) fn is_closed(items: &[Item], dialect: &Dialect) -> bool {
+    items.last().is_some_and(|last| {
+        // What media the outputs of a turn have goes behind the last of them, and another may come.
+        let may_show = dialect.tool_media == ToolMedia::UserMessage
+            && matches!(last.kind(), ItemKind::FunctionCallOutput(_));
+        assistant_group(std::slice::from_ref(last)) == 0 && !may_show
+    })
 }
 
 /// Counts the leading items that are one assistant message; 0 if the first item is not of the assistant.
@@ -156,18 +167,18 @@ impl Writer<'_> {
                 return Err(unsupported(item, "its call is not in the conversation"));
             }
             ItemKind::FunctionCallOutput(output) => {
-                item.memo().get_or_encode(Encoding::Chat, || {
-                    let fields = chat_fields(&output.extra);
-                    encoded(&ToolMessage {
-                        role: "tool",
-                        tool_call_id: &output.call_id,
-                        content: match chat_content(&output.extra) {
-                            Some(_) => None,
-                            None => Some(OutputText::of(output)),
-                        },
-                        extra: fields,
-                    })
-                })?
+                let media = self.dialect.tool_media;
+                let encode = || {
+                    let content = tool_media::content(output, media);
+                    let message = json!({ "role": "tool", "tool_call_id": output.call_id, "content": content });
+                    encoded(&with_chat_fields(&output.extra, message))
+                };
+                // What a dialect does with media is no part of what is remembered.
+                if tool_media::others(output).next().is_some() {
+                    encode()?
+                } else {
+                    item.memo().get_or_encode(Encoding::Chat, encode)?
+                }
             }
             ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => {
                 return Err(unsupported(item, "it is the assistant's"));
@@ -182,6 +193,15 @@ impl Writer<'_> {
         self.comma();
         self.bytes.put(encoded);
         Ok(())
+    }
+
+    /// Sends the media of a turn's outputs as the user, from whom the API takes them.
+    fn media(&mut self, media: &mut Vec<Value>) -> Result<(), ModelError> {
+        if media.is_empty() {
+            return Ok(());
+        }
+        let content = std::mem::take(media);
+        self.value(&json!({ "role": "user", "content": content }))
     }
 
     fn assistant(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
@@ -325,7 +345,7 @@ impl Writer<'_> {
                 _ => None,
             });
             if let Some(output) = output {
-                self.value(&json!({ "role": "function", "name": call.name, "content": output.output.text() }))?;
+                self.value(&json!({ "role": "function", "name": call.name, "content": tool_media::text(output, self.dialect.tool_media) }))?;
             }
         }
         Ok(())
@@ -349,6 +369,28 @@ fn with_chat_fields(extra: &Map<String, Value>, mut message: Value) -> Value {
         message.extend(fields.clone());
     }
     message
+}
+
+/// Takes the media of an output, to be sent behind the last output of its turn.
+fn collect_media(
+    (item, output): (&Item, &FunctionCallOutput),
+    items: &[Item],
+    media: &mut Vec<Value>,
+) -> Result<(), ModelError> {
+    let mut parts = tool_media::others(output).peekable();
+    if parts.peek().is_none() {
+        return Ok(());
+    }
+    let name = items.iter().rev().find_map(|item| match item.kind() {
+        ItemKind::FunctionCall(call) if call.call_id == output.call_id => Some(&*call.name),
+        _ => None,
+    });
+    let name = name.unwrap_or(&output.call_id);
+    media.push(json!({ "type": "text", "text": format!("From the output of {name}:") }));
+    for part in parts {
+        media.push(part_value(item, part)?);
+    }
+    Ok(())
 }
 
 /// Puts `cache_control`, which proxies pass on to Anthropic, back where a received message has it: on the message or on a part.
@@ -386,7 +428,11 @@ fn message_value(item: &Item, message: &Message) -> Result<Value, ModelError> {
                 .collect::<Result<_, _>>()?,
         ),
     };
-    Ok(json!({ "role": message.role, "content": content }))
+    // Which of several users speaks; the other fields of an item are of the Responses API.
+    Ok(match message.extra.get("name").and_then(Value::as_str) {
+        Some(name) => json!({ "role": message.role, "content": content, "name": name }),
+        None => json!({ "role": message.role, "content": content }),
+    })
 }
 
 fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
@@ -449,32 +495,6 @@ fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
     })
 }
 
-/// A tool message.
-#[derive(Serialize)]
-struct ToolMessage<'a> {
-    role: &'static str,
-    tool_call_id: &'a str,
-    /// Nothing where `extra` has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<OutputText<'a>>,
-    #[serde(flatten)]
-    extra: Option<&'a Map<String, Value>>,
-}
-
-/// The content of a tool message; the chat API takes only text there.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum OutputText<'a> {
-    Text(&'a str),
-    Parts(Vec<TextPart<'a>>),
-}
-
-#[derive(Serialize)]
-struct TextPart<'a> {
-    r#type: &'static str,
-    text: &'a str,
-}
-
 /// One entry of `tool_calls`.
 #[derive(Serialize)]
 struct ToolCall<'a> {
@@ -490,28 +510,6 @@ struct ToolCall<'a> {
 struct Function<'a> {
     name: &'a str,
     arguments: &'a str,
-}
-
-impl<'a> OutputText<'a> {
-    fn of(output: &'a FunctionCallOutput) -> Self {
-        let parts = match &output.output {
-            OutputContent::Text(text) => return Self::Text(text),
-            OutputContent::Parts(parts) => parts,
-        };
-        let texts: Vec<_> = parts
-            .iter()
-            .filter_map(Part::as_text)
-            .map(|text| TextPart {
-                r#type: "text",
-                text,
-            })
-            .collect();
-        if texts.is_empty() {
-            Self::Text("[tool output omitted]")
-        } else {
-            Self::Parts(texts)
-        }
-    }
 }
 
 impl<'a> ToolCall<'a> {

@@ -2,16 +2,18 @@
 
 mod request;
 mod messages;
+mod tool_media;
 mod types;
 mod response;
 mod stream;
-mod assembly;
+mod builder;
+mod calls;
+mod extra;
 mod thinking;
 mod shape;
 
-pub(crate) use request::encode;
+pub(crate) use request::{deviations, encode};
 pub(crate) use stream::Decoder;
-pub(in crate::model::wire) use types::WireUsage;
 
 #[cfg(test)]
 mod tests;

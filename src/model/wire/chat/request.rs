@@ -6,12 +6,13 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::messages;
+use super::{messages, tool_media};
 use crate::kind::ErrorKind;
 use crate::memo::{Encoding, PrefixBasis};
 use crate::model::wire::body::{Body, refuse, unencodable};
 use crate::model::{
-    Continuation, Delivery, Dialect, ModelError, ModelRequest, ModelSettings, ToolSet,
+    Continuation, Delivery, Deviation, Dialect, ModelError, ModelRequest, ModelSettings, ToolMedia,
+    ToolSet,
 };
 use crate::tools::ToolSpec;
 
@@ -54,16 +55,35 @@ pub(crate) fn encode(
             Encoding::Chat
         },
         replays_reasoning: dialect.replay_reasoning,
+        shows_tool_media: dialect.tool_media == ToolMedia::UserMessage,
         instructions: request.instructions.clone(),
     };
     let instructions = request.instructions.as_deref();
-    let is_closed = messages::is_closed(&request.items);
+    let is_closed = messages::is_closed(&request.items, dialect);
     body.finish(
         "messages",
         (basis, &request.items),
         is_closed,
         |bytes, rest| messages::encode(bytes, &rest, instructions, &request.items, dialect),
     )
+}
+
+/// Says what of a request has no place in this wire, so that the model is told of it in words.
+pub(crate) fn deviations(request: &ModelRequest, dialect: &Dialect) -> Vec<Deviation> {
+    let omitted = match dialect.tool_media {
+        ToolMedia::Described => tool_media::deviation(&request.items),
+        ToolMedia::UserMessage => None,
+    };
+    let legacy_parallel = dialect.force_functions
+        && !dialect.min_payload
+        && request.settings.parallel_tool_calls.is_some();
+    let parallel = legacy_parallel.then(|| {
+        Deviation::new(
+            "parallel_tool_calls_not_sent",
+            "legacy functions know no `parallel_tool_calls`; it was not sent",
+        )
+    });
+    omitted.into_iter().chain(parallel).collect()
 }
 
 fn only_responses(what: &str) -> ModelError {

@@ -1,10 +1,11 @@
 //! A whole answer of the chat API.
 
-use super::assembly::{Assembly, PartialCall};
-use super::types::{Body, Message};
+use super::builder::ResponseBuilder;
+use super::types::{Body, Form, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::{DecodeContext, ServerError, excerpt, parse, text_of};
+use crate::model::wire::object::Object;
+use crate::model::wire::{DecodeContext, ServerError, excerpt, text_of};
 use crate::model::{ModelError, ResponseEnd};
 
 /// Decodes the body of a successful response.
@@ -14,7 +15,7 @@ use crate::model::{ModelError, ResponseEnd};
 /// Whatever keeps the body from being one complete answer; see the kinds of the error.
 pub(super) fn decode(
     body: &[u8],
-    asked: &DecodeContext,
+    asked: DecodeContext,
 ) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
     let text = text_of(body)?;
     // Some servers keep the connection alive by blank lines (DeepSeek, OpenRouter), some begin with a byte order mark (IIS).
@@ -25,10 +26,16 @@ pub(super) fn decode(
             "the server answered with an empty body",
         ));
     }
-    let body: Body<'_> = parse(text)?;
-    if let Some(error) = body.error {
-        return Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError));
-    }
+    let mut answer = ResponseBuilder::new(asked);
+    let items = read(&mut answer, text).map_err(|error| {
+        let received = answer.take_received();
+        error.with_received(received)
+    })?;
+    Ok((items, answer.end()))
+}
+
+fn read(answer: &mut ResponseBuilder, text: &str) -> Result<Vec<Item>, ModelError> {
+    let body = Body::parse(text, Form::Whole, &mut answer.notes)?;
     let Some(mut choices) = body.choices else {
         return Err(no_choices(text));
     };
@@ -50,18 +57,12 @@ pub(super) fn decode(
             ),
         ));
     };
-    let mut assembly = Assembly::default();
-    assembly.take_names(body.id.as_deref(), body.model.as_deref());
-    assembly.take_usage(body.usage.as_ref());
-    assembly.finish_reason = choice
-        .finish_reason
-        .map(String::from)
-        .filter(|reason| !reason.is_empty());
-    if let Some(error) = choice.error {
-        return Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError));
-    }
-    if assembly.finish_reason.is_none() {
-        assembly.note(
+    answer.push_names(body.id.as_deref(), body.model.as_deref());
+    answer.push_usage(body.usage);
+    answer.keep_of_body(body.extra)?;
+    let reason = choice.finish_reason.filter(|reason| !reason.is_empty());
+    if reason.is_none() {
+        answer.notes.note(
             "missing_finish_reason",
             "the answer has no finish_reason; its body is whole, so it was taken as complete",
         );
@@ -72,71 +73,51 @@ pub(super) fn decode(
             format!("the choice has no `message`: {}", excerpt(text)),
         )
     })?;
-    take_message(&mut assembly, message, asked)?;
-    let items = assembly.finish(asked)?;
-    Ok((items, assembly.end()))
+    push_message(answer, message)?;
+    answer.push_logprobs(choice.logprobs)?;
+    answer.keep_of_choice(choice.extra)?;
+    answer.finish(reason.as_deref())
 }
 
-fn take_message(
-    assembly: &mut Assembly,
-    message: Message<'_>,
-    asked: &DecodeContext,
-) -> Result<(), ModelError> {
-    if message.audio.is_some() {
-        return Err(ModelError::new(
-            ErrorKind::Unsupported,
-            "the server answered with `audio`, which was not asked for",
-        ));
+fn push_message(answer: &mut ResponseBuilder, mut message: Message<'_>) -> Result<(), ModelError> {
+    if let Some((text, in_field)) = message.thought() {
+        answer.push_reasoning(&text, in_field)?;
     }
-    if let Some(text) = message.content.get() {
-        assembly.take_text(text)?;
-        assembly.end_text();
+    if let Some(text) = message.content.filter(|text| !text.is_empty()) {
+        answer.push_text(text)?;
+        answer.end_text();
     }
-    assembly.refusal = message.refusal.map(String::from).unwrap_or_default();
-    assembly
-        .thinking
-        .take(message.thinking_blocks.unwrap_or_default());
-    match (message.reasoning_content.get(), message.reasoning.get()) {
-        (Some(text), _) => assembly.reasoning = text.into_owned(),
-        (None, Some(text)) => {
-            assembly.reasoning = text.into_owned();
-            assembly.reasoning_field = true;
-        }
-        (None, None) => {}
+    answer.push_refusal(message.refusal.as_deref().unwrap_or_default())?;
+    answer.push_thinking(message.thinking_blocks)?;
+    answer.push_annotations(message.annotations)?;
+    answer.keep_of_message(message.extra)?;
+    for call in message.tool_calls {
+        answer
+            .calls
+            .push(call, &mut answer.notes, &mut answer.budget)?;
     }
-    for call in message.tool_calls.into_iter().flatten() {
-        Assembly::check_type(&call)?;
-        let function = call.function.unwrap_or_default();
-        let mut partial = PartialCall {
-            id: call.id.map(String::from).unwrap_or_default(),
-            name: function.name.map(String::from).unwrap_or_default(),
-            arguments: function
-                .arguments
-                .map(|arguments| arguments.0.into_owned())
-                .unwrap_or_default(),
-            ..PartialCall::default()
-        };
-        partial.keep_extra(call.extra);
-        assembly.calls.push(partial);
+    match message.function_call {
+        Some(function) => answer.push_legacy(&function),
+        None => Ok(()),
     }
-    if let Some(function) = message.function_call {
-        assembly.take_legacy(&function, asked);
-    }
-    Ok(())
 }
 
 /// A successful status whose body is no answer: another API's, or an error without the usual envelope.
 fn no_choices(text: &str) -> ModelError {
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value)
-            if value.get("object").and_then(|object| object.as_str()) == Some("error")
-                || value.get("success") == Some(&false.into()) =>
-        {
-            ServerError::from_value(&value).into_error(ErrorKind::ApiError)
-        }
-        _ => ModelError::new(
-            ErrorKind::MissingField,
-            format!("the server's answer has no `choices`: {}", excerpt(text)),
-        ),
+    let mut unread = crate::model::wire::deviations::Deviations::default();
+    let is_error = Object::parse(text).is_ok_and(|body| {
+        body.text("object", &mut unread).as_deref() == Some("error")
+            || body
+                .spare("success", &mut unread, |raw| {
+                    (raw.get() == "false").then_some(())
+                })
+                .is_some()
+    });
+    if is_error {
+        return ServerError::from_body(text.as_bytes()).into_error(ErrorKind::ApiError);
     }
+    ModelError::new(
+        ErrorKind::MissingField,
+        format!("the server's answer has no `choices`: {}", excerpt(text)),
+    )
 }

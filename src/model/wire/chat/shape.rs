@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 use serde::Deserialize;
 
+use super::extra::Extra;
 use super::types::{Body, Call, Message};
 
 /// What stood around the piece that the last event brought, if it brought nothing else.
@@ -100,16 +101,25 @@ pub(super) fn lone_piece<'a>(body: &Body<'a>) -> Option<(Piece, &'a str)> {
         || choice.finish_reason.is_some()
         || choice.index.is_some_and(|index| index > 0);
     let message = choice.message.as_ref().filter(|_| !has_end)?;
+    // Lists and the like are put together from the events that have them, even if all have the same.
+    let is_mark = |extra: &Extra<'_>| extra.iter().all(|(_, raw)| raw.get().starts_with('"'));
     let is_other = message.refusal.is_some()
         || message.function_call.is_some()
         || message.thinking_blocks.is_some()
-        || message.audio.is_some();
+        || message.annotations.is_some()
+        || choice.logprobs.content.is_some()
+        || !choice.logprobs.extra.is_empty()
+        || !is_mark(&message.extra)
+        || !is_mark(&choice.extra);
     if is_other {
         return None;
     }
-    let calls = message.tool_calls.as_deref().unwrap_or_default();
     let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
-    let (piece, text) = match (text(&message.content.0), reasoning(message), calls) {
+    let (piece, text) = match (
+        text(&message.content),
+        reasoning(message),
+        message.tool_calls.as_slice(),
+    ) {
         (Some(text), None, []) => (Piece::Text, text),
         (None, Some((text, in_reasoning_field)), []) => {
             (Piece::Reasoning { in_reasoning_field }, text)
@@ -125,10 +135,7 @@ pub(super) fn lone_piece<'a>(body: &Body<'a>) -> Option<(Piece, &'a str)> {
 
 fn reasoning<'a>(message: &Message<'a>) -> Option<(Cow<'a, str>, bool)> {
     let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
-    match (
-        text(&message.reasoning_content.0),
-        text(&message.reasoning.0),
-    ) {
+    match (text(&message.reasoning_content), text(&message.reasoning)) {
         (Some(text), None) => Some((text, false)),
         (None, Some(text)) => Some((text, true)),
         _ => None,
@@ -142,9 +149,5 @@ fn arguments<'a>(call: &Call<'a>) -> Option<Cow<'a, str>> {
         || call.r#type.is_some()
         || function.name.is_some()
         || !call.extra.is_empty();
-    function
-        .arguments
-        .as_ref()
-        .filter(|_| !is_more)
-        .map(|arguments| arguments.0.clone())
+    function.arguments.clone().filter(|_| !is_more)
 }

@@ -3,18 +3,19 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::assembly::{Assembly, PartialCall};
+use super::builder::ResponseBuilder;
+use super::calls::Told;
 use super::shape::{Piece, Shape, lone_piece};
-use super::types::{Body, Call, Choice, Message};
+use super::types::{Body, Call, Choice, Form, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, parse, text_of};
+use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
 pub(crate) struct Decoder {
     asked: DecodeContext,
-    answer: Assembly,
+    answer: ResponseBuilder,
     /// Whether the finish reason was seen, and so all items told.
     finished: bool,
     /// Whether the response is complete.
@@ -27,8 +28,8 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn new(asked: DecodeContext) -> Self {
         Self {
+            answer: ResponseBuilder::new(asked.clone()),
             asked,
-            answer: Assembly::default(),
             finished: false,
             done: false,
             shape: Shape::default(),
@@ -47,7 +48,7 @@ impl Decoder {
 
 impl Answer for Decoder {
     fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
-        super::response::decode(body, &self.asked)
+        super::response::decode(body, self.asked.clone())
     }
 
     fn take(
@@ -72,60 +73,25 @@ impl Answer for Decoder {
             "error" => return Err(error_event(text)),
             // Proxies of other APIs put events of their own between (`event: ping`).
             other => {
-                self.answer.note(
+                self.answer.notes.note(
                     "unknown_event",
                     format!(
                         "an event `{}` is not of the protocol; it was passed over",
                         excerpt(other)
                     ),
                 );
-                return Ok(());
+                return self.answer.budget.spend(data.len());
             }
         }
-        let body: Body<'_> = parse(text)?;
-        if let Some(error) = body.error {
-            return Err(ServerError::from_raw(error).into_error(ErrorKind::StreamError));
-        }
-        if self.answer.id.is_none() || self.answer.model.is_none() {
-            self.answer
-                .take_names(body.id.as_deref(), body.model.as_deref());
-        }
-        self.answer.take_usage(body.usage.as_ref());
-        if body.choices.is_none() && body.usage.is_none() {
-            self.answer.note(
-                "unknown_event",
-                format!(
-                    "an event without `choices` was passed over: {}",
-                    excerpt(text)
-                ),
-            );
-        }
-        let lone = lone_piece(&body);
-        for choice in body.choices.into_iter().flatten() {
-            self.choice(choice, out)?;
-        }
-        match lone {
-            Some((Piece::Arguments { .. }, lone)) if self.is_started(self.last_call) => {
-                self.shape.learn(
-                    text,
-                    Piece::Arguments {
-                        call: self.last_call,
-                    },
-                    lone,
-                );
-            }
-            None | Some((Piece::Arguments { .. }, _)) => {}
-            Some((piece, lone)) => self.shape.learn(text, piece, lone),
-        }
-        Ok(())
+        self.chunk(text, out)
     }
 
     fn is_done(&self) -> bool {
         self.done
     }
 
-    fn received(&self) -> Received {
-        self.answer.received()
+    fn take_received(&mut self) -> Received {
+        self.answer.take_received()
     }
 
     /// Takes the end of the body.
@@ -135,17 +101,48 @@ impl Answer for Decoder {
         if !self.finished {
             let message = "the stream ended before the answer did: neither a finish_reason nor [DONE] was seen";
             return Err(ModelError::new(ErrorKind::NoTerminalEvent, message)
-                .with_received(self.answer.received()));
+                .with_received(self.take_received()));
         }
-        self.answer.note("missing_done", "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete");
+        self.answer.notes.note("missing_done", "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete");
         self.complete(out);
         Ok(())
     }
 }
 
 impl Decoder {
-    fn is_started(&self, call: usize) -> bool {
-        self.answer.calls.get(call).is_some_and(|call| call.started)
+    fn chunk(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        let n_spent = self.answer.budget.spent();
+        let body = Body::parse(text, Form::Chunk, &mut self.answer.notes)?;
+        self.answer
+            .push_names(body.id.as_deref(), body.model.as_deref());
+        if body.choices.is_none() && body.usage.is_none() {
+            let detail = format!(
+                "an event without `choices` was passed over: {}",
+                excerpt(text)
+            );
+            self.answer.notes.note("unknown_event", detail);
+        }
+        let lone = lone_piece(&body);
+        self.answer.push_usage(body.usage);
+        self.answer.keep_of_body(body.extra)?;
+        for choice in body.choices.into_iter().flatten() {
+            self.choice(choice, out)?;
+        }
+        match lone {
+            Some((Piece::Arguments { .. }, lone))
+                if self.answer.calls.is_started(self.last_call) =>
+            {
+                let call = self.last_call;
+                self.shape.learn(text, Piece::Arguments { call }, lone);
+            }
+            None | Some((Piece::Arguments { .. }, _)) => {}
+            Some((piece, lone)) => self.shape.learn(text, piece, lone),
+        }
+        // What an event brings beside the usual frame is counted too, kept or not: a stream of nothing else has an end.
+        let kept = self.answer.budget.spent() - n_spent;
+        self.answer
+            .budget
+            .spend(text.len().saturating_sub(MAX_FRAME_BYTES + kept))
     }
 
     /// Takes a piece of text and nothing else.
@@ -157,22 +154,21 @@ impl Decoder {
     ) -> Result<(), ModelError> {
         match piece {
             Piece::Text => {
-                if let Some(text) = self.answer.take_text(text)? {
+                if let Some(text) = self.answer.push_text(text)? {
                     out.push_back(ModelEvent::TextDelta {
                         delta: text.into_owned(),
                     });
                 }
             }
             Piece::Reasoning { in_reasoning_field } => {
-                self.answer.reasoning_field = in_reasoning_field;
-                self.answer.reasoning.push_str(&text);
+                self.answer.push_reasoning(&text, in_reasoning_field)?;
                 out.push_back(ModelEvent::ReasoningDelta {
                     delta: text.into_owned(),
                 });
             }
             Piece::Arguments { call: index } => {
-                if let Some(call) = self.answer.calls.get_mut(index) {
-                    call.arguments.push_str(&text);
+                self.answer.budget.spend(text.len())?;
+                if self.answer.calls.push_arguments(index, &text) {
                     out.push_back(ModelEvent::ToolCallDelta {
                         index,
                         delta: text.into_owned(),
@@ -208,22 +204,24 @@ impl Decoder {
                 "the server streams a second choice; only one can be followed",
             ));
         }
-        if let Some(error) = choice.error {
-            return Err(ServerError::from_raw(error).into_error(ErrorKind::StreamError));
-        }
         if let Some(message) = choice.message {
             self.delta(message, out)?;
         }
+        if !self.finished {
+            self.answer.push_logprobs(choice.logprobs)?;
+        }
+        self.answer.keep_of_choice(choice.extra)?;
         // Some gateways send an empty reason with every chunk.
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty())
             && !self.finished
         {
-            self.answer.finish_reason = Some(reason.into_owned());
             if let Some(delta) = self.answer.end_text() {
                 out.push_back(ModelEvent::TextDelta { delta });
             }
-            self.start_calls(out)?;
-            let items = self.answer.finish(&self.asked)?;
+            for told in self.answer.calls.start_all()? {
+                tell(told, out);
+            }
+            let items = self.answer.finish(Some(&reason))?;
             self.finished = true;
             out.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
         }
@@ -232,30 +230,22 @@ impl Decoder {
 
     fn delta(
         &mut self,
-        delta: Message<'_>,
+        mut delta: Message<'_>,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let content = delta.content.get();
+        let reasoning = delta.thought();
+        let content = delta.content.filter(|content| !content.is_empty());
         let refusal = delta.refusal.filter(|refusal| !refusal.is_empty());
-        let has_call = delta
-            .tool_calls
-            .as_ref()
-            .is_some_and(|calls| !calls.is_empty())
-            || delta.function_call.is_some();
+        let has_call = !delta.tool_calls.is_empty() || delta.function_call.is_some();
         if self.finished && (content.is_some() || refusal.is_some() || has_call) {
             return Err(ModelError::new(
                 ErrorKind::Inconsistent,
                 "the server sent more of the answer after its finish_reason",
             ));
         }
-        let reasoning = match (delta.reasoning_content.get(), delta.reasoning.get()) {
-            (Some(text), _) => Some((text, false)),
-            (None, Some(text)) => Some((text, true)),
-            (None, None) => None,
-        };
-        self.answer
-            .thinking
-            .take(delta.thinking_blocks.unwrap_or_default());
+        self.answer.push_thinking(delta.thinking_blocks)?;
+        self.answer.push_annotations(delta.annotations)?;
+        self.answer.keep_of_message(delta.extra)?;
         if let Some((text, in_reasoning_field)) = reasoning {
             self.piece(Piece::Reasoning { in_reasoning_field }, text, out)?;
         }
@@ -263,18 +253,18 @@ impl Decoder {
             self.piece(Piece::Text, text, out)?;
         }
         if let Some(text) = refusal {
-            self.answer.refusal.push_str(&text);
+            self.answer.push_refusal(&text)?;
             out.push_back(ModelEvent::RefusalDelta {
                 delta: text.into_owned(),
             });
         }
-        for call in delta.tool_calls.into_iter().flatten() {
+        for call in delta.tool_calls {
             self.call(call, out)?;
         }
-        if let Some(function) = delta.function_call {
-            self.answer.take_legacy(&function, &self.asked);
+        match delta.function_call {
+            Some(function) => self.answer.push_legacy(&function),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn call(
@@ -282,157 +272,34 @@ impl Decoder {
         fragment: Call<'_>,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        Assembly::check_type(&fragment)?;
-        let n = self.place(&fragment)?;
+        let answer = &mut self.answer;
+        let (n, told) =
+            answer
+                .calls
+                .push_fragment(fragment, &mut answer.notes, &mut answer.budget)?;
         self.last_call = n;
-        let Some(call) = self.answer.calls.get_mut(n) else {
-            return Ok(());
-        };
-        if let Some(id) = fragment.id.as_deref()
-            && call.id.is_empty()
-        {
-            id.clone_into(&mut call.id);
-        }
-        call.keep_extra(fragment.extra);
-        let function = fragment.function.unwrap_or_default();
-        if let Some(name) = function.name.as_deref() {
-            take_name(call, name)?;
-        }
-        let arguments = function
-            .arguments
-            .as_ref()
-            .map_or("", |arguments| &arguments.0);
-        call.arguments.push_str(arguments);
-        if arguments.is_empty() || call.name.is_empty() {
-            return Ok(());
-        }
-        // A name may come in pieces, but not after the arguments began: so it is whole when they do.
-        let delta = if call.started {
-            arguments.to_owned()
-        } else {
-            call.arguments.clone()
-        };
-        if !std::mem::replace(&mut call.started, true) {
-            call.check_name()?;
-            out.push_back(ModelEvent::ToolCallStarted {
-                index: n,
-                name: call.tool_name().to_owned(),
-            });
-        }
-        out.push_back(ModelEvent::ToolCallDelta { index: n, delta });
-        Ok(())
-    }
-
-    /// Finds the call that a fragment belongs to; it is never guessed between two.
-    fn place(&mut self, fragment: &Call<'_>) -> Result<usize, ModelError> {
-        let id = fragment.id.as_deref().filter(|id| !id.is_empty());
-        let has_name = fragment
-            .function
-            .as_ref()
-            .and_then(|function| function.name.as_deref())
-            .is_some_and(|name| !name.is_empty());
-        let calls = &self.answer.calls;
-        let Some(index) = fragment.index else {
-            return self.place_without_index(id, has_name);
-        };
-        // The newest call of the index: lmdeploy and vLLM 0.7 used index 0 for every call.
-        let known = calls.iter().rposition(|call| call.index == Some(index));
-        match (known, id) {
-            (None, _) => Ok(self.open(Some(index))),
-            (Some(n), Some(id))
-                if calls
-                    .get(n)
-                    .is_some_and(|call| !call.id.is_empty() && call.id != id) =>
-            {
-                if !has_name {
-                    return Err(ModelError::new(
-                        ErrorKind::AmbiguousToolDelta,
-                        format!(
-                            "a fragment of tool call {index} came with another id ({id:?}) and no name, so that it may belong to either"
-                        ),
-                    ));
-                }
-                self.answer.note(
-                    "reused_tool_index",
-                    format!(
-                        "two tool calls came under index {index}; they were told apart by their ids"
-                    ),
-                );
-                Ok(self.open(Some(index)))
-            }
-            (Some(n), _) => Ok(n),
-        }
-    }
-
-    fn place_without_index(
-        &mut self,
-        id: Option<&str>,
-        has_name: bool,
-    ) -> Result<usize, ModelError> {
-        self.answer.note(
-            "missing_tool_index",
-            "tool calls came without an index; they were told apart by their ids",
-        );
-        let calls = &self.answer.calls;
-        let known = id.and_then(|id| calls.iter().position(|call| call.id == id));
-        match (known, id, calls.len()) {
-            (Some(n), _, _) => Ok(n),
-            (None, Some(_), _) => Ok(self.open(None)),
-            (None, None, 0) => Ok(self.open(None)),
-            (None, None, 1) if !has_name => Ok(0),
-            (None, None, n) => Err(ModelError::new(
-                ErrorKind::AmbiguousToolDelta,
-                format!("a tool-call fragment has neither index nor id, and {n} calls are open"),
-            )),
-        }
-    }
-
-    fn open(&mut self, index: Option<u64>) -> usize {
-        self.answer.calls.push(PartialCall {
-            index,
-            ..PartialCall::default()
-        });
-        self.answer.calls.len() - 1
-    }
-
-    /// Tells the starts that were held back because no arguments came.
-    fn start_calls(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        for (index, call) in self.answer.calls.iter_mut().enumerate() {
-            if !std::mem::replace(&mut call.started, true) {
-                call.check_name()?;
-                out.push_back(ModelEvent::ToolCallStarted {
-                    index,
-                    name: call.tool_name().to_owned(),
-                });
-                if !call.arguments.is_empty() {
-                    out.push_back(ModelEvent::ToolCallDelta {
-                        index,
-                        delta: call.arguments.clone(),
-                    });
-                }
-            }
+        if let Some(told) = told {
+            tell(told, out);
         }
         Ok(())
     }
 }
 
-/// Takes a name, whole, repeated with every fragment, or in pieces before the arguments.
-fn take_name(call: &mut PartialCall, name: &str) -> Result<(), ModelError> {
-    if call.name.is_empty() {
-        name.clone_into(&mut call.name);
-    } else if call.name != name && !name.is_empty() {
-        if !call.arguments.is_empty() {
-            return Err(ModelError::new(
-                ErrorKind::AmbiguousToolDelta,
-                format!(
-                    "a fragment of the tool call {:?} names another tool, {name:?}",
-                    call.name
-                ),
-            ));
-        }
-        call.name.push_str(name);
+/// How much of an event may be its frame, which is not counted as part of the answer: ids, names, empty fields.
+const MAX_FRAME_BYTES: usize = 4096;
+
+fn tell(told: Told, out: &mut VecDeque<ModelEvent>) {
+    let Told {
+        index,
+        started,
+        delta,
+    } = told;
+    if let Some(name) = started {
+        out.push_back(ModelEvent::ToolCallStarted { index, name });
     }
-    Ok(())
+    if !delta.is_empty() {
+        out.push_back(ModelEvent::ToolCallDelta { index, delta });
+    }
 }
 
 /// An event named `error`: a JSON object, or plain text.

@@ -8,7 +8,7 @@ use super::response::decode;
 use super::*;
 use crate::item::{FunctionCall, FunctionCallOutput, Item};
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, DecodeContext};
+use crate::model::wire::{Answer, AnswerLimits, DecodeContext};
 use crate::model::{
     Delivery, Dialect, ModelError, ModelEvent, ModelRequest, ModelResponse, ModelSettings,
     ResponseFold, ToolChoice, ToolChoiceOverride, ToolSet,
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 fn context() -> DecodeContext {
-    DecodeContext::new(3, Arc::default())
+    DecodeContext::new(3, Arc::default(), AnswerLimits::default())
 }
 
 fn fixture(name: &str) -> String {
@@ -366,7 +366,7 @@ fn reasoning_goes_back_with_tool_turns_in_its_field() {
     ] {
         let answer = json!({"choices": [{"message": {"content": null, field: "why", "tool_calls": [
             {"id": "c", "function": {"name": "f", "arguments": "{}"}}]}, "finish_reason": "tool_calls"}]});
-        let (mut history, _) = decode(answer.to_string().as_bytes(), &context()).unwrap();
+        let (mut history, _) = decode(answer.to_string().as_bytes(), context()).unwrap();
         history.push(FunctionCallOutput::new("c", "r".into()).into());
         let sent = messages(history.clone(), &Dialect::default()).unwrap();
         assert_eq!(sent[0][field], "why");
@@ -382,7 +382,7 @@ fn reasoning_goes_back_with_tool_turns_in_its_field() {
         assert_eq!(silent[0].get(field), None);
     }
     let answer = json!({"choices": [{"message": {"content": "a", "reasoning_content": "why"}, "finish_reason": "stop"}]});
-    let (history, _) = decode(answer.to_string().as_bytes(), &context()).unwrap();
+    let (history, _) = decode(answer.to_string().as_bytes(), context()).unwrap();
     assert_eq!(
         messages(history, &Dialect::default()).unwrap(),
         json!([{"role": "assistant", "content": "a"}])
@@ -394,7 +394,7 @@ fn what_a_server_puts_beside_a_call_goes_back_with_it() {
     let extra = json!({"google": {"thought_signature": "sig"}});
     let answer = json!({"choices": [{"message": {"tool_calls": [
         {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}]}, "finish_reason": "tool_calls"}]});
-    let (mut history, _) = decode(answer.to_string().as_bytes(), &context()).unwrap();
+    let (mut history, _) = decode(answer.to_string().as_bytes(), context()).unwrap();
     history.push(FunctionCallOutput::new("c", "r".into()).into());
     assert_eq!(
         messages(history, &Dialect::default()).unwrap()[0]["tool_calls"][0]["extra_content"],
@@ -428,7 +428,7 @@ fn whole_and_streamed_answers_give_the_same_items() {
     let usage = json!({"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}});
     let whole = json!({"id": "x", "model": "mm", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage});
     let chunk = json!({"id": "x", "model": "mm", "choices": [{"index": 0, "delta": message, "finish_reason": "tool_calls"}], "usage": usage});
-    let (items, end) = decode(whole.to_string().as_bytes(), &context()).unwrap();
+    let (items, end) = decode(whole.to_string().as_bytes(), context()).unwrap();
     assert_eq!(fold_stream(&[chunk]).unwrap(), ModelResponse { items, end });
 }
 
@@ -510,7 +510,7 @@ fn nothing_of_a_leaked_harmony_token_is_shown() {
     );
     for leaked in ["<|end|>", "x<|return|>"] {
         let body = json!({"choices": [{"message": {"content": leaked}, "finish_reason": "stop"}]});
-        let error = decode(body.to_string().as_bytes(), &context()).unwrap_err();
+        let error = decode(body.to_string().as_bytes(), context()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Harmony);
         assert!(error.to_string().contains(leaked), "{error}");
     }
@@ -563,7 +563,7 @@ fn thinking_blocks_go_back_with_their_signatures() {
         json!({"choices": [{"delta": {"thinking_blocks": [redacted], "tool_calls": [call]}, "finish_reason": "tool_calls"}]}),
     ];
     let whole = json!({"choices": [{"message": {"thinking_blocks": [block, redacted], "tool_calls": [call]}, "finish_reason": "tool_calls"}]});
-    let (whole, _) = decode(whole.to_string().as_bytes(), &context()).unwrap();
+    let (whole, _) = decode(whole.to_string().as_bytes(), context()).unwrap();
     let streamed = fold_stream(&chunks).unwrap().items;
     assert_eq!(whole, streamed);
     let mut history = streamed;

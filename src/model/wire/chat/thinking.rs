@@ -13,7 +13,7 @@ impl ThinkingBlocks {
     /// Takes blocks, or pieces of them.
     ///
     /// A piece of a thought belongs to the thought before it until that has its signature, which is the last thing that comes of one.
-    pub(super) fn take(&mut self, blocks: Vec<Map<String, Value>>) {
+    pub(super) fn push(&mut self, blocks: Vec<Map<String, Value>>) {
         for block in blocks {
             match self.0.last_mut() {
                 Some(last)

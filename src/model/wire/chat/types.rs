@@ -1,62 +1,63 @@
-//! The parts of a chat answer that are acted on; they borrow from the received bytes.
+//! A chat answer as it stands on the wire, read part by part; texts borrow from the received bytes.
 //!
-//! Everything is optional, since everything is left out by some server; what must be there is decided where it is used.
+//! Everything may be left out, since everything is left out by some server; what must be there is decided where it is used.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::usage::Usage;
+use super::extra::Extra;
+use crate::kind::ErrorKind;
+use crate::model::ModelError;
+use crate::model::wire::deviations::Deviations;
+use crate::model::wire::object::{self, Object};
+use crate::model::wire::usage::{Reported, reported};
+use crate::model::wire::{ServerError, excerpt};
+
+/// Whether a body is an answer or a chunk of one, which have other names for the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Whole,
+    Chunk,
+}
 
 /// A whole answer, or one chunk of a stream.
-#[derive(Deserialize)]
 pub(super) struct Body<'a> {
-    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) model: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    pub(super) usage: Option<WireUsage>,
-    #[serde(borrow, default)]
-    pub(super) error: Option<&'a RawValue>,
+    pub(super) usage: Option<Reported>,
+    pub(super) extra: Extra<'a>,
 }
 
-#[derive(Deserialize)]
 pub(super) struct Choice<'a> {
-    #[serde(default)]
     pub(super) index: Option<u64>,
-    /// `message` in a whole answer, `delta` in a chunk.
-    #[serde(borrow, default, alias = "delta")]
     pub(super) message: Option<Message<'a>>,
-    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) finish_reason: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(super) error: Option<&'a RawValue>,
+    pub(super) logprobs: Logprobs<'a>,
+    pub(super) extra: Extra<'a>,
 }
 
-#[derive(Deserialize, Default)]
+/// The probabilities of a choice's tokens.
+#[derive(Default)]
+pub(super) struct Logprobs<'a> {
+    /// Of the text's tokens, in the shape that the Responses API has too.
+    pub(super) content: Option<&'a RawValue>,
+    /// Of a refusal's, or in another shape.
+    pub(super) extra: Extra<'a>,
+}
+
+#[derive(Default)]
 pub(super) struct Message<'a> {
-    #[serde(borrow, default)]
-    pub(super) content: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "borrowed")]
+    pub(super) content: Option<Cow<'a, str>>,
     pub(super) refusal: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(super) reasoning_content: Text<'a>,
-    #[serde(borrow, default)]
-    pub(super) reasoning: Text<'a>,
-    #[serde(default)]
-    pub(super) thinking_blocks: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
-    #[serde(borrow, default)]
-    pub(super) tool_calls: Option<Vec<Call<'a>>>,
-    #[serde(borrow, default)]
+    pub(super) reasoning_content: Option<Cow<'a, str>>,
+    pub(super) reasoning: Option<Cow<'a, str>>,
+    pub(super) thinking_blocks: Option<&'a RawValue>,
+    pub(super) tool_calls: Vec<Call<'a>>,
     pub(super) function_call: Option<Function<'a>>,
-    #[serde(borrow, default)]
-    pub(super) audio: Option<&'a RawValue>,
+    pub(super) annotations: Option<&'a RawValue>,
+    pub(super) extra: Extra<'a>,
 }
 
 /// A tool call, or a fragment of one.
@@ -66,218 +67,239 @@ pub(super) struct Call<'a> {
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) r#type: Option<Cow<'a, str>>,
     pub(super) function: Option<Function<'a>>,
-    /// Fields that are not the protocol's, verbatim.
-    pub(super) extra: Vec<(String, &'a RawValue)>,
+    pub(super) extra: Extra<'a>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default)]
 pub(super) struct Function<'a> {
-    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub(super) name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(super) arguments: Option<Arguments<'a>>,
+    pub(super) arguments: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
-pub(in crate::model::wire) struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: Option<u64>,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    total_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    #[serde(default)]
-    reasoning_tokens: Option<u64>,
-}
-
-impl WireUsage {
-    /// Gives the usage, or `None` when the server counted nothing.
-    pub(in crate::model::wire) fn usage(&self) -> Option<Usage> {
-        let cached = self
-            .prompt_tokens_details
-            .as_ref()
-            .and_then(|details| details.cached_tokens);
-        let reasoning = self
-            .completion_tokens_details
-            .as_ref()
-            .and_then(|details| details.reasoning_tokens);
-        Usage::reported(
-            [
-                self.prompt_tokens,
-                self.completion_tokens,
-                self.total_tokens,
-            ],
-            [cached, reasoning],
-        )
+impl<'a> Body<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the parts that an answer consists of, and the server's own words if it reports an error.
+    pub(super) fn parse(
+        json: &'a str,
+        form: Form,
+        notes: &mut Deviations,
+    ) -> Result<Self, ModelError> {
+        let body = Object::parse(json)?;
+        check_error(&body, form, notes)?;
+        body.text("object", notes);
+        body.spare("created", notes, |raw| raw.get().parse::<f64>().ok());
+        let choices = body.needed_list("choices", notes)?;
+        let choices = choices.map(|choices| {
+            let choice = |raw: &&'a RawValue| Choice::read(raw, form, notes);
+            choices.iter().map(choice).collect::<Result<_, _>>()
+        });
+        Ok(Self {
+            id: body.text("id", notes),
+            model: body.text("model", notes),
+            choices: choices.transpose()?,
+            usage: reported(&body, notes),
+            extra: body.others(
+                &[
+                    "id", "model", "choices", "usage", "error", "object", "created",
+                ],
+                notes,
+            ),
+        })
     }
 }
 
-/// A text that may be missing, null, or (Mistral) a list of text parts.
-#[derive(Default)]
-pub(super) struct Text<'a>(pub(super) Option<Cow<'a, str>>);
-
-impl<'a> Text<'a> {
-    /// Gives the text if there is any.
-    pub(super) fn get(self) -> Option<Cow<'a, str>> {
-        self.0.filter(|text| !text.is_empty())
-    }
+/// Reports the error that an answer holds. One that says nothing is none: some gateways fill in every field.
+fn check_error(object: &Object<'_>, form: Form, notes: &mut Deviations) -> Result<(), ModelError> {
+    let kind = match form {
+        Form::Whole => ErrorKind::ApiError,
+        Form::Chunk => ErrorKind::StreamError,
+    };
+    ServerError::inside(object, notes).map_or(Ok(()), |error| Err(error.into_error(kind)))
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor).map(Text)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, null, or a list of text parts")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        #[derive(Deserialize)]
-        struct Part<'a> {
-            #[serde(borrow, default)]
-            r#type: Option<Cow<'a, str>>,
-            #[serde(borrow, default)]
-            text: Option<Cow<'a, str>>,
+impl<'a> Choice<'a> {
+    fn read(raw: &'a RawValue, form: Form, notes: &mut Deviations) -> Result<Self, ModelError> {
+        let Some(choice) = Object::of(raw, "choices[0]") else {
+            return Err(not_an_object("choices[0]", raw));
+        };
+        check_error(&choice, form, notes)?;
+        // Some servers stream whole messages under the name that those have, and some answer whole with a delta.
+        let (name, other) = match form {
+            Form::Whole => ("message", "delta"),
+            Form::Chunk => ("delta", "message"),
+        };
+        let mut message = choice.needed_object(name, "message", notes)?;
+        if message.is_none() {
+            message = choice.needed_object(other, "message", notes)?;
         }
+        Ok(Self {
+            index: choice.count("index", notes),
+            message: message
+                .map(|message| Message::read(&message, notes))
+                .transpose()?,
+            finish_reason: choice.needed_text("finish_reason", notes)?,
+            logprobs: Logprobs::read(&choice, notes),
+            extra: choice.others(
+                &[
+                    "index",
+                    "message",
+                    "delta",
+                    "finish_reason",
+                    "error",
+                    "logprobs",
+                ],
+                notes,
+            ),
+        })
+    }
+}
 
+impl<'a> Logprobs<'a> {
+    fn read(choice: &Object<'a>, notes: &mut Deviations) -> Self {
+        let Some(logprobs) = choice.object("logprobs", "logprobs", notes) else {
+            return Self::default();
+        };
+        Self {
+            content: logprobs.spare("content", notes, is_list),
+            extra: logprobs.others(&["content"], notes),
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    fn read(message: &Object<'a>, notes: &mut Deviations) -> Result<Self, ModelError> {
+        message.text("role", notes);
+        let mut read = Self {
+            reasoning_content: message.text_by("reasoning_content", notes, thought),
+            reasoning: message.text_by("reasoning", notes, thought),
+            refusal: message.text("refusal", notes),
+            annotations: message.spare("annotations", notes, is_list),
+            thinking_blocks: message.spare("thinking_blocks", notes, is_list),
+            function_call: message
+                .needed_object("function_call", "function_call", notes)?
+                .map(|function| Function::read(&function, notes))
+                .transpose()?,
+            extra: message.others(&MESSAGE, notes),
+            ..Self::default()
+        };
+        read.read_content(message, notes)?;
+        for raw in message
+            .needed_list("tool_calls", notes)?
+            .unwrap_or_default()
+        {
+            read.tool_calls.push(Call::read(raw, notes)?);
+        }
+        Ok(read)
+    }
+
+    /// Reads a content that is a text, or (Mistral) a list of parts.
+    fn read_content(
+        &mut self,
+        message: &Object<'a>,
+        notes: &mut Deviations,
+    ) -> Result<(), ModelError> {
+        let Some(raw) = message.needed("content", notes)? else {
+            return Ok(());
+        };
+        if !raw.get().starts_with('[') {
+            self.content = message.needed_text("content", notes)?;
+            return Ok(());
+        }
         let mut whole = String::new();
-        while let Some(part) = parts.next_element::<Part<'de>>()? {
-            match (part.r#type.as_deref(), part.text) {
-                (Some("text" | "output_text") | None, Some(text)) => whole.push_str(&text),
-                (other, _) => {
-                    let name = other.unwrap_or("without type").to_owned();
-                    return Err(de::Error::custom(format!(
-                        "a content part `{name}`, of which only text is understood"
-                    )));
+        for raw in object::list(raw).unwrap_or_default() {
+            let Some(part) = Object::of(raw, "message.content[]") else {
+                return Err(not_an_object("message.content[]", raw));
+            };
+            match part.text("type", notes).as_deref() {
+                Some("text" | "output_text") | None => match part.needed_text("text", notes)? {
+                    Some(text) => whole.push_str(&text),
+                    None => notes.field("unknown_content_part", "message.content[]", raw.get()),
+                },
+                Some("refusal") if self.refusal.is_none() => {
+                    self.refusal = part.text("refusal", notes);
                 }
+                Some(_) => notes.field("unknown_content_part", "message.content[]", raw.get()),
             }
         }
-        Ok(Some(Cow::Owned(whole)))
-    }
-}
-
-/// The arguments of a call: a string that holds JSON, and nothing else.
-#[derive(Default)]
-pub(super) struct Arguments<'a>(pub(super) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Arguments<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_str(ArgumentsVisitor)
-            .map(Arguments)
-    }
-}
-
-struct ArgumentsVisitor;
-
-impl<'de> Visitor<'de> for ArgumentsVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`arguments` as a string that holds JSON")
+        self.content = Some(Cow::Owned(whole));
+        Ok(())
     }
 
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Call<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(CallVisitor)
-    }
-}
-
-struct CallVisitor;
-
-impl<'de> Visitor<'de> for CallVisitor {
-    type Value = Call<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tool call")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut call = Call::default();
-        let mut seen = Vec::with_capacity(4);
-        while let Some(BorrowedText(key)) = map.next_key()? {
-            if seen.contains(&key) {
-                return Err(de::Error::custom(format!("duplicate field `{key}`")));
-            }
-            match &*key {
-                "index" => call.index = map.next_value()?,
-                "id" => {
-                    call.id = map
-                        .next_value::<Option<BorrowedText<'de>>>()?
-                        .map(|text| text.0);
-                }
-                "type" => {
-                    call.r#type = map
-                        .next_value::<Option<BorrowedText<'de>>>()?
-                        .map(|text| text.0);
-                }
-                "function" => call.function = map.next_value()?,
-                // What a custom tool is given; such a call is refused by its type.
-                "custom" => drop(map.next_value::<IgnoredAny>()?),
-                _ => call
-                    .extra
-                    .push((key.clone().into_owned(), map.next_value()?)),
-            }
-            seen.push(key);
+    /// Gives the reasoning if there is any, and whether it came in the field `reasoning`, not `reasoning_content`.
+    pub(super) fn thought(&mut self) -> Option<(Cow<'a, str>, bool)> {
+        let said = |text: &Cow<'a, str>| !text.is_empty();
+        let content = self.reasoning_content.take().filter(said);
+        let reasoning = self.reasoning.take().filter(said);
+        match (content, reasoning) {
+            (Some(text), _) => Some((text, false)),
+            (None, Some(text)) => Some((text, true)),
+            (None, None) => None,
         }
-        Ok(call)
     }
 }
 
-/// Reads an optional text without copying it; inside an `Option`, serde always copies a `Cow`.
-fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Cow<'a, str>>, D::Error> {
-    let text = Option::<BorrowedText<'a>>::deserialize(deserializer)?;
-    Ok(text.map(|text| text.0))
+/// The fields of a message that are read.
+const MESSAGE: [&str; 9] = [
+    "role",
+    "content",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "thinking_blocks",
+    "tool_calls",
+    "function_call",
+    "annotations",
+];
+
+fn is_list(raw: &RawValue) -> Option<&RawValue> {
+    raw.get().starts_with('[').then_some(raw)
 }
 
-/// `Cow<str>` by itself never borrows when deserialised; this does.
-#[derive(Deserialize)]
-struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
+/// Reads a text, or a list of text parts.
+fn thought(raw: &RawValue) -> Option<Cow<'_, str>> {
+    if raw.get().starts_with('"') {
+        return object::text(raw);
+    }
+    let mut whole = String::new();
+    let mut unread = Deviations::default();
+    for part in object::list(raw)? {
+        whole.push_str(&Object::of(part, "")?.text("text", &mut unread)?);
+    }
+    Some(Cow::Owned(whole))
+}
+
+impl<'a> Call<'a> {
+    fn read(raw: &'a RawValue, notes: &mut Deviations) -> Result<Self, ModelError> {
+        let Some(call) = Object::of(raw, "tool_calls[]") else {
+            return Err(not_an_object("tool_calls[]", raw));
+        };
+        let function = call.needed_object("function", "tool_calls[].function", notes)?;
+        Ok(Self {
+            index: call.count("index", notes),
+            id: call.text("id", notes),
+            r#type: call.text("type", notes),
+            function: function
+                .map(|function| Function::read(&function, notes))
+                .transpose()?,
+            // `custom` is what a custom tool is given; such a call is refused by its type.
+            extra: call.others(&["index", "id", "type", "function", "custom"], notes),
+        })
+    }
+}
+
+impl<'a> Function<'a> {
+    fn read(function: &Object<'a>, notes: &mut Deviations) -> Result<Self, ModelError> {
+        Ok(Self {
+            name: function.needed_text("name", notes)?,
+            arguments: function.needed_text("arguments", notes)?,
+        })
+    }
+}
+
+fn not_an_object(path: &str, raw: &RawValue) -> ModelError {
+    let message = format!("`{path}` is not an object: {}", excerpt(raw.get()));
+    ModelError::new(ErrorKind::WrongType, message)
+}

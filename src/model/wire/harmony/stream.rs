@@ -1,56 +1,34 @@
 //! An answer of `/completions`, whole or streamed: both hold pieces of one text.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::transcript::{Stop, Transcript};
 use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::chat::WireUsage;
-use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, parse, text_of};
-use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::wire::budget::Budget;
+use crate::model::wire::deviations::Deviations;
+use crate::model::wire::object::Object;
+use crate::model::wire::usage::reported;
+use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, text_of};
+use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer.
 pub(crate) struct Decoder {
     asked: DecodeContext,
     transcript: Transcript,
     end: ResponseEnd,
+    notes: Deviations,
+    budget: Budget,
     finished: bool,
     done: bool,
-}
-
-/// A whole answer, or one chunk of a stream.
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    model: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    usage: Option<WireUsage>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    finish_reason: Option<Cow<'a, str>>,
 }
 
 impl Decoder {
     pub(crate) fn new(asked: DecodeContext) -> Self {
         Self {
             transcript: Transcript::new(asked.turn),
+            budget: Budget::new(asked.limits),
+            notes: Deviations::default(),
             asked,
             end: ResponseEnd::default(),
             finished: false,
@@ -65,57 +43,67 @@ impl Decoder {
         error: ErrorKind,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<bool, ModelError> {
-        let body: Body<'_> = parse(text)?;
-        if let Some(reason) = body.error.filter(|reason| reason.get() != "null") {
-            return Err(ServerError::from_raw(reason).into_error(error));
+        let body = Object::parse(text)?;
+        if let Some(reason) = ServerError::inside(&body, &mut self.notes) {
+            return Err(reason.into_error(error));
         }
-        self.take_frame(&body);
+        self.frame(&body);
         let mut has_choice = false;
-        for choice in body.choices.into_iter().flatten() {
-            if has_choice || choice.index.is_some_and(|index| index > 0) {
+        let choices = body.needed_list("choices", &mut self.notes)?;
+        for raw in choices.into_iter().flatten() {
+            let Some(choice) = Object::of(raw, "choices[0]") else {
+                let message = format!("`choices[0]` is not an object: {}", excerpt(raw.get()));
+                return Err(ModelError::new(ErrorKind::WrongType, message));
+            };
+            let index = choice.count("index", &mut self.notes);
+            if has_choice || index.is_some_and(|index| index > 0) {
                 return Err(ModelError::new(
                     ErrorKind::Unsupported,
                     "the server sent a second choice; only one can be followed",
                 ));
             }
             has_choice = true;
-            self.choice(choice, out)?;
+            self.choice(&choice, out)?;
         }
         Ok(has_choice)
     }
 
-    fn take_frame(&mut self, body: &Body<'_>) {
-        for (slot, name) in [
-            (&mut self.end.response_id, &body.id),
-            (&mut self.end.model, &body.model),
+    fn frame(&mut self, body: &Object<'_>) {
+        for (slot, key) in [
+            (&mut self.end.response_id, "id"),
+            (&mut self.end.model, "model"),
         ] {
             if slot.is_none() {
-                *slot = name
-                    .as_deref()
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned);
+                let name = body.text(key, &mut self.notes);
+                *slot = name.filter(|name| !name.is_empty()).map(String::from);
             }
         }
-        if let Some(usage) = body.usage.as_ref().and_then(WireUsage::usage) {
-            self.end.usage = Some(usage);
+        if let Some(usage) = reported(body, &mut self.notes)
+            && (usage.usage.is_some() || self.end.usage_json.is_none())
+        {
+            self.end.usage = usage.usage;
+            self.end.usage_json = usage.json;
         }
     }
 
     fn choice(
         &mut self,
-        choice: Choice<'_>,
+        choice: &Object<'_>,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        if let Some(text) = choice.text.filter(|text| !text.is_empty()) {
+        let text = choice.needed_text("text", &mut self.notes)?;
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             if self.finished {
                 return Err(ModelError::new(
                     ErrorKind::Inconsistent,
                     "the server sent more of the answer after its finish_reason",
                 ));
             }
+            self.budget.spend(text.len())?;
             self.transcript.push(&text, out)?;
         }
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty())
+        let reason = choice.needed_text("finish_reason", &mut self.notes)?;
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty())
             && !self.finished
         {
             self.end.finish_reason = Some(reason.into_owned());
@@ -130,9 +118,7 @@ impl Decoder {
             Stop::Model
         } else {
             let detail = "the answer has no finish_reason; it says itself that it is complete";
-            self.end
-                .deviations
-                .push(Deviation::new("missing_finish_reason", detail));
+            self.notes.note("missing_finish_reason", detail);
             Stop::Cut
         };
         self.finished = true;
@@ -142,6 +128,7 @@ impl Decoder {
     /// Gives what is known beside the items.
     fn take_end(&mut self) -> ResponseEnd {
         let mut end = std::mem::take(&mut self.end);
+        end.deviations = self.notes.take();
         end.deviations.extend(self.transcript.take_deviations());
         end
     }
@@ -149,10 +136,6 @@ impl Decoder {
     fn complete(&mut self, out: &mut VecDeque<ModelEvent>) {
         self.done = true;
         out.push_back(ModelEvent::ResponseDone(Box::new(self.take_end())));
-    }
-
-    fn cut(&self, message: &str) -> ModelError {
-        ModelError::new(ErrorKind::NoTerminalEvent, message).with_received(self.received())
     }
 }
 
@@ -176,12 +159,13 @@ impl Answer for Decoder {
 
     fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         if !self.finished {
-            return Err(self.cut("the stream ended before the answer did: neither a finish_reason nor [DONE] was seen"));
+            return Err(ModelError::new(
+                ErrorKind::NoTerminalEvent,
+                "the stream ended before the answer did: neither a finish_reason nor [DONE] was seen",
+            ));
         }
         let detail = "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete";
-        self.end
-            .deviations
-            .push(Deviation::new("missing_done", detail));
+        self.notes.note("missing_done", detail);
         self.complete(out);
         Ok(())
     }
@@ -194,7 +178,10 @@ impl Answer for Decoder {
     ) -> Result<(), ModelError> {
         if data == b"[DONE]" {
             if !self.finished {
-                return Err(self.cut("the stream ended by [DONE] without a finish_reason, so that it cannot be told from a cut one"));
+                return Err(ModelError::new(
+                    ErrorKind::NoTerminalEvent,
+                    "the stream ended by [DONE] without a finish_reason, so that it cannot be told from a cut one",
+                ));
             }
             self.complete(out);
             return Ok(());
@@ -209,10 +196,8 @@ impl Answer for Decoder {
                     "an event `{}` is not of the protocol; it was passed over",
                     excerpt(other)
                 );
-                self.end
-                    .deviations
-                    .push(Deviation::new("unknown_event", detail));
-                Ok(())
+                self.notes.note("unknown_event", detail);
+                self.budget.spend(data.len())
             }
         }
     }
@@ -221,7 +206,7 @@ impl Answer for Decoder {
         self.done
     }
 
-    fn received(&self) -> Received {
-        self.transcript.received()
+    fn take_received(&mut self) -> Received {
+        self.transcript.take_received()
     }
 }

@@ -14,7 +14,7 @@ use crate::item::{
     FunctionCall, FunctionCallOutput, Item, ItemKind, Message, Part, Reasoning, Role,
 };
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, DecodeContext};
+use crate::model::wire::{Answer, AnswerLimits, DecodeContext};
 use crate::model::{
     Delivery, ModelError, ModelEvent, ModelRequest, ModelResponse, ModelSettings, OutputFormat,
     ResponseFold, ToolChoice, ToolSet,
@@ -24,7 +24,7 @@ use crate::tools::{ToolName, ToolSpec};
 mod oracle;
 
 fn context() -> DecodeContext {
-    DecodeContext::new(1, Arc::default())
+    DecodeContext::new(1, Arc::default(), AnswerLimits::default())
 }
 
 fn spec(name: &str) -> ToolSpec {

@@ -140,8 +140,8 @@ impl Transcript {
     }
 
     /// Gives what was received, for an error.
-    pub(super) fn received(&self) -> Received {
-        self.received.clone()
+    pub(super) fn take_received(&mut self) -> Received {
+        std::mem::take(&mut self.received)
     }
 
     /// Takes what was tolerated.

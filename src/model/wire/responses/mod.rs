@@ -2,6 +2,7 @@
 
 mod request;
 mod types;
+mod item;
 mod response;
 mod stream;
 

@@ -54,6 +54,7 @@ pub(crate) fn encode(
     let basis = PrefixBasis {
         encoding: Encoding::Responses,
         replays_reasoning: true,
+        shows_tool_media: true,
         instructions: request.instructions.clone().filter(|_| dialect.min_payload),
     };
     body.finish("input", (basis, &request.items), true, |bytes, rest| {

@@ -1,13 +1,14 @@
 //! A whole answer of the Responses API, and the rules by which a response is taken or refused.
 
-use serde_json::value::RawValue;
+use std::collections::HashSet;
 
+use super::item::ItemReader;
 use super::types::Body;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
-use crate::model::wire::harmony::{leak, served};
-use crate::model::wire::{DecodeContext, ServerError, excerpt, parse, text_of};
-use crate::model::{Deviation, ModelError, ResponseEnd};
+use crate::model::wire::object::Object;
+use crate::model::wire::{DecodeContext, excerpt, text_of};
+use crate::model::{ModelError, ResponseEnd};
 
 /// Decodes the body of a successful response.
 ///
@@ -25,37 +26,28 @@ pub(super) fn decode(
             "the server answered with an empty body",
         ));
     }
-    let body: Body<'_> = parse(text)?;
-    check_status(&body, asked)?;
-    let Some(output) = &body.output else {
+    let mut reader = ItemReader::new(asked);
+    let mut body = Body::read(Object::parse(text)?, &mut reader.notes)?;
+    check_status(&mut body, asked)?;
+    let Some(output) = body.output(&mut reader.notes)? else {
         return Err(no_output(&body, text));
     };
-    let mut end = end(&body);
     let mut items = Vec::with_capacity(output.len());
     for raw in output {
-        items.push(with_call_id(
-            item(raw, &mut end.deviations)?,
-            asked.turn,
-            items.len(),
-            &mut end.deviations,
-        ));
+        let item = reader.read(raw)?;
+        items.push(reader.with_call_id(item, items.len())?);
     }
     check_items(&items, asked)?;
-    Ok((items, end))
+    Ok((items, end(body, &mut reader)))
 }
 
 /// Refuses a response that is not complete.
-pub(super) fn check_status(body: &Body<'_>, asked: &DecodeContext) -> Result<(), ModelError> {
+pub(super) fn check_status(body: &mut Body<'_>, asked: &DecodeContext) -> Result<(), ModelError> {
     let status = body.status.as_deref();
-    let reason = body
-        .incomplete_details
-        .as_ref()
-        .and_then(|details| details.reason.as_deref());
-    match (status, body.error) {
-        (Some("failed"), Some(error)) => {
-            Err(ServerError::from_raw(error).into_error(ErrorKind::ResponseFailed))
-        }
-        (_, Some(error)) => Err(ServerError::from_raw(error).into_error(ErrorKind::ApiError)),
+    let reason = body.reason.as_deref();
+    match (status, body.error.take()) {
+        (Some("failed"), Some(error)) => Err(error.into_error(ErrorKind::ResponseFailed)),
+        (_, Some(error)) => Err(error.into_error(ErrorKind::ApiError)),
         (Some(status @ ("failed" | "cancelled")), None) => {
             let message = format!("the response has the status `{status}`");
             Err(ModelError::new(ErrorKind::ResponseFailed, message))
@@ -106,81 +98,22 @@ fn check_item_status(item: &Item, asked: &DecodeContext) -> Result<(), ModelErro
 }
 
 /// What is known beside the items.
-pub(super) fn end(body: &Body<'_>) -> ResponseEnd {
+pub(super) fn end(body: Body<'_>, reader: &mut ItemReader) -> ResponseEnd {
+    let usage = body.usage.unwrap_or_default();
     ResponseEnd {
-        response_id: body.id.as_deref().map(str::to_owned),
-        request_id: None,
-        model: body.model.as_deref().map(str::to_owned),
-        finish_reason: body.status.as_deref().map(str::to_owned),
-        usage: body.usage.as_ref().and_then(super::types::WireUsage::usage),
-        deviations: Vec::new(),
+        response_id: body.id.map(String::from),
+        model: body.model.map(String::from),
+        finish_reason: body.status.map(String::from),
+        usage: usage.usage,
+        usage_json: usage.json,
+        deviations: reader.notes.take(),
+        ..ResponseEnd::default()
     }
 }
 
-/// Reads one output item, verbatim but for what a server of a Harmony model left in a tool's name.
-pub(super) fn item(raw: &RawValue, deviations: &mut Vec<Deviation>) -> Result<Item, ModelError> {
-    let item = Item::from_json(raw.get()).map_err(|error| {
-        let says = error.to_string();
-        let kind = if says.contains("missing field") {
-            ErrorKind::MissingField
-        } else {
-            ErrorKind::WrongType
-        };
-        ModelError::new(
-            kind,
-            format!(
-                "an output item cannot be read: {says}: {}",
-                excerpt(raw.get())
-            ),
-        )
-    })?;
-    match item.kind() {
-        ItemKind::Message(message) => {
-            leak::check(&message.text("")).map_err(|leak| served::leaked("the answer", &leak))?;
-        }
-        ItemKind::FunctionCall(call) => {
-            served::check_tool_name(&call.name)?;
-            let name = served::tool_name(&call.name);
-            if name != call.name {
-                deviations.push(Deviation::new(
-                    "harmony_tool_prefix",
-                    format!("the tool {:?} was taken as {name:?}", call.name),
-                ));
-                let mut renamed = call.clone();
-                name.clone_into(&mut renamed.name);
-                return Ok(renamed.into());
-            }
-        }
-        _ => {}
-    }
-    Ok(item)
-}
-
-/// Gives a call without an id one that is made of its place.
-pub(super) fn with_call_id(
-    item: Item,
-    turn: u32,
-    n: usize,
-    deviations: &mut Vec<Deviation>,
-) -> Item {
-    match item.kind() {
-        ItemKind::FunctionCall(call) if call.call_id.is_empty() => {
-            let mut call = call.clone();
-            call.call_id = format!("call_{turn}_{n}");
-            let detail = format!(
-                "the server sent a tool call without an id; it was given {}",
-                call.call_id
-            );
-            deviations.push(Deviation::new("missing_tool_call_id", detail));
-            call.into()
-        }
-        _ => item,
-    }
-}
-
-/// Refuses calls that cannot be told apart, and an answer that says nothing.
+/// Refuses calls that cannot be told apart, parts that are not whole, and an answer that says nothing.
 pub(super) fn check_items(items: &[Item], asked: &DecodeContext) -> Result<(), ModelError> {
-    let mut ids: Vec<&str> = Vec::new();
+    let mut ids = HashSet::new();
     for item in items {
         check_item_status(item, asked)?;
         let ItemKind::FunctionCall(call) = item.kind() else {
@@ -190,14 +123,13 @@ pub(super) fn check_items(items: &[Item], asked: &DecodeContext) -> Result<(), M
             let message = format!("a tool call has no name: {}", excerpt(item.to_json()));
             return Err(ModelError::new(ErrorKind::MissingField, message));
         }
-        if ids.contains(&&*call.call_id) {
+        if !ids.insert(&*call.call_id) {
             let message = format!(
                 "two tool calls of one answer have the id {:?}",
                 call.call_id
             );
             return Err(ModelError::new(ErrorKind::DuplicateToolCallId, message));
         }
-        ids.push(&call.call_id);
     }
     if items.iter().any(says_something) {
         return Ok(());
@@ -224,7 +156,7 @@ fn says_something(item: &Item) -> bool {
 }
 
 fn no_output(body: &Body<'_>, text: &str) -> ModelError {
-    let hint = if body.choices.is_some() {
+    let hint = if body.object.has("choices") {
         " (it is an answer of the chat API)"
     } else {
         ""

@@ -4,45 +4,57 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
-use super::response::{check_items, check_status, end, item, with_call_id};
-use super::types::{Body, Event, ItemHead};
-use crate::item::{Item, ItemKind};
+use super::item::ItemReader;
+use super::response::{check_items, check_status, end};
+use super::types::Body;
+use crate::item::{FunctionCall, Item, ItemKind};
 use crate::kind::ErrorKind;
+use crate::model::wire::budget::Budget;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
-use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, parse, text_of};
-use crate::model::{Deviation, ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::wire::object::Object;
+use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, text_of};
+use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
 pub(crate) struct Decoder {
     asked: DecodeContext,
     received: Received,
     guard: LeakGuard,
-    /// The tool calls begun, in order.
-    calls: Vec<OpenCall>,
+    calls: OpenCalls,
     /// The items that are complete, in order.
     items: Vec<Item>,
-    deviations: Vec<Deviation>,
+    /// The places in `items` of the calls, by their ids.
+    call_places: HashMap<String, usize>,
+    reader: ItemReader,
+    /// How many bytes came in pieces since the last item, which has them again.
+    n_in_pieces: usize,
+    /// What is passed on and not kept: events that repeat what came, and those of other kinds.
+    passed_on: Budget,
     done: bool,
 }
 
-/// A tool call whose arguments come in pieces.
-struct OpenCall {
-    output_index: Option<u64>,
-    /// The item's id, or the call's: servers that leave out the first refer to the item by the second.
-    ids: [String; 2],
-    arguments: String,
+/// The tool calls begun, in order.
+#[derive(Default)]
+struct OpenCalls {
+    arguments: Vec<String>,
+    by_output_index: HashMap<u64, usize>,
+    /// By the item's id, or the call's: servers that leave out the first refer to the item by the second.
+    by_id: HashMap<String, usize>,
 }
 
 impl Decoder {
     pub(crate) fn new(asked: DecodeContext) -> Self {
         Self {
-            asked,
             received: Received::default(),
             guard: LeakGuard::default(),
-            calls: Vec::new(),
+            calls: OpenCalls::default(),
             items: Vec::new(),
-            deviations: Vec::new(),
+            call_places: HashMap::new(),
+            reader: ItemReader::new(&asked),
+            n_in_pieces: 0,
+            passed_on: Budget::new(asked.limits),
             done: false,
+            asked,
         }
     }
 }
@@ -59,55 +71,54 @@ impl Answer for Decoder {
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if data == b"[DONE]" {
-            return Err(self.cut("the stream ended by [DONE]"));
+            return Err(cut("the stream ended by [DONE]"));
         }
         let text = text_of(data)?;
-        let event: Event<'_> = match parse(text) {
+        let event = match Object::parse(text) {
             Ok(event) => event,
             Err(_) if name == "error" => {
                 return Err(ServerError::from_body(data).into_error(ErrorKind::StreamError));
             }
             Err(error) => return Err(error),
         };
-        let kind = event.r#type.as_deref().unwrap_or(name);
+        let own_name = event.text("type", &mut self.reader.notes);
+        let kind = own_name.as_deref().unwrap_or(name);
         match kind {
-            "response.output_text.delta" => {
-                let delta = text_delta(&event, text)?;
-                let shown = self
-                    .guard
-                    .push(delta.into())
-                    .map_err(|leak| served::leaked("the answer", &leak))?
-                    .into_owned();
-                self.show(shown, out);
+            "response.output_text.delta" => self.text(&event, text, out)?,
+            "response.refusal.delta" => {
+                let delta = self.delta(&event, text)?;
+                out.push_back(ModelEvent::RefusalDelta { delta });
             }
-            "response.refusal.delta" => out.push_back(ModelEvent::RefusalDelta {
-                delta: text_delta(&event, text)?,
-            }),
             "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
-                let delta = text_delta(&event, text)?;
+                let delta = self.delta(&event, text)?;
                 self.received.reasoning.push_str(&delta);
                 out.push_back(ModelEvent::ReasoningDelta { delta });
             }
             "response.function_call_arguments.delta" => self.arguments(&event, text, out)?,
             "response.output_item.added" => self.added(&event, out)?,
             "response.output_item.done" => {
-                self.item_done(required(event.item, "item", text)?, out)?;
+                let item = self.required(&event, "item", text)?;
+                self.item_done(item, out)?;
             }
             "response.completed" => {
-                self.completed(required(event.response, "response", text)?, out)?;
+                let response = self.required(&event, "response", text)?;
+                self.completed(response, out)?;
             }
             "response.failed" | "response.incomplete" | "response.cancelled" => {
-                return Err(self.refused(kind, event.response, text));
+                return Err(self.refused(kind, &event, text));
             }
             "error" => return Err(ServerError::from_body(data).into_error(ErrorKind::StreamError)),
-            _ if event.r#type.is_none() && event.error.is_some() => {
+            _ if own_name.is_none() && event.has("error") => {
                 return Err(ServerError::from_body(data).into_error(ErrorKind::StreamError));
             }
             // Beginnings, ends of parts, and the progress of hosted tools: their contents come with the items.
-            _ => out.push_back(ModelEvent::Other {
-                name: kind.to_owned(),
-                json: text.to_owned(),
-            }),
+            _ => {
+                self.passed_on.spend(text.len())?;
+                out.push_back(ModelEvent::Other {
+                    name: kind.to_owned(),
+                    json: text.to_owned(),
+                });
+            }
         }
         Ok(())
     }
@@ -116,19 +127,54 @@ impl Answer for Decoder {
         self.done
     }
 
-    fn received(&self) -> Received {
-        self.received.clone()
+    fn take_received(&mut self) -> Received {
+        std::mem::take(&mut self.received)
     }
 
     fn end(&mut self, _out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        Err(self.cut("the stream ended"))
+        Err(cut("the stream ended").with_received(self.take_received()))
     }
 }
 
+fn cut(how: &str) -> ModelError {
+    let message = format!("{how} before the answer did: no response.completed was seen");
+    ModelError::new(ErrorKind::NoTerminalEvent, message)
+}
+
 impl Decoder {
-    fn cut(&self, how: &str) -> ModelError {
-        let message = format!("{how} before the answer did: no response.completed was seen");
-        ModelError::new(ErrorKind::NoTerminalEvent, message).with_received(self.received.clone())
+    /// Takes the piece that an event brings.
+    fn delta(&mut self, event: &Object<'_>, text: &str) -> Result<String, ModelError> {
+        let delta = event.needed_text("delta", &mut self.reader.notes)?;
+        let delta = delta.ok_or_else(|| missing("delta", text))?;
+        self.reader.budget.spend(delta.len())?;
+        self.n_in_pieces += delta.len();
+        Ok(delta.into_owned())
+    }
+
+    fn required<'a>(
+        &mut self,
+        event: &Object<'a>,
+        field: &str,
+        text: &str,
+    ) -> Result<&'a RawValue, ModelError> {
+        let raw = event.needed(field, &mut self.reader.notes)?;
+        raw.ok_or_else(|| missing(field, text))
+    }
+
+    fn text(
+        &mut self,
+        event: &Object<'_>,
+        text: &str,
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        let delta = self.delta(event, text)?;
+        let shown = self
+            .guard
+            .push(delta.into())
+            .map_err(|leak| served::leaked("the answer", &leak))?
+            .into_owned();
+        self.show(shown, out);
+        Ok(())
     }
 
     fn show(&mut self, delta: String, out: &mut VecDeque<ModelEvent>) {
@@ -139,88 +185,77 @@ impl Decoder {
     }
 
     /// The error of a response that ended without being complete.
-    fn refused(&self, event: &str, response: Option<&RawValue>, text: &str) -> ModelError {
-        let kind = if event == "response.incomplete" {
+    fn refused(&mut self, name: &str, event: &Object<'_>, text: &str) -> ModelError {
+        let kind = if name == "response.incomplete" {
             ErrorKind::ResponseIncomplete
         } else {
             ErrorKind::ResponseFailed
         };
-        let body: Option<Body<'_>> = response.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        match body {
-            Some(Body {
-                error: Some(error), ..
-            }) => ServerError::from_raw(error).into_error(kind),
-            Some(body) => check_status(&body, &self.asked)
+        let notes = &mut self.reader.notes;
+        let body = event
+            .object("response", "response", notes)
+            .and_then(|response| Body::read(response, notes).ok());
+        let Some(mut body) = body else {
+            let message = format!("the server ended with {name}: {}", excerpt(text));
+            return ModelError::new(kind, message);
+        };
+        match body.error.take() {
+            Some(error) => error.into_error(kind),
+            None => check_status(&mut body, &self.asked)
                 .err()
-                .unwrap_or_else(|| ModelError::new(kind, format!("the server ended with {event}"))),
-            None => ModelError::new(
-                kind,
-                format!("the server ended with {event}: {}", excerpt(text)),
-            ),
+                .unwrap_or_else(|| ModelError::new(kind, format!("the server ended with {name}"))),
         }
     }
 
     fn added(
         &mut self,
-        event: &Event<'_>,
+        event: &Object<'_>,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let Some(raw) = event.item else { return Ok(()) };
-        let head: ItemHead<'_> = parse(raw.get())?;
-        if head.r#type.as_deref() != Some("function_call") {
+        let notes = &mut self.reader.notes;
+        let Some(item) = event.object("item", "item", notes) else {
+            return Ok(());
+        };
+        if item.text("type", notes).as_deref() != Some("function_call") {
             return Ok(());
         }
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let name = item.needed_text("name", notes)?.unwrap_or_default();
+        let ids = [item.text("id", notes), item.text("call_id", notes)];
+        let index = event.count("output_index", notes);
+        let n_calls = self.calls.arguments.len() + 1;
+        self.reader.budget.check_calls(n_calls)?;
+        self.reader.budget.spend(name.len())?;
         out.push_back(ModelEvent::ToolCallStarted {
-            index: self.calls.len(),
-            name: served::tool_name(head.name.as_deref().unwrap_or_default()).to_owned(),
+            index: self.calls.arguments.len(),
+            name: served::tool_name(&name).to_owned(),
         });
-        self.calls.push(OpenCall {
-            output_index: event.output_index,
-            ids: [text(head.id.as_deref()), text(head.call_id.as_deref())],
-            arguments: String::new(),
-        });
+        let ids = ids.into_iter().flatten().map(String::from);
+        self.calls.open(index, ids);
         Ok(())
     }
 
     fn arguments(
         &mut self,
-        event: &Event<'_>,
+        event: &Object<'_>,
         text: &str,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let delta = text_delta(event, text)?;
-        let Some(index) = self.place(event) else {
+        let delta = self.delta(event, text)?;
+        let notes = &mut self.reader.notes;
+        let index = event.count("output_index", notes);
+        let id = event.text("item_id", notes);
+        let Some(index) = self.calls.place(index, id.as_deref()) else {
             let message = format!(
                 "a piece of arguments belongs to no tool call that began: {}",
                 excerpt(text)
             );
             return Err(ModelError::new(ErrorKind::AmbiguousToolDelta, message));
         };
-        if let Some(call) = self.calls.get_mut(index) {
-            call.arguments.push_str(&delta);
+        if let Some(arguments) = self.calls.arguments.get_mut(index) {
+            arguments.push_str(&delta);
         }
         out.push_back(ModelEvent::ToolCallDelta { index, delta });
         Ok(())
-    }
-
-    /// Finds the call of a piece of arguments: by the item's place, by its id, or as the only one.
-    fn place(&self, event: &Event<'_>) -> Option<usize> {
-        let by_index = event.output_index.and_then(|index| {
-            self.calls
-                .iter()
-                .position(|call| call.output_index == Some(index))
-        });
-        let id = event.item_id.as_deref().filter(|id| !id.is_empty());
-        let by_id = || {
-            id.and_then(|id| {
-                self.calls
-                    .iter()
-                    .position(|call| call.ids.iter().any(|known| known == id))
-            })
-        };
-        let only = || (self.calls.len() == 1).then_some(0);
-        by_index.or_else(by_id).or_else(only)
     }
 
     fn item_done(
@@ -231,14 +266,20 @@ impl Decoder {
         if let Some(rest) = self.guard.finish() {
             self.show(rest, out);
         }
-        let item = item(raw, &mut self.deviations)?;
+        // What came in pieces is in the item again, and counts once.
+        let in_pieces = std::mem::take(&mut self.n_in_pieces);
+        self.reader
+            .budget
+            .spend(raw.get().len().saturating_sub(in_pieces))?;
+        let item = self.reader.read(raw)?;
         let item = self.with_arguments(item)?;
-        let item = with_call_id(
-            item,
-            self.asked.turn,
-            self.items.len(),
-            &mut self.deviations,
-        );
+        let item = self.reader.with_call_id(item, self.items.len())?;
+        if let ItemKind::FunctionCall(call) = item.kind() {
+            let place = self.items.len();
+            self.call_places
+                .entry(call.call_id.clone())
+                .or_insert(place);
+        }
         self.items.push(item.clone());
         out.push_back(ModelEvent::ItemDone { item });
         Ok(())
@@ -254,28 +295,25 @@ impl Decoder {
             .get("id")
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
-        let open = self.calls.iter().find(|open| {
-            (!id.is_empty() && open.ids.iter().any(|known| known == id))
-                || (!call.call_id.is_empty() && open.ids.contains(&call.call_id))
-        });
-        let Some(pieces) = open
-            .map(|open| &open.arguments)
-            .filter(|pieces| !pieces.is_empty() && **pieces != call.arguments)
+        let Some(pieces) = self
+            .calls
+            .pieces([id, &call.call_id])
+            .filter(|pieces| !pieces.is_empty() && *pieces != call.arguments)
         else {
             return Ok(item);
         };
         if !call.arguments.is_empty() {
             let message = format!(
-                "the pieces of a tool call say {pieces}, its end says {}",
-                call.arguments
+                "the pieces of a tool call say {}, its end says {}",
+                excerpt(pieces),
+                excerpt(&call.arguments)
             );
             return Err(ModelError::new(ErrorKind::Inconsistent, message));
         }
         let detail = "the arguments of a tool call came in pieces only; the pieces were taken";
-        self.deviations
-            .push(Deviation::new("arguments_in_pieces_only", detail));
+        self.reader.notes.note("arguments_in_pieces_only", detail);
         let mut call = call.clone();
-        call.arguments.clone_from(pieces);
+        pieces.clone_into(&mut call.arguments);
         Ok(call.into())
     }
 
@@ -284,18 +322,21 @@ impl Decoder {
         raw: &RawValue,
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let body: Body<'_> = parse(raw.get())?;
-        check_status(&body, &self.asked)?;
-        let mut end = end(&body);
-        match &body.output {
-            Some(output) => self.hold_against(output, out)?,
-            None => self.deviations.push(Deviation::new(
+        let Some(response) = Object::of(raw, "response") else {
+            let message = format!("`response` is not an object: {}", excerpt(raw.get()));
+            return Err(ModelError::new(ErrorKind::WrongType, message));
+        };
+        let mut body = Body::read(response, &mut self.reader.notes)?;
+        check_status(&mut body, &self.asked)?;
+        match body.output(&mut self.reader.notes)? {
+            Some(output) => self.hold_against(&output, out)?,
+            None => self.reader.notes.note(
                 "missing_output",
                 "response.completed has no output; the items came before",
-            )),
+            ),
         }
         check_items(&self.items, &self.asked)?;
-        end.deviations = std::mem::take(&mut self.deviations);
+        let end = end(body, &mut self.reader);
         self.done = true;
         out.push_back(ModelEvent::ResponseDone(Box::new(end)));
         Ok(())
@@ -309,64 +350,78 @@ impl Decoder {
         output: &[&RawValue],
         out: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let mut of_type: HashMap<String, usize> = HashMap::new();
+        let mut before: HashMap<String, usize> = HashMap::new();
+        for item in &self.items {
+            *before
+                .entry(item.kind().type_name().to_owned())
+                .or_default() += 1;
+        }
+        // The second reading of an item: what it deviates in was noted at the first, or is not worth it.
+        let mut second = ItemReader::new(&self.asked);
         for raw in output {
-            let last = self.with_arguments(item(raw, &mut Vec::new())?)?;
-            let before = match last.kind() {
-                ItemKind::FunctionCall(call) => {
-                    self.items.iter().find_map(|item| match item.kind() {
-                        ItemKind::FunctionCall(before) if before.call_id == call.call_id => {
-                            Some(before)
-                        }
-                        _ => None,
-                    })
-                }
+            let last = self.with_arguments(second.read(raw)?)?;
+            let known = match last.kind() {
+                ItemKind::FunctionCall(call) => self.known_call(call),
                 _ => None,
             };
-            match (before, last.kind()) {
-                (Some(before), ItemKind::FunctionCall(call))
-                    if (&before.name, &before.arguments) != (&call.name, &call.arguments) =>
-                {
-                    let message = format!(
-                        "a tool call ended as {}({}) and stands as {}({}) in the completed response",
-                        before.name, before.arguments, call.name, call.arguments
-                    );
-                    return Err(ModelError::new(ErrorKind::Inconsistent, message));
+            match (known, last.kind()) {
+                (Some(before), ItemKind::FunctionCall(call)) => {
+                    if (&before.name, &before.arguments) != (&call.name, &call.arguments) {
+                        return Err(other_call(before, call));
+                    }
                 }
-                (Some(_), _) => {}
-                (None, kind) => {
-                    let n = of_type.entry(kind.type_name().to_owned()).or_default();
-                    *n += 1;
+                (_, kind) => {
                     let is_call =
                         matches!(kind, ItemKind::FunctionCall(call) if !call.call_id.is_empty());
-                    let n_before = self
-                        .items
-                        .iter()
-                        .filter(|item| item.kind().type_name() == kind.type_name())
-                        .count();
-                    if is_call || n_before < *n {
+                    let n_before = before.entry(kind.type_name().to_owned()).or_default();
+                    if is_call || *n_before == 0 {
                         self.item_done(raw, out)?;
+                    } else {
+                        *n_before -= 1;
                     }
                 }
             }
         }
         Ok(())
     }
-}
 
-fn text_delta(event: &Event<'_>, text: &str) -> Result<String, ModelError> {
-    match event.delta.as_ref().and_then(|delta| delta.0.as_deref()) {
-        Some(delta) => Ok(delta.to_owned()),
-        None => Err(missing("delta", text)),
+    fn known_call(&self, call: &FunctionCall) -> Option<&FunctionCall> {
+        let place = self.call_places.get(&call.call_id)?;
+        match self.items.get(*place)?.kind() {
+            ItemKind::FunctionCall(before) => Some(before),
+            _ => None,
+        }
     }
 }
 
-fn required<'a>(
-    raw: Option<&'a RawValue>,
-    field: &str,
-    text: &str,
-) -> Result<&'a RawValue, ModelError> {
-    raw.ok_or_else(|| missing(field, text))
+impl OpenCalls {
+    fn open(&mut self, output_index: Option<u64>, ids: impl Iterator<Item = String>) {
+        let n = self.arguments.len();
+        self.arguments.push(String::new());
+        if let Some(index) = output_index {
+            self.by_output_index.entry(index).or_insert(n);
+        }
+        for id in ids.filter(|id| !id.is_empty()) {
+            self.by_id.entry(id).or_insert(n);
+        }
+    }
+
+    /// Finds the call of a piece of arguments: by the item's place, by its id, or as the only one.
+    fn place(&self, output_index: Option<u64>, id: Option<&str>) -> Option<usize> {
+        let by_index = output_index.and_then(|index| self.by_output_index.get(&index));
+        let by_id = || id.and_then(|id| self.by_id.get(id));
+        let only = || (self.arguments.len() == 1).then_some(0);
+        by_index.or_else(by_id).copied().or_else(only)
+    }
+
+    /// Gives the arguments that came in pieces for a call with one of these ids.
+    fn pieces(&self, ids: [&str; 2]) -> Option<&str> {
+        let n = ids
+            .iter()
+            .filter(|id| !id.is_empty())
+            .find_map(|id| self.by_id.get(*id))?;
+        self.arguments.get(*n).map(String::as_str)
+    }
 }
 
 fn missing(field: &str, text: &str) -> ModelError {
@@ -374,4 +429,12 @@ fn missing(field: &str, text: &str) -> ModelError {
         ErrorKind::MissingField,
         format!("an event has no `{field}`: {}", excerpt(text)),
     )
+}
+
+fn other_call(before: &FunctionCall, call: &FunctionCall) -> ModelError {
+    let message = format!(
+        "a tool call ended as {}({}) and stands as {}({}) in the completed response",
+        before.name, before.arguments, call.name, call.arguments
+    );
+    ModelError::new(ErrorKind::Inconsistent, message)
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::http::SseDecoder;
 use crate::item::{FunctionCall, FunctionCallOutput, Item};
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, DecodeContext};
+use crate::model::wire::{Answer, AnswerLimits, DecodeContext};
 use crate::model::{
     Continuation, Delivery, Dialect, ModelError, ModelEvent, ModelRequest, ModelResponse,
     ModelSettings, ResponseFold, ToolChoice, ToolSet,
@@ -15,7 +15,7 @@ use crate::model::{
 use crate::tools::{HostedTool, ToolName, ToolSpec};
 
 fn context() -> DecodeContext {
-    DecodeContext::new(3, Arc::default())
+    DecodeContext::new(3, Arc::default(), AnswerLimits::default())
 }
 
 fn capture(name: &str) -> String {

@@ -1,0 +1,361 @@
+//! The tool calls of a chat answer as they come together, and the rules by which a piece belongs to one of them.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, json};
+
+use super::types::{Call, Function};
+use crate::item::{FunctionCall, Item};
+use crate::kind::ErrorKind;
+use crate::model::ModelError;
+use crate::model::wire::budget::{Budget, VALUE_COST};
+use crate::model::wire::deviations::Deviations;
+use crate::model::wire::harmony::served;
+use crate::model::wire::{DecodeContext, excerpt, object};
+
+/// The calls so far.
+#[derive(Default)]
+pub(super) struct Calls {
+    list: Vec<PartialCall>,
+    /// The newest call of each index: lmdeploy and vLLM 0.7 used index 0 for every call.
+    by_index: HashMap<u64, usize>,
+    by_id: HashMap<String, usize>,
+    /// Whether the call came as a legacy function call, which has no id.
+    is_legacy: bool,
+}
+
+/// A tool call so far.
+#[derive(Default)]
+pub(super) struct PartialCall {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+    /// Whether its start was told.
+    started: bool,
+    extra: Map<String, serde_json::Value>,
+}
+
+/// What a piece of a call is to be told as: a start, with the name, and more of the arguments.
+pub(super) struct Told {
+    pub(super) index: usize,
+    pub(super) started: Option<String>,
+    pub(super) delta: String,
+}
+
+impl Calls {
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether the start of a call was told.
+    pub(super) fn is_started(&self, n: usize) -> bool {
+        self.list.get(n).is_some_and(|call| call.started)
+    }
+
+    /// Takes more arguments of a call.
+    pub(super) fn push_arguments(&mut self, n: usize, text: &str) -> bool {
+        let call = self.list.get_mut(n);
+        call.is_some_and(|call| {
+            call.arguments.push_str(text);
+            true
+        })
+    }
+
+    /// Takes a whole call.
+    pub(super) fn push(
+        &mut self,
+        call: Call<'_>,
+        notes: &mut Deviations,
+        budget: &mut Budget,
+    ) -> Result<(), ModelError> {
+        check_type(&call)?;
+        let n = self.open(None, budget)?;
+        self.fill(n, call, notes, budget)
+    }
+
+    /// Takes a fragment of a call, and gives its place and what is to be told of it.
+    pub(super) fn push_fragment(
+        &mut self,
+        fragment: Call<'_>,
+        notes: &mut Deviations,
+        budget: &mut Budget,
+    ) -> Result<(usize, Option<Told>), ModelError> {
+        check_type(&fragment)?;
+        let n = self.place(&fragment, notes, budget)?;
+        let n_before = self.list.get(n).map_or(0, |call| call.arguments.len());
+        self.fill(n, fragment, notes, budget)?;
+        let Some(call) = self.list.get_mut(n) else {
+            return Ok((n, None));
+        };
+        // A name may come in pieces, but not after the arguments began: so it is whole when they do.
+        let from = if call.started { n_before } else { 0 };
+        let delta = call.arguments.get(from..).unwrap_or_default();
+        if call.arguments.len() == n_before || call.name.is_empty() {
+            return Ok((n, None));
+        }
+        let told = Told {
+            index: n,
+            delta: delta.to_owned(),
+            started: call.start()?,
+        };
+        Ok((n, Some(told)))
+    }
+
+    fn fill(
+        &mut self,
+        n: usize,
+        fragment: Call<'_>,
+        notes: &mut Deviations,
+        budget: &mut Budget,
+    ) -> Result<(), ModelError> {
+        let Some(call) = self.list.get_mut(n) else {
+            return Ok(());
+        };
+        if let Some(id) = fragment.id.as_deref()
+            && call.id.is_empty()
+            && !id.is_empty()
+        {
+            id.clone_into(&mut call.id);
+            self.by_id.entry(id.to_owned()).or_insert(n);
+        }
+        for (key, raw) in fragment.extra {
+            budget.spend(raw.get().len().saturating_mul(VALUE_COST))?;
+            match object::value_of(raw) {
+                Some(value) => drop(call.extra.insert(key.into_owned(), value)),
+                None => {
+                    notes.field(
+                        "unreadable_field",
+                        &format!("tool_calls[].{key}"),
+                        raw.get(),
+                    );
+                }
+            }
+        }
+        let function = fragment.function.unwrap_or_default();
+        if let Some(name) = function.name.as_deref() {
+            budget.spend(name.len())?;
+            call.push_name(name)?;
+        }
+        let arguments = function.arguments.as_deref().unwrap_or_default();
+        call.arguments.push_str(arguments);
+        budget.spend(arguments.len())
+    }
+
+    /// Finds the call that a fragment belongs to; it is never guessed between two.
+    fn place(
+        &mut self,
+        fragment: &Call<'_>,
+        notes: &mut Deviations,
+        budget: &mut Budget,
+    ) -> Result<usize, ModelError> {
+        let id = fragment.id.as_deref().filter(|id| !id.is_empty());
+        let has_name = fragment
+            .function
+            .as_ref()
+            .and_then(|function| function.name.as_deref())
+            .is_some_and(|name| !name.is_empty());
+        let Some(index) = fragment.index else {
+            notes.note(
+                "missing_tool_index",
+                "tool calls came without an index; they were told apart by their ids",
+            );
+            return self.place_without_index(id, has_name, budget);
+        };
+        let known = self.by_index.get(&index).copied();
+        let other_id = known.and_then(|n| {
+            let known = &self.list.get(n)?.id;
+            id.filter(|id| !known.is_empty() && known != id)
+        });
+        match (known, other_id) {
+            (None, _) => self.open(Some(index), budget),
+            (Some(n), None) => Ok(n),
+            (Some(_), Some(id)) if !has_name => Err(ambiguous(format!(
+                "a fragment of tool call {index} came with another id ({id:?}) and no name, so that it may belong to either"
+            ))),
+            (Some(_), Some(_)) => {
+                notes.note(
+                    "reused_tool_index",
+                    format!(
+                        "two tool calls came under index {index}; they were told apart by their ids"
+                    ),
+                );
+                self.open(Some(index), budget)
+            }
+        }
+    }
+
+    fn place_without_index(
+        &mut self,
+        id: Option<&str>,
+        has_name: bool,
+        budget: &mut Budget,
+    ) -> Result<usize, ModelError> {
+        let known = id.and_then(|id| self.by_id.get(id)).copied();
+        match (known, id, self.list.len()) {
+            (Some(n), _, _) => Ok(n),
+            (None, Some(_), _) | (None, None, 0) => self.open(None, budget),
+            (None, None, 1) if !has_name => Ok(0),
+            (None, None, n) => Err(ambiguous(format!(
+                "a tool-call fragment has neither index nor id, and {n} calls are open"
+            ))),
+        }
+    }
+
+    fn open(&mut self, index: Option<u64>, budget: &mut Budget) -> Result<usize, ModelError> {
+        budget.spend_call()?;
+        let n = self.list.len();
+        if let Some(index) = index {
+            self.by_index.insert(index, n);
+        }
+        self.list.push(PartialCall {
+            index,
+            ..PartialCall::default()
+        });
+        Ok(n)
+    }
+
+    /// Takes a legacy function call, or a piece of one; a server that also sends `tool_calls` says the same twice.
+    pub(super) fn push_legacy(
+        &mut self,
+        function: &Function<'_>,
+        asked: &DecodeContext,
+        notes: &mut Deviations,
+    ) {
+        if !self.is_legacy && !self.list.is_empty() {
+            return;
+        }
+        self.is_legacy = true;
+        if !asked.dialect.force_functions {
+            let detail = "the server answered a request with `tools` by a legacy `function_call`; it was taken as a tool call";
+            notes.note("legacy_function_call", detail);
+        }
+        if self.list.is_empty() {
+            self.list.push(PartialCall::default());
+        }
+        if let Some(call) = self.list.first_mut() {
+            call.name
+                .push_str(function.name.as_deref().unwrap_or_default());
+            call.arguments
+                .push_str(function.arguments.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Tells the starts that were held back because no arguments came.
+    pub(super) fn start_all(&mut self) -> Result<Vec<Told>, ModelError> {
+        let mut told = Vec::new();
+        for (index, call) in self.list.iter_mut().enumerate() {
+            if let Some(name) = call.start()? {
+                told.push(Told {
+                    index,
+                    started: Some(name),
+                    delta: call.arguments.clone(),
+                });
+            }
+        }
+        Ok(told)
+    }
+
+    /// Decides whether the calls can be made, and gives them in their own order, whatever order they came in.
+    pub(super) fn finish(
+        &mut self,
+        turn: u32,
+        notes: &mut Deviations,
+    ) -> Result<Vec<Item>, ModelError> {
+        self.list.sort_by_key(|call| call.index);
+        let (mut assigned, mut ids) = (Vec::new(), HashSet::new());
+        for (n, call) in self.list.iter_mut().enumerate() {
+            if call.name.is_empty() {
+                let says = excerpt(&call.arguments);
+                let message = format!("tool call {n} has no name (arguments: {says})");
+                return Err(ModelError::new(ErrorKind::MissingField, message));
+            }
+            served::check_tool_name(&call.name)?;
+            if call.id.is_empty() {
+                call.id = format!("call_{turn}_{n}");
+                assigned.push(call.id.clone());
+            }
+            if call.tool_name() != call.name {
+                let detail = format!(
+                    "the server called the tool `{}` by its Harmony name `{}`; the namespace was taken off",
+                    call.tool_name(),
+                    call.name
+                );
+                notes.note("harmony_tool_prefix", detail);
+            }
+            if !ids.insert(call.id.clone()) {
+                let message = format!("two tool calls of one answer have the id {:?}", call.id);
+                return Err(ModelError::new(ErrorKind::DuplicateToolCallId, message));
+            }
+        }
+        if !assigned.is_empty() && !self.is_legacy {
+            let ids = excerpt(&assigned.join(", "));
+            notes.note(
+                "missing_tool_call_id",
+                format!("the server sent tool calls without an id; they were given {ids}"),
+            );
+        }
+        Ok(self.list.iter_mut().map(PartialCall::item).collect())
+    }
+}
+
+impl PartialCall {
+    /// Gives the name of the tool: a name of a tool has no dot, so the namespace can only be a leaked one.
+    fn tool_name(&self) -> &str {
+        served::tool_name(&self.name)
+    }
+
+    /// Gives the name if the start was not told yet.
+    fn start(&mut self) -> Result<Option<String>, ModelError> {
+        if std::mem::replace(&mut self.started, true) {
+            return Ok(None);
+        }
+        served::check_tool_name(&self.name)?;
+        Ok(Some(self.tool_name().to_owned()))
+    }
+
+    /// Takes a name, whole, repeated with every fragment, or in pieces before the arguments.
+    fn push_name(&mut self, name: &str) -> Result<(), ModelError> {
+        if self.name.is_empty() {
+            name.clone_into(&mut self.name);
+        } else if self.name != name && !name.is_empty() {
+            if !self.arguments.is_empty() {
+                return Err(ambiguous(format!(
+                    "a fragment of the tool call {:?} names another tool, {name:?}",
+                    self.name
+                )));
+            }
+            self.name.push_str(name);
+        }
+        Ok(())
+    }
+
+    fn item(&mut self) -> Item {
+        let arguments = std::mem::take(&mut self.arguments);
+        let mut call = FunctionCall::new(&*self.id, self.tool_name(), arguments);
+        if !self.extra.is_empty() {
+            call.extra.insert(
+                "provider_data".to_owned(),
+                json!({ "tool_call": self.extra }),
+            );
+        }
+        call.into()
+    }
+}
+
+/// Refuses a call of a type that was not offered.
+fn check_type(call: &Call<'_>) -> Result<(), ModelError> {
+    match call.r#type.as_deref() {
+        None | Some("" | "function") => Ok(()),
+        Some(other) => Err(ModelError::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the model made a tool call of type `{other}`, and only function tools were offered"
+            ),
+        )),
+    }
+}
+
+fn ambiguous(message: String) -> ModelError {
+    ModelError::new(ErrorKind::AmbiguousToolDelta, message)
+}
