@@ -90,9 +90,21 @@ impl ModelError {
         self
     }
 
-    /// Adds what had been received.
+    /// Adds what had been received; of an answer that was too large (`limit_exceeded`) only the beginning.
     #[must_use]
-    pub fn with_received(mut self, received: Received) -> Self {
+    pub fn with_received(mut self, mut received: Received) -> Self {
+        /// Errors are copied and printed; all of an answer that was too large would be too large there as well.
+        const MAX_BYTES: usize = 64 * 1024;
+        if self.0.kind == ErrorKind::LimitExceeded {
+            for text in [&mut received.text, &mut received.reasoning] {
+                let mut end = MAX_BYTES.min(text.len());
+                while !text.is_char_boundary(end) {
+                    end -= 1;
+                }
+                text.truncate(end);
+                text.shrink_to_fit();
+            }
+        }
         self.0.received = received;
         self
     }
