@@ -72,6 +72,8 @@ pub enum RunFailure {
         result: Box<GuardrailResult>,
     },
     /// A hook, a guardrail or another callback of the application failed.
+    ///
+    /// If its error is that of a run that it made, the kind is the kind of that.
     #[error("{callback} failed")]
     CallbackFailed {
         /// What failed, such as ``the guardrail `no secrets` ``.
@@ -95,6 +97,21 @@ pub enum RunFailure {
         error: SessionError,
         /// From where the run can go on.
         state: Box<RunState>,
+        /// The failure before, which the session was to be told of.
+        after: Option<Box<Self>>,
+    },
+    /// Another run or program wrote to the session since this run read it; nothing of this run is in the session.
+    ///
+    /// What a [compactor](crate::session::Compactor) has put into its summary by then stays there.
+    #[error(
+        "session `{session}` was changed by another run or program in between{}",
+        if .left.is_some() { ", and what this run had written could not be taken out again" } else { "; nothing of this run is in it" }
+    )]
+    SessionConflict {
+        /// The session.
+        session: String,
+        /// Why what the run had written is there all the same.
+        left: Option<SessionError>,
         /// The failure before, which the session was to be told of.
         after: Option<Box<Self>>,
     },
@@ -245,10 +262,13 @@ impl RunError {
         }
     }
 
-    /// Gives the model's error, if a model call failed.
+    /// Gives the model's error, if a model call failed, also that of a run which a guardrail, a hook or another callback made.
     pub fn model_error(&self) -> Option<&ModelError> {
         match self.failure() {
             RunFailure::Model(error) => Some(error),
+            RunFailure::CallbackFailed { source, .. } => {
+                source.downcast_ref::<Self>()?.model_error()
+            }
             _ => None,
         }
     }
@@ -310,9 +330,13 @@ impl RunFailure {
             Self::Setup(_) => ErrorKind::Config,
             Self::ToolSource(error) => error.kind(),
             Self::GuardrailTripped { .. } => ErrorKind::GuardrailTripped,
-            Self::CallbackFailed { .. } => ErrorKind::CallbackFailed,
+            Self::CallbackFailed { source, .. } => {
+                let inner = source.downcast_ref().map(RunError::kind);
+                inner.unwrap_or(ErrorKind::CallbackFailed)
+            }
             Self::HandoffArguments { error, .. } => error.kind(),
             Self::Session { error, .. } => error.kind(),
+            Self::SessionConflict { .. } => ErrorKind::SessionConflict,
             Self::AlreadyResumed { .. } => ErrorKind::AlreadyResumed,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Tool(error) => error.kind(),
@@ -402,6 +426,7 @@ impl Error for RunError {
             RunFailure::HandoffArguments { error, .. } => error.source(),
             RunFailure::CallbackFailed { source, .. } => Some(&**source),
             RunFailure::Session { error, .. } => error.source(),
+            RunFailure::SessionConflict { left, .. } => left.as_ref().map(|error| error as _),
             _ => None,
         }
     }

@@ -11,19 +11,20 @@ use serde_json::Value;
 
 use crate::context::RunContext;
 use crate::future::{BoxError, BoxFuture};
-use crate::item::History;
+use crate::item::{History, Item, ItemKind};
 
 /// Checks the input of a run, once, before or during its first turn.
 ///
 /// The guardrails of the agent that a run begins with are asked, and those of the run; not those of an agent that a handoff leads to.
-/// A verdict that trips ends the run with the error `guardrail_tripped`.
+/// A verdict that trips ends the run with the error `guardrail_tripped`. The input stays in the session of the run, if it has one, and the
+/// model sees it in later runs, unless the runner [forgets it](crate::agent::runner::TrippedInput).
 ///
 /// ```
 /// use openai_agents::Agent;
 /// use openai_agents::guardrail::{InputGuardrail, Verdict};
 ///
 /// let no_secrets = InputGuardrail::new("no secrets", async |input| {
-///     let is_secret = input.items.iter().any(|item| item.to_json().contains("password"));
+///     let is_secret = input.text().contains("password");
 ///     Ok::<_, String>(if is_secret { Verdict::trip("a password") } else { Verdict::pass() })
 /// });
 /// let agent = Agent::builder("Guide").input_guardrail(no_secrets).build()?;
@@ -70,10 +71,15 @@ pub struct GuardrailInput {
     pub cx: RunContext,
     /// The agent that the run begins with.
     pub agent: Arc<str>,
-    /// The conversation that the model will see, oldest first.
+    /// The whole conversation that the model will see, oldest first.
+    ///
+    /// It has what a session had before, which an earlier run was asked about: a guardrail that trips over any of it trips in every later
+    /// run of the session, too. [`new_items`](Self::new_items) and [`text`](Self::text) are what this run brings.
     pub items: History,
     /// How many of the items are from a session, and so no input of this run.
     pub n_earlier: usize,
+    /// What this run brings, wherever it stands among the items.
+    pub(crate) new: Arc<[Item]>,
 }
 
 /// What an output guardrail is shown.
@@ -133,6 +139,23 @@ pub enum GuardrailStage {
     ToolInput,
     /// The output of a tool call.
     ToolOutput,
+}
+
+impl GuardrailInput {
+    /// Gives the items that this run brings, without those of its session.
+    pub fn new_items(&self) -> &[Item] {
+        &self.new
+    }
+
+    /// Gives the text that this run brings: that of its new messages, one to a line.
+    pub fn text(&self) -> String {
+        let text = |item: &Item| match item.kind() {
+            ItemKind::Message(message) => Some(message.text("\n")),
+            _ => None,
+        };
+        let texts: Vec<String> = self.new_items().iter().filter_map(text).collect();
+        texts.join("\n")
+    }
 }
 
 impl InputGuardrail {

@@ -120,6 +120,8 @@ error_kinds! {
     CallbackFailed => "callback_failed",
     /// A session could not be read or written.
     Session => "session",
+    /// Somebody else changed a session in between.
+    SessionConflict => "session_conflict",
     /// The journal of a run could not be read or written.
     Journal => "journal",
     /// An MCP server failed.
@@ -128,6 +130,68 @@ error_kinds! {
     Plugin => "plugin",
     /// The run was cancelled.
     Cancelled => "cancelled",
+}
+
+impl ErrorKind {
+    /// Gives the HTTP status that tells best whose fault it is: the request's, this server's, or that of what stands behind it.
+    ///
+    /// It is what `serve` answers with. A 499 is a request that its own client took back; a model server's 429 is best passed on as it is
+    /// ([`RunError::status`](crate::RunError::status)).
+    ///
+    /// ```
+    /// use openai_agents::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::SessionConflict.http_status(), 409);
+    /// assert_eq!(ErrorKind::TimeoutIdle.http_status(), 504);
+    /// ```
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Unsupported | Self::GuardrailTripped | Self::Refusal | Self::ContentFilter => 400,
+            Self::ApprovalRequired
+            | Self::StateInvalid
+            | Self::StateTampered
+            | Self::AlreadyResumed
+            | Self::SessionConflict => 409,
+            Self::MaxTurns | Self::BudgetExceeded => 422,
+            Self::Cancelled => 499,
+            Self::Config
+            | Self::ToolFailed
+            | Self::CallbackFailed
+            | Self::Session
+            | Self::Journal
+            | Self::Mcp
+            | Self::Plugin => 500,
+            Self::TimeoutConnect | Self::TimeoutIdle | Self::TimeoutTotal | Self::ToolTimeout => {
+                504
+            }
+            Self::Transport
+            | Self::Redirect
+            | Self::ApiStatus
+            | Self::ApiError
+            | Self::ContentType
+            | Self::ContentEncoding
+            | Self::InvalidUtf8
+            | Self::InvalidJson
+            | Self::WrongType
+            | Self::MissingField
+            | Self::Inconsistent
+            | Self::StreamError
+            | Self::NoTerminalEvent
+            | Self::Truncated
+            | Self::EmptyResponse
+            | Self::ResponseFailed
+            | Self::ResponseIncomplete
+            | Self::UnknownFinishReason
+            | Self::Harmony
+            | Self::LimitExceeded
+            | Self::AmbiguousToolDelta
+            | Self::DuplicateToolCallId
+            | Self::UnknownTool
+            | Self::DisabledTool
+            | Self::BadToolArguments
+            | Self::InvalidOutput => 502,
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {

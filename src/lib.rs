@@ -15,6 +15,7 @@
 //! - [`session`] keeps conversations between runs: in memory, in SQLite, Postgres or Redis (features `sqlite`, `postgres`, `redis`),
 //!   encrypted if you like (feature `encryption`).
 //! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
+//! - [`agent`] says what an agent can be; output schemas that are known at run time only need the feature `schema-validation`.
 //! - [`item`] is what passes between user, model and tools.
 //! - [`file`] reads what a person names: regular files up to a stated size.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.

@@ -256,7 +256,7 @@ fn hint(error: &RunError, config: &Config) -> Option<String> {
     }
     if is_conflict(error) {
         return Some(
-            "another run or program wrote to the session meanwhile, and what this run did since is not in it; ask again"
+            "another run or program wrote to the session meanwhile, and nothing of this run is in it; ask again"
                 .to_owned(),
         );
     }
@@ -276,13 +276,7 @@ fn hint(error: &RunError, config: &Config) -> Option<String> {
 
 /// Whether someone else wrote to the session of a run.
 pub(crate) fn is_conflict(error: &RunError) -> bool {
-    matches!(
-        error.failure(),
-        RunFailure::Session {
-            error: SessionError::Conflict { .. },
-            ..
-        }
-    )
+    error.kind() == ErrorKind::SessionConflict
 }
 
 /// What the base URL is, who says so, and what else could.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{
-    Agent, BoundHandoff, Handoff, Hooks, Instructions, OutputMode, OutputType, Parts, ToolUse,
+    Agent, AgentModel, BoundHandoff, Handoff, Hooks, Instructions, OutputMode, OutputType, Parts,
+    ToolUse,
 };
 use crate::context::RunContext;
 use crate::future::BoxError;
@@ -25,7 +25,7 @@ pub struct AgentBuilder {
     handoff_description: Option<String>,
     instructions: Option<Instructions>,
     prompt: Option<Arc<Prompt>>,
-    model: Option<Arc<dyn Model>>,
+    model: Option<AgentModel>,
     settings: ModelSettings,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
@@ -58,7 +58,9 @@ pub enum AgentError {
         source: ToolDefinitionError,
     },
     /// The type of the final output has no strict schema.
-    #[error("the output type of agent `{agent}` has no strict schema")]
+    #[error(
+        "the output type of agent `{agent}` has no strict schema (`output_non_strict` asks for none)"
+    )]
     Output {
         /// The agent.
         agent: String,
@@ -97,6 +99,68 @@ impl AgentBuilder {
             keeps_tool_choice: false,
             mistake: None,
         }
+    }
+
+    /// Takes over all that an agent is made of.
+    pub(super) fn like(agent: &Parts) -> Self {
+        Self {
+            name: agent.name.to_string(),
+            handoff_description: agent.handoff_description.clone(),
+            instructions: agent.instructions.clone(),
+            prompt: agent.prompt.clone(),
+            model: agent.model.clone(),
+            settings: agent.settings.clone(),
+            tools: agent.tools.clone(),
+            hosted: agent.hosted.clone(),
+            sources: agent.sources.clone(),
+            handoffs: agent
+                .handoffs
+                .iter()
+                .map(|handoff| handoff.declared.clone())
+                .collect(),
+            input_guardrails: agent.input_guardrails.clone(),
+            output_guardrails: agent.output_guardrails.clone(),
+            hooks: agent.hooks.clone(),
+            tool_use: agent.tool_use.clone(),
+            output: agent.output.clone().map(Ok),
+            keeps_tool_choice: agent.keeps_tool_choice,
+            mistake: None,
+        }
+    }
+
+    /// Sets the name, in place of the one that the builder began with.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Takes away the tools: those of this side, those of sources, and those that the provider runs.
+    ///
+    /// It is for an agent that is made [of another](Agent::to_builder).
+    pub fn without_tools(mut self) -> Self {
+        self.tools = ToolRegistry::default();
+        self.hosted.clear();
+        self.sources.clear();
+        self
+    }
+
+    /// Takes away the handoffs.
+    pub fn without_handoffs(mut self) -> Self {
+        self.handoffs.clear();
+        self
+    }
+
+    /// Takes away the guardrails of input and output.
+    pub fn without_guardrails(mut self) -> Self {
+        self.input_guardrails.clear();
+        self.output_guardrails.clear();
+        self
+    }
+
+    /// Makes the final output text, whatever the type was.
+    pub fn text_output(mut self) -> Self {
+        self.output = None;
+        self
     }
 
     /// Sets the instructions, sent before the conversation.
@@ -170,13 +234,21 @@ impl AgentBuilder {
 
     /// Gives the agent a model of its own; otherwise the runner's is used.
     pub fn model(mut self, model: impl Model + 'static) -> Self {
-        self.model = Some(Arc::new(model));
+        self.model = Some(AgentModel::Model(Arc::new(model)));
         self
     }
 
     /// Gives the agent a model that others share.
     pub fn shared_model(mut self, model: Arc<dyn Model>) -> Self {
-        self.model = Some(model);
+        self.model = Some(AgentModel::Model(model));
+        self
+    }
+
+    /// Gives the agent a model by its name, which the runner's [providers](crate::Runner::providers) find when a run begins.
+    ///
+    /// A run whose runner has no provider for the name ends with the error `config`, before anything is asked.
+    pub fn model_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.model = Some(AgentModel::Named(name.into()));
         self
     }
 
@@ -247,8 +319,34 @@ impl AgentBuilder {
         self
     }
 
-    /// Makes the final output JSON of this schema.
-    pub fn output_schema(mut self, schema: Value) -> Self {
+    /// Makes the final output a value of a type that has no strict schema, such as a map; the server does not hold the model to it.
+    ///
+    /// The answer is read as the type all the same.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use openai_agents::Agent;
+    ///
+    /// assert!(Agent::builder("Counter").output::<BTreeMap<String, u32>>().build().is_err());
+    /// Agent::builder("Counter").output_non_strict::<BTreeMap<String, u32>>().build()?;
+    /// # Ok::<(), openai_agents::agent::AgentError>(())
+    /// ```
+    pub fn output_non_strict<T: DeserializeOwned + JsonSchema>(mut self) -> Self {
+        self.output = Some(Ok(OutputType::of_non_strict::<T>(OutputMode::Native)));
+        self
+    }
+
+    /// Makes the final output a value of this type, which may have been made of a schema that is known at run time only.
+    pub fn output_type(mut self, output: OutputType) -> Self {
+        self.output = Some(Ok(output));
+        self
+    }
+
+    /// Makes the final output JSON of this schema; what does not fit ends the run with the error `invalid_output`.
+    ///
+    /// The model is held to the schema's strict form. [`OutputType::of_schema_non_strict`] is for schemas that have none.
+    #[cfg(feature = "schema-validation")]
+    pub fn output_schema(mut self, schema: serde_json::Value) -> Self {
         self.output = Some(OutputType::of_schema(schema, OutputMode::Native));
         self
     }

@@ -10,13 +10,15 @@ use serde_json::{Map, Value, json};
 use super::{Agent, HandoffFilter};
 use crate::context::RunContext;
 use crate::future::BoxError;
+use crate::item::FunctionCall;
 use crate::tools::{
     FunctionTool, ToolContext, ToolDefinitionError, ToolName, ToolOptions, ToolSpec,
 };
 
 /// An agent that another agent can give the conversation to.
 ///
-/// The model sees it as a tool named `transfer_to_` and the agent's name. The new agent sees the whole conversation, unless a
+/// The model sees it as a tool named `transfer_to_` and the agent's name, without parameters unless [`with_input`](Self::with_input)
+/// adds some; arguments that a model writes without being asked are ignored. The new agent sees the whole conversation, unless a
 /// [filter](Self::filter) changes it.
 ///
 /// An agent is built before those that hand off to it. A way back is therefore named ([`Handoff::to_name`]): the name is found among the
@@ -40,8 +42,18 @@ pub struct Handoff {
     tool_name: Option<String>,
     description: Option<String>,
     make: Arc<Make>,
+    input: HandoffInput,
     filter: Option<HandoffFilter>,
     condition: Option<Arc<Condition>>,
+}
+
+/// What the model can say with a handoff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HandoffInput {
+    /// Nothing; what it says all the same is not looked at.
+    Nothing,
+    /// A value of the type that [`Handoff::with_input`] names.
+    Typed,
 }
 
 #[derive(Clone)]
@@ -60,8 +72,11 @@ pub(crate) struct BoundHandoff {
     /// What the model is told, and what checks the arguments and tells the application.
     pub(crate) tool: FunctionTool,
     pub(crate) filter: Option<HandoffFilter>,
+    input: HandoffInput,
     /// Whether the description has to be completed by that of the agent, which is only named.
     is_open: bool,
+    /// What it was made of, for another agent that is made of this one.
+    pub(super) declared: Handoff,
 }
 
 impl Handoff {
@@ -81,6 +96,7 @@ impl Handoff {
             tool_name: None,
             description: None,
             make: Arc::new(without_input),
+            input: HandoffInput::Nothing,
             filter: None,
             condition: None,
         }
@@ -109,6 +125,7 @@ impl Handoff {
         E: Into<BoxError> + 'static,
     {
         let function = Arc::new(function);
+        self.input = HandoffInput::Nothing;
         self.make = Arc::new(move |name, description| {
             let function = Arc::clone(&function);
             let options = ToolOptions::default();
@@ -131,6 +148,7 @@ impl Handoff {
         E: Into<BoxError> + 'static,
     {
         let function = Arc::new(function);
+        self.input = HandoffInput::Typed;
         self.make = Arc::new(move |name, description| {
             let function = Arc::clone(&function);
             FunctionTool::new(name, description, move |cx, input: T| function(cx, input))
@@ -156,6 +174,7 @@ impl Handoff {
     }
 
     pub(super) fn bind(self) -> Result<BoundHandoff, ToolDefinitionError> {
+        let declared = self.clone();
         let name = match self.tool_name {
             Some(name) => name,
             None => default_tool_name(self.target.name()),
@@ -176,7 +195,9 @@ impl Handoff {
             target: self.target,
             tool,
             filter: self.filter,
+            input: self.input,
             is_open,
+            declared,
         })
     }
 }
@@ -184,6 +205,17 @@ impl Handoff {
 impl BoundHandoff {
     pub(crate) fn tool_name(&self) -> &ToolName {
         self.tool.name()
+    }
+
+    /// What the tool is given of the arguments that the model wrote.
+    ///
+    /// Small models write a reason, nothing, or half an object where nothing is asked for. The handoff happens all the same, as in the
+    /// Python SDK: nothing of it depends on what they wrote.
+    pub(crate) const fn arguments<'a>(&self, call: &'a FunctionCall) -> &'a str {
+        match self.input {
+            HandoffInput::Nothing => "{}",
+            HandoffInput::Typed => call.arguments.as_str(),
+        }
     }
 
     /// What the model is told, once the agent that is only named is known.

@@ -56,7 +56,7 @@ struct Parts {
     handoff_description: Option<String>,
     instructions: Option<Instructions>,
     prompt: Option<Arc<Prompt>>,
-    model: Option<Arc<dyn Model>>,
+    model: Option<AgentModel>,
     settings: ModelSettings,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
@@ -70,6 +70,14 @@ struct Parts {
     tool_use: ToolUse,
     output: Option<OutputType>,
     keeps_tool_choice: bool,
+}
+
+/// The model that was chosen for an agent or a run.
+#[derive(Clone)]
+pub(crate) enum AgentModel {
+    Model(Arc<dyn Model>),
+    /// To be found by the providers of the run.
+    Named(Arc<str>),
 }
 
 /// What happens after an agent's tools gave their outputs.
@@ -110,6 +118,22 @@ impl Agent {
         AgentBuilder::new(name.into())
     }
 
+    /// Begins an agent that is like this one; what is set anew replaces, and what is added comes behind what is there.
+    ///
+    /// Two agents that one run can come to must differ in their [`name`](AgentBuilder::name).
+    ///
+    /// ```
+    /// use openai_agents::Agent;
+    ///
+    /// let guide = Agent::builder("Guide").instructions("Answer in one sentence.").build()?;
+    /// let poet = guide.to_builder().name("Poet").instructions("Answer in verse.").build()?;
+    /// assert_eq!((poet.name(), guide.instructions()), ("Poet", Some("Answer in one sentence.")));
+    /// # Ok::<(), openai_agents::agent::AgentError>(())
+    /// ```
+    pub fn to_builder(&self) -> AgentBuilder {
+        AgentBuilder::like(&self.0)
+    }
+
     /// Gives the name.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -145,9 +169,17 @@ impl Agent {
         &self.0.hosted
     }
 
-    /// Gives the model, if the agent has one of its own.
+    /// Gives the model, if the agent has one of its own that is not only named.
     pub fn model(&self) -> Option<&Arc<dyn Model>> {
-        self.0.model.as_ref()
+        match self.0.model.as_ref()? {
+            AgentModel::Model(model) => Some(model),
+            AgentModel::Named(_) => None,
+        }
+    }
+
+    /// Gives the name of the agent's own model, if it has one.
+    pub fn model_name(&self) -> Option<&str> {
+        self.0.model.as_ref().map(AgentModel::name)
     }
 
     /// Gives the model settings.
@@ -163,6 +195,10 @@ impl Agent {
     /// Says what happens after tools gave their outputs.
     pub fn tool_use(&self) -> &ToolUse {
         &self.0.tool_use
+    }
+
+    pub(crate) fn chosen_model(&self) -> Option<&AgentModel> {
+        self.0.model.as_ref()
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
@@ -207,11 +243,20 @@ impl Agent {
     }
 }
 
+impl AgentModel {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Model(model) => model.name(),
+            Self::Named(name) => name,
+        }
+    }
+}
+
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Agent")
             .field("name", &self.0.name)
-            .field("model", &self.0.model.as_ref().map(|model| model.name()))
+            .field("model", &self.model_name())
             .field(
                 "tools",
                 &self

@@ -23,8 +23,12 @@ const WRAPPER: &str = "response";
 
 /// The type of an agent's final output; made by [`AgentBuilder::output`](super::AgentBuilder::output).
 ///
-/// The model is held to the type's strict schema. A type that is no object, such as a list or a number, is sent as an object with the
-/// single key `response`, and taken out of it again.
+/// The model is held to the type's strict schema, and its answer is read as the type: what does not fit ends the run with the error
+/// `invalid_output`, which has the place and the text. A type that is no object, such as a list or a number, is sent as an object with
+/// the single key `response`, and taken out of it again.
+///
+/// A schema that is known at run time only (feature `schema-validation`) is checked in the same way, whether the server was to hold the
+/// model to it or not. What the schema as it was given leaves optional may be left out, although the strict form asks for it.
 #[derive(Clone)]
 pub struct OutputType(Arc<Parts>);
 
@@ -69,69 +73,74 @@ impl OutputType {
     ///
     /// When the type has no strict schema, such as a map with free keys.
     pub fn of<T: DeserializeOwned + JsonSchema>(mode: OutputMode) -> Result<Self, SchemaError> {
-        let schema = schema::of::<T>();
-        let is_wrapped = !is_object(&schema);
-        let schema = if is_wrapped { wrap(schema) } else { schema };
-        Self::new(
-            schema,
-            mode,
-            is_wrapped,
-            Box::new(move |text| parse::<T>(text, is_wrapped).map(drop)),
-        )
+        let (schema, is_wrapped) = schema_of::<T>();
+        let format = OutputFormat::strict(NAME, schema::strict(schema)?);
+        Ok(Self::typed::<T>(format, mode, is_wrapped))
     }
 
-    /// Takes a schema that is known at run time only; the output must be JSON, and it is the server that holds it to the schema.
+    /// Describes a type whose schema the server does not hold the model to, such as a map; the answer is read as the type all the same.
+    pub fn of_non_strict<T: DeserializeOwned + JsonSchema>(mode: OutputMode) -> Self {
+        let (schema, is_wrapped) = schema_of::<T>();
+        let format = OutputFormat::non_strict(NAME, schema);
+        Self::typed::<T>(format, mode, is_wrapped)
+    }
+
+    /// Takes a schema that is known at run time only; the model is held to its strict form, and its answer is checked.
     ///
     /// # Errors
     ///
-    /// When the schema has no strict form.
+    /// When the schema has no strict form, or is none.
+    #[cfg(feature = "schema-validation")]
     pub fn of_schema(schema: Value, mode: OutputMode) -> Result<Self, SchemaError> {
-        Self::new(
-            schema,
-            mode,
-            false,
-            Box::new(|text| parse::<Value>(text, false).map(drop)),
-        )
+        let check = checking(&schema)?;
+        let format = OutputFormat::strict(NAME, schema::strict(schema)?);
+        Ok(Self::new(format, mode, false, check))
     }
 
-    /// Takes a format that goes out as it is; the output is checked as for [`of_schema`](Self::of_schema).
+    /// Takes a format that goes out as it is; the answer is checked against its schema.
     #[cfg(feature = "server")]
-    pub(crate) fn of_format(format: OutputFormat) -> Self {
-        Self(Arc::new(Parts {
-            format: Arc::new(format),
-            mode: OutputMode::Native,
-            is_wrapped: false,
-            check: Box::new(|text| parse::<Value>(text, false).map(drop)),
-        }))
+    pub(crate) fn of_format(format: OutputFormat) -> Result<Self, SchemaError> {
+        let check = checking(&format.schema)?;
+        Ok(Self::new(format, OutputMode::Native, false, check))
     }
 
     /// Takes a format that goes out as it is, and whatever the model makes of it.
     #[cfg(feature = "server")]
     pub(crate) fn of_format_unchecked(format: OutputFormat) -> Self {
-        Self(Arc::new(Parts {
-            format: Arc::new(format),
-            mode: OutputMode::Native,
-            is_wrapped: false,
-            check: Box::new(|_| Ok(())),
-        }))
+        Self::new(format, OutputMode::Native, false, Box::new(|_| Ok(())))
     }
 
-    fn new(
-        schema: Value,
+    /// Takes a schema that the server is told as it is and does not hold the model to; the answer is checked all the same.
+    ///
+    /// # Errors
+    ///
+    /// When it is no schema.
+    #[cfg(feature = "schema-validation")]
+    pub fn of_schema_non_strict(schema: Value, mode: OutputMode) -> Result<Self, SchemaError> {
+        let check = checking(&schema)?;
+        let format = OutputFormat::non_strict(NAME, schema);
+        Ok(Self::new(format, mode, false, check))
+    }
+
+    fn typed<T: DeserializeOwned>(
+        format: OutputFormat,
         mode: OutputMode,
         is_wrapped: bool,
-        check: Box<Check>,
-    ) -> Result<Self, SchemaError> {
-        let format = Arc::new(OutputFormat::strict(NAME, schema::strict(schema)?));
-        Ok(Self(Arc::new(Parts {
-            format,
+    ) -> Self {
+        let check = move |text: &str| parse::<T>(text, is_wrapped).map(drop);
+        Self::new(format, mode, is_wrapped, Box::new(check))
+    }
+
+    fn new(format: OutputFormat, mode: OutputMode, is_wrapped: bool, check: Box<Check>) -> Self {
+        Self(Arc::new(Parts {
+            format: Arc::new(format),
             mode,
             is_wrapped,
             check,
-        })))
+        }))
     }
 
-    /// Gives the schema that the model is held to.
+    /// Gives the schema that the model is told.
     pub fn schema(&self) -> &Value {
         &self.0.format.schema
     }
@@ -172,9 +181,37 @@ pub(crate) fn read<T: DeserializeOwned>(
     parse(text, output.is_some_and(|output| output.0.is_wrapped))
 }
 
+/// The schema of a type, and whether it is that of an object around it.
+fn schema_of<T: JsonSchema>() -> (Value, bool) {
+    let schema = schema::of::<T>();
+    if is_object(&schema) {
+        (schema, false)
+    } else {
+        (wrap(schema), true)
+    }
+}
+
+/// Checks texts against the schema as it was given.
+#[cfg(feature = "schema-validation")]
+fn checking(schema: &Value) -> Result<Box<Check>, SchemaError> {
+    let schema = schema::SchemaCheck::new(schema)?;
+    Ok(Box::new(move |text| {
+        let value: Value = parse(text, false)?;
+        schema.check(&value).map_err(|mismatch| OutputError {
+            detail: mismatch.to_string(),
+        })
+    }))
+}
+
 fn parse<T: DeserializeOwned>(text: &str, is_wrapped: bool) -> Result<T, OutputError> {
     if !is_wrapped {
-        return serde_json::from_str(text).map_err(|error| OutputError::of(&error));
+        let mut json = serde_json::Deserializer::from_str(text);
+        let value =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| OutputError::of(&error))?;
+        json.end().map_err(|error| OutputError {
+            detail: error.to_string(),
+        })?;
+        return Ok(value);
     }
     let mut wrapper: Value = parse(text, false)?;
     let inner = wrapper
@@ -183,7 +220,7 @@ fn parse<T: DeserializeOwned>(text: &str, is_wrapped: bool) -> Result<T, OutputE
     let inner = inner.ok_or_else(|| OutputError {
         detail: format!("the key `{WRAPPER}` is not there"),
     })?;
-    serde_json::from_value(inner).map_err(|error| OutputError::of(&error))
+    serde_path_to_error::deserialize(inner).map_err(|error| OutputError::of(&error))
 }
 
 /// Makes a schema that of an object with a single key.
@@ -222,10 +259,14 @@ fn is_object(schema: &Value) -> bool {
 }
 
 impl OutputError {
-    fn of(error: &serde_json::Error) -> Self {
-        Self {
-            detail: error.to_string(),
-        }
+    fn of(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let (path, cause) = (error.path(), error.inner());
+        let detail = if path.iter().next().is_none() || cause.is_syntax() || cause.is_eof() {
+            cause.to_string()
+        } else {
+            format!("at `{path}`: {cause}")
+        };
+        Self { detail }
     }
 }
 

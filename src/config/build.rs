@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::judge::{Check, Judge, Judgement};
+use super::judge::{Check, Judge};
 #[cfg(feature = "mcp-client")]
 use super::mcp::AlwaysAsked;
 use super::nearest::nearest;
 use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, Config, ToolUseConfig};
 use super::{ConfigError, GuardrailCheck, GuardrailConfig};
+use crate::agent::runner::Judgement;
 use crate::agent::{AgentBuilder, AgentError};
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpServer;

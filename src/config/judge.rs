@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use super::{GuardrailCheck, GuardrailConfig};
+use crate::agent::runner::ask_judge;
 use crate::future::BoxError;
 use crate::guardrail::{
     GuardrailInput, GuardrailOutput, GuardrailTiming, InputGuardrail, OutputGuardrail, Verdict,
 };
-use crate::item::{Item, ItemKind};
+use crate::item::Item;
 use crate::{Agent, Limits, RunContext, Runner};
 
 /// Looks at texts.
@@ -19,7 +17,7 @@ pub(super) enum Check {
     MaxChars(u64),
     /// In lower case.
     Deny(Arc<[String]>),
-    /// An agent whose output is a [`Judgement`].
+    /// An agent whose output is a verdict.
     Agent(Arc<Judge>),
 }
 
@@ -28,15 +26,6 @@ pub(super) struct Judge {
     pub(super) agent: Agent,
     pub(super) runner: Runner,
     pub(super) limits: Limits,
-}
-
-/// What an agent that judges answers.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Judgement {
-    /// Whether the text must be stopped.
-    tripwire: bool,
-    /// Why, in one sentence.
-    reason: String,
 }
 
 impl Check {
@@ -72,13 +61,9 @@ impl Check {
     }
 
     async fn judge_input(&self, input: GuardrailInput) -> Result<Verdict, BoxError> {
-        let items = input.items.get(input.n_earlier..).unwrap_or_default();
         match self {
-            Self::Agent(judge) => judge.ask(&input.cx, items.to_vec()).await,
-            Self::MaxChars(_) | Self::Deny(_) => {
-                let texts: Vec<String> = items.iter().filter_map(text).collect();
-                Ok(self.judge_text(&texts.join("\n")))
-            }
+            Self::Agent(judge) => judge.ask(&input.cx, input.new_items().to_vec()).await,
+            Self::MaxChars(_) | Self::Deny(_) => Ok(self.judge_text(&input.text())),
         }
     }
 
@@ -115,26 +100,8 @@ impl Check {
 }
 
 impl Judge {
-    /// Runs the agent inside the run that it guards, whose limits hold for it too.
     async fn ask(&self, cx: &RunContext, items: Vec<Item>) -> Result<Verdict, BoxError> {
-        let run = self.runner.run(&self.agent, items).limits(self.limits);
-        let result = run.within(cx).await?;
-        let Judgement { tripwire, reason } = result.output()?;
-        Ok(if tripwire {
-            Verdict::trip(reason)
-        } else {
-            Verdict::pass()
-        })
-    }
-}
-
-/// What an item says; calls and their outputs say nothing here.
-fn text(item: &Item) -> Option<String> {
-    match item.kind() {
-        ItemKind::Message(message) => Some(message.text("\n")),
-        ItemKind::FunctionCall(_)
-        | ItemKind::FunctionCallOutput(_)
-        | ItemKind::Reasoning(_)
-        | ItemKind::Unknown { .. } => None,
+        let runner = self.runner.clone().limits(self.limits);
+        ask_judge(&runner, &self.agent, cx, items).await
     }
 }

@@ -178,6 +178,21 @@ pub struct ToolOutcome {
     /// The verdicts of the tool's guardrails.
     #[serde(default)]
     pub guardrails: Vec<GuardrailResult>,
+    /// Who gave the output.
+    #[serde(default, skip_serializing_if = "OutcomeSource::is_tool")]
+    pub source: OutcomeSource,
+}
+
+/// Who answered a tool call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OutcomeSource {
+    /// The tool, its guardrails, or whoever refused to approve the call.
+    #[default]
+    Tool,
+    /// The runner, because the call names no tool that could answer; such an answer never ends a run.
+    Runner,
 }
 
 /// Lets every effect pass and remembers nothing.
@@ -249,7 +264,22 @@ impl ToolOutcome {
             output,
             failure,
             guardrails: Vec::new(),
+            source: OutcomeSource::Tool,
         }
+    }
+
+    /// Makes the runner's answer to a call that no tool answers.
+    pub(crate) fn by_runner(text: &str) -> Self {
+        Self {
+            source: OutcomeSource::Runner,
+            ..Self::new(text.into(), Some(text.to_owned()))
+        }
+    }
+}
+
+impl OutcomeSource {
+    fn is_tool(&self) -> bool {
+        *self == Self::Tool
     }
 }
 

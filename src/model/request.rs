@@ -206,6 +206,14 @@ impl OutputFormat {
         }
     }
 
+    /// Makes a format that the server is told, and that nobody enforces there.
+    pub fn non_strict(name: impl Into<String>, schema: Value) -> Self {
+        Self {
+            strict: false,
+            ..Self::strict(name, schema)
+        }
+    }
+
     /// The value of the chat API's `response_format`.
     pub(crate) fn to_chat(&self) -> Value {
         match &self.verbatim {

@@ -120,4 +120,10 @@ pub enum SchemaError {
         /// The nodes allowed.
         limit: usize,
     },
+    /// It is no JSON Schema, or refers to one that is not in it.
+    #[error("this is not a JSON Schema that answers can be checked against: {detail}")]
+    Invalid {
+        /// What is wrong, and where.
+        detail: String,
+    },
 }

@@ -27,10 +27,14 @@ mod reference;
 mod graph;
 mod path;
 mod error;
+#[cfg(feature = "schema-validation")]
+mod check;
 
 #[cfg(feature = "mcp-server")]
 pub(crate) use reference::percent_decode;
 
+#[cfg(feature = "schema-validation")]
+pub(crate) use check::SchemaCheck;
 pub use derive::of;
 pub use error::SchemaError;
 pub use path::SchemaPath;

@@ -8,12 +8,8 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::names::Foreign;
-use crate::error::{RunError, RunFailure};
-use crate::kind::ErrorKind;
+use crate::error::RunError;
 use crate::session::SessionError;
-
-/// The status for a client that is gone, or whose run was cancelled; nginx's.
-const CLIENT_CLOSED: u16 = 499;
 
 /// An error of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,12 +101,8 @@ impl ApiError {
 
     pub(super) fn of_run(error: &RunError) -> Self {
         let status = match error.failure() {
-            RunFailure::Session {
-                error: SessionError::Conflict { .. },
-                ..
-            } => 409,
             _ if error.status() == Some(429) => 429,
-            _ => status_of(error.kind()),
+            _ => error.kind().http_status(),
         };
         Self {
             retry_after: error.retry_after(),
@@ -120,11 +112,8 @@ impl ApiError {
     }
 
     pub(super) fn of_session(error: &SessionError) -> Self {
-        let status = match error {
-            SessionError::Conflict { .. } => 409,
-            _ => 500,
-        };
-        Self::new(status, error.kind().as_str(), error.to_string())
+        let kind = error.kind();
+        Self::new(kind.http_status(), kind.as_str(), error.to_string())
     }
 
     /// The error object, as OpenAI has it.
@@ -158,58 +147,5 @@ impl ApiError {
             headers.insert("www-authenticate", HeaderValue::from_static("Bearer"));
         }
         response
-    }
-}
-
-/// The status that says best whose fault it is: the request's, this server's, or that of what stands behind it.
-const fn status_of(kind: ErrorKind) -> u16 {
-    match kind {
-        ErrorKind::Unsupported
-        | ErrorKind::GuardrailTripped
-        | ErrorKind::Refusal
-        | ErrorKind::ContentFilter => 400,
-        ErrorKind::ApprovalRequired
-        | ErrorKind::StateInvalid
-        | ErrorKind::StateTampered
-        | ErrorKind::AlreadyResumed => 409,
-        ErrorKind::MaxTurns | ErrorKind::BudgetExceeded => 422,
-        ErrorKind::Cancelled => CLIENT_CLOSED,
-        ErrorKind::Config
-        | ErrorKind::ToolFailed
-        | ErrorKind::CallbackFailed
-        | ErrorKind::Session
-        | ErrorKind::Journal
-        | ErrorKind::Mcp
-        | ErrorKind::Plugin => 500,
-        ErrorKind::TimeoutConnect
-        | ErrorKind::TimeoutIdle
-        | ErrorKind::TimeoutTotal
-        | ErrorKind::ToolTimeout => 504,
-        ErrorKind::Transport
-        | ErrorKind::Redirect
-        | ErrorKind::ApiStatus
-        | ErrorKind::ApiError
-        | ErrorKind::ContentType
-        | ErrorKind::ContentEncoding
-        | ErrorKind::InvalidUtf8
-        | ErrorKind::InvalidJson
-        | ErrorKind::WrongType
-        | ErrorKind::MissingField
-        | ErrorKind::Inconsistent
-        | ErrorKind::StreamError
-        | ErrorKind::NoTerminalEvent
-        | ErrorKind::Truncated
-        | ErrorKind::EmptyResponse
-        | ErrorKind::ResponseFailed
-        | ErrorKind::ResponseIncomplete
-        | ErrorKind::UnknownFinishReason
-        | ErrorKind::Harmony
-        | ErrorKind::LimitExceeded
-        | ErrorKind::AmbiguousToolDelta
-        | ErrorKind::DuplicateToolCallId
-        | ErrorKind::UnknownTool
-        | ErrorKind::DisabledTool
-        | ErrorKind::BadToolArguments
-        | ErrorKind::InvalidOutput => 502,
     }
 }

@@ -80,7 +80,8 @@ impl CompactingSession {
 
     /// Leaves at least so many of the latest items as they are.
     ///
-    /// What is left begins with a message of the user.
+    /// What is left begins with a message of the user. A run that loses its session to another takes out what it has written, which it finds
+    /// as long as no compactor has: so keep as many items as a run may write.
     #[must_use]
     pub fn keep(mut self, n_items: usize) -> Self {
         self.n_kept = n_items;

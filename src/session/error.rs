@@ -179,6 +179,7 @@ impl SessionError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::NotJournaled { kind, .. } => *kind,
+            Self::Conflict { .. } => ErrorKind::SessionConflict,
             _ => ErrorKind::Session,
         }
     }

@@ -3,6 +3,27 @@
 //! A [`Session`] is one conversation under one [`SessionId`]. [`MemorySession`] lives as long as the process; the others are on disk or
 //! on a server, each behind a feature. [`SessionSettings`] says how much of it a run reads, a [`SessionInput`] what it makes of that.
 //!
+//! # What a run leaves
+//!
+//! A run reads its session when it begins, and writes each turn when the turn's tools are done: whole or not at all, the run's input with
+//! the first. Each write comes after the version that the run knows, so that of two runs at once the one that writes first goes on, and
+//! the other ends.
+//!
+//! | how the run ends | what its session has of it |
+//! |---|---|
+//! | a result | its input and all that it added |
+//! | an error of the model, a limit, a refusal, an output of the wrong form, a tool or callback that fails | its input, the turns that were finished, and of the last one the calls that have their outputs |
+//! | cancelled by its handle | the same |
+//! | an input guardrail trips | its input ([`Keep`](crate::agent::runner::TrippedInput::Keep), as in the Python SDK), or nothing ([`Forget`](crate::agent::runner::TrippedInput::Forget)) |
+//! | an output guardrail trips | its input and turns; the final message is left out, a tool output that was to be final is replaced |
+//! | paused for approval | its input and the turns that were finished; the turn that waits is in the [`RunState`](crate::RunState) |
+//! | another run or program wrote to the session: `session_conflict` | nothing; but what a [`Compactor`] has put into a summary by then stays there |
+//! | the session cannot be written | what was written before; the rest is in the error's [state](crate::RunError::into_state), from which it is written later |
+//! | its stream or future is dropped, its process is killed | the turns that were finished, its input with the first of them |
+//!
+//! A call never stands there without its output. A run under a [journal](crate::journal) that continues runs has its input in the session
+//! from the beginning, and of a turn that failed nothing, since both belong to a run that is not over.
+//!
 //! ```
 //! use openai_agents::Item;
 //! use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
@@ -102,6 +123,59 @@ pub trait Session: Send + Sync {
 
     /// Takes all items away, and whatever else the store keeps of the session.
     fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>>;
+}
+
+/// A session as a run takes it: one of this crate's by value, one that is shared, or a reference to any that can be cloned.
+///
+/// ```
+/// use std::sync::Arc;
+/// use openai_agents::session::{IntoSession, MemorySession, Session, SessionId};
+///
+/// let session = MemorySession::new(SessionId::new("alice")?);
+/// let shared: Arc<dyn Session> = (&session).into_session();
+/// assert_eq!(shared.id(), session.into_session().id());
+/// # Ok::<(), openai_agents::session::SessionIdError>(())
+/// ```
+pub trait IntoSession {
+    /// Gives the session as runs share it.
+    fn into_session(self) -> Arc<dyn Session>;
+}
+
+impl<S: Session + ?Sized + 'static> IntoSession for Arc<S> {
+    fn into_session(self) -> Arc<dyn Session> {
+        Arc::new(self)
+    }
+}
+
+/// One by one: a reference might be a session of another crate's, so that no implementation can cover both kinds.
+macro_rules! into_session {
+    ($($(#[$condition:meta])* $session:ty,)+) => {$(
+        $(#[$condition])*
+        impl IntoSession for $session {
+            fn into_session(self) -> Arc<dyn Session> {
+                Arc::new(self)
+            }
+        }
+    )+};
+}
+
+into_session! {
+    MemorySession,
+    CompactingSession,
+    #[cfg(feature = "encryption")]
+    EncryptedSession,
+    #[cfg(feature = "sqlite")]
+    SqliteSession,
+    #[cfg(feature = "postgres")]
+    PostgresSession,
+    #[cfg(feature = "redis")]
+    RedisSession,
+}
+
+impl<S: Session + Clone + 'static> IntoSession for &S {
+    fn into_session(self) -> Arc<dyn Session> {
+        Arc::new(self.clone())
+    }
 }
 
 /// A shared session is one as well, so that an `Arc<dyn Session>` can be wrapped.

@@ -286,3 +286,60 @@ async fn a_filter_of_requests_that_fails_ends_the_run() {
     assert_eq!(request.await.unwrap_err().kind(), ErrorKind::CallbackFailed);
     assert_eq!(model.requests().len(), 0);
 }
+
+#[tokio::test]
+async fn an_agent_is_made_of_another_and_leaves_it_as_it_was() {
+    let other = Agent::builder("Other")
+        .handoff_description("Knows more.")
+        .build()
+        .unwrap();
+    let first = Agent::builder("First")
+        .instructions("Be brief.")
+        .tool(instant("look", "wet"))
+        .handoff(&other)
+        .output::<Report>()
+        .keep_tool_choice()
+        .build()
+        .unwrap();
+    let same = first.to_builder().build().unwrap();
+    let more = first
+        .to_builder()
+        .name("More")
+        .tool(instant("listen", "hush"));
+    let bare = more
+        .without_tools()
+        .without_handoffs()
+        .text_output()
+        .tool(instant("smell", "rose"));
+    let bare = bare.instructions("Be long.").build().unwrap();
+    let model = ScriptedModel::new([
+        ScriptedTurn::text(GOOD),
+        ScriptedTurn::text(GOOD),
+        ScriptedTurn::text("free"),
+    ]);
+    let runner = Runner::new(model.clone());
+    for agent in [&first, &same, &bare] {
+        runner.run(agent, "go").await.unwrap();
+    }
+    let [one, two, three] = &model.requests()[..] else {
+        panic!()
+    };
+    assert_eq!(offered(one), ["look", "transfer_to_other"]);
+    assert_eq!(
+        (offered(one), &one.output, &one.instructions),
+        (offered(two), &two.output, &two.instructions)
+    );
+    assert_eq!((offered(three), &three.output), (vec!["smell"], &None));
+    assert_eq!(
+        (bare.name(), three.instructions.as_deref()),
+        ("More", Some("Be long."))
+    );
+    // A tool that is there cannot be added again.
+    assert!(
+        first
+            .to_builder()
+            .tool(instant("look", "dry"))
+            .build()
+            .is_err()
+    );
+}

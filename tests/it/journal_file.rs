@@ -110,7 +110,7 @@ async fn a_file_has_a_line_for_each_thing_that_happens_and_no_secrets() {
         let outcomes = ["tool_outcome"].repeat(n_tools);
         [&["request", "response"][..], &tools, &outcomes, ends].concat()
     };
-    let mut expect = vec!["header", "session_read", "session_write"];
+    let mut expect = vec!["header", "session_read"];
     for (n_tools, ends) in [(2, 1), (1, 1), (0, 1)] {
         expect.extend(turn(n_tools, &["session_write"].repeat(ends)));
     }

@@ -382,7 +382,7 @@ async fn a_writing_that_has_happened_is_not_made_again() {
         .session(&session)
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Session);
+    assert_eq!(error.kind(), ErrorKind::SessionConflict);
 }
 
 #[tokio::test]

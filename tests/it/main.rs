@@ -31,6 +31,7 @@ mod run_state;
 mod approvals;
 mod agents_as_tools;
 mod session_runs;
+mod session_losses;
 mod tool_sources;
 mod agent_options;
 mod guardrails;

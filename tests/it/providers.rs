@@ -1,8 +1,10 @@
 //! Models by name: which provider gets which name.
 
+use std::sync::{Arc, Mutex};
+
 use openai_agents::ErrorKind;
 use openai_agents::model::{GptOssResponses, ModelError, OpenAiChat, Providers};
-use openai_agents::testing::{FakeServer, ScriptedModel};
+use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, Runner};
 
 use crate::support::{SAYS_DONE, bodies, response, whole_text};
@@ -130,4 +132,102 @@ fn a_registry_shows_its_prefixes() {
         format!("{:?}", registry()),
         r#"Providers { prefixes: ["cloud", "litellm"], has_default: true }"#
     );
+}
+
+/// A provider of models that answer with their names, and how often each name was asked for.
+fn naming() -> (Providers, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&asked);
+    let provider = move |name: &str| {
+        notes.lock().unwrap().push(name.to_owned());
+        if name == "gone" {
+            return Err(ModelError::new(ErrorKind::Config, "there is no such model"));
+        }
+        Ok(answering(name))
+    };
+    (Providers::new().with_default(provider), asked)
+}
+
+/// A model that answers with its name, as often as it is asked.
+fn answering(name: &str) -> ScriptedModel {
+    ScriptedModel::new((0..9).map(|_| ScriptedTurn::text(name)))
+}
+
+#[tokio::test]
+async fn an_agents_model_is_found_by_its_name_once() {
+    let (providers, asked) = naming();
+    let agent = Agent::builder("A").model_name("big").build().unwrap();
+    assert_eq!(
+        (agent.model_name(), agent.model().is_none()),
+        (Some("big"), true)
+    );
+    let runner = Runner::new(answering("runner's")).providers(providers);
+    for _ in 0..2 {
+        let result = runner.run(&agent, "go").await.unwrap();
+        assert_eq!(result.final_output(), "big");
+    }
+    assert_eq!(*asked.lock().unwrap(), ["big"]);
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_provides_ends_the_run_before_anything_is_asked() {
+    let (providers, _) = naming();
+    let gone = Agent::builder("Gone").model_name("gone").build().unwrap();
+    let first = Agent::builder("First").handoff(&gone).build().unwrap();
+    let model = answering("runner's");
+    for (runner, message) in [
+        (
+            Runner::new(model.clone()).providers(providers),
+            "there is no such model",
+        ),
+        (
+            Runner::new(model.clone()),
+            "no provider is registered for the model \"gone\" (registered: )",
+        ),
+    ] {
+        let error = runner.run(&first, "go").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.to_string(), message);
+    }
+    assert_eq!(model.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn the_model_of_a_run_stands_in_for_every_agents_own() {
+    let calls_inner = ScriptedTurn::tool_call("inner", serde_json::json!({ "input": "x" }));
+    let hands_off = ScriptedTurn::tool_call("transfer_to_second", serde_json::json!({}));
+    let inner = Agent::builder("Inner")
+        .model(answering("inner's"))
+        .build()
+        .unwrap();
+    let second = Agent::builder("Second")
+        .model(answering("second's"))
+        .build()
+        .unwrap();
+    let first = Agent::builder("First")
+        .model(answering("first's"))
+        .tool(inner.as_tool("Asks the inner agent."))
+        .handoff(&second)
+        .build()
+        .unwrap();
+    let script = [
+        calls_inner,
+        ScriptedTurn::text("run's"),
+        hands_off,
+        ScriptedTurn::text("run's"),
+    ];
+    let model = ScriptedModel::new(script);
+    let runner = Runner::new(answering("runner's"));
+    let result = runner.run(&first, "go").model(model.clone()).await.unwrap();
+    assert_eq!(result.final_output(), "run's");
+    assert_eq!(model.requests().len(), 4);
+    // By name, for all runs of a runner; a run may choose another.
+    let (providers, _) = naming();
+    let runner = runner.providers(providers).model_name("big");
+    assert_eq!(
+        runner.run(&first, "go").await.unwrap().final_output(),
+        "big"
+    );
+    let request = runner.run(&first, "go").model_name("small");
+    assert_eq!(request.await.unwrap().final_output(), "small");
 }

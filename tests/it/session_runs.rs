@@ -220,32 +220,6 @@ async fn the_history_can_be_cut_and_changed_for_the_model_only() {
     assert_eq!([all[4].clone(), all[6].clone()], texts);
 }
 
-#[tokio::test]
-async fn a_second_writer_is_a_conflict_and_nothing_is_mixed() {
-    let session = memory();
-    let other = session.clone();
-    let interrupts = tool("look", move |_| {
-        let other = other.clone();
-        async move {
-            other
-                .append(SessionTurn::new([Item::user("me too")]))
-                .await
-                .unwrap();
-            Ok("x".to_owned())
-        }
-    });
-    let error = Runner::new(looks_then_answers())
-        .run(&agent([interrupts]), "go")
-        .session(&session)
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Session);
-    assert_eq!(
-        kept(&session).await,
-        [Item::user("go"), Item::user("me too")]
-    );
-}
-
 /// A session whose writes can be made to fail.
 #[derive(Clone)]
 struct Shaky {
@@ -298,8 +272,8 @@ fn broken() -> SessionError {
 
 #[tokio::test]
 async fn a_turn_whose_write_failed_is_written_later_without_doing_it_again() {
-    // The input, the turn with the tool, the answer; each may have been written or not.
-    for n_good in 0..3 {
+    // The input and the turn with the tool, the answer; each may have been written or not.
+    for n_good in 0..2 {
         for happens in [false, true] {
             let session = Shaky {
                 inner: memory(),
@@ -321,11 +295,6 @@ async fn a_turn_whose_write_failed_is_written_later_without_doing_it_again() {
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Session);
-            if n_good == 0 {
-                // Nothing was done but to read.
-                assert_eq!(model.requests().len(), 0);
-                continue;
-            }
             let state = error.into_state().unwrap();
             let state = RunState::from_json(&state.to_json().unwrap()).unwrap();
             session.n_good.store(9, Ordering::SeqCst);

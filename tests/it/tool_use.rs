@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use openai_agents::agent::runner::InvalidOutput;
+use openai_agents::agent::{AgentBuilder, OutputMode};
+use openai_agents::model::ToolChoice;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, Runner, ToolUse};
+use openai_agents::{Agent, Handoff, ModelSettings, RunState, Runner, ToolUse, UnknownTool};
 use tokio::sync::Notify;
 
 use crate::support::{assert_well_formed, call, instant, tool};
@@ -95,4 +98,107 @@ async fn a_function_sees_the_results_in_call_order_and_decides() {
         final_output(go_on, &["early"]).await,
         ("The model goes on.".to_owned(), 2)
     );
+}
+
+#[tokio::test]
+async fn the_answer_to_an_unknown_tool_is_no_result() {
+    const ON: &str = "The model goes on.";
+    let says = || ToolUse::Custom(Arc::new(|_, results| Some(results.first()?.output.clone())));
+    let cases: [(ToolUse, &[&str], &str); 6] = [
+        (ToolUse::StopOnFirstTool, &["nope", "look"], "wet"),
+        (ToolUse::StopOnFirstTool, &["nope"], ON),
+        (ToolUse::StopOnFirstTool, &["hidden", "look"], "wet"),
+        (says(), &["nope", "look"], "wet"),
+        (says(), &["nope"], ON),
+        (stop_at(&["hidden"]), &["hidden", "look"], ON),
+    ];
+    for (tool_use, calls, text) in cases {
+        let label = format!("{tool_use:?} after {calls:?}");
+        let agent = Agent::builder("A")
+            .tool(instant("look", "wet"))
+            .tool(instant("hidden", "never").enabled_if(|_| false))
+            .tool_use(tool_use)
+            .build()
+            .unwrap();
+        let calls = calls
+            .iter()
+            .map(|name| call(&format!("c_{name}"), name, "{}"));
+        let model = ScriptedModel::new([ScriptedTurn::items(calls), ScriptedTurn::text(ON)]);
+        let runner = Runner::new(model).unknown_tool(UnknownTool::TellModel);
+        let result = runner.run(&agent, "go").await.unwrap();
+        assert_eq!(result.final_output(), text, "{label}");
+        assert_well_formed(result.items());
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_an_unknown_tool_is_none_after_a_pause_either() {
+    let agent = Agent::builder("A")
+        .tool(instant("look", "wet").needs_approval())
+        .tool_use(ToolUse::StopOnFirstTool)
+        .build()
+        .unwrap();
+    let calls = [call("c1", "nope", "{}"), call("c2", "look", "{}")];
+    let runner = Runner::new(ScriptedModel::new([ScriptedTurn::items(calls)]));
+    let runner = runner.unknown_tool(UnknownTool::TellModel);
+    let error = runner.run(&agent, "go").await.unwrap_err();
+    let mut state = error.into_state().unwrap();
+    state.approve("c2").unwrap();
+    let state = RunState::from_json(&state.to_json().unwrap()).unwrap();
+    let result = runner.resume(&agent, state).await.unwrap();
+    assert_eq!(result.final_output(), "wet");
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+struct Answer {
+    n: u32,
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_wrong_output_is_no_result() {
+    let agent = Agent::builder("A")
+        .output_by::<Answer>(OutputMode::Tool)
+        .tool_use(ToolUse::StopOnFirstTool)
+        .build()
+        .unwrap();
+    let gives =
+        |id: &str, arguments: &str| ScriptedTurn::items([call(id, "final_output", arguments)]);
+    let model = ScriptedModel::new([gives("c1", r#"{"n":"1"}"#), gives("c2", r#"{"n":1}"#)]);
+    let runner = Runner::new(model).invalid_output(InvalidOutput::AskAgain { max: 1 });
+    let result = runner.run(&agent, "go").await.unwrap();
+    assert_eq!(result.output::<Answer>().unwrap(), Answer { n: 1 });
+}
+
+/// The tool choice of each request of two agents that must call a tool and can hand off to each other.
+async fn choices(keeps: bool) -> Vec<Option<ToolChoice>> {
+    let settings = ModelSettings::default().tool_choice(ToolChoice::Required);
+    let build = |builder: AgentBuilder| {
+        let builder = builder.model_settings(settings.clone());
+        let builder = if keeps {
+            builder.keep_tool_choice()
+        } else {
+            builder
+        };
+        builder.build().unwrap()
+    };
+    let other = build(Agent::builder("Other").handoff(Handoff::to_name("First")));
+    let first = build(Agent::builder("First").handoff(&other));
+    let model = ScriptedModel::new([
+        ScriptedTurn::items([call("h1", "transfer_to_other", "{}")]),
+        ScriptedTurn::items([call("h2", "transfer_to_first", "{}")]),
+        ScriptedTurn::text("done"),
+    ]);
+    Runner::new(model.clone()).run(&first, "go").await.unwrap();
+    let requests = model.requests();
+    let choices = requests
+        .iter()
+        .map(|request| request.settings.tool_choice.clone());
+    choices.collect()
+}
+
+#[tokio::test]
+async fn a_handoff_counts_as_a_tool_call_for_the_tool_choice() {
+    let required = || Some(ToolChoice::Required);
+    assert_eq!(choices(false).await, [required(), required(), None]);
+    assert_eq!(choices(true).await, [required(), required(), required()]);
 }

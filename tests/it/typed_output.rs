@@ -1,11 +1,13 @@
 //! Final outputs that are values of a type.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use openai_agents::agent::{AgentError, OutputMode};
+use openai_agents::agent::runner::InvalidOutput;
+use openai_agents::agent::{AgentError, OutputMode, OutputType};
 use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::schema::SchemaError;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, ErrorKind, RunFailure, Runner};
+use openai_agents::{Agent, ErrorKind, RunFailure, RunResult, Runner};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -172,27 +174,152 @@ async fn a_server_without_schemas_is_told_in_words() {
     );
 }
 
+/// A schema in which one property may be left out.
+fn loose_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "a": { "type": "integer" },
+            "more": { "type": "array", "items": { "type": "object", "properties": { "b": { "enum": ["x", "y"] } } } },
+        },
+        "required": ["a"],
+    })
+}
+
+/// Runs an agent of an output type; the final output, or what is wrong with the text.
+async fn ended(output: &OutputType, text: &str) -> Result<String, String> {
+    let agent = Agent::builder("A").output_type(output.clone());
+    let runner = Runner::new(ScriptedModel::text(text));
+    let ended = runner.run(&agent.build().unwrap(), "go").await;
+    ended.map(RunResult::into_final_output).map_err(|error| {
+        assert_eq!(error.kind(), ErrorKind::InvalidOutput, "{error}");
+        let RunFailure::InvalidOutput { text: kept, .. } = error.failure() else {
+            panic!("{error}")
+        };
+        assert_eq!(kept, text);
+        error.to_string()
+    })
+}
+
 #[tokio::test]
-async fn a_schema_of_run_time_takes_any_json() {
+async fn an_answer_is_checked_against_a_schema_of_run_time() {
+    const NOT: &str = "agent `A`: the final output is not what was asked for: ";
+    for mode in [OutputMode::Native, OutputMode::Prompted] {
+        for output in [
+            OutputType::of_schema(loose_schema(), mode).unwrap(),
+            OutputType::of_schema_non_strict(loose_schema(), mode).unwrap(),
+        ] {
+            for fits in [
+                r#"{"a": 1}"#,
+                r#"{"a": 1, "more": [{"b": "x"}], "c": null}"#,
+            ] {
+                assert_eq!(ended(&output, fits).await.as_deref(), Ok(fits));
+            }
+            for (text, detail) in [
+                (r#"{"b": "..."}"#, r#""a" is a required property"#),
+                ("[1]", r#"the value is not of type "object""#),
+                (
+                    r#"{"a": "1"}"#,
+                    r#"at `/a`: the value is not of type "integer""#,
+                ),
+                (
+                    r#"{"a": 1, "more": [{}, {"b": "z"}]}"#,
+                    r#"at `/more/1/b`: the value is not one of "x" or "y""#,
+                ),
+                ("no", "expected ident at line 1 column 2"),
+                (
+                    r#"{"a": 1} and more"#,
+                    "trailing characters at line 1 column 10",
+                ),
+            ] {
+                let told = ended(&output, text).await.unwrap_err();
+                assert_eq!(told, format!("{NOT}{detail}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_answer_is_told_to_the_model_with_its_place() {
     let agent = Agent::builder("A")
-        .output_schema(report_schema())
+        .output_schema(loose_schema())
         .build()
         .unwrap();
-    let result = Runner::new(ScriptedModel::text(REPORT))
-        .run(&agent, "go")
-        .await
-        .unwrap();
-    assert_eq!(
-        result
-            .output::<Value>()
-            .map(|value| value["n_findings"].clone())
-            .unwrap_or_default(),
-        json!(0)
-    );
-    let error = Runner::new(ScriptedModel::text("no"))
-        .run(&agent, "go")
-        .await
+    let model = ScriptedModel::new([
+        ScriptedTurn::text(r#"{"a": "1"}"#),
+        ScriptedTurn::text(r#"{"a": 1}"#),
+    ]);
+    let runner = Runner::new(model.clone()).invalid_output(InvalidOutput::AskAgain { max: 1 });
+    let result = runner.run(&agent, "go").await.unwrap();
+    assert_eq!(result.final_output(), r#"{"a": 1}"#);
+    let told = model.requests()[1].items[2].to_json().to_owned();
+    assert!(told.contains("at `/a`: the value is not of type"), "{told}");
+}
+
+#[test]
+fn what_is_no_schema_is_refused_before_anything_runs() {
+    let schema = json!({ "type": "object", "properties": { "a": { "type": "whole number" } } });
+    let error = Agent::builder("A")
+        .output_schema(schema)
+        .build()
         .unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            AgentError::Output {
+                source: SchemaError::Invalid { .. },
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Nested {
+    #[serde(rename = "list")]
+    _list: Vec<Report>,
+}
+
+#[tokio::test]
+async fn a_typed_answer_that_does_not_fit_names_its_place() {
+    let output = OutputType::of::<Nested>(OutputMode::Native).unwrap();
+    let told = ended(
+        &output,
+        r#"{"list": [{"summary": "x", "n_findings": "0"}]}"#,
+    )
+    .await;
+    let told = told.unwrap_err();
+    assert!(
+        told.contains("at `list[0].n_findings`: invalid type"),
+        "{told}"
+    );
+    let list = OutputType::of::<Vec<u8>>(OutputMode::Native).unwrap();
+    let told = ended(&list, r#"{"response": [1, "2"]}"#).await.unwrap_err();
+    assert!(told.contains("at `[1]`: invalid type"), "{told}");
+}
+
+#[tokio::test]
+async fn a_map_is_an_output_type_that_is_not_strict() {
+    let agent = Agent::builder("A")
+        .output_non_strict::<BTreeMap<String, u32>>()
+        .build()
+        .unwrap();
+    let model = ScriptedModel::new([
+        ScriptedTurn::text(r#"{"a": 1, "b": 2}"#),
+        ScriptedTurn::text(r#"{"a": "1"}"#),
+    ]);
+    let runner = Runner::new(model.clone());
+    let result = runner.run(&agent, "go").await.unwrap();
+    let map: BTreeMap<String, u32> = result.output().unwrap();
+    assert_eq!(
+        map,
+        BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)])
+    );
+    let format = model.requests()[0].output.clone().unwrap();
+    assert!(!format.strict);
+    assert_eq!(format.schema["additionalProperties"]["type"], "integer");
+    let error = runner.run(&agent, "go").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOutput);
 }
 
@@ -203,4 +330,5 @@ fn a_type_without_a_strict_schema_is_refused() {
         .build()
         .unwrap_err();
     assert!(matches!(error, AgentError::Output { .. }), "{error:?}");
+    assert!(error.to_string().contains("`output_non_strict`"), "{error}");
 }

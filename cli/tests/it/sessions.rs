@@ -243,7 +243,7 @@ async fn two_processes_do_not_mix_their_turns() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let first = first.spawn().unwrap();
-    // Its question is in the session, and its model thinks.
+    // It has read the session, and its model thinks.
     let (mut connection, _) = slow.accept().unwrap();
     assert!(connection.read(&mut [0; 1024]).unwrap() > 0);
     let server = FakeServer::start([whole_text("two")]).await.unwrap();
@@ -259,15 +259,17 @@ async fn two_processes_do_not_mix_their_turns() {
         .unwrap();
     let output = first.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(lines(&output).pop().unwrap()["error"]["kind"], "session");
+    let kind = &lines(&output).pop().unwrap()["error"]["kind"];
+    assert_eq!(kind, "session_conflict");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let hint = "hint: another run or program wrote to the session meanwhile, and what this run did since is not in it; ask again\n";
+    let hint = "hint: another run or program wrote to the session meanwhile, and nothing of this run is in it; ask again\n";
     assert!(
-        stderr.contains("it was changed in between") && stderr.ends_with(hint),
+        stderr.contains("was changed by another run or program in between")
+            && stderr.ends_with(hint),
         "{stderr}"
     );
-    let both = "user (1): first\nuser (2): second\nassistant: two\n";
-    sessions(&directory, &["show", "alice"], 0, both, "");
+    let won = "user (1): second\nassistant: two\n";
+    sessions(&directory, &["show", "alice"], 0, won, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

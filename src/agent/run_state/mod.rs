@@ -94,6 +94,9 @@ pub(in crate::agent) struct SavedSession {
     pub(in crate::agent) n_saved: usize,
     /// The run's own input, without what the session had.
     pub(in crate::agent) input: Vec<Item>,
+    /// Whether the session does not have the input yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::agent) input_waits: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

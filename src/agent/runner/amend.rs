@@ -21,8 +21,7 @@ impl Run {
             let output = checked(&self.state.agent, call.call.arguments.clone());
             if let Err(failure) = output {
                 let complaint = self.complaint(failure)?;
-                let outcome = ToolOutcome::new(complaint.as_str().into(), Some(complaint.clone()));
-                call.status = CallStatus::Done(outcome);
+                call.status = CallStatus::Done(ToolOutcome::by_runner(&complaint));
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::guardrail::{
     GuardrailInput, GuardrailOutput, GuardrailResult, GuardrailStage, GuardrailTiming,
     InputGuardrail, OutputGuardrail, Verdict,
 };
-use crate::item::History;
+use crate::item::{History, Item};
 use crate::model::{ModelRequest, ModelResponse};
 use crate::tools::ToolContext;
 
@@ -158,17 +158,19 @@ pub(super) async fn hand_off(
         from,
         to,
         call,
-        tool,
+        handoff,
         filter,
     } = step;
     let call_cx = ToolContext::new(
         cx.clone(),
         from.shared_name(),
-        tool.name().clone(),
+        handoff.tool_name().clone(),
         &*call.call_id,
-        &*call.arguments,
+        handoff.arguments(&call),
     );
-    tool.invoke(call_cx)
+    handoff
+        .tool
+        .invoke(call_cx)
         .await
         .into_output()
         .map_err(|error| RunFailure::of_handoff(error, &to))?;
@@ -265,7 +267,7 @@ impl InputChecks {
         guardrails: &[InputGuardrail],
         is_asked: impl Fn(GuardrailTiming) -> bool,
         (cx, agent): (&RunContext, &Agent),
-        (items, n_earlier): (&History, usize),
+        (items, new): (&History, &Arc<[Item]>),
     ) {
         for guardrail in guardrails
             .iter()
@@ -275,7 +277,8 @@ impl InputChecks {
                 cx: cx.clone(),
                 agent: agent.shared_name(),
                 items: items.clone(),
-                n_earlier,
+                n_earlier: items.len().saturating_sub(new.len()),
+                new: Arc::clone(new),
             };
             let verdict = guardrail.check(subject);
             let result = judge(guardrail.name(), GuardrailStage::Input, agent, verdict);

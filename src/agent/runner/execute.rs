@@ -23,7 +23,7 @@ use crate::context::RunContext;
 use crate::future::BoxFuture;
 use crate::guardrail::GuardrailResult;
 use crate::item::FunctionCall;
-use crate::journal::{EffectKey, Repeat, ToolCallEffect, ToolEffect, ToolOutcome};
+use crate::journal::{EffectKey, OutcomeSource, Repeat, ToolCallEffect, ToolEffect, ToolOutcome};
 use crate::model::{Delivery, Model};
 use crate::tools::{
     Approval, CallObserver, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError,
@@ -334,18 +334,21 @@ fn end(result: ToolCallResult, mut asked: AskedCall, links: &Links) -> Result<Ca
 fn outcome(result: ToolCallResult) -> Result<ToolOutcome, ToolError> {
     match result {
         ToolCallResult::Output { output, guardrails } => Ok(ToolOutcome {
-            output: output.into_content(),
-            failure: None,
             guardrails,
+            ..ToolOutcome::new(output.into_content(), None)
         }),
         ToolCallResult::Refused {
             message,
             failure,
             guardrails,
         } => Ok(ToolOutcome {
-            output: message.into(),
-            failure: failure.map(|error| error.with_causes()),
+            source: match &failure {
+                // The tool is not there for the model.
+                Some(ToolError::Disabled { .. }) => OutcomeSource::Runner,
+                _ => OutcomeSource::Tool,
+            },
             guardrails,
+            ..ToolOutcome::new(message.into(), failure.map(|error| error.with_causes()))
         }),
         ToolCallResult::ApprovalRequired { tool, .. } | ToolCallResult::Paused { tool, .. } => {
             Err(ToolError::ApprovalRequired { tool })

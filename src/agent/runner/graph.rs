@@ -98,6 +98,11 @@ impl Graph {
         }
     }
 
+    /// All agents.
+    pub(super) fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.only.iter().chain(self.agents.values())
+    }
+
     /// The first agent that has a handoff with a filter of its own.
     pub(super) fn with_filter(&self) -> Option<&Agent> {
         let has_filter = |agent: &&Agent| {

@@ -29,7 +29,7 @@ impl Run {
         let to = to.clone();
         let mut step = HandoffStep {
             call: call.call.clone(),
-            tool: handoff.tool.clone(),
+            handoff: handoff.clone(),
             filter: None,
             from: from.clone(),
             to: to.clone(),

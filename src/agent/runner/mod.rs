@@ -1,6 +1,7 @@
 //! Running agents: the doorway.
 
 mod options;
+mod models;
 mod request;
 mod graph;
 mod step;
@@ -16,19 +17,23 @@ mod call;
 mod execute;
 mod around;
 mod persist;
+mod written;
 mod result;
 mod json;
 mod show;
 mod drive;
 mod watch;
 mod agent_tool;
+mod judge;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use agent_tool::AgentTool;
 pub use drive::RunStream;
-pub use options::{InvalidOutput, LastTurn, Recovery, UnknownTool};
+#[cfg(feature = "config")]
+pub(crate) use judge::{Judgement, ask as ask_judge};
+pub use options::{InvalidOutput, LastTurn, Recovery, TrippedInput, UnknownTool};
 pub use request::{Input, RunRequest};
 pub use result::{RunEvent, RunResult};
 pub use watch::RunHandle;

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::models::NamedModels;
 use super::{RunRequest, Runner};
 use crate::agent::run_state::Keeping;
-use crate::agent::{Agent, HandoffFilter, Hooks, ModelInputFilter};
+use crate::agent::{Agent, AgentModel, HandoffFilter, Hooks, ModelInputFilter};
 use crate::context::States;
 use crate::error::{RunFailure, RunProgress};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::item::Item;
 use crate::journal::{Journal, NoJournal};
 use crate::limits::Limits;
-use crate::model::ModelSettings;
+use crate::model::{Model, ModelSettings, Providers};
 use crate::session::{Session, SessionInput, SessionSettings};
 
 /// What can be set for a run.
@@ -22,6 +23,9 @@ pub(crate) struct RunOptions {
     pub(super) settings: ModelSettings,
     pub(super) states: States,
     pub(super) agents: Vec<Agent>,
+    /// The model of all agents, in place of their own.
+    pub(super) model: Option<AgentModel>,
+    pub(super) named_models: NamedModels,
     pub(super) unknown_tool: UnknownTool,
     pub(super) invalid_output: InvalidOutput,
     pub(super) last_turn: LastTurn,
@@ -37,6 +41,7 @@ pub(crate) struct RunOptions {
     pub(super) session: Option<Arc<dyn Session>>,
     pub(super) session_settings: SessionSettings,
     pub(super) session_input: Option<SessionInput>,
+    pub(super) tripped_input: TrippedInput,
 }
 
 /// What happens when the model calls a tool that does not exist or is disabled.
@@ -62,6 +67,18 @@ pub enum InvalidOutput {
         /// The most times in one run.
         max: u32,
     },
+}
+
+/// What becomes of an input in the session of a run, after an input guardrail tripped over it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrippedInput {
+    /// It stays, as in the Python SDK: the model sees it in later runs of the session. No guardrail is asked about it again, since
+    /// guardrails look at what is new ([`GuardrailInput::new_items`](crate::guardrail::GuardrailInput::new_items)).
+    #[default]
+    Keep,
+    /// Nothing of the run gets into the session.
+    Forget,
 }
 
 /// What the last turn that [`Limits::max_turns`] allows is like.
@@ -112,6 +129,8 @@ impl Default for RunOptions {
             settings: ModelSettings::default(),
             states: States::default(),
             agents: Vec::new(),
+            model: None,
+            named_models: NamedModels::default(),
             unknown_tool: UnknownTool::default(),
             invalid_output: InvalidOutput::default(),
             last_turn: LastTurn::default(),
@@ -127,6 +146,7 @@ impl Default for RunOptions {
             session: None,
             session_settings: SessionSettings::default(),
             session_input: None,
+            tripped_input: TrippedInput::default(),
         }
     }
 }
@@ -158,6 +178,29 @@ macro_rules! setters {
             /// Lays model settings over the agents' own.
             pub fn model_settings(mut self, settings: ModelSettings) -> Self {
                 self.options.settings = settings;
+                self
+            }
+
+            /// Runs every agent on this model, also those with a model of their own and those that are called as tools.
+            pub fn model(self, model: impl Model + 'static) -> Self {
+                self.shared_model(Arc::new(model))
+            }
+
+            /// Runs every agent on this model, which others share.
+            pub fn shared_model(mut self, model: Arc<dyn Model>) -> Self {
+                self.options.model = Some(AgentModel::Model(model));
+                self
+            }
+
+            /// Runs every agent on the model of this name, which the [providers](Self::providers) find.
+            pub fn model_name(mut self, name: impl Into<Arc<str>>) -> Self {
+                self.options.model = Some(AgentModel::Named(name.into()));
+                self
+            }
+
+            /// Sets who finds the models that agents and runs only name; each name is asked for once.
+            pub fn providers(mut self, providers: Providers) -> Self {
+                self.options.named_models = NamedModels::new(providers);
                 self
             }
 
@@ -209,6 +252,12 @@ macro_rules! setters {
                 merge: impl Fn(Vec<Item>, Vec<Item>) -> Vec<Item> + Send + Sync + 'static,
             ) -> Self {
                 self.options.session_input = Some(Arc::new(merge));
+                self
+            }
+
+            /// Sets what becomes of an input in the session after a guardrail tripped over it.
+            pub fn tripped_input(mut self, tripped_input: TrippedInput) -> Self {
+                self.options.tripped_input = tripped_input;
                 self
             }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::options::RunOptions;
 use super::request::Place;
+use super::written::Written;
 use crate::agent::run_state::SavedSession;
 use crate::error::RunFailure;
 use crate::item::Item;
@@ -15,12 +16,18 @@ use crate::session::{
     SessionVersion, merge,
 };
 
+/// How often a run that lost its session tries to take out what it wrote; each time it fails, somebody else's change has succeeded.
+const MAX_RETRACTIONS: u32 = 100;
+
 /// The session of a run, and the version of it that the run knows.
 pub(super) struct Keeper {
     access: Access,
     version: SessionVersion,
     /// How many items of the run's history are in the session, or were to begin with.
     n_saved: usize,
+    /// The run's own input, until it is written with what comes first: the end of a turn, a pause, or a failure.
+    waiting_input: Vec<Item>,
+    written: Written,
 }
 
 /// What is needed to reach a session.
@@ -50,19 +57,25 @@ impl Access {
         })
     }
 
-    /// Reads the conversation so far and writes the new input behind it.
+    /// Reads the conversation so far.
+    ///
+    /// The new input is written later, so that of two runs that began at once the one that loses has written nothing. Only a run that a
+    /// journal continues writes it now: what it wrote is remembered by turns, and must be the same however often it is begun.
     pub(super) async fn load(self, new: Vec<Item>) -> Result<Loaded, SessionError> {
         let (session, settings) = (Arc::clone(&self.session), self.settings.clone());
         let read = Box::pin(async move { settings.read(&*session).await });
         let read = self.read(0, Effect::SessionRead, read).await?;
+        let written = Written::behind(&read.items);
         let merged = merge(read.items, new, self.input.as_ref());
         let mut keeper = Keeper {
             version: read.version,
             n_saved: merged.items.len(),
+            waiting_input: merged.new.clone(),
+            written,
             access: self,
         };
-        if !merged.new.is_empty() {
-            keeper.append(0, merged.new.clone()).await?;
+        if keeper.access.journal.continues() && keeper.has_waiting_input() {
+            keeper.append(0, Vec::new()).await?;
         }
         Ok(Loaded { merged, keeper })
     }
@@ -73,6 +86,8 @@ impl Access {
             access: self,
             version: saved.version,
             n_saved: saved.n_saved,
+            waiting_input: Vec::new(),
+            written: Written::default(),
         }
     }
 
@@ -83,8 +98,15 @@ impl Access {
         self,
         turn: u32,
         saved: SavedSession,
-        unsaved: Vec<Item>,
+        parts: ClaimParts,
     ) -> Result<Keeper, Claim> {
+        let mut waiting_input = if saved.input_waits {
+            saved.input.clone()
+        } else {
+            Vec::new()
+        };
+        let unsaved = [waiting_input.as_slice(), &parts.unsaved].concat();
+        let mut own = parts.own;
         let id = self.session.id().to_string();
         if id != saved.id {
             return Err(Claim::Other(saved.id));
@@ -102,8 +124,11 @@ impl Access {
             if unsaved.is_empty() || !read.items.ends_with(&unsaved) {
                 return Err(Claim::Taken(id));
             }
-            n_saved += unsaved.len();
+            n_saved += parts.unsaved.len();
+            waiting_input.clear();
+            own.extend(unsaved);
         }
+        let written = Written::earlier(&read.items, own);
         let change = SessionTurn::new(read.items).after(read.version);
         let effect = Effect::ClaimWrite(saved.version);
         let version = match self.write(turn, effect, change).await {
@@ -115,6 +140,8 @@ impl Access {
             access: self,
             version,
             n_saved,
+            waiting_input,
+            written,
         })
     }
 
@@ -151,6 +178,14 @@ impl Access {
     }
 }
 
+/// What of a saved run is in its session, and what is not.
+pub(super) struct ClaimParts {
+    /// What the run has written.
+    pub(super) own: Vec<Item>,
+    /// What it added and has not written, beside its input.
+    pub(super) unsaved: Vec<Item>,
+}
+
 /// Why a saved run does not go on.
 pub(super) enum Claim {
     /// Someone went on with the session.
@@ -166,16 +201,57 @@ impl Keeper {
         history.get(self.n_saved..).unwrap_or_default()
     }
 
-    /// Writes items behind what the run knows to be there.
-    pub(super) async fn append(&mut self, turn: u32, items: Vec<Item>) -> Result<(), SessionError> {
-        let n_items = items.len();
-        let change = SessionTurn::new(items).after(self.version.clone());
+    pub(super) fn id(&self) -> String {
+        self.access.session.id().to_string()
+    }
+
+    /// Whether the session does not have the run's input yet.
+    pub(super) const fn has_waiting_input(&self) -> bool {
+        !self.waiting_input.is_empty()
+    }
+
+    /// Lets the session never have the run's input.
+    pub(super) fn drop_input(&mut self) {
+        self.waiting_input.clear();
+    }
+
+    /// Writes items behind what the run knows to be there, and before them its input if that waits.
+    pub(super) async fn append(&mut self, turn: u32, added: Vec<Item>) -> Result<(), SessionError> {
+        // Without anything of a turn it is the input alone, which belongs to no turn.
+        let turn = if added.is_empty() { 0 } else { turn };
+        let n_added = added.len();
+        let items = [self.waiting_input.clone(), added].concat();
+        let change = SessionTurn::new(items.iter().cloned()).after(self.version.clone());
         self.version = self
             .access
             .write(turn, Effect::SessionWrite, change)
             .await?;
-        if turn > 0 {
-            self.n_saved += n_items;
+        self.n_saved += n_added;
+        self.waiting_input.clear();
+        self.written.add(items);
+        Ok(())
+    }
+
+    /// Takes out of the session what this run has written to it, because another has written since.
+    ///
+    /// It passes no journal: it depends on nothing but the session, and done twice it does nothing.
+    pub(super) async fn retract(&self) -> Result<(), SessionError> {
+        let session = &self.access.session;
+        let mut n_tries = 0;
+        while !self.written.is_empty() {
+            let SessionItems { mut items, version } = session.items(None).await?;
+            let Some(own) = self.written.find(&items) else {
+                break;
+            };
+            items.drain(own);
+            n_tries += 1;
+            match session
+                .replace(SessionTurn::new(items).after(version))
+                .await
+            {
+                Err(SessionError::Conflict { .. }) if n_tries < MAX_RETRACTIONS => {}
+                replaced => return replaced.map(drop),
+            }
         }
         Ok(())
     }
@@ -186,6 +262,7 @@ impl Keeper {
             version: self.version.clone(),
             n_saved: self.n_saved,
             input: input.to_vec(),
+            input_waits: self.has_waiting_input(),
         }
     }
 }

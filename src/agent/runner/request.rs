@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::options::RunOptions;
 use super::{RunResult, RunStream};
@@ -16,7 +17,7 @@ use crate::limits::Limits;
 #[cfg(feature = "server")]
 use crate::model::ModelSettings;
 use crate::model::{Delivery, Model};
-use crate::session::Session;
+use crate::session::IntoSession;
 
 /// A run about to start; await it, or [`start`](Self::start) its stream.
 #[must_use = "a run does nothing until it is awaited or started"]
@@ -54,8 +55,9 @@ pub struct Input(pub(super) Vec<Item>);
 impl RunRequest {
     /// Reads the conversation so far from a session, and keeps there what the run adds, turn by turn.
     ///
-    /// The input is written before the model is asked, and stays if the model fails. A turn is written whole when its tools are done. If
-    /// someone else writes to the session meanwhile, the run ends with the error `session`.
+    /// A turn is written whole when its tools are done, the input with the first of them; a run that fails leaves its input. If someone
+    /// else writes to the session meanwhile, the run ends with the error `session_conflict` and leaves nothing:
+    /// [`session`](crate::session#what-a-run-leaves) has the table.
     ///
     /// ```
     /// use openai_agents::session::{MemorySession, SessionId};
@@ -73,8 +75,20 @@ impl RunRequest {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn session(mut self, session: &(impl Session + Clone + 'static)) -> Self {
-        self.options.session = Some(Arc::new(session.clone()));
+    pub fn session(mut self, session: impl IntoSession) -> Self {
+        self.options.session = Some(session.into_session());
+        self
+    }
+
+    /// Bounds the turns; the other limits stay as they are.
+    pub fn max_turns(mut self, max_turns: u32) -> Self {
+        self.options.limits.max_turns = Some(max_turns);
+        self
+    }
+
+    /// Bounds the time of the run; the other limits stay as they are.
+    pub fn timeout(mut self, max_duration: Duration) -> Self {
+        self.options.limits.max_duration = Some(max_duration);
         self
     }
 
@@ -105,8 +119,9 @@ impl RunRequest {
     }
 
     /// Puts the run inside another, whose limits hold for it too and which counts what it uses.
-    #[cfg(feature = "config")]
-    pub(crate) fn within(mut self, cx: &RunContext) -> Self {
+    ///
+    /// It is for runs that a guardrail, a hook or a tool makes; an agent that is [a tool](crate::Agent::as_tool) is inside already.
+    pub fn within(mut self, cx: &RunContext) -> Self {
         self.place.parent = Some(cx.clone());
         self
     }

@@ -264,10 +264,7 @@ enum Missing<'a> {
 
 /// A call that is answered with a text in place of being made.
 fn answered(text: &str) -> CallStatus {
-    CallStatus::Ready(CallAction::Answer(ToolOutcome::new(
-        text.into(),
-        Some(text.to_owned()),
-    )))
+    CallStatus::Ready(CallAction::Answer(ToolOutcome::by_runner(text)))
 }
 
 /// The names of an agent's tools and handoffs.

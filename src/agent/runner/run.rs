@@ -92,6 +92,9 @@ impl Run {
         if let Err(error) = check(&graph, &options, &keeping, is_recursive.then_some(agent)) {
             failure.get_or_insert(RunFailure::Setup(error));
         }
+        if let Err(error) = options.check_models(graph.agents()) {
+            failure.get_or_insert(error);
+        }
         let prepared = Prepared::new(&state.agent, &graph, &options, delivery);
         let cx = RunContext::of_run(
             options.states.clone(),
@@ -339,10 +342,9 @@ impl Run {
         self.cx
             .begin_tool_calls(n_tools as u64)
             .map_err(RunFailure::Limit)?;
-        // The provider's tools count: who must call a tool would otherwise search for ever.
-        if turn.calls.is_empty() || n_tools > 0 {
-            self.state.used_tools.insert(self.state.agent.shared_name());
-        }
+        // All work counts, as in the Python SDK: a handoff, or two agents that must call a tool would hand off to each other for ever;
+        // and the provider's tools, or an agent that must call one would search for ever.
+        self.state.used_tools.insert(self.state.agent.shared_name());
         self.state.pending = Some(turn);
         self.advance();
         Ok(())
@@ -421,16 +423,12 @@ impl Run {
         self.state.begin_with(items, own_input);
     }
 
-    /// How many items of the input are from a session.
-    pub(super) fn n_earlier(&self) -> usize {
-        let own = self
-            .state
-            .own_input
-            .as_ref()
-            .map_or(self.state.n_input, Vec::len);
-        self.state.n_input.saturating_sub(own)
+    /// How many items of the history are input, with what a session had before it.
+    pub(super) fn n_input(&self) -> usize {
+        self.state.n_input
     }
 
+    /// The run's own input, without what a session had before it.
     pub(super) fn input(&self) -> &[Item] {
         match &self.state.own_input {
             Some(input) => input,

@@ -1,10 +1,10 @@
 //! What a run wants done next, and what a response asked for.
 
 use crate::agent::run_state::{AskedCall, Decision, Doubt, RunState};
-use crate::agent::{Agent, HandoffFilter, HandoffHistory, ToolResult};
+use crate::agent::{Agent, BoundHandoff, HandoffFilter, HandoffHistory, ToolResult};
 use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, Item};
-use crate::journal::{Repeat, ToolOutcome};
+use crate::journal::{OutcomeSource, Repeat, ToolOutcome};
 use crate::model::ModelRequest;
 use crate::tools::{FunctionTool, McpApprovalRequest};
 
@@ -27,7 +27,7 @@ pub(super) struct HandoffStep {
     pub(super) from: Agent,
     pub(super) to: Agent,
     pub(super) call: FunctionCall,
-    pub(super) tool: FunctionTool,
+    pub(super) handoff: BoundHandoff,
     pub(super) filter: Option<(HandoffFilter, HandoffHistory)>,
 }
 
@@ -191,15 +191,17 @@ impl Turn {
                 .any(|question| question.decision.is_none())
     }
 
-    /// The calls of tools that are done, in order.
+    /// What tools gave, in the order of the calls; what the runner answered itself is no result.
     pub(super) fn results(&self) -> Vec<ToolResult> {
         let result = |call: &TurnCall| match &call.status {
-            CallStatus::Done(outcome) => Some(ToolResult {
-                name: call.call.name.clone(),
-                call_id: call.call.call_id.clone(),
-                output: outcome.output.text(),
-                failure: outcome.failure.clone(),
-            }),
+            CallStatus::Done(outcome) if outcome.source == OutcomeSource::Tool => {
+                Some(ToolResult {
+                    name: call.call.name.clone(),
+                    call_id: call.call.call_id.clone(),
+                    output: outcome.output.text(),
+                    failure: outcome.failure.clone(),
+                })
+            }
             _ => None,
         };
         self.calls.iter().filter_map(result).collect()

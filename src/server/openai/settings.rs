@@ -103,10 +103,10 @@ impl Format {
                 let mut format = OutputFormat::strict("json_object", json!({"type": "object"}));
                 format.strict = false;
                 format.verbatim = Some(verbatim(*api, asked.clone()));
-                agent.with_output(OutputType::of_format(format))
+                agent.with_output(held_to(format, param)?)
             }
             (Self::Schema(format), None) if format.strict => {
-                agent.with_output(OutputType::of_format(OutputFormat::clone(format)))
+                agent.with_output(held_to(OutputFormat::clone(format), param)?)
             }
             (Self::Schema(format), None) => {
                 agent.with_output(OutputType::of_format_unchecked(OutputFormat::clone(format)))
@@ -146,4 +146,9 @@ pub(super) fn metadata(
         )),
         metadata => Ok(metadata),
     }
+}
+
+/// An output that is checked against the schema of its format.
+fn held_to(format: OutputFormat, param: &str) -> Result<OutputType, ApiError> {
+    OutputType::of_format(format).map_err(|error| ApiError::invalid(param, error.to_string()))
 }

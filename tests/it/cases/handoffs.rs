@@ -1,5 +1,6 @@
 //! Cases 29 to 38: who answers after a handoff, and what it sees.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openai_agents::agent::{HandoffFilter, HandoffHistory};
@@ -291,4 +292,41 @@ fn case_38_odd_names_become_names_of_functions() {
     }
     let long = Agent::builder("x".repeat(60)).build().unwrap();
     assert!(Agent::builder("Main").handoff(&long).build().is_err());
+}
+
+#[tokio::test]
+async fn a_handoff_without_input_ignores_what_the_model_says_with_it() {
+    for arguments in [
+        r#"{"reason":"x"}"#,
+        "{bad",
+        "",
+        "null",
+        "[1]",
+        r#"{"a":1,"a":2}"#,
+    ] {
+        for is_told in [false, true] {
+            let told = Arc::new(AtomicBool::new(false));
+            let mut handoff = Handoff::to(&spanish());
+            if is_told {
+                let told = Arc::clone(&told);
+                handoff = handoff.on_handoff(move |_| {
+                    told.store(true, Ordering::SeqCst);
+                    std::future::ready(Ok::<_, String>(()))
+                });
+            }
+            let agent = Agent::builder("Main").handoff(handoff).build().unwrap();
+            let model = ScriptedModel::new([
+                ScriptedTurn::items([call("h1", "transfer_to_spanish_agent", arguments)]),
+                ScriptedTurn::text("hola"),
+            ]);
+            let result = Runner::new(model).run(&agent, "hi").await.unwrap();
+            assert_eq!(result.last_agent().name(), spanish().name(), "{arguments}");
+            assert_eq!(told.load(Ordering::SeqCst), is_told);
+            // What the model said stays as it said it.
+            assert_eq!(
+                result.items()[0],
+                call("h1", "transfer_to_spanish_agent", arguments)
+            );
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! The ends of a run: a result, a pause, an error.
 
 use super::{After, Phase, RunStream};
+use crate::agent::runner::options::TrippedInput;
+use crate::agent::runner::persist::Keeper;
 use crate::agent::runner::result::{RunEvent, RunResult};
 use crate::error::{RunFailure, drop_open_calls};
+use crate::guardrail::GuardrailStage;
 use crate::item::{Item, ItemKind};
 
 impl RunStream {
@@ -53,6 +56,14 @@ impl RunStream {
             self.events.clear();
             self.holds_output = false;
         }
+        if is_of_session(&failure) {
+            // What could be written is written, and nothing else can be.
+            return self.end_with(failure);
+        }
+        if self.forgets_input(&failure) {
+            self.keeper.iter_mut().for_each(Keeper::drop_input);
+            return self.end_with(failure);
+        }
         let items = match &failure {
             // A final output that was withheld has left the conversation by now; one that nobody judged is not kept.
             RunFailure::GuardrailTripped { .. } | RunFailure::CallbackFailed { .. }
@@ -64,6 +75,17 @@ impl RunStream {
         };
         self.is_closing = true;
         self.save_then(items, After::Fail(Box::new(failure)));
+    }
+
+    /// Whether an input that a guardrail tripped over is to leave no trace.
+    fn forgets_input(&self, failure: &RunFailure) -> bool {
+        let is_forgotten = self.run.options().tripped_input == TrippedInput::Forget;
+        match failure {
+            RunFailure::GuardrailTripped { result } => {
+                is_forgotten && result.stage == GuardrailStage::Input
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn end_with(&mut self, failure: RunFailure) {
@@ -94,4 +116,14 @@ impl RunStream {
             Vec::new()
         }
     }
+}
+
+/// Whether it is the session itself that failed.
+const fn is_of_session(failure: &RunFailure) -> bool {
+    matches!(
+        failure,
+        RunFailure::Session { .. }
+            | RunFailure::SessionConflict { .. }
+            | RunFailure::AlreadyResumed { .. }
+    )
 }

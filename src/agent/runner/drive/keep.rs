@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use super::{After, Phase, RunStream, Waited};
 use crate::agent::StateError;
 use crate::agent::run_state::SavedSession;
-use crate::agent::runner::persist::{Access, Claim, Keeper, Loaded, refused};
+use crate::agent::runner::persist::{Access, Claim, ClaimParts, Keeper, Loaded, refused};
 use crate::error::RunFailure;
 use crate::item::Item;
 use crate::session::SessionError;
@@ -24,17 +24,12 @@ impl RunStream {
             }
             (None, Some(saved)) => return missing(format!("the session `{}`", saved.id)),
             (Some(_), None) => return missing("a session that it was begun with".to_owned()),
-            (Some(access), Some(saved)) if self.run.is_paused() => {
+            (Some(access), Some(saved)) if self.run.is_paused() && !saved.input_waits => {
                 self.keeper = Some(access.resume(saved));
             }
             (Some(access), Some(saved)) => {
-                let unsaved = self.run.history().get(saved.n_saved..).unwrap_or_default();
-                let unsaved = if self.run.is_inside_turn() {
-                    Vec::new()
-                } else {
-                    unsaved.to_vec()
-                };
-                let claimed = access.claim(self.run.turn(), saved, unsaved);
+                let parts = self.claim_parts(&saved);
+                let claimed = access.claim(self.run.turn(), saved, parts);
                 self.phase = Phase::Wait(Box::pin(
                     claimed.map(|claimed| Ok(Waited::Claimed(claimed))),
                 ));
@@ -43,10 +38,37 @@ impl RunStream {
         Ok(())
     }
 
+    fn claim_parts(&self, saved: &SavedSession) -> ClaimParts {
+        let history = self.run.history();
+        let own = if saved.input_waits {
+            Vec::new()
+        } else {
+            let added = history.get(self.run.n_input()..saved.n_saved);
+            [self.run.input(), added.unwrap_or_default()].concat()
+        };
+        let unsaved = if self.run.is_inside_turn() {
+            &[]
+        } else {
+            history.get(saved.n_saved..).unwrap_or_default()
+        };
+        ClaimParts {
+            own,
+            unsaved: unsaved.to_vec(),
+        }
+    }
+
+    /// Whether the run is about to pause, and its session does not have the question yet.
+    ///
+    /// Who goes on with the run claims the session by a change of it, for which something has to be there.
+    pub(super) fn must_save_input(&self) -> bool {
+        let waits = self.keeper.as_ref().is_some_and(Keeper::has_waiting_input);
+        waits && self.run.is_paused()
+    }
+
     /// Writes what the session does not have yet, if there is a session and something to write, and goes on.
     pub(super) fn save_then(&mut self, items: Vec<Item>, after: After) {
         match self.keeper.take() {
-            Some(mut keeper) if !items.is_empty() => {
+            Some(mut keeper) if !items.is_empty() || keeper.has_waiting_input() => {
                 let turn = self.run.turn();
                 self.phase = Phase::Wait(Box::pin(async move {
                     let saved = keeper.append(turn, items).await;
@@ -91,11 +113,16 @@ impl RunStream {
         saved: Result<(), SessionError>,
         after: After,
     ) -> Result<(), RunFailure> {
-        self.keeper = Some(keeper);
         let Err(error) = saved else {
+            self.keeper = Some(keeper);
             self.go_on(after);
             return Ok(());
         };
+        if matches!(error, SessionError::Conflict { .. }) {
+            self.retract(keeper, after);
+            return Ok(());
+        }
+        self.keeper = Some(keeper);
         let failure = match after {
             After::GoOn => None,
             After::Done(output) => {
@@ -105,6 +132,23 @@ impl RunStream {
             After::Fail(failure) => Some(failure),
         };
         Err(self.session_failed(error, failure))
+    }
+
+    /// Ends the run, which has lost its session to another writer, when nothing of it is left there.
+    fn retract(&mut self, keeper: Keeper, after: After) {
+        self.is_closing = true;
+        let before = match after {
+            After::Fail(failure) => Some(failure),
+            After::GoOn | After::Done(_) => None,
+        };
+        self.phase = Phase::Wait(Box::pin(async move {
+            let retracted = keeper.retract().await;
+            Err(RunFailure::SessionConflict {
+                session: keeper.id(),
+                left: retracted.err(),
+                after: before,
+            })
+        }));
     }
 
     /// Takes the session that was read, with the input in it.

@@ -50,7 +50,7 @@ use crate::tools::FunctionTool;
 #[must_use = "a run does nothing until its stream is polled"]
 pub struct RunStream {
     run: Run,
-    /// The model of agents that have none of their own.
+    /// The model where neither the run nor the agent has one.
     model: Arc<dyn Model>,
     delivery: Delivery,
     place: Place,
@@ -218,10 +218,11 @@ impl RunStream {
             run.agent().input_guardrails(),
             &run.options().input_guardrails,
         ];
+        let new = Arc::from(run.input());
         for guardrails in lists {
             let about = (run.cx(), run.agent());
             self.checks
-                .ask(guardrails, &is_asked, about, (run.seen(), run.n_earlier()));
+                .ask(guardrails, &is_asked, about, (run.seen(), &new));
         }
     }
 
@@ -241,6 +242,10 @@ impl RunStream {
             self.save_then(unsaved, After::GoOn);
             return Ok(());
         }
+        if self.must_save_input() {
+            self.save_then(Vec::new(), After::GoOn);
+            return Ok(());
+        }
         if self.run.is_between_turns() && self.ask_sources() {
             return Ok(());
         }
@@ -255,7 +260,7 @@ impl RunStream {
             self.holds_output = false;
         }
         match step {
-            Step::CallModel(request) => self.prepare(request),
+            Step::CallModel(request) => return self.prepare(request),
             Step::RunTools(calls) => self.run_tools(calls),
             Step::Handoff(step) => self.hand_off(*step),
             Step::Pause => return Err(self.pause()),
@@ -264,7 +269,7 @@ impl RunStream {
         Ok(())
     }
 
-    fn prepare(&mut self, request: ModelRequest) {
+    fn prepare(&mut self, request: ModelRequest) -> Result<(), RunFailure> {
         if self.run.turn() == 1 {
             self.ask_guardrails(|timing| timing != GuardrailTiming::Blocking);
         }
@@ -276,18 +281,19 @@ impl RunStream {
             filter: self.run.options().model_input_filter.clone(),
         };
         if !before.is_needed() {
-            self.call_model(&request);
-            return;
+            return self.call_model(&request);
         }
         let prepared = before.prepare(request).map(|request| request.map(Box::new));
         self.phase = Phase::Wait(Box::pin(
             prepared.map(|request| request.map(Waited::Request)),
         ));
+        Ok(())
     }
 
-    fn call_model(&mut self, request: &ModelRequest) {
+    fn call_model(&mut self, request: &ModelRequest) -> Result<(), RunFailure> {
         let turn = self.run.turn();
         let agent = self.run.agent();
+        let model = self.run.options().model_of(agent, &self.model)?;
         let guardrails = agent.output_guardrails().iter();
         self.holds_output = guardrails
             .chain(&self.run.options().output_guardrails)
@@ -297,7 +303,6 @@ impl RunStream {
             agent: agent.shared_name(),
         }));
         let key = EffectKey::model_call(turn).within(&self.place.path);
-        let model = agent.model().unwrap_or(&self.model);
         let call = model.call(request.clone());
         let journal = &self.run.options().journal;
         let call = journal.model_call(key, request, call);
@@ -305,6 +310,7 @@ impl RunStream {
             call,
             fold: ResponseFold::default(),
         };
+        Ok(())
     }
 
     fn run_tools(&mut self, calls: Vec<PlannedCall>) {
@@ -362,7 +368,7 @@ impl RunStream {
                     return self.begin(None);
                 }
             }
-            Waited::Request(request) => self.call_model(&request),
+            Waited::Request(request) => return self.call_model(&request),
             Waited::Response(response) => return self.run.accept_response(response),
             Waited::HandedOff(filtered) => {
                 let from = self.run.agent().shared_name();
