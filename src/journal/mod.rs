@@ -278,6 +278,7 @@ impl ToolOutcome {
 }
 
 impl OutcomeSource {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     fn is_tool(&self) -> bool {
         *self == Self::Tool
     }

@@ -405,7 +405,7 @@ async fn cancelling_after_the_turn_keeps_the_turn() {
 async fn a_conversation_is_kept_in_one_place() {
     let error = Runner::new(ScriptedModel::text("x"))
         .run(&agent([]), "go")
-        .session(&memory())
+        .session(memory())
         .chain_responses()
         .await
         .unwrap_err();

@@ -13,8 +13,10 @@ use crate::model::{Model, Providers};
 #[derive(Clone, Default)]
 pub(super) struct NamedModels {
     providers: Providers,
-    found: Arc<Mutex<BTreeMap<Arc<str>, Arc<dyn Model>>>>,
+    found: Arc<Mutex<Found>>,
 }
+
+type Found = BTreeMap<Arc<str>, Arc<dyn Model>>;
 
 impl NamedModels {
     pub(super) fn new(providers: Providers) -> Self {
