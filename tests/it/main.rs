@@ -50,6 +50,7 @@ mod mcp_agents;
 mod mcp_approvals;
 mod mcp_reload;
 mod mcp_server;
+mod mcp_versions;
 mod server_access;
 mod server_chat;
 mod server_fields;

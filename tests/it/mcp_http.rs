@@ -230,13 +230,26 @@ async fn an_answer_that_is_none_is_an_error_at_once_with_its_reason() {
             "no answer to the request",
         ),
         (events("data: {broken\n\n"), "it is no JSON"),
+        // Cut: in a body, in an event, between events.
+        (
+            json("200 OK", CALLED).replace("content-length: ", "content-length: 9"),
+            "broke off",
+        ),
+        (
+            events("id: \ndata: {\"jsonrpc\""),
+            "the stream ended before the answer",
+        ),
+        (
+            events(": ping\n\n").replace("connection", "content-length: 99\r\nconnection"),
+            "broke off",
+        ),
         (
             events("data: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n"),
             "the stream ended before the answer",
         ),
         (
             json("500 Oh", "Bearer token-12345678"),
-            "HTTP 500: [redacted]",
+            "HTTP 500: Bearer [redacted]",
         ),
         (
             json("404 Not Found", ""),

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::rounds::Rounds;
 use super::sessions::ResponseStream;
+use super::versions::knows_reconnecting;
 use crate::mcp::{
     ElicitationAnswer, ElicitationAsk, ElicitationRequest, McpLog, McpLogLevel, McpProgress,
     McpRoot, SamplingAnswer, SamplingRequest, convert,
@@ -257,10 +258,12 @@ impl McpCall {
     ///
     /// The client opens another after this time, and gets what it missed; a call that takes long needs no connection meanwhile. The
     /// result waits for the client to come back, for a minute.
-    /// Without effect where the client has no session.
+    /// Without effect where the client has no session, or speaks a version before 2025-11-25, which knows nothing of it.
     pub async fn release_connection(&self, reconnect_after: Duration) {
         let stream = self.0.context.extensions.get::<ResponseStream>();
-        if let Some(stream) = stream {
+        let version = self.0.context.protocol_version();
+        let knows = version.is_some_and(|version| knows_reconnecting(version.as_str()));
+        if let Some(stream) = stream.filter(|_| knows) {
             stream.close(reconnect_after).await;
         }
     }

@@ -31,6 +31,7 @@ use super::live::{self, Live};
 use super::offer::Offer;
 use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
+use super::versions;
 use super::{CompletionRequest, McpCall, Served, tools};
 use crate::mcp::{McpResourceContent, convert};
 
@@ -229,15 +230,20 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, McpFault> {
         let offer = self.served.offer();
-        if let Some(tool) = offer.tools.get(&request.name) {
-            return self.call_function(tool, request, &context).await;
-        }
         let agents = &offer.agents;
-        let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) else {
+        let called = if let Some(tool) = offer.tools.get(&request.name) {
+            self.call_function(tool, request, &context).await
+        } else if let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) {
+            self.call_agent((&offer, agent), request, &context).await
+        } else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
-        self.call_agent((&offer, agent), request, &context).await
+        let mut response = called?;
+        if let CallToolResponse::Complete(result) = &mut response {
+            versions::of_content(context.protocol_version().as_ref(), &mut result.content);
+        }
+        Ok(response)
     }
 
     async fn list_prompts(

@@ -66,6 +66,7 @@ mod output;
 mod rounds;
 mod call;
 mod sessions;
+mod versions;
 mod handler;
 
 use std::fmt;
@@ -185,7 +186,10 @@ impl McpServer {
             config,
         );
         let full = middleware::from_fn(sessions::refuse_too_many);
-        Router::new().route_service("/mcp", service).layer(full)
+        Router::new()
+            .route_service("/mcp", service)
+            .layer(full)
+            .layer(middleware::from_fn(versions::of_http))
     }
 
     /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.
