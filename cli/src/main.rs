@@ -2,6 +2,7 @@
 
 mod answer_file;
 mod args;
+mod children;
 mod command;
 mod data_url;
 mod durable;
@@ -48,11 +49,13 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| output::note(format_args!("error: {info}"))));
+    children::adopt();
     let arguments: Vec<OsString> = env::args_os().collect();
     let exit = match panic::catch_unwind(|| run(&arguments)) {
         Ok(exit) => exit,
         Err(_) => panicked(),
     };
+    children::end();
     exit.into()
 }
 

@@ -12,6 +12,7 @@ use openai_agents::ErrorKind;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
+use crate::children;
 use crate::exit::Exit;
 use crate::failure::{Ended, failed_result};
 use crate::output;
@@ -146,6 +147,7 @@ fn end_stuck(signal: Signal) {
         drop(written.send(output::result(&line)));
     });
     drop(is_written.recv_timeout(LAST_LINE));
+    children::end();
     std::process::exit(Exit::Ended(signal).code().into());
 }
 

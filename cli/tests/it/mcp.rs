@@ -175,9 +175,12 @@ calculator(expression) (MCP server sums)
 /// A server that would stay: it does not read its input.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(unix)]
-async fn the_server_ends_with_the_program_on_ctrl_c() {
+async fn the_server_ends_with_the_program_in_every_way() {
     let program = env!("CARGO_BIN_EXE_openai-agents");
-    let script = format!("sleep 1000 & echo $$ $! > pids; {program} serve --stdio; wait");
+    // The second leaves the process group of the server.
+    let script = format!(
+        "sleep 1000 & a=$!; setsid sleep 1000 & echo $$ $a $! > pids; {program} serve --stdio; wait"
+    );
     let directory = Directory::new("mcp-interrupt").file("none.yaml", "log_level: warn").file(
         "config.yaml",
         &format!(
@@ -190,8 +193,12 @@ agents: [{{ name: Sum, mcp_servers: [sums] }}]
 "
         ),
     );
-    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
-        let begun = Reply::sse([chunk(&json!({"content": "Hel"}), None)]).hang();
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129), ("-0", 0)] {
+        let begun = match code {
+            // It ends by itself.
+            0 => streamed_text("Hel", "lo"),
+            _ => Reply::sse([chunk(&json!({"content": "Hel"}), None)]).hang(),
+        };
         let server = FakeServer::start([begun]).await.unwrap();
         let mut command = on(&server, &directory, &["run", "--agent", "Sum", "hi"]);
         let child = command
