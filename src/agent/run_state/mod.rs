@@ -34,6 +34,10 @@ const OLDEST_VERSION: u32 = 1;
 /// [`Runner::resume`](crate::Runner::resume), in this process or, by [`to_json`](Self::to_json) or better
 /// `to_sealed_json` (feature `seal`), in another. It holds the whole conversation, but no key and none of the application's state.
 ///
+/// A state is to be resumed once. In a run with a session the second resume ends with `already_resumed` before anything is done. Without
+/// a session nothing here can know of the first: two resumes of one state make its calls twice. Then let the store that keeps the state
+/// decide, by taking it out in one step (a file that is renamed, `DELETE .. RETURNING`) before the run goes on.
+///
 /// ```
 /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 /// use openai_agents::{Agent, FunctionTool, Runner};

@@ -1,0 +1,69 @@
+//! Hooks that watch what happens: `scripts/model-server run -- cargo run --example 10_hooks`.
+#![expect(
+    clippy::print_stdout,
+    reason = "what the hooks see is what the program prints"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openai_agents::agent::{HookFuture, Hooks};
+use openai_agents::model::{ModelRequest, ModelResponse};
+use openai_agents::{Agent, RunContext, ToolContext, config, tool};
+
+/// Add two numbers
+#[tool]
+async fn add(a: i64, b: i64) -> Option<i64> {
+    a.checked_add(b)
+}
+
+/// Counts the model's calls and shows them, and those of tools; clones share the count.
+#[derive(Clone, Default)]
+struct Watch {
+    n_requests: Arc<AtomicU64>,
+}
+
+impl Hooks for Watch {
+    fn on_model_start<'a>(
+        &'a self,
+        _: &'a RunContext,
+        agent: &'a Agent,
+        request: &'a ModelRequest,
+    ) -> HookFuture<'a> {
+        let n = self.n_requests.fetch_add(1, Ordering::Relaxed) + 1;
+        println!(
+            "{n}. {} asks with {} items",
+            agent.name(),
+            request.items.len()
+        );
+        Box::pin(async { Ok(()) })
+    }
+
+    fn on_model_end<'a>(
+        &'a self,
+        _: &'a RunContext,
+        _: &'a Agent,
+        response: &'a ModelResponse,
+    ) -> HookFuture<'a> {
+        println!("   {} items come back", response.items.len());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn on_tool_end<'a>(&'a self, cx: &'a ToolContext, output: &'a str) -> HookFuture<'a> {
+        println!("   {}({}) gave {output}", cx.tool_name(), cx.arguments());
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let watch = Watch::default();
+    let agent = Agent::builder("Guide").tool(add).build()?;
+    // On the runner they see all of its runs; on an agent, what that agent does.
+    let runner = config::load()?.runner()?.hooks(watch.clone());
+    for prompt in ["What is the sum of 100 and 250?", "And of 1 and 2?"] {
+        println!("{}", runner.run(&agent, prompt).await?.final_output());
+    }
+    println!("{} requests", watch.n_requests.load(Ordering::Relaxed));
+    Ok(())
+}
