@@ -316,12 +316,20 @@ async fn a_response_tells_its_request_again_in_the_words_of_its_client() {
 async fn an_answer_with_an_unknown_end_is_an_error_and_no_stop() {
     for streams in [false, true] {
         let between = Between::new(Api::Chat).await;
-        let choice = |message: &str| json!({"index": 0, message: {"role": "assistant", "content": "The answer is forty-"}, "finish_reason": "weird_end"});
+        let choice = |message: &str, text: &str, end: Value| json!({"index": 0, message: {"role": "assistant", "content": text}, "finish_reason": end});
         let chunk = |choice: Value| json!({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
         between.server.push(if streams {
-            Reply::sse([chunk(choice("delta")).to_string(), "[DONE]".to_owned()])
+            Reply::sse([
+                chunk(choice("delta", "The answer is forty-", Value::Null)).to_string(),
+                chunk(choice("delta", "", json!("weird_end"))).to_string(),
+                "[DONE]".to_owned(),
+            ])
         } else {
-            Reply::json(&chunk(choice("message")))
+            Reply::json(&chunk(choice(
+                "message",
+                "The answer is forty-",
+                json!("weird_end"),
+            )))
         });
         let body = Api::Chat.asked(&json!({"stream": streams}));
         let answer = between.front.post(Api::Chat.path(), &body).await;
@@ -330,6 +338,7 @@ async fn an_answer_with_an_unknown_end_is_an_error_and_no_stop() {
         } else {
             answer.json()["error"].clone()
         };
+        assert_eq!(answer.status, if streams { 200 } else { 502 });
         assert_eq!(error["code"], "unknown_finish_reason", "{answer:?}");
         assert!(!answer.body.contains("[DONE]"));
     }
