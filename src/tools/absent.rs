@@ -5,8 +5,7 @@
 
 use serde_json::{Map, Value};
 
-/// How far references and alternatives are followed; a schema may refer to itself.
-const MAX_DEPTH: usize = 16;
+use super::shapes::{self, MAX_DEPTH, branches, property, reference};
 
 /// Whether a schema has a field that may be absent but not `null`.
 pub(super) fn is_possible(declared: &Value) -> bool {
@@ -29,8 +28,7 @@ pub(super) fn remove(arguments: &mut Value, declared: &Value) {
 }
 
 fn visit(value: &mut Value, schema: &Value, root: &Value) {
-    let mut shapes = Vec::new();
-    collect_shapes(schema, root, MAX_DEPTH, &mut shapes);
+    let shapes = shapes::of(schema, root);
     match value {
         Value::Object(fields) => {
             fields.retain(|name, field| {
@@ -59,28 +57,6 @@ fn visit(value: &mut Value, schema: &Value, root: &Value) {
             }
         }
         _ => {}
-    }
-}
-
-/// Finds the schemas that a value may have to satisfy, behind references and alternatives.
-fn collect_shapes<'a>(
-    schema: &'a Value,
-    root: &'a Value,
-    depth: usize,
-    shapes: &mut Vec<&'a Map<String, Value>>,
-) {
-    let (Value::Object(object), Some(depth)) = (schema, depth.checked_sub(1)) else {
-        return;
-    };
-    shapes.push(object);
-    if let Some(target) = reference(object, root) {
-        collect_shapes(target, root, depth, shapes);
-    }
-    for branch in ["anyOf", "oneOf", "allOf"]
-        .iter()
-        .flat_map(|key| branches(object, key))
-    {
-        collect_shapes(branch, root, depth, shapes);
     }
 }
 
@@ -116,23 +92,6 @@ fn accepts_null(schema: &Value, root: &Value, depth: usize) -> bool {
         && ["anyOf", "oneOf"]
             .iter()
             .all(|key| !object.contains_key(*key) || branches(object, key).any(accepts))
-}
-
-fn reference<'a>(object: &Map<String, Value>, root: &'a Value) -> Option<&'a Value> {
-    let target = object.get("$ref")?.as_str()?;
-    root.pointer(target.strip_prefix('#')?)
-}
-
-fn branches<'a>(object: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &'a Value> {
-    object
-        .get(key)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-}
-
-fn property<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.get("properties")?.as_object()?.get(name)
 }
 
 fn field_names(object: &Map<String, Value>) -> impl Iterator<Item = &str> {

@@ -1,12 +1,13 @@
 //! What the arguments of a call must satisfy before the tool sees them.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{absent, plain};
+use super::{absent, plain, unknown};
 
 /// Checks the arguments of every call of one tool.
 pub(super) struct ArgumentRules {
@@ -14,6 +15,8 @@ pub(super) struct ArgumentRules {
     is_none: bool,
     /// The fields that exist, when the schema allows no others.
     closed: Option<Vec<String>>,
+    /// The schema as the model sees it, when objects inside of the arguments allow no other fields.
+    closed_inside: Option<Value>,
     /// The schema as the tool declared it, when fields may have to be taken for absent.
     with_absent: Option<Value>,
 }
@@ -28,6 +31,7 @@ impl ArgumentRules {
             closed: properties
                 .filter(|_| is_closed)
                 .map(|properties| properties.keys().cloned().collect()),
+            closed_inside: unknown::is_possible(offered).then(|| offered.clone()),
             with_absent: absent::is_possible(&declared).then_some(declared),
         }
     }
@@ -38,6 +42,7 @@ impl ArgumentRules {
         Self {
             is_none: true,
             closed: None,
+            closed_inside: None,
             with_absent: None,
         }
     }
@@ -66,10 +71,20 @@ impl ArgumentRules {
         {
             return Err(unknown_field(unknown, closed));
         }
+        if self.closed_inside.is_none() && self.with_absent.is_none() {
+            return Ok(Arguments::Text(text));
+        }
+        let mut tree = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+        if let Some(unknown) = self
+            .closed_inside
+            .as_ref()
+            .and_then(|offered| unknown::find(&tree, offered))
+        {
+            return Err(unknown);
+        }
         let Some(declared) = &self.with_absent else {
             return Ok(Arguments::Text(text));
         };
-        let mut tree = serde_json::from_str(text).map_err(|error| not_json(&error))?;
         absent::remove(&mut tree, declared);
         Ok(Arguments::Tree(tree))
     }
@@ -82,6 +97,14 @@ pub(super) enum Arguments<'a> {
 }
 
 impl Arguments<'_> {
+    /// Gives them as JSON.
+    pub(super) fn to_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Tree(tree) => Cow::Owned(tree.to_string()),
+        }
+    }
+
     /// Reads the arguments into their type, or says which field is wrong.
     pub(super) fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
         match self {

@@ -289,11 +289,11 @@ impl FunctionTool {
         &self.policy.output
     }
 
-    /// Makes a tool of the engine: its effects pass the journal one by one, not the call as a whole, and its calls can pause.
+    /// Makes a tool of the engine, whose arguments must also be those of another tool: its effects pass the journal one by one, not the call as a whole, and its calls can pause.
     pub(crate) fn composite<F, R>(
         (name, description): (&str, String),
         parameters: Value,
-        options: ToolOptions,
+        (options, reads): (ToolOptions, Self),
         function: F,
     ) -> Result<Self, ToolDefinitionError>
     where
@@ -301,7 +301,11 @@ impl FunctionTool {
         R: Future<Output = Result<ToolOutput, Fault>> + Send + 'static,
     {
         let name = ToolName::new(name)?;
-        let handler = handler::of_engine(function);
+        let call = handler::of_engine(function);
+        let handler: Box<Handler> = Box::new(move |arguments| {
+            reads.read(&arguments.to_text()).map(drop)?;
+            call(arguments)
+        });
         let mut tool = Self::define(name, description, options, parameters, handler)?;
         Arc::make_mut(&mut tool.policy).is_composite = true;
         Ok(tool)

@@ -216,6 +216,45 @@ async fn null_for_what_must_be_there_is_refused() {
 }
 
 #[tokio::test]
+async fn field_that_is_unknown_inside_of_the_arguments_is_refused() {
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Trip {
+        place: Option<Place>,
+        filters: Vec<Filter>,
+    }
+    let search = FunctionTool::new("search", "Searches.", async |_cx, trip: Trip| {
+        Ok::<_, String>(trip)
+    });
+    let search = search.unwrap();
+    let check = async |more: Value, expected: &str| {
+        let nothing = json!({"filters": [], "place": null});
+        let mut arguments = nothing.as_object().unwrap().clone();
+        arguments.extend(more.as_object().unwrap().clone());
+        let result = invoke(&search, &Value::Object(arguments).to_string()).await;
+        let actual = result.map_or_else(|error| error.to_string(), |_| "fine".to_owned());
+        assert_eq!(actual, expected);
+    };
+    let parent = |more: Value| {
+        let mut rome = json!({"city": "Rome", "radius": 1, "parent": null});
+        let fields = rome.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        json!({"place": {"city": "Rome", "radius": 1, "parent": rome}})
+    };
+    check(parent(json!({})), "fine").await;
+    check(
+        parent(json!({"zip": 1})),
+        "bad arguments for tool `search`: unknown field `place.parent.zip`, expected `city`, `radius`, `parent`",
+    )
+    .await;
+    check(json!({"filters": [{"kind": "before", "year": 1}]}), "fine").await;
+    check(
+        json!({"filters": [{"kind": "before", "year": 1, "month": 2}]}),
+        "bad arguments for tool `search`: unknown field `filters[0].month`, expected `kind`, `year`, `name`, `exact`",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_dynamic_tool_gets_an_object() {
     let schema = json!({"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["a"]});
     let options = ToolOptions::default();

@@ -275,3 +275,34 @@ async fn an_agent_that_would_be_its_own_tool_ends_the_run_before_its_request() {
     assert_eq!(error.kind(), ErrorKind::ToolFailed);
     assert_eq!(model.requests().len(), 3);
 }
+
+#[tokio::test]
+async fn arguments_that_do_not_fit_are_told_with_the_field_and_the_agent_is_not_asked() {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct City {
+        #[expect(dead_code, reason = "only read")]
+        name: String,
+    }
+    let inner = Agent::builder("Inner").build().unwrap();
+    for (tool, arguments, expect) in [
+        (
+            inner.as_tool("Asks."),
+            r#"{"input":5}"#,
+            "bad arguments for tool `inner`: field `input`: expected a string, found the number 5",
+        ),
+        (
+            inner.as_tool("Asks.").parameters::<City>(),
+            r#"{"name":null}"#,
+            "bad arguments for tool `inner`: field `name`: expected a string, found null",
+        ),
+    ] {
+        let outer = Agent::builder("Outer").tool(tool).build().unwrap();
+        let model = ScriptedModel::new([
+            ScriptedTurn::items([call("c1", "inner", arguments)]),
+            ScriptedTurn::text("I see."),
+        ]);
+        let result = Runner::new(model.clone()).run(&outer, "go").await.unwrap();
+        assert_eq!(result.items()[1], output("c1", expect));
+        assert_eq!(model.requests().len(), 2);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::call::Links;
 use super::request::Beginning;
@@ -35,7 +35,8 @@ pub struct AgentTool {
     description: String,
     limits: Limits,
     options: ToolOptions,
-    parameters: Result<Value, ToolDefinitionError>,
+    /// A tool with these parameters, by which they are read.
+    parameters: Result<FunctionTool, ToolDefinitionError>,
     is_structured: bool,
     extract: Option<Arc<Extract>>,
 }
@@ -65,7 +66,7 @@ impl Agent {
             description: description.into(),
             limits: Limits::default(),
             options: ToolOptions::default(),
-            parameters: Ok(text_input()),
+            parameters: reading::<TextInput>(),
             is_structured: false,
             extract: None,
         }
@@ -97,9 +98,7 @@ impl AgentTool {
     /// Takes parameters of this type in place of one text; the agent is given them as JSON.
     #[must_use]
     pub fn parameters<T: DeserializeOwned + JsonSchema + Send + 'static>(mut self) -> Self {
-        // Made into a tool for its schema, without what describes the Rust type.
-        let tool = FunctionTool::new("parameters", "", async |_cx, _args: T| Ok::<_, String>(()));
-        self.parameters = tool.map(|tool| tool.spec().parameters.clone());
+        self.parameters = reading::<T>();
         self.is_structured = true;
         self
     }
@@ -120,7 +119,8 @@ impl AgentTool {
     ///
     /// [`ToolDefinitionError`] when the name is not allowed or the parameters have no schema such as the options ask for.
     pub fn build(self) -> Result<FunctionTool, ToolDefinitionError> {
-        let parameters = self.parameters.clone()?;
+        let reads = self.parameters.clone()?;
+        let parameters = reads.spec().parameters.clone();
         let (name, description) = (self.name.clone(), self.description.clone());
         let options = self.options.clone();
         let tool = Arc::new(self);
@@ -128,7 +128,7 @@ impl AgentTool {
             let tool = Arc::clone(&tool);
             async move { tool.run(cx, arguments).await.map(ToolOutput::from) }
         };
-        FunctionTool::composite((&name, description), parameters, options, call)
+        FunctionTool::composite((&name, description), parameters, (options, reads), call)
     }
 
     async fn run(&self, cx: ToolContext, arguments: Map<String, Value>) -> Result<String, Fault> {
@@ -200,8 +200,22 @@ impl AgentTool {
     }
 }
 
-fn text_input() -> Value {
-    json!({ "type": "object", "properties": { "input": { "type": "string" } }, "required": ["input"] })
+/// What an agent is asked, unless it has parameters of its own.
+#[derive(serde::Deserialize, JsonSchema)]
+struct TextInput {
+    #[expect(
+        dead_code,
+        reason = "the conversation is made of the arguments as JSON"
+    )]
+    input: String,
+}
+
+/// Makes a tool of a type of parameters, for its schema and for reading them.
+fn reading<T>() -> Result<FunctionTool, ToolDefinitionError>
+where
+    T: DeserializeOwned + JsonSchema + Send + 'static,
+{
+    FunctionTool::new("parameters", "", async |_cx, _args: T| Ok::<_, String>(()))
 }
 
 impl IntoTool for AgentTool {

@@ -56,7 +56,15 @@ impl Rounds {
         state: Option<&str>,
         responses: Option<InputResponses>,
     ) -> Result<Self, ErrorData> {
+        let has_answers = responses
+            .as_ref()
+            .is_some_and(|answers| !answers.is_empty());
         let mut known = match state {
+            // Who was asked has the state that came with the questions; an answer without it is one to no question.
+            None if has_answers => {
+                let message = "answers need the request state that came with their questions";
+                return Err(ErrorData::invalid_params(message, None));
+            }
             None => Known::default(),
             Some(state) => {
                 let opened = seal.open_json_with::<Known>(state, &subject.0);
