@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Error;
 use openai_agents::agent::StateError;
-use openai_agents::config::{Config, ConfigError};
+use openai_agents::config::Config;
 use openai_agents::journal::JournalError;
 use openai_agents::mcp::McpError;
 use openai_agents::model::{ModelError, Unreachable};
-use openai_agents::session::{SessionError, SessionIdError};
+use openai_agents::session::SessionError;
 use openai_agents::{ErrorKind, RunError, RunFailure};
 use serde_json::{Value, json};
 
@@ -37,6 +37,10 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
+/// What was served ended by an error.
+#[derive(Debug)]
+pub(crate) struct ServingFailed(pub(crate) &'static str);
+
 /// A signal asked for the end.
 #[derive(Debug)]
 pub(crate) struct Ended(pub(crate) Signal);
@@ -52,30 +56,25 @@ pub(crate) struct Unusable {
 impl Failure {
     /// Judges an error that came before or outside a run.
     ///
-    /// What the library and this program know of is a wrong or missing part, found before anything was done; what neither expects is not.
+    /// Whatever it is, nothing was done yet: what was asked for, or what it needs, is wrong or not there.
     pub(crate) fn of(error: &Error) -> Self {
         if let Some(Ended(signal)) = error.downcast_ref() {
             return Self::ended(*signal);
         }
         let unusable = error.downcast_ref::<Unusable>();
-        let is_own =
-            error.is::<ConfigError>() || error.is::<Usage>() || error.is::<SessionIdError>();
-        let own = (is_own || error.is::<StdoutError>()).then_some(ErrorKind::Config);
         let kinds = [
             unusable.map(|unusable| unusable.kind),
             error.downcast_ref().map(StateError::kind),
             error.downcast_ref().map(SessionError::kind),
             error.downcast_ref().map(McpError::kind),
             error.downcast_ref().map(JournalError::kind),
-            own,
         ];
         let kind = kinds.into_iter().flatten().next();
         Self {
             exit: match kind {
-                None => Exit::Failed,
-                Some(_) if error.is::<StdoutError>() => Exit::Failed,
+                _ if error.is::<StdoutError>() || error.is::<ServingFailed>() => Exit::Failed,
                 Some(ErrorKind::BudgetExceeded) => Exit::Limit,
-                Some(_) => Exit::Usage,
+                _ => Exit::Usage,
             },
             kind: kind.unwrap_or(ErrorKind::Config),
             message: format!("{error:#}"),
@@ -327,6 +326,12 @@ impl fmt::Display for Unusable {
 }
 
 impl std::error::Error for Unusable {}
+
+impl fmt::Display for ServingFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,7 +23,8 @@ const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_BINARY_BYTES: u64 = 20 * 1024 * 1024;
 /// How long stdin may take before a word is said about it. Many pipes are slow; one that nobody writes to looks the same.
 const PATIENCE: Duration = Duration::from_secs(2);
-const STILL_READING: &str = "stdin is read to its end, which has not come yet; --no-stdin, or < /dev/null, if there is nothing to read";
+const STILL_READING: &str =
+    "still reading stdin to its end (nothing in it? use --no-stdin or < /dev/null)";
 
 /// What to ask.
 #[derive(Debug, Args)]

@@ -10,12 +10,11 @@ use openai_agents::config::{Config, ServerConfig};
 use openai_agents::server::mcp::McpServer;
 use openai_agents::server::{Server, ServerBuilder};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::failure::{Ended, Usage};
+use crate::failure::{Ended, ServingFailed, Usage};
 use crate::output;
 use crate::served::{self, Offer, Served};
 use crate::served_sessions::ServedSessions;
@@ -126,7 +125,7 @@ fn name_of(address: IpAddr) -> String {
 
 async fn over_stdio(mcp: &McpServer, signals: &mut Signals) -> Result<()> {
     tokio::select! {
-        served = mcp.serve_stdio() => served.context("the client does not speak MCP"),
+        served = mcp.serve_stdio() => served.context(ServingFailed("the client does not speak MCP")),
         _ = signals.first() => Ok(()),
     }
 }
@@ -151,9 +150,11 @@ async fn over_http(
     let listener = listen(&config).await?;
     drop(config);
     let address = listener.local_addr().context("cannot listen")?;
-    let (end, ending) = oneshot::channel::<()>();
-    // Dropped or sent, either means the end.
-    let serving = server.serve(listener, async { drop(ending.await) });
+    let mut hears = signals.clone();
+    let shutdown = async move {
+        hears.first().await;
+    };
+    let serving = server.serve(listener, shutdown);
     output::note(format_args!(
         "serving on http://{address}: the OpenAI API at /v1, MCP at /mcp"
     ));
@@ -163,11 +164,12 @@ async fn over_http(
             0 => {}
             n => output::note(format_args!("ending: {n} under way")),
         }
-        drop(end);
         signals.second().await
     };
     tokio::select! {
-        served = serving => served.context("cannot serve"),
+        // In this order, so that nothing new is taken any more when the end is told.
+        biased;
+        served = serving => served.context(ServingFailed("cannot serve")),
         signal = asked_twice => Err(Ended(signal).into()),
     }
 }

@@ -179,7 +179,7 @@ async fn the_server_ends_with_the_program_in_every_way() {
     let program = env!("CARGO_BIN_EXE_openai-agents");
     // The second leaves the process group of the server.
     let script = format!(
-        "sleep 1000 & a=$!; setsid sleep 1000 & echo $$ $a $! > pids; {program} serve --stdio; wait"
+        "sleep 1000 & a=$!; setsid sleep 1000 & echo $$$$ $a $! > pids; {program} serve --stdio; wait"
     );
     let directory = Directory::new("mcp-interrupt").file("none.yaml", "log_level: warn").file(
         "config.yaml",

@@ -165,7 +165,7 @@ async fn pipe_that_does_not_end_is_named_and_waited_for() {
     stderr.read_line(&mut line).unwrap();
     assert_eq!(
         line,
-        "stdin is read to its end, which has not come yet; --no-stdin, or < /dev/null, if there is nothing to read\n"
+        "still reading stdin to its end (nothing in it? use --no-stdin or < /dev/null)\n"
     );
     writer.write_all(b"late").unwrap();
     drop(writer);

@@ -53,7 +53,7 @@ fn reading_stdin(scene: &Scene) -> Output {
     writer.write_all(b"a line, and no end\n").unwrap();
     let mut command = on(&server, &scene.directory, &["run", "--json", "hi"]);
     command.stdin(reader);
-    let output = waiting(command, "stdin is read to its end", &["-INT"]);
+    let output = waiting(command, "still reading stdin to its end", &["-INT"]);
     drop(writer);
     output
 }

@@ -239,6 +239,20 @@ pub(super) const ROWS: &[Row] = &[
         "cannot be reached",
         |scene| with_store(scene, &format!("postgres://{}/db", nobody())),
     ),
+    #[cfg(target_os = "linux")]
+    row(
+        "the folder for runs that wait cannot be made",
+        2,
+        "config",
+        "cannot create /proc/openai-agents/runs",
+        |scene| {
+            scene.directory.write("config.yaml", super::stopped::CONFIG);
+            let server = scene.server([]);
+            let arguments = ["run", "--agent", "Careful", "--json", "hi"];
+            let mut command = on(&server, &scene.directory, &arguments);
+            command.env("XDG_STATE_HOME", "/proc").output().unwrap()
+        },
+    ),
     row(
         "an MCP server cannot be started",
         2,
