@@ -10,6 +10,7 @@ use openai_agents::config::{Config, ServerConfig};
 use openai_agents::server::mcp::McpServer;
 use openai_agents::server::{Server, ServerBuilder};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::args::Global;
@@ -150,19 +151,20 @@ async fn over_http(
     let listener = listen(&config).await?;
     drop(config);
     let address = listener.local_addr().context("cannot listen")?;
-    let mut hears = signals.clone();
+    let (count, counted) = oneshot::channel();
+    let (mut hears, counting) = (signals.clone(), server.clone());
     let shutdown = async move {
         hears.first().await;
+        // Nobody is told where the program ends at once.
+        count.send(counting.n_under_way()).ok();
     };
     let serving = server.serve(listener, shutdown);
     output::note(format_args!(
         "serving on http://{address}: the OpenAI API at /v1, MCP at /mcp"
     ));
     let asked_twice = async {
-        signals.first().await;
-        match server.n_under_way() {
-            0 => {}
-            n => output::note(format_args!("ending: {n} under way")),
+        if let Ok(n @ 1..) = counted.await {
+            output::note(format_args!("ending: {n} under way"));
         }
         signals.second().await
     };
