@@ -21,6 +21,7 @@ mod run_lock;
 mod run_setup;
 mod served;
 mod served_sessions;
+mod server_limits;
 mod signal;
 mod state_file;
 mod store;

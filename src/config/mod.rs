@@ -56,7 +56,7 @@ pub use origin::{Origin, Setting};
 pub use schema::{
     AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ModelApi, ToolUseConfig,
 };
-pub use server::ServerConfig;
+pub use server::{ServerConfig, ServerLimits};
 pub use sessions::{SessionStore, SessionsConfig};
 pub use timeouts::TimeoutsConfig;
 

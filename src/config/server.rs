@@ -1,13 +1,28 @@
 //! The section `server`: where the program serves, and to whom.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::ConfigError;
 use super::fields::{Fields, Keys};
 use crate::Secret;
 
 const SERVER: Keys = Keys {
-    known: &["bind", "token", "allowed_hosts"],
+    known: &[
+        "bind",
+        "token",
+        "allowed_hosts",
+        "allowed_origins",
+        "max_body_bytes",
+        "max_bodies_bytes",
+        "body_timeout_secs",
+        "max_connections",
+        "max_requests",
+        "max_runs",
+        "max_waiting_runs",
+        "max_events",
+        "max_kept",
+    ],
     unsupported: &[],
 };
 
@@ -23,6 +38,34 @@ pub struct ServerConfig {
     pub token: Option<Secret>,
     /// The names by which it is reached, beside those of the loopback and the address itself.
     pub allowed_hosts: Vec<String>,
+    /// The origins of pages that may ask, beside those of the server itself, such as `https://example.com`.
+    pub allowed_origins: Vec<String>,
+    /// What is bounded, and how.
+    pub limits: ServerLimits,
+}
+
+/// The bounds of a server; what is absent is as the server has it by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerLimits {
+    /// How large the body of a request may be, decoded.
+    pub max_body_bytes: Option<usize>,
+    /// How large all bodies may be whose requests and runs go on.
+    pub max_bodies_bytes: Option<usize>,
+    /// How long the body of a request may take.
+    pub body_timeout: Option<Duration>,
+    /// How many connections there may be.
+    pub max_connections: Option<usize>,
+    /// How many requests that do something there may be at once.
+    pub max_requests: Option<u32>,
+    /// How many runs there may be at once.
+    pub max_runs: Option<usize>,
+    /// How many more runs may wait for their turn.
+    pub max_waiting_runs: Option<usize>,
+    /// How many events of a session's runs are kept.
+    pub max_events: Option<usize>,
+    /// How many runs, responses and conversations are kept, of each.
+    pub max_kept: Option<usize>,
 }
 
 impl Default for ServerConfig {
@@ -31,6 +74,8 @@ impl Default for ServerConfig {
             bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             token: None,
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            limits: ServerLimits::default(),
         }
     }
 }
@@ -51,6 +96,8 @@ pub(super) fn server(parent: &mut Fields<'_>) -> Result<ServerConfig, ConfigErro
     }
     server.token = fields.secret("token")?;
     server.allowed_hosts = fields.texts("allowed_hosts")?.unwrap_or_default();
+    server.allowed_origins = origins(&mut fields)?;
+    server.limits = limits(&mut fields)?;
     let token = server.token.as_ref().map(Secret::expose);
     if token.is_some_and(|token| token.len() < 16) {
         return Err(fields.invalid("token", "at least 16 bytes long", token_origin));
@@ -67,4 +114,46 @@ pub(super) fn server(parent: &mut Fields<'_>) -> Result<ServerConfig, ConfigErro
         return Err(fields.invalid("bind", expected, bind_origin));
     }
     Ok(server)
+}
+
+/// Scheme, host and port, as browsers send them; anything more would never be one.
+fn origins(fields: &mut Fields<'_>) -> Result<Vec<String>, ConfigError> {
+    const KEY: &str = "allowed_origins";
+    let origin = fields.origin_of(KEY);
+    let origins = fields.texts(KEY)?.unwrap_or_default();
+    let is_origin = |text: &String| {
+        let host = text
+            .strip_prefix("https://")
+            .or(text.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']))
+    };
+    if origins.iter().all(is_origin) {
+        return Ok(origins);
+    }
+    let expected =
+        "a list of origins such as https://example.com, with nothing behind host and port";
+    Err(fields.invalid(KEY, expected, origin))
+}
+
+fn limits(fields: &mut Fields<'_>) -> Result<ServerLimits, ConfigError> {
+    Ok(ServerLimits {
+        max_body_bytes: size(fields, "max_body_bytes")?,
+        max_bodies_bytes: size(fields, "max_bodies_bytes")?,
+        body_timeout: seconds(fields, "body_timeout_secs")?,
+        max_connections: size(fields, "max_connections")?,
+        max_requests: size(fields, "max_requests")?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+        max_runs: size(fields, "max_runs")?,
+        max_waiting_runs: size(fields, "max_waiting_runs")?,
+        max_events: size(fields, "max_events")?,
+        max_kept: size(fields, "max_kept")?,
+    })
+}
+
+fn size(fields: &mut Fields<'_>, key: &str) -> Result<Option<usize>, ConfigError> {
+    let size = fields.count(key)?;
+    Ok(size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
+}
+
+fn seconds(fields: &mut Fields<'_>, key: &str) -> Result<Option<Duration>, ConfigError> {
+    Ok(fields.count(key)?.map(Duration::from_secs))
 }

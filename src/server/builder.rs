@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::active::Runs;
+use super::body::{Bodies, BodyLimits};
 use super::front::{Server, Shared, now};
 use super::names::Names;
 use super::offer::Offer;
@@ -19,6 +20,8 @@ use crate::agent::runner::Runner;
 use crate::secret::Secret;
 use crate::session::{Session, SessionError, SessionId};
 
+const MIB: usize = 1024 * 1024;
+
 /// Sets up a [`Server`]; see [`Server::builder`].
 #[must_use = "a builder does nothing until it is built"]
 pub struct ServerBuilder {
@@ -29,7 +32,7 @@ pub struct ServerBuilder {
     sessions: Option<Arc<OpenSession>>,
     reload: Option<Reload>,
     tool_items: ToolItems,
-    max_body_bytes: usize,
+    bodies: BodyLimits,
     max_connections: usize,
     max_requests: u32,
     max_runs: usize,
@@ -64,6 +67,12 @@ pub enum ServerBuildError {
         /// The name.
         agent: String,
     },
+    /// An origin is not as browsers send it, so that allowing it allows nothing.
+    #[error("`{origin}` is not an origin: scheme, host and port, and nothing behind them")]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
     /// The token is empty, or holds what no header can.
     #[error("a token must be of visible ASCII characters, and at least one")]
     Token,
@@ -79,7 +88,11 @@ impl ServerBuilder {
             sessions: None,
             reload: None,
             tool_items: ToolItems::default(),
-            max_body_bytes: 4 * 1024 * 1024,
+            bodies: BodyLimits {
+                max_bytes: 32 * MIB,
+                max_total_bytes: 64 * MIB,
+                timeout: Duration::from_secs(60),
+            },
             max_connections: 4096,
             max_requests: 4096,
             max_runs: 1024,
@@ -131,14 +144,15 @@ impl ServerBuilder {
         self
     }
 
-    /// Answers requests to this `Host` too, as `name` or `name:port`, and those of its pages; by default to the names of this machine's
-    /// loopback only.
+    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback, and to those by
+    /// which containers reach their host (`host.docker.internal` and its like).
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.names.hosts.push(host.into());
         self
     }
 
-    /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default from loopback only.
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com`, and tells browsers so (CORS); by default only those
+    /// of pages that were loaded from the very address that they ask.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.names.origins.push(origin.into());
         self
@@ -150,9 +164,24 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how large a request may be, in bytes; 4 MiB by default.
+    /// Sets how large the body of a request may be, in bytes, once it is decoded; 32 MiB by default. One above it is answered 413.
     pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
-        self.max_body_bytes = max_body_bytes;
+        self.bodies.max_bytes = max_body_bytes;
+        self
+    }
+
+    /// Sets how much all bodies may have that are read, or whose requests and runs go on, in bytes; 64 MiB by default.
+    ///
+    /// What comes above it waits for its turn, as long as a body may take, and is answered 503 then. A quarter is for bodies of up to
+    /// 64 KiB alone. A request costs some times as much memory as its body has bytes.
+    pub const fn max_bodies_bytes(mut self, max_bodies_bytes: usize) -> Self {
+        self.bodies.max_total_bytes = max_bodies_bytes;
+        self
+    }
+
+    /// Sets how long the body of a request may take; 60 seconds by default. One that takes longer is answered 408.
+    pub const fn body_timeout(mut self, body_timeout: Duration) -> Self {
+        self.bodies.timeout = body_timeout;
         self
     }
 
@@ -212,7 +241,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ServerBuildError`] when two agents have one name, or the token cannot be sent in a header.
+    /// [`ServerBuildError`] when two agents have one name, an origin is none, or the token cannot be sent in a header.
     pub fn build(self) -> Result<Server, ServerBuildError> {
         let offer = Offer::new(self.runner, self.agents)?;
         if let Some(token) = &self.token {
@@ -220,6 +249,10 @@ impl ServerBuilder {
             if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
                 return Err(ServerBuildError::Token);
             }
+        }
+        if let Some(origin) = self.names.wrong_origin() {
+            let origin = origin.to_owned();
+            return Err(ServerBuildError::Origin { origin });
         }
         let sessions = self
             .sessions
@@ -237,7 +270,7 @@ impl ServerBuilder {
             open_turns: OpenTurns::new(self.max_kept),
             service: Service::new(self.max_kept, self.max_events),
             tool_items: self.tool_items,
-            max_body_bytes: self.max_body_bytes,
+            bodies: Bodies::new(self.bodies),
             max_connections: self.max_connections,
             grace: self.grace,
             started_at: now(),

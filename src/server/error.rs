@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::names::Foreign;
@@ -23,6 +24,8 @@ pub(super) struct ApiError {
     pub(super) retry_after: Option<Duration>,
     /// Whether a run had begun, so that asking again would do it all again.
     pub(super) has_run: bool,
+    /// A header that says what would have been right.
+    pub(super) header: Option<(HeaderName, &'static str)>,
 }
 
 impl ApiError {
@@ -38,6 +41,7 @@ impl ApiError {
             param: None,
             retry_after: None,
             has_run: false,
+            header: None,
         }
     }
 
@@ -83,10 +87,40 @@ impl ApiError {
         }
     }
 
-    pub(super) fn foreign(foreign: Foreign) -> Self {
+    /// There is no memory for the body of one more request.
+    pub(super) fn busy_with_bodies() -> Self {
+        let message = "as much memory for bodies of requests as is allowed is taken (`server.max_bodies_bytes`)";
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(503, "server_busy", message)
+        }
+    }
+
+    pub(super) fn unsupported_media_type(found: &str) -> Self {
+        let message = format!(
+            "the body must be JSON, and its `Content-Type` must say `application/json`; it says {found}"
+        );
+        Self {
+            header: Some((ACCEPT, "application/json")),
+            ..Self::new(415, "unsupported_media_type", message)
+        }
+    }
+
+    pub(super) fn unsupported_coding(found: &str) -> Self {
+        let found: String = found.chars().take(100).collect();
+        let message = format!(
+            "the body may be sent as it is, or with `Content-Encoding: gzip`; it is coded as `{found}`"
+        );
+        Self {
+            header: Some((ACCEPT_ENCODING, "gzip, identity")),
+            ..Self::new(415, "unsupported_encoding", message)
+        }
+    }
+
+    pub(super) fn foreign(foreign: &Foreign) -> Self {
         let code = match foreign {
-            Foreign::Host => "forbidden_host",
-            Foreign::Origin => "forbidden_origin",
+            Foreign::Host { .. } => "forbidden_host",
+            Foreign::Origin { .. } => "forbidden_origin",
         };
         Self::new(403, code, foreign.to_string())
     }
@@ -144,7 +178,10 @@ impl ApiError {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert("www-authenticate", HeaderValue::from_static("Bearer"));
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some((name, value)) = self.header {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         response
     }

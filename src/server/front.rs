@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::active::Runs;
+use super::body::Bodies;
 use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
 use super::error::ApiError;
 use super::names::Names;
@@ -41,7 +42,7 @@ pub(super) struct Shared {
     pub(super) open_turns: OpenTurns,
     pub(super) service: Service,
     pub(super) tool_items: ToolItems,
-    pub(super) max_body_bytes: usize,
+    pub(super) bodies: Bodies,
     pub(super) max_connections: usize,
     /// How long runs may take to end when the server closes.
     pub(super) grace: Duration,

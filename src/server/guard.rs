@@ -10,8 +10,9 @@ use axum::middleware::Next;
 
 use super::error::ApiError;
 use super::front::Shared;
+use super::names::Caller;
 use super::work::UnderWay;
-use super::{id, prompt_body, token};
+use super::{cors, id, token};
 
 /// Lets nothing pass that may not; counts and names what was answered.
 pub(super) async fn guard(
@@ -19,15 +20,13 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let mut response = match admit(&shared, &request) {
-        Ok(under_way) => {
-            let response = next.run(request.map(prompt_body::in_time)).await;
-            match under_way {
-                Some(under_way) => response.map(|body| under_way.until_end_of(body)),
-                None => response,
-            }
+    let mut response = match shared.names.check(request.uri(), request.headers()) {
+        Ok(caller) => {
+            let mut response = answer(&shared, &caller, request, next).await;
+            cors::tell(&caller, response.headers_mut());
+            response
         }
-        Err(refusal) => refusal.into_response(),
+        Err(foreign) => refuse(&shared, request, ApiError::foreign(&foreign)).await,
     };
     shared.runs.metrics.answered(response.status().as_u16());
     let headers = response.headers_mut();
@@ -43,11 +42,20 @@ pub(super) async fn guard(
     response
 }
 
+async fn answer(shared: &Shared, caller: &Caller, request: Request, next: Next) -> Response<Body> {
+    if let Some(response) = cors::preflight(caller, request.method(), request.headers()) {
+        return response;
+    }
+    match admit(shared, &request) {
+        Err(refusal) => refuse(shared, request, refusal).await,
+        Ok(None) => next.run(request).await,
+        Ok(Some(under_way)) => work(shared, under_way, request, next).await,
+    }
+}
+
 /// Decides by the head of a request alone; what does something is counted.
 fn admit(shared: &Shared, request: &Request) -> Result<Option<UnderWay>, ApiError> {
     let (path, headers) = (request.uri().path(), request.headers());
-    let known = shared.names.check(request.uri(), headers);
-    known.map_err(ApiError::foreign)?;
     if path != "/healthz"
         && let Some(token) = &shared.token
         && !token::is_brought(token, headers)
@@ -64,4 +72,31 @@ fn admit(shared: &Shared, request: &Request) -> Result<Option<UnderWay>, ApiErro
     }
     let under_way = shared.work.begin();
     under_way.map(Some).ok_or_else(ApiError::busy)
+}
+
+/// Reads the body, and lets the route answer; both count as work.
+async fn work(
+    shared: &Shared,
+    under_way: UnderWay,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let read = match shared.bodies.read(&parts.headers, body).await {
+        Ok(read) => read,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let mut request = Request::from_parts(parts, Body::from(read.bytes));
+    // For a run that goes on when the request has its answer.
+    request.extensions_mut().insert(read.share.clone());
+    let under_way = under_way.with_body(read.share);
+    let response = next.run(request).await;
+    response.map(|body| under_way.until_end_of(body))
+}
+
+/// Answers with an error, once the client can hear it.
+async fn refuse(shared: &Shared, request: Request, refusal: ApiError) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    shared.bodies.discard(&parts.headers, body).await;
+    refusal.into_response()
 }

@@ -13,7 +13,9 @@ mod token;
 #[cfg(feature = "server")]
 mod work;
 #[cfg(feature = "server")]
-mod prompt_body;
+mod body;
+#[cfg(feature = "server")]
+mod cors;
 #[cfg(feature = "server")]
 mod guard;
 #[cfg(feature = "server")]

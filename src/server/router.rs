@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{Extension, FromRequest, Path, Request, State};
 use axum::http::Response;
 use axum::middleware;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
+use super::body::BodyShare;
 use super::error::ApiError;
 use super::front::{Server, Shared};
 use super::guard::guard;
 use super::openai::{chat, conversations, models, responses};
-use super::{openapi, prompt_body, reload, reply, service};
+use super::{openapi, reload, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -73,7 +74,10 @@ impl Server {
     #[cfg(feature = "mcp-server")]
     fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         match &self.0.mcp {
-            Some(mcp) => routes.merge(mcp.routes().with_state(())),
+            Some(mcp) => {
+                let mcp = mcp.routes(self.0.bodies.max_bytes());
+                routes.merge(mcp.with_state(()))
+            }
             None => routes,
         }
     }
@@ -109,11 +113,11 @@ async fn one_model(State(shared): State<Arc<Shared>>, Path(id): Path<String>) ->
 }
 
 async fn create_chat(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
-    answered(chat::create(&shared, &body).await)
+    answered(chat::create(&shared, body).await)
 }
 
 async fn create_response(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
-    answered(responses::create(&shared, &body).await)
+    answered(responses::create(&shared, body).await)
 }
 
 async fn one_response(
@@ -151,8 +155,12 @@ async fn reload_agents(State(shared): State<Arc<Shared>>) -> Response<Body> {
     told(reload::reload(&shared).await)
 }
 
-async fn start_run(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
-    answered(service::start(&shared, &body).await)
+async fn start_run(
+    State(shared): State<Arc<Shared>>,
+    Extension(share): Extension<BodyShare>,
+    Whole(body): Whole,
+) -> Response<Body> {
+    answered(service::start(&shared, body, share).await)
 }
 
 async fn read_events(
@@ -189,26 +197,18 @@ async fn approve_calls(
     told(service::approve(&shared, &session, &body).await)
 }
 
-/// The body of a request, up to the most that it may have.
+/// The body of a request, which was read before the request came to its route.
 pub(super) struct Whole(pub(super) Bytes);
 
 impl FromRequest<Arc<Shared>> for Whole {
     type Rejection = Response<Body>;
 
-    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Response<Body>> {
-        let body = read(shared.max_body_bytes, request).await;
-        body.map(Self).map_err(ApiError::into_response)
+    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Response<Body>> {
+        // The bound held when it was read.
+        let body = to_bytes(request.into_body(), usize::MAX).await;
+        let broken = |error| ApiError::new(400, "broken_body", format!("{error}")).into_response();
+        body.map(Self).map_err(broken)
     }
-}
-
-async fn read(max_bytes: usize, request: Request) -> Result<Bytes, ApiError> {
-    let length = request.headers().get("content-length");
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > max_bytes) {
-        return Err(prompt_body::too_large(max_bytes));
-    }
-    let body = to_bytes(request.into_body(), max_bytes).await;
-    body.map_err(|error| prompt_body::failure(&error, max_bytes))
 }
 
 pub(super) fn told(answer: Result<Value, ApiError>) -> Response<Body> {

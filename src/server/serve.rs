@@ -41,8 +41,8 @@ impl Server {
     /// in, whose items go to their session; those that take longer than the [grace](super::ServerBuilder::grace) are cancelled, and so are
     /// the calls of MCP clients. Connections end with their answers.
     ///
-    /// A connection on which no whole head of a request comes for 30 seconds is closed, and a body of which nothing comes for as long
-    /// is answered 408.
+    /// A connection on which no whole head of a request comes for 30 seconds is closed, and a body that takes longer than
+    /// [its time](super::ServerBuilder::body_timeout) is answered 408.
     ///
     /// # Errors
     ///

@@ -8,6 +8,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::body::BodyShare;
+
 /// Counts the requests under way.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -19,6 +21,8 @@ pub(super) struct Work {
 pub(super) struct UnderWay {
     /// The place.
     _place: OwnedSemaphorePermit,
+    /// What its body takes of the memory for bodies.
+    _body: Option<BodyShare>,
 }
 
 impl Work {
@@ -34,7 +38,10 @@ impl Work {
     /// Counts a request; none if there may not be more.
     pub(super) fn begin(&self) -> Option<UnderWay> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(UnderWay { _place: place })
+        Some(UnderWay {
+            _place: place,
+            _body: None,
+        })
     }
 
     /// How many requests are under way.
@@ -50,6 +57,13 @@ impl Work {
 }
 
 impl UnderWay {
+    pub(super) fn with_body(self, share: BodyShare) -> Self {
+        Self {
+            _body: Some(share),
+            ..self
+        }
+    }
+
     /// Lasts until the body has been read, or nobody reads it any more.
     pub(super) fn until_end_of(self, body: Body) -> Body {
         Body::new(Held {

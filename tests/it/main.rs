@@ -52,6 +52,7 @@ mod mcp_reload;
 mod mcp_server;
 mod mcp_versions;
 mod server_access;
+mod server_bodies;
 mod server_chat;
 mod server_fields;
 mod server_client_tools;

@@ -315,6 +315,8 @@ async fn foreign_hosts_and_origins_are_refused_before_anything_runs() {
         "host: localhost.evil.example\r\n",
         "host: 127.0.0.1\r\norigin: http://evil.example\r\n",
         "host: localhost\r\norigin: null\r\n",
+        "host: 127.0.0.1\r\norigin: http://localhost:3000\r\n",
+        "host: [::1]\r\norigin: https://127.0.0.1\r\n",
         "host: localhost\r\norigin: http://localhost.evil.example\r\n",
         "",
     ] {
@@ -324,8 +326,8 @@ async fn foreign_hosts_and_origins_are_refused_before_anything_runs() {
     assert_eq!(n_calls.load(Ordering::SeqCst), 0);
     for own in [
         "host: localhost:1\r\n",
-        "host: 127.0.0.1\r\norigin: http://localhost:3000\r\n",
-        "host: [::1]\r\norigin: https://127.0.0.1\r\n",
+        "host: 127.0.0.1:3000\r\norigin: http://127.0.0.1:3000\r\n",
+        "host: [::1]\r\norigin: https://[::1]\r\n",
     ] {
         assert_eq!(post(address, own).await, 200, "{own}");
     }

@@ -54,6 +54,9 @@ async fn foreign_names_and_pages_are_refused_on_every_route() {
             ("host: evil.example", "forbidden_host"),
             ("origin: https://evil.example", "forbidden_origin"),
             ("origin: null", "forbidden_origin"),
+            // Another program of this machine.
+            ("origin: http://localhost:9999", "forbidden_origin"),
+            ("origin: http://127.0.0.1", "forbidden_origin"),
         ] {
             let answer = front.ask(method, path, &[line], body).await;
             assert_eq!(
@@ -64,15 +67,70 @@ async fn foreign_names_and_pages_are_refused_on_every_route() {
         }
     }
     assert_eq!(model.requests().len(), 0);
-    let answer = front
-        .ask("GET", "/healthz", &["origin: http://localhost:3000"], "")
-        .await;
+    let own = format!("origin: http://{}", front.address);
+    let answer = front.ask("GET", "/healthz", &[&own], "").await;
     assert_eq!(answer.json(), json!({"status": "ok"}));
+    assert_eq!(answer.header("access-control-allow-origin"), None);
     let answer = front.get("/nothing").await;
     assert_eq!(answer.code(), (404, "not_found".to_owned()));
     let answer = front.ask("PUT", "/v1/models", &[], "").await;
     assert_eq!(answer.code(), (405, "method_not_allowed".to_owned()));
     assert_eq!(answer.header("allow"), Some("get,head"));
+}
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_may_ask_and_read_on_every_route() {
+    const ORIGIN: &str = "origin: https://page.example";
+    let model = ScriptedModel::new([]);
+    let server = builder(&model)
+        .token("token-123")
+        .allow_origin("https://page.example");
+    let front = Front::start(server).await;
+    for (method, path, _) in ROUTES {
+        let method = format!("access-control-request-method: {method}");
+        let asked = [
+            &*method,
+            "access-control-request-headers: authorization,content-type,x-stainless-lang",
+            "access-control-request-private-network: true",
+        ];
+        let preflight = [&asked[..], &[ORIGIN]].concat();
+        let answer = front.ask("OPTIONS", path, &preflight, "").await;
+        assert_eq!(answer.status, 204, "{method} {path}");
+        for (name, value) in [
+            ("access-control-allow-origin", "https://page.example"),
+            ("access-control-allow-methods", "get, post, delete"),
+            (
+                "access-control-allow-headers",
+                "authorization,content-type,x-stainless-lang",
+            ),
+            ("access-control-allow-private-network", "true"),
+            ("access-control-max-age", "600"),
+            ("vary", "origin"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{method} {path} {name}");
+        }
+        let foreign = [&asked[..], &["origin: http://localhost:9999"]].concat();
+        let answer = front.ask("OPTIONS", path, &foreign, "").await;
+        assert_eq!(answer.code(), (403, "forbidden_origin".to_owned()));
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+    let lines = ["authorization: Bearer token-123", ORIGIN];
+    for path in ["/v1/models", "/nothing", "/mcp"] {
+        let answer = front.ask("GET", path, &lines, "").await;
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(allowed, Some("https://page.example"), "{path}");
+        assert_eq!(answer.header("vary"), Some("origin"), "{path}");
+    }
+    let answer = front.ask("GET", "/healthz", &[], "").await;
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+    assert_eq!(answer.header("vary"), Some("origin"));
+    for wrong in ["*", "https://page.example/", "page.example"] {
+        let origin = wrong.to_owned();
+        assert_eq!(
+            builder(&model).allow_origin(wrong).build().err(),
+            Some(ServerBuildError::Origin { origin })
+        );
+    }
 }
 
 #[tokio::test]

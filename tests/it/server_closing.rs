@@ -149,11 +149,11 @@ async fn who_sends_nothing_loses_the_connection() {
         ("", ""),
         ("GET /healthz HTTP/1.1\r\n", ""),
         (
-            "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{",
+            "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
             "HTTP/1.1 408",
         ),
         (
-            "POST /run HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n",
+            "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n",
             "HTTP/1.1 400",
         ),
     ] {

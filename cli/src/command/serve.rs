@@ -19,6 +19,7 @@ use crate::failure::{Ended, ServingFailed, Usage};
 use crate::output;
 use crate::served::{self, Offer, Served};
 use crate::served_sessions::ServedSessions;
+use crate::server_limits;
 use crate::signal::Signals;
 
 /// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
@@ -104,6 +105,8 @@ fn http_server(config: &Config, sessions: &ServedSessions, offer: Offer) -> Serv
         bind,
         token,
         allowed_hosts,
+        allowed_origins,
+        limits,
         ..
     } = config.server();
     if let Some(token) = token {
@@ -113,7 +116,10 @@ fn http_server(config: &Config, sessions: &ServedSessions, offer: Offer) -> Serv
     for host in own.iter().chain(allowed_hosts) {
         builder = builder.allow_host(host);
     }
-    sessions.behind(builder)
+    for origin in allowed_origins {
+        builder = builder.allow_origin(origin);
+    }
+    sessions.behind(server_limits::set(builder, limits))
 }
 
 /// An address as it stands in a URL.

@@ -49,7 +49,19 @@ impl Served {
         } else {
             format!("Host: {}\r\n", self.address)
         };
-        let headers = headers.iter().flat_map(|header| [header, "\r\n"]);
+        let has_type = headers
+            .iter()
+            .any(|header| header.starts_with("Content-Type:"));
+        let json = ["Content-Type: application/json"];
+        let json = if has_type || body.is_empty() {
+            &[][..]
+        } else {
+            &json
+        };
+        let headers = headers
+            .iter()
+            .chain(json)
+            .flat_map(|header| [header, "\r\n"]);
         let headers: String = headers.collect();
         let length = body.len();
         let head = format!(
@@ -202,6 +214,7 @@ async fn who_is_not_of_this_machine_is_refused_on_every_route() {
             "Origin: https://evil.example",
             "Origin: null",
             "Origin: http://localhost.evil.example",
+            "Origin: http://localhost:9999",
         ] {
             let mut headers: Vec<&str> = headers.iter().map(String::as_str).collect();
             headers.push(foreign);
@@ -212,10 +225,11 @@ async fn who_is_not_of_this_machine_is_refused_on_every_route() {
             );
         }
     }
+    let origin = format!("Origin: http://{}", served.address);
     for own in [
         "Host: localhost",
-        "Origin: http://localhost:3000",
-        "Origin: http://[::1]",
+        "Host: host.docker.internal:8080",
+        &origin,
     ] {
         assert_eq!(served.ask("GET", "/healthz", &[own], "").0, 200, "{own}");
     }

@@ -1,7 +1,9 @@
-//! Where sessions are kept, and where the program serves.
+//! Where sessions are kept, where the program serves, and within which bounds.
+
+use std::time::Duration;
 
 use super::{check, check_error, load, yaml};
-use crate::config::{Loader, SessionStore};
+use crate::config::{Loader, ServerLimits, SessionStore};
 
 #[test]
 fn sessions_are_in_the_data_folder_unless_told_otherwise() {
@@ -123,5 +125,50 @@ fn another_address_than_the_loopback_needs_a_token() {
     ] {
         let expected = format!("`server.{key}` (./config.yaml:1) must be {expected}");
         check_error(yaml(&format!("server: {{{text}}}")), &expected);
+    }
+}
+
+#[test]
+fn what_a_server_may_use_is_set_by_file_and_environment() {
+    let limits = load(
+        yaml("server: {max_body_bytes: 1000, body_timeout_secs: 5, max_kept: 7}")
+            .variable("OPENAI_AGENTS__SERVER__MAX_BODY_BYTES", "2000"),
+    )
+    .server()
+    .limits;
+    assert_eq!(
+        limits,
+        ServerLimits {
+            max_body_bytes: Some(2000),
+            body_timeout: Some(Duration::from_secs(5)),
+            max_kept: Some(7),
+            ..ServerLimits::default()
+        }
+    );
+    check_error(
+        yaml("server: {max_body_bytes: 0}"),
+        "`server.max_body_bytes` (./config.yaml:1) must be a whole number of at least 1",
+    );
+}
+
+#[test]
+fn an_allowed_origin_is_one_that_browsers_send() {
+    let origins = |text: &str| load(yaml(text)).server().allowed_origins.clone();
+    assert_eq!(
+        origins("server: {allowed_origins: ['https://a.example', 'http://localhost:3000']}"),
+        ["https://a.example", "http://localhost:3000"]
+    );
+    for wrong in [
+        "*",
+        "a.example",
+        "https://a.example/",
+        "https://*.example",
+        "null",
+    ] {
+        check_error(
+            yaml(&format!("server: {{allowed_origins: ['{wrong}']}}")),
+            "`server.allowed_origins` (./config.yaml:1) must be a list of origins such as https://example.com, with nothing behind \
+             host and port",
+        );
     }
 }

@@ -88,6 +88,12 @@ pub enum McpBuildError {
         /// The address.
         uri: String,
     },
+    /// An origin is not as browsers send it, so that allowing it allows nothing.
+    #[error("`{origin}` is not an origin: scheme, host and port, and nothing behind them")]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
     /// The machine gives no random numbers, with which what passes through clients is sealed.
     #[error("there are no random numbers: {reason}")]
     NoRandomness {
@@ -116,7 +122,7 @@ impl McpServerBuilder {
                 names: Names::default(),
                 max_sessions: 1_000,
                 session_timeout: Duration::from_secs(300),
-                max_body_bytes: 4 * 1024 * 1024,
+                max_body_bytes: 32 * 1024 * 1024,
             },
         }
     }
@@ -222,14 +228,14 @@ impl McpServerBuilder {
         self
     }
 
-    /// Answers requests to this `Host` too, as `name` or `name:port`, and those of its pages; by default to the names of this machine's
-    /// loopback only.
+    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback, and to those by
+    /// which containers reach their host.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.http.names.hosts.push(host.into());
         self
     }
 
-    /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default from loopback only.
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default only those of the server's own.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.http.names.origins.push(origin.into());
         self
@@ -247,7 +253,7 @@ impl McpServerBuilder {
         self
     }
 
-    /// Sets how large a request may be, in bytes; 4 MiB by default.
+    /// Sets how large a request may be, in bytes; 32 MiB by default. As a part of a `Server` that one's limit holds.
     pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
         self.http.max_body_bytes = max_body_bytes;
         self
@@ -259,6 +265,10 @@ impl McpServerBuilder {
     ///
     /// [`McpBuildError`] when a tool or an agent cannot be served, or two things have one name.
     pub fn build(self) -> Result<McpServer, McpBuildError> {
+        if let Some(origin) = self.http.names.wrong_origin() {
+            let origin = origin.to_owned();
+            return Err(McpBuildError::Origin { origin });
+        }
         let own = self.prompts.clone();
         let offer = Offer::new(self.runner, self.tools, self.agents, own)?;
         let live = live::templates();

@@ -166,18 +166,18 @@ impl McpServer {
     /// Each router has sessions of its own. axum is a public dependency here and nowhere else.
     pub fn router(&self) -> Router {
         let guard = middleware::from_fn_with_state(Arc::clone(&self.0), guard);
-        self.routes().layer(guard)
+        self.routes(self.0.http.max_body_bytes).layer(guard)
     }
 
-    /// Makes the same router, for those who check the names themselves.
-    pub(in crate::server) fn routes(&self) -> Router {
+    /// Makes the same router, for those who check the names themselves and say how large a body may be.
+    pub(in crate::server) fn routes(&self, max_body_bytes: usize) -> Router {
         let options = &self.0.http;
         let config = StreamableHttpServerConfig::default()
             // They are looked at before this.
             .disable_allowed_hosts()
             .disable_allowed_origins()
             .with_cancellation_token(self.0.closing.clone())
-            .with_max_request_body_bytes(options.max_body_bytes);
+            .with_max_request_body_bytes(max_body_bytes);
         let sessions = Arc::new(Sessions::new(options.max_sessions, options.session_timeout));
         let served = Arc::clone(&self.0);
         let service = StreamableHttpService::new(
@@ -253,7 +253,7 @@ impl McpServer {
 /// Lets only requests pass that are for this server and of no foreign page.
 async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
     match served.http.names.check(request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(_) => next.run(request).await,
         Err(foreign) => (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response(),
     }
 }

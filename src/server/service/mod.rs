@@ -8,7 +8,7 @@ mod read;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Response;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use self::record::Record;
 use self::request::StartRun;
 use super::active::ActiveRun;
+use super::body::BodyShare;
 use super::error::ApiError;
 use super::kept::Kept;
 use super::{Shared, id, reply};
@@ -60,7 +61,7 @@ impl Service {
     }
 
     /// Drives a run to its end, whoever looks.
-    fn spawn(&self, record: Arc<Record>, mut run: ActiveRun) {
+    fn spawn(&self, record: Arc<Record>, mut run: ActiveRun, share: Option<BodyShare>) {
         record.begun(run.handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
@@ -68,6 +69,7 @@ impl Service {
             while let Some(event) = run.next().await {
                 record.take(event);
             }
+            drop((run, share));
         });
     }
 
@@ -77,8 +79,15 @@ impl Service {
 }
 
 /// `POST /run`: begins a run, and answers at once or with its events.
-pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<Body>, ApiError> {
-    let request = StartRun::parse(body)?;
+///
+/// The run holds the share of its body, which may be gone from here before it ends.
+pub(super) async fn start(
+    shared: &Arc<Shared>,
+    body: Bytes,
+    share: BodyShare,
+) -> Result<Response<Body>, ApiError> {
+    let request = StartRun::parse(&body)?;
+    drop(body);
     let offer = shared.offer();
     let agent = offer.find(&request.agent)?;
     let run_id = format!("run_{}", id::random()?);
@@ -98,7 +107,7 @@ pub(super) async fn start(shared: &Arc<Shared>, body: &[u8]) -> Result<Response<
     let mut reserved = Reserved::of(&record, None);
     let run = begun.await?;
     reserved.record = None;
-    shared.service.spawn(Arc::clone(&record), run);
+    shared.service.spawn(Arc::clone(&record), run, Some(share));
     if request.streams {
         let closing = Arc::clone(&shared.runs);
         return Ok(reply::events(read::stream(
@@ -193,7 +202,7 @@ pub(super) async fn approve(
     let run = offer.runner.resume_stream(agent, state).session(&session);
     let run = shared.runs.begin(run).await?;
     reserved.record = None;
-    shared.service.spawn(Arc::clone(&record), run);
+    shared.service.spawn(Arc::clone(&record), run, None);
     drop(reserved);
     Ok(record.to_json())
 }

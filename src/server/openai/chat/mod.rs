@@ -8,7 +8,7 @@ mod stream;
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Response;
 
 use self::answer::{Answer, Ending};
@@ -28,9 +28,11 @@ use crate::server::{Shared, id, reply};
 /// Answers a request; dropping the future, or the body of the answer, cancels the run.
 pub(in crate::server) async fn create(
     shared: &Arc<Shared>,
-    body: &[u8],
+    body: Bytes,
 ) -> Result<Response<Body>, ApiError> {
-    let request = ChatRequest::parse(body, &shared.open_turns)?;
+    let request = ChatRequest::parse(&body, &shared.open_turns)?;
+    // It may be large, and the run long.
+    drop(body);
     let offer = shared.offer();
     let agent = offer.find(&request.model)?;
     let agent = request.format.applied_to(agent, "response_format")?;

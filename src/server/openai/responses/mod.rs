@@ -17,7 +17,7 @@ mod store;
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Response;
 use serde_json::{Value, json};
 
@@ -47,9 +47,11 @@ const RESPONSE: &str = "resp_";
 /// Answers a request; dropping the future, or the body of the answer, cancels the run.
 pub(in crate::server) async fn create(
     shared: &Arc<Shared>,
-    body: &[u8],
+    body: Bytes,
 ) -> Result<Response<Body>, ApiError> {
-    let request = ResponsesRequest::parse(body)?;
+    let request = ResponsesRequest::parse(&body)?;
+    // It may be large, and the run long.
+    drop(body);
     if !request.streams {
         let (response, own_session) = begin(shared, request).await?;
         return whole(response, own_session).await;

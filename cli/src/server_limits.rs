@@ -1,0 +1,43 @@
+//! The bounds of the configuration, for the server of `openai-agents serve`.
+
+use openai_agents::config::ServerLimits;
+use openai_agents::server::ServerBuilder;
+
+/// Sets those that are there; the others are as the library has them.
+pub(crate) fn set(builder: ServerBuilder, limits: &ServerLimits) -> ServerBuilder {
+    fn with<T>(
+        builder: ServerBuilder,
+        limit: Option<T>,
+        set: fn(ServerBuilder, T) -> ServerBuilder,
+    ) -> ServerBuilder {
+        match limit {
+            Some(limit) => set(builder, limit),
+            None => builder,
+        }
+    }
+    let builder = with(
+        builder,
+        limits.max_body_bytes,
+        ServerBuilder::max_body_bytes,
+    );
+    let builder = with(
+        builder,
+        limits.max_bodies_bytes,
+        ServerBuilder::max_bodies_bytes,
+    );
+    let builder = with(builder, limits.body_timeout, ServerBuilder::body_timeout);
+    let builder = with(
+        builder,
+        limits.max_connections,
+        ServerBuilder::max_connections,
+    );
+    let builder = with(builder, limits.max_requests, ServerBuilder::max_requests);
+    let builder = with(builder, limits.max_runs, ServerBuilder::max_runs);
+    let builder = with(
+        builder,
+        limits.max_waiting_runs,
+        ServerBuilder::max_waiting_runs,
+    );
+    let builder = with(builder, limits.max_events, ServerBuilder::max_events);
+    with(builder, limits.max_kept, ServerBuilder::max_kept)
+}
