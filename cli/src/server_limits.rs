@@ -39,5 +39,11 @@ pub(crate) fn set(builder: ServerBuilder, limits: &ServerLimits) -> ServerBuilde
         ServerBuilder::max_waiting_runs,
     );
     let builder = with(builder, limits.max_events, ServerBuilder::max_events);
-    with(builder, limits.max_kept, ServerBuilder::max_kept)
+    let builder = with(builder, limits.max_kept, ServerBuilder::max_kept);
+    let builder = with(
+        builder,
+        limits.max_kept_bytes,
+        ServerBuilder::max_kept_bytes,
+    );
+    with(builder, limits.max_kept_age, ServerBuilder::max_kept_age)
 }

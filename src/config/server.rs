@@ -22,6 +22,8 @@ const SERVER: Keys = Keys {
         "max_waiting_runs",
         "max_events",
         "max_kept",
+        "max_kept_bytes",
+        "max_kept_secs",
     ],
     unsupported: &[],
 };
@@ -66,6 +68,10 @@ pub struct ServerLimits {
     pub max_events: Option<usize>,
     /// How many runs, responses and conversations are kept, of each.
     pub max_kept: Option<usize>,
+    /// How large all may be that is kept.
+    pub max_kept_bytes: Option<usize>,
+    /// How long something is kept that nobody asks for.
+    pub max_kept_age: Option<Duration>,
 }
 
 impl Default for ServerConfig {
@@ -146,6 +152,8 @@ fn limits(fields: &mut Fields<'_>) -> Result<ServerLimits, ConfigError> {
         max_waiting_runs: size(fields, "max_waiting_runs")?,
         max_events: size(fields, "max_events")?,
         max_kept: size(fields, "max_kept")?,
+        max_kept_bytes: size(fields, "max_kept_bytes")?,
+        max_kept_age: seconds(fields, "max_kept_secs")?,
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::active::Runs;
 use super::body::{Bodies, BodyLimits};
 use super::front::{Server, Shared, now};
+use super::kept::{Keeper, KeptLimits, Kind};
 use super::names::Names;
 use super::offer::Offer;
 use super::openai::OpenTurns;
@@ -37,7 +38,7 @@ pub struct ServerBuilder {
     max_requests: u32,
     max_runs: usize,
     max_waiting_runs: usize,
-    max_kept: usize,
+    kept: KeptLimits,
     max_events: usize,
     grace: Duration,
     #[cfg(feature = "mcp-server")]
@@ -90,14 +91,14 @@ impl ServerBuilder {
             tool_items: ToolItems::default(),
             bodies: BodyLimits {
                 max_bytes: 32 * MIB,
-                max_total_bytes: 64 * MIB,
+                max_total_bytes: 40 * MIB,
                 timeout: Duration::from_secs(60),
             },
             max_connections: 4096,
             max_requests: 4096,
             max_runs: 1024,
             max_waiting_runs: 1024,
-            max_kept: 1000,
+            kept: KeptLimits::DEFAULT,
             max_events: 1000,
             grace: Duration::from_secs(9),
             #[cfg(feature = "mcp-server")]
@@ -170,10 +171,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how much all bodies may have that are read, or whose requests and runs go on, in bytes; 64 MiB by default.
+    /// Sets how much all bodies may have that are read, or whose requests and runs go on, in bytes; 40 MiB by default.
     ///
-    /// What comes above it waits for its turn, as long as a body may take, and is answered 503 then. A quarter is for bodies of up to
-    /// 64 KiB alone. A request costs some times as much memory as its body has bytes.
+    /// What comes above it waits for its turn, as long as a body may take, and is answered 503 then. A fifth is for bodies of up to
+    /// 64 KiB alone. A request costs about five times as much memory as its body has bytes.
     pub const fn max_bodies_bytes(mut self, max_bodies_bytes: usize) -> Self {
         self.bodies.max_total_bytes = max_bodies_bytes;
         self
@@ -212,9 +213,21 @@ impl ServerBuilder {
 
     /// Sets how many responses are kept, and runs, and sessions where they are in memory; 1,000 by default.
     ///
-    /// As many conversations have their metadata kept. What was longest not asked for is forgotten first.
+    /// As many conversations have their metadata kept. What was longest not asked for is forgotten first, and who asks for it is told why.
     pub const fn max_kept(mut self, max_kept: usize) -> Self {
-        self.max_kept = max_kept;
+        self.kept.max = max_kept;
+        self
+    }
+
+    /// Sets how many bytes all of it may have together, with the events of runs that go on; 16 MiB by default.
+    pub const fn max_kept_bytes(mut self, max_kept_bytes: usize) -> Self {
+        self.kept.max_bytes = max_kept_bytes;
+        self
+    }
+
+    /// Sets how long something is kept that nobody asks for; a day by default. This holds for runs that wait for approval too.
+    pub const fn max_kept_age(mut self, max_kept_age: Duration) -> Self {
+        self.kept.max_age = max_kept_age;
         self
     }
 
@@ -243,6 +256,7 @@ impl ServerBuilder {
     ///
     /// [`ServerBuildError`] when two agents have one name, an origin is none, or the token cannot be sent in a header.
     pub fn build(self) -> Result<Server, ServerBuildError> {
+        let keeper = self.keeper();
         let offer = Offer::new(self.runner, self.agents)?;
         if let Some(token) = &self.token {
             let token = token.expose().as_bytes();
@@ -256,7 +270,7 @@ impl ServerBuilder {
         }
         let sessions = self
             .sessions
-            .unwrap_or_else(|| sessions::in_memory(self.max_kept));
+            .unwrap_or_else(|| sessions::in_memory(keeper.shelf(Kind::Session, usize::MAX)));
         Ok(Server(Arc::new(Shared {
             offer: RwLock::new(Arc::new(offer)),
             names: self.names,
@@ -265,10 +279,11 @@ impl ServerBuilder {
             sessions,
             reload: self.reload,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
-            responses: Responses::new(self.max_kept),
-            conversations: Conversations::new(self.max_kept),
-            open_turns: OpenTurns::new(self.max_kept),
-            service: Service::new(self.max_kept, self.max_events),
+            responses: Responses::new(&keeper),
+            conversations: Conversations::new(&keeper),
+            open_turns: OpenTurns::new(&keeper),
+            service: Service::new(&keeper, self.max_events),
+            keeper,
             tool_items: self.tool_items,
             bodies: Bodies::new(self.bodies),
             max_connections: self.max_connections,
@@ -277,6 +292,19 @@ impl ServerBuilder {
             #[cfg(feature = "mcp-server")]
             mcp: self.mcp,
         })))
+    }
+}
+
+impl ServerBuilder {
+    /// One for all that is kept, that of the MCP server too.
+    fn keeper(&self) -> Keeper {
+        #[cfg(feature = "mcp-server")]
+        if let Some(mcp) = &self.mcp {
+            let keeper = mcp.keeper();
+            keeper.set_limits(self.kept);
+            return keeper;
+        }
+        Keeper::new(self.kept)
     }
 }
 

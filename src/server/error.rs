@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::kept::Why;
 use super::names::Foreign;
 use crate::error::RunError;
 use crate::session::SessionError;
@@ -24,8 +25,15 @@ pub(super) struct ApiError {
     pub(super) retry_after: Option<Duration>,
     /// Whether a run had begun, so that asking again would do it all again.
     pub(super) has_run: bool,
-    /// A header that says what would have been right.
-    pub(super) header: Option<(HeaderName, &'static str)>,
+    /// What a body must be that was not.
+    pub(super) expected: Option<Expected>,
+}
+
+/// What the body of a request must be; a header of the answer says it to programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    Json,
+    KnownCoding,
 }
 
 impl ApiError {
@@ -41,7 +49,7 @@ impl ApiError {
             param: None,
             retry_after: None,
             has_run: false,
-            header: None,
+            expected: None,
         }
     }
 
@@ -101,7 +109,7 @@ impl ApiError {
             "the body must be JSON, and its `Content-Type` must say `application/json`; it says {found}"
         );
         Self {
-            header: Some((ACCEPT, "application/json")),
+            expected: Some(Expected::Json),
             ..Self::new(415, "unsupported_media_type", message)
         }
     }
@@ -112,7 +120,7 @@ impl ApiError {
             "the body may be sent as it is, or with `Content-Encoding: gzip`; it is coded as `{found}`"
         );
         Self {
-            header: Some((ACCEPT_ENCODING, "gzip, identity")),
+            expected: Some(Expected::KnownCoding),
             ..Self::new(415, "unsupported_encoding", message)
         }
     }
@@ -147,7 +155,22 @@ impl ApiError {
 
     pub(super) fn of_session(error: &SessionError) -> Self {
         let kind = error.kind();
-        Self::new(kind.http_status(), kind.as_str(), error.to_string())
+        let status = match error {
+            SessionError::Dropped { .. } => 410,
+            _ => kind.http_status(),
+        };
+        Self::new(status, kind.as_str(), error.to_string())
+    }
+
+    /// Something that was kept is not any more, or never was.
+    pub(super) fn not_kept(what: &str, dropped: Option<Why>) -> Self {
+        match dropped {
+            Some(why) => {
+                let message = format!("{what} is not kept any more: {}", why.as_str());
+                Self::new(410, "gone", message)
+            }
+            None => Self::new(404, "not_found", format!("there is no {what}")),
+        }
     }
 
     /// The error object, as OpenAI has it.
@@ -180,9 +203,12 @@ impl ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some((name, value)) = self.header {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
+        let (name, value) = match self.expected {
+            None => return response,
+            Some(Expected::Json) => (ACCEPT, "application/json"),
+            Some(Expected::KnownCoding) => (ACCEPT_ENCODING, "gzip, identity"),
+        };
+        headers.insert(name, HeaderValue::from_static(value));
         response
     }
 }

@@ -8,6 +8,7 @@ use super::active::Runs;
 use super::body::Bodies;
 use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
 use super::error::ApiError;
+use super::kept::Keeper;
 use super::names::Names;
 use super::offer::Offer;
 use super::openai::OpenTurns;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) conversations: Conversations,
     pub(super) open_turns: OpenTurns,
     pub(super) service: Service,
+    /// What responses, conversations and runs share.
+    pub(super) keeper: Keeper,
     pub(super) tool_items: ToolItems,
     pub(super) bodies: Bodies,
     pub(super) max_connections: usize,

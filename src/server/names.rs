@@ -143,7 +143,8 @@ impl Origin {
         let (scheme, host) = origin.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
         let default = default_port(&scheme)?;
-        let authority = authority(host)?;
+        // It would be a pattern, which nothing here is.
+        let authority = authority(host).filter(|host| !host.as_str().contains('*'))?;
         let port = authority.port_u16().unwrap_or(default);
         Some(Self {
             scheme,

@@ -1,13 +1,15 @@
 //! Serving until it is to end, and ending in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::{self, Either};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::connections::Connections;
 use super::front::Server;
@@ -15,6 +17,9 @@ use crate::context::Cancel;
 
 /// How long connections may take to end once no run goes on.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether something is too old.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Says why a server does not serve, or serves no more.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +70,9 @@ impl Server {
         let max_connections = self.0.max_connections;
         let connections = Connections::new(listener, self.application(), max_connections);
         {
-            let mut accepting = pin!(connections.accept());
+            let (taking, sweeping) = (pin!(connections.accept()), pin!(self.sweep()));
+            let accepting = future::select(taking, sweeping);
+            let mut accepting = pin!(accepting.map(|either| either.factor_first().0));
             let shutdown = Box::pin(shutdown);
             if let Either::Left((never, _)) = future::select(accepting.as_mut(), shutdown).await {
                 match never {}
@@ -80,6 +87,14 @@ impl Server {
         }
         connections.close(LINGER).await;
         Ok(())
+    }
+
+    /// Forgets what is too old when nobody asks for anything.
+    async fn sweep(&self) -> Infallible {
+        loop {
+            sleep(SWEEP_INTERVAL).await;
+            self.0.keeper.sweep();
+        }
     }
 
     /// Lets nothing more begin; runs that go on end after their turn.

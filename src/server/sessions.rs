@@ -1,10 +1,13 @@
 //! Where the servers find sessions: the application's, or in memory.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::kept::Kept;
+use super::kept::{Keepable, Shelf};
 use crate::future::BoxFuture;
-use crate::session::{MemorySession, Session, SessionError, SessionId};
+use crate::item::Item;
+use crate::session::{
+    MemorySession, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
+};
 
 /// Opens a session by its id.
 pub(super) type OpenSession =
@@ -12,50 +15,108 @@ pub(super) type OpenSession =
 
 /// Keeps the latest sessions in memory.
 #[cfg(feature = "server")]
-pub(super) fn in_memory(max_kept: usize) -> Arc<OpenSession> {
-    let kept = InMemory::new(max_kept);
+pub(super) fn in_memory(kept: Shelf<KeptSession>) -> Arc<OpenSession> {
+    let kept = InMemory::new(kept);
     Arc::new(move |id| {
         let session = kept.open(&id);
-        Box::pin(async move { Ok(Arc::new(session) as Arc<dyn Session>) })
+        Box::pin(async move { session })
     })
 }
 
 /// The latest sessions, in memory.
-#[derive(Debug)]
-pub(super) struct InMemory(Mutex<Kept<MemorySession>>);
+pub(super) struct InMemory(Shelf<KeptSession>);
 
 impl InMemory {
-    pub(super) fn new(max_kept: usize) -> Self {
-        Self(Mutex::new(Kept::new(max_kept)))
+    pub(super) const fn new(kept: Shelf<KeptSession>) -> Self {
+        Self(kept)
     }
 
-    /// Gives a session, which is new if there is none of this id.
-    pub(super) fn open(&self, id: &SessionId) -> MemorySession {
-        let mut kept = self.kept();
-        if let Some(session) = kept.get(id.as_str()) {
-            return session.clone();
+    /// Gives a session, which is new if there is none of this id; one that was dropped is none that begins again, since its client
+    /// counts on what it held.
+    pub(super) fn open(&self, id: &SessionId) -> Result<Arc<dyn Session>, SessionError> {
+        if let Some(why) = self.0.dropped(id.as_str()) {
+            return Err(SessionError::Dropped {
+                session: id.clone(),
+                why: why.as_str(),
+            });
         }
-        let session = MemorySession::new(id.clone());
-        drop(kept.insert(id.to_string(), session.clone()));
-        session
+        let kept = self.0.get_or_insert_with(id.as_str(), || KeptSession {
+            session: MemorySession::new(id.clone()),
+            users: Arc::default(),
+        });
+        Ok(Arc::new(OpenedSession {
+            kept,
+            shelf: self.0.clone(),
+        }))
     }
 
     /// Gives a session that there is; looking does not keep it longer.
     #[cfg(feature = "mcp-server")]
     pub(super) fn find(&self, id: &SessionId) -> Option<MemorySession> {
-        let kept = self.kept();
-        kept.iter().find(|session| session.id() == id).cloned()
+        self.0.find(id.as_str()).map(|kept| kept.session)
     }
 
     /// Gives the ids, that which was last asked for first.
     #[cfg(feature = "mcp-server")]
     pub(super) fn ids(&self) -> Vec<SessionId> {
-        let kept = self.kept();
-        let ids = kept.iter().map(|session| session.id().clone());
-        ids.rev().collect()
+        let kept = self.0.all().into_iter();
+        kept.map(|kept| kept.session.id().clone()).collect()
+    }
+}
+
+/// A session that is kept; while somebody else holds a clone, it is not forgotten.
+#[derive(Clone)]
+pub(super) struct KeptSession {
+    session: MemorySession,
+    users: Arc<()>,
+}
+
+impl Keepable for KeptSession {
+    fn n_bytes(&self) -> usize {
+        self.session.n_bytes()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<MemorySession>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.users) > 1
+    }
+}
+
+/// A session that somebody uses; its bytes are counted when it changes.
+struct OpenedSession {
+    kept: KeptSession,
+    shelf: Shelf<KeptSession>,
+}
+
+impl OpenedSession {
+    async fn counted<T>(&self, change: impl Future<Output = T>) -> T {
+        let changed = change.await;
+        self.shelf.changed(self.kept.session.id().as_str());
+        changed
+    }
+}
+
+impl Session for OpenedSession {
+    fn id(&self) -> &SessionId {
+        self.kept.session.id()
+    }
+
+    fn items(&self, limit: Option<usize>) -> BoxFuture<'_, Result<SessionItems, SessionError>> {
+        self.kept.session.items(limit)
+    }
+
+    fn append(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        Box::pin(self.counted(self.kept.session.append(turn)))
+    }
+
+    fn replace(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
+        Box::pin(self.counted(self.kept.session.replace(turn)))
+    }
+
+    fn pop(&self) -> BoxFuture<'_, Result<Option<Item>, SessionError>> {
+        Box::pin(self.counted(self.kept.session.pop()))
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(self.counted(self.kept.session.clear()))
     }
 }

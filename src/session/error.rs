@@ -130,6 +130,14 @@ pub enum SessionError {
         /// What the compactor said.
         source: SessionCause,
     },
+    /// The session was in memory and is not kept any more; nothing was changed, and none begins anew under its id.
+    #[error("session `{session}` is not kept any more: {why}")]
+    Dropped {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        why: &'static str,
+    },
     /// The session has no such branch.
     #[error("session `{session}` has no branch `{branch}`")]
     NoBranch {

@@ -36,6 +36,13 @@ impl MemorySession {
         }
     }
 
+    /// How many bytes the items have.
+    #[cfg(any(feature = "mcp-server", feature = "server"))]
+    pub(crate) fn n_bytes(&self) -> usize {
+        let state = self.state();
+        state.items.iter().map(|item| item.to_json().len()).sum()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -60,6 +60,7 @@ mod server_streams;
 mod server_closing;
 mod server_continued;
 mod server_conversations;
+mod server_kept;
 mod server_openapi;
 mod server_responses;
 mod server_reload;

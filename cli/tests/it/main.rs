@@ -34,6 +34,9 @@ mod run;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod serve_memory;
+#[cfg(test)]
 mod served_agents;
 #[cfg(test)]
 mod sessions;

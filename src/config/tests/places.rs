@@ -131,8 +131,11 @@ fn another_address_than_the_loopback_needs_a_token() {
 #[test]
 fn what_a_server_may_use_is_set_by_file_and_environment() {
     let limits = load(
-        yaml("server: {max_body_bytes: 1000, body_timeout_secs: 5, max_kept: 7}")
-            .variable("OPENAI_AGENTS__SERVER__MAX_BODY_BYTES", "2000"),
+        yaml(
+            "server: {max_body_bytes: 1000, body_timeout_secs: 5, max_kept: 7, max_kept_secs: 60}",
+        )
+        .variable("OPENAI_AGENTS__SERVER__MAX_BODY_BYTES", "2000")
+        .variable("OPENAI_AGENTS__SERVER__MAX_KEPT_BYTES", "3000"),
     )
     .server()
     .limits;
@@ -142,6 +145,8 @@ fn what_a_server_may_use_is_set_by_file_and_environment() {
             max_body_bytes: Some(2000),
             body_timeout: Some(Duration::from_secs(5)),
             max_kept: Some(7),
+            max_kept_bytes: Some(3000),
+            max_kept_age: Some(Duration::from_secs(60)),
             ..ServerLimits::default()
         }
     );

@@ -17,6 +17,8 @@ use super::error::ApiError;
 
 /// Bodies up to this size have a part of the memory for themselves, so that a question need not wait for somebody's pictures.
 const MAX_SMALL_BYTES: u64 = 64 * 1024;
+/// The part, of so many, that is for these.
+const SMALL_PART: u32 = 5;
 /// How much of a body that is refused is read and thrown away: this many times what a body may have.
 const DISCARDED: usize = 8;
 /// What the memory for all bodies is counted in.
@@ -55,7 +57,7 @@ pub(super) struct BodyShare {
 impl Bodies {
     pub(super) fn new(limits: BodyLimits) -> Self {
         let total = units(limits.max_total_bytes as u64);
-        let small = total / 4;
+        let small = total / SMALL_PART;
         // At least one of the largest has room.
         let large = (total - small).max(units(limits.max_bytes as u64));
         let lane = |units: u32| Arc::new(Semaphore::new(units as usize));

@@ -24,15 +24,13 @@ use crate::context::States;
 use crate::mcp::{
     McpPrompt, McpPromptMessages, McpResource, McpResourceContent, McpResourceTemplate,
 };
+use crate::server::kept::{Keeper, KeptLimits, Kind};
 use crate::server::names::Names;
 use crate::server::sessions::{InMemory, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// How many conversations are kept in memory.
-const MAX_IN_MEMORY: usize = 1_000;
 
 /// Sets up an [`McpServer`]; see [`McpServer::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -46,6 +44,7 @@ pub struct McpServerBuilder {
     open_session: Option<Arc<OpenSession>>,
     list_sessions: Option<Arc<ListSessions>>,
     states: States,
+    kept: KeptLimits,
     http: HttpOptions,
 }
 
@@ -118,6 +117,7 @@ impl McpServerBuilder {
             open_session: None,
             list_sessions: None,
             states: States::new(),
+            kept: KeptLimits::DEFAULT,
             http: HttpOptions {
                 names: Names::default(),
                 max_sessions: 1_000,
@@ -259,6 +259,19 @@ impl McpServerBuilder {
         self
     }
 
+    /// Sets how many bytes conversations in memory and the latest runs have together; 16 MiB by default. As a part of a `Server` that one's
+    /// limit holds, for both.
+    pub const fn max_kept_bytes(mut self, max_kept_bytes: usize) -> Self {
+        self.kept.max_bytes = max_kept_bytes;
+        self
+    }
+
+    /// Sets how long a conversation in memory or a run is kept that nobody asks for; a day by default.
+    pub const fn max_kept_age(mut self, max_kept_age: Duration) -> Self {
+        self.kept.max_age = max_kept_age;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -276,8 +289,12 @@ impl McpServerBuilder {
         if let Some(uri) = first_twice(live.chain(self.resources.uris())) {
             return Err(McpBuildError::ResourceClash { uri });
         }
+        let keeper = Keeper::new(self.kept);
         let sessions = match self.open_session {
-            None => RunSessions::Memory(InMemory::new(MAX_IN_MEMORY)),
+            None => {
+                let kept = keeper.shelf(Kind::McpSession, usize::MAX);
+                RunSessions::Memory(InMemory::new(kept))
+            }
             Some(open) => RunSessions::Given {
                 open,
                 list: self.list_sessions,
@@ -289,7 +306,8 @@ impl McpServerBuilder {
             prompts: self.prompts,
             resources: self.resources,
             sessions,
-            traces: Traces::new(),
+            traces: Traces::new(&keeper),
+            keeper,
             waiting: Paused::new(rounds::TTL),
             states: self.states,
             seal: seal()?,

@@ -53,7 +53,13 @@ impl Live {
             }
             Self::Trace(run) => match served.traces.find(&run) {
                 Some(trace) => trace.to_json(),
-                None => return Ok(None),
+                None => match served.traces.dropped(&run) {
+                    Some(why) => {
+                        let why = why.as_str();
+                        return Err(format!("the run `{run}` is not kept any more: {why}"));
+                    }
+                    None => return Ok(None),
+                },
             },
         };
         let text = text.map_err(|error| error.to_string())?;

@@ -37,7 +37,7 @@
 //!   listed if they are in memory or by [`McpServerBuilder::list_sessions`].
 //! - `trace://{run}`: the events of a run, as [`RunEvent::to_json`](crate::RunEvent::to_json) writes them but for pieces of texts and
 //!   arguments, each with the milliseconds since the start (`at_ms`), and the run's `status`. The latest 100 runs are there, with the
-//!   latest 1,000 events or 1 MiB each; `n_dropped` counts those that made room.
+//!   latest 1,000 events or 1 MiB each, and all that is kept has 16 MiB; `n_dropped` counts those that made room.
 //!
 //! A client that subscribes to an address as it is listed hears when a call has changed what is there; that the list itself changes is
 //! not told, but a list says that it is not to be kept.
@@ -100,6 +100,7 @@ use run_sessions::RunSessions;
 use sessions::Sessions;
 use traces::Traces;
 
+use super::kept::Keeper;
 use super::names::Names;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -120,6 +121,8 @@ struct Served {
     /// The conversations of agents.
     sessions: RunSessions,
     traces: Traces,
+    /// What sessions in memory and traces share.
+    keeper: Keeper,
     /// The runs that wait for clients without a session.
     waiting: Paused<Waiting>,
     states: States,
@@ -190,6 +193,12 @@ impl McpServer {
             .route_service("/mcp", service)
             .layer(full)
             .layer(middleware::from_fn(versions::of_http))
+    }
+
+    /// What keeps its sessions and runs, for a server that keeps more beside them.
+    #[cfg(feature = "server")]
+    pub(in crate::server) fn keeper(&self) -> Keeper {
+        self.0.keeper.clone()
     }
 
     /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.

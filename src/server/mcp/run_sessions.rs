@@ -48,7 +48,7 @@ impl RunSessions {
 
     async fn open(&self, id: SessionId) -> Result<Arc<dyn Session>, SessionError> {
         match self {
-            Self::Memory(kept) => Ok(Arc::new(kept.open(&id))),
+            Self::Memory(kept) => kept.open(&id),
             Self::Given { open, .. } => open(id).await,
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::agent::runner::RunEvent;
 use crate::kind::ErrorKind;
 use crate::server::id;
-use crate::server::kept::Kept;
+use crate::server::kept::{Keepable, Keeper, Kind, Shelf, Why};
 
 /// How many runs are kept.
 const MAX_RUNS: usize = 100;
@@ -21,8 +21,7 @@ const MAX_EVENTS: usize = 1_000;
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The latest runs.
-#[derive(Debug)]
-pub(super) struct Traces(Mutex<Kept<Arc<Trace>>>);
+pub(super) struct Traces(Shelf<Arc<Trace>>);
 
 /// One run.
 #[derive(Debug)]
@@ -67,8 +66,8 @@ struct Told {
 }
 
 impl Traces {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Kept::new(MAX_RUNS)))
+    pub(super) fn new(keeper: &Keeper) -> Self {
+        Self(keeper.shelf(Kind::Trace, MAX_RUNS))
     }
 
     /// Begins to keep a run.
@@ -86,23 +85,41 @@ impl Traces {
             start: Instant::now(),
             course: Mutex::default(),
         });
-        let kept = Arc::clone(&trace);
-        drop(self.kept().insert(trace.run.clone(), kept));
-        Ok(Recording(trace))
+        self.0.insert(&trace.run, Arc::clone(&trace));
+        let kept = self.0.clone();
+        Ok(Recording { trace, kept })
     }
 
     pub(super) fn find(&self, run: &str) -> Option<Arc<Trace>> {
-        let kept = self.kept();
-        kept.iter().find(|trace| trace.run == run).cloned()
+        self.0.find(run)
+    }
+
+    /// Says why a run is not kept any more, if it was.
+    pub(super) fn dropped(&self, run: &str) -> Option<Why> {
+        self.0.dropped(run)
     }
 
     /// Gives them, the latest first.
     pub(super) fn all(&self) -> Vec<Arc<Trace>> {
-        self.kept().iter().rev().cloned().collect()
+        self.0.all()
+    }
+}
+
+impl Keepable for Arc<Trace> {
+    fn n_bytes(&self) -> usize {
+        let course = self.course();
+        course.n_bytes + course.events.len() * size_of::<Told>()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<Arc<Trace>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_busy(&self) -> bool {
+        matches!(self.status(), Status::Running | Status::Waiting)
+    }
+
+    fn shrink(&self) {
+        let mut course = self.course();
+        course.n_dropped += course.events.len();
+        course.events = VecDeque::new();
+        course.n_bytes = 0;
     }
 }
 
@@ -172,13 +189,15 @@ impl Course {
 }
 
 /// Keeps what a run does; a run that is dropped before its end was cancelled.
-#[derive(Debug)]
-pub(super) struct Recording(Arc<Trace>);
+pub(super) struct Recording {
+    trace: Arc<Trace>,
+    kept: Shelf<Arc<Trace>>,
+}
 
 impl Recording {
     /// The id of the run.
     pub(super) fn run(&self) -> &str {
-        &self.0.run
+        &self.trace.run
     }
 
     /// Keeps an event; pieces are not kept, since the item that they make is.
@@ -196,7 +215,7 @@ impl Recording {
             _ => Status::Running,
         };
         if let Some(json) = event.to_json().filter(|_| !is_piece) {
-            self.0.add(status, &json);
+            self.add(status, &json);
         }
     }
 
@@ -204,18 +223,23 @@ impl Recording {
     pub(super) fn failed(&self, kind: ErrorKind, message: &str) {
         let error = json!({"kind": kind.as_str(), "message": message});
         let event = json!({"type": "result", "ok": false, "error": error});
-        self.0.add(Status::Failed, &event);
+        self.add(Status::Failed, &event);
+    }
+
+    fn add(&self, status: Status, event: &Value) {
+        self.trace.add(status, event);
+        self.kept.changed(&self.trace.run);
     }
 
     /// Notes that calls of the run wait.
     pub(super) fn waits(&self) {
-        self.0.course().status = Status::Waiting;
+        self.trace.course().status = Status::Waiting;
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let mut course = self.0.course();
+        let mut course = self.trace.course();
         if matches!(course.status, Status::Running | Status::Waiting) {
             course.status = Status::Cancelled;
         }
@@ -225,6 +249,7 @@ impl Drop for Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::kept::KeptLimits;
 
     fn read(trace: &Trace) -> Value {
         serde_json::from_str(&trace.to_json().unwrap()).unwrap()
@@ -232,18 +257,21 @@ mod tests {
 
     #[test]
     fn the_oldest_runs_make_room() {
-        let traces = Traces::new();
+        let traces = Traces::new(&Keeper::new(KeptLimits::DEFAULT));
         let first = traces.begin("A", None).unwrap();
+        first.failed(ErrorKind::MaxTurns, "too many");
         for _ in 0..MAX_RUNS {
-            traces.begin("A", None).unwrap();
+            let recording = traces.begin("A", None).unwrap();
+            recording.failed(ErrorKind::MaxTurns, "too many");
         }
         assert!(traces.find(first.run()).is_none());
+        assert_eq!(traces.dropped(first.run()), Some(Why::Number));
         assert_eq!(traces.all().len(), MAX_RUNS);
     }
 
     #[test]
     fn the_oldest_events_make_room_and_are_counted() {
-        let traces = Traces::new();
+        let traces = Traces::new(&Keeper::new(KeptLimits::DEFAULT));
         let recording = traces.begin("A", Some("s")).unwrap();
         let trace = traces.find(recording.run()).unwrap();
         for n in 0..=MAX_EVENTS {
@@ -263,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_given_up_was_cancelled() {
-        let traces = Traces::new();
+        let traces = Traces::new(&Keeper::new(KeptLimits::DEFAULT));
         let recording = traces.begin("A", None).unwrap();
         let trace = traces.find(recording.run()).unwrap();
         recording.waits();

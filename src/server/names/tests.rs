@@ -1,5 +1,3 @@
-use axum::http::HeaderValue;
-
 use super::*;
 
 fn headers(name: &'static str, values: &[&str]) -> HeaderMap {

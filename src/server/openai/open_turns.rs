@@ -3,16 +3,16 @@
 //! A client of the chat API sends the whole conversation each time, in which the agent's own calls do not show. What the agent did on the
 //! way to the client's calls is kept under the ids of these, so that the model sees it again and does nothing twice.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::agent::{Interruption, RunState};
 use crate::item::{FunctionCall, FunctionCallOutput, Item, ItemKind};
 use crate::server::error::ApiError;
 use crate::server::id;
-use crate::server::kept::Kept;
+use crate::server::kept::{Keepable, Keeper, Kind, Shelf};
 
 /// The latest turns of this server that wait for a client.
-pub(in crate::server) struct OpenTurns(Mutex<Kept<Arc<OpenTurn>>>);
+pub(in crate::server) struct OpenTurns(Shelf<Arc<OpenTurn>>);
 
 /// A turn that waits for a client.
 #[derive(Debug)]
@@ -34,27 +34,31 @@ pub(super) struct HandedCall {
 }
 
 impl OpenTurns {
-    pub(in crate::server) fn new(max_kept: usize) -> Self {
-        Self(Mutex::new(Kept::new(max_kept)))
+    pub(in crate::server) fn new(keeper: &Keeper) -> Self {
+        Self(keeper.shelf(Kind::OpenTurn, usize::MAX))
     }
 
     /// Keeps a turn under each of these names.
     pub(super) fn keep<'a>(&self, names: impl IntoIterator<Item = &'a str>, turn: &Arc<OpenTurn>) {
         for name in names {
-            drop(self.kept().insert(name.to_owned(), Arc::clone(turn)));
+            self.0.insert(name, Arc::clone(turn));
         }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<OpenTurn>> {
-        self.kept().get(name).map(|turn| Arc::clone(turn))
+        self.0.get(name)
     }
 
     pub(super) fn remove(&self, name: &str) {
-        drop(self.kept().remove(name));
+        drop(self.0.remove(name));
     }
+}
 
-    fn kept(&self) -> MutexGuard<'_, Kept<Arc<OpenTurn>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Keepable for Arc<OpenTurn> {
+    fn n_bytes(&self) -> usize {
+        let items: usize = self.items.iter().map(|item| item.to_json().len()).sum();
+        let calls: usize = self.calls.iter().map(|call| call.arguments.len()).sum();
+        items + calls
     }
 }
 

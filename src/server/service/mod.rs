@@ -6,7 +6,7 @@ mod events;
 mod log;
 mod read;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::Response;
@@ -18,46 +18,52 @@ use self::request::StartRun;
 use super::active::ActiveRun;
 use super::body::BodyShare;
 use super::error::ApiError;
-use super::kept::Kept;
+use super::kept::{Keeper, Kind, Shelf};
 use super::{Shared, id, reply};
 use crate::agent::RunState;
+use crate::session::SessionId;
 
 /// The sessions with runs, and the tasks that drive these; they end with the server.
 pub(super) struct Service {
-    records: Mutex<Kept<Arc<Record>>>,
+    records: Shelf<Arc<Record>>,
     tasks: Mutex<JoinSet<()>>,
     max_events: usize,
 }
 
 impl Service {
-    pub(super) fn new(max_kept: usize, max_events: usize) -> Self {
+    pub(super) fn new(keeper: &Keeper, max_events: usize) -> Self {
         Self {
-            records: Mutex::new(Kept::new(max_kept)),
+            records: keeper.shelf(Kind::Run, usize::MAX),
             tasks: Mutex::default(),
             max_events,
         }
     }
 
     fn find(&self, session: &str) -> Result<Arc<Record>, ApiError> {
-        let record = self.records().get(session).cloned();
-        record.ok_or_else(|| {
-            let message = format!("no run of the session `{session}` is known");
-            ApiError::new(404, "not_found", message)
+        self.records.get(session).ok_or_else(|| {
+            let what = format!("run of the session `{session}`");
+            ApiError::not_kept(&what, self.records.dropped(session))
         })
     }
 
-    fn find_or_make(&self, session: &crate::session::SessionId) -> Arc<Record> {
-        let mut records = self.records();
-        if let Some(record) = records.get(session.as_str()) {
-            return Arc::clone(record);
+    /// Takes a session for a run, which no other may have meanwhile.
+    fn reserve(
+        &self,
+        session: &SessionId,
+        run_id: &str,
+        agent: &str,
+    ) -> Result<Arc<Record>, ApiError> {
+        let id = session.as_str();
+        let make = || Arc::new(Record::new(session.clone(), self.max_events));
+        let record = self.records.get_or_insert_with(id, make);
+        record.reserve(run_id, agent)?;
+        // It may have been forgotten before it was taken; from now on it is not, since it is busy.
+        let kept = self.records.get_or_insert_with(id, || Arc::clone(&record));
+        if Arc::ptr_eq(&kept, &record) {
+            Ok(record)
+        } else {
+            Err(record::busy())
         }
-        let record = Arc::new(Record::new(session.clone(), self.max_events));
-        let gone = records.insert(session.to_string(), Arc::clone(&record));
-        // A run that goes on must be there to be ended.
-        if let Some(gone) = gone.filter(|gone| gone.is_running()) {
-            drop(records.insert(gone.session.to_string(), gone));
-        }
-        record
     }
 
     /// Drives a run to its end, whoever looks.
@@ -65,16 +71,14 @@ impl Service {
         record.begun(run.handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
+        let records = self.records.clone();
         tasks.spawn(async move {
             while let Some(event) = run.next().await {
                 record.take(event);
+                records.changed(record.session.as_str());
             }
             drop((run, share));
         });
-    }
-
-    fn records(&self) -> MutexGuard<'_, Kept<Arc<Record>>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,8 +99,7 @@ pub(super) async fn start(
         Some(session) => session,
         None => request::session_id(run_id.clone())?,
     };
-    let record = shared.service.find_or_make(&session);
-    record.reserve(&run_id, agent.name())?;
+    let record = shared.service.reserve(&session, &run_id, agent.name())?;
     let seen = record.log.last();
     let begun = async {
         let session = shared.session(&record.session).await?;
@@ -181,6 +184,7 @@ pub(super) fn cancel(shared: &Shared, session: &str, body: &[u8]) -> Result<Valu
     let when = request::cancel(body)?;
     let record = shared.service.find(session)?;
     record.cancel(when)?;
+    shared.service.records.changed(session);
     Ok(record.to_json())
 }
 
@@ -192,7 +196,9 @@ pub(super) async fn approve(
 ) -> Result<Value, ApiError> {
     let decisions = request::decisions(body)?;
     let record = shared.service.find(session)?;
-    let Some(state) = record.decide(&decisions)? else {
+    let decided = record.decide(&decisions)?;
+    shared.service.records.changed(session);
+    let Some(state) = decided else {
         return Ok(record.to_json());
     };
     let mut reserved = Reserved::of(&record, Some(state.clone()));

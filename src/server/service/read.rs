@@ -12,6 +12,9 @@ use tokio::sync::watch;
 use super::record::Record;
 use crate::server::active::Runs;
 
+/// How many bytes of events a reader takes at once, but for one that has more.
+const MAX_PORTION: usize = 64 * 1024;
+
 struct Reader {
     record: Arc<Record>,
     runs: Arc<Runs>,
@@ -56,7 +59,7 @@ impl Reader {
         self.changes.mark_unchanged();
         // Before the events, so that none comes between them and the look.
         let is_running = self.record.is_running();
-        match self.record.log.after(self.seen) {
+        match self.record.log.after(self.seen, MAX_PORTION) {
             Err(gone) => {
                 let error = json!({
                     "type": "error", "code": "events_gone", "first_event_id": gone.first,

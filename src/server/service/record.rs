@@ -1,7 +1,8 @@
 //! What is known of the runs of one session: the latest, and the events.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::events;
@@ -12,6 +13,7 @@ use crate::context::Cancel;
 use crate::error::RunError;
 use crate::kind::ErrorKind;
 use crate::server::error::ApiError;
+use crate::server::kept::Keepable;
 use crate::session::SessionId;
 
 /// A session with runs.
@@ -28,9 +30,23 @@ struct Latest {
     agent: String,
     status: Status,
     handle: Option<RunHandle>,
-    paused: Option<Box<RunState>>,
-    /// The last event, which is the result.
-    result: Option<Value>,
+    paused: Option<Paused>,
+    /// The JSON of the last event, which is the result; the log shares it.
+    result: Option<Bytes>,
+}
+
+/// A run that waits for decisions.
+struct Paused {
+    state: RunState,
+    n_bytes: usize,
+}
+
+impl Paused {
+    fn new(state: RunState) -> Self {
+        // It is measured once: only what is written shows how much it holds.
+        let n_bytes = state.to_json().map_or(0, |text| text.len());
+        Self { state, n_bytes }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,11 +75,7 @@ impl Record {
         let mut latest = self.latest();
         match latest.status {
             Status::Running => {
-                return Err(ApiError::new(
-                    409,
-                    "session_busy",
-                    "a run of this session goes on",
-                ));
+                return Err(busy());
             }
             Status::ApprovalRequired => {
                 let message =
@@ -107,9 +119,11 @@ impl Record {
             Err(error) => {
                 let result = events::failed(&error);
                 match error.kind() {
-                    ErrorKind::ApprovalRequired => {
-                        (Status::ApprovalRequired, result, error.into_state().ok())
-                    }
+                    ErrorKind::ApprovalRequired => (
+                        Status::ApprovalRequired,
+                        result,
+                        error.into_state().ok().map(Paused::new),
+                    ),
                     ErrorKind::Cancelled => (Status::Cancelled, result, None),
                     _ => (Status::Failed, result, None),
                 }
@@ -118,10 +132,9 @@ impl Record {
         let mut latest = self.latest();
         latest.status = status;
         latest.handle = None;
-        latest.paused = paused.map(Box::new);
+        latest.paused = paused;
         // While nobody can see the end without it.
-        self.log.push(&result);
-        latest.result = Some(result);
+        latest.result = Some(self.log.push(&result));
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -130,7 +143,12 @@ impl Record {
 
     pub(super) fn to_json(&self) -> Value {
         let latest = self.latest();
-        let of_result = |name: &str| latest.result.as_ref().and_then(|result| result.get(name));
+        let result = latest.result.as_deref();
+        // What was written here can be read.
+        let result: Value = result.map_or(Value::Null, |json| {
+            serde_json::from_slice(json).unwrap_or_default()
+        });
+        let of_result = |name: &str| result.get(name);
         json!({
             "session": self.session.as_str(),
             "run_id": latest.run_id,
@@ -140,7 +158,7 @@ impl Record {
             "usage": of_result("usage"),
             "final_output": of_result("final_output"),
             "error": of_result("error"),
-            "interruptions": latest.paused.as_ref().map(|state| state.interruptions()).unwrap_or_default(),
+            "interruptions": latest.paused.as_ref().map(|paused| paused.state.interruptions()).unwrap_or_default(),
             "last_event_id": self.log.last(),
         })
     }
@@ -175,7 +193,7 @@ impl Record {
                 "no call of this session waits for approval",
             )
         })?;
-        let mut state = (**waiting).clone();
+        let mut state = waiting.state.clone();
         for decision in decisions {
             let id = decision.id.as_str();
             let decided = match (decision.approve, &decision.message) {
@@ -186,7 +204,7 @@ impl Record {
             decided.map_err(|error| ApiError::invalid("approvals", error.to_string()))?;
         }
         if !state.interruptions().is_empty() {
-            latest.paused = Some(Box::new(state));
+            latest.paused = Some(Paused::new(state));
             return Ok(None);
         }
         latest.paused = None;
@@ -199,12 +217,35 @@ impl Record {
     pub(super) fn put_back(&self, state: RunState) {
         let mut latest = self.latest();
         latest.status = Status::ApprovalRequired;
-        latest.paused = Some(Box::new(state));
+        latest.paused = Some(Paused::new(state));
     }
 
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Keepable for Arc<Record> {
+    fn n_bytes(&self) -> usize {
+        let paused = self
+            .latest()
+            .paused
+            .as_ref()
+            .map_or(0, |paused| paused.n_bytes);
+        paused + self.log.n_bytes()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.is_running()
+    }
+
+    fn shrink(&self) {
+        self.log.shrink();
+    }
+}
+
+pub(super) fn busy() -> ApiError {
+    ApiError::new(409, "session_busy", "a run of this session goes on")
 }
 
 /// What was decided about a call.

@@ -81,8 +81,7 @@ async fn find(shared: &Shared, id: &SessionId) -> Result<Known, ApiError> {
     let found = found.items(Some(1)).await;
     let found = found.map_err(|error| ApiError::of_session(&error))?;
     if found.items.is_empty() {
-        let message = format!("there is no conversation `{id}`");
-        return Err(ApiError::new(404, "not_found", message));
+        return Err(shared.conversations.missing(id));
     }
     Ok(shared.conversations.hear_of(id))
 }

@@ -1,15 +1,14 @@
 //! What is known of conversations beside their items, which sessions have no place for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use serde_json::{Map, Value, json};
 
+use crate::server::error::ApiError;
 use crate::server::front::now;
-use crate::server::kept::Kept;
+use crate::server::kept::{Keepable, Keeper, Kind, Shelf, json_bytes};
 use crate::session::SessionId;
 
 /// The conversations that were asked for last; in memory only.
-pub(in crate::server) struct Conversations(Mutex<Kept<Known>>);
+pub(in crate::server) struct Conversations(Shelf<Known>);
 
 /// A conversation that this server knows of.
 #[derive(Debug, Clone)]
@@ -35,35 +34,39 @@ impl Known {
     }
 }
 
+impl Keepable for Known {
+    fn n_bytes(&self) -> usize {
+        let metadata = self.metadata.iter().flatten();
+        metadata
+            .map(|(name, value)| name.len() + json_bytes(value))
+            .sum()
+    }
+}
+
 impl Conversations {
-    pub(in crate::server) fn new(max_kept: usize) -> Self {
-        Self(Mutex::new(Kept::new(max_kept)))
+    pub(in crate::server) fn new(keeper: &Keeper) -> Self {
+        Self(keeper.shelf(Kind::Conversation, usize::MAX))
     }
 
     pub(super) fn keep(&self, id: &SessionId, known: Known) {
-        drop(self.kept().insert(id.to_string(), known));
+        self.0.insert(id.as_str(), known);
     }
 
     pub(super) fn get(&self, id: &SessionId) -> Option<Known> {
-        self.kept().get(id.as_str()).cloned()
+        self.0.get(id.as_str())
     }
 
     /// Makes a conversation known that turned out to be there.
     pub(super) fn hear_of(&self, id: &SessionId) -> Known {
-        let mut kept = self.kept();
-        if let Some(known) = kept.get(id.as_str()) {
-            return known.clone();
-        }
-        let known = Known::new(None);
-        drop(kept.insert(id.to_string(), known.clone()));
-        known
+        self.0.get_or_insert_with(id.as_str(), || Known::new(None))
     }
 
     pub(super) fn remove(&self, id: &SessionId) {
-        drop(self.kept().remove(id.as_str()));
+        drop(self.0.remove(id.as_str()));
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The error for a conversation that is not known and has no items.
+    pub(super) fn missing(&self, id: &SessionId) -> ApiError {
+        ApiError::not_kept(&format!("conversation `{id}`"), self.0.dropped(id.as_str()))
     }
 }

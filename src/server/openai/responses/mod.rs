@@ -209,13 +209,13 @@ pub(in crate::server) fn cancel(shared: &Shared, id: &str) -> Result<Value, ApiE
 
 /// Forgets a response, with its session if that is its own.
 pub(in crate::server) async fn delete(shared: &Shared, id: &str) -> Result<Value, ApiError> {
-    let stored = shared.responses.remove(id)?;
+    let (session, handle) = shared.responses.remove(id)?;
     shared.open_turns.remove(id);
-    if let Some(handle) = stored.handle {
+    if let Some(handle) = handle {
         handle.cancel(Cancel::Now);
     }
-    if stored.session.as_str() == id {
-        let session = shared.session(&stored.session).await?;
+    if session.as_str() == id {
+        let session = shared.session(&session).await?;
         session
             .clear()
             .await

@@ -124,6 +124,7 @@ impl ResponseRun {
         let usage = error.progress().usage;
         let approvals = std::mem::take(&mut self.assembly.approvals);
         let paused = error.into_state().ok().map(|state| Paused {
+            n_bytes: state.to_json().map_or(0, |text| text.len()),
             state: Box::new(state),
             approvals,
         });

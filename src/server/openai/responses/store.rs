@@ -1,17 +1,17 @@
 //! The responses that are kept, and from which a later request goes on.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
 use crate::agent::runner::RunHandle;
 use crate::agent::{Interruption, RunState};
 use crate::server::error::ApiError;
-use crate::server::kept::Kept;
+use crate::server::kept::{Keepable, Keeper, Kind, Shelf, json_bytes};
 use crate::session::SessionId;
 
 /// The latest responses of this server.
-pub(in crate::server) struct Responses(Mutex<Kept<Stored>>);
+pub(in crate::server) struct Responses(Shelf<Arc<Mutex<Stored>>>);
 
 /// A response that is kept.
 pub(super) struct Stored {
@@ -32,20 +32,25 @@ pub(super) struct Paused {
     pub(super) state: Box<RunState>,
     /// The requests for approval, each with the call that waits.
     pub(super) approvals: Vec<(String, Interruption)>,
+    /// How much the state holds, as it is written.
+    pub(super) n_bytes: usize,
 }
 
 impl Responses {
-    pub(in crate::server) fn new(max_kept: usize) -> Self {
-        Self(Mutex::new(Kept::new(max_kept)))
+    pub(in crate::server) fn new(keeper: &Keeper) -> Self {
+        Self(keeper.shelf(Kind::Response, usize::MAX))
     }
 
     pub(super) fn keep(&self, id: &str, stored: Stored) {
-        drop(self.kept().insert(id.to_owned(), stored));
+        self.0.insert(id, Arc::new(Mutex::new(stored)));
     }
 
     /// Does something with a response, if it is there.
     pub(super) fn with<T>(&self, id: &str, f: impl FnOnce(&mut Stored) -> T) -> Option<T> {
-        self.kept().get(id).map(f)
+        let stored = self.0.get(id)?;
+        let done = f(&mut lock(&stored));
+        self.0.changed(id);
+        Some(done)
     }
 
     pub(super) fn need<T>(
@@ -53,11 +58,14 @@ impl Responses {
         id: &str,
         f: impl FnOnce(&mut Stored) -> T,
     ) -> Result<T, ApiError> {
-        self.with(id, f).ok_or_else(|| missing(id))
+        self.with(id, f).ok_or_else(|| self.missing(id))
     }
 
-    pub(super) fn remove(&self, id: &str) -> Result<Stored, ApiError> {
-        self.kept().remove(id).ok_or_else(|| missing(id))
+    /// Takes a response away; gives its session, and what ends its run if that goes on.
+    pub(super) fn remove(&self, id: &str) -> Result<(SessionId, Option<RunHandle>), ApiError> {
+        let stored = self.0.remove(id).ok_or_else(|| self.missing(id))?;
+        let mut stored = lock(&stored);
+        Ok((stored.session.clone(), stored.handle.take()))
     }
 
     /// Finds an output item by its id, which holds that of its response.
@@ -71,11 +79,23 @@ impl Responses {
         self.with(&format!("{}{hex}", super::RESPONSE), find)?
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<Stored>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn missing(&self, id: &str) -> ApiError {
+        ApiError::not_kept(&format!("response `{id}`"), self.0.dropped(id))
     }
 }
 
-fn missing(id: &str) -> ApiError {
-    ApiError::new(404, "not_found", format!("there is no response `{id}`"))
+impl Keepable for Arc<Mutex<Stored>> {
+    fn n_bytes(&self) -> usize {
+        let stored = lock(self);
+        let paused = stored.paused.as_ref().map_or(0, |paused| paused.n_bytes);
+        json_bytes(&stored.body) + paused
+    }
+
+    fn is_busy(&self) -> bool {
+        lock(self).handle.is_some()
+    }
+}
+
+fn lock(stored: &Mutex<Stored>) -> MutexGuard<'_, Stored> {
+    stored.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,9 +10,12 @@
 mod abandoned;
 mod client;
 mod ending;
+mod fixed_model;
 mod idle;
+mod memory;
 mod model;
 mod program;
+mod soak;
 mod streams;
 
 use std::env;
@@ -24,7 +27,9 @@ use serde_json::{Value, json};
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What can be measured, in the order in which it is.
-const MEASUREMENTS: [&str; 4] = ["idle", "streams", "ending", "sessions"];
+const MEASUREMENTS: [&str; 7] = [
+    "idle", "streams", "ending", "sessions", "runs", "bodies", "soak",
+];
 
 #[tokio::main]
 #[expect(
@@ -44,6 +49,9 @@ async fn main() -> Result<(), BoxError> {
             "streams" => streams::measure().await?,
             "ending" => ending::measure().await?,
             "sessions" => abandoned::measure().await?,
+            "runs" => memory::runs().await?,
+            "bodies" => memory::bodies().await?,
+            "soak" => soak::measure().await?,
             _ => return Err(format!("{name} is none of {}", MEASUREMENTS.join(", ")).into()),
         };
         n_broken += report.broken.len();

@@ -72,6 +72,11 @@ impl Program {
         status_of(self.child.id(), "VmHWM:")
     }
 
+    /// How many files, sockets and pipes it has open.
+    pub(crate) fn n_files(&self) -> Result<usize, BoxError> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
     /// The processes that it started.
     pub(crate) fn children(&self) -> Result<Vec<u32>, BoxError> {
         let mut children = Vec::new();

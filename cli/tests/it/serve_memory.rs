@@ -1,0 +1,123 @@
+//! The memory of `serve`, as the kernel tells it: bounded under what clients and models send, and given back afterwards.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use openai_agents::testing::{FakeServer, Reply};
+use serde_json::json;
+
+use crate::serve::{Served, command};
+use crate::support::{Directory, chunk, whole_text};
+
+const MIB: usize = 1024 * 1024;
+const MAX_PEAK_KB: usize = 200 * 1024;
+const MAX_LEFT_KB: usize = 20 * 1024;
+
+fn status_of(served: &Served, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", served.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Waits until the memory is back, which the allocator gives back some seconds after it is free.
+#[track_caller]
+fn check(served: &Served, before: usize) {
+    let peak = status_of(served, "VmHWM:");
+    assert!(peak < MAX_PEAK_KB, "{peak} KB at the most");
+    let started = Instant::now();
+    while status_of(served, "VmRSS:") > before + MAX_LEFT_KB {
+        let now = status_of(served, "VmRSS:");
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "{before} KB became {now} KB"
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn streamed(text: &str) -> Reply {
+    let pieces = text.as_bytes().chunks(50_000).map(|piece| {
+        let piece = std::str::from_utf8(piece).unwrap();
+        chunk(&json!({ "content": piece }), None)
+    });
+    let end = [chunk(&json!({}), Some("stop")), "[DONE]".to_owned()];
+    Reply::sse(pieces.chain(end))
+}
+
+fn question(n_bytes: usize) -> String {
+    let message = json!({"role": "user", "content": "x".repeat(n_bytes)});
+    json!({"model": "EchoAgent", "messages": [message]}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_are_over_leave_little() {
+    const N_RUNS: usize = 30;
+    let directory = Directory::new("serve-memory-runs");
+    let large = streamed(&"x".repeat(2_000_000));
+    let replies = std::iter::once(whole_text("ok")).chain((0..N_RUNS).map(|_| large.clone()));
+    let server = FakeServer::start(replies).await.unwrap();
+    let served = Served::start(command(&server, &directory));
+    let chat = "/v1/chat/completions";
+    assert_eq!(served.ask("POST", chat, &[], &question(1)).0, 200);
+    let before = status_of(&served, "VmRSS:");
+    for n in 0..N_RUNS {
+        let run = json!({"agent": "EchoAgent", "input": "hi", "session": format!("s{n}"), "stream": true});
+        let (status, events) = served.ask("POST", "/run", &[], &run.to_string());
+        assert_eq!(status, 200);
+        assert!(
+            events.contains("\"ok\":true"),
+            "{}",
+            &events[events.len().saturating_sub(300)..]
+        );
+    }
+    check(&served, before);
+    assert_eq!(served.ask("GET", "/status/s0", &[], "").0, 410);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_of_many_clients_take_turns() {
+    const N_CLIENTS: usize = 24;
+    let directory = Directory::new("serve-memory-bodies");
+    let server = FakeServer::start((0..=N_CLIENTS).map(|_| whole_text("ok")))
+        .await
+        .unwrap();
+    let served = Served::start(command(&server, &directory));
+    let chat = "/v1/chat/completions";
+    assert_eq!(served.ask("POST", chat, &[], &question(1)).0, 200);
+    let before = status_of(&served, "VmRSS:");
+    let address = served.address.clone();
+    let body = Arc::new(question(12 * MIB));
+    let clients: Vec<_> = (0..N_CLIENTS)
+        .map(|_| {
+            let (address, body) = (address.clone(), Arc::clone(&body));
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect(&address).unwrap();
+                let head = format!(
+                    "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+                     Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(body.as_bytes()).unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                answer[9..12].to_owned()
+            })
+        })
+        .collect();
+    for client in clients {
+        let status = client.join().unwrap();
+        // On a slow machine the last may have waited for too long.
+        assert!(["200", "503"].contains(&&*status), "{status}");
+    }
+    check(&served, before);
+}
