@@ -155,9 +155,7 @@ async fn call(front: &Front, method: &str, mut params: Value) -> Value {
         .body
         .lines()
         .map(|line| line.strip_prefix("data: ").unwrap_or(line));
-    let messages = texts.filter_map(|text| serde_json::from_str::<Value>(text).ok());
-    let last = messages
-        .filter(|message| message.get("id").is_some())
-        .next_back();
+    let mut messages = texts.filter_map(|text| serde_json::from_str::<Value>(text).ok());
+    let last = messages.rfind(|message| message.get("id").is_some());
     last.unwrap_or_else(|| panic!("{answer:?}"))
 }

@@ -1,5 +1,7 @@
 //! A request's body while it is written.
 
+use std::io;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -188,7 +190,32 @@ impl<'a> Body<'a> {
 }
 
 pub(super) fn write_json(bytes: &mut BytesMut, value: &impl Serialize) -> Result<(), ModelError> {
-    serde_json::to_writer(bytes.writer(), value).map_err(unencodable)
+    serde_json::to_writer(WithRoom(bytes), value).map_err(unencodable)
+}
+
+/// Writes with room left for what ends a value: a picture of many megabytes must not be moved, and be there twice, for a quote.
+struct WithRoom<'a>(&'a mut BytesMut);
+
+/// Enough for the ends of all that a large piece is in.
+const ROOM: usize = 256;
+
+impl io::Write for WithRoom<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        put(self.0, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Puts bytes at the end, in the same way.
+pub(super) fn put(to: &mut BytesMut, bytes: &[u8]) {
+    if bytes.len() > ROOM {
+        to.reserve(bytes.len() + ROOM);
+    }
+    to.put_slice(bytes);
 }
 
 pub(super) fn unencodable(error: serde_json::Error) -> ModelError {

@@ -14,7 +14,7 @@ use crate::item::{
 use crate::kind::ErrorKind;
 use crate::memo::Encoding;
 use crate::model::verbatim::{CALL_FIELDS, CHAT_FIELDS};
-use crate::model::wire::body::{Rest, write_json};
+use crate::model::wire::body::{Rest, put, write_json};
 use crate::model::wire::excerpt;
 use crate::model::{Dialect, ModelError, ToolMedia};
 
@@ -191,7 +191,7 @@ impl Writer<'_> {
             }
         };
         self.comma();
-        self.bytes.put(encoded);
+        put(self.bytes, &encoded);
         Ok(())
     }
 

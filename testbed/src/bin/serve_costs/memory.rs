@@ -28,7 +28,7 @@ pub(crate) async fn runs() -> Result<Report, BoxError> {
     let model = fixed_model::start(ANSWER_BYTES).await?;
     let program = Program::start("", &model)?;
     let before = settled(&program, &warm_up()).await?;
-    let mut clients = JoinSet::new();
+    let mut clients: JoinSet<Result<String, BoxError>> = JoinSet::new();
     let mut answers = Answers::default();
     for n in 0..N_RUNS {
         if clients.len() == 8
@@ -48,7 +48,7 @@ pub(crate) async fn runs() -> Result<Report, BoxError> {
     }
     let mut report = Report::default();
     report.add("runs", N_RUNS);
-    report.expect("all runs end well", answers.n_ok == N_RUNS);
+    report.expect("all runs end well", answers.ok == N_RUNS);
     finish(report, &program, before, &answers).await
 }
 
@@ -70,29 +70,29 @@ pub(crate) async fn bodies() -> Result<Report, BoxError> {
     while let Some(answer) = clients.join_next().await {
         match answer? {
             Ok(answer) => answers.count(&answer),
-            Err(_) => answers.n_broken += 1,
+            Err(_) => answers.broken += 1,
         }
     }
     let mut report = Report::default();
     report.add("clients", N_BODIES);
-    report.expect("some are answered", answers.n_ok > 0);
-    report.expect("everyone hears an answer", answers.n_broken == 0);
+    report.expect("some are answered", answers.ok > 0);
+    report.expect("everyone hears an answer", answers.broken == 0);
     finish(report, &program, before, &answers).await
 }
 
 #[derive(Default)]
 struct Answers {
-    n_ok: usize,
-    n_busy: usize,
-    n_broken: usize,
+    ok: usize,
+    busy: usize,
+    broken: usize,
 }
 
 impl Answers {
     fn count(&mut self, status: &str) {
         match status {
-            "200" => self.n_ok += 1,
-            "503" => self.n_busy += 1,
-            _ => self.n_broken += 1,
+            "200" => self.ok += 1,
+            "503" => self.busy += 1,
+            _ => self.broken += 1,
         }
     }
 }
@@ -105,9 +105,9 @@ async fn finish(
 ) -> Result<Report, BoxError> {
     let after = at_most(program, before + MAX_LEFT_KB).await?;
     let peak = program.peak_kb()?;
-    report.add("answered", answers.n_ok);
-    report.add("busy", answers.n_busy);
-    report.add("broken", answers.n_broken);
+    report.add("answered", answers.ok);
+    report.add("busy", answers.busy);
+    report.add("broken", answers.broken);
     report.add("rss_before_kb", before);
     report.add("rss_peak_kb", peak);
     report.add("rss_after_kb", after);

@@ -25,7 +25,7 @@ pub(crate) async fn measure() -> Result<Report, BoxError> {
     let model = fixed_model::start(500).await?;
     let program = Program::start("", &model)?;
     let duration = Duration::from_secs_f64(minutes * 60.0);
-    let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let (n_ok, n_failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let started = Instant::now();
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -34,12 +34,13 @@ pub(crate) async fn measure() -> Result<Report, BoxError> {
         ticks.tick().await;
         let (path, body) = request(n_begun);
         n_begun += 1;
-        let (address, counts) = (program.address, Arc::clone(&counts));
+        let (address, n_ok, n_failed) = (program.address, Arc::clone(&n_ok), Arc::clone(&n_failed));
         tokio::spawn(async move {
             let body = Arc::new(body.to_string().into_bytes());
             let answered = memory::ask(address, path, body).await;
             let is_ok = answered.is_ok_and(|status| status == "200" || status == "202");
-            counts[usize::from(!is_ok)].fetch_add(1, Ordering::Relaxed);
+            let count = if is_ok { n_ok } else { n_failed };
+            count.fetch_add(1, Ordering::Relaxed);
         });
         if sampled.elapsed() >= BETWEEN_SAMPLES {
             sampled = Instant::now();
@@ -53,8 +54,8 @@ pub(crate) async fn measure() -> Result<Report, BoxError> {
     let mut report = Report::default();
     report.add("minutes", minutes);
     report.add("requests_begun", n_begun);
-    report.add("answered", counts[0].load(Ordering::Relaxed));
-    report.add("not_answered", counts[1].load(Ordering::Relaxed));
+    report.add("answered", n_ok.load(Ordering::Relaxed));
+    report.add("not_answered", n_failed.load(Ordering::Relaxed));
     report.add(
         "requests_per_second",
         f64::from(n_begun) / duration.as_secs_f64(),
@@ -67,7 +68,7 @@ pub(crate) async fn measure() -> Result<Report, BoxError> {
     report.add("rss_kb_per_minute_noise", memory.noise);
     report.add("files_per_minute", files.slope);
     report.add("files_per_minute_noise", files.noise);
-    report.expect("all are answered", counts[1].load(Ordering::Relaxed) == 0);
+    report.expect("all are answered", n_failed.load(Ordering::Relaxed) == 0);
     report.expect("memory does not grow", memory.is_flat(MAX_KB_PER_MINUTE));
     report.expect(
         "descriptors do not grow",
