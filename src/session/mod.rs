@@ -7,7 +7,7 @@
 //!
 //! A run reads its session when it begins, and writes each turn when the turn's tools are done: whole or not at all, the run's input with
 //! the first. Each write comes after the version that the run knows, so that of two runs at once the one that writes first goes on, and
-//! the other ends.
+//! the other ends. Of runs of several turns both can lose: what one takes out again is a change for the other.
 //!
 //! | how the run ends | what its session has of it |
 //! |---|---|

@@ -29,7 +29,7 @@ fn a_session_has_what_the_runs_that_ended_well_have_added() {
                 let told = race(&["--wrap", wrap, "--turns", turns, store]);
                 let n_runs = |key: &str| told[key].as_u64().unwrap();
                 assert_eq!(n_runs("ok") + n_runs("lost"), 3 * 16, "{told}");
-                assert!(n_runs("ok") >= 3 * 8, "{told}");
+                assert!(n_runs("ok") + n_runs("all_lost") >= 3 * 8, "{told}");
                 assert_eq!(told["rounds_wrong"], 0);
             }
         }

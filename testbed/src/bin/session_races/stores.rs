@@ -41,7 +41,7 @@ enum Store {
 const COMPACTED: &str = "compacted ";
 
 /// Histories of so many items are compacted.
-const THRESHOLD: usize = 10;
+const THRESHOLD: usize = 20;
 
 /// So many of the latest items are left as they are: what runs that are under way have written.
 const N_KEPT: usize = 8;
