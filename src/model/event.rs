@@ -166,22 +166,14 @@ impl ResponseEnd {
         for text in names.into_iter().flatten() {
             redactor.redact_in(text);
         }
-        let values = self.extra.values_mut().chain(&mut self.usage_json);
-        values.for_each(|value| redact_value(value, redactor));
-    }
-}
-
-#[cfg(feature = "http")]
-fn redact_value(value: &mut Value, redactor: &crate::secret::Redactor) {
-    match value {
-        Value::String(text) => redactor.redact_in(text),
-        Value::Array(list) => list
-            .iter_mut()
-            .for_each(|value| redact_value(value, redactor)),
-        Value::Object(map) => map
-            .values_mut()
-            .for_each(|value| redact_value(value, redactor)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        let extra = Value::Object(std::mem::take(&mut self.extra));
+        if let Value::Object(extra) = redactor.redact_value(extra) {
+            self.extra = extra;
+        }
+        self.usage_json = self
+            .usage_json
+            .take()
+            .map(|usage| redactor.redact_value(usage));
     }
 }
 

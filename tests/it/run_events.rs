@@ -136,7 +136,7 @@ async fn a_run_with_an_agent_as_tool_is_told_whole() {
     let usage = |requests: u64, unreported: u64, [input, output, total]: [u64; 3]| {
         json!({
             "requests": requests, "requests_without_usage": unreported, "input_tokens": input,
-            "output_tokens": output, "total_tokens": total, "cached_tokens": 0, "reasoning_tokens": 0,
+            "output_tokens": output, "total_tokens": total, "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0,
         })
     };
     let item: Value =

@@ -67,7 +67,7 @@ async fn a_run_goes_on_by_itself_and_its_events_can_be_read_again() {
     );
     let usage = json!({
         "requests": 1, "requests_without_usage": 1, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
-        "cached_tokens": 0, "reasoning_tokens": 0,
+        "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0,
     });
     assert_eq!(
         all.events()[5..],

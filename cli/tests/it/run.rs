@@ -124,7 +124,7 @@ async fn json_is_one_object_per_line() {
             "turns": 2,
             "usage": {
                 "requests": 2, "requests_without_usage": 0, "input_tokens": 20, "output_tokens": 10,
-                "total_tokens": 30, "cached_tokens": 0, "reasoning_tokens": 0,
+                "total_tokens": 30, "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0,
             },
             "deviations": [],
             "session": null,

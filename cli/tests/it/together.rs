@@ -248,7 +248,7 @@ async fn an_agent_can_be_the_guardrail() {
     let output = on(&server, &directory, &run).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let result = lines(&output).pop().unwrap();
-    assert_eq!(result["error"]["kind"], "callback_failed");
+    assert_eq!(result["error"]["kind"], "invalid_output");
     let message = result["error"]["message"].as_str().unwrap();
     assert!(
         message.starts_with("the guardrail `Judge` failed: agent `Judge`: the final output is not what was asked for"),

@@ -49,6 +49,9 @@ impl Written {
     /// It is looked for behind what was there before, and alone if that has changed. What a compactor has put into its summary is not
     /// there any more; the steps after it are.
     pub(super) fn find(&self, items: &[Item]) -> Option<Range<usize>> {
+        if self.is_empty() {
+            return None;
+        }
         let own = self.steps.concat();
         let whole = [self.before.as_slice(), &own].concat();
         if let Some(end) = last_end(items, &whole) {

@@ -104,7 +104,7 @@ fn what_agents_say_of_each_other_is_checked_before_anything_runs() {
         ),
         (
             "{name: A, output_schema: {type: object, additionalProperties: true}}",
-            "agent `A` (./config.yaml:1) cannot be built: the output type of agent `A` has no strict schema: \
+            "agent `A` (./config.yaml:1) cannot be built: the output type of agent `A` has no strict schema (`output_non_strict` asks for none): \
              the root (#) is a map or allows undeclared properties, which strict mode forbids; \
              use a list of key-value pairs, or turn strict off",
         ),

@@ -116,14 +116,16 @@ impl ResponseBuilder {
     }
 
     pub(super) fn push_refusal(&mut self, text: &str) -> Result<(), ModelError> {
+        self.budget.spend(text.len())?;
         self.refusal.push_str(text);
-        self.budget.spend(text.len())
+        Ok(())
     }
 
     pub(super) fn push_reasoning(&mut self, text: &str, in_field: bool) -> Result<(), ModelError> {
         self.reasoning_field = in_field;
+        self.budget.spend(text.len())?;
         self.reasoning.push_str(text);
-        self.budget.spend(text.len())
+        Ok(())
     }
 
     /// Takes thoughts as `LiteLLM` passes them on from Anthropic.

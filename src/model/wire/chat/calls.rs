@@ -138,8 +138,9 @@ impl Calls {
             call.push_name(name)?;
         }
         let arguments = function.arguments.as_deref().unwrap_or_default();
+        budget.spend(arguments.len())?;
         call.arguments.push_str(arguments);
-        budget.spend(arguments.len())
+        Ok(())
     }
 
     /// Finds the call that a fragment belongs to; it is never guessed between two.

@@ -14,8 +14,8 @@ const BETWEEN_TURNS: &str = "\n\n";
 pub(super) struct AnswerText {
     /// Whether only the final output counts.
     is_typed: bool,
-    /// The text of the message that comes in.
-    message: String,
+    /// How many bytes of the message that comes in were deltas; the text itself can be large.
+    n_message_bytes: usize,
     /// The text of the latest message that was whole.
     last: Option<String>,
     has_text: bool,
@@ -39,17 +39,14 @@ impl AnswerText {
                 None
             }
             RunEvent::TextDelta { delta } => {
-                self.message.push_str(delta);
+                self.n_message_bytes += delta.len();
                 self.show(delta)
             }
             RunEvent::ItemDone { item } => {
                 let whole = assistant_text(item)?;
-                let begun = std::mem::take(&mut self.message);
+                let n_shown = std::mem::take(&mut self.n_message_bytes);
                 // A model that answers whole gives no deltas.
-                let rest = whole
-                    .strip_prefix(begun.as_str())
-                    .unwrap_or_default()
-                    .to_owned();
+                let rest = whole.get(n_shown..).unwrap_or_default().to_owned();
                 self.last = Some(whole);
                 self.show(&rest)
             }
