@@ -17,7 +17,7 @@ fn ask(address: &str, head: &str, body: &str, until: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let n_bytes = body.len();
     let request = format!(
-        "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {n_bytes}\r\n\r\n{body}"
+        "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {n_bytes}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
