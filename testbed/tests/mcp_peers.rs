@@ -86,7 +86,9 @@ const SERVER: &str = env!("CARGO_BIN_EXE_mcp_server");
 #[test]
 fn the_first_suite_finds_nothing_wrong_with_the_server() {
     let server = Served::start();
-    conformance(OLD, &["server", "--url", &server.url, "--suite", "all"], 47);
+    // Three more checks need an event without data, which a client of 2025-03-26 is not sent: so this suite calls itself there,
+    // whatever version it has agreed to. The second suite has the same checks and says its version.
+    conformance(OLD, &["server", "--url", &server.url, "--suite", "all"], 44);
 }
 
 #[test]
@@ -288,16 +290,20 @@ async fn the_client_uses_everything_of_the_everything_server() {
 /// What the server must not be given: it says what its environment is.
 #[tokio::test]
 async fn a_child_sees_the_allowed_environment_only() {
-    let stdio = official("server-everything").env("PEER_TOKEN", "for-the-peer");
+    let stdio = official("server-everything")
+        .env("PEER_NAME", "for-the-peer")
+        .env("PEER_TOKEN", "not-for-the-model");
     let server = patient(McpServer::builder("everything", stdio))
         .build()
         .unwrap();
     server.connect().await.unwrap();
     let told = text(&server, "get-env", json!({})).await;
     let environment: Map<String, Value> = serde_json::from_str(&told).unwrap();
-    assert_eq!(environment["PEER_TOKEN"], "for-the-peer");
+    assert_eq!(environment["PEER_NAME"], "for-the-peer");
+    // It has the token, and repeats it: what a model is told has it not.
+    assert_eq!(environment["PEER_TOKEN"], "[redacted]");
     for name in environment.keys() {
-        let is_allowed = Stdio::INHERITED.contains(&name.as_str()) || name == "PEER_TOKEN";
+        let is_allowed = Stdio::INHERITED.contains(&name.as_str()) || name.starts_with("PEER_");
         assert!(is_allowed, "{name}");
     }
     // Cargo sets it for this process.

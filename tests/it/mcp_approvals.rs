@@ -310,15 +310,15 @@ async fn a_run_that_waits_goes_on_with_the_agent_that_it_began_with() {
 
 /// Answers that no question was asked for decide nothing.
 #[tokio::test]
-async fn answers_without_the_state_of_their_questions_are_refused() {
+async fn approval_without_the_state_of_its_question_is_asked_for() {
     let (model, server, calls) = server([deleting("{}")]);
     let address = serve(server).await;
     let yes = json!({"openai-agents/approval": {"action": "accept", "content": {"approve": true}}});
     let forged = Map::from_iter([("inputResponses".to_owned(), yes)]);
-    let refused = round(address, forged).await;
-    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    let asked = round(address, forged).await;
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     assert_eq!(
         (calls.lock().unwrap().len(), model.requests().len()),
-        (0, 0)
+        (0, 1)
     );
 }

@@ -11,6 +11,8 @@ use rmcp::model::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::tools::APPROVAL_KEY;
+
 /// How long a client may take to come back.
 pub(super) const TTL: Duration = Duration::from_secs(3600);
 
@@ -56,16 +58,14 @@ impl Rounds {
         state: Option<&str>,
         responses: Option<InputResponses>,
     ) -> Result<Self, ErrorData> {
-        let has_answers = responses
-            .as_ref()
-            .is_some_and(|answers| !answers.is_empty());
+        let mut answers = responses.unwrap_or_default();
         let mut known = match state {
-            // Who was asked has the state that came with the questions; an answer without it is one to no question.
-            None if has_answers => {
-                let message = "answers need the request state that came with their questions";
-                return Err(ErrorData::invalid_params(message, None));
+            None => {
+                // An approval is an answer to a question that was put: who was asked has the state that came with it. What a
+                // tool asks can be answered beforehand, as the protocol has it.
+                answers.remove(APPROVAL_KEY);
+                Known::default()
             }
-            None => Known::default(),
             Some(state) => {
                 let opened = seal.open_json_with::<Known>(state, &subject.0);
                 opened.map_err(|error| {
@@ -74,7 +74,7 @@ impl Rounds {
                 })?
             }
         };
-        known.answers.extend(responses.unwrap_or_default());
+        known.answers.extend(answers);
         Ok(Self {
             known,
             outcome: Mutex::default(),

@@ -17,7 +17,7 @@ use crate::tools::{
 /// Whose call it is, for tools that ask.
 const CALLER: &str = "mcp";
 /// The key of the question whether the call may be made; the questions of tools have keys of their own.
-const APPROVAL_KEY: &str = "openai-agents/approval";
+pub(super) const APPROVAL_KEY: &str = "openai-agents/approval";
 
 /// Describes a tool.
 pub(super) fn describe(tool: &FunctionTool) -> Tool {
