@@ -228,3 +228,108 @@ fn a_difference_that_is_not_listed_or_gone_is_told() {
     let whole = found(&json!([1, 2]), &json!([1]));
     assert_eq!(whole, [(String::new(), [json!([1, 2]), json!([1])])]);
 }
+
+/// Scenarios of which two can be played, the last among them.
+fn mostly_unplayable() -> Value {
+    let answer =
+        json!({ "choices": [{ "message": { "content": "hello" }, "finish_reason": "stop" }] });
+    let scenario = |name: &str, more: Value| {
+        let mut scenario = json!({
+            "name": name,
+            "agents": { "main": { "name": "Main", "instructions": "Be brief.", "tools": [] } },
+            "start": "main", "input": "hi", "steps": [{ "json": answer }],
+        });
+        let more = more.as_object().unwrap().clone();
+        scenario.as_object_mut().unwrap().extend(more);
+        scenario
+    };
+    let agent = |more: Value| {
+        let mut agent = json!({ "name": "Main", "instructions": "" });
+        let more = more.as_object().unwrap().clone();
+        agent.as_object_mut().unwrap().extend(more);
+        json!({ "agents": { "main": agent } })
+    };
+    json!({
+        "tools": { "odd": { "description": "", "schema": {}, "no_such_option": 1 } },
+        "scenarios": [
+            scenario("config", json!({ "run_config": { "reasoning_item_id_policy": "omit" } })),
+            scenario("model", agent(json!({ "model_settings": { "extra_query": {} } }))),
+            scenario("start", json!({ "start": "nobody" })),
+            scenario("step", json!({ "steps": [{ "jsno": {} }] })),
+            scenario("tool", agent(json!({ "tools": ["missing"] }))),
+            scenario("tracing", json!({ "run_config": { "workflow_name": "w", "tracing_disabled": true } })),
+            scenario("tracing", json!({})),
+            scenario("../outside", json!({})),
+            scenario("setting", json!({ "no_such_setting": true })),
+            scenario("option", agent(json!({ "tools": ["odd"] }))),
+            scenario("last", json!({ "run_config": { "model_settings": null } })),
+        ],
+    })
+}
+
+#[test]
+fn a_scenario_that_cannot_be_played_is_told_and_the_others_are_played() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unplayable");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    fs::create_dir_all(&folder).unwrap();
+    let scenarios = folder.join("scenarios.json");
+    fs::write(&scenarios, mostly_unplayable().to_string()).unwrap();
+    let out = folder.join("out");
+    let output = Command::new(env!("CARGO_BIN_EXE_parity"))
+        .arg(&scenarios)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.ends_with("parity: 9 scenarios could not be played\n"));
+    let mut outcomes: BTreeMap<String, Value> = names(&out)
+        .into_iter()
+        .map(|name| {
+            let told = read(&out.join(format!("{name}.json")));
+            (name, told["outcome"].clone())
+        })
+        .collect();
+    for name in ["tracing", "last"] {
+        assert_eq!(outcomes.remove(name).unwrap()["final_output"], "hello");
+    }
+    // These two list all that is known.
+    for (name, unknown) in [
+        ("setting", "unknown field `no_such_setting`, "),
+        ("option", "the tool odd: unknown field `no_such_option`, "),
+    ] {
+        let told = outcomes.remove(name).unwrap();
+        let reason = told["not_played"].as_str().unwrap();
+        assert!(reason.starts_with(unknown), "{reason}");
+    }
+    let outcomes = json!(outcomes);
+    let reasons = [
+        (
+            "config",
+            "run_config.reasoning_item_id_policy has nothing here that it could set",
+        ),
+        (
+            "model",
+            "the setting extra_query: there is nothing here that it could set",
+        ),
+        (
+            "scenario-6",
+            "the name \"tracing\" is taken or no file's name",
+        ),
+        (
+            "scenario-7",
+            "the name \"../outside\" is taken or no file's name",
+        ),
+        ("start", "no such start agent"),
+        ("step", "the key jsno of a step is not known here"),
+        ("tool", "there is no tool missing"),
+    ];
+    let reasons: BTreeMap<_, _> = reasons
+        .into_iter()
+        .map(|(name, reason)| (name, json!({ "not_played": reason })))
+        .collect();
+    assert_eq!(outcomes, json!(reasons));
+}

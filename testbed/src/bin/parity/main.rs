@@ -1,21 +1,26 @@
 //! `parity SCENARIOS.json --out DIR [NAME...]`: runs scenarios as `drive_python.py` does, and writes the same files.
 //!
-//! Both stand in `tests/fixtures/python-parity`; `compare.py` there tells the two apart.
+//! Both stand in `tests/fixtures/python-parity`; `compare.py` there tells the two apart. A scenario that cannot be played, because it
+//! has a setting that there is nothing for here, is told on stderr and in its file (`not_played`, with the reason); the others are played
+//! all the same, and the program ends with 1.
 
 mod hooks;
 mod outcome;
 mod replies;
 mod scenario;
+mod settings;
 mod wiring;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use futures_util::StreamExt;
-use openai_agents::session::{MemorySession, Session, SessionId};
+use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
 use openai_agents::testing::FakeServer;
 use openai_agents::{
     Agent, ErrorKind, RunError, RunEvent, RunRequest, RunResult, RunState, Runner,
@@ -41,7 +46,11 @@ struct Arguments {
 )]
 async fn main() -> ExitCode {
     match run_all().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(n_failed) => {
+            eprintln!("parity: {n_failed} scenarios could not be played");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("parity: {error}");
             ExitCode::from(2)
@@ -49,19 +58,63 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run_all() -> Result<(), Failure> {
+/// Plays all that were asked for; counts those that cannot be played.
+async fn run_all() -> Result<usize, Failure> {
     let arguments = arguments()?;
     let file: File = serde_json::from_str(&fs::read_to_string(&arguments.scenarios)?)?;
     fs::create_dir_all(&arguments.out)?;
-    for scenario in &file.scenarios {
-        if arguments.names.is_empty() || arguments.names.contains(&scenario.name) {
-            let told = run(&file, scenario).await;
-            let told = told.map_err(|error| format!("{}: {error}", scenario.name))?;
-            let path = arguments.out.join(format!("{}.json", scenario.name));
-            fs::write(path, format!("{told:#}\n"))?;
+    let mut n_failed = 0;
+    let mut missing = arguments.names.clone();
+    let mut played = BTreeSet::new();
+    for (n, declared) in file.scenarios.iter().enumerate() {
+        let name = declared.get("name").and_then(Value::as_str);
+        let name = name
+            .filter(|name| is_file_name(name) && !played.contains(*name))
+            .map_or_else(|| format!("scenario-{n}"), str::to_owned);
+        if !arguments.names.is_empty() && !arguments.names.contains(&name) {
+            continue;
         }
+        missing.retain(|asked| *asked != name);
+        let told = match play_declared(&file, declared, &name).await {
+            Ok(told) => told,
+            Err(reason) => {
+                n_failed += 1;
+                not_played(&name, &reason.to_string())
+            }
+        };
+        fs::write(
+            arguments.out.join(format!("{name}.json")),
+            format!("{told:#}\n"),
+        )?;
+        played.insert(name);
     }
-    Ok(())
+    match &missing[..] {
+        [] => Ok(n_failed),
+        missing => Err(format!("there is no scenario {}", missing.join(", ")).into()),
+    }
+}
+
+fn is_file_name(name: &str) -> bool {
+    Path::new(name).file_name() == Some(OsStr::new(name))
+}
+
+/// Plays a scenario for the file of this name.
+async fn play_declared(file: &File, declared: &Value, name: &str) -> Result<Value, Failure> {
+    let scenario: Scenario = serde_json::from_value(declared.clone())?;
+    if scenario.name != name {
+        let told = format!("the name {:?} is taken or no file's name", scenario.name);
+        return Err(told.into());
+    }
+    run(file, &scenario).await
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a scenario that is not played is told at once"
+)]
+fn not_played(name: &str, reason: &str) -> Value {
+    eprintln!("parity: {name}: not played: {reason}");
+    json!({ "requests": [], "outcome": { "not_played": reason } })
 }
 
 fn arguments() -> Result<Arguments, Failure> {
@@ -86,7 +139,7 @@ fn arguments() -> Result<Arguments, Failure> {
 async fn run(file: &File, scenario: &Scenario) -> Result<Value, Failure> {
     let replies: Result<Vec<_>, _> = scenario.steps.iter().map(replies::reply).collect();
     let server = FakeServer::start(replies?).await?;
-    let agents = wiring::agents(file, scenario)?;
+    let agents = wiring::agents(file, scenario, &server)?;
     let log = HookLog::default();
     let stage = Stage {
         scenario,
@@ -95,6 +148,15 @@ async fn run(file: &File, scenario: &Scenario) -> Result<Value, Failure> {
         start: agents.get(&scenario.start).ok_or("no such start agent")?,
         session: MemorySession::new(SessionId::new(&*scenario.name)?),
     };
+    let before: Result<Vec<_>, _> = scenario
+        .session_before
+        .iter()
+        .map(scenario::items)
+        .collect();
+    let before: Vec<_> = before?.into_iter().flatten().collect();
+    if !before.is_empty() {
+        stage.session.append(SessionTurn::new(before)).await?;
+    }
     let mut outcome = Map::new();
     for input in scenario.inputs() {
         if stage.run(input, &mut outcome).await?.is_err() {
@@ -157,9 +219,19 @@ impl Stage<'_> {
         Ok(ended)
     }
 
-    fn kept(&self, request: RunRequest) -> RunRequest {
-        if self.scenario.session {
-            return request.session(&self.session);
+    fn kept(&self, mut request: RunRequest) -> RunRequest {
+        let scenario = self.scenario;
+        if scenario.session {
+            request = request.session(&self.session);
+        }
+        if scenario.auto_previous_response_id == Some(true) {
+            request = request.chain_responses();
+        }
+        if let Some(id) = &scenario.previous_response_id {
+            request = request.previous_response_id(id);
+        }
+        if let Some(id) = &scenario.conversation_id {
+            request = request.conversation_id(id);
         }
         request
     }

@@ -1,51 +1,84 @@
 //! The agents, tools and runner of a scenario.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openai_agents::agent::runner::Recovery;
-use openai_agents::agent::{AgentBuilder, HandoffFilter};
+use openai_agents::agent::{AgentBuilder, HandoffFilter, OutputMode, OutputType};
 use openai_agents::guardrail::GuardrailTiming;
-use openai_agents::model::{
-    GptOssResponses, OpenAiChat, Retry, RetryAfter, RetryPolicy, ToolChoice,
-};
+use openai_agents::model::{GptOssResponses, OpenAiChat, Retry, RetryAfter, RetryPolicy};
+use openai_agents::session::SessionSettings;
 use openai_agents::testing::FakeServer;
 use openai_agents::tools::{ToolFailure, ToolGuardrail, ToolOptions, ToolVerdict};
 use openai_agents::{
-    Agent, ErrorKind, FunctionTool, Handoff, InputGuardrail, Limits, Model, ModelSettings,
-    OutputGuardrail, Runner, ToolOutput, ToolUse, UnknownTool, Verdict,
+    Agent, ErrorKind, FunctionTool, Handoff, InputGuardrail, Limits, Model, OutputGuardrail,
+    Runner, ToolOutput, ToolUse, UnknownTool, Verdict,
 };
 use serde_json::{Map, Value};
 
 use crate::Failure;
 use crate::hooks::HookLog;
-use crate::scenario::{AgentEntry, File, GuardrailEntry, HandoffEntry, Scenario, ToolEntry};
+use crate::scenario::{
+    AgentEntry, AgentToolEntry, File, GuardrailEntry, HandoffEntry, RunConfig, Scenario, ToolEntry,
+};
+use crate::settings::settings;
 
 pub(crate) type Agents = BTreeMap<String, Agent>;
 
 /// Makes the agents, those that others call as tools before these.
-pub(crate) fn agents(file: &File, scenario: &Scenario) -> Result<Agents, Failure> {
+pub(crate) fn agents(
+    file: &File,
+    scenario: &Scenario,
+    server: &FakeServer,
+) -> Result<Agents, Failure> {
     let mut made = Agents::new();
+    let parts = Parts {
+        file,
+        scenario,
+        server,
+    };
     for key in scenario.agents.keys() {
-        make(file, scenario, key, &mut made)?;
+        make(&parts, key, &mut made)?;
     }
     Ok(made)
 }
 
-fn make(file: &File, scenario: &Scenario, key: &str, made: &mut Agents) -> Result<(), Failure> {
+/// What agents are made of.
+struct Parts<'a> {
+    file: &'a File,
+    scenario: &'a Scenario,
+    server: &'a FakeServer,
+}
+
+fn make(parts: &Parts<'_>, key: &str, made: &mut Agents) -> Result<(), Failure> {
     if made.contains_key(key) {
         return Ok(());
     }
+    let Parts {
+        file,
+        scenario,
+        server,
+    } = parts;
     let entry = entry(scenario, key)?;
-    let mut agent = Agent::builder(&entry.name).instructions(&entry.instructions);
+    let mut agent = Agent::builder(&entry.name);
+    if let Some(instructions) = &entry.instructions {
+        agent = agent.instructions(instructions);
+    }
+    if let Some(name) = &entry.model {
+        agent = agent.shared_model(model(scenario, server, name)?);
+    }
     for name in &entry.tools {
-        let declared = file.tools.get(name).ok_or("no such tool")?;
-        agent = agent.tool(tool(name, declared)?);
+        let declared = file.tools.get(name);
+        let declared = declared.ok_or_else(|| format!("there is no tool {name}"))?;
+        let declared = serde_json::from_value(declared.clone());
+        let declared = declared.map_err(|error| format!("the tool {name}: {error}"))?;
+        agent = agent.tool(tool(name, &declared)?);
     }
     for inner in &entry.as_tools {
-        make(file, scenario, &inner.agent, made)?;
+        make(parts, &inner.agent, made)?;
         let callee = made.get(&inner.agent).ok_or("an agent that calls itself")?;
-        agent = agent.tool(callee.as_tool(&inner.description));
+        agent = agent.tool(agent_tool(callee, inner)?);
     }
     for declared in &entry.handoffs {
         // By name, so that agents can hand off to each other.
@@ -55,8 +88,13 @@ fn make(file: &File, scenario: &Scenario, key: &str, made: &mut Agents) -> Resul
     if let Some(description) = &entry.handoff_description {
         agent = agent.handoff_description(description);
     }
-    if let Some(schema) = &entry.output_schema {
-        agent = agent.output_schema(schema.clone());
+    match (&entry.output_schema, entry.output_strict) {
+        (None, _) => {}
+        (Some(schema), Some(false)) => {
+            let output = OutputType::of_schema_non_strict(schema.clone(), OutputMode::Native);
+            agent = agent.output_type(output?);
+        }
+        (Some(schema), _) => agent = agent.output_schema(schema.clone()),
     }
     if entry.reset_tool_choice == Some(false) {
         agent = agent.keep_tool_choice();
@@ -78,11 +116,13 @@ fn handoff(declared: &HandoffEntry, target: &str) -> Result<Handoff, Failure> {
     let HandoffEntry::Full(options) = declared else {
         return Ok(handoff);
     };
-    match options.filter.as_deref() {
-        None => {}
-        Some("remove_all_tools") => handoff = handoff.filter(HandoffFilter::remove_tools()),
-        Some("nested_history") => handoff = handoff.filter(HandoffFilter::nested_history()),
-        Some(other) => return Err(format!("no filter {other}").into()),
+    if let Some(name) = &options.filter {
+        handoff = handoff.filter(filter(name)?);
+    } else if options.nest_handoff_history == Some(true) {
+        handoff = handoff.filter(HandoffFilter::nested_history());
+    }
+    if let Some(description) = &options.tool_description {
+        handoff = handoff.description(description);
     }
     if let Some(is_enabled) = options.is_enabled {
         handoff = handoff.enabled_if(move |_| is_enabled);
@@ -93,55 +133,68 @@ fn handoff(declared: &HandoffEntry, target: &str) -> Result<Handoff, Failure> {
     Ok(handoff)
 }
 
+fn filter(name: &str) -> Result<HandoffFilter, Failure> {
+    match name {
+        "remove_all_tools" => Ok(HandoffFilter::remove_tools()),
+        "nested_history" => Ok(HandoffFilter::nested_history()),
+        other => Err(format!("the handoff filter {other} is not known here").into()),
+    }
+}
+
+fn agent_tool(callee: &Agent, declared: &AgentToolEntry) -> Result<FunctionTool, Failure> {
+    let mut tool = callee.as_tool(&declared.description);
+    if let Some(name) = &declared.tool_name {
+        tool = tool.name(name);
+    }
+    let mut tool = tool.build()?;
+    if declared.needs_approval {
+        tool = tool.needs_approval();
+    }
+    if let Some(is_enabled) = declared.is_enabled {
+        tool = tool.enabled_if(move |_| is_enabled);
+    }
+    Ok(tool)
+}
+
 fn guarded(mut agent: AgentBuilder, entry: &AgentEntry) -> AgentBuilder {
-    let verdict = |declared: &GuardrailEntry| {
-        if declared.trips {
-            Verdict::trip("tripped")
-        } else {
-            Verdict::pass()
-        }
-    };
     for declared in &entry.input_guardrails {
-        let verdict = verdict(declared);
-        let check = move |_| std::future::ready(Ok::<_, String>(verdict.clone()));
-        let timing = if declared.blocking {
-            GuardrailTiming::Blocking
-        } else {
-            GuardrailTiming::Hold
-        };
-        agent = agent.input_guardrail(InputGuardrail::new(&*declared.name, check).timing(timing));
+        agent = agent.input_guardrail(input_guardrail(declared));
     }
     for declared in &entry.output_guardrails {
-        let verdict = verdict(declared);
-        let check = move |_| std::future::ready(Ok::<_, String>(verdict.clone()));
-        agent = agent.output_guardrail(OutputGuardrail::new(&*declared.name, check));
+        agent = agent.output_guardrail(output_guardrail(declared));
     }
     agent
 }
 
-fn settings(declared: &Map<String, Value>) -> Result<ModelSettings, Failure> {
-    let mut settings = ModelSettings::default();
-    for (key, value) in declared {
-        settings = match (key.as_str(), value) {
-            ("temperature", Value::Number(number)) => {
-                settings.temperature(number.as_f64().unwrap_or_default())
-            }
-            ("parallel_tool_calls", Value::Bool(value)) => settings.parallel_tool_calls(*value),
-            ("tool_choice", Value::String(choice)) => settings.tool_choice(match choice.as_str() {
-                "auto" => ToolChoice::Auto,
-                "none" => ToolChoice::None,
-                "required" => ToolChoice::Required,
-                name => ToolChoice::Function(name.to_owned()),
-            }),
-            _ => return Err(format!("the setting {key} is not known here").into()),
-        };
+fn input_guardrail(declared: &GuardrailEntry) -> InputGuardrail {
+    let verdict = verdict(declared);
+    let check = move |_| std::future::ready(Ok::<_, String>(verdict.clone()));
+    let timing = if declared.blocking || declared.run_in_parallel == Some(false) {
+        GuardrailTiming::Blocking
+    } else {
+        GuardrailTiming::Hold
+    };
+    InputGuardrail::new(&*declared.name, check).timing(timing)
+}
+
+fn output_guardrail(declared: &GuardrailEntry) -> OutputGuardrail {
+    let verdict = verdict(declared);
+    let check = move |_| std::future::ready(Ok::<_, String>(verdict.clone()));
+    OutputGuardrail::new(&*declared.name, check)
+}
+
+fn verdict(declared: &GuardrailEntry) -> Verdict {
+    if declared.trips {
+        Verdict::trip("tripped")
+    } else {
+        Verdict::pass()
     }
-    Ok(settings)
 }
 
 fn tool_use(declared: Option<&Value>) -> Result<ToolUse, Failure> {
     match declared {
         None => Ok(ToolUse::RunAgain),
+        Some(Value::String(name)) if name == "run_llm_again" => Ok(ToolUse::RunAgain),
         Some(Value::String(name)) if name == "stop_on_first_tool" => Ok(ToolUse::StopOnFirstTool),
         Some(Value::Object(object)) => {
             let names = object.get("stop_at_tool_names").cloned();
@@ -153,11 +206,25 @@ fn tool_use(declared: Option<&Value>) -> Result<ToolUse, Failure> {
 }
 
 fn tool(name: &str, declared: &ToolEntry) -> Result<FunctionTool, Failure> {
-    let failure = match declared.failure.as_deref() {
-        Some("raise") => ToolFailure::Raise,
-        _ => ToolFailure::TellModel,
-    };
-    let options = ToolOptions::default().failure(failure);
+    let mut options = ToolOptions::default();
+    match declared.failure.as_deref() {
+        None | Some("default") => {}
+        Some("raise") => options = options.failure(ToolFailure::Raise),
+        Some(other) => return Err(format!("the failure {other} is not known here").into()),
+    }
+    match declared.timeout_behavior.as_deref() {
+        None | Some("error_as_result") => {}
+        Some("raise_exception") => options = options.timeout_failure(ToolFailure::Raise),
+        Some(other) => {
+            return Err(format!("the time-out behaviour {other} is not known here").into());
+        }
+    }
+    if let Some(seconds) = declared.timeout_seconds {
+        options = options.timeout(Duration::try_from_secs_f64(seconds)?);
+    }
+    if let Some(strict) = declared.strict {
+        options = options.strict(strict);
+    }
     let (called, gives) = (name.to_owned(), declared.gives.clone());
     let mut tool = FunctionTool::dynamic(
         name,
@@ -172,10 +239,18 @@ fn tool(name: &str, declared: &ToolEntry) -> Result<FunctionTool, Failure> {
     if let Some(is_enabled) = declared.is_enabled {
         tool = tool.enabled_if(move |_| is_enabled);
     }
-    if let Some(verdict) = &declared.input_guardrail {
+    for verdict in declared
+        .input_guardrail
+        .iter()
+        .chain(&declared.input_guardrails)
+    {
         tool = tool.input_guardrail(guardrail(verdict)?);
     }
-    if let Some(verdict) = &declared.output_guardrail {
+    for verdict in declared
+        .output_guardrail
+        .iter()
+        .chain(&declared.output_guardrails)
+    {
         tool = tool.output_guardrail(guardrail(verdict)?);
     }
     Ok(tool)
@@ -207,8 +282,8 @@ async fn invoke(
         ("get_weather", None) => Ok(format!("Sunny in {city}").into()),
         ("danger", None) => Ok(format!("did {city}").into()),
         ("slow", None) => {
-            // Its turn comes after that of the other tools.
-            tokio::task::yield_now().await;
+            // As long as in `drive_python.py`, so that a time-out can pass it.
+            tokio::time::sleep(Duration::from_millis(150)).await;
             Ok("slow done".to_owned().into())
         }
         _ => Err("boom".to_owned()),
@@ -222,32 +297,15 @@ pub(crate) fn runner<'a>(
     agents: impl Iterator<Item = &'a Agent>,
     log: &HookLog,
 ) -> Result<Runner, Failure> {
-    let url = format!("{}/v1", server.url());
-    let mut runner = match scenario.api.as_deref() {
-        None => on(
-            OpenAiChat::builder(url, "m").api_key("sk-test").build()?,
-            scenario,
-        ),
-        Some("responses") => on(
-            GptOssResponses::builder(url, "m")
-                .api_key("sk-test")
-                .build()?,
-            scenario,
-        ),
-        Some(other) => return Err(format!("no api {other}").into()),
-    };
+    let mut runner = Runner::shared(model(scenario, server, "m")?);
     for agent in agents {
         runner = runner.agent(agent);
     }
-    if scenario.run_config.nest_handoff_history {
-        runner = runner.handoff_filter(HandoffFilter::nested_history());
+    if let Some(name) = &scenario.run_config.model {
+        runner = runner.shared_model(model(scenario, server, name)?);
     }
-    if scenario.run_config.tool_not_found_behavior.as_deref() == Some("return_error_to_model") {
-        runner = runner.unknown_tool(UnknownTool::TellModel);
-    }
-    if let Some(max_turns) = scenario.max_turns {
-        runner = runner.limits(Limits::turns(max_turns));
-    }
+    runner = configured(runner, &scenario.run_config)?;
+    runner = runner.limits(scenario.max_turns.map_or(Limits::NONE, Limits::turns));
     if scenario.hooks {
         runner = runner.hooks(log.clone());
     }
@@ -263,14 +321,111 @@ pub(crate) fn runner<'a>(
     }))
 }
 
-/// A runner on a model; tries again only as often as the scenario says.
-fn on(model: impl Model + 'static, scenario: &Scenario) -> Runner {
+/// Sets what the run's configuration says; what has no place here is an error, unless it says what holds anyway.
+fn configured(mut runner: Runner, config: &RunConfig) -> Result<Runner, Failure> {
+    runner = runner.model_settings(settings(&config.model_settings)?);
+    if let Some(name) = &config.handoff_input_filter {
+        runner = runner.handoff_filter(filter(name)?);
+    } else if config.nest_handoff_history {
+        runner = runner.handoff_filter(HandoffFilter::nested_history());
+    }
+    for declared in &config.input_guardrails {
+        runner = runner.input_guardrail(input_guardrail(declared));
+    }
+    for declared in &config.output_guardrails {
+        runner = runner.output_guardrail(output_guardrail(declared));
+    }
+    if let Some(limit) = config.session_settings.limit {
+        runner = runner.session_settings(SessionSettings::latest(limit));
+    }
+    if let Some(n_tools) = config.tool_execution.max_function_tool_concurrency {
+        runner = runner.max_tool_concurrency(n_tools);
+    }
+    match config.tool_not_found_behavior.as_deref() {
+        None | Some("raise_error") => {}
+        Some("return_error_to_model") => runner = runner.unknown_tool(UnknownTool::TellModel),
+        Some(other) => {
+            return Err(format!("tool_not_found_behavior {other} is not known here").into());
+        }
+    }
+    match without_place(config) {
+        Some(name) => Err(format!("run_config.{name} has nothing here that it could set").into()),
+        None => Ok(runner),
+    }
+}
+
+/// The first setting that asks for something that there is nothing for here.
+fn without_place(config: &RunConfig) -> Option<&'static str> {
+    let other = |given: &Option<String>, usual: &[&str]| {
+        let given = given.as_deref();
+        given.is_some_and(|given| !usual.contains(&given))
+    };
+    let asked = [
+        (
+            "tool_execution.pre_approval_tool_input_guardrails",
+            config.tool_execution.pre_approval_tool_input_guardrails,
+        ),
+        (
+            "reasoning_item_id_policy",
+            other(&config.reasoning_item_id_policy, &["preserve"]),
+        ),
+        // Tools of one name are an error here, so that a scenario with some is not played under either.
+        (
+            "tool_name_collision_policy",
+            other(&config.tool_name_collision_policy, &["warn", "error"]),
+        ),
+        (
+            "output_guardrail_blocked_message",
+            config.output_guardrail_blocked_message.is_some(),
+        ),
+        ("model_provider", config.model_provider.is_some()),
+        (
+            "handoff_history_mapper",
+            config.handoff_history_mapper.is_some(),
+        ),
+        (
+            "session_input_callback",
+            config.session_input_callback.is_some(),
+        ),
+        (
+            "call_model_input_filter",
+            config.call_model_input_filter.is_some(),
+        ),
+        (
+            "tool_error_formatter",
+            config.tool_error_formatter.is_some(),
+        ),
+        ("sandbox", config.sandbox.is_some()),
+    ];
+    let mut asked = asked.into_iter().filter(|(_, is_asked)| *is_asked);
+    asked.next().map(|(name, _)| name)
+}
+
+/// A model of this name on the scenario's server; tries again only as often as the scenario says.
+fn model(scenario: &Scenario, server: &FakeServer, name: &str) -> Result<Arc<dyn Model>, Failure> {
+    let url = format!("{}/v1", server.url());
+    match scenario.api.as_deref() {
+        None | Some("chat" | "chat_completions") => {
+            let model = OpenAiChat::builder(url, name).api_key("sk-test").build()?;
+            Ok(trying(model, scenario))
+        }
+        Some("responses") => {
+            let model = GptOssResponses::builder(url, name)
+                .api_key("sk-test")
+                .build()?;
+            Ok(trying(model, scenario))
+        }
+        Some(other) => Err(format!("the api {other} is not known here").into()),
+    }
+}
+
+fn trying(model: impl Model + 'static, scenario: &Scenario) -> Arc<dyn Model> {
     if scenario.client_max_retries == 0 {
-        return Runner::new(model);
+        return Arc::new(model);
     }
     let policy = RetryPolicy::attempts(scenario.client_max_retries + 1)
         .statuses([408, 409, 429, 500, 502, 503, 504])
         .backoff(Duration::from_millis(1), 1.0, Duration::from_millis(1))
         .retry_after(RetryAfter::UpTo(Duration::from_secs(1)));
-    Runner::new(Retry::new(model, policy))
+    Arc::new(Retry::new(model, policy))
 }
