@@ -43,10 +43,14 @@ async fn ask(State(app): State<App>, Path(user): Path<String>, question: String)
         .stream(&app.agent, question)
         .session(app.session(id));
     let mut run = run.start();
-    // What comes first decides about the status, which cannot be changed once the head is out.
-    let first = match run.next().await {
-        Some(Err(error)) => return failed(&error),
-        first => first,
+    // What the model's server answers decides about the status, which cannot be changed once the head is out.
+    let first = loop {
+        match run.next().await {
+            // Said before the model is asked.
+            Some(Ok(RunEvent::TurnStarted { .. })) => {}
+            Some(Err(error)) => return failed(&error),
+            first => break first,
+        }
     };
     let events = stream::iter(first).chain(run);
     let events = events.filter_map(|event| future::ready(to_sse(event)));
@@ -78,7 +82,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         agent: Agent::builder("Guide").instructions("Be brief.").build()?,
         sessions: Arc::default(),
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8081").await?;
+    let address = std::env::args().nth(1);
+    let address = address.as_deref().unwrap_or("127.0.0.1:8081");
+    let listener = tokio::net::TcpListener::bind(address).await?;
     println!("curl -N -d hi http://{}/alice", listener.local_addr()?);
     let routes = Router::new().route("/{user}", post(ask)).with_state(app);
     Ok(axum::serve(listener, routes).await?)

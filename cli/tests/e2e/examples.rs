@@ -1,8 +1,13 @@
 //! The examples, each as its first line says: they compile against the public API and end well on a small model.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, fs};
+
+/// It serves until it is ended, and has a test of its own.
+const SERVICE: &str = "12_axum";
 
 /// In the order in which they teach.
 fn examples(root: &Path) -> Vec<String> {
@@ -21,26 +26,57 @@ fn every_example_ends_well() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let names = examples(root);
     assert!(names.len() >= 8, "{names:?}");
-    for name in names {
-        let output = Command::new(env::var_os("CARGO").unwrap())
-            .args([
-                "run",
-                "--quiet",
-                "--locked",
-                "--package",
-                "openai-agents-rust",
-            ])
-            .args(["--manifest-path", root.join("Cargo.toml").to_str().unwrap()])
-            .args(["--example", &name])
-            // Without the file and settings of whoever runs the tests.
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
-            .env_remove("OPENAI_AGENTS_CONFIG")
-            .output()
-            .unwrap();
+    for name in names.iter().filter(|name| *name != SERVICE) {
+        let output = cargo("run", name).output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{name}: {stdout}{stderr}");
         assert!(stdout.ends_with('\n'), "{name}: {stdout}");
         assert!(!stderr.contains("panicked"), "{name}: {stderr}");
     }
+}
+
+#[test]
+fn the_service_streams_an_answer() {
+    assert!(cargo("build", SERVICE).status().unwrap().success());
+    // Beside the folder of this test.
+    let program = env::current_exe().unwrap();
+    let folder = program.parent().unwrap().parent().unwrap();
+    let mut service = Command::new(folder.join("examples").join(SERVICE))
+        .arg("127.0.0.1:0")
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .env_remove("OPENAI_AGENTS_CONFIG")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = service.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).unwrap();
+    let address = address.trim().strip_suffix("/alice").unwrap();
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("POST /alice HTTP/1.0\r\nhost: {address}\r\ncontent-length: 2\r\n\r\nhi");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(
+        answer.contains(" 200 OK") && answer.contains("data: {\"done\":"),
+        "{answer}"
+    );
+}
+
+/// Without the file and settings of whoever runs the tests.
+fn cargo(command: &str, example: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap());
+    cargo
+        .args([command, "--quiet", "--locked"])
+        .args(["--package", "openai-agents-rust", "--example", example])
+        .args(["--manifest-path", root.join("Cargo.toml").to_str().unwrap()])
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .env_remove("OPENAI_AGENTS_CONFIG");
+    cargo
 }
