@@ -17,7 +17,7 @@
 //! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
 //! - [`agent`] says what an agent can be; output schemas that are known at run time only need the feature `schema-validation`.
 //! - [`item`] is what passes between user, model and tools.
-//! - [`file`] reads what a person names: regular files up to a stated size.
+//! - [`file`](mod@file) reads what a person names: regular files up to a stated size.
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).

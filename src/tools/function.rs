@@ -250,7 +250,7 @@ impl FunctionTool {
 
     /// Has a function say what the model is told of a failed call, in place of the usual words.
     ///
-    /// It is given every failure that is told, time-outs and bad arguments among them; one that [`ToolFailure::Raise`] lets end the run
+    /// It is given every failure that is told, time-outs and bad arguments among them; one that [`ToolFailure::Raise`](crate::tools::ToolFailure::Raise) lets end the run
     /// is not told.
     #[must_use]
     pub fn failure_text(

@@ -44,7 +44,9 @@ pub(crate) use handler::Fault;
 pub use hosted::{HostedTool, McpApprovalRequest};
 pub(crate) use identity::ToolIdentity;
 pub use invocation::ToolCallResult;
-pub(crate) use invocation::{Approval, CallObserver, NOT_APPROVED, ToolCall, Unobserved};
+#[cfg(feature = "mcp-server")]
+pub(crate) use invocation::Unobserved;
+pub(crate) use invocation::{Approval, CallObserver, NOT_APPROVED, ToolCall};
 pub use name::{ToolName, ToolNameError};
 pub use options::{ToolFailure, ToolOptions};
 pub use output::{IntoToolOutput, ToolOutput};
