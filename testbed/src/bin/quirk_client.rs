@@ -11,6 +11,7 @@ use std::time::Duration;
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
 use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, RunProgress, Runner};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -127,27 +128,40 @@ fn tools(executed: &Executed) -> Result<Vec<FunctionTool>, Box<dyn Error>> {
         }
     };
     let (weather, add, ping, echo) = (note("get_weather"), note("add"), note("ping"), note("echo"));
+    // Bad arguments end the run: a case plays one exchange, in which no model could correct them.
+    let raising = || ToolOptions::default().failure(ToolFailure::Raise);
     Ok(vec![
-        FunctionTool::new(
+        FunctionTool::with_options(
             "get_weather",
             "The weather in a city.",
+            raising(),
             move |cx, args: Weather| {
                 weather(cx.arguments());
                 async move { Ok::<_, String>(format!("sunny in {}", args.city)) }
             },
         )?,
-        FunctionTool::new("add", "Adds two numbers.", move |cx, args: Add| {
-            add(cx.arguments());
-            async move { args.a.checked_add(args.b).ok_or("too large") }
-        })?,
-        FunctionTool::new("ping", "Answers pong.", move |cx, Ping {}| {
+        FunctionTool::with_options(
+            "add",
+            "Adds two numbers.",
+            raising(),
+            move |cx, args: Add| {
+                add(cx.arguments());
+                async move { args.a.checked_add(args.b).ok_or("too large") }
+            },
+        )?,
+        FunctionTool::with_options("ping", "Answers pong.", raising(), move |cx, Ping {}| {
             ping(cx.arguments());
             async move { Ok::<_, String>("pong") }
         })?,
-        FunctionTool::new("echo", "Repeats a text.", move |cx, args: Echo| {
-            echo(cx.arguments());
-            async move { Ok::<_, String>(args.text) }
-        })?,
+        FunctionTool::with_options(
+            "echo",
+            "Repeats a text.",
+            raising(),
+            move |cx, args: Echo| {
+                echo(cx.arguments());
+                async move { Ok::<_, String>(args.text) }
+            },
+        )?,
     ])
 }
 
