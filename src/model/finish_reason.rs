@@ -19,7 +19,8 @@ pub enum FinishReason {
     Failed,
 }
 
-/// The words, in lower case, with underscores, without `finish_reason_`; the pages were read on 2026-11-26.
+/// The words, in lower case, with underscores, without `finish_reason_`. Those of Gemini, Anthropic, Bedrock, Zhipu, TGI,
+/// watsonx and `DeepSeek` were looked up on 2026-11-26; the others are as commonly known, and were not all looked up.
 ///
 /// - `OpenAI`: `stop`, `length`, `tool_calls`, `function_call`, `content_filter`
 ///   (`platform.openai.com/docs/api-reference/chat/object`); statuses of the Responses API and of its items, and the reason
