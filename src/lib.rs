@@ -72,7 +72,7 @@ pub use limits::{LimitReached, Limits};
 pub use model::{Model, ModelSettings};
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/tool.md")]
-pub use openai_agents_macros::tool;
+pub use openai_agents_kit_macros::tool;
 pub use secret::{Redactor, RedactorBuilder, Secret};
 pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
 pub use usage::Usage;

@@ -147,7 +147,7 @@ impl EndpointBuilder {
         headers.insert("content-type", "application/json")?;
         headers.insert(
             "user-agent",
-            concat!("openai-agents-rust/", env!("CARGO_PKG_VERSION")),
+            concat!("openai-agents/", env!("CARGO_PKG_VERSION")),
         )?;
         if let Some(key) = &self.key {
             headers.insert_bearer(key)?;

@@ -4,7 +4,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! openai-agents-rust = { version = "0.1", features = ["testing"] }
+//! openai-agents-kit = { version = "0.1", features = ["testing"] }
 //! ```
 //!
 //! [`FakeServer`] stands in for a model server on a loopback port: it plays the bytes that a test scripts, with the

@@ -74,7 +74,7 @@ fn cargo(command: &str, example: &str) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap());
     cargo
         .args([command, "--quiet", "--locked"])
-        .args(["--package", "openai-agents-rust", "--example", example])
+        .args(["--package", "openai-agents-kit", "--example", example])
         .args(["--manifest-path", root.join("Cargo.toml").to_str().unwrap()])
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .env_remove("OPENAI_AGENTS_CONFIG");

@@ -167,7 +167,7 @@ fn the_default_library_build_stays_small() {
         "tree",
         "--locked",
         "-p",
-        "openai-agents-rust",
+        "openai-agents-kit",
         "--edges=normal",
         "--prefix=none",
     ]);
