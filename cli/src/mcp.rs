@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use openai_agents::FunctionTool;
 use openai_agents::config::Config;
-use openai_agents::mcp::{McpError, McpServer};
+use openai_agents::mcp::{McpClient, McpError};
 use openai_agents::model::Deviation;
 
 use crate::exit::Exit;
@@ -39,7 +39,7 @@ pub(crate) async fn look(config: &Config) -> Vec<Seen> {
     seen
 }
 
-async fn tools(server: &McpServer) -> Result<Arc<[FunctionTool]>, McpError> {
+async fn tools(server: &McpClient) -> Result<Arc<[FunctionTool]>, McpError> {
     server.connect().await?;
     server.function_tools().await
 }

@@ -12,7 +12,7 @@ use super::{ConfigError, GuardrailCheck, GuardrailConfig};
 use crate::agent::runner::Judgement;
 use crate::agent::{AgentBuilder, AgentError};
 #[cfg(feature = "mcp-client")]
-use crate::mcp::McpServer;
+use crate::mcp::McpClient;
 use crate::model::{Model, ToolChoice};
 use crate::tools::FunctionTool;
 use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUse};
@@ -130,7 +130,7 @@ impl<'a> TeamBuilder<'a> {
             let server = self.config.mcp_servers().get(name);
             let server = server.ok_or_else(|| {
                 let servers = self.config.mcp_servers().servers().iter();
-                unknown_server(config, name, servers.map(McpServer::name))
+                unknown_server(config, name, servers.map(McpClient::name))
             })?;
             builder = match config.needs_approval {
                 ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(server.clone())),

@@ -17,7 +17,7 @@ use crate::RedactorBuilder;
 use crate::future::BoxFuture;
 use crate::http::HttpClient;
 use crate::mcp::{
-    McpApproval, McpError, McpServer, McpServerBuilder, McpServers, McpTransport, Stdio,
+    McpApproval, McpClient, McpClientBuilder, McpClients, McpError, McpTransport, Stdio,
     StreamableHttp,
 };
 use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
@@ -44,7 +44,7 @@ const SERVER: Keys = Keys {
 
 impl Config {
     /// Gives the MCP servers, which are not connected before [`connect_mcp`](Self::connect_mcp) or someone else does it.
-    pub const fn mcp_servers(&self) -> &McpServers {
+    pub const fn mcp_servers(&self) -> &McpClients {
         &self.mcp_servers
     }
 
@@ -59,7 +59,7 @@ impl Config {
     /// Dropping the future ends what was started and is not ready.
     pub async fn connect_mcp(&self, agent: &AgentConfig) -> Result<(), McpError> {
         let agents = self.with_guardrails(agent);
-        let connected = join_all(self.servers_of(&agents).map(McpServer::connect)).await;
+        let connected = join_all(self.servers_of(&agents).map(McpClient::connect)).await;
         connected.into_iter().collect()
     }
 
@@ -67,7 +67,7 @@ impl Config {
     pub(super) fn servers_of<'a>(
         &'a self,
         agents: &[&AgentConfig],
-    ) -> impl Iterator<Item = &'a McpServer> {
+    ) -> impl Iterator<Item = &'a McpClient> {
         self.mcp_servers.servers().iter().filter(|server| {
             let mut names = agents.iter().flat_map(|agent| &agent.mcp_servers);
             names.any(|name| name == server.name())
@@ -104,7 +104,7 @@ impl Config {
 
 /// A server of which every call waits for approval, because the agent wants it so.
 pub(super) struct AlwaysAsked {
-    server: McpServer,
+    server: McpClient,
     /// The tools that were seen last, as they are and as they are given on.
     given: Mutex<Option<Given>>,
 }
@@ -117,7 +117,7 @@ struct Given {
 }
 
 impl AlwaysAsked {
-    pub(super) const fn new(server: McpServer) -> Self {
+    pub(super) const fn new(server: McpClient) -> Self {
         Self {
             server,
             given: Mutex::new(None),
@@ -157,7 +157,7 @@ impl ToolSource for AlwaysAsked {
 pub(super) fn mcp_servers(
     root: &mut Fields<'_>,
     client: &HttpClient,
-) -> Result<McpServers, ConfigError> {
+) -> Result<McpClients, ConfigError> {
     const KEY: &str = "mcp_servers";
     const EXPECTED: &str = "a map from names to MCP servers";
     let entries = match root.take(KEY) {
@@ -182,7 +182,7 @@ pub(super) fn mcp_servers(
         }
     }
     // The keys of a map are no two alike.
-    McpServers::new(servers).map_err(|source| unusable(KEY, Origin::Default, source))
+    McpClients::new(servers).map_err(|source| unusable(KEY, Origin::Default, source))
 }
 
 /// Which server is read.
@@ -197,7 +197,7 @@ fn server(
     described: Described<'_>,
     node: Node,
     settings: &mut Seen,
-) -> Result<McpServer, ConfigError> {
+) -> Result<McpClient, ConfigError> {
     let Described {
         name,
         path,
@@ -209,7 +209,7 @@ fn server(
         McpTransport::Http(http) => http.http_client(client.clone()).into(),
         stdio @ McpTransport::Stdio(_) => stdio,
     };
-    let mut builder = McpServer::builder(name, transport).approval(approval(&mut fields)?);
+    let mut builder = McpClient::builder(name, transport).approval(approval(&mut fields)?);
     if let Some(names) = fields.texts("allow_tools")? {
         builder = builder.allow_tools(names);
     }
@@ -227,8 +227,8 @@ fn server(
 
 fn time_outs(
     fields: &mut Fields<'_>,
-    mut builder: McpServerBuilder,
-) -> Result<McpServerBuilder, ConfigError> {
+    mut builder: McpClientBuilder,
+) -> Result<McpClientBuilder, ConfigError> {
     if let Some(seconds) = fields.count("connect_timeout_secs")? {
         builder = builder.connect_timeout(Duration::from_secs(seconds));
     }

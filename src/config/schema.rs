@@ -13,7 +13,7 @@ use super::{
 };
 use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
-use crate::mcp::McpServers;
+use crate::mcp::McpClients;
 use crate::model::{Dialect, ModelSettings, RequestLimit};
 use crate::{Limits, Redactor, Secret};
 
@@ -41,7 +41,7 @@ pub struct Config {
     pub(super) timeouts: TimeoutsConfig,
     /// Not connected before someone asks for it; clones share the connections.
     #[cfg(feature = "mcp-client")]
-    pub(super) mcp_servers: McpServers,
+    pub(super) mcp_servers: McpClients,
     pub(super) settings: Vec<Setting>,
     /// Takes out every secret of the configuration.
     pub(super) redactor: Redactor,

@@ -28,7 +28,7 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// It begins only when the server refuses a request and names what it wants: its authorization server is looked up, the client
 /// is known there by what is set here (a client that was registered before, else the address of a metadata document, else it
 /// registers itself), and the user is sent to the address that the function is called with. The refused request is then sent again,
-/// and an expired token is renewed. Tokens are kept in memory, as long as the [`McpServer`](super::McpServer).
+/// and an expired token is renewed. Tokens are kept in memory, as long as the [`McpClient`](super::McpClient).
 ///
 /// ```
 /// use openai_agents::mcp::{McpRefusal, OAuth, StreamableHttp};

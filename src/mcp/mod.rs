@@ -1,6 +1,6 @@
 //! The Model Context Protocol: what passes between a client and a server, and the client.
 //!
-//! [`McpServer`] (feature `mcp-client`) is a server whose tools agents call: a program on this machine ([`Stdio`]) or an address
+//! [`McpClient`] (feature `mcp-client`) is a server whose tools agents call: a program on this machine ([`Stdio`]) or an address
 //! ([`StreamableHttp`]). Its tools become ordinary [`FunctionTool`](crate::FunctionTool)s; its resources and prompts can be read. What the
 //! server asks of this side, a model's answer or the user's, goes to the handlers of its builder.
 //!
@@ -69,11 +69,11 @@ mod shared;
 #[cfg(feature = "mcp-client")]
 mod listing;
 #[cfg(feature = "mcp-client")]
-mod server;
+mod client;
 #[cfg(feature = "mcp-client")]
 mod tool;
 #[cfg(feature = "mcp-client")]
-mod servers;
+mod clients;
 
 pub use ask::{
     ElicitationAnswer, ElicitationAsk, ElicitationRequest, McpRefusal, McpRoot, SamplingAnswer,
@@ -87,9 +87,9 @@ pub use resource::{McpResource, McpResourceBody, McpResourceContent, McpResource
 #[cfg(feature = "mcp-client")]
 pub use {
     auth::OAuth,
+    client::{McpClient, McpIdentity, McpState, McpToolResult},
+    clients::McpClients,
     error::McpError,
-    options::{McpApproval, McpProtocol, McpServerBuilder},
-    server::{McpIdentity, McpServer, McpState, McpToolResult},
-    servers::McpServers,
+    options::{McpApproval, McpClientBuilder, McpProtocol},
     transport::{McpTransport, Stdio, StreamableHttp},
 };

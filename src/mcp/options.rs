@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ElicitationAnswer, ElicitationRequest, McpError, McpLog, McpProgress, McpRefusal, McpRoot,
-    McpServer, McpTransport, SamplingAnswer, SamplingRequest,
+    ElicitationAnswer, ElicitationRequest, McpClient, McpError, McpLog, McpProgress, McpRefusal,
+    McpRoot, McpTransport, SamplingAnswer, SamplingRequest,
 };
 use crate::future::BoxFuture;
 use crate::tools::{ToolFailure, ToolOptions};
 
-/// Sets up an [`McpServer`]; see [`McpServer::builder`].
+/// Sets up an [`McpClient`]; see [`McpClient::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is built"]
-pub struct McpServerBuilder {
+pub struct McpClientBuilder {
     name: String,
     transport: McpTransport,
     options: Options,
@@ -43,7 +43,7 @@ pub(super) struct Options {
 #[non_exhaustive]
 pub enum McpProtocol {
     /// The server is asked what it speaks (`server/discover`, since 2026-07-28); one that does not know the question is spoken to
-    /// with a handshake. One that does not answer at all is not ready, see [`McpServerBuilder::connect_timeout`].
+    /// with a handshake. One that does not answer at all is not ready, see [`McpClientBuilder::connect_timeout`].
     #[default]
     Ask,
     /// With a handshake (up to 2025-11-25), which over HTTP may begin a session.
@@ -91,7 +91,7 @@ pub(super) struct Handlers {
     pub(super) progress: Option<Arc<dyn Fn(McpProgress) + Send + Sync>>,
 }
 
-impl McpServerBuilder {
+impl McpClientBuilder {
     pub(super) fn new(name: String, transport: McpTransport) -> Self {
         let options = Options {
             protocol: McpProtocol::default(),
@@ -225,7 +225,7 @@ impl McpServerBuilder {
     /// # Errors
     ///
     /// [`McpError::Option`] when an option cannot be used.
-    pub fn build(self) -> Result<McpServer, McpError> {
+    pub fn build(self) -> Result<McpClient, McpError> {
         let refuse = |reason: &str| {
             Err(McpError::Option {
                 server: self.name.clone(),
@@ -240,7 +240,7 @@ impl McpServerBuilder {
         {
             return refuse("no program is named");
         }
-        Ok(McpServer::new(self.name, self.transport, self.options))
+        Ok(McpClient::new(self.name, self.transport, self.options))
     }
 }
 

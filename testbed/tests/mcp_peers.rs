@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openai_agents::mcp::{
-    ElicitationAnswer, McpContent, McpLogLevel, McpProgress, McpServer, McpServerBuilder,
+    ElicitationAnswer, McpClient, McpClientBuilder, McpContent, McpLogLevel, McpProgress,
     SamplingAnswer, Stdio,
 };
 use serde_json::{Map, Value, json};
@@ -195,7 +195,7 @@ fn official(name: &str) -> Stdio {
     Stdio::new(variable("MCP_PEERS_NODE")).arg(script)
 }
 
-fn patient(builder: McpServerBuilder) -> McpServerBuilder {
+fn patient(builder: McpClientBuilder) -> McpClientBuilder {
     // Node.js may share its cores with a compiler.
     builder.connect_timeout(Duration::from_secs(60))
 }
@@ -207,7 +207,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-async fn text(server: &McpServer, tool: &str, arguments: Value) -> String {
+async fn text(server: &McpClient, tool: &str, arguments: Value) -> String {
     let result = server.call_tool(tool, object(arguments)).await.unwrap();
     let texts: Vec<_> = result
         .content
@@ -222,7 +222,7 @@ async fn text(server: &McpServer, tool: &str, arguments: Value) -> String {
 async fn the_client_uses_everything_of_the_everything_server() {
     let progress: Arc<Mutex<Vec<McpProgress>>> = Arc::default();
     let heard = Arc::clone(&progress);
-    let server = patient(McpServer::builder(
+    let server = patient(McpClient::builder(
         "everything",
         official("server-everything"),
     ))
@@ -293,7 +293,7 @@ async fn a_child_sees_the_allowed_environment_only() {
     let stdio = official("server-everything")
         .env("PEER_NAME", "for-the-peer")
         .env("PEER_TOKEN", "not-for-the-model");
-    let server = patient(McpServer::builder("everything", stdio))
+    let server = patient(McpClient::builder("everything", stdio))
         .build()
         .unwrap();
     server.connect().await.unwrap();
@@ -317,7 +317,7 @@ async fn the_filesystem_server_keeps_to_its_folder() {
     fs::create_dir_all(&folder).unwrap();
     let path = folder.canonicalize().unwrap().join("note.txt");
     let stdio = official("server-filesystem").arg(folder.to_str().unwrap());
-    let server = patient(McpServer::builder("files", stdio).prefix_tools())
+    let server = patient(McpClient::builder("files", stdio).prefix_tools())
         .build()
         .unwrap();
     server.connect().await.unwrap();
@@ -347,7 +347,7 @@ async fn log_messages_of_a_server_are_heard() {
     let levels: Arc<Mutex<Vec<McpLogLevel>>> = Arc::default();
     let heard = Arc::clone(&levels);
     let stdio = Stdio::new(SERVER).arg("--stdio");
-    let server = McpServer::builder("ours", stdio)
+    let server = McpClient::builder("ours", stdio)
         .protocol(openai_agents::mcp::McpProtocol::Handshake)
         .on_log(move |log| heard.lock().unwrap().push(log.level))
         .build()

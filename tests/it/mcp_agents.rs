@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use openai_agents::mcp::{McpError, McpProtocol, McpResourceBody, McpServer, McpToolResult};
+use openai_agents::mcp::{McpClient, McpError, McpProtocol, McpResourceBody, McpToolResult};
 use openai_agents::server::mcp::{self, McpBuildError};
 use openai_agents::session::{
     MemorySession, Session, SessionCause, SessionError, SessionId, SessionTurn,
@@ -31,7 +31,7 @@ pub(crate) fn within(text: &str, session: &str) -> Map<String, Value> {
     arguments
 }
 
-pub(crate) async fn ask(client: &McpServer, arguments: Map<String, Value>) -> McpToolResult {
+pub(crate) async fn ask(client: &McpClient, arguments: Map<String, Value>) -> McpToolResult {
     client.call_tool("ask_guide", arguments).await.unwrap()
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn error_of(result: &McpToolResult) -> &str {
     result.content[0].as_text().unwrap()
 }
 
-async fn read(client: &McpServer, uri: &str) -> Value {
+async fn read(client: &McpClient, uri: &str) -> Value {
     let contents = client.read_resource(uri).await.unwrap();
     assert_eq!(contents[0].media_type.as_deref(), Some("application/json"));
     let McpResourceBody::Text(text) = &contents[0].body else {
@@ -191,7 +191,7 @@ fn the_addresses_of_sessions_are_taken() {
 }
 
 /// The statuses and the events of the runs, the latest first.
-async fn traces(client: &McpServer) -> Vec<Value> {
+async fn traces(client: &McpClient) -> Vec<Value> {
     let listed = client.resources().await.unwrap();
     let mut traces = Vec::new();
     for trace in listed.iter().filter(|it| it.uri.starts_with("trace://")) {

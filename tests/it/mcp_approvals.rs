@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use openai_agents::mcp::{
-    ElicitationAnswer, ElicitationAsk, ElicitationRequest, McpContent, McpProtocol, McpServer,
+    ElicitationAnswer, ElicitationAsk, ElicitationRequest, McpClient, McpContent, McpProtocol,
 };
 use openai_agents::server::mcp;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
@@ -63,7 +63,7 @@ async fn answering(
     address: SocketAddr,
     protocol: McpProtocol,
     answer: ElicitationAnswer,
-) -> (McpServer, Arc<Mutex<Vec<ElicitationRequest>>>) {
+) -> (McpClient, Arc<Mutex<Vec<ElicitationRequest>>>) {
     let questions: Arc<Mutex<Vec<ElicitationRequest>>> = Arc::default();
     let asked = Arc::clone(&questions);
     let builder = client(address, protocol).on_elicitation(move |request| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use openai_agents::mcp::{McpError, McpProtocol, McpServer, McpServers, McpState, Stdio};
+use openai_agents::mcp::{McpClient, McpClients, McpError, McpProtocol, McpState, Stdio};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions, ToolSource};
 use openai_agents::{Agent, ErrorKind, Runner};
@@ -62,7 +62,7 @@ async fn gone(pid: &str) {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_server_that_hangs_at_its_start_times_out_and_ends_with_its_children() {
-    let builder = McpServer::builder("script", shell("sleep 1000 & echo $! >&2; wait"));
+    let builder = McpClient::builder("script", shell("sleep 1000 & echo $! >&2; wait"));
     let server = builder.connect_timeout(PATIENCE).build().unwrap();
     let error = server.connect().await.unwrap_err();
     let McpError::ConnectTimeout {
@@ -80,7 +80,7 @@ async fn a_server_that_hangs_at_its_start_times_out_and_ends_with_its_children()
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_server_that_floods_is_ended() {
-    let builder = McpServer::builder(
+    let builder = McpClient::builder(
         "script",
         shell("echo $$ >&2; exec yes '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'"),
     );
@@ -237,7 +237,7 @@ async fn tools_are_filtered_named_and_told_apart() {
         tools.iter().map(|tool| tool.name().to_string()).collect()
     };
     let build = |name: &str, listed: &[&str]| {
-        McpServer::builder(name, script(&tools(listed))).protocol(McpProtocol::Handshake)
+        McpClient::builder(name, script(&tools(listed))).protocol(McpProtocol::Handshake)
     };
     let plain = build("one", &["read", "write", "delete"])
         .allow_tools(["read", "delete"])
@@ -249,7 +249,7 @@ async fn tools_are_filtered_named_and_told_apart() {
         .prefix_tools()
         .build()
         .unwrap();
-    let servers = McpServers::new([plain.clone(), prefixed]).unwrap();
+    let servers = McpClients::new([plain.clone(), prefixed]).unwrap();
     servers.connect().await.unwrap();
     let tools = servers.function_tools().await.unwrap();
     let found = names(&tools);
@@ -266,7 +266,7 @@ async fn tools_are_filtered_named_and_told_apart() {
     ));
 
     let clashing = build("two", &["read"]).build().unwrap();
-    let servers = McpServers::new([plain, clashing]).unwrap();
+    let servers = McpClients::new([plain, clashing]).unwrap();
     servers.connect().await.unwrap();
     let error = servers.function_tools().await.unwrap_err().to_string();
     assert_eq!(
@@ -310,7 +310,7 @@ async fn the_model_is_told_the_words_of_a_tool_that_failed() {
 #[tokio::test]
 async fn a_tool_that_failed_ends_the_run_if_that_is_asked_for() {
     let options = ToolOptions::default().failure(ToolFailure::Raise);
-    let builder = McpServer::builder("script", failing()).protocol(McpProtocol::Handshake);
+    let builder = McpClient::builder("script", failing()).protocol(McpProtocol::Handshake);
     let server = builder.tool_options(options).build().unwrap();
     server.connect().await.unwrap();
     let tools = server.function_tools().await.unwrap();

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use openai_agents::mcp::{
-    McpContent, McpError, McpProtocol, McpServer, McpState, McpToolResult, Stdio,
+    McpClient, McpContent, McpError, McpProtocol, McpState, McpToolResult, Stdio,
 };
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ fn names(tools: &[openai_agents::FunctionTool]) -> Vec<&str> {
     tools.iter().map(|tool| tool.name().as_str()).collect()
 }
 
-fn deviations(server: &McpServer) -> Vec<(String, String)> {
+fn deviations(server: &McpClient) -> Vec<(String, String)> {
     let deviations = server.deviations().into_iter();
     deviations
         .map(|it| (it.code.into_owned(), it.detail))
@@ -29,7 +29,7 @@ fn listing(tools: &Value) -> Stdio {
 }
 
 /// The result of a call that is answered with this.
-async fn called(answer: &str) -> (McpServer, Result<McpToolResult, McpError>) {
+async fn called(answer: &str) -> (McpClient, Result<McpToolResult, McpError>) {
     let server = connected(answers(&[("tools/call", answer)])).await;
     let called = server.call_tool("anything", Map::new()).await;
     (server, called)
@@ -66,7 +66,7 @@ async fn a_tool_without_a_schema_is_the_only_one_that_is_missing() {
 async fn a_broken_tool_may_be_blocked_or_allowed() {
     let listed =
         json!({"tools": [{"name": "good", "inputSchema": {"type": "object"}}, {"name": "bad"}]});
-    let build = || McpServer::builder("script", listing(&listed)).protocol(McpProtocol::Handshake);
+    let build = || McpClient::builder("script", listing(&listed)).protocol(McpProtocol::Handshake);
     for server in [
         build().block_tools(["bad"]).build().unwrap(),
         build().allow_tools(["good", "bad"]).build().unwrap(),
@@ -318,7 +318,7 @@ async fn an_answer_that_cannot_be_read_is_an_error_at_once() {
             "an error of no request",
         ),
     ] {
-        let server = McpServer::builder("script", script(&answer))
+        let server = McpClient::builder("script", script(&answer))
             .protocol(McpProtocol::Handshake)
             .build()
             .unwrap();

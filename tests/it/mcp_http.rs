@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openai_agents::http::{HttpClient, Proxies};
-use openai_agents::mcp::{McpError, McpProtocol, McpServer, StreamableHttp};
+use openai_agents::mcp::{McpClient, McpError, McpProtocol, StreamableHttp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -36,7 +36,7 @@ async fn serve(answer: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
 
 async fn failure(address: SocketAddr, protocol: McpProtocol) -> McpError {
     let transport = StreamableHttp::new(format!("http://{address}/mcp")).bearer_token(TOKEN);
-    let server = McpServer::builder("remote", transport)
+    let server = McpClient::builder("remote", transport)
         .protocol(protocol)
         .connect_timeout(Duration::from_millis(500))
         .build()
@@ -169,10 +169,10 @@ fn events(events: &str) -> String {
     )
 }
 
-async fn connected(answers: Vec<String>) -> McpServer {
+async fn connected(answers: Vec<String>) -> McpClient {
     let address = play(answers).await;
     let transport = StreamableHttp::new(format!("http://{address}/mcp")).bearer_token(TOKEN);
-    let server = McpServer::builder("remote", transport)
+    let server = McpClient::builder("remote", transport)
         .protocol(McpProtocol::Handshake)
         .build()
         .unwrap();
@@ -287,7 +287,7 @@ async fn a_client_that_is_given_lends_its_proxy() {
     let proxy = Proxies::Through(format!("http://{address}").into());
     let client = HttpClient::builder().proxies(proxy).build().unwrap();
     let transport = StreamableHttp::new("http://mcp.invalid/mcp").http_client(client);
-    let server = McpServer::builder("remote", transport).build().unwrap();
+    let server = McpClient::builder("remote", transport).build().unwrap();
     server.connect().await.unwrap_err();
     assert!(n_requests.load(Ordering::SeqCst) > 0);
 }

@@ -1,6 +1,6 @@
 //! Agents and tools that take the place of others while MCP clients are there.
 
-use openai_agents::mcp::McpServer;
+use openai_agents::mcp::McpClient;
 use openai_agents::server::mcp;
 use openai_agents::testing::ScriptedModel;
 use openai_agents::tools::ToolSource;
@@ -25,7 +25,7 @@ fn tool(name: &str) -> FunctionTool {
     .unwrap()
 }
 
-async fn names(client: &McpServer) -> Vec<String> {
+async fn names(client: &McpClient) -> Vec<String> {
     let tools = client.tools().await.unwrap();
     tools.iter().map(|tool| tool.name().to_string()).collect()
 }

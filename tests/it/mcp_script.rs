@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use openai_agents::mcp::{McpError, McpProtocol, McpServer, Stdio};
+use openai_agents::mcp::{McpClient, McpError, McpProtocol, Stdio};
 use serde_json::{Map, Value, json};
 
 /// Long enough for a shell, short enough for whoever waits for a server that never answers.
@@ -34,21 +34,21 @@ pub(crate) fn shell(script: &str) -> Stdio {
     Stdio::new("sh").args(["-c", script])
 }
 
-pub(crate) fn server(stdio: Stdio) -> McpServer {
-    let builder = McpServer::builder("script", stdio)
+pub(crate) fn server(stdio: Stdio) -> McpClient {
+    let builder = McpClient::builder("script", stdio)
         .protocol(McpProtocol::Handshake)
         .connect_timeout(Duration::from_secs(20))
         .call_timeout(PATIENCE);
     builder.build().unwrap()
 }
 
-pub(crate) async fn connected(stdio: Stdio) -> McpServer {
+pub(crate) async fn connected(stdio: Stdio) -> McpClient {
     let server = server(stdio);
     server.connect().await.unwrap();
     server
 }
 
-pub(crate) async fn call(server: &McpServer) -> McpError {
+pub(crate) async fn call(server: &McpClient) -> McpError {
     server.call_tool("anything", Map::new()).await.unwrap_err()
 }
 

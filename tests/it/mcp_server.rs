@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openai_agents::mcp::{
-    ElicitationAnswer, ElicitationRequest, McpContent, McpError, McpMessage, McpPrompt,
-    McpPromptMessages, McpProtocol, McpResource, McpResourceContent, McpRoot, McpServer,
-    McpServerBuilder, McpState, StreamableHttp,
+    ElicitationAnswer, ElicitationRequest, McpClient, McpClientBuilder, McpContent, McpError,
+    McpMessage, McpPrompt, McpPromptMessages, McpProtocol, McpResource, McpResourceContent,
+    McpRoot, McpState, StreamableHttp,
 };
 use openai_agents::server::mcp::{self, McpBuildError, McpCall};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
@@ -37,18 +37,18 @@ pub(crate) async fn serve(builder: mcp::McpServerBuilder) -> SocketAddr {
     address
 }
 
-pub(crate) fn client(address: SocketAddr, protocol: McpProtocol) -> McpServerBuilder {
+pub(crate) fn client(address: SocketAddr, protocol: McpProtocol) -> McpClientBuilder {
     let transport = StreamableHttp::new(format!("http://{address}/mcp"));
-    McpServer::builder("ours", transport).protocol(protocol)
+    McpClient::builder("ours", transport).protocol(protocol)
 }
 
-pub(crate) async fn connect(builder: McpServerBuilder) -> McpServer {
+pub(crate) async fn connect(builder: McpClientBuilder) -> McpClient {
     let client = builder.build().unwrap();
     client.connect().await.unwrap();
     client
 }
 
-async fn text(client: &McpServer, tool: &str, arguments: Map<String, Value>) -> String {
+async fn text(client: &McpClient, tool: &str, arguments: Map<String, Value>) -> String {
     let result = client.call_tool(tool, arguments).await.unwrap();
     let texts: Vec<_> = result
         .content

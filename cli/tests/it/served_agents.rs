@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openai_agents::mcp::{
-    ElicitationAnswer, McpProtocol, McpResourceBody, McpServer, McpServerBuilder, Stdio,
+    ElicitationAnswer, McpClient, McpClientBuilder, McpProtocol, McpResourceBody, Stdio,
     StreamableHttp,
 };
 use openai_agents::testing::{FakeServer, Reply};
@@ -30,7 +30,7 @@ async fn model() -> FakeServer {
     FakeServer::start(replies).await.unwrap()
 }
 
-async fn read(client: &McpServer, uri: &str) -> Value {
+async fn read(client: &McpClient, uri: &str) -> Value {
     let contents = client.read_resource(uri).await.unwrap();
     let McpResourceBody::Text(text) = &contents[0].body else {
         panic!("{contents:?}");
@@ -38,7 +38,7 @@ async fn read(client: &McpServer, uri: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-async fn ask(client: &McpServer) -> Value {
+async fn ask(client: &McpClient) -> Value {
     let arguments = json!({"input": "100 + 250?", "session": "sums/1"});
     let arguments: Map<_, _> = arguments.as_object().unwrap().clone();
     let result = client.call_tool("ask_careful", arguments).await.unwrap();
@@ -46,7 +46,7 @@ async fn ask(client: &McpServer) -> Value {
 }
 
 /// Asks twice, with a user who approves the first call and no other, and reads what is left of it.
-async fn converse(client: McpServerBuilder, model: &FakeServer) {
+async fn converse(client: McpClientBuilder, model: &FakeServer) {
     let n_asked = Arc::new(AtomicUsize::new(0));
     let asked = Arc::clone(&n_asked);
     let client = client.on_elicitation(move |request| {
@@ -97,7 +97,7 @@ async fn a_client_goes_on_with_a_conversation_and_decides_about_calls_over_http(
         let model = model().await;
         let served = Served::start(command(&model, &directory));
         let transport = StreamableHttp::new(format!("http://{}/mcp", served.address));
-        let client = McpServer::builder("served", transport).protocol(protocol);
+        let client = McpClient::builder("served", transport).protocol(protocol);
         converse(client, &model).await;
 
         // What the program keeps, any other command can read.
@@ -124,7 +124,7 @@ async fn a_client_goes_on_with_a_conversation_and_decides_about_calls_over_stdio
             let value = value.unwrap().to_str().unwrap();
             transport = transport.env(variable.to_str().unwrap(), value);
         }
-        let client = McpServer::builder("served", transport).protocol(protocol);
+        let client = McpClient::builder("served", transport).protocol(protocol);
         converse(client, &model).await;
     }
 }
@@ -169,7 +169,7 @@ async fn tool_served_by_itself_needs_the_approval_that_an_agent_wants() {
         for protocol in [McpProtocol::Handshake, McpProtocol::Stateless] {
             let arguments: Map<String, Value> = serde_json::from_str(SUM).unwrap();
             let connect = || {
-                McpServer::builder("it", StreamableHttp::new(address.as_str())).protocol(protocol)
+                McpClient::builder("it", StreamableHttp::new(address.as_str())).protocol(protocol)
             };
             let silent = connect().build().unwrap();
             silent.connect().await.unwrap();

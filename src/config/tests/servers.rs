@@ -2,7 +2,7 @@
 
 use super::{load, settings, yaml};
 use crate::config::ConfigError;
-use crate::mcp::{McpApproval, McpServer};
+use crate::mcp::{McpApproval, McpClient};
 
 const SERVERS: &str = "
 mcp_servers:
@@ -35,7 +35,7 @@ fn servers_are_set_up_and_their_secrets_not_shown() {
         .mcp_servers()
         .servers()
         .iter()
-        .map(McpServer::name)
+        .map(McpClient::name)
         .collect();
     assert_eq!(names, ["files", "web"]);
     let approval = |name: &str| config.mcp_servers().get(name).unwrap().approval().clone();

@@ -12,7 +12,7 @@ use std::error::Error;
 use std::io;
 
 use futures_util::{StreamExt, stream};
-use openai_agents::mcp::{McpServer, StreamableHttp};
+use openai_agents::mcp::{McpClient, StreamableHttp};
 use openai_agents::model::{GptOssResponses, OpenAiChat};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::{Agent, Limits, Runner};
@@ -62,7 +62,7 @@ async fn converse(base: &str, wire: &str, task: &Task, index: usize) -> Result<(
         "responses" => Runner::new(GptOssResponses::builder(model, "scripted").build()?),
         other => return Err(format!("there is no wire {other:?}").into()),
     };
-    let server = McpServer::builder("task", StreamableHttp::new(format!("{base}/mcp"))).build()?;
+    let server = McpClient::builder("task", StreamableHttp::new(format!("{base}/mcp"))).build()?;
     server.connect().await?;
     let agent = Agent::builder("Assistant")
         .tool_source(server.clone())

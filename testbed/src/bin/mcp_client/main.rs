@@ -14,7 +14,7 @@ use std::error::Error;
 
 use openai_agents::FunctionTool;
 use openai_agents::mcp::{
-    ElicitationAnswer, McpProtocol, McpRefusal, McpServer, McpServerBuilder, OAuth, SamplingAnswer,
+    ElicitationAnswer, McpClient, McpClientBuilder, McpProtocol, McpRefusal, OAuth, SamplingAnswer,
     StreamableHttp,
 };
 use serde_json::{Map, Value, json};
@@ -53,7 +53,7 @@ async fn main() -> Result<(), BoxError> {
     if scenario.starts_with("auth/") {
         transport = transport.oauth(oauth(&context));
     }
-    let server = answering(McpServer::builder("suite", transport))
+    let server = answering(McpClient::builder("suite", transport))
         .protocol(protocol())
         .build()?;
     server.connect().await?;
@@ -93,7 +93,7 @@ fn oauth(context: &Context) -> OAuth {
 }
 
 /// Answers what the suite's servers ask: a form with what it proposes, a model with a text.
-fn answering(builder: McpServerBuilder) -> McpServerBuilder {
+fn answering(builder: McpClientBuilder) -> McpClientBuilder {
     builder
         .on_elicitation(|request| async move { Ok(ElicitationAnswer::accept(request.defaults())) })
         .on_sampling(|_request| async move { Ok(SamplingAnswer::new("none", "An answer.")) })
@@ -101,7 +101,7 @@ fn answering(builder: McpServerBuilder) -> McpServerBuilder {
 
 /// What matters is that the server is called; what it answers is for the suite to judge.
 #[expect(clippy::print_stderr, reason = "the suite shows what the client says")]
-async fn call(server: &McpServer, tool: &str, arguments: Map<String, Value>) {
+async fn call(server: &McpClient, tool: &str, arguments: Map<String, Value>) {
     if let Err(error) = server.call_tool(tool, arguments).await {
         eprintln!("{tool}: {error}: {:?}", error.source());
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 
-use super::{McpError, McpServer};
+use super::{McpClient, McpError};
 use crate::future::BoxFuture;
 use crate::tools::{FunctionTool, ToolName, ToolSource, ToolSourceError};
 
@@ -18,8 +18,8 @@ const NAME: &str = "mcp";
 /// too: a model that works with a part of its tools would not know what it lacks. Leave it out by
 /// [`ready`](Self::ready), if a part is better than nothing.
 #[derive(Debug, Clone)]
-pub struct McpServers {
-    servers: Arc<[McpServer]>,
+pub struct McpClients {
+    servers: Arc<[McpClient]>,
     joined: Arc<Mutex<Option<Joined>>>,
 }
 
@@ -30,14 +30,14 @@ struct Joined {
     tools: Arc<[FunctionTool]>,
 }
 
-impl McpServers {
+impl McpClients {
     /// Joins servers, in order.
     ///
     /// # Errors
     ///
     /// [`McpError::DuplicateServer`] when two have one name.
-    pub fn new(servers: impl IntoIterator<Item = McpServer>) -> Result<Self, McpError> {
-        let servers: Arc<[McpServer]> = servers.into_iter().collect();
+    pub fn new(servers: impl IntoIterator<Item = McpClient>) -> Result<Self, McpError> {
+        let servers: Arc<[McpClient]> = servers.into_iter().collect();
         for (n, server) in servers.iter().enumerate() {
             if servers
                 .iter()
@@ -59,35 +59,35 @@ impl McpServers {
     ///
     /// # Errors
     ///
-    /// The error of the first that failed; the others are connected all the same, and [`McpServer::state`] tells of each.
+    /// The error of the first that failed; the others are connected all the same, and [`McpClient::state`] tells of each.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up those that are not ready.
     pub async fn connect(&self) -> Result<(), McpError> {
-        let results = join_all(self.servers.iter().map(McpServer::connect)).await;
+        let results = join_all(self.servers.iter().map(McpClient::connect)).await;
         results.into_iter().collect()
     }
 
     /// Closes all servers, side by side.
     pub async fn close(&self) {
-        join_all(self.servers.iter().map(McpServer::close)).await;
+        join_all(self.servers.iter().map(McpClient::close)).await;
     }
 
     /// Gives the servers, in order.
-    pub fn servers(&self) -> &[McpServer] {
+    pub fn servers(&self) -> &[McpClient] {
         &self.servers
     }
 
     /// Finds a server by its name.
-    pub fn get(&self, name: &str) -> Option<&McpServer> {
+    pub fn get(&self, name: &str) -> Option<&McpClient> {
         self.servers.iter().find(|server| server.name() == name)
     }
 
     /// Gives those that answer now.
     #[must_use]
     pub fn ready(&self) -> Self {
-        let is_ready = |server: &&McpServer| matches!(server.state(), super::McpState::Ready);
+        let is_ready = |server: &&McpClient| matches!(server.state(), super::McpState::Ready);
         Self {
             servers: self.servers.iter().filter(is_ready).cloned().collect(),
             joined: Arc::default(),
@@ -100,7 +100,7 @@ impl McpServers {
     ///
     /// [`McpError`] when one of the servers does not give its tools, or two tools have one name.
     pub async fn function_tools(&self) -> Result<Arc<[FunctionTool]>, McpError> {
-        let lists = join_all(self.servers.iter().map(McpServer::function_tools)).await;
+        let lists = join_all(self.servers.iter().map(McpClient::function_tools)).await;
         let lists = lists.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*joined
@@ -122,7 +122,7 @@ impl McpServers {
     }
 
     fn join(&self, lists: &[Arc<[FunctionTool]>]) -> Result<Arc<[FunctionTool]>, McpError> {
-        let mut owners: HashMap<&ToolName, &McpServer> = HashMap::new();
+        let mut owners: HashMap<&ToolName, &McpClient> = HashMap::new();
         for (server, tools) in self.servers.iter().zip(lists) {
             for tool in tools.iter() {
                 if let Some(first) = owners.insert(tool.name(), server) {
@@ -141,7 +141,7 @@ impl McpServers {
     }
 }
 
-impl ToolSource for McpServers {
+impl ToolSource for McpClients {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -15,8 +15,8 @@ use super::normal::Raw;
 use super::options::Options;
 use super::shared::Shared;
 use super::{
-    McpApproval, McpContent, McpError, McpPrompt, McpPromptMessages, McpResource,
-    McpResourceContent, McpResourceTemplate, McpServerBuilder, McpTransport, parse,
+    McpApproval, McpClientBuilder, McpContent, McpError, McpPrompt, McpPromptMessages, McpResource,
+    McpResourceContent, McpResourceTemplate, McpTransport, parse,
 };
 use crate::future::BoxFuture;
 use crate::model::Deviation;
@@ -27,15 +27,15 @@ use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
 /// It begins [`Closed`](McpState::Closed): nothing is started before [`connect`](Self::connect). The server ends with
 /// [`close`](Self::close), or when the last handle and the last of its tools are dropped. It is never started again by itself.
 ///
-/// As a [`ToolSource`] it gives the server's tools, as ordinary [`FunctionTool`]s; [`McpServers`](super::McpServers) joins several.
+/// As a [`ToolSource`] it gives the server's tools, as ordinary [`FunctionTool`]s; [`McpClients`](super::McpClients) joins several.
 ///
 /// ```no_run
-/// use openai_agents::mcp::{McpServer, Stdio};
+/// use openai_agents::mcp::{McpClient, Stdio};
 /// use openai_agents::tools::ToolSource;
 /// use openai_agents::Agent;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let files = McpServer::builder("files", Stdio::new("mcp-server-filesystem").arg("/srv/documents")).build()?;
+/// let files = McpClient::builder("files", Stdio::new("mcp-server-filesystem").arg("/srv/documents")).build()?;
 /// files.connect().await?;
 /// let mut agent = Agent::builder("Librarian");
 /// for tool in files.tools().await?.iter() {
@@ -45,7 +45,7 @@ use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct McpServer {
+pub struct McpClient {
     pub(super) shared: Arc<Shared>,
     /// Beside what the tools hold, because it holds the tools.
     listing: Arc<Listing>,
@@ -92,13 +92,13 @@ pub struct McpIdentity {
     pub instructions: Option<String>,
 }
 
-impl McpServer {
+impl McpClient {
     /// Begins a server of this name, reached in this way.
     pub fn builder(
         name: impl Into<String>,
         transport: impl Into<McpTransport>,
-    ) -> McpServerBuilder {
-        McpServerBuilder::new(name.into(), transport.into())
+    ) -> McpClientBuilder {
+        McpClientBuilder::new(name.into(), transport.into())
     }
 
     pub(super) fn new(name: String, transport: McpTransport, options: Options) -> Self {
@@ -325,7 +325,7 @@ impl McpServer {
     }
 }
 
-impl ToolSource for McpServer {
+impl ToolSource for McpClient {
     fn name(&self) -> &str {
         &self.shared.name
     }
@@ -338,9 +338,9 @@ impl ToolSource for McpServer {
     }
 }
 
-impl fmt::Debug for McpServer {
+impl fmt::Debug for McpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("McpServer")
+        f.debug_struct("McpClient")
             .field("name", &self.shared.name)
             .field("transport", self.shared.transport())
             .field("state", &self.state())
