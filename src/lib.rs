@@ -62,7 +62,7 @@ pub mod testing;
 pub mod __private;
 
 pub use agent::runner::{Input, RunEvent, RunRequest, RunResult, RunStream, Runner, UnknownTool};
-pub use agent::{Agent, Handoff, RunState, ToolUse};
+pub use agent::{Agent, Handoff, RunState, ToolUseBehavior};
 pub use context::{Cancel, MissingState, RunContext, States};
 pub use error::{RunError, RunFailure, RunProgress, SetupError};
 pub use guardrail::{InputGuardrail, OutputGuardrail, Verdict};

@@ -85,9 +85,9 @@ impl KeptRun {
     }
 
     /// Takes it up again.
-    pub(crate) async fn proceed(self) -> Result<Durable> {
+    pub(crate) async fn resume(self) -> Result<Durable> {
         Ok(Durable {
-            run: self.journal.proceed(&self.id).await?,
+            run: self.journal.resume(&self.id).await?,
             _lock: self.lock,
         })
     }

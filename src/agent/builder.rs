@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Agent, AgentModel, BoundHandoff, Handoff, Hooks, Instructions, OutputMode, OutputType, Parts,
-    ToolUse,
+    ToolUseBehavior,
 };
 use crate::context::RunContext;
 use crate::future::BoxError;
@@ -34,7 +34,7 @@ pub struct AgentBuilder {
     input_guardrails: Vec<InputGuardrail>,
     output_guardrails: Vec<OutputGuardrail>,
     hooks: Vec<Arc<dyn Hooks>>,
-    tool_use: ToolUse,
+    tool_use_behavior: ToolUseBehavior,
     output: Option<Result<OutputType, SchemaError>>,
     keeps_tool_choice: bool,
     /// The first mistake; it is told by `build`.
@@ -68,7 +68,7 @@ pub enum AgentError {
         #[source]
         source: SchemaError,
     },
-    /// [`ToolUse::StopAtTools`] names a tool that the agent does not have.
+    /// [`ToolUseBehavior::StopAtTools`] names a tool that the agent does not have.
     #[error("agent `{agent}` is to stop at the tool `{tool}`, which it does not have")]
     UnknownStopTool {
         /// The agent.
@@ -94,7 +94,7 @@ impl AgentBuilder {
             input_guardrails: Vec::new(),
             output_guardrails: Vec::new(),
             hooks: Vec::new(),
-            tool_use: ToolUse::default(),
+            tool_use_behavior: ToolUseBehavior::default(),
             output: None,
             keeps_tool_choice: false,
             mistake: None,
@@ -121,7 +121,7 @@ impl AgentBuilder {
             input_guardrails: agent.input_guardrails.clone(),
             output_guardrails: agent.output_guardrails.clone(),
             hooks: agent.hooks.clone(),
-            tool_use: agent.tool_use.clone(),
+            tool_use_behavior: agent.tool_use_behavior.clone(),
             output: agent.output.clone().map(Ok),
             keeps_tool_choice: agent.keeps_tool_choice,
             mistake: None,
@@ -289,8 +289,8 @@ impl AgentBuilder {
     }
 
     /// Sets what happens after tools gave their outputs.
-    pub fn tool_use(mut self, tool_use: ToolUse) -> Self {
-        self.tool_use = tool_use;
+    pub fn tool_use_behavior(mut self, tool_use_behavior: ToolUseBehavior) -> Self {
+        self.tool_use_behavior = tool_use_behavior;
         self
     }
 
@@ -374,7 +374,7 @@ impl AgentBuilder {
                 source,
             });
         }
-        if let ToolUse::StopAtTools(names) = &self.tool_use
+        if let ToolUseBehavior::StopAtTools(names) = &self.tool_use_behavior
             && self.sources.is_empty()
             && let Some(tool) = names.iter().find(|name| self.tools.get(name).is_none())
         {
@@ -411,7 +411,7 @@ impl AgentBuilder {
             output_guardrails: self.output_guardrails,
             hooks: self.hooks,
             tool_set,
-            tool_use: self.tool_use,
+            tool_use_behavior: self.tool_use_behavior,
             output,
             keeps_tool_choice: self.keeps_tool_choice,
         })))

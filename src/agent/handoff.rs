@@ -22,7 +22,7 @@ use crate::tools::{
 /// [filter](Self::filter) changes it.
 ///
 /// An agent is built before those that hand off to it. A way back is therefore named ([`Handoff::to_name`]): the name is found among the
-/// agents that can be reached from where the run begins, and those that the runner [knows](crate::Runner::agent).
+/// agents that can be reached from where the run begins, and those that the runner [knows](crate::Runner::register_agent).
 ///
 /// ```
 /// use openai_agents::Agent;

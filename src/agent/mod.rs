@@ -67,7 +67,7 @@ struct Parts {
     hooks: Vec<Arc<dyn Hooks>>,
     /// What the model is told of all tools; encoded once. Nothing if an agent to hand off to has to be found first.
     tool_set: Option<Arc<ToolSet>>,
-    tool_use: ToolUse,
+    tool_use_behavior: ToolUseBehavior,
     output: Option<OutputType>,
     keeps_tool_choice: bool,
 }
@@ -83,7 +83,7 @@ pub(crate) enum AgentModel {
 /// What happens after an agent's tools gave their outputs.
 #[derive(Clone, Default)]
 #[non_exhaustive]
-pub enum ToolUse {
+pub enum ToolUseBehavior {
     /// The model sees the outputs and goes on.
     #[default]
     RunAgain,
@@ -193,8 +193,8 @@ impl Agent {
     }
 
     /// Says what happens after tools gave their outputs.
-    pub fn tool_use(&self) -> &ToolUse {
-        &self.0.tool_use
+    pub fn tool_use_behavior(&self) -> &ToolUseBehavior {
+        &self.0.tool_use_behavior
     }
 
     pub(crate) fn chosen_model(&self) -> Option<&AgentModel> {
@@ -271,7 +271,7 @@ impl fmt::Debug for Agent {
     }
 }
 
-impl fmt::Debug for ToolUse {
+impl fmt::Debug for ToolUseBehavior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RunAgain => f.write_str("RunAgain"),

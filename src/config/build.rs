@@ -15,7 +15,7 @@ use crate::agent::{AgentBuilder, AgentError};
 use crate::mcp::McpClient;
 use crate::model::{Model, ToolChoice};
 use crate::tools::FunctionTool;
-use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUse};
+use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUseBehavior};
 
 /// The agents of a configuration, by name.
 pub(super) type Team = HashMap<String, Agent>;
@@ -87,7 +87,7 @@ impl<'a> TeamBuilder<'a> {
     fn build(&mut self, config: &'a AgentConfig, role: Role) -> Result<Agent, ConfigError> {
         let mut builder = Agent::builder(&config.name)
             .model_settings(config.settings.clone())
-            .tool_use(tool_use(config));
+            .tool_use_behavior(tool_use(config));
         if let Some(instructions) = &config.instructions {
             builder = builder.instructions(instructions);
         }
@@ -293,11 +293,11 @@ impl<'a> TeamBuilder<'a> {
     }
 }
 
-fn tool_use(config: &AgentConfig) -> ToolUse {
+fn tool_use(config: &AgentConfig) -> ToolUseBehavior {
     match &config.tool_use {
-        ToolUseConfig::RunAgain => ToolUse::RunAgain,
-        ToolUseConfig::StopOnFirst => ToolUse::StopOnFirstTool,
-        ToolUseConfig::StopAt(names) => ToolUse::StopAtTools(names.clone()),
+        ToolUseConfig::RunAgain => ToolUseBehavior::RunAgain,
+        ToolUseConfig::StopOnFirst => ToolUseBehavior::StopOnFirstTool,
+        ToolUseConfig::StopAt(names) => ToolUseBehavior::StopAtTools(names.clone()),
     }
 }
 

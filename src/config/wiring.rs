@@ -86,7 +86,7 @@ impl Config {
         // In the order of the file, so that runs do not depend on that of a map.
         let agents = self.agents().iter();
         for agent in agents.filter_map(|agent| team.get(&agent.name)) {
-            runner = runner.agent(agent);
+            runner = runner.register_agent(agent);
         }
         Ok(runner)
     }

@@ -268,7 +268,7 @@ async fn an_agent_that_would_be_its_own_tool_ends_the_run_before_its_request() {
         ScriptedTurn::text("never"),
     ]);
     let error = Runner::new(model.clone())
-        .agent(&outer)
+        .register_agent(&outer)
         .run(&outer, "go")
         .await
         .unwrap_err();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use openai_agents::guardrail::{GuardrailStage, GuardrailTiming, InputGuardrail, OutputGuardrail};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{
-    Agent, ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner, ToolUse, Verdict,
+    Agent, ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner, ToolUseBehavior, Verdict,
 };
 
 use crate::support::{DropFlag, call, instant, output, play, tool};
@@ -212,7 +212,7 @@ async fn an_output_guardrail_can_hold_the_text_back() {
 async fn a_withheld_output_is_not_in_the_conversation() {
     let agent = Agent::builder("A")
         .tool(instant("look", "a secret"))
-        .tool_use(ToolUse::StopOnFirstTool)
+        .tool_use_behavior(ToolUseBehavior::StopOnFirstTool)
         .output_guardrail(judging("secret"))
         .build()
         .unwrap();

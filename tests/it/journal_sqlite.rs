@@ -116,7 +116,7 @@ async fn a_run_that_failed_goes_on_where_it_failed() {
     assert_eq!((found.turns, found.n_executions), (1, 1));
 
     let id: RunId = run.id().to_string().parse().unwrap();
-    let run = journal.proceed(&id).await.unwrap();
+    let run = journal.resume(&id).await.unwrap();
     assert_eq!(run.beginning().agent, "A");
     let rest = ScriptedModel::text("done");
     let ended = request(&run, &rest, &agent).await;
@@ -130,7 +130,7 @@ async fn a_run_that_failed_goes_on_where_it_failed() {
     assert_eq!((runs[0].turns, runs[0].n_executions), (2, 2));
 
     // What is over is given again: the same result, from the same events but for the deltas.
-    let run = journal.proceed(&id).await.unwrap();
+    let run = journal.resume(&id).await.unwrap();
     let silent = ScriptedModel::new([]);
     let (events, again) = play(request(&run, &silent, &agent)).await;
     let again = again.unwrap();
@@ -152,7 +152,7 @@ async fn a_call_in_doubt_asks_and_a_decision_holds_once() {
     let run = start(&journal).await;
     tool.crash(request(&run, &model, &agent)).await;
 
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     let ended = request(&run, &model, &agent).await;
     note(&run, &ended).await;
     let found = journal.find(run.id()).await.unwrap().unwrap();
@@ -174,7 +174,7 @@ async fn a_call_in_doubt_asks_and_a_decision_holds_once() {
     assert_eq!(tool.n_calls(), 2);
 
     // The process ended in the middle of the second try.
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     let kept = run.beginning().state.clone().unwrap();
     assert_eq!(kept.interruptions(), []);
     let mut state = paused(resume(&run, &kept).await);
@@ -193,7 +193,7 @@ async fn an_idempotent_tool_is_called_again() {
     let model = calls_then_answers();
     let run = start(&journal).await;
     tool.crash(request(&run, &model, &agent)).await;
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     let result = request(&run, &model, &agent).await.unwrap();
     assert_eq!(result.final_output(), "done");
     assert_eq!(tool.n_calls(), 2);
@@ -232,7 +232,7 @@ async fn who_continues_a_run_takes_it_over() {
     let journal = journal().await;
     let agent = agent([]);
     let earlier = start(&journal).await;
-    let later = journal.proceed(earlier.id()).await.unwrap();
+    let later = journal.resume(earlier.id()).await.unwrap();
     let model = ScriptedModel::new([ScriptedTurn::text("a"), ScriptedTurn::text("b")]);
     let error = request(&earlier, &model, &agent).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyResumed);
@@ -240,7 +240,7 @@ async fn who_continues_a_run_takes_it_over() {
     request(&later, &model, &agent).await.unwrap();
 
     let missing: RunId = "0123456789abcdef".parse().unwrap();
-    let error = journal.proceed(&missing).await.unwrap_err();
+    let error = journal.resume(&missing).await.unwrap_err();
     assert!(matches!(error, JournalError::NoRun { .. }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::StateInvalid);
     assert_eq!(journal.find(&missing).await.unwrap(), None);
@@ -270,7 +270,7 @@ async fn agents_as_tools_are_part_of_the_run() {
     let run = start(&journal).await;
     tool.crash(request(&run, &model, &outer)).await;
     assert_eq!(model.n_left(), 2);
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     let result = request(&run, &model, &outer).await.unwrap();
     assert_eq!(result.final_output(), "done");
     assert_eq!((model.n_left(), tool.n_calls()), (0, 2));
@@ -286,7 +286,7 @@ async fn a_journal_that_fails_inside_an_agent_ends_the_run() {
         let (journal, id) = (thief.clone(), id.clone());
         async move {
             journal
-                .proceed(&id)
+                .resume(&id)
                 .await
                 .map(|_| String::new())
                 .map_err(|e| e.to_string())
@@ -360,7 +360,7 @@ async fn a_writing_that_has_happened_is_not_made_again() {
     }
     let before = session.items(None).await.unwrap();
     assert_eq!(before.items.len(), 2);
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     request(&run, &model, &agent)
         .session(&session)
         .await
@@ -377,7 +377,7 @@ async fn a_writing_that_has_happened_is_not_made_again() {
     }
     let other = SessionTurn::new([Item::user("other")]);
     session.append(other).await.unwrap();
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     let error = request(&run, &model, &agent)
         .session(&session)
         .await
@@ -412,7 +412,7 @@ async fn a_run_that_was_cancelled_completes_its_turn_later() {
     note(&run, &ended).await;
     assert_eq!(session.items(None).await.unwrap().items, [Item::user("go")]);
 
-    let run = journal.proceed(run.id()).await.unwrap();
+    let run = journal.resume(run.id()).await.unwrap();
     request(&run, &model, &agent)
         .session(&session)
         .await
@@ -433,7 +433,7 @@ async fn one_file_holds_sessions_and_runs_and_a_newer_format_is_refused() {
     let run = start(&journal).await;
     let only = SqliteJournal::open_read_only(&file).await.unwrap();
     assert_eq!(only.runs(None).await.unwrap().len(), 1);
-    let error = only.proceed(run.id()).await.unwrap_err();
+    let error = only.resume(run.id()).await.unwrap_err();
     assert!(matches!(error, JournalError::ReadOnly { .. }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Journal);
 

@@ -197,7 +197,7 @@ impl Stage {
         let model = ScriptedModel::new(turns.map(|(n, turn)| turn.scripted(n)));
         let (main, other) = (agent("Main", "Other"), agent("Other", "Main"));
         let mut runner = Runner::new(model.clone())
-            .agent(&other)
+            .register_agent(&other)
             .unknown_tool(UnknownTool::TellModel)
             .limits(Limits::turns(6));
         runner = match script.filter {

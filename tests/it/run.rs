@@ -7,7 +7,7 @@ use openai_agents::model::ToolChoice;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{
-    Agent, ErrorKind, FunctionTool, Item, ModelSettings, RunEvent, Runner, ToolUse, Usage,
+    Agent, ErrorKind, FunctionTool, Item, ModelSettings, RunEvent, Runner, ToolUseBehavior, Usage,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -433,7 +433,8 @@ fn agents_are_checked_when_they_are_built() {
         .tool(instant("t", ""))
         .tool(instant("t", ""));
     assert_eq!(told(twice), "agent `A` cannot have this tool");
-    let stop = Agent::builder("A").tool_use(ToolUse::StopAtTools(vec!["t".to_owned()]));
+    let stop =
+        Agent::builder("A").tool_use_behavior(ToolUseBehavior::StopAtTools(vec!["t".to_owned()]));
     assert_eq!(
         told(stop),
         "agent `A` is to stop at the tool `t`, which it does not have"

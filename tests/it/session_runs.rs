@@ -15,7 +15,8 @@ use openai_agents::session::{
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{
-    Agent, Cancel, ErrorKind, Handoff, Item, Limits, RunEvent, RunState, Runner, ToolUse, Verdict,
+    Agent, Cancel, ErrorKind, Handoff, Item, Limits, RunEvent, RunState, Runner, ToolUseBehavior,
+    Verdict,
 };
 
 use crate::support::{agent, assert_well_formed, call, instant, output, tool, tool_with};
@@ -126,7 +127,7 @@ async fn a_tripped_guardrail_leaves_what_it_did_not_look_at() {
     let builder = looking().output_guardrail(trips.clone());
     assert_eq!(failed(builder, vec![looks(), says()], kind).await, looked());
     let stops = looking()
-        .tool_use(ToolUse::StopOnFirstTool)
+        .tool_use_behavior(ToolUseBehavior::StopOnFirstTool)
         .output_guardrail(trips);
     let [go, call, _] = looked();
     let withheld = output("c1", "Output withheld by an output guardrail.");

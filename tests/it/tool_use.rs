@@ -6,13 +6,15 @@ use openai_agents::agent::runner::InvalidOutput;
 use openai_agents::agent::{AgentBuilder, OutputMode};
 use openai_agents::model::ToolChoice;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, Handoff, ModelSettings, RunState, Runner, ToolUse, UnknownTool};
+use openai_agents::{
+    Agent, Handoff, ModelSettings, RunState, Runner, ToolUseBehavior, UnknownTool,
+};
 use tokio::sync::Notify;
 
 use crate::support::{assert_well_formed, call, instant, tool};
 
 /// Runs an agent whose tool `late` ends after its tool `early`; then `The model goes on.` if it is asked again.
-async fn final_output(tool_use: ToolUse, calls: &[&str]) -> (String, usize) {
+async fn final_output(tool_use: ToolUseBehavior, calls: &[&str]) -> (String, usize) {
     let go = Arc::new(Notify::new());
     let waits = Arc::clone(&go);
     let late = tool("late", move |_| {
@@ -32,7 +34,7 @@ async fn final_output(tool_use: ToolUse, calls: &[&str]) -> (String, usize) {
         .tool(early)
         .tool(failing)
         .tool(instant("never", ""))
-        .tool_use(tool_use)
+        .tool_use_behavior(tool_use)
         .build()
         .unwrap();
     let calls = calls
@@ -47,8 +49,8 @@ async fn final_output(tool_use: ToolUse, calls: &[&str]) -> (String, usize) {
     (result.into_final_output(), model.requests().len())
 }
 
-fn stop_at(names: &[&str]) -> ToolUse {
-    ToolUse::StopAtTools(names.iter().map(|name| (*name).to_owned()).collect())
+fn stop_at(names: &[&str]) -> ToolUseBehavior {
+    ToolUseBehavior::StopAtTools(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
 #[tokio::test]
@@ -56,11 +58,16 @@ async fn each_behaviour_says_what_is_final() {
     const FAILED: &str = "An error occurred while running the tool. Please try again.";
     const ON: &str = "The model goes on.";
     let both: &[&str] = &["late", "early"];
-    let cases: [(ToolUse, &[&str], &str, usize); 7] = [
-        (ToolUse::RunAgain, both, ON, 2),
+    let cases: [(ToolUseBehavior, &[&str], &str, usize); 7] = [
+        (ToolUseBehavior::RunAgain, both, ON, 2),
         // The first call, though it ended last.
-        (ToolUse::StopOnFirstTool, both, "late", 1),
-        (ToolUse::StopOnFirstTool, &["failing", "early"], FAILED, 1),
+        (ToolUseBehavior::StopOnFirstTool, both, "late", 1),
+        (
+            ToolUseBehavior::StopOnFirstTool,
+            &["failing", "early"],
+            FAILED,
+            1,
+        ),
         (stop_at(&["early"]), both, "early", 1),
         (stop_at(&["early", "late"]), both, "late", 1),
         (stop_at(&["never"]), both, ON, 2),
@@ -78,7 +85,7 @@ async fn each_behaviour_says_what_is_final() {
 
 #[tokio::test]
 async fn a_function_sees_the_results_in_call_order_and_decides() {
-    let decide = ToolUse::Custom(Arc::new(|cx, results| {
+    let decide = ToolUseBehavior::Custom(Arc::new(|cx, results| {
         assert_eq!(cx.usage().requests, 1);
         let shown: Vec<_> = results
             .iter()
@@ -93,7 +100,7 @@ async fn a_function_sees_the_results_in_call_order_and_decides() {
         final_output(decide, &["late", "failing", "early"]).await.0,
         "late/c_late/fine failing/c_failing/tool `failing` failed: no early/c_early/fine"
     );
-    let go_on = ToolUse::Custom(Arc::new(|_, _| None));
+    let go_on = ToolUseBehavior::Custom(Arc::new(|_, _| None));
     assert_eq!(
         final_output(go_on, &["early"]).await,
         ("The model goes on.".to_owned(), 2)
@@ -103,11 +110,12 @@ async fn a_function_sees_the_results_in_call_order_and_decides() {
 #[tokio::test]
 async fn the_answer_to_an_unknown_tool_is_no_result() {
     const ON: &str = "The model goes on.";
-    let says = || ToolUse::Custom(Arc::new(|_, results| Some(results.first()?.output.clone())));
-    let cases: [(ToolUse, &[&str], &str); 6] = [
-        (ToolUse::StopOnFirstTool, &["nope", "look"], "wet"),
-        (ToolUse::StopOnFirstTool, &["nope"], ON),
-        (ToolUse::StopOnFirstTool, &["hidden", "look"], "wet"),
+    let says =
+        || ToolUseBehavior::Custom(Arc::new(|_, results| Some(results.first()?.output.clone())));
+    let cases: [(ToolUseBehavior, &[&str], &str); 6] = [
+        (ToolUseBehavior::StopOnFirstTool, &["nope", "look"], "wet"),
+        (ToolUseBehavior::StopOnFirstTool, &["nope"], ON),
+        (ToolUseBehavior::StopOnFirstTool, &["hidden", "look"], "wet"),
         (says(), &["nope", "look"], "wet"),
         (says(), &["nope"], ON),
         (stop_at(&["hidden"]), &["hidden", "look"], ON),
@@ -117,7 +125,7 @@ async fn the_answer_to_an_unknown_tool_is_no_result() {
         let agent = Agent::builder("A")
             .tool(instant("look", "wet"))
             .tool(instant("hidden", "never").enabled_if(|_| false))
-            .tool_use(tool_use)
+            .tool_use_behavior(tool_use)
             .build()
             .unwrap();
         let calls = calls
@@ -135,7 +143,7 @@ async fn the_answer_to_an_unknown_tool_is_no_result() {
 async fn the_answer_to_an_unknown_tool_is_none_after_a_pause_either() {
     let agent = Agent::builder("A")
         .tool(instant("look", "wet").needs_approval())
-        .tool_use(ToolUse::StopOnFirstTool)
+        .tool_use_behavior(ToolUseBehavior::StopOnFirstTool)
         .build()
         .unwrap();
     let calls = [call("c1", "nope", "{}"), call("c2", "look", "{}")];
@@ -158,7 +166,7 @@ struct Answer {
 async fn what_is_said_of_a_wrong_output_is_no_result() {
     let agent = Agent::builder("A")
         .output_by::<Answer>(OutputMode::Tool)
-        .tool_use(ToolUse::StopOnFirstTool)
+        .tool_use_behavior(ToolUseBehavior::StopOnFirstTool)
         .build()
         .unwrap();
     let gives =

@@ -98,7 +98,7 @@ async fn prepare(global: Global, id: &str, arguments: &Arguments) -> Result<(Sta
         Some(state) => setup.resume(agent, state.clone(), no_stream).await?,
         None => setup.ask(agent, beginning.input, no_stream).await?,
     };
-    let durable = kept.proceed().await?;
+    let durable = kept.resume().await?;
     if let Some(state) = &state {
         durable.decided(state).await?;
     }

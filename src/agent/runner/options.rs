@@ -211,7 +211,7 @@ macro_rules! setters {
             }
 
             /// Makes an agent known, so that handoffs can name it.
-            pub fn agent(mut self, agent: &Agent) -> Self {
+            pub fn register_agent(mut self, agent: &Agent) -> Self {
                 self.options.agents.push(agent.clone());
                 self
             }

@@ -16,7 +16,7 @@ use super::step::{
     CallEnd, CallStatus, Permission, Resolution, Step, Turn, TurnCall, invoke, output_item,
 };
 use crate::agent::run_state::{AskedCall, Doubt, Keeping, RunState, SavedSession};
-use crate::agent::{Agent, ToolResult, ToolUse};
+use crate::agent::{Agent, ToolResult, ToolUseBehavior};
 use crate::context::{Ledger, RunContext};
 use crate::error::{RunError, RunFailure, RunProgress, SetupError};
 use crate::guardrail::GuardrailResult;
@@ -555,13 +555,13 @@ fn final_output(agent: &Agent, cx: &RunContext, turn: &Turn) -> Option<String> {
     }
     let results = turn.results();
     let output = |result: Option<&ToolResult>| result.map(|result| result.output.clone());
-    match agent.tool_use() {
-        ToolUse::RunAgain => None,
+    match agent.tool_use_behavior() {
+        ToolUseBehavior::RunAgain => None,
         _ if results.is_empty() => None,
-        ToolUse::StopOnFirstTool => output(results.first()),
-        ToolUse::StopAtTools(names) => {
+        ToolUseBehavior::StopOnFirstTool => output(results.first()),
+        ToolUseBehavior::StopAtTools(names) => {
             output(results.iter().find(|result| names.contains(&result.name)))
         }
-        ToolUse::Custom(decide) => decide(cx, &results),
+        ToolUseBehavior::Custom(decide) => decide(cx, &results),
     }
 }

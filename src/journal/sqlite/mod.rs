@@ -24,7 +24,7 @@ type Failure = sqlite::Failure<JournalError>;
 /// Keeps the outcomes of runs in a SQLite file, so that a run goes on in another process after its own has ended.
 ///
 /// [`start`](Self::start) gives the journal of one run, to be given to [`RunRequest::journal`](crate::RunRequest::journal). If the process
-/// ends, [`proceed`](Self::proceed) gives it again, with the input to run again: everything that was kept is used and nothing of it is
+/// ends, [`resume`](Self::resume) gives it again, with the input to run again: everything that was kept is used and nothing of it is
 /// asked again, and the run goes on where it was. See [`DurableRun`] for what that means for each effect.
 ///
 /// The file can be that of the sessions. It can be used by many processes at once; an outcome is on the disk before the run learns of
@@ -50,7 +50,7 @@ type Failure = sqlite::Failure<JournalError>;
 /// assert_eq!(found.status, RunStatus::Done { final_output: "In France.".to_owned() });
 ///
 /// // Another process would do this; the model that knows nothing is not asked.
-/// let again = journal.proceed(run.id()).await?;
+/// let again = journal.resume(run.id()).await?;
 /// let runner = Runner::new(ScriptedModel::new([]));
 /// let result = runner.run(&agent, again.beginning().input.clone()).journal(Arc::new(again)).await?;
 /// assert_eq!(result.final_output(), "In France.");
@@ -178,10 +178,10 @@ impl SqliteJournal {
     /// # Cancel safety
     ///
     /// When the future is dropped, another execution may have begun.
-    pub async fn proceed(&self, id: &RunId) -> Result<DurableRun, JournalError> {
+    pub async fn resume(&self, id: &RunId) -> Result<DurableRun, JournalError> {
         let (id, store) = (id.clone(), self.0.store().to_owned());
-        let proceed = move |db: &mut _| runs::proceed(db, &id, &store);
-        let (execution, beginning) = self.0.run(proceed).await?;
+        let resume = move |db: &mut _| runs::resume(db, &id, &store);
+        let (execution, beginning) = self.0.run(resume).await?;
         DurableRun::new(Arc::clone(&self.0), &execution, beginning)
     }
 
@@ -189,7 +189,7 @@ impl SqliteJournal {
     ///
     /// # Errors
     ///
-    /// As for [`proceed`](Self::proceed).
+    /// As for [`resume`](Self::resume).
     ///
     /// # Cancel safety
     ///

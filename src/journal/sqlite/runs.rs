@@ -26,7 +26,7 @@ pub(super) fn start(db: &mut Connection, run: &RunBeginning) -> Result<Execution
 }
 
 /// Begins another execution, so that one that may still be under way elsewhere cannot go on.
-pub(super) fn proceed(
+pub(super) fn resume(
     db: &mut Connection,
     id: &RunId,
     store: &str,

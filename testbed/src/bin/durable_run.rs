@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let journal = SqliteJournal::beside(&sessions).await?;
     let session = sessions.session(SessionId::new("s")?);
     let run = if let Some(found) = journal.runs(Some(1)).await?.first() {
-        journal.proceed(&found.id).await?
+        journal.resume(&found.id).await?
     } else {
         let beginning = RunBeginning::new("Writer", [Item::user("Append the numbers.")]);
         journal.start(beginning).await?

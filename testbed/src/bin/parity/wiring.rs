@@ -13,7 +13,7 @@ use openai_agents::testing::FakeServer;
 use openai_agents::tools::{ToolFailure, ToolGuardrail, ToolOptions, ToolVerdict};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Handoff, InputGuardrail, Limits, Model, OutputGuardrail,
-    Runner, ToolOutput, ToolUse, UnknownTool, Verdict,
+    Runner, ToolOutput, ToolUseBehavior, UnknownTool, Verdict,
 };
 use serde_json::{Map, Value};
 
@@ -101,7 +101,7 @@ fn make(parts: &Parts<'_>, key: &str, made: &mut Agents) -> Result<(), Failure> 
     }
     agent = guarded(agent, entry)
         .model_settings(settings(&entry.model_settings)?)
-        .tool_use(tool_use(entry.tool_use_behavior.as_ref())?);
+        .tool_use_behavior(tool_use(entry.tool_use_behavior.as_ref())?);
     made.insert(key.to_owned(), agent.build()?);
     Ok(())
 }
@@ -191,15 +191,17 @@ fn verdict(declared: &GuardrailEntry) -> Verdict {
     }
 }
 
-fn tool_use(declared: Option<&Value>) -> Result<ToolUse, Failure> {
+fn tool_use(declared: Option<&Value>) -> Result<ToolUseBehavior, Failure> {
     match declared {
-        None => Ok(ToolUse::RunAgain),
-        Some(Value::String(name)) if name == "run_llm_again" => Ok(ToolUse::RunAgain),
-        Some(Value::String(name)) if name == "stop_on_first_tool" => Ok(ToolUse::StopOnFirstTool),
+        None => Ok(ToolUseBehavior::RunAgain),
+        Some(Value::String(name)) if name == "run_llm_again" => Ok(ToolUseBehavior::RunAgain),
+        Some(Value::String(name)) if name == "stop_on_first_tool" => {
+            Ok(ToolUseBehavior::StopOnFirstTool)
+        }
         Some(Value::Object(object)) => {
             let names = object.get("stop_at_tool_names").cloned();
             let names = serde_json::from_value(names.unwrap_or_default())?;
-            Ok(ToolUse::StopAtTools(names))
+            Ok(ToolUseBehavior::StopAtTools(names))
         }
         Some(other) => Err(format!("no tool use {other}").into()),
     }
@@ -299,7 +301,7 @@ pub(crate) fn runner<'a>(
 ) -> Result<Runner, Failure> {
     let mut runner = Runner::shared(model(scenario, server, "m")?);
     for agent in agents {
-        runner = runner.agent(agent);
+        runner = runner.register_agent(agent);
     }
     if let Some(name) = &scenario.run_config.model {
         runner = runner.shared_model(model(scenario, server, name)?);
