@@ -205,7 +205,7 @@ impl Agent {
         Arc::clone(&self.0.name)
     }
 
-    pub(crate) fn how_instructed(&self) -> Option<&Instructions> {
+    pub(crate) fn instruction_source(&self) -> Option<&Instructions> {
         self.0.instructions.as_ref()
     }
 

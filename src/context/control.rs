@@ -32,13 +32,13 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Asks for an end; an earlier wish for a sooner one stands.
+    /// Asks for an end; an earlier request for a sooner one stands.
     pub(crate) fn cancel(&self, when: Cancel) {
-        let wish = match when {
+        let requested = match when {
             Cancel::Now => NOW,
             Cancel::AfterTurn => AFTER_TURN,
         };
-        self.state.fetch_max(wish, Ordering::SeqCst);
+        self.state.fetch_max(requested, Ordering::SeqCst);
         self.run.wake();
         if when == Cancel::Now {
             self.ended.notify_waiters();
@@ -46,7 +46,7 @@ impl Control {
     }
 
     /// Says what was asked for, unless the run is over.
-    pub(crate) fn wish(&self) -> Option<Cancel> {
+    pub(crate) fn requested_cancel(&self) -> Option<Cancel> {
         match self.state.load(Ordering::SeqCst) {
             AFTER_TURN => Some(Cancel::AfterTurn),
             NOW => Some(Cancel::Now),
@@ -54,7 +54,7 @@ impl Control {
         }
     }
 
-    /// Has this waker woken when a wish comes.
+    /// Has this waker woken when a cancel is requested.
     pub(crate) fn register(&self, waker: &Waker) {
         self.run.register(waker);
     }

@@ -6,7 +6,7 @@
 //! records them so that it can be played back without a server.
 
 mod error;
-mod kept;
+mod stored;
 mod beginning;
 mod file;
 #[cfg(feature = "sqlite")]
@@ -119,7 +119,7 @@ pub struct ToolCallEffect {
     /// The arguments, JSON as the model wrote it.
     pub arguments: String,
     /// What to do if the call began in an earlier execution and nobody knows whether it took place.
-    pub repeat: Repeat,
+    pub on_uncertain: OnUncertain,
     /// The call itself.
     pub effect: ToolEffect,
 }
@@ -127,7 +127,7 @@ pub struct ToolCallEffect {
 /// What to do with a tool call that may have taken place already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Repeat {
+pub enum OnUncertain {
     /// Give [`ToolError::InDoubt`], so that someone decides.
     #[default]
     Ask,
@@ -252,7 +252,7 @@ impl fmt::Debug for ToolCallEffect {
         f.debug_struct("ToolCallEffect")
             .field("key", &self.key)
             .field("tool", &self.tool)
-            .field("repeat", &self.repeat)
+            .field("on_uncertain", &self.on_uncertain)
             .finish_non_exhaustive()
     }
 }

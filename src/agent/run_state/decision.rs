@@ -16,12 +16,13 @@ pub(in crate::agent) enum Decision {
     },
 }
 
-/// Whether a call that waits may have taken place already.
+/// Whether it is known that a call that waits has not been made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::agent) enum Doubt {
+pub(in crate::agent) enum ExecutionCertainty {
     #[default]
-    None,
+    #[serde(rename = "none")]
+    Certain,
     MayHaveRun,
 }
 
@@ -30,7 +31,8 @@ pub(in crate::agent) enum Doubt {
 #[serde(deny_unknown_fields)]
 pub(in crate::agent) struct AskedCall {
     pub(in crate::agent) decision: Option<Decision>,
-    pub(in crate::agent) doubt: Doubt,
+    #[serde(rename = "doubt")]
+    pub(in crate::agent) certainty: ExecutionCertainty,
     /// The tool that the decision is about; states of version 1 do not say.
     #[serde(default)]
     pub(in crate::agent) tool: Option<ToolIdentity>,
@@ -53,18 +55,18 @@ pub(in crate::agent) struct StandingDecision {
 
 impl AskedCall {
     /// A call that nobody has decided about.
-    pub(in crate::agent) fn new(tool: &FunctionTool, doubt: Doubt) -> Self {
+    pub(in crate::agent) fn new(tool: &FunctionTool, certainty: ExecutionCertainty) -> Self {
         Self {
             tool: Some(tool.into()),
-            ..Self::unbound(doubt)
+            ..Self::unbound(certainty)
         }
     }
 
     /// A call that nobody has decided about, of a tool that nobody was shown.
-    pub(in crate::agent) const fn unbound(doubt: Doubt) -> Self {
+    pub(in crate::agent) const fn unbound(certainty: ExecutionCertainty) -> Self {
         Self {
             decision: None,
-            doubt,
+            certainty,
             tool: None,
             changed: None,
             guardrails: None,

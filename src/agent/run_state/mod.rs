@@ -7,7 +7,7 @@ mod seal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(in crate::agent) use decision::{AskedCall, Decision, Doubt, StandingDecision};
+pub(in crate::agent) use decision::{AskedCall, Decision, ExecutionCertainty, StandingDecision};
 #[cfg(feature = "seal")]
 pub use seal::StateKey;
 
@@ -69,7 +69,8 @@ pub struct RunState {
     pub(in crate::agent) agent: String,
     pub(in crate::agent) limits: Limits,
     pub(in crate::agent) ledger: Ledger,
-    pub(in crate::agent) keeping: Keeping,
+    #[serde(rename = "keeping")]
+    pub(in crate::agent) history_owner: HistoryOwner,
     pub(in crate::agent) history: Vec<Item>,
     pub(in crate::agent) view: Option<SavedView>,
     pub(in crate::agent) n_input: usize,
@@ -236,7 +237,7 @@ impl StateError {
 
 /// What a decision is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+enum DecisionScope {
     ThisCall,
     /// Also every other call of the tool by the agent, in the run.
     EveryCall,
@@ -245,7 +246,7 @@ enum Reach {
 /// Who keeps the conversation between the turns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::agent) enum Keeping {
+pub(in crate::agent) enum HistoryOwner {
     /// The run: every request has all of it.
     #[default]
     Run,
@@ -335,7 +336,7 @@ impl RunState {
     ///
     /// [`StateError::UnknownCall`] when no call waits under this id, or several do.
     pub fn approve(&mut self, id: &str) -> Result<(), StateError> {
-        self.decide(id, &Decision::Approved, Reach::ThisCall)
+        self.decide(id, &Decision::Approved, DecisionScope::ThisCall)
     }
 
     /// Lets a call be made, and every other call of this tool by this agent in the run, unless one is decided about by itself.
@@ -344,7 +345,7 @@ impl RunState {
     ///
     /// As [`approve`](Self::approve).
     pub fn approve_always(&mut self, id: &str) -> Result<(), StateError> {
-        self.decide(id, &Decision::Approved, Reach::EveryCall)
+        self.decide(id, &Decision::Approved, DecisionScope::EveryCall)
     }
 
     /// Refuses a call; the model is told `Tool execution was not approved.`.
@@ -363,7 +364,7 @@ impl RunState {
     /// As [`approve`](Self::approve).
     pub fn reject_with(&mut self, id: &str, message: impl Into<String>) -> Result<(), StateError> {
         let message = message.into();
-        self.decide(id, &Decision::Rejected { message }, Reach::ThisCall)
+        self.decide(id, &Decision::Rejected { message }, DecisionScope::ThisCall)
     }
 
     /// Refuses a call, and every other call of this tool by this agent in the run, unless one is decided about by itself.
@@ -377,7 +378,11 @@ impl RunState {
         message: impl Into<String>,
     ) -> Result<(), StateError> {
         let message = message.into();
-        self.decide(id, &Decision::Rejected { message }, Reach::EveryCall)
+        self.decide(
+            id,
+            &Decision::Rejected { message },
+            DecisionScope::EveryCall,
+        )
     }
 
     /// Gives the name of the agent that the run began with.
@@ -410,7 +415,12 @@ impl RunState {
         self.limits
     }
 
-    fn decide(&mut self, id: &str, decision: &Decision, reach: Reach) -> Result<(), StateError> {
+    fn decide(
+        &mut self,
+        id: &str,
+        decision: &Decision,
+        reach: DecisionScope,
+    ) -> Result<(), StateError> {
         let n_found = self
             .interruptions()
             .iter()
@@ -424,7 +434,7 @@ impl RunState {
         Ok(())
     }
 
-    fn decide_at(&mut self, id: &str, path: &[&str], decision: &Decision, reach: Reach) {
+    fn decide_at(&mut self, id: &str, path: &[&str], decision: &Decision, reach: DecisionScope) {
         let Self {
             history,
             calls,
@@ -440,7 +450,7 @@ impl RunState {
             match &mut saved.status {
                 SavedStatus::Asked(asked) if id_of(path, &call.call_id) == id => {
                     asked.decision = Some(decision.clone());
-                    if reach == Reach::EveryCall {
+                    if reach == DecisionScope::EveryCall {
                         standing.push(Standing {
                             agent: agent.clone(),
                             tool: call.name.clone(),
@@ -488,7 +498,7 @@ impl RunState {
             match &saved.status {
                 SavedStatus::Asked(asked) if asked.decision.is_none() => {
                     let mut waits = interruption(&call.name, &call.call_id, &call.arguments);
-                    waits.may_have_run = asked.doubt == Doubt::MayHaveRun;
+                    waits.may_have_run = asked.certainty == ExecutionCertainty::MayHaveRun;
                     waits.changed.clone_from(&asked.changed);
                     found.push(waits);
                 }

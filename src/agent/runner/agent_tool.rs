@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::call::Links;
-use super::request::Beginning;
+use super::call_scope::CallScope;
+use super::request::RunStart;
 use super::{RunEvent, RunRequest, RunResult};
 use crate::agent::{Agent, function_name};
 use crate::context::{MissingState, RunContext};
@@ -134,11 +134,11 @@ impl AgentTool {
     async fn run(&self, cx: ToolContext, arguments: Map<String, Value>) -> Result<String, Fault> {
         let outside = || Fault::Failed(OutsideOfRun.into());
         let links = cx.links().ok_or_else(outside)?;
-        let links = links.as_any().downcast_ref::<Links>();
+        let links = links.as_any().downcast_ref::<CallScope>();
         let links = links.ok_or_else(outside)?;
         let beginning = match links.take_paused() {
-            Some(state) => Beginning::State(state),
-            None => Beginning::Input(vec![self.input(arguments).map_err(Fault::Failed)?]),
+            Some(state) => RunStart::State(state),
+            None => RunStart::Input(vec![self.input(arguments).map_err(Fault::Failed)?]),
         };
         let mut stream = self.request(cx.run(), links, beginning).start();
         while let Some(event) = stream.next().await {
@@ -170,7 +170,7 @@ impl AgentTool {
         Err(outside())
     }
 
-    fn request(&self, cx: &RunContext, links: &Links, beginning: Beginning) -> RunRequest {
+    fn request(&self, cx: &RunContext, links: &CallScope, beginning: RunStart) -> RunRequest {
         let turn = &links.turn;
         let mut options = turn.options.inherited();
         options.limits = self.limits;
@@ -181,7 +181,7 @@ impl AgentTool {
             model: Arc::clone(&turn.model),
             options,
             delivery: turn.delivery,
-            place: links.place_of(&self.agent, cx),
+            scope: links.scope_of(&self.agent, cx),
         }
     }
 

@@ -5,43 +5,43 @@ mod models;
 mod request;
 mod graph;
 mod step;
-mod sourced;
+mod tool_sources;
 mod state;
-mod saved;
-mod prepare;
+mod snapshot;
+mod model_request;
 mod resolve;
 mod run;
-mod amend;
-mod handing;
-mod call;
-mod execute;
-mod around;
-mod persist;
-mod written;
+mod final_output;
+mod handoff;
+mod call_scope;
+mod tool_calls;
+mod callbacks;
+mod session;
+mod session_writes;
 mod result;
-mod json;
-mod show;
+mod to_json;
+mod to_run_events;
 mod drive;
-mod watch;
+mod handle;
 mod agent_tool;
-mod judge;
+mod agent_guardrail;
 
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "config")]
+pub(crate) use agent_guardrail::{Judgement, ask as ask_judge};
 pub use agent_tool::AgentTool;
 pub use drive::RunStream;
-#[cfg(feature = "config")]
-pub(crate) use judge::{Judgement, ask as ask_judge};
+pub use handle::RunHandle;
 pub use options::{InvalidOutput, LastTurn, Recovery, TrippedInput, UnknownTool};
 pub use request::{Input, RunRequest};
 pub use result::{RunEvent, RunResult};
-pub use watch::RunHandle;
 
 use crate::agent::{Agent, RunState};
 use crate::model::{Delivery, Model};
 use options::RunOptions;
-use request::{Beginning, Place};
+use request::{RunScope, RunStart};
 
 /// Runs agents on a model; a cheap handle that any number of runs share.
 ///
@@ -89,12 +89,12 @@ impl Runner {
     ///
     /// Dropping the future cancels the run, as dropping a [`RunStream`] does.
     pub fn run(&self, agent: &Agent, input: impl Into<Input>) -> RunRequest {
-        self.request(agent, Beginning::Input(input.into().0), Delivery::Whole)
+        self.request(agent, RunStart::Input(input.into().0), Delivery::Whole)
     }
 
     /// Runs an agent; the model answers in pieces.
     pub fn stream(&self, agent: &Agent, input: impl Into<Input>) -> RunRequest {
-        self.request(agent, Beginning::Input(input.into().0), Delivery::Stream)
+        self.request(agent, RunStart::Input(input.into().0), Delivery::Stream)
     }
 
     /// Goes on with a run that paused, from its state, once its [interruptions](RunState::interruptions) are decided about.
@@ -108,7 +108,7 @@ impl Runner {
     /// Awaiting gives `state_invalid` when the agents, or the tools of waiting calls, are no more those of the state.
     pub fn resume(&self, agent: &Agent, state: RunState) -> RunRequest {
         let limits = state.limits();
-        self.request(agent, Beginning::State(Box::new(state)), Delivery::Whole)
+        self.request(agent, RunStart::State(Box::new(state)), Delivery::Whole)
             .limits(limits)
     }
 
@@ -117,14 +117,14 @@ impl Runner {
         self.resume(agent, state).delivery(Delivery::Stream)
     }
 
-    fn request(&self, agent: &Agent, beginning: Beginning, delivery: Delivery) -> RunRequest {
+    fn request(&self, agent: &Agent, beginning: RunStart, delivery: Delivery) -> RunRequest {
         RunRequest {
             agent: agent.clone(),
             beginning,
             model: Arc::clone(&self.model),
             options: self.options.clone(),
             delivery,
-            place: Place::default(),
+            scope: RunScope::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::models::NamedModels;
 use super::{RunRequest, Runner};
-use crate::agent::run_state::Keeping;
+use crate::agent::run_state::HistoryOwner;
 use crate::agent::{Agent, AgentModel, HandoffFilter, Hooks, ModelInputFilter};
 use crate::context::States;
 use crate::error::{RunFailure, RunProgress};
@@ -30,7 +30,7 @@ pub(crate) struct RunOptions {
     pub(super) invalid_output: InvalidOutput,
     pub(super) last_turn: LastTurn,
     pub(super) max_tool_concurrency: Option<usize>,
-    pub(super) keeping: Keeping,
+    pub(super) history_owner: HistoryOwner,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) hooks: Vec<Arc<dyn Hooks>>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
@@ -135,7 +135,7 @@ impl Default for RunOptions {
             invalid_output: InvalidOutput::default(),
             last_turn: LastTurn::default(),
             max_tool_concurrency: None,
-            keeping: Keeping::default(),
+            history_owner: HistoryOwner::default(),
             journal: Arc::new(NoJournal),
             hooks: Vec::new(),
             input_guardrails: Vec::new(),
@@ -156,7 +156,7 @@ impl RunOptions {
     pub(super) fn inherited(&self) -> Self {
         Self {
             limits: Limits::default(),
-            keeping: Keeping::default(),
+            history_owner: HistoryOwner::default(),
             hooks: Vec::new(),
             recover: None,
             last_turn: LastTurn::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::options::RunOptions;
 use super::{RunResult, RunStream};
 use crate::agent::Agent;
-use crate::agent::run_state::{Keeping, RunState};
+use crate::agent::run_state::{HistoryOwner, RunState};
 use crate::context::RunContext;
 use crate::error::RunError;
 use crate::future::BoxFuture;
@@ -23,23 +23,23 @@ use crate::session::IntoSession;
 #[must_use = "a run does nothing until it is awaited or started"]
 pub struct RunRequest {
     pub(super) agent: Agent,
-    pub(super) beginning: Beginning,
+    pub(super) beginning: RunStart,
     /// The model of agents that have none of their own.
     pub(super) model: Arc<dyn Model>,
     pub(super) options: RunOptions,
     pub(super) delivery: Delivery,
-    pub(super) place: Place,
+    pub(super) scope: RunScope,
 }
 
 /// From where a run goes on.
-pub(super) enum Beginning {
+pub(super) enum RunStart {
     Input(Vec<Item>),
     State(Box<RunState>),
 }
 
 /// Where a run stands among runs.
 #[derive(Clone, Default)]
-pub(super) struct Place {
+pub(super) struct RunScope {
     /// The run whose tool this one is.
     pub(super) parent: Option<RunContext>,
     /// The calls that lead here from the outermost run.
@@ -96,19 +96,19 @@ impl RunRequest {
     ///
     /// It needs the Responses API and a server that stores responses.
     pub fn chain_responses(mut self) -> Self {
-        self.options.keeping = Keeping::Responses(None);
+        self.options.history_owner = HistoryOwner::Responses(None);
         self
     }
 
     /// Continues a response that the server stored, and lets it keep the conversation from there.
     pub fn previous_response_id(mut self, id: impl Into<String>) -> Self {
-        self.options.keeping = Keeping::Responses(Some(id.into()));
+        self.options.history_owner = HistoryOwner::Responses(Some(id.into()));
         self
     }
 
     /// Continues a conversation that the server stores; each request has only what is new.
     pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
-        self.options.keeping = Keeping::Conversation(id.into());
+        self.options.history_owner = HistoryOwner::Conversation(id.into());
         self
     }
 
@@ -122,7 +122,7 @@ impl RunRequest {
     ///
     /// It is for runs that a guardrail, a hook or a tool makes; an agent that is [a tool](crate::Agent::as_tool) is inside already.
     pub fn within(mut self, cx: &RunContext) -> Self {
-        self.place.parent = Some(cx.clone());
+        self.scope.parent = Some(cx.clone());
         self
     }
 

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::UnknownTool;
-use super::prepare::Offer;
+use super::model_request::ToolOffer;
 use super::state::State;
 use super::step::{
     CallAction, CallStatus, IGNORED_HANDOFF, Permission, Question, Resolution, Turn, TurnCall,
     invoke,
 };
-use crate::agent::run_state::{Decision, Doubt};
+use crate::agent::run_state::{Decision, ExecutionCertainty};
 use crate::agent::{Agent, OutputType};
 use crate::context::RunContext;
 use crate::error::RunFailure;
@@ -32,19 +32,22 @@ const NEED_OUTPUT: [&str; 5] = [
 ];
 
 /// What a response is understood by.
-pub(super) struct Reading<'a> {
+pub(super) struct ResolveContext<'a> {
     pub(super) state: &'a State,
     pub(super) cx: &'a RunContext,
     pub(super) unknown: UnknownTool,
     /// Whether the model was offered its tools.
-    pub(super) offer: Offer,
+    pub(super) offer: ToolOffer,
     pub(super) limits: &'a Limits,
 }
 
 /// Says what a response asks for.
 ///
 /// Text beside a tool call never ends a run; otherwise the last message does.
-pub(super) fn resolve(reading: &Reading<'_>, items: &[Item]) -> Result<Resolution, RunFailure> {
+pub(super) fn resolve(
+    reading: &ResolveContext<'_>,
+    items: &[Item],
+) -> Result<Resolution, RunFailure> {
     let agent = &reading.state.agent;
     let mut turn = Turn::default();
     let mut ids = HashSet::new();
@@ -186,10 +189,10 @@ fn field(item: &Item, key: &str) -> Option<String> {
     value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-impl Reading<'_> {
+impl ResolveContext<'_> {
     /// Says what becomes of a call that comes after others of its turn.
     fn plan(&self, call: &FunctionCall, earlier: &[TurnCall]) -> Result<CallStatus, RunFailure> {
-        if self.offer == Offer::Nothing {
+        if self.offer == ToolOffer::Nothing {
             let limit = self.limits.max_turns.unwrap_or(self.state.turn);
             return Err(RunFailure::Limit(LimitReached::Turns { limit }));
         }
@@ -224,7 +227,7 @@ impl Reading<'_> {
     fn call(&self, tool: &FunctionTool, call: &FunctionCall) -> CallStatus {
         let (standing, changed) = self.state.standing_decision(tool, call);
         let permission = Permission::Open { standing, changed };
-        invoke(tool, permission, Doubt::None)
+        invoke(tool, permission, ExecutionCertainty::Certain)
     }
 
     /// A call of a tool that there is not.
@@ -240,7 +243,11 @@ impl Reading<'_> {
             }
             (UnknownTool::TellModel, Missing::Disabled(tool)) => {
                 let message = not_found(self.state, self.cx, call);
-                Ok(invoke(tool, Permission::Disabled { message }, Doubt::None))
+                Ok(invoke(
+                    tool,
+                    Permission::Disabled { message },
+                    ExecutionCertainty::Certain,
+                ))
             }
             (UnknownTool::Fail, Missing::Disabled(_)) => Err(RunFailure::DisabledTool {
                 tool: call.name.clone(),

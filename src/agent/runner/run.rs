@@ -5,17 +5,19 @@
 use std::sync::Arc;
 
 use super::graph::Graph;
+use super::model_request::{RequestTemplate, ToolOffer};
 use super::options::{LastTurn, RunOptions};
-use super::prepare::{Offer, Prepared};
-use super::request::{Beginning, Place};
-use super::resolve::{Reading, answer, resolve};
-use super::saved::{Restored, missing, restore, save};
-use super::sourced::Sourced;
+use super::request::{RunScope, RunStart};
+use super::resolve::{ResolveContext, answer, resolve};
+use super::snapshot::{Restored, missing, restore, save};
 use super::state::State;
 use super::step::{
     CallEnd, CallStatus, Permission, Resolution, Step, Turn, TurnCall, invoke, output_item,
 };
-use crate::agent::run_state::{AskedCall, Doubt, Keeping, RunState, SavedSession};
+use super::tool_sources::SourcedTools;
+use crate::agent::run_state::{
+    AskedCall, ExecutionCertainty, HistoryOwner, RunState, SavedSession,
+};
 use crate::agent::{Agent, ToolResult, ToolUseBehavior};
 use crate::context::{Ledger, RunContext};
 use crate::error::{RunError, RunFailure, RunProgress, SetupError};
@@ -36,14 +38,14 @@ const OUTPUT_TAKEN: &str = "The final answer was taken.";
 pub(super) struct Run {
     pub(super) state: State,
     pub(super) graph: Graph,
-    pub(super) prepared: Prepared,
+    pub(super) prepared: RequestTemplate,
     pub(super) options: Arc<RunOptions>,
     pub(super) delivery: Delivery,
-    pub(super) keeping: Keeping,
+    pub(super) history_owner: HistoryOwner,
     pub(super) cx: RunContext,
     pub(super) next: Next,
     /// Whether this turn's request offered tools.
-    pub(super) offer: Offer,
+    pub(super) offer: ToolOffer,
     /// What a handoff whose agent was found leads to.
     pub(super) handing_to: Option<Agent>,
     /// The session of a run that goes on.
@@ -62,8 +64,8 @@ impl Run {
     /// Begins a run, or goes on with one; what does not fit together is told by the first step.
     pub(super) fn new(
         agent: &Agent,
-        beginning: Beginning,
-        (options, place): (Arc<RunOptions>, &Place),
+        beginning: RunStart,
+        (options, scope): (Arc<RunOptions>, &RunScope),
         delivery: Delivery,
     ) -> (Self, Option<RunFailure>) {
         let (graph, mut failure) = match Graph::new(agent, &options.agents) {
@@ -71,36 +73,41 @@ impl Run {
             Err(error) => (Graph::default(), Some(RunFailure::Setup(error))),
         };
         let restored = match beginning {
-            Beginning::Input(input) => Ok(fresh(agent, input, options.keeping.clone())),
-            Beginning::State(state) => restore(*state, agent, &graph),
+            RunStart::Input(input) => Ok(fresh(agent, input, options.history_owner.clone())),
+            RunStart::State(state) => restore(*state, agent, &graph),
         };
         let Restored {
             state,
             ledger,
-            keeping,
+            history_owner,
             final_output,
             session,
         } = restored.unwrap_or_else(|error| {
             failure.get_or_insert(error);
-            fresh(agent, Vec::new(), Keeping::Run)
+            fresh(agent, Vec::new(), HistoryOwner::Run)
         });
-        let outer = place
+        let outer = scope
             .agents
             .split_last()
             .map_or(&[][..], |(_, outer)| outer);
         let is_recursive = outer.iter().any(|outer| outer.is_same(agent));
-        if let Err(error) = check(&graph, &options, &keeping, is_recursive.then_some(agent)) {
+        if let Err(error) = check(
+            &graph,
+            &options,
+            &history_owner,
+            is_recursive.then_some(agent),
+        ) {
             failure.get_or_insert(RunFailure::Setup(error));
         }
         if let Err(error) = options.check_models(graph.agents()) {
             failure.get_or_insert(error);
         }
-        let prepared = Prepared::new(&state.agent, &graph, &options, delivery);
+        let prepared = RequestTemplate::new(&state.agent, &graph, &options, delivery);
         let cx = RunContext::of_run(
             options.states.clone(),
             options.limits,
             ledger,
-            place.parent.clone(),
+            scope.parent.clone(),
         );
         let mut run = Self {
             state,
@@ -108,10 +115,10 @@ impl Run {
             prepared,
             options,
             delivery,
-            keeping,
+            history_owner,
             cx,
             next: Next::Model,
-            offer: Offer::Tools,
+            offer: ToolOffer::Tools,
             handing_to: None,
             session,
         };
@@ -146,7 +153,7 @@ impl Run {
             CallStatus::Asked(asked) => self.resume_asked(tool()?, call, asked),
             CallStatus::Paused { state, guardrails } => {
                 let permission = Permission::GoesOn { state, guardrails };
-                invoke(tool()?, permission, Doubt::None)
+                invoke(tool()?, permission, ExecutionCertainty::Certain)
             }
             other => other,
         })
@@ -160,10 +167,14 @@ impl Run {
     ) -> CallStatus {
         // What was decided about is not what would be called.
         if let Some(changed) = asked.changes(tool) {
-            return match asked.doubt {
-                Doubt::None => invoke(tool, Permission::AskAgain { changed }, Doubt::None),
-                doubt @ Doubt::MayHaveRun => {
-                    let mut again = AskedCall::new(tool, doubt);
+            return match asked.certainty {
+                ExecutionCertainty::Certain => invoke(
+                    tool,
+                    Permission::AskAgain { changed },
+                    ExecutionCertainty::Certain,
+                ),
+                certainty @ ExecutionCertainty::MayHaveRun => {
+                    let mut again = AskedCall::new(tool, certainty);
                     again.changed = Some(changed);
                     CallStatus::Asked(Box::new(again))
                 }
@@ -171,7 +182,7 @@ impl Run {
         }
         // What holds for all calls of a tool holds for those that wait, too.
         let (standing, _) = self.state.standing_decision(tool, call);
-        let standing = standing.filter(|_| asked.doubt == Doubt::None);
+        let standing = standing.filter(|_| asked.certainty == ExecutionCertainty::Certain);
         let Some(decision) = asked.decision.clone().or(standing) else {
             return CallStatus::Asked(asked);
         };
@@ -180,7 +191,7 @@ impl Run {
             decision,
             guardrails,
         };
-        invoke(tool, permission, asked.doubt)
+        invoke(tool, permission, asked.certainty)
     }
 
     /// The sources that have to be asked for their tools before the run goes on.
@@ -210,7 +221,7 @@ impl Run {
         match &mut self.state.sourced {
             Some(sourced) if sourced.is_of(&lists) => sourced.is_current = true,
             _ => {
-                self.state.sourced = Some(Sourced::new(&self.state.agent, lists)?);
+                self.state.sourced = Some(SourcedTools::new(&self.state.agent, lists)?);
                 self.prepared.offer(&self.state, &self.graph);
             }
         }
@@ -254,7 +265,7 @@ impl Run {
     }
 
     /// Whether the agent has had no turn, and notes that it has one now.
-    pub(super) fn take_fresh(&mut self) -> bool {
+    pub(super) fn take_first_turn(&mut self) -> bool {
         std::mem::take(&mut self.state.is_fresh)
     }
 
@@ -286,10 +297,10 @@ impl Run {
         self.state.n_before_turn = self.state.history.len();
         let is_last = limits.max_turns == Some(self.state.turn);
         self.offer = match self.options.last_turn {
-            LastTurn::WithoutTools if is_last => Offer::Nothing,
-            LastTurn::WithoutTools | LastTurn::Usual => Offer::Tools,
+            LastTurn::WithoutTools if is_last => ToolOffer::Nothing,
+            LastTurn::WithoutTools | LastTurn::Usual => ToolOffer::Tools,
         };
-        let conversation = (&self.graph, &self.keeping);
+        let conversation = (&self.graph, &self.history_owner);
         Ok(self
             .prepared
             .request(&self.state, conversation, &self.cx, self.offer))
@@ -306,7 +317,7 @@ impl Run {
         }
         let has_id = end.response_id.is_some();
         self.state.responses.push(end);
-        let reading = Reading {
+        let reading = ResolveContext {
             state: &self.state,
             cx: &self.cx,
             unknown: self.options.unknown_tool,
@@ -318,7 +329,9 @@ impl Run {
         self.state.n_known = self.state.history.len();
         match resolved {
             Ok(Resolution::Final(output)) => self.next = Next::Finish(output),
-            Ok(Resolution::Work(_)) if !has_id && matches!(self.keeping, Keeping::Responses(_)) => {
+            Ok(Resolution::Work(_))
+                if !has_id && matches!(self.history_owner, HistoryOwner::Responses(_)) =>
+            {
                 return Err(RunFailure::Model(ModelError::new(
                     ErrorKind::MissingField,
                     NO_RESPONSE_ID,
@@ -461,7 +474,7 @@ impl Run {
 
     /// Saves the run, which waits for decisions or for its session.
     pub(super) fn save(&self, session: Option<SavedSession>) -> RunState {
-        let kept = (self.options.limits, self.cx.ledger(), &self.keeping);
+        let kept = (self.options.limits, self.cx.ledger(), &self.history_owner);
         let output = match &self.next {
             Next::Finish(output) => Some(output.clone()),
             Next::Model | Next::Tools | Next::Handoff(_) | Next::Pause => None,
@@ -504,11 +517,11 @@ impl Run {
     }
 }
 
-fn fresh(agent: &Agent, input: Vec<Item>, keeping: Keeping) -> Restored {
+fn fresh(agent: &Agent, input: Vec<Item>, history_owner: HistoryOwner) -> Restored {
     Restored {
         state: State::new(agent.clone(), input),
         ledger: Ledger::default(),
-        keeping,
+        history_owner,
         final_output: None,
         session: None,
     }
@@ -518,14 +531,14 @@ fn fresh(agent: &Agent, input: Vec<Item>, keeping: Keeping) -> Restored {
 fn check(
     graph: &Graph,
     options: &RunOptions,
-    keeping: &Keeping,
+    history_owner: &HistoryOwner,
     recursive: Option<&Agent>,
 ) -> Result<(), SetupError> {
     if let Some(agent) = recursive {
         let agent = agent.name().to_owned();
         return Err(SetupError::Cycle { agent });
     }
-    if *keeping == Keeping::Run {
+    if *history_owner == HistoryOwner::Run {
         return Ok(());
     }
     if let Some(session) = &options.session {

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::sourced::Sourced;
 use super::step::Turn;
+use super::tool_sources::SourcedTools;
 use crate::agent::Agent;
 use crate::agent::run_state::{Decision, StandingDecision};
 use crate::context::RunContext;
@@ -20,13 +20,13 @@ pub(super) struct State {
     pub(super) start: Arc<str>,
     pub(super) agent: Agent,
     /// The agent's tools with those of its sources, once these were asked in this turn.
-    pub(super) sourced: Option<Sourced>,
+    pub(super) sourced: Option<SourcedTools>,
     /// Whether the agent has had no turn yet.
     pub(super) is_fresh: bool,
     /// The whole conversation: the input and what the run added.
     pub(super) history: History,
     /// What the model sees, once a handoff filter made it another conversation.
-    pub(super) view: Option<View>,
+    pub(super) view: Option<FilteredView>,
     /// How many items of the history are input, with what a session had before it.
     pub(super) n_input: usize,
     /// The run's own input, where a session had something before it.
@@ -53,7 +53,7 @@ pub(super) struct State {
 
 /// A conversation that a handoff filter made.
 #[derive(Clone)]
-pub(super) struct View {
+pub(super) struct FilteredView {
     pub(super) items: History,
     /// How many of the items the filter made.
     pub(super) n_filtered: usize,

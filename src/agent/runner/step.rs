@@ -1,10 +1,10 @@
 //! What a run wants done next, and what a response asked for.
 
-use crate::agent::run_state::{AskedCall, Decision, Doubt, RunState};
+use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty, RunState};
 use crate::agent::{Agent, BoundHandoff, HandoffFilter, HandoffHistory, ToolResult};
 use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, Item};
-use crate::journal::{OutcomeSource, Repeat, ToolOutcome};
+use crate::journal::{OnUncertain, OutcomeSource, ToolOutcome};
 use crate::model::ModelRequest;
 use crate::tools::{FunctionTool, McpApprovalRequest};
 
@@ -46,7 +46,7 @@ pub(super) enum CallAction {
         tool: FunctionTool,
         permission: Permission,
         /// What to do if the call may have taken place already.
-        repeat: Repeat,
+        on_uncertain: OnUncertain,
     },
     /// The model is answered without a call.
     Answer(ToolOutcome),
@@ -217,14 +217,18 @@ impl Turn {
 }
 
 /// A call of a tool that is to be made, if that is permitted.
-pub(super) fn invoke(tool: &FunctionTool, permission: Permission, doubt: Doubt) -> CallStatus {
+pub(super) fn invoke(
+    tool: &FunctionTool,
+    permission: Permission,
+    certainty: ExecutionCertainty,
+) -> CallStatus {
     CallStatus::Ready(CallAction::Invoke {
         tool: tool.clone(),
         permission,
-        repeat: match doubt {
-            _ if tool.options().is_idempotent => Repeat::Again,
-            Doubt::MayHaveRun => Repeat::Once,
-            Doubt::None => Repeat::Ask,
+        on_uncertain: match certainty {
+            _ if tool.options().is_idempotent => OnUncertain::Again,
+            ExecutionCertainty::MayHaveRun => OnUncertain::Once,
+            ExecutionCertainty::Certain => OnUncertain::Ask,
         },
     })
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::item::Item;
-use crate::journal::kept::{Answer, KeptItems};
+use crate::journal::stored::{StoredItems, StoredResponse};
 use crate::journal::{Effect, EffectKey, ToolOutcome};
 use crate::model::{ModelRequest, ModelSettings};
 
@@ -45,11 +45,11 @@ pub(super) struct Version {
 #[derive(Debug, Clone)]
 pub(super) enum Body {
     Request(Box<Asked>),
-    Response(Box<Answer>),
+    Response(Box<StoredResponse>),
     ToolCall(Call),
     ToolOutcome(ToolOutcome),
-    SessionRead(KeptItems),
-    SessionWrite(KeptItems),
+    SessionRead(StoredItems),
+    SessionWrite(StoredItems),
 }
 
 /// What a model is asked. Neither headers nor free fields of the body are here, as they may hold keys.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::kept::{KeptItems, keeping};
+use super::stored::{StoredItems, store_response};
 use super::{
     EffectKey, Journal, JournalError, ModelEffect, RunBeginning, SessionRead, SessionReadEffect,
     SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect,
@@ -143,7 +143,7 @@ impl FileJournal {
 
     async fn ask(self, key: EffectKey, asked: Asked, call: ModelEffect) -> ModelEffect {
         self.write("request", &key, &asked).await;
-        keeping(call, move |answer| {
+        store_response(call, move |answer| {
             Box::pin(async move {
                 self.write("response", &key, &answer).await;
                 Ok(())
@@ -176,7 +176,7 @@ impl Journal for FileJournal {
     fn session_read(&self, read: SessionReadEffect) -> SessionRead {
         let journal = self.clone();
         Box::pin(async move {
-            let kept = KeptItems::from(read.effect.await?);
+            let kept = StoredItems::from(read.effect.await?);
             journal.write("session_read", &read.key, &kept).await;
             Ok(kept.into())
         })
@@ -188,7 +188,7 @@ impl Journal for FileJournal {
             let key = write.key.clone();
             let items = write.turn.items.clone();
             let version = write.make().await?;
-            let kept = KeptItems { items, version };
+            let kept = StoredItems { items, version };
             journal.write("session_write", &key, &kept).await;
             Ok(kept.version)
         })

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::Failure;
-use super::question::Question;
-use crate::journal::{Effect, EffectKey, JournalError, Repeat};
+use super::digest::RequestDigest;
+use crate::journal::{Effect, EffectKey, JournalError, OnUncertain};
 
 /// One run, in one execution of it.
 #[derive(Debug, Clone)]
@@ -17,28 +17,28 @@ pub(super) struct Execution {
 
 /// One effect, as its row names it.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct EffectId {
     path: String,
     turn: u32,
     effect: String,
     /// For people.
     name: String,
-    asked: Question,
+    asked: RequestDigest,
 }
 
 /// What is known of an effect that is about to happen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum EffectStatus {
     /// It can happen: it is noted as begun.
-    Nothing,
+    New,
     /// It has happened, with this outcome.
-    Outcome(String),
+    Done(String),
     /// It was begun before, and may have happened.
-    InDoubt,
+    Uncertain,
 }
 
-impl Place {
-    pub(super) fn new(key: &EffectKey, asked: Question) -> Self {
+impl EffectId {
+    pub(super) fn new(key: &EffectKey, asked: RequestDigest) -> Self {
         let path: Vec<&str> = key.path.iter().map(|call| &**call).collect();
         Self {
             // A list of texts always serialises.
@@ -63,7 +63,7 @@ impl Place {
 
     /// Refuses the outcome of something else.
     fn check(&self, asked: &str) -> Result<(), Failure> {
-        let earlier: Question = serde_json::from_str(asked).map_err(Failure::refused)?;
+        let earlier: RequestDigest = serde_json::from_str(asked).map_err(Failure::refused)?;
         let parts = self.asked.changed_from(&earlier);
         if parts.is_empty() {
             return Ok(());
@@ -91,7 +91,7 @@ impl Execution {
     pub(super) fn outcome(
         &self,
         db: &Connection,
-        place: &Place,
+        place: &EffectId,
     ) -> Result<Option<String>, Failure> {
         let Some(row) = self.row(db, place)? else {
             return Ok(None);
@@ -106,39 +106,39 @@ impl Execution {
     pub(super) fn begin(
         &self,
         db: &mut Connection,
-        place: &Place,
-        repeat: Repeat,
-    ) -> Result<Known, Failure> {
+        place: &EffectId,
+        on_uncertain: OnUncertain,
+    ) -> Result<EffectStatus, Failure> {
         if let Some(outcome) = self.outcome(db, place)? {
-            return Ok(Known::Outcome(outcome));
+            return Ok(EffectStatus::Done(outcome));
         }
         let transaction = self.transaction(db)?;
         let Some(row) = self.row(&transaction, place)? else {
             self.insert(&transaction, place, None)?;
             transaction.commit()?;
-            return Ok(Known::Nothing);
+            return Ok(EffectStatus::New);
         };
         place.check(&row.asked)?;
-        let is_again = match repeat {
-            Repeat::Ask => false,
-            Repeat::Again => true,
+        let is_again = match on_uncertain {
+            OnUncertain::Ask => false,
+            OnUncertain::Again => true,
             // A decision is about what had begun before it.
-            Repeat::Once => row.execution < self.decided(&transaction)?,
+            OnUncertain::Once => row.execution < self.decided(&transaction)?,
         };
         if !is_again {
-            return Ok(Known::InDoubt);
+            return Ok(EffectStatus::Uncertain);
         }
         let sql = "UPDATE openai_agents_effects SET execution = ?2 WHERE id = ?1";
         transaction.execute(sql, params![row.id, self.number])?;
         transaction.commit()?;
-        Ok(Known::Nothing)
+        Ok(EffectStatus::New)
     }
 
     /// Keeps an outcome, of an effect that was begun or of one that nobody needs to know the beginning of.
     pub(super) fn finish(
         &self,
         db: &mut Connection,
-        place: &Place,
+        place: &EffectId,
         outcome: &str,
     ) -> Result<(), Failure> {
         let transaction = self.transaction(db)?;
@@ -154,7 +154,7 @@ impl Execution {
     }
 
     /// Takes back that an effect began, since it is known not to have happened.
-    pub(super) fn undo(&self, db: &mut Connection, place: &Place) -> Result<(), Failure> {
+    pub(super) fn undo(&self, db: &mut Connection, place: &EffectId) -> Result<(), Failure> {
         let transaction = self.transaction(db)?;
         if let Some(row) = self.row(&transaction, place)?
             && row.outcome.is_none()
@@ -169,7 +169,7 @@ impl Execution {
     pub(super) fn latest_write(
         &self,
         db: &Connection,
-        place: &Place,
+        place: &EffectId,
     ) -> Result<Option<String>, Failure> {
         let sql = "SELECT outcome FROM openai_agents_effects
             WHERE run = ?1 AND path = ?2 AND outcome IS NOT NULL
@@ -197,7 +197,7 @@ impl Execution {
         Ok(db.query_row(sql, [self.run], |row| row.get(0))?)
     }
 
-    fn row(&self, db: &Connection, place: &Place) -> Result<Option<Row>, Failure> {
+    fn row(&self, db: &Connection, place: &EffectId) -> Result<Option<Row>, Failure> {
         let sql = "SELECT id, asked, outcome, execution FROM openai_agents_effects
             WHERE run = ?1 AND path = ?2 AND turn = ?3 AND effect = ?4";
         let mut statement = db.prepare(sql)?;
@@ -213,7 +213,12 @@ impl Execution {
         Ok(row.optional()?)
     }
 
-    fn insert(&self, db: &Connection, place: &Place, outcome: Option<&str>) -> Result<(), Failure> {
+    fn insert(
+        &self,
+        db: &Connection,
+        place: &EffectId,
+        outcome: Option<&str>,
+    ) -> Result<(), Failure> {
         let sql =
             "INSERT INTO openai_agents_effects (run, path, turn, effect, asked, outcome, execution)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

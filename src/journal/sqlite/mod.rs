@@ -2,7 +2,7 @@
 
 mod id;
 mod schema;
-mod question;
+mod digest;
 mod effects;
 mod runs;
 mod run;

@@ -8,14 +8,14 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::effects::{Execution, Known, Place};
-use super::question::Question;
+use super::digest::RequestDigest;
+use super::effects::{EffectId, EffectStatus, Execution};
 use super::{Failure, RunId, RunStatus, runs};
 use crate::agent::RunState;
 use crate::error::{RunError, RunFailure};
-use crate::journal::kept::{Answer, KeptItems, keeping};
+use crate::journal::stored::{StoredItems, StoredResponse, store_response};
 use crate::journal::{
-    EffectKey, Journal, JournalError, ModelEffect, Repeat, RunBeginning, SessionChange,
+    EffectKey, Journal, JournalError, ModelEffect, OnUncertain, RunBeginning, SessionChange,
     SessionRead, SessionReadEffect, SessionWrite, SessionWriteEffect, ToolCallEffect, ToolEffect,
     ToolOutcome,
 };
@@ -149,7 +149,10 @@ impl DurableRun {
         }
     }
 
-    async fn outcome<T: DeserializeOwned>(&self, place: &Place) -> Result<Option<T>, JournalError> {
+    async fn outcome<T: DeserializeOwned>(
+        &self,
+        place: &EffectId,
+    ) -> Result<Option<T>, JournalError> {
         let (execution, place) = (self.execution(), place.clone());
         let name = place.name().to_owned();
         let find = move |db: &mut _| execution.outcome(db, &place);
@@ -157,13 +160,17 @@ impl DurableRun {
         found.map(|outcome| self.read(&outcome, &name)).transpose()
     }
 
-    async fn begin(&self, place: &Place, repeat: Repeat) -> Result<Known, JournalError> {
+    async fn begin(
+        &self,
+        place: &EffectId,
+        on_uncertain: OnUncertain,
+    ) -> Result<EffectStatus, JournalError> {
         let (execution, place) = (self.execution(), place.clone());
-        let begin = move |db: &mut _| execution.begin(db, &place, repeat);
+        let begin = move |db: &mut _| execution.begin(db, &place, on_uncertain);
         self.0.worker.run(begin).await
     }
 
-    async fn finish(&self, place: Place, outcome: &impl Serialize) -> Result<(), JournalError> {
+    async fn finish(&self, place: EffectId, outcome: &impl Serialize) -> Result<(), JournalError> {
         let store = self.0.worker.store();
         let json = serde_json::to_string(outcome);
         let json = json.map_err(|error| Failure::refused(error).at(store))?;
@@ -172,14 +179,14 @@ impl DurableRun {
         self.0.worker.keep(finish).await
     }
 
-    async fn undo(&self, place: Place) -> Result<(), JournalError> {
+    async fn undo(&self, place: EffectId) -> Result<(), JournalError> {
         let execution = self.execution();
         let undo = move |db: &mut _| execution.undo(db, &place);
         self.0.worker.keep(undo).await
     }
 
     /// The version of the session after the latest change that this run made.
-    async fn latest(&self, place: &Place) -> Result<Option<SessionVersion>, JournalError> {
+    async fn latest(&self, place: &EffectId) -> Result<Option<SessionVersion>, JournalError> {
         let (execution, place) = (self.execution(), place.clone());
         let name = place.name().to_owned();
         let find = move |db: &mut _| execution.latest_write(db, &place);
@@ -195,28 +202,30 @@ impl DurableRun {
         })
     }
 
-    async fn ask(self, place: Place, call: ModelEffect) -> ModelEffect {
-        match self.outcome::<Answer>(&place).await {
+    async fn ask(self, place: EffectId, call: ModelEffect) -> ModelEffect {
+        match self.outcome::<StoredResponse>(&place).await {
             Ok(Some(answer)) => answer.into_events(),
-            Ok(None) => keeping(call, move |answer| {
+            Ok(None) => store_response(call, move |answer| {
                 Box::pin(async move { self.finish(place, &answer).await })
             }),
             Err(error) => Box::pin(stream::iter([Err(ModelError::from(error))])),
         }
     }
 
-    async fn call(&self, place: Place, call: ToolCallEffect) -> Result<ToolOutcome, ToolError> {
+    async fn call(&self, place: EffectId, call: ToolCallEffect) -> Result<ToolOutcome, ToolError> {
         let ToolCallEffect {
             tool,
-            repeat,
+            on_uncertain,
             effect,
             ..
         } = call;
         let failed = |error: JournalError| error.of_tool(tool.clone());
-        match self.begin(&place, repeat).await.map_err(failed)? {
-            Known::Outcome(outcome) => return self.read(&outcome, place.name()).map_err(failed),
-            Known::InDoubt => return Err(ToolError::InDoubt { tool }),
-            Known::Nothing => {}
+        match self.begin(&place, on_uncertain).await.map_err(failed)? {
+            EffectStatus::Done(outcome) => {
+                return self.read(&outcome, place.name()).map_err(failed);
+            }
+            EffectStatus::Uncertain => return Err(ToolError::InDoubt { tool }),
+            EffectStatus::New => {}
         }
         match effect.await {
             Ok(outcome) => {
@@ -234,27 +243,27 @@ impl DurableRun {
 
     async fn load(
         &self,
-        place: Place,
+        place: EffectId,
         read: SessionReadEffect,
     ) -> Result<SessionItems, SessionError> {
         let failed = |error: JournalError| error.of_session(read.session.id().clone());
-        if let Some(kept) = self.outcome::<KeptItems>(&place).await.map_err(failed)? {
+        if let Some(kept) = self.outcome::<StoredItems>(&place).await.map_err(failed)? {
             return Ok(kept.into());
         }
-        let kept = KeptItems::from(read.effect.await?);
+        let kept = StoredItems::from(read.effect.await?);
         self.finish(place, &kept).await.map_err(failed)?;
         Ok(kept.into())
     }
 
     async fn change(
         &self,
-        place: Place,
+        place: EffectId,
         mut write: SessionWriteEffect,
     ) -> Result<SessionVersion, SessionError> {
         let session = Arc::clone(&write.session);
         let failed = |error: JournalError| error.of_session(session.id().clone());
-        let known = self.begin(&place, Repeat::Ask).await.map_err(failed)?;
-        if let Known::Outcome(version) = &known {
+        let known = self.begin(&place, OnUncertain::Ask).await.map_err(failed)?;
+        if let EffectStatus::Done(version) = &known {
             return self.read(version, place.name()).map_err(failed);
         }
         // A saved run that went on has claimed the session, of which one that begins at the beginning knows nothing.
@@ -264,8 +273,8 @@ impl DurableRun {
             write.turn.after = write.turn.after.map(|_| latest);
         }
         let found = match known {
-            Known::InDoubt => version_after(&write).await?,
-            Known::Nothing | Known::Outcome(_) => None,
+            EffectStatus::Uncertain => version_after(&write).await?,
+            EffectStatus::New | EffectStatus::Done(_) => None,
         };
         let version = match found {
             Some(version) => version,
@@ -299,25 +308,25 @@ async fn version_after(write: &SessionWriteEffect) -> Result<Option<SessionVersi
 
 impl Journal for DurableRun {
     fn model_call(&self, key: EffectKey, request: &ModelRequest, call: ModelEffect) -> ModelEffect {
-        let place = Place::new(&key, Question::of_model(request));
+        let place = EffectId::new(&key, RequestDigest::of_model(request));
         let asked = self.clone().ask(place, call);
         Box::pin(stream::once(asked).flatten())
     }
 
     fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
-        let place = Place::new(&call.key, Question::of_call(&call));
+        let place = EffectId::new(&call.key, RequestDigest::of_call(&call));
         let run = self.clone();
         Box::pin(async move { run.call(place, call).await })
     }
 
     fn session_read(&self, read: SessionReadEffect) -> SessionRead {
-        let place = Place::new(&read.key, Question::of_read());
+        let place = EffectId::new(&read.key, RequestDigest::of_read());
         let run = self.clone();
         Box::pin(async move { run.load(place, read).await })
     }
 
     fn session_write(&self, write: SessionWriteEffect) -> SessionWrite {
-        let place = Place::new(&write.key, Question::of_write(&write));
+        let place = EffectId::new(&write.key, RequestDigest::of_write(&write));
         let run = self.clone();
         Box::pin(async move { run.change(place, write).await })
     }

@@ -2,8 +2,8 @@
 
 use super::{After, Phase, RunStream};
 use crate::agent::runner::options::TrippedInput;
-use crate::agent::runner::persist::Keeper;
 use crate::agent::runner::result::{RunEvent, RunResult};
+use crate::agent::runner::session::SessionWriter;
 use crate::error::{RunFailure, drop_open_calls};
 use crate::guardrail::GuardrailStage;
 use crate::item::{Item, ItemKind};
@@ -61,7 +61,7 @@ impl RunStream {
             return self.end_with(failure);
         }
         if self.forgets_input(&failure) {
-            self.keeper.iter_mut().for_each(Keeper::drop_input);
+            self.keeper.iter_mut().for_each(SessionWriter::drop_input);
             return self.end_with(failure);
         }
         let items = match &failure {

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use super::{After, Phase, RunStream, Waited};
 use crate::agent::StateError;
 use crate::agent::run_state::SavedSession;
-use crate::agent::runner::persist::{Access, Claim, ClaimParts, Keeper, Loaded, refused};
+use crate::agent::runner::session::{Access, Claim, ClaimParts, Loaded, SessionWriter, refused};
 use crate::error::RunFailure;
 use crate::item::Item;
 use crate::session::SessionError;
@@ -13,7 +13,7 @@ use crate::session::SessionError;
 impl RunStream {
     /// Reads the session, or makes sure that a run that goes on is the only one to do so.
     pub(super) fn begin_session(&mut self) -> Result<(), RunFailure> {
-        let access = Access::of(self.run.options(), &self.place);
+        let access = Access::of(self.run.options(), &self.scope);
         let missing = |what: String| Err(RunFailure::State(StateError::Missing { what }));
         match (access, self.run.take_session()) {
             (None, None) => {}
@@ -61,7 +61,10 @@ impl RunStream {
     ///
     /// Who goes on with the run claims the session by a change of it, for which something has to be there.
     pub(super) fn must_save_input(&self) -> bool {
-        let waits = self.keeper.as_ref().is_some_and(Keeper::has_waiting_input);
+        let waits = self
+            .keeper
+            .as_ref()
+            .is_some_and(SessionWriter::has_waiting_input);
         waits && self.run.is_paused()
     }
 
@@ -109,7 +112,7 @@ impl RunStream {
 
     pub(super) fn saved(
         &mut self,
-        keeper: Keeper,
+        keeper: SessionWriter,
         saved: Result<(), SessionError>,
         after: After,
     ) -> Result<(), RunFailure> {
@@ -135,7 +138,7 @@ impl RunStream {
     }
 
     /// Ends the run, which has lost its session to another writer, when nothing of it is left there.
-    fn retract(&mut self, keeper: Keeper, after: After) {
+    fn retract(&mut self, keeper: SessionWriter, after: After) {
         self.is_closing = true;
         let before = match after {
             After::Fail(failure) => Some(failure),
@@ -165,7 +168,10 @@ impl RunStream {
     }
 
     /// Takes whether a run that goes on is the only one to do so.
-    pub(super) fn claimed(&mut self, claimed: Result<Keeper, Claim>) -> Result<(), RunFailure> {
+    pub(super) fn claimed(
+        &mut self,
+        claimed: Result<SessionWriter, Claim>,
+    ) -> Result<(), RunFailure> {
         match claimed {
             Ok(keeper) => self.keeper = Some(keeper),
             Err(claim) => {

@@ -15,16 +15,16 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, Sleep};
 
-use super::around::{BeforeEnd, BeforeModel, HookSet, InputChecks, after_model, hand_off};
-use super::execute::{ToolEvent, ToolPool, TurnTools};
-use super::persist::{Claim, Keeper, Loaded};
-use super::request::{Place, RunRequest};
+use super::callbacks::{BeforeEnd, BeforeModel, HookSet, InputChecks, after_model, hand_off};
+use super::handle::RunHandle;
+use super::request::{RunRequest, RunScope};
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
-use super::show::show;
-use super::sourced::ask;
+use super::session::{Claim, Loaded, SessionWriter};
 use super::step::{HandoffStep, PlannedCall, Step};
-use super::watch::RunHandle;
+use super::to_run_events::show;
+use super::tool_calls::{ToolEvent, ToolPool, TurnTools};
+use super::tool_sources::ask;
 use crate::agent::HandoffHistory;
 use crate::context::Cancel;
 use crate::error::{RunError, RunFailure};
@@ -53,13 +53,13 @@ pub struct RunStream {
     /// The model where neither the run nor the agent has one.
     model: Arc<dyn Model>,
     delivery: Delivery,
-    place: Place,
+    scope: RunScope,
     deadline: Option<Deadline>,
     phase: Phase,
     checks: InputChecks,
     /// Whether what the model says may yet be withheld by an output guardrail.
     holds_output: bool,
-    keeper: Option<Keeper>,
+    keeper: Option<SessionWriter>,
     /// Whether the final output is known, and only what stands around it is left.
     is_ending: bool,
     /// Whether the end of the run is decided, so that nothing but the last write to the session is waited for.
@@ -89,8 +89,8 @@ enum Waited {
     Response(ModelResponse),
     HandedOff(Option<HandoffHistory>),
     Loaded(Result<Box<Loaded>, SessionError>),
-    Claimed(Result<Keeper, Claim>),
-    Saved(Keeper, Result<(), SessionError>, After),
+    Claimed(Result<SessionWriter, Claim>),
+    Saved(SessionWriter, Result<(), SessionError>, After),
     Judged(String, Vec<GuardrailResult>),
 }
 
@@ -127,16 +127,16 @@ impl RunStream {
             model,
             options,
             delivery,
-            place,
+            scope,
         } = request;
         let options = Arc::new(options);
         let max_duration = options.limits.max_duration;
-        let (run, failure) = Run::new(&agent, beginning, (options, &place), delivery);
+        let (run, failure) = Run::new(&agent, beginning, (options, &scope), delivery);
         Self {
             run,
             model,
             delivery,
-            place,
+            scope,
             deadline: max_duration.map(|limit| Deadline { limit, sleep: None }),
             phase: Phase::Begin(failure),
             checks: InputChecks::default(),
@@ -251,7 +251,10 @@ impl RunStream {
         }
         if !self.run.has_final_output() {
             self.check_deadline()?;
-            if self.run.is_between_turns() && self.run.turn() > 0 && self.wish().is_some() {
+            if self.run.is_between_turns()
+                && self.run.turn() > 0
+                && self.requested_cancel().is_some()
+            {
                 return Err(RunFailure::Cancelled);
             }
         }
@@ -277,7 +280,7 @@ impl RunStream {
             cx: self.run.cx().clone(),
             agent: self.run.agent().clone(),
             hooks: HookSet::of(self.run.options(), self.run.agent()),
-            is_fresh: self.run.take_fresh(),
+            is_fresh: self.run.take_first_turn(),
             filter: self.run.options().model_input_filter.clone(),
         };
         if !before.is_needed() {
@@ -302,7 +305,7 @@ impl RunStream {
             turn,
             agent: agent.shared_name(),
         }));
-        let key = EffectKey::model_call(turn).within(&self.place.path);
+        let key = EffectKey::model_call(turn).within(&self.scope.path);
         let call = model.call(request.clone());
         let journal = &self.run.options().journal;
         let call = journal.model_call(key, request, call);
@@ -321,7 +324,7 @@ impl RunStream {
             options: self.run.options(),
             model: &self.model,
             delivery: self.delivery,
-            place: &self.place,
+            scope: &self.scope,
         };
         self.phase = Phase::Tools(Box::new(ToolPool::new(calls, &turn)));
     }
@@ -482,11 +485,11 @@ impl RunStream {
     /// Has a wish to cancel wake this task; says whether one has come meanwhile.
     fn is_woken_by_wish(&self, cx: &Context<'_>) -> bool {
         self.run.cx().control().register(cx.waker());
-        self.wish() == Some(Cancel::Now)
+        self.requested_cancel() == Some(Cancel::Now)
     }
 
-    fn wish(&self) -> Option<Cancel> {
-        self.run.cx().control().wish()
+    fn requested_cancel(&self) -> Option<Cancel> {
+        self.run.cx().control().requested_cancel()
     }
 
     /// Becomes ready when the run's time is over; it is only looked at while something is waited for.
@@ -542,7 +545,7 @@ impl Stream for RunStream {
             }
             let polled = if stream.is_closing {
                 stream.poll_phase(cx)
-            } else if stream.wish() == Some(Cancel::Now) {
+            } else if stream.requested_cancel() == Some(Cancel::Now) {
                 Poll::Ready(Err(RunFailure::Cancelled))
             } else if let Poll::Ready(result) = stream.checks.poll(cx) {
                 // A verdict comes before all else, so that nothing happens after it is known.

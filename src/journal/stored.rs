@@ -11,19 +11,19 @@ use crate::session::{SessionItems, SessionVersion};
 
 /// A model's whole answer; its deltas are not kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct StoredResponse {
     pub(super) items: Vec<Item>,
     pub(super) end: ResponseEnd,
 }
 
 /// What was read from a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct KeptItems {
+pub(super) struct StoredItems {
     pub(super) items: Vec<Item>,
     pub(super) version: SessionVersion,
 }
 
-impl Answer {
+impl StoredResponse {
     /// The answer as a model gives it that answers whole.
     pub(super) fn into_events(self) -> ModelEffect {
         let items = self.items.into_iter();
@@ -34,9 +34,9 @@ impl Answer {
 }
 
 /// Passes the events of a call on, and its end once the answer is kept.
-pub(super) fn keeping(
+pub(super) fn store_response(
     call: ModelEffect,
-    keep: impl FnOnce(Answer) -> BoxFuture<'static, Result<(), JournalError>> + Send + 'static,
+    keep: impl FnOnce(StoredResponse) -> BoxFuture<'static, Result<(), JournalError>> + Send + 'static,
 ) -> ModelEffect {
     struct Passing<F> {
         call: ModelEffect,
@@ -62,7 +62,7 @@ pub(super) fn keeping(
         let Passing { fold, keep, .. } = passing;
         let kept = async {
             let response = fold.finish()?;
-            let answer = Answer {
+            let answer = StoredResponse {
                 items: response.items,
                 end: response.end,
             };
@@ -72,7 +72,7 @@ pub(super) fn keeping(
     }))
 }
 
-impl From<SessionItems> for KeptItems {
+impl From<SessionItems> for StoredItems {
     fn from(read: SessionItems) -> Self {
         Self {
             items: read.items,
@@ -81,8 +81,8 @@ impl From<SessionItems> for KeptItems {
     }
 }
 
-impl From<KeptItems> for SessionItems {
-    fn from(kept: KeptItems) -> Self {
+impl From<StoredItems> for SessionItems {
+    fn from(kept: StoredItems) -> Self {
         Self::new(kept.items, kept.version)
     }
 }

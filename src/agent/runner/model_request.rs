@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::graph::Graph;
 use super::options::RunOptions;
 use super::state::State;
-use crate::agent::run_state::Keeping;
+use crate::agent::run_state::HistoryOwner;
 use crate::agent::{Agent, Instructions, OutputType};
 use crate::context::RunContext;
 use crate::model::{
@@ -14,7 +14,7 @@ use crate::model::{
 use crate::tools::{FunctionTool, ToolRegistry};
 
 /// What stays the same for all requests of one agent in one run.
-pub(super) struct Prepared {
+pub(super) struct RequestTemplate {
     settings: Arc<ModelSettings>,
     /// The settings once the agent has called a tool.
     settings_after_tools: Arc<ModelSettings>,
@@ -27,16 +27,16 @@ pub(super) struct Prepared {
 
 /// Whether a turn offers tools and handoffs to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offer {
+pub(super) enum ToolOffer {
     Tools,
     Nothing,
 }
 
-fn continuation(keeping: &Keeping, state: &State) -> Continuation {
-    match keeping {
-        Keeping::Run => Continuation::Replay,
-        Keeping::Conversation(id) => Continuation::Conversation(id.clone()),
-        Keeping::Responses(first) => {
+fn continuation(history_owner: &HistoryOwner, state: &State) -> Continuation {
+    match history_owner {
+        HistoryOwner::Run => Continuation::Replay,
+        HistoryOwner::Conversation(id) => Continuation::Conversation(id.clone()),
+        HistoryOwner::Responses(first) => {
             let last = state
                 .responses
                 .last()
@@ -47,7 +47,7 @@ fn continuation(keeping: &Keeping, state: &State) -> Continuation {
     }
 }
 
-impl Prepared {
+impl RequestTemplate {
     /// Lays the run's settings over the agent's.
     pub(super) fn new(
         agent: &Agent,
@@ -73,7 +73,10 @@ impl Prepared {
         Self {
             settings,
             settings_after_tools,
-            instructions: instructions(agent, agent.how_instructed().and_then(Instructions::fixed)),
+            instructions: instructions(
+                agent,
+                agent.instruction_source().and_then(Instructions::fixed),
+            ),
             output: agent.output_type().and_then(OutputType::format),
             tools: match agent.tool_set() {
                 Some(tools) => Arc::clone(tools),
@@ -87,11 +90,11 @@ impl Prepared {
     pub(super) fn request(
         &self,
         state: &State,
-        (graph, keeping): (&Graph, &Keeping),
+        (graph, history_owner): (&Graph, &HistoryOwner),
         cx: &RunContext,
-        offer: Offer,
+        offer: ToolOffer,
     ) -> ModelRequest {
-        let continuation = continuation(keeping, state);
+        let continuation = continuation(history_owner, state);
         let items = match &continuation {
             Continuation::Replay | Continuation::Begin => state.seen().clone(),
             Continuation::Response(_) | Continuation::Conversation(_) => {
@@ -109,8 +112,8 @@ impl Prepared {
             &self.settings
         });
         match offer {
-            Offer::Tools => request.tools = self.enabled(state, graph, cx),
-            Offer::Nothing => {
+            ToolOffer::Tools => request.tools = self.enabled(state, graph, cx),
+            ToolOffer::Nothing => {
                 request.tools = Arc::new(ToolSet::default());
                 let settings = &*request.settings;
                 request.settings = Arc::new(ModelSettings {

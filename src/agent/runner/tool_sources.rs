@@ -9,7 +9,7 @@ use crate::error::{RunFailure, SetupError};
 use crate::tools::{FunctionTool, ToolRegistry, ToolSource};
 
 /// An agent's tools with those of its sources.
-pub(super) struct Sourced {
+pub(super) struct SourcedTools {
     pub(super) tools: ToolRegistry,
     lists: Vec<Arc<[FunctionTool]>>,
     /// Whether the sources were asked for the turn that comes or has begun.
@@ -24,7 +24,7 @@ pub(super) async fn ask(
     lists.map_err(RunFailure::ToolSource)
 }
 
-impl Sourced {
+impl SourcedTools {
     /// Puts the tools of sources before the agent's own.
     pub(super) fn new(agent: &Agent, lists: Vec<Arc<[FunctionTool]>>) -> Result<Self, RunFailure> {
         let mut tools = ToolRegistry::new();

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::graph::Graph;
-use super::state::{State, View};
+use super::state::{FilteredView, State};
 use super::step::{CallStatus, Question, Turn, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
-    AskedCall, Doubt, Keeping, RunState, SavedCall, SavedQuestion, SavedSession, SavedStatus,
-    SavedView, Standing, StandingDecision, StateError, call_at, question_at,
+    AskedCall, ExecutionCertainty, HistoryOwner, RunState, SavedCall, SavedQuestion, SavedSession,
+    SavedStatus, SavedView, Standing, StandingDecision, StateError, call_at, question_at,
 };
 use crate::context::Ledger;
 use crate::error::RunFailure;
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 /// Saves a run that waits.
 pub(super) fn save(
     state: &State,
-    (limits, ledger, keeping): (Limits, Ledger, &Keeping),
+    (limits, ledger, history_owner): (Limits, Ledger, &HistoryOwner),
     final_output: Option<String>,
     session: Option<SavedSession>,
 ) -> RunState {
@@ -28,7 +28,7 @@ pub(super) fn save(
         agent: state.agent.name().to_owned(),
         limits,
         ledger,
-        keeping: keeping.clone(),
+        history_owner: history_owner.clone(),
         history: state.history.to_vec(),
         view: state.view.as_ref().map(|view| SavedView {
             items: view.items.to_vec(),
@@ -81,8 +81,8 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
             // A run that waits has made all calls that it can.
             CallStatus::Ready(_) | CallStatus::Running => {
                 SavedStatus::Asked(Box::new(match state.tools().get(&call.call.name) {
-                    Some(tool) => AskedCall::new(tool, Doubt::MayHaveRun),
-                    None => AskedCall::unbound(Doubt::MayHaveRun),
+                    Some(tool) => AskedCall::new(tool, ExecutionCertainty::MayHaveRun),
+                    None => AskedCall::unbound(ExecutionCertainty::MayHaveRun),
                 }))
             }
         },
@@ -122,7 +122,7 @@ fn stand(((agent, tool), decision): (&(String, String), &StandingDecision)) -> S
 pub(super) struct Restored {
     pub(super) state: State,
     pub(super) ledger: Ledger,
-    pub(super) keeping: Keeping,
+    pub(super) history_owner: HistoryOwner,
     pub(super) final_output: Option<String>,
     pub(super) session: Option<SavedSession>,
 }
@@ -170,7 +170,7 @@ pub(super) fn restore(
         standing: standing(saved.standing),
         pending: is_open.then_some(pending),
         n_asked_again: saved.n_asked_again,
-        view: saved.view.map(|view| View {
+        view: saved.view.map(|view| FilteredView {
             items: view.items.into(),
             n_filtered: view.n_filtered,
         }),
@@ -180,7 +180,7 @@ pub(super) fn restore(
     Ok(Restored {
         state,
         ledger: saved.ledger,
-        keeping: saved.keeping,
+        history_owner: saved.history_owner,
         final_output: saved.final_output,
         session: saved.session,
     })

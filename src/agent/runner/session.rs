@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::options::RunOptions;
-use super::request::Place;
-use super::written::Written;
+use super::request::RunScope;
+use super::session_writes::SessionWrites;
 use crate::agent::run_state::SavedSession;
 use crate::error::RunFailure;
 use crate::item::Item;
@@ -20,14 +20,14 @@ use crate::session::{
 const MAX_RETRACTIONS: u32 = 100;
 
 /// The session of a run, and the version of it that the run knows.
-pub(super) struct Keeper {
+pub(super) struct SessionWriter {
     access: Access,
     version: SessionVersion,
     /// How many items of the run's history are in the session, or were to begin with.
     n_saved: usize,
     /// The run's own input, until it is written with what comes first: the end of a turn, a pause, or a failure.
     waiting_input: Vec<Item>,
-    written: Written,
+    written: SessionWrites,
 }
 
 /// What is needed to reach a session.
@@ -43,17 +43,17 @@ pub(super) struct Access {
 /// A session that was read, with the input of the run already in it.
 pub(super) struct Loaded {
     pub(super) merged: MergedInput,
-    pub(super) keeper: Keeper,
+    pub(super) keeper: SessionWriter,
 }
 
 impl Access {
-    pub(super) fn of(options: &RunOptions, place: &Place) -> Option<Self> {
+    pub(super) fn of(options: &RunOptions, scope: &RunScope) -> Option<Self> {
         Some(Self {
             session: Arc::clone(options.session.as_ref()?),
             settings: options.session_settings.clone(),
             input: options.session_input.clone(),
             journal: Arc::clone(&options.journal),
-            path: place.path.clone(),
+            path: scope.path.clone(),
         })
     }
 
@@ -65,9 +65,9 @@ impl Access {
         let (session, settings) = (Arc::clone(&self.session), self.settings.clone());
         let read = Box::pin(async move { settings.read(&*session).await });
         let read = self.read(0, Effect::SessionRead, read).await?;
-        let written = Written::behind(&read.items);
+        let written = SessionWrites::behind(&read.items);
         let merged = merge(read.items, new, self.input.as_ref());
-        let mut keeper = Keeper {
+        let mut keeper = SessionWriter {
             version: read.version,
             n_saved: merged.items.len(),
             waiting_input: merged.new.clone(),
@@ -81,13 +81,13 @@ impl Access {
     }
 
     /// Takes a saved run's place without looking, because nothing will be done.
-    pub(super) fn resume(self, saved: SavedSession) -> Keeper {
-        Keeper {
+    pub(super) fn resume(self, saved: SavedSession) -> SessionWriter {
+        SessionWriter {
             access: self,
             version: saved.version,
             n_saved: saved.n_saved,
             waiting_input: Vec::new(),
-            written: Written::default(),
+            written: SessionWrites::default(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Access {
         turn: u32,
         saved: SavedSession,
         parts: ClaimParts,
-    ) -> Result<Keeper, Claim> {
+    ) -> Result<SessionWriter, Claim> {
         let mut waiting_input = if saved.input_waits {
             saved.input.clone()
         } else {
@@ -128,7 +128,7 @@ impl Access {
             waiting_input.clear();
             own.extend(unsaved);
         }
-        let written = Written::earlier(&read.items, own);
+        let written = SessionWrites::earlier(&read.items, own);
         let change = SessionTurn::new(read.items).after(read.version);
         let effect = Effect::ClaimWrite(saved.version);
         let version = match self.write(turn, effect, change).await {
@@ -136,7 +136,7 @@ impl Access {
             Err(SessionError::Conflict { .. }) => return Err(Claim::Taken(id)),
             Err(error) => return Err(Claim::Session(error)),
         };
-        Ok(Keeper {
+        Ok(SessionWriter {
             access: self,
             version,
             n_saved,
@@ -195,7 +195,7 @@ pub(super) enum Claim {
     Session(SessionError),
 }
 
-impl Keeper {
+impl SessionWriter {
     /// The part of a history that is not in the session.
     pub(super) fn unsaved<'a>(&self, history: &'a [Item]) -> &'a [Item] {
         history.get(self.n_saved..).unwrap_or_default()

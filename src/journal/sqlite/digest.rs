@@ -11,9 +11,9 @@ use crate::model::ModelRequest;
 ///
 /// How a model is to answer, such as the temperature, is no part of it: another is no other question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Question(Vec<(String, String)>);
+pub(super) struct RequestDigest(Vec<(String, String)>);
 
-impl Question {
+impl RequestDigest {
     pub(super) fn of_model(request: &ModelRequest) -> Self {
         let prompt = request.prompt.as_deref().map(json).unwrap_or_default();
         let instructions = request.instructions.as_deref().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! A run that goes from one agent to another.
 
-use super::prepare::Prepared;
+use super::model_request::RequestTemplate;
 use super::run::{Next, Run};
-use super::state::View;
+use super::state::FilteredView;
 use super::step::{CallStatus, HandoffStep, TurnCall};
 use crate::agent::{Agent, HandoffHistory};
 use crate::error::{RunFailure, SetupError};
@@ -70,7 +70,7 @@ impl Run {
         if let Some(history) = filtered {
             let parts = [history.input, history.earlier, history.new];
             let items: Vec<Item> = parts.into_iter().flatten().collect();
-            self.state.view = Some(View {
+            self.state.view = Some(FilteredView {
                 n_filtered: items.len(),
                 items: items.into(),
             });
@@ -80,7 +80,7 @@ impl Run {
             self.state.sourced = None;
             self.state.is_fresh = true;
             self.prepared =
-                Prepared::new(&self.state.agent, &self.graph, &self.options, self.delivery);
+                RequestTemplate::new(&self.state.agent, &self.graph, &self.options, self.delivery);
         }
         self.next = Next::Model;
     }

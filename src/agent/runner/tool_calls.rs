@@ -12,18 +12,20 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::RunEvent;
-use super::around::HookSet;
-use super::call::{Links, TurnLinks};
+use super::call_scope::{CallScope, TurnScope};
+use super::callbacks::HookSet;
 use super::options::RunOptions;
-use super::request::Place;
+use super::request::RunScope;
 use super::step::{CallAction, CallEnd, Permission, PlannedCall};
 use crate::agent::Agent;
-use crate::agent::run_state::{AskedCall, Decision, Doubt};
+use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
 use crate::guardrail::GuardrailResult;
 use crate::item::FunctionCall;
-use crate::journal::{EffectKey, OutcomeSource, Repeat, ToolCallEffect, ToolEffect, ToolOutcome};
+use crate::journal::{
+    EffectKey, OnUncertain, OutcomeSource, ToolCallEffect, ToolEffect, ToolOutcome,
+};
 use crate::model::{Delivery, Model};
 use crate::tools::{
     Approval, CallObserver, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError,
@@ -73,19 +75,19 @@ pub(super) struct TurnTools<'a> {
     pub(super) options: &'a Arc<RunOptions>,
     pub(super) model: &'a Arc<dyn Model>,
     pub(super) delivery: Delivery,
-    pub(super) place: &'a Place,
+    pub(super) scope: &'a RunScope,
 }
 
 impl ToolPool {
     /// Takes the calls; none begins before the pool is polled.
     pub(super) fn new(calls: Vec<PlannedCall>, turn: &TurnTools<'_>) -> Self {
         let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
-        let shared = Arc::new(TurnLinks {
+        let shared = Arc::new(TurnScope {
             number: turn.turn,
             model: Arc::clone(turn.model),
             options: Arc::clone(turn.options),
             delivery: turn.delivery,
-            place: turn.place.clone(),
+            scope: turn.scope.clone(),
             events: sender,
         });
         let hooks = HookSet::of(turn.options, turn.agent);
@@ -130,9 +132,9 @@ impl ToolPool {
 }
 
 impl TurnTools<'_> {
-    fn start(&self, planned: PlannedCall, shared: &Arc<TurnLinks>, hooks: &HookSet) -> RunningCall {
+    fn start(&self, planned: PlannedCall, shared: &Arc<TurnScope>, hooks: &HookSet) -> RunningCall {
         let PlannedCall { n, call, action } = planned;
-        let (tool, permission, repeat) = match action {
+        let (tool, permission, on_uncertain) = match action {
             CallAction::Answer(outcome) => {
                 let end = Ok(CallEnd::Done(outcome));
                 return Box::pin(async move { EndedCall { n, call, end } });
@@ -140,10 +142,10 @@ impl TurnTools<'_> {
             CallAction::Invoke {
                 tool,
                 permission,
-                repeat,
-            } => (tool, permission, repeat),
+                on_uncertain,
+            } => (tool, permission, on_uncertain),
         };
-        let links = Arc::new(Links {
+        let links = Arc::new(CallScope {
             turn: Arc::clone(shared),
             call_id: call.call_id.clone(),
             name: call.name.clone(),
@@ -156,14 +158,14 @@ impl TurnTools<'_> {
             &*call.call_id,
             &*call.arguments,
         );
-        let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.place.path);
+        let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.scope.path);
         let attempt = Attempt {
-            call: ToolCall::new(&tool, cx.linked(Arc::<Links>::clone(&links))),
+            call: ToolCall::new(&tool, cx.linked(Arc::<CallScope>::clone(&links))),
             tool,
             hooks: hooks.clone(),
             links,
             key,
-            repeat,
+            on_uncertain,
         };
         Box::pin(async move {
             let end = attempt.make(permission, &call).await;
@@ -210,13 +212,13 @@ struct Attempt {
     call: ToolCall,
     tool: FunctionTool,
     hooks: HookSet,
-    links: Arc<Links>,
+    links: Arc<CallScope>,
     key: EffectKey,
-    repeat: Repeat,
+    on_uncertain: OnUncertain,
 }
 
 /// What becomes of a call.
-enum Way {
+enum CallDecision {
     Make(Approval),
     Refuse {
         message: String,
@@ -227,10 +229,10 @@ enum Way {
 
 impl Attempt {
     async fn make(self, permission: Permission, call: &FunctionCall) -> Result<CallEnd, ToolError> {
-        let mut asked = AskedCall::new(&self.tool, Doubt::None);
+        let mut asked = AskedCall::new(&self.tool, ExecutionCertainty::Certain);
         let approval = match self.decide(permission, &mut asked).await? {
-            Way::Make(approval) => approval,
-            Way::Refuse {
+            CallDecision::Make(approval) => approval,
+            CallDecision::Refuse {
                 message,
                 failure,
                 guardrails,
@@ -250,7 +252,7 @@ impl Attempt {
             key: self.key,
             tool: self.tool.name().clone(),
             arguments: call.arguments.clone(),
-            repeat: self.repeat,
+            on_uncertain: self.on_uncertain,
             effect,
         });
         match passed.await {
@@ -267,11 +269,11 @@ impl Attempt {
         &self,
         permission: Permission,
         asked: &mut AskedCall,
-    ) -> Result<Way, ToolError> {
+    ) -> Result<CallDecision, ToolError> {
         let tool = || self.tool.name().clone();
         let (decision, guardrails) = match permission {
             Permission::Disabled { message } => {
-                return Ok(Way::Refuse {
+                return Ok(CallDecision::Refuse {
                     message,
                     failure: ToolError::Disabled { tool: tool() },
                     guardrails: Vec::new(),
@@ -279,7 +281,7 @@ impl Attempt {
             }
             Permission::GoesOn { state, guardrails } => {
                 self.links.pause(state);
-                return Ok(Way::Make(Approval::GoesOn(guardrails)));
+                return Ok(CallDecision::Make(Approval::GoesOn(guardrails)));
             }
             Permission::Decided {
                 decision,
@@ -291,17 +293,19 @@ impl Attempt {
             }
             Permission::Open { standing, changed } => {
                 if !self.call.needs_approval().await? {
-                    return Ok(Way::Make(Approval::Given));
+                    return Ok(CallDecision::Make(Approval::Given));
                 }
                 asked.changed = changed;
                 (standing, None)
             }
         };
         Ok(match (decision, guardrails) {
-            (None, _) => Way::Make(Approval::Required),
-            (Some(Decision::Approved), None) => Way::Make(Approval::Given),
-            (Some(Decision::Approved), Some(before)) => Way::Make(Approval::GivenAfter(before)),
-            (Some(Decision::Rejected { message }), before) => Way::Refuse {
+            (None, _) => CallDecision::Make(Approval::Required),
+            (Some(Decision::Approved), None) => CallDecision::Make(Approval::Given),
+            (Some(Decision::Approved), Some(before)) => {
+                CallDecision::Make(Approval::GivenAfter(before))
+            }
+            (Some(Decision::Rejected { message }), before) => CallDecision::Refuse {
                 message,
                 failure: ToolError::NotApproved { tool: tool() },
                 guardrails: before.unwrap_or_default(),
@@ -311,14 +315,18 @@ impl Attempt {
 }
 
 /// What the result of a call means for the turn.
-fn end(result: ToolCallResult, mut asked: AskedCall, links: &Links) -> Result<CallEnd, ToolError> {
+fn end(
+    result: ToolCallResult,
+    mut asked: AskedCall,
+    links: &CallScope,
+) -> Result<CallEnd, ToolError> {
     match result {
         ToolCallResult::ApprovalRequired { guardrails, .. } => {
             asked.guardrails = Some(guardrails);
             Ok(CallEnd::Asked(Box::new(asked)))
         }
         ToolCallResult::InDoubt { .. } => {
-            asked.doubt = Doubt::MayHaveRun;
+            asked.certainty = ExecutionCertainty::MayHaveRun;
             Ok(CallEnd::Asked(Box::new(asked)))
         }
         ToolCallResult::Paused { tool, guardrails } => match links.take_paused() {

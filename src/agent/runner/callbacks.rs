@@ -6,8 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::model_request::instructions;
 use super::options::RunOptions;
-use super::prepare::instructions;
 use super::step::HandoffStep;
 use crate::agent::{
     Agent, HandoffHistory, HookFuture, Hooks, Instructions, ModelInput, ModelInputFilter,
@@ -81,7 +81,10 @@ pub(super) struct BeforeModel {
 impl BeforeModel {
     /// Whether there is anything to do.
     pub(super) fn is_needed(&self) -> bool {
-        let is_computed = matches!(self.agent.how_instructed(), Some(Instructions::Computed(_)));
+        let is_computed = matches!(
+            self.agent.instruction_source(),
+            Some(Instructions::Computed(_))
+        );
         is_computed || !self.hooks.is_empty() || self.filter.is_some()
     }
 
@@ -101,7 +104,7 @@ impl BeforeModel {
                 .tell("on_agent_start", |hooks| hooks.on_agent_start(cx, agent))
                 .await?;
         }
-        if let Some(Instructions::Computed(compute)) = agent.how_instructed() {
+        if let Some(Instructions::Computed(compute)) = agent.instruction_source() {
             let text = compute(cx.clone(), agent.clone()).await.map_err(|source| {
                 callback(
                     format!("the instructions of agent `{}`", agent.name()),

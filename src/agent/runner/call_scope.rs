@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::RunEvent;
 use super::options::RunOptions;
-use super::request::Place;
+use super::request::RunScope;
 use crate::agent::{Agent, RunState};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
@@ -16,8 +16,8 @@ use crate::model::{Delivery, Model};
 use crate::tools::CallLinks;
 
 /// What the run gives each of its calls.
-pub(super) struct Links {
-    pub(super) turn: Arc<TurnLinks>,
+pub(super) struct CallScope {
+    pub(super) turn: Arc<TurnScope>,
     pub(super) call_id: String,
     pub(super) name: String,
     /// The run inside this call, if it paused: before the call it is to go on, after the call it waits.
@@ -25,19 +25,19 @@ pub(super) struct Links {
 }
 
 /// What the calls of a turn share.
-pub(super) struct TurnLinks {
+pub(super) struct TurnScope {
     pub(super) number: u32,
     /// The model of agents that have none of their own.
     pub(super) model: Arc<dyn Model>,
     pub(super) options: Arc<RunOptions>,
     pub(super) delivery: Delivery,
     /// Where the run stands.
-    pub(super) place: Place,
+    pub(super) scope: RunScope,
     /// Boxed, because the channel has room for many from its beginning.
     pub(super) events: mpsc::Sender<Box<RunEvent>>,
 }
 
-impl Links {
+impl CallScope {
     pub(super) fn take_paused(&self) -> Option<Box<RunState>> {
         self.paused
             .lock()
@@ -57,10 +57,10 @@ impl Links {
     }
 
     /// Where the run of an agent inside this call stands.
-    pub(super) fn place_of(&self, agent: &Agent, cx: &RunContext) -> Place {
-        let Place { path, agents, .. } = &self.turn.place;
+    pub(super) fn scope_of(&self, agent: &Agent, cx: &RunContext) -> RunScope {
+        let RunScope { path, agents, .. } = &self.turn.scope;
         let step = format!("{}/{}", self.turn.number, self.call_id);
-        Place {
+        RunScope {
             parent: Some(cx.clone()),
             path: path.iter().cloned().chain([step.into()]).collect(),
             agents: agents.iter().cloned().chain([agent.clone()]).collect(),
@@ -68,7 +68,7 @@ impl Links {
     }
 }
 
-impl CallLinks for Links {
+impl CallLinks for CallScope {
     fn progress(&self, message: Value) -> BoxFuture<'_, ()> {
         Box::pin(self.show(RunEvent::ToolProgress {
             call_id: self.call_id.clone(),

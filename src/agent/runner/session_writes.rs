@@ -9,14 +9,14 @@ const MAX_BEFORE: usize = 16;
 
 /// What a run has written, which stands in one piece as long as others only add to the session.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct SessionWrites {
     /// The latest items that were there before.
     before: Vec<Item>,
     /// What was written in one step each, oldest first.
     steps: Vec<Vec<Item>>,
 }
 
-impl Written {
+impl SessionWrites {
     /// Nothing is written yet behind what was read.
     pub(super) fn behind(read: &[Item]) -> Self {
         let n_skipped = read.len().saturating_sub(MAX_BEFORE);
@@ -85,7 +85,7 @@ mod tests {
     #[track_caller]
     fn check(written: &str, session: &str, rest: Option<&str>) {
         let mut parts = written.split('|').map(items);
-        let mut written = Written::behind(&parts.next().unwrap());
+        let mut written = SessionWrites::behind(&parts.next().unwrap());
         parts.for_each(|step| written.add(step));
         let mut session = items(session);
         let found = written.find(&session).map(|range| {
