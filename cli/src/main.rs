@@ -44,7 +44,7 @@ use exit::Exit;
 use failure::Failure;
 
 /// It gives back what a burst of clients took, also while nobody asks; the allocator of glibc keeps it.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(feature = "jemalloc", target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

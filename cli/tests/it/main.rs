@@ -34,7 +34,7 @@ mod run;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "jemalloc", target_os = "linux", target_env = "gnu"))]
 mod serve_memory;
 #[cfg(test)]
 mod served_agents;
