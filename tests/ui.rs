@@ -59,7 +59,10 @@ fn errors(case: &Path) -> String {
         .args(["--edition", "2024", "--emit", "metadata", "--out-dir"])
         .arg(env!("CARGO_TARGET_TMPDIR"))
         .args(["--error-format", "json", "-L"])
-        .arg(format!("dependency={}", library.parent().unwrap().display()))
+        .arg(format!(
+            "dependency={}",
+            library.parent().unwrap().display()
+        ))
         .arg("--extern")
         .arg(format!("openai_agents={}", library.display()))
         .arg(case)
@@ -129,7 +132,11 @@ fn places(diagnostic: &Value) -> String {
         let column = |name: &str| usize::try_from(span[name].as_u64().unwrap()).unwrap() - 1;
         let (from, to) = (column("column_start"), column("column_end"));
         let is_one_line = span["line_start"] == span["line_end"];
-        let to = if is_one_line { to } else { line.chars().count() };
+        let to = if is_one_line {
+            to
+        } else {
+            line.chars().count()
+        };
         let code: String = line.chars().skip(from).take(to - from).collect();
         let label = span["label"].as_str().map(|label| format!(": {label}"));
         let label = label.unwrap_or_default();

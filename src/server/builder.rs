@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::active::Runs;
 use super::body::{Bodies, BodyLimits};
-use super::front::{Server, Shared, now};
 use super::kept::{Keeper, KeptLimits, Kind};
 use super::names::Names;
 use super::offer::Offer;
@@ -15,6 +14,7 @@ use super::openai::responses::Responses;
 use super::reload::{Reload, Reloaded};
 use super::service::Service;
 use super::sessions::{self, OpenSession};
+use super::state::{AppState, Server, now};
 use super::work::Work;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -271,7 +271,7 @@ impl ServerBuilder {
         let sessions = self
             .sessions
             .unwrap_or_else(|| sessions::in_memory(keeper.shelf(Kind::Session, usize::MAX)));
-        Ok(Server(Arc::new(Shared {
+        Ok(Server(Arc::new(AppState {
             offer: RwLock::new(Arc::new(offer)),
             names: self.names,
             token: self.token,

@@ -9,28 +9,28 @@ use axum::http::{HeaderValue, Method, Response};
 use axum::middleware::Next;
 
 use super::error::ApiError;
-use super::front::Shared;
 use super::names::Caller;
+use super::state::AppState;
 use super::work::UnderWay;
 use super::{cors, id, token};
 
 /// Lets nothing pass that may not; counts and names what was answered.
 pub(super) async fn guard(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let mut response = match shared.names.check(request.uri(), request.headers()) {
+    let mut response = match app.names.check(request.uri(), request.headers()) {
         Ok(caller) => {
-            let mut response = answer(&shared, &caller, request, next).await;
+            let mut response = answer(&app, &caller, request, next).await;
             cors::tell(&caller, response.headers_mut());
             response
         }
-        Err(foreign) => refuse(&shared, request, ApiError::foreign(&foreign)).await,
+        Err(foreign) => refuse(&app, request, ApiError::foreign(&foreign)).await,
     };
-    shared.runs.metrics.answered(response.status().as_u16());
+    app.runs.metrics.answered(response.status().as_u16());
     let headers = response.headers_mut();
-    if shared.runs.is_closing() {
+    if app.runs.is_closing() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let id = id::random()
@@ -42,22 +42,22 @@ pub(super) async fn guard(
     response
 }
 
-async fn answer(shared: &Shared, caller: &Caller, request: Request, next: Next) -> Response<Body> {
+async fn answer(app: &AppState, caller: &Caller, request: Request, next: Next) -> Response<Body> {
     if let Some(response) = cors::preflight(caller, request.method(), request.headers()) {
         return response;
     }
-    match admit(shared, &request) {
-        Err(refusal) => refuse(shared, request, refusal).await,
+    match admit(app, &request) {
+        Err(refusal) => refuse(app, request, refusal).await,
         Ok(None) => next.run(request).await,
-        Ok(Some(under_way)) => work(shared, under_way, request, next).await,
+        Ok(Some(under_way)) => work(app, under_way, request, next).await,
     }
 }
 
 /// Decides by the head of a request alone; what does something is counted.
-fn admit(shared: &Shared, request: &Request) -> Result<Option<UnderWay>, ApiError> {
+fn admit(app: &AppState, request: &Request) -> Result<Option<UnderWay>, ApiError> {
     let (path, headers) = (request.uri().path(), request.headers());
     if path != "/healthz"
-        && let Some(token) = &shared.token
+        && let Some(token) = &app.token
         && !token::is_brought(token, headers)
     {
         return Err(ApiError::no_token());
@@ -67,22 +67,17 @@ fn admit(shared: &Shared, request: &Request) -> Result<Option<UnderWay>, ApiErro
         return Ok(None);
     }
     let ends_something = path.starts_with("/cancel/") || path.ends_with("/cancel");
-    if shared.runs.is_closing() && !ends_something {
+    if app.runs.is_closing() && !ends_something {
         return Err(ApiError::closing());
     }
-    let under_way = shared.work.begin();
+    let under_way = app.work.begin();
     under_way.map(Some).ok_or_else(ApiError::busy)
 }
 
 /// Reads the body, and lets the route answer; both count as work.
-async fn work(
-    shared: &Shared,
-    under_way: UnderWay,
-    request: Request,
-    next: Next,
-) -> Response<Body> {
+async fn work(app: &AppState, under_way: UnderWay, request: Request, next: Next) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let read = match shared.bodies.read(&parts.headers, body).await {
+    let read = match app.bodies.read(&parts.headers, body).await {
         Ok(read) => read,
         Err(refusal) => return refusal.into_response(),
     };
@@ -95,8 +90,8 @@ async fn work(
 }
 
 /// Answers with an error, once the client can hear it.
-async fn refuse(shared: &Shared, request: Request, refusal: ApiError) -> Response<Body> {
+async fn refuse(app: &AppState, request: Request, refusal: ApiError) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    shared.bodies.discard(&parts.headers, body).await;
+    app.bodies.discard(&parts.headers, body).await;
     refusal.into_response()
 }

@@ -31,7 +31,7 @@ mod offer;
 #[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
-mod front;
+mod state;
 mod id;
 mod kept;
 #[cfg(feature = "server")]
@@ -55,11 +55,11 @@ mod service;
 mod sessions;
 
 #[cfg(feature = "server")]
-use front::Shared;
+use state::AppState;
 #[cfg(feature = "server")]
 pub use {
     builder::{ServerBuildError, ServerBuilder, ToolItems},
-    front::Server,
     reload::Reloaded,
     serve::ServeError,
+    state::Server,
 };

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::error::ApiError;
-use super::front::Shared;
 use super::offer::Offer;
+use super::state::AppState;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::future::BoxFuture;
@@ -65,8 +65,8 @@ impl Reload {
 }
 
 /// Loads the agents and serves them; where that fails, those before go on being served.
-pub(super) async fn reload(shared: &Shared) -> Result<Value, ApiError> {
-    let Some(reload) = &shared.reload else {
+pub(super) async fn reload(app: &AppState) -> Result<Value, ApiError> {
+    let Some(reload) = &app.reload else {
         let message = "this server has nothing to load its agents from";
         return Err(ApiError::new(404, "not_found", message));
     };
@@ -81,6 +81,6 @@ pub(super) async fn reload(shared: &Shared) -> Result<Value, ApiError> {
         .iter()
         .map(|agent| agent.name().to_owned())
         .collect();
-    shared.set_offer(offer);
+    app.set_offer(offer);
     Ok(json!({"agents": names, "notes": loaded.notes}))
 }

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::body::BodyShare;
 use super::error::ApiError;
-use super::front::{Server, Shared};
 use super::guard::guard;
 use super::openai::{chat, conversations, models, responses};
+use super::state::{AppState, Server};
 use super::{openapi, reload, reply, service};
 
 type Answer = Result<Response<Body>, ApiError>;
@@ -24,15 +24,15 @@ impl Server {
     ///
     /// Each request passes the checks of `Host`, `Origin` and token first, those for `/mcp` too. axum is a public dependency here and in `mcp`, nowhere else.
     pub fn router(&self) -> Router {
-        let shared = Arc::clone(&self.0);
-        let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
-        self.routes().with_state(shared).layer(guard)
+        let app = Arc::clone(&self.0);
+        let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
+        self.routes().with_state(app).layer(guard)
     }
 
     /// Makes the router of an application that has nothing else.
     pub(super) fn application(&self) -> Router {
-        let shared = Arc::clone(&self.0);
-        let guard = middleware::from_fn_with_state(Arc::clone(&shared), guard);
+        let app = Arc::clone(&self.0);
+        let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
         let missing =
             async || ApiError::new(404, "not_found", "there is nothing here").into_response();
         let not_so = async || {
@@ -43,11 +43,11 @@ impl Server {
             .routes()
             .method_not_allowed_fallback(not_so)
             .fallback(missing)
-            .with_state(shared);
+            .with_state(app);
         routes.layer(guard)
     }
 
-    fn routes(&self) -> Router<Arc<Shared>> {
+    fn routes(&self) -> Router<Arc<AppState>> {
         let routes = Router::new()
             .route("/healthz", get(healthy))
             .route("/metrics", get(metrics))
@@ -72,7 +72,7 @@ impl Server {
     }
 
     #[cfg(feature = "mcp-server")]
-    fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    fn with_mcp(&self, routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
         match &self.0.mcp {
             Some(mcp) => {
                 let mcp = mcp.routes(self.0.bodies.max_bytes());
@@ -84,44 +84,44 @@ impl Server {
 
     #[cfg(not(feature = "mcp-server"))]
     #[expect(clippy::unused_self, reason = "with the feature it is used")]
-    fn with_mcp(&self, routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    fn with_mcp(&self, routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
         routes
     }
 }
 
-async fn healthy(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    if shared.runs.is_closing() {
+async fn healthy(State(app): State<Arc<AppState>>) -> Response<Body> {
+    if app.runs.is_closing() {
         return reply::json(503, &json!({"status": "closing"}));
     }
     reply::json(200, &json!({"status": "ok"}))
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
+async fn metrics(State(app): State<Arc<AppState>>) -> Response<Body> {
     reply::text(
         200,
         "text/plain; version=0.0.4; charset=utf-8",
-        shared.runs.metrics_text(),
+        app.runs.metrics_text(),
     )
 }
 
-async fn list_models(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    reply::json(200, &models::list(&shared))
+async fn list_models(State(app): State<Arc<AppState>>) -> Response<Body> {
+    reply::json(200, &models::list(&app))
 }
 
-async fn one_model(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response<Body> {
-    told(models::one(&shared, &id))
+async fn one_model(State(app): State<Arc<AppState>>, Path(id): Path<String>) -> Response<Body> {
+    told(models::one(&app, &id))
 }
 
-async fn create_chat(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
-    answered(chat::create(&shared, body).await)
+async fn create_chat(State(app): State<Arc<AppState>>, Whole(body): Whole) -> Response<Body> {
+    answered(chat::create(&app, body).await)
 }
 
-async fn create_response(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response<Body> {
-    answered(responses::create(&shared, body).await)
+async fn create_response(State(app): State<Arc<AppState>>, Whole(body): Whole) -> Response<Body> {
+    answered(responses::create(&app, body).await)
 }
 
 async fn one_response(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Response<Body> {
@@ -130,80 +130,80 @@ async fn one_response(
         let message = "no query parameter is supported here";
         return ApiError::unsupported("stream", message).into_response();
     }
-    told(responses::one(&shared, &id))
+    told(responses::one(&app, &id))
 }
 
 async fn cancel_response(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(responses::cancel(&shared, &id))
+    told(responses::cancel(&app, &id))
 }
 
 async fn delete_response(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(responses::delete(&shared, &id).await)
+    told(responses::delete(&app, &id).await)
 }
 
 async fn document() -> Response<Body> {
     reply::text(200, "application/json", openapi::DOCUMENT)
 }
 
-async fn reload_agents(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    told(reload::reload(&shared).await)
+async fn reload_agents(State(app): State<Arc<AppState>>) -> Response<Body> {
+    told(reload::reload(&app).await)
 }
 
 async fn start_run(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Extension(share): Extension<BodyShare>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    answered(service::start(&shared, body, share).await)
+    answered(service::start(&app, body, share).await)
 }
 
 async fn read_events(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(session): Path<String>,
     request: Request,
 ) -> Response<Body> {
     let last = request.headers().get("last-event-id");
     // What is not text is no number either.
     let last = last.map(|last| last.to_str().unwrap_or_default());
-    answered(service::events(&shared, &session, last))
+    answered(service::events(&app, &session, last))
 }
 
 async fn run_status(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(session): Path<String>,
 ) -> Response<Body> {
-    told(service::status(&shared, &session))
+    told(service::status(&app, &session))
 }
 
 async fn cancel_run(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(session): Path<String>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(service::cancel(&shared, &session, &body))
+    told(service::cancel(&app, &session, &body))
 }
 
 async fn approve_calls(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(session): Path<String>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(service::approve(&shared, &session, &body).await)
+    told(service::approve(&app, &session, &body).await)
 }
 
 /// The body of a request, which was read before the request came to its route.
 pub(super) struct Whole(pub(super) Bytes);
 
-impl FromRequest<Arc<Shared>> for Whole {
+impl FromRequest<Arc<AppState>> for Whole {
     type Rejection = Response<Body>;
 
-    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Response<Body>> {
+    async fn from_request(request: Request, _: &Arc<AppState>) -> Result<Self, Response<Body>> {
         // The bound held when it was read.
         let body = to_bytes(request.into_body(), usize::MAX).await;
         let broken = |error| ApiError::new(400, "broken_body", format!("{error}")).into_response();

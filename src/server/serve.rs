@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use super::connections::Connections;
-use super::front::Server;
+use super::state::Server;
 use crate::context::Cancel;
 
 /// How long connections may take to end once no run goes on.

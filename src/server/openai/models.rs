@@ -3,24 +3,24 @@
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
-use crate::server::Shared;
+use crate::server::AppState;
 use crate::server::error::ApiError;
 
-pub(in crate::server) fn list(shared: &Shared) -> Value {
-    let offer = shared.offer();
-    let models = offer.agents.iter().map(|agent| describe(shared, agent));
+pub(in crate::server) fn list(app: &AppState) -> Value {
+    let offer = app.offer();
+    let models = offer.agents.iter().map(|agent| describe(app, agent));
     json!({"object": "list", "data": models.collect::<Vec<Value>>()})
 }
 
-pub(in crate::server) fn one(shared: &Shared, id: &str) -> Result<Value, ApiError> {
-    Ok(describe(shared, shared.offer().find(id)?))
+pub(in crate::server) fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
+    Ok(describe(app, app.offer().find(id)?))
 }
 
-fn describe(shared: &Shared, agent: &Agent) -> Value {
+fn describe(app: &AppState, agent: &Agent) -> Value {
     json!({
         "id": agent.name(),
         "object": "model",
-        "created": shared.started_at,
+        "created": app.started_at,
         "owned_by": "openai-agents",
     })
 }

@@ -19,7 +19,7 @@ use super::active::ActiveRun;
 use super::body::BodyShare;
 use super::error::ApiError;
 use super::kept::{Keeper, Kind, Shelf};
-use super::{Shared, id, reply};
+use super::{AppState, id, reply};
 use crate::agent::RunState;
 use crate::session::SessionId;
 
@@ -86,33 +86,33 @@ impl Service {
 ///
 /// The run holds the share of its body, which may be gone from here before it ends.
 pub(super) async fn start(
-    shared: &Arc<Shared>,
+    app: &Arc<AppState>,
     body: Bytes,
     share: BodyShare,
 ) -> Result<Response<Body>, ApiError> {
     let request = StartRun::parse(&body)?;
     drop(body);
-    let offer = shared.offer();
+    let offer = app.offer();
     let agent = offer.find(&request.agent)?;
     let run_id = format!("run_{}", id::random()?);
     let session = match request.session {
         Some(session) => session,
         None => request::session_id(run_id.clone())?,
     };
-    let record = shared.service.reserve(&session, &run_id, agent.name())?;
+    let record = app.service.reserve(&session, &run_id, agent.name())?;
     let seen = record.log.last();
     let begun = async {
-        let session = shared.session(&record.session).await?;
+        let session = app.session(&record.session).await?;
         let run = offer.runner.stream(agent, request.items);
         let run = run.session(&session).more_limits(request.limits);
-        shared.runs.begin(run).await
+        app.runs.begin(run).await
     };
     let mut reserved = Reserved::of(&record, None);
     let run = begun.await?;
     reserved.record = None;
-    shared.service.spawn(Arc::clone(&record), run, Some(share));
+    app.service.spawn(Arc::clone(&record), run, Some(share));
     if request.streams {
-        let closing = Arc::clone(&shared.runs);
+        let closing = Arc::clone(&app.runs);
         return Ok(reply::events(read::stream(
             Arc::clone(&record),
             seen,
@@ -152,11 +152,11 @@ impl Drop for Reserved<'_> {
 
 /// `GET /events/{session}`: the events from where the reader stopped.
 pub(super) fn events(
-    shared: &Arc<Shared>,
+    app: &Arc<AppState>,
     session: &str,
     last_event_id: Option<&str>,
 ) -> Result<Response<Body>, ApiError> {
-    let record = shared.service.find(session)?;
+    let record = app.service.find(session)?;
     let seen = match last_event_id {
         None => record.log.before_first(),
         Some(id) => id.parse().map_err(|_| {
@@ -170,45 +170,45 @@ pub(super) fn events(
     Ok(reply::events(read::stream(
         record,
         seen,
-        Arc::clone(&shared.runs),
+        Arc::clone(&app.runs),
     )))
 }
 
 /// `GET /status/{session}`.
-pub(super) fn status(shared: &Shared, session: &str) -> Result<Value, ApiError> {
-    Ok(shared.service.find(session)?.to_json())
+pub(super) fn status(app: &AppState, session: &str) -> Result<Value, ApiError> {
+    Ok(app.service.find(session)?.to_json())
 }
 
 /// `POST /cancel/{session}`.
-pub(super) fn cancel(shared: &Shared, session: &str, body: &[u8]) -> Result<Value, ApiError> {
+pub(super) fn cancel(app: &AppState, session: &str, body: &[u8]) -> Result<Value, ApiError> {
     let when = request::cancel(body)?;
-    let record = shared.service.find(session)?;
+    let record = app.service.find(session)?;
     record.cancel(when)?;
-    shared.service.records.changed(session);
+    app.service.records.changed(session);
     Ok(record.to_json())
 }
 
 /// `POST /approve/{session}`: decides about calls; once none waits, the run goes on.
 pub(super) async fn approve(
-    shared: &Arc<Shared>,
+    app: &Arc<AppState>,
     session: &str,
     body: &[u8],
 ) -> Result<Value, ApiError> {
     let decisions = request::decisions(body)?;
-    let record = shared.service.find(session)?;
+    let record = app.service.find(session)?;
     let decided = record.decide(&decisions)?;
-    shared.service.records.changed(session);
+    app.service.records.changed(session);
     let Some(state) = decided else {
         return Ok(record.to_json());
     };
     let mut reserved = Reserved::of(&record, Some(state.clone()));
-    let offer = shared.offer();
+    let offer = app.offer();
     let agent = offer.find(state.start_agent())?;
-    let session = shared.session(&record.session).await?;
+    let session = app.session(&record.session).await?;
     let run = offer.runner.resume_stream(agent, state).session(&session);
-    let run = shared.runs.begin(run).await?;
+    let run = app.runs.begin(run).await?;
     reserved.record = None;
-    shared.service.spawn(Arc::clone(&record), run, None);
+    app.service.spawn(Arc::clone(&record), run, None);
     drop(reserved);
     Ok(record.to_json())
 }

@@ -22,25 +22,25 @@ use crate::agent::runner::RunRequest;
 use crate::error::RunError;
 use crate::server::active::ActiveRun;
 use crate::server::error::ApiError;
-use crate::server::front::now;
-use crate::server::{Shared, id, reply};
+use crate::server::state::now;
+use crate::server::{AppState, id, reply};
 
 /// Answers a request; dropping the future, or the body of the answer, cancels the run.
 pub(in crate::server) async fn create(
-    shared: &Arc<Shared>,
+    app: &Arc<AppState>,
     body: Bytes,
 ) -> Result<Response<Body>, ApiError> {
-    let request = ChatRequest::parse(&body, &shared.open_turns)?;
+    let request = ChatRequest::parse(&body, &app.open_turns)?;
     // It may be large, and the run long.
     drop(body);
-    let offer = shared.offer();
+    let offer = app.offer();
     let agent = offer.find(&request.model)?;
     let agent = request.format.applied_to(agent, "response_format")?;
     let agent = request
         .tools
         .given_to(&agent, request.settings.tool_choice.as_ref())?;
     let chat = Chat {
-        shared: Arc::clone(shared),
+        app: Arc::clone(app),
         answer: Answer {
             id: format!("chatcmpl-{}", id::random()?),
             created: now(),
@@ -60,7 +60,7 @@ pub(in crate::server) async fn create(
     }
     let tells_usage = request.tells_usage;
     let begin = async move {
-        let run = chat.shared.runs.begin(run).await?;
+        let run = chat.app.runs.begin(run).await?;
         let chunks = ChunkStream::new(chat, run, tells_usage);
         chunks.begun().await.map(ChunkStream::into_stream)
     };
@@ -69,7 +69,7 @@ pub(in crate::server) async fn create(
 
 /// A request that is being answered.
 struct Chat {
-    shared: Arc<Shared>,
+    app: Arc<AppState>,
     answer: Answer,
     text: AnswerText,
     tools: ClientTools,
@@ -77,7 +77,7 @@ struct Chat {
 
 impl Chat {
     async fn whole(mut self, run: RunRequest) -> Result<Response<Body>, ApiError> {
-        let run: ActiveRun = self.shared.runs.begin(run).await?;
+        let run: ActiveRun = self.app.runs.begin(run).await?;
         let mut content = String::new();
         let ended = run.finish(|event| content.extend(self.text.take(event)));
         let answered = match ended.await {
@@ -117,7 +117,7 @@ impl Chat {
             .map_err(|error| ApiError::of_run(&error))?;
         let turn = Arc::new(OpenTurn::of_run(&state, calls)?);
         let names = turn.calls.iter().map(|call| call.id.as_str());
-        self.shared.open_turns.keep(names, &turn);
+        self.app.open_turns.keep(names, &turn);
         Ok(Ending::calls(&turn.calls))
     }
 }

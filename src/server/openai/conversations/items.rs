@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use super::listed::{Listed, Rest, listed, to_list};
 use super::page::{Order, Page};
-use crate::server::Shared;
+use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::server::fields::Fields;
 use crate::server::openai::responses;
 use crate::session::{Session, SessionItems, SessionTurn};
 
 /// Lists a part of the items.
-pub(super) async fn list(shared: &Shared, id: &str, page: &Page) -> Result<Value, ApiError> {
+pub(super) async fn list(app: &AppState, id: &str, page: &Page) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    let session = shared.session(&id).await?;
+    let session = app.session(&id).await?;
     let mut items = listed(read(&*session).await?.items);
     if page.order == Order::LatestFirst {
         items.reverse();
@@ -32,12 +32,12 @@ pub(super) async fn list(shared: &Shared, id: &str, page: &Page) -> Result<Value
 }
 
 /// Adds items at the end, and lists them.
-pub(super) async fn add(shared: &Shared, id: &str, body: &[u8]) -> Result<Value, ApiError> {
+pub(super) async fn add(app: &AppState, id: &str, body: &[u8]) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
     let mut fields = Fields::parse(body)?;
-    let added = responses::read_items(shared, fields.need("items")?)?;
+    let added = responses::read_items(app, fields.need("items")?)?;
     fields.finish()?;
-    let session = shared.session(&id).await?;
+    let session = app.session(&id).await?;
     let mut items = read(&*session).await?.items;
     let n_before = items.len();
     items.extend(added.iter().cloned());
@@ -47,23 +47,23 @@ pub(super) async fn add(shared: &Shared, id: &str, body: &[u8]) -> Result<Value,
 }
 
 /// Gives an item.
-pub(super) async fn one(shared: &Shared, id: &str, item_id: &str) -> Result<Value, ApiError> {
+pub(super) async fn one(app: &AppState, id: &str, item_id: &str) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    let session = shared.session(&id).await?;
+    let session = app.session(&id).await?;
     let mut items = listed(read(&*session).await?.items);
     let at = find(&items, item_id)?;
     Ok(items.swap_remove(at).to_json())
 }
 
 /// Takes an item away, and gives the conversation; an error if others write to it at the same time.
-pub(super) async fn remove(shared: &Shared, id: &str, item_id: &str) -> Result<Value, ApiError> {
+pub(super) async fn remove(app: &AppState, id: &str, item_id: &str) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    let session = shared.session(&id).await?;
+    let session = app.session(&id).await?;
     let SessionItems { items, version } = read(&*session).await?;
     let mut items = listed(items);
     items.remove(find(&items, item_id)?);
     // It stays a conversation when this was its last item.
-    let known = shared.conversations.hear_of(&id);
+    let known = app.conversations.hear_of(&id);
     let left = items.into_iter().map(|item| item.item);
     let changed = session.replace(SessionTurn::new(left).after(version)).await;
     changed.map_err(|error| ApiError::of_session(&error))?;

@@ -18,11 +18,11 @@ use self::store::Known;
 use super::{responses, settings};
 use crate::server::error::ApiError;
 use crate::server::fields::Fields;
-use crate::server::{Shared, id};
+use crate::server::{AppState, id};
 use crate::session::{SessionId, SessionTurn};
 
 /// Begins a conversation, with items or without.
-async fn create(shared: &Shared, body: &[u8]) -> Result<Value, ApiError> {
+async fn create(app: &AppState, body: &[u8]) -> Result<Value, ApiError> {
     let mut fields = match body {
         // A client that wants nothing in particular may send nothing.
         [] => Fields::parse(b"{}")?,
@@ -31,57 +31,57 @@ async fn create(shared: &Shared, body: &[u8]) -> Result<Value, ApiError> {
     let items = fields.take("items")?.unwrap_or_default();
     let metadata = settings::metadata(fields.take("metadata")?)?.unwrap_or_default();
     fields.finish()?;
-    let items = responses::read_items(shared, items)?;
+    let items = responses::read_items(app, items)?;
     let id = responses::conversation_id(&format!("conv_{}", id::random()?))?;
     if !items.is_empty() {
-        let added = shared.session(&id).await?;
+        let added = app.session(&id).await?;
         let added = added.append(SessionTurn::new(items)).await;
         added.map_err(|error| ApiError::of_session(&error))?;
     }
     let known = Known::new(Some(metadata));
-    shared.conversations.keep(&id, known.clone());
+    app.conversations.keep(&id, known.clone());
     Ok(known.to_json(&id))
 }
 
 /// Gives a conversation, without its items.
-async fn one(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+async fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    Ok(find(shared, &id).await?.to_json(&id))
+    Ok(find(app, &id).await?.to_json(&id))
 }
 
 /// Puts other metadata in the place of a conversation's.
-async fn update(shared: &Shared, id: &str, body: &[u8]) -> Result<Value, ApiError> {
+async fn update(app: &AppState, id: &str, body: &[u8]) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
     let mut fields = Fields::parse(body)?;
     let metadata = settings::metadata(fields.take("metadata")?)?;
     let metadata = metadata.ok_or_else(|| fields.missing("metadata"))?;
     fields.finish()?;
-    let mut known = find(shared, &id).await?;
+    let mut known = find(app, &id).await?;
     known.metadata = Some(metadata);
-    shared.conversations.keep(&id, known.clone());
+    app.conversations.keep(&id, known.clone());
     Ok(known.to_json(&id))
 }
 
 /// Forgets a conversation and its items.
-async fn delete(shared: &Shared, id: &str) -> Result<Value, ApiError> {
+async fn delete(app: &AppState, id: &str) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    find(shared, &id).await?;
-    let cleared = shared.session(&id).await?.clear().await;
+    find(app, &id).await?;
+    let cleared = app.session(&id).await?.clear().await;
     cleared.map_err(|error| ApiError::of_session(&error))?;
-    shared.conversations.remove(&id);
+    app.conversations.remove(&id);
     Ok(json!({"id": id.as_str(), "object": "conversation.deleted", "deleted": true}))
 }
 
 /// Finds a conversation that was created here, or has items.
-async fn find(shared: &Shared, id: &SessionId) -> Result<Known, ApiError> {
-    if let Some(known) = shared.conversations.get(id) {
+async fn find(app: &AppState, id: &SessionId) -> Result<Known, ApiError> {
+    if let Some(known) = app.conversations.get(id) {
         return Ok(known);
     }
-    let found = shared.session(id).await?;
+    let found = app.session(id).await?;
     let found = found.items(Some(1)).await;
     let found = found.map_err(|error| ApiError::of_session(&error))?;
     if found.items.is_empty() {
-        return Err(shared.conversations.missing(id));
+        return Err(app.conversations.missing(id));
     }
-    Ok(shared.conversations.hear_of(id))
+    Ok(app.conversations.hear_of(id))
 }

@@ -10,13 +10,13 @@ use axum::routing::{get, post};
 
 use super::page::{Page, no_query};
 use super::{create, delete, items, one, update};
-use crate::server::Shared;
+use crate::server::AppState;
 use crate::server::router::{Whole, told};
 
 /// What the path names: a conversation and one of its items.
 type ItemPath = Path<(String, String)>;
 
-pub(in crate::server) fn routes() -> Router<Arc<Shared>> {
+pub(in crate::server) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/v1/conversations", post(create_conversation))
         .route(
@@ -36,74 +36,74 @@ pub(in crate::server) fn routes() -> Router<Arc<Shared>> {
 }
 
 async fn create_conversation(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(create(&shared, &body).await)
+    told(create(&app, &body).await)
 }
 
 async fn one_conversation(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(one(&shared, &id).await)
+    told(one(&app, &id).await)
 }
 
 async fn update_conversation(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(update(&shared, &id, &body).await)
+    told(update(&app, &id, &body).await)
 }
 
 async fn delete_conversation(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(delete(&shared, &id).await)
+    told(delete(&app, &id).await)
 }
 
 async fn list_items(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let answer = async {
         let page = Page::parse(query.as_deref())?;
-        items::list(&shared, &id, &page).await
+        items::list(&app, &id, &page).await
     };
     told(answer.await)
 }
 
 async fn add_items(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     Whole(body): Whole,
 ) -> Response<Body> {
     let answer = async {
         no_query(query.as_deref())?;
-        items::add(&shared, &id, &body).await
+        items::add(&app, &id, &body).await
     };
     told(answer.await)
 }
 
 async fn one_item(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path((id, item_id)): ItemPath,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let answer = async {
         no_query(query.as_deref())?;
-        items::one(&shared, &id, &item_id).await
+        items::one(&app, &id, &item_id).await
     };
     told(answer.await)
 }
 
 async fn delete_item(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     Path((id, item_id)): ItemPath,
 ) -> Response<Body> {
-    told(items::remove(&shared, &id, &item_id).await)
+    told(items::remove(&app, &id, &item_id).await)
 }

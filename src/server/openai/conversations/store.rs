@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::server::error::ApiError;
-use crate::server::front::now;
 use crate::server::kept::{Keepable, Keeper, Kind, Shelf, json_bytes};
+use crate::server::state::now;
 use crate::session::SessionId;
 
 /// The conversations that were asked for last; in memory only.

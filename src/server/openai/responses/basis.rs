@@ -9,7 +9,7 @@ use super::request::ResponsesRequest;
 use super::store::Paused;
 use crate::agent::{Interruption, RunState};
 use crate::item::Item;
-use crate::server::Shared;
+use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::session::{Session, SessionId, SessionTurn};
 
@@ -35,22 +35,22 @@ pub(super) enum Beginning {
 impl Basis {
     /// Finds it; `id` is that of the response to be.
     pub(super) async fn find(
-        shared: &Shared,
+        app: &AppState,
         request: &ResponsesRequest,
         id: &str,
     ) -> Result<Self, ApiError> {
-        let entries = resolve(shared, &request.input, "input")?;
+        let entries = resolve(app, &request.input, "input")?;
         if !entries.approvals.is_empty() {
-            return Self::resumed(shared, request, &entries).await;
+            return Self::resumed(app, request, &entries).await;
         }
         let items = entries.items;
         if items.is_empty() {
             return Err(ApiError::invalid("input", "`input` must not be empty"));
         }
         if let Some(id) = &request.conversation {
-            let session = shared.session(id).await?;
+            let session = app.session(id).await?;
             return Ok(Self {
-                beginning: Beginning::Items(behind_open_turn(shared, id, items)?),
+                beginning: Beginning::Items(behind_open_turn(app, id, items)?),
                 session: Some(session),
                 is_own_session: false,
             });
@@ -58,9 +58,9 @@ impl Basis {
         let (earlier, items) = match &request.previous {
             None => (Vec::new(), items),
             Some(previous) => {
-                let earlier = earlier(shared, previous).await?;
+                let earlier = earlier(app, previous).await?;
                 let session = session_id(previous)?;
-                (earlier, behind_open_turn(shared, &session, items)?)
+                (earlier, behind_open_turn(app, &session, items)?)
             }
         };
         if !request.stores {
@@ -71,7 +71,7 @@ impl Basis {
             });
         }
         // A session of its own, so that any response can be gone on from, more than once.
-        let session = shared.session(&session_id(id)?).await?;
+        let session = app.session(&session_id(id)?).await?;
         if !earlier.is_empty() {
             let copied = session.append(SessionTurn::new(earlier)).await;
             copied.map_err(|error| ApiError::of_session(&error))?;
@@ -85,7 +85,7 @@ impl Basis {
 
     /// Goes on with a run that paused, once each of its calls is decided about.
     async fn resumed(
-        shared: &Shared,
+        app: &AppState,
         request: &ResponsesRequest,
         entries: &Entries,
     ) -> Result<Self, ApiError> {
@@ -110,7 +110,7 @@ impl Basis {
                 "with approvals there can be nothing else: they finish a turn that is under way";
             return Err(ApiError::invalid("input", message));
         }
-        let found = shared.responses.with(&response, |stored| {
+        let found = app.responses.with(&response, |stored| {
             let decided = stored
                 .paused
                 .as_ref()
@@ -127,7 +127,7 @@ impl Basis {
             ));
         }
         Ok(Self {
-            session: Some(shared.session(&session).await?),
+            session: Some(app.session(&session).await?),
             is_own_session: false,
             beginning: Beginning::Paused {
                 state: paused.state,
@@ -140,11 +140,11 @@ impl Basis {
 
 /// Puts what a client sends behind a turn that waits for it.
 fn behind_open_turn(
-    shared: &Shared,
+    app: &AppState,
     session: &SessionId,
     items: Vec<Item>,
 ) -> Result<Vec<Item>, ApiError> {
-    match shared.open_turns.get(session.as_str()) {
+    match app.open_turns.get(session.as_str()) {
         Some(turn) => turn.answered_by(items),
         None => Ok(items),
     }
@@ -189,12 +189,12 @@ fn decide(paused: &Paused, approvals: &[Approval]) -> Result<Paused, ApiError> {
 }
 
 /// The conversation up to the end of a response.
-async fn earlier(shared: &Shared, previous: &str) -> Result<Vec<Item>, ApiError> {
+async fn earlier(app: &AppState, previous: &str) -> Result<Vec<Item>, ApiError> {
     let missing = || {
         let message = format!("there is no response `{previous}` to go on from");
         ApiError::new(400, "previous_response_not_found", message).about("previous_response_id")
     };
-    let state = shared.responses.with(previous, |stored| {
+    let state = app.responses.with(previous, |stored| {
         (
             stored.session.clone(),
             stored.is_conversation,
@@ -222,7 +222,7 @@ async fn earlier(shared: &Shared, previous: &str) -> Result<Vec<Item>, ApiError>
         None if previous.starts_with(RESPONSE) => session_id(previous)?,
         None => return Err(missing()),
     };
-    let items = shared.session(&session).await?.items(None).await;
+    let items = app.session(&session).await?.items(None).await;
     let items = items.map_err(|error| ApiError::of_session(&error))?.items;
     if items.is_empty() {
         Err(missing())

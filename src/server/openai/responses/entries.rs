@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::input::{Approval, Entry, ResponseInput};
 use crate::item::Item;
-use crate::server::Shared;
+use crate::server::AppState;
 use crate::server::error::ApiError;
 
 /// What a client sent, without references.
@@ -19,7 +19,7 @@ pub(super) struct Entries {
 ///
 /// Also for approvals, which are no items here: they go on with a response.
 pub(in crate::server::openai) fn read_items(
-    shared: &Shared,
+    app: &AppState,
     items: Vec<Value>,
 ) -> Result<Vec<Item>, ApiError> {
     let mut input = ResponseInput::default();
@@ -32,12 +32,12 @@ pub(in crate::server::openai) fn read_items(
         }
         input.take(item, &param)?;
     }
-    Ok(resolve(shared, &input, "items")?.items)
+    Ok(resolve(app, &input, "items")?.items)
 }
 
 /// Puts items that are kept here in the place of references to them.
 pub(super) fn resolve(
-    shared: &Shared,
+    app: &AppState,
     input: &ResponseInput,
     param: &str,
 ) -> Result<Entries, ApiError> {
@@ -49,7 +49,7 @@ pub(super) fn resolve(
         match entry {
             Entry::Item(item) => found.items.push(item.clone()),
             Entry::Reference(id) => {
-                let kept = shared.responses.item(id);
+                let kept = app.responses.item(id);
                 let kept = kept.ok_or_else(|| {
                     ApiError::new(404, "not_found", format!("there is no item `{id}`")).about(param)
                 })?;

@@ -36,9 +36,9 @@ use crate::agent::runner::RunRequest;
 use crate::context::Cancel;
 use crate::limits::Limits;
 use crate::server::error::ApiError;
-use crate::server::front::now;
 use crate::server::offer::Offer;
-use crate::server::{Shared, id, reply};
+use crate::server::state::now;
+use crate::server::{AppState, id, reply};
 use crate::session::Session;
 
 /// What the ids of responses begin with.
@@ -46,19 +46,19 @@ const RESPONSE: &str = "resp_";
 
 /// Answers a request; dropping the future, or the body of the answer, cancels the run.
 pub(in crate::server) async fn create(
-    shared: &Arc<Shared>,
+    app: &Arc<AppState>,
     body: Bytes,
 ) -> Result<Response<Body>, ApiError> {
     let request = ResponsesRequest::parse(&body)?;
     // It may be large, and the run long.
     drop(body);
     if !request.streams {
-        let (response, own_session) = begin(shared, request).await?;
+        let (response, own_session) = begin(app, request).await?;
         return whole(response, own_session).await;
     }
-    let shared = Arc::clone(shared);
+    let app = Arc::clone(app);
     let begin = async move {
-        let (response, _) = begin(&shared, request).await?;
+        let (response, _) = begin(&app, request).await?;
         Ok(EventStream::new(response).into_stream())
     };
     head::in_time(begin, stream::error_event).await
@@ -66,21 +66,21 @@ pub(in crate::server) async fn create(
 
 /// Begins a response; a session that was made for it alone comes with it.
 async fn begin(
-    shared: &Arc<Shared>,
+    app: &Arc<AppState>,
     request: ResponsesRequest,
 ) -> Result<(ResponseRun, Option<Arc<dyn Session>>), ApiError> {
     let hex = id::random()?;
     let head = ResponseHead::new(format!("{RESPONSE}{hex}"), now(), &request);
     // Before anything is opened or taken that would have to be put back.
-    let offer = shared.offer();
+    let offer = app.offer();
     offer.find(&request.model)?;
-    let basis = Basis::find(shared, &request, &head.id).await?;
+    let basis = Basis::find(app, &request, &head.id).await?;
     let session = basis.session.clone();
     let paused = match &basis.beginning {
         Beginning::Items(_) => None,
         Beginning::Paused { response, .. } => Some(response.clone()),
     };
-    let mut assembly = Assembly::new(hex, shared.tool_items, &request);
+    let mut assembly = Assembly::new(hex, app.tool_items, &request);
     let run = prepare(&offer, &request, basis.beginning, &mut assembly)?;
     let run = match &session {
         Some(session) => run.session(session),
@@ -90,23 +90,18 @@ async fn begin(
         Some(limit) => run.more_limits(Limits::NONE.tool_calls(limit)),
         None => run,
     };
-    let run = shared
-        .runs
-        .begin(run.more_settings(&request.settings))
-        .await?;
+    let run = app.runs.begin(run.more_settings(&request.settings)).await?;
     if let Some(paused) = paused {
         // Nothing runs before it is polled: of several that answer at once, one goes on.
-        let taken = shared
-            .responses
-            .with(&paused, |stored| stored.paused.take());
+        let taken = app.responses.with(&paused, |stored| stored.paused.take());
         taken.flatten().ok_or_else(basis::nothing_waits)?;
     }
     if let Some(conversation) = &request.conversation {
         // What it waited for is in the input of this run.
-        shared.open_turns.remove(conversation.as_str());
+        app.open_turns.remove(conversation.as_str());
     }
     let response = ResponseRun {
-        shared: Arc::clone(shared),
+        app: Arc::clone(app),
         run,
         head,
         assembly,
@@ -174,7 +169,7 @@ async fn whole(
             Progress::GoesOn => {}
             Progress::Over(_, body) => return Ok(reply::json(200, &body)),
             Progress::Failed(error, _) => {
-                response.shared.responses.remove(&response.head.id).ok();
+                response.app.responses.remove(&response.head.id).ok();
                 if let Some(session) = own_session {
                     // The run's error says more than one of clearing up after it would.
                     session.clear().await.ok();
@@ -191,13 +186,13 @@ async fn whole(
 }
 
 /// Gives a response that is kept.
-pub(in crate::server) fn one(shared: &Shared, id: &str) -> Result<Value, ApiError> {
-    shared.responses.need(id, |stored| stored.body.clone())
+pub(in crate::server) fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
+    app.responses.need(id, |stored| stored.body.clone())
 }
 
 /// Ends a response that is in progress.
-pub(in crate::server) fn cancel(shared: &Shared, id: &str) -> Result<Value, ApiError> {
-    let cancelled = shared.responses.need(id, |stored| {
+pub(in crate::server) fn cancel(app: &AppState, id: &str) -> Result<Value, ApiError> {
+    let cancelled = app.responses.need(id, |stored| {
         let handle = stored.handle.take()?;
         handle.cancel(Cancel::Now);
         assembly::set(&mut stored.body, "status", json!("cancelled"));
@@ -208,14 +203,14 @@ pub(in crate::server) fn cancel(shared: &Shared, id: &str) -> Result<Value, ApiE
 }
 
 /// Forgets a response, with its session if that is its own.
-pub(in crate::server) async fn delete(shared: &Shared, id: &str) -> Result<Value, ApiError> {
-    let (session, handle) = shared.responses.remove(id)?;
-    shared.open_turns.remove(id);
+pub(in crate::server) async fn delete(app: &AppState, id: &str) -> Result<Value, ApiError> {
+    let (session, handle) = app.responses.remove(id)?;
+    app.open_turns.remove(id);
     if let Some(handle) = handle {
         handle.cancel(Cancel::Now);
     }
     if session.as_str() == id {
-        let session = shared.session(&session).await?;
+        let session = app.session(&session).await?;
         session
             .clear()
             .await

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::request::ResponsesRequest;
-use crate::server::front::now;
+use crate::server::state::now;
 use crate::usage::Usage;
 
 /// How far a response has come.

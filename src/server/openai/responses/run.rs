@@ -10,7 +10,7 @@ use super::store::{Paused, Stored};
 use crate::agent::runner::RunEvent;
 use crate::error::RunError;
 use crate::kind::ErrorKind;
-use crate::server::Shared;
+use crate::server::AppState;
 use crate::server::active::ActiveRun;
 use crate::server::error::ApiError;
 use crate::server::openai::client_tools::ClientTools;
@@ -20,7 +20,7 @@ use crate::usage::Usage;
 
 /// A response under way; dropping it cancels the run, and what is kept of the response says so.
 pub(super) struct ResponseRun {
-    pub(super) shared: Arc<Shared>,
+    pub(super) app: Arc<AppState>,
     pub(super) run: ActiveRun,
     pub(super) head: ResponseHead,
     pub(super) assembly: Assembly,
@@ -51,7 +51,7 @@ impl ResponseRun {
             handle: Some(self.run.handle()),
             paused: None,
         };
-        self.shared.responses.keep(&self.head.id, stored);
+        self.app.responses.keep(&self.head.id, stored);
     }
 
     /// Waits for the next event; `None` when there is none.
@@ -113,7 +113,7 @@ impl ResponseRun {
         let usage = error.progress().usage;
         if let (Some(session), Ok(state)) = (&self.session, error.into_state()) {
             let turn = Arc::new(OpenTurn::of_turn(&state));
-            self.shared.open_turns.keep([session.as_str()], &turn);
+            self.app.open_turns.keep([session.as_str()], &turn);
         }
         let body = self.end(&Status::Completed, &usage, None);
         Progress::Over(Status::Completed, body)
@@ -138,7 +138,7 @@ impl ResponseRun {
             .head
             .to_json(status, &self.assembly.list.items, Some(usage));
         if self.session.is_some() {
-            self.shared.responses.with(&self.head.id, |stored| {
+            self.app.responses.with(&self.head.id, |stored| {
                 stored.body = body.clone();
                 stored.handle = None;
                 stored.paused = paused;

@@ -27,10 +27,10 @@ use crate::session::{Session, SessionId};
 ///
 /// Begun by [`Server::builder`]. [`router`](Self::router) goes into an axum application, [`serve`](Self::serve) is one.
 #[derive(Clone)]
-pub struct Server(pub(super) Arc<Shared>);
+pub struct Server(pub(super) Arc<AppState>);
 
 /// What all requests share.
-pub(super) struct Shared {
+pub(super) struct AppState {
     pub(super) offer: RwLock<Arc<Offer>>,
     pub(super) names: Names,
     pub(super) token: Option<Secret>,
@@ -80,7 +80,7 @@ impl Server {
     }
 }
 
-impl Shared {
+impl AppState {
     /// What can be asked now.
     pub(super) fn offer(&self) -> Arc<Offer> {
         Arc::clone(&self.offer.read().unwrap_or_else(PoisonError::into_inner))
