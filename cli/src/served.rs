@@ -24,8 +24,8 @@ pub(crate) struct Served {
     now: Mutex<Config>,
 }
 
-/// What of a configuration is served.
-pub(crate) struct Offer {
+/// The part of a configuration that is served.
+pub(crate) struct Catalog {
     pub(crate) runner: Runner,
     pub(crate) agents: Vec<Agent>,
     pub(crate) tools: Vec<FunctionTool>,
@@ -54,10 +54,14 @@ impl Served {
     pub(crate) async fn load_again(&self, mcp: &McpServer) -> Result<Reloaded> {
         let config = load(&self.global, self.bind.as_deref())?;
         output::keep_secret(config.redactor());
-        let offer = Offer::of(&config)?;
+        let catalog = Catalog::of(&config)?;
         connect(&config).await?;
-        mcp.set_agents(offer.runner.clone(), offer.agents.clone(), offer.tools)?;
-        let mut loaded = Reloaded::new(offer.runner, offer.agents);
+        mcp.set_agents(
+            catalog.runner.clone(),
+            catalog.agents.clone(),
+            catalog.tools,
+        )?;
+        let mut loaded = Reloaded::new(catalog.runner, catalog.agents);
         for (section, before) in FIXED.into_iter().zip(&self.fixed) {
             if section_of(&config, section) != *before {
                 loaded = loaded.note(format!("`{section}` is changed by a restart only"));
@@ -69,7 +73,7 @@ impl Served {
     }
 }
 
-impl Offer {
+impl Catalog {
     pub(crate) fn of(config: &Config) -> Result<Self> {
         let agents = config.agents().iter();
         let agents = agents.map(|agent| config.agent(&agent.name));

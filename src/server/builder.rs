@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::active::Runs;
 use super::body::{Bodies, BodyLimits};
+use super::catalog::Catalog;
 use super::kept::{Keeper, KeptLimits, Kind};
 use super::names::Names;
-use super::offer::Offer;
 use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
@@ -257,7 +257,7 @@ impl ServerBuilder {
     /// [`ServerBuildError`] when two agents have one name, an origin is none, or the token cannot be sent in a header.
     pub fn build(self) -> Result<Server, ServerBuildError> {
         let keeper = self.keeper();
-        let offer = Offer::new(self.runner, self.agents)?;
+        let catalog = Catalog::new(self.runner, self.agents)?;
         if let Some(token) = &self.token {
             let token = token.expose().as_bytes();
             if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
@@ -272,7 +272,7 @@ impl ServerBuilder {
             .sessions
             .unwrap_or_else(|| sessions::in_memory(keeper.shelf(Kind::Session, usize::MAX)));
         Ok(Server(Arc::new(AppState {
-            offer: RwLock::new(Arc::new(offer)),
+            catalog: RwLock::new(Arc::new(catalog)),
             names: self.names,
             token: self.token,
             work: Work::new(self.max_requests),

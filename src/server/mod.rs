@@ -27,7 +27,7 @@ mod error;
 #[cfg(feature = "server")]
 mod fields;
 #[cfg(feature = "server")]
-mod offer;
+mod catalog;
 #[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]

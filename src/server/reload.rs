@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::catalog::Catalog;
 use super::error::ApiError;
-use super::offer::Offer;
 use super::state::AppState;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -74,13 +74,13 @@ pub(super) async fn reload(app: &AppState) -> Result<Value, ApiError> {
     let failed = |message: String| ApiError::new(500, "reload_failed", message);
     let loaded = (reload.load)().await;
     let loaded = loaded.map_err(|error| failed(error.to_string()))?;
-    let offer = Offer::new(loaded.runner, loaded.agents);
-    let offer = offer.map_err(|error| failed(error.to_string()))?;
-    let names: Vec<String> = offer
+    let catalog = Catalog::new(loaded.runner, loaded.agents);
+    let catalog = catalog.map_err(|error| failed(error.to_string()))?;
+    let names: Vec<String> = catalog
         .agents
         .iter()
         .map(|agent| agent.name().to_owned())
         .collect();
-    app.set_offer(offer);
+    app.set_catalog(catalog);
     Ok(json!({"agents": names, "notes": loaded.notes}))
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::active::Runs;
 use super::body::Bodies;
 use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
+use super::catalog::Catalog;
 use super::error::ApiError;
 use super::kept::Keeper;
 use super::names::Names;
-use super::offer::Offer;
 use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
@@ -31,7 +31,7 @@ pub struct Server(pub(super) Arc<AppState>);
 
 /// What all requests share.
 pub(super) struct AppState {
-    pub(super) offer: RwLock<Arc<Offer>>,
+    pub(super) catalog: RwLock<Arc<Catalog>>,
     pub(super) names: Names,
     pub(super) token: Option<Secret>,
     pub(super) sessions: Arc<OpenSession>,
@@ -74,20 +74,20 @@ impl Server {
         runner: Runner,
         agents: impl IntoIterator<Item = Agent>,
     ) -> Result<(), ServerBuildError> {
-        let offer = Offer::new(runner, agents.into_iter().collect())?;
-        self.0.set_offer(offer);
+        let catalog = Catalog::new(runner, agents.into_iter().collect())?;
+        self.0.set_catalog(catalog);
         Ok(())
     }
 }
 
 impl AppState {
     /// What can be asked now.
-    pub(super) fn offer(&self) -> Arc<Offer> {
-        Arc::clone(&self.offer.read().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set_offer(&self, offer: Offer) {
-        *self.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
+    pub(super) fn set_catalog(&self, catalog: Catalog) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
     /// Opens a session.
@@ -108,11 +108,11 @@ pub(super) fn now() -> u64 {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let offer = self.0.offer();
+        let catalog = self.0.catalog();
         f.debug_struct("Server")
             .field(
                 "agents",
-                &offer.agents.iter().map(Agent::name).collect::<Vec<_>>(),
+                &catalog.agents.iter().map(Agent::name).collect::<Vec<_>>(),
             )
             .field("names", &self.0.names)
             .field("token", &self.0.token)

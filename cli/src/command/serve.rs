@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Ended, ServingFailed, Usage};
 use crate::output;
-use crate::served::{self, Offer, Served};
+use crate::served::{self, Catalog, Served};
 use crate::served_sessions::ServedSessions;
 use crate::server_limits;
 use crate::signal::Signals;
@@ -57,11 +57,11 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit> {
     let served = Served::load(global, arguments.bind.clone())?;
-    let offer = Offer::of(&served.now())?;
+    let catalog = Catalog::of(&served.now())?;
     let ready = async {
         let config = served.now();
         let sessions = ServedSessions::open(&config).await?;
-        let mcp = mcp_server(&offer, &sessions)?;
+        let mcp = mcp_server(&catalog, &sessions)?;
         served::connect(&config).await?;
         Ok((sessions, mcp))
     };
@@ -69,7 +69,7 @@ pub(crate) async fn run(
     let ended = if arguments.stdio {
         over_stdio(&mcp, signals).await
     } else {
-        over_http(&served, &sessions, (offer, mcp), signals).await
+        over_http(&served, &sessions, (catalog, mcp), signals).await
     };
     let config = served.now();
     let children = timeout(FOR_CHILDREN, config.mcp_servers().close());
@@ -83,22 +83,22 @@ pub(crate) async fn run(
 }
 
 /// All agents and tools as an MCP server.
-fn mcp_server(offer: &Offer, sessions: &ServedSessions) -> Result<McpServer> {
-    let mut builder = McpServer::builder(offer.runner.clone())
+fn mcp_server(catalog: &Catalog, sessions: &ServedSessions) -> Result<McpServer> {
+    let mut builder = McpServer::builder(catalog.runner.clone())
         .identity(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
-    for tool in &offer.tools {
+    for tool in &catalog.tools {
         builder = builder.tool(tool.clone());
     }
-    for agent in &offer.agents {
+    for agent in &catalog.agents {
         builder = builder.agent(agent.clone());
     }
     Ok(sessions.behind_mcp(builder).build()?)
 }
 
 /// All agents behind the OpenAI API, beside the MCP server.
-fn http_server(config: &Config, sessions: &ServedSessions, offer: Offer) -> ServerBuilder {
-    let mut builder = Server::builder(offer.runner).grace(GRACE);
-    for agent in offer.agents {
+fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> ServerBuilder {
+    let mut builder = Server::builder(catalog.runner).grace(GRACE);
+    for agent in catalog.agents {
         builder = builder.agent(agent);
     }
     let ServerConfig {
@@ -140,11 +140,11 @@ async fn over_stdio(mcp: &McpServer, signals: &mut Signals) -> Result<()> {
 async fn over_http(
     served: &Arc<Served>,
     sessions: &ServedSessions,
-    (offer, mcp): (Offer, McpServer),
+    (catalog, mcp): (Catalog, McpServer),
     signals: &mut Signals,
 ) -> Result<()> {
     let config = served.now();
-    let builder = http_server(&config, sessions, offer);
+    let builder = http_server(&config, sessions, catalog);
     let (again, beside) = (Arc::clone(served), mcp.clone());
     let builder = builder.on_reload(move || {
         let (served, mcp) = (Arc::clone(&again), beside.clone());

@@ -7,8 +7,8 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
 use super::agents::{AgentTool, refusal};
+use super::catalog::McpCatalog;
 use super::live::Live;
-use super::offer::Offer;
 use super::rounds::Rounds;
 use super::traces::Recording;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
@@ -26,7 +26,7 @@ const INPUT: &str = "input";
 /// One call of an agent.
 pub(super) struct Ask<'a> {
     pub(super) served: &'a Served,
-    pub(super) offer: &'a Offer,
+    pub(super) catalog: &'a McpCatalog,
     pub(super) agent: &'a AgentTool,
     /// With what the agent's tools reach the client.
     pub(super) call: &'a McpCall,
@@ -140,7 +140,7 @@ impl Ask<'_> {
         let id = session.as_ref().map(|session| session.id().as_str());
         let recording = self.served.traces.begin(self.agent.agent.name(), id);
         let asked = Asked {
-            runner: self.offer.runner.clone(),
+            runner: self.catalog.runner.clone(),
             agent: self.agent.agent.clone(),
             recording: recording.map_err(|error| refusal(&error.to_string()))?,
             session,

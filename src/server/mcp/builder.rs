@@ -8,9 +8,9 @@ use rmcp::model::RequestStateCodec;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::catalog::McpCatalog;
 use super::changes::Changes;
 use super::live;
-use super::offer::Offer;
 use super::paused::Paused;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
@@ -283,7 +283,7 @@ impl McpServerBuilder {
             return Err(McpBuildError::Origin { origin });
         }
         let own = self.prompts.clone();
-        let offer = Offer::new(self.runner, self.tools, self.agents, own)?;
+        let catalog = McpCatalog::new(self.runner, self.tools, self.agents, own)?;
         let live = live::templates();
         let live = live.iter().map(|template| template.uri_template.as_str());
         if let Some(uri) = first_twice(live.chain(self.resources.uris())) {
@@ -302,7 +302,7 @@ impl McpServerBuilder {
         };
         Ok(McpServer(Arc::new(Served {
             identity: self.identity,
-            offer: RwLock::new(Arc::new(offer)),
+            catalog: RwLock::new(Arc::new(catalog)),
             prompts: self.prompts,
             resources: self.resources,
             sessions,

@@ -26,9 +26,9 @@ use serde_json::{Map, Value, json};
 use super::agents::AgentTool;
 use super::ask::Ask;
 use super::call::{Asking, LogLevel};
+use super::catalog::McpCatalog;
 use super::changes::{Changes, Hearing};
 use super::live::{self, Live};
-use super::offer::Offer;
 use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
 use super::versions;
@@ -106,7 +106,7 @@ impl Handler {
 
     async fn call_agent(
         &self,
-        (offer, agent): (&Offer, &AgentTool),
+        (catalog, agent): (&McpCatalog, &AgentTool),
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -120,7 +120,7 @@ impl Handler {
         };
         let ask = Ask {
             served: &self.served,
-            offer,
+            catalog,
             agent,
             call: &call,
             approver: &approver,
@@ -152,7 +152,7 @@ impl Handler {
         uri: &str,
         context: &RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let live = Live::parse(uri).filter(|_| self.served.offer().has_live());
+        let live = Live::parse(uri).filter(|_| self.served.catalog().has_live());
         let live = live.ok_or_else(|| not_found(uri, context))?;
         let read = unless_cancelled(context, live.read(&self.served, uri)).await?;
         match read.map_err(internal)? {
@@ -171,7 +171,7 @@ enum Ended<T> {
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let served = &self.served;
-        let offer = served.offer();
+        let catalog = served.catalog();
         let mut capabilities = ServerCapabilities::default();
         let mut tools = ToolsCapability::default();
         tools.list_changed = Some(true);
@@ -180,10 +180,10 @@ impl ServerHandler for Handler {
         let mut prompts = PromptsCapability::default();
         prompts.list_changed = Some(true);
         capabilities.prompts = Some(prompts);
-        if served.prompts.complete.is_some() || offer.has_live() {
+        if served.prompts.complete.is_some() || catalog.has_live() {
             capabilities.completions = Some(JsonObject::new());
         }
-        if !served.resources.is_empty() || offer.has_live() {
+        if !served.resources.is_empty() || catalog.has_live() {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
             capabilities.resources = Some(resources);
@@ -202,11 +202,11 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        let offer = self.served.offer();
-        if let Some(tool) = offer.tools.get(name) {
+        let catalog = self.served.catalog();
+        if let Some(tool) = catalog.tools.get(name) {
             return Some(tools::describe(tool));
         }
-        let agent = offer.agents.iter().find(|agent| agent.name == *name)?;
+        let agent = catalog.agents.iter().find(|agent| agent.name == *name)?;
         Some(agent.describe())
     }
 
@@ -215,9 +215,9 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, McpFault> {
-        let offer = self.served.offer();
-        let tools = offer.tools.iter().map(tools::describe);
-        let agents = offer.agents.iter().map(AgentTool::describe);
+        let catalog = self.served.catalog();
+        let tools = catalog.tools.iter().map(tools::describe);
+        let agents = catalog.agents.iter().map(AgentTool::describe);
         let list = ListToolsResult::with_all_items(tools.chain(agents).collect());
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -229,12 +229,12 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, McpFault> {
-        let offer = self.served.offer();
-        let agents = &offer.agents;
-        let called = if let Some(tool) = offer.tools.get(&request.name) {
+        let catalog = self.served.catalog();
+        let agents = &catalog.agents;
+        let called = if let Some(tool) = catalog.tools.get(&request.name) {
             self.call_function(tool, request, &context).await
         } else if let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) {
-            self.call_agent((&offer, agent), request, &context).await
+            self.call_agent((&catalog, agent), request, &context).await
         } else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
@@ -251,8 +251,8 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, McpFault> {
-        let offer = self.served.offer();
-        let prompts: Vec<_> = offer.prompts.iter().collect();
+        let catalog = self.served.catalog();
+        let prompts: Vec<_> = catalog.prompts.iter().collect();
         let list = ListPromptsResult::with_all_items(written(&prompts)?);
         Ok(list
             .with_ttl_ms(LIST_TTL_MS)
@@ -264,8 +264,8 @@ impl ServerHandler for Handler {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, McpFault> {
-        let offer = self.served.offer();
-        let Some((prompt, fill)) = offer.prompts.get(&request.name) else {
+        let catalog = self.served.catalog();
+        let Some((prompt, fill)) = catalog.prompts.get(&request.name) else {
             let message = format!("there is no prompt `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
@@ -316,7 +316,7 @@ impl ServerHandler for Handler {
             Some(complete) => unless_cancelled(&context, complete(request))
                 .await?
                 .map_err(internal),
-            None if self.served.offer().has_live() => {
+            None if self.served.catalog().has_live() => {
                 let proposed = live::complete(&self.served, &request);
                 unless_cancelled(&context, proposed)
                     .await?
@@ -352,7 +352,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, McpFault> {
         let mut resources: Vec<_> = self.served.resources.iter().cloned().collect();
         let mut ttl_ms = LIST_TTL_MS;
-        if self.served.offer().has_live() {
+        if self.served.catalog().has_live() {
             let listed = unless_cancelled(&context, live::list(&self.served)).await?;
             resources.extend(listed.map_err(internal)?);
             ttl_ms = 0;
@@ -369,7 +369,7 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, McpFault> {
         let mut templates: Vec<_> = self.served.resources.templates().cloned().collect();
-        if self.served.offer().has_live() {
+        if self.served.catalog().has_live() {
             templates.extend(live::templates());
         }
         let list = ListResourceTemplatesResult::with_all_items(written(&templates)?);
@@ -402,7 +402,7 @@ impl ServerHandler for Handler {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), McpFault> {
-        let is_live = self.served.offer().has_live() && Live::parse(&request.uri).is_some();
+        let is_live = self.served.catalog().has_live() && Live::parse(&request.uri).is_some();
         if !is_live && self.served.resources.find(&request.uri).is_none() {
             return Err(not_found(&request.uri, &context));
         }

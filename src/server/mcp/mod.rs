@@ -50,7 +50,7 @@
 //! on with every session and read every run: their ids are no secrets that one client has before another.
 
 mod builder;
-mod offer;
+mod catalog;
 mod changes;
 mod prompts;
 mod resources;
@@ -90,9 +90,9 @@ pub use prompts::CompletionRequest;
 pub use resources::ResourceRequest;
 
 use ask::Waiting;
+use catalog::McpCatalog;
 use changes::Changes;
 use handler::Handler;
-use offer::Offer;
 use paused::Paused;
 use prompts::Prompts;
 use resources::Resources;
@@ -114,7 +114,7 @@ pub struct McpServer(Arc<Served>);
 /// What is served.
 struct Served {
     identity: Identity,
-    offer: RwLock<Arc<Offer>>,
+    catalog: RwLock<Arc<McpCatalog>>,
     /// The prompts that there are whatever the agents are.
     prompts: Prompts,
     resources: Resources,
@@ -136,8 +136,8 @@ struct Served {
 
 impl Served {
     /// What can be called now.
-    fn offer(&self) -> Arc<Offer> {
-        Arc::clone(&self.offer.read().unwrap_or_else(PoisonError::into_inner))
+    fn catalog(&self) -> Arc<McpCatalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -228,8 +228,11 @@ impl McpServer {
     ) -> Result<(), McpBuildError> {
         let served = &self.0;
         let tools = tools.into_iter().map(Ok);
-        let offer = Offer::new(runner, tools, agents, served.prompts.clone())?;
-        *served.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
+        let catalog = McpCatalog::new(runner, tools, agents, served.prompts.clone())?;
+        *served
+            .catalog
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
         served.changes.lists();
         Ok(())
     }
@@ -269,11 +272,11 @@ async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) 
 
 impl fmt::Debug for McpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let offer = self.0.offer();
+        let catalog = self.0.catalog();
         f.debug_struct("McpServer")
             .field("identity", &self.0.identity)
-            .field("n_tools", &offer.tools.len())
-            .field("n_agents", &offer.agents.len())
+            .field("n_tools", &catalog.tools.len())
+            .field("n_agents", &catalog.agents.len())
             .finish_non_exhaustive()
     }
 }

@@ -7,13 +7,13 @@ use crate::server::AppState;
 use crate::server::error::ApiError;
 
 pub(in crate::server) fn list(app: &AppState) -> Value {
-    let offer = app.offer();
-    let models = offer.agents.iter().map(|agent| describe(app, agent));
+    let catalog = app.catalog();
+    let models = catalog.agents.iter().map(|agent| describe(app, agent));
     json!({"object": "list", "data": models.collect::<Vec<Value>>()})
 }
 
 pub(in crate::server) fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
-    Ok(describe(app, app.offer().find(id)?))
+    Ok(describe(app, app.catalog().find(id)?))
 }
 
 fn describe(app: &AppState, agent: &Agent) -> Value {

@@ -92,8 +92,8 @@ pub(super) async fn start(
 ) -> Result<Response<Body>, ApiError> {
     let request = StartRun::parse(&body)?;
     drop(body);
-    let offer = app.offer();
-    let agent = offer.find(&request.agent)?;
+    let catalog = app.catalog();
+    let agent = catalog.find(&request.agent)?;
     let run_id = format!("run_{}", id::random()?);
     let session = match request.session {
         Some(session) => session,
@@ -103,7 +103,7 @@ pub(super) async fn start(
     let seen = record.log.last();
     let begun = async {
         let session = app.session(&record.session).await?;
-        let run = offer.runner.stream(agent, request.items);
+        let run = catalog.runner.stream(agent, request.items);
         let run = run.session(&session).more_limits(request.limits);
         app.runs.begin(run).await
     };
@@ -202,10 +202,10 @@ pub(super) async fn approve(
         return Ok(record.to_json());
     };
     let mut reserved = Reserved::of(&record, Some(state.clone()));
-    let offer = app.offer();
-    let agent = offer.find(state.start_agent())?;
+    let catalog = app.catalog();
+    let agent = catalog.find(state.start_agent())?;
     let session = app.session(&record.session).await?;
-    let run = offer.runner.resume_stream(agent, state).session(&session);
+    let run = catalog.runner.resume_stream(agent, state).session(&session);
     let run = app.runs.begin(run).await?;
     reserved.record = None;
     app.service.spawn(Arc::clone(&record), run, None);

@@ -33,8 +33,8 @@ pub(in crate::server) async fn create(
     let request = ChatRequest::parse(&body, &app.open_turns)?;
     // It may be large, and the run long.
     drop(body);
-    let offer = app.offer();
-    let agent = offer.find(&request.model)?;
+    let catalog = app.catalog();
+    let agent = catalog.find(&request.model)?;
     let agent = request.format.applied_to(agent, "response_format")?;
     let agent = request
         .tools
@@ -50,9 +50,9 @@ pub(in crate::server) async fn create(
         tools: request.tools,
     };
     let run = if request.streams {
-        offer.runner.stream(&agent, request.items)
+        catalog.runner.stream(&agent, request.items)
     } else {
-        offer.runner.run(&agent, request.items)
+        catalog.runner.run(&agent, request.items)
     };
     let run = run.more_settings(&request.settings);
     if !request.streams {

@@ -35,8 +35,8 @@ use super::head;
 use crate::agent::runner::RunRequest;
 use crate::context::Cancel;
 use crate::limits::Limits;
+use crate::server::catalog::Catalog;
 use crate::server::error::ApiError;
-use crate::server::offer::Offer;
 use crate::server::state::now;
 use crate::server::{AppState, id, reply};
 use crate::session::Session;
@@ -72,8 +72,8 @@ async fn begin(
     let hex = id::random()?;
     let head = ResponseHead::new(format!("{RESPONSE}{hex}"), now(), &request);
     // Before anything is opened or taken that would have to be put back.
-    let offer = app.offer();
-    offer.find(&request.model)?;
+    let catalog = app.catalog();
+    catalog.find(&request.model)?;
     let basis = Basis::find(app, &request, &head.id).await?;
     let session = basis.session.clone();
     let paused = match &basis.beginning {
@@ -81,7 +81,7 @@ async fn begin(
         Beginning::Paused { response, .. } => Some(response.clone()),
     };
     let mut assembly = Assembly::new(hex, app.tool_items, &request);
-    let run = prepare(&offer, &request, basis.beginning, &mut assembly)?;
+    let run = prepare(&catalog, &request, basis.beginning, &mut assembly)?;
     let run = match &session {
         Some(session) => run.session(session),
         None => run,
@@ -118,14 +118,14 @@ async fn begin(
 
 /// Puts the run together.
 fn prepare(
-    offer: &Offer,
+    catalog: &Catalog,
     request: &ResponsesRequest,
     beginning: Beginning,
     assembly: &mut Assembly,
 ) -> Result<RunRequest, ApiError> {
     let agent = request
         .format
-        .applied_to(offer.find(&request.model)?, "text.format")?;
+        .applied_to(catalog.find(&request.model)?, "text.format")?;
     let agent = request
         .tools
         .given_to(&agent, request.settings.tool_choice.as_ref())?;
@@ -133,7 +133,7 @@ fn prepare(
         Some(instructions) => agent.with_more_instructions(instructions),
         None => agent,
     };
-    let runner = &offer.runner;
+    let runner = &catalog.runner;
     Ok(match (beginning, request.streams) {
         (Beginning::Items(items), true) => runner.stream(&agent, items),
         (Beginning::Items(items), false) => runner.run(&agent, items),

@@ -1,17 +1,17 @@
-//! What can be asked at a moment: a reload puts another in its place, and requests keep the one that they began with.
+//! Snapshot of the served agents. A reload replaces it; a request keeps the one that it began with.
 
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::server::ServerBuildError;
 use crate::server::error::ApiError;
 
-/// The agents, and what runs them.
-pub(super) struct Offer {
+/// The served agents, and the runner that runs them.
+pub(super) struct Catalog {
     pub(super) runner: Runner,
     pub(super) agents: Vec<Agent>,
 }
 
-impl Offer {
+impl Catalog {
     /// Checks that each name is that of one agent.
     pub(super) fn new(runner: Runner, agents: Vec<Agent>) -> Result<Self, ServerBuildError> {
         for (n, agent) in agents.iter().enumerate() {

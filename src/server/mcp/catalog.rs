@@ -1,4 +1,4 @@
-//! What can be called at a moment: a reload puts another in its place, and calls keep the one that they began with.
+//! Snapshot of what the MCP server offers. A reload replaces it; a call keeps the one that it began with.
 
 use super::McpBuildError;
 use super::agents::AgentTool;
@@ -9,14 +9,14 @@ use crate::agent::runner::Runner;
 use crate::tools::{FunctionTool, ToolDefinitionError, ToolRegistry};
 
 /// The tools and agents, with the prompts that come of these, and what runs the agents.
-pub(super) struct Offer {
+pub(super) struct McpCatalog {
     pub(super) runner: Runner,
     pub(super) tools: ToolRegistry,
     pub(super) agents: Vec<AgentTool>,
     pub(super) prompts: Prompts,
 }
 
-impl Offer {
+impl McpCatalog {
     /// Checks that each name is that of one tool or agent, and adds the agents' prompts to those that are there anyway.
     pub(super) fn new(
         runner: Runner,
