@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::active::Runs;
 use super::body::{Bodies, BodyLimits};
 use super::catalog::Catalog;
+use super::in_flight::InFlight;
 use super::kept::{Keeper, KeptLimits, Kind};
 use super::names::Names;
 use super::openai::OpenTurns;
@@ -15,7 +16,6 @@ use super::reload::{Reload, Reloaded};
 use super::service::Service;
 use super::sessions::{self, OpenSession};
 use super::state::{AppState, Server, now};
-use super::work::Work;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::secret::Secret;
@@ -275,7 +275,7 @@ impl ServerBuilder {
             catalog: RwLock::new(Arc::new(catalog)),
             names: self.names,
             token: self.token,
-            work: Work::new(self.max_requests),
+            in_flight: InFlight::new(self.max_requests),
             sessions,
             reload: self.reload,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),

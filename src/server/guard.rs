@@ -9,9 +9,9 @@ use axum::http::{HeaderValue, Method, Response};
 use axum::middleware::Next;
 
 use super::error::ApiError;
+use super::in_flight::InFlightGuard;
 use super::names::Caller;
 use super::state::AppState;
-use super::work::UnderWay;
 use super::{cors, id, token};
 
 /// Lets nothing pass that may not; counts and names what was answered.
@@ -49,12 +49,12 @@ async fn answer(app: &AppState, caller: &Caller, request: Request, next: Next) -
     match admit(app, &request) {
         Err(refusal) => refuse(app, request, refusal).await,
         Ok(None) => next.run(request).await,
-        Ok(Some(under_way)) => work(app, under_way, request, next).await,
+        Ok(Some(in_flight)) => respond(app, in_flight, request, next).await,
     }
 }
 
 /// Decides by the head of a request alone; what does something is counted.
-fn admit(app: &AppState, request: &Request) -> Result<Option<UnderWay>, ApiError> {
+fn admit(app: &AppState, request: &Request) -> Result<Option<InFlightGuard>, ApiError> {
     let (path, headers) = (request.uri().path(), request.headers());
     if path != "/healthz"
         && let Some(token) = &app.token
@@ -70,12 +70,17 @@ fn admit(app: &AppState, request: &Request) -> Result<Option<UnderWay>, ApiError
     if app.runs.is_closing() && !ends_something {
         return Err(ApiError::closing());
     }
-    let under_way = app.work.begin();
-    under_way.map(Some).ok_or_else(ApiError::busy)
+    let in_flight = app.in_flight.begin();
+    in_flight.map(Some).ok_or_else(ApiError::busy)
 }
 
 /// Reads the body, and lets the route answer; both count as work.
-async fn work(app: &AppState, under_way: UnderWay, request: Request, next: Next) -> Response<Body> {
+async fn respond(
+    app: &AppState,
+    in_flight: InFlightGuard,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let read = match app.bodies.read(&parts.headers, body).await {
         Ok(read) => read,
@@ -84,9 +89,9 @@ async fn work(app: &AppState, under_way: UnderWay, request: Request, next: Next)
     let mut request = Request::from_parts(parts, Body::from(read.bytes));
     // For a run that goes on when the request has its answer.
     request.extensions_mut().insert(read.share.clone());
-    let under_way = under_way.with_body(read.share);
+    let in_flight = in_flight.with_body(read.share);
     let response = next.run(request).await;
-    response.map(|body| under_way.until_end_of(body))
+    response.map(|body| in_flight.until_end_of(body))
 }
 
 /// Answers with an error, once the client can hear it.

@@ -11,7 +11,7 @@ mod names;
 #[cfg(feature = "server")]
 mod token;
 #[cfg(feature = "server")]
-mod work;
+mod in_flight;
 #[cfg(feature = "server")]
 mod body;
 #[cfg(feature = "server")]

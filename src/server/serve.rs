@@ -112,7 +112,7 @@ impl Server {
     /// Dropping the future ends nothing.
     pub async fn ended(&self) {
         let idle = async {
-            self.0.work.finished().await;
+            self.0.in_flight.finished().await;
             self.0.runs.idle().await;
         };
         let mut idle = pin!(idle);
@@ -126,8 +126,8 @@ impl Server {
     }
 
     /// How many requests are being answered, or runs go on, whichever is more.
-    pub fn n_under_way(&self) -> usize {
-        self.0.work.n_under_way().max(self.0.runs.n_active())
+    pub fn n_in_flight(&self) -> usize {
+        self.0.in_flight.n_in_flight().max(self.0.runs.n_active())
     }
 
     #[cfg(feature = "mcp-server")]

@@ -9,6 +9,7 @@ use super::body::Bodies;
 use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
 use super::catalog::Catalog;
 use super::error::ApiError;
+use super::in_flight::InFlight;
 use super::kept::Keeper;
 use super::names::Names;
 use super::openai::OpenTurns;
@@ -17,7 +18,6 @@ use super::openai::responses::Responses;
 use super::reload::Reload;
 use super::service::Service;
 use super::sessions::OpenSession;
-use super::work::Work;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::secret::Secret;
@@ -36,7 +36,7 @@ pub(super) struct AppState {
     pub(super) token: Option<Secret>,
     pub(super) sessions: Arc<OpenSession>,
     pub(super) reload: Option<Reload>,
-    pub(super) work: Work,
+    pub(super) in_flight: InFlight,
     pub(super) runs: Arc<Runs>,
     pub(super) responses: Responses,
     pub(super) conversations: Conversations,

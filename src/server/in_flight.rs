@@ -10,22 +10,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::BodyShare;
 
-/// Counts the requests under way.
+/// Counts the requests in flight.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct InFlight {
     places: Arc<Semaphore>,
     max_requests: u32,
 }
 
-/// A request under way, until it is dropped.
-pub(super) struct UnderWay {
+/// A request in flight, until it is dropped.
+pub(super) struct InFlightGuard {
     /// The place.
     _place: OwnedSemaphorePermit,
     /// What its body takes of the memory for bodies.
     _body: Option<BodyShare>,
 }
 
-impl Work {
+impl InFlight {
     pub(super) fn new(max_requests: u32) -> Self {
         let max_requests =
             max_requests.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
@@ -36,16 +36,16 @@ impl Work {
     }
 
     /// Counts a request; none if there may not be more.
-    pub(super) fn begin(&self) -> Option<UnderWay> {
+    pub(super) fn begin(&self) -> Option<InFlightGuard> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(UnderWay {
+        Some(InFlightGuard {
             _place: place,
             _body: None,
         })
     }
 
-    /// How many requests are under way.
-    pub(super) fn n_under_way(&self) -> usize {
+    /// How many requests are in flight.
+    pub(super) fn n_in_flight(&self) -> usize {
         (self.max_requests as usize).saturating_sub(self.places.available_permits())
     }
 
@@ -56,7 +56,7 @@ impl Work {
     }
 }
 
-impl UnderWay {
+impl InFlightGuard {
     pub(super) fn with_body(self, share: BodyShare) -> Self {
         Self {
             _body: Some(share),
@@ -68,7 +68,7 @@ impl UnderWay {
     pub(super) fn until_end_of(self, body: Body) -> Body {
         Body::new(Held {
             body,
-            _under_way: self,
+            _in_flight: self,
         })
     }
 }
@@ -76,7 +76,7 @@ impl UnderWay {
 /// A body with the request that it answers.
 struct Held {
     body: Body,
-    _under_way: UnderWay,
+    _in_flight: InFlightGuard,
 }
 
 impl HttpBody for Held {
