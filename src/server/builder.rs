@@ -4,11 +4,11 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::active::Runs;
+use super::allowed_hosts::AllowedHosts;
 use super::body::{Bodies, BodyLimits};
 use super::catalog::Catalog;
 use super::in_flight::InFlight;
 use super::kept::{Keeper, KeptLimits, Kind};
-use super::names::Names;
 use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
@@ -28,7 +28,7 @@ const MIB: usize = 1024 * 1024;
 pub struct ServerBuilder {
     runner: Runner,
     agents: Vec<Agent>,
-    names: Names,
+    allowed_hosts: AllowedHosts,
     token: Option<Secret>,
     sessions: Option<Arc<OpenSession>>,
     reload: Option<Reload>,
@@ -84,7 +84,7 @@ impl ServerBuilder {
         Self {
             runner,
             agents: Vec::new(),
-            names: Names::default(),
+            allowed_hosts: AllowedHosts::default(),
             token: None,
             sessions: None,
             reload: None,
@@ -148,14 +148,14 @@ impl ServerBuilder {
     /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback, and to those by
     /// which containers reach their host (`host.docker.internal` and its like).
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.names.hosts.push(host.into());
+        self.allowed_hosts.hosts.push(host.into());
         self
     }
 
     /// Answers requests of pages from this `Origin` too, such as `https://example.com`, and tells browsers so (CORS); by default only those
     /// of pages that were loaded from the very address that they ask.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.names.origins.push(origin.into());
+        self.allowed_hosts.origins.push(origin.into());
         self
     }
 
@@ -264,7 +264,7 @@ impl ServerBuilder {
                 return Err(ServerBuildError::Token);
             }
         }
-        if let Some(origin) = self.names.wrong_origin() {
+        if let Some(origin) = self.allowed_hosts.wrong_origin() {
             let origin = origin.to_owned();
             return Err(ServerBuildError::Origin { origin });
         }
@@ -273,7 +273,7 @@ impl ServerBuilder {
             .unwrap_or_else(|| sessions::in_memory(keeper.shelf(Kind::Session, usize::MAX)));
         Ok(Server(Arc::new(AppState {
             catalog: RwLock::new(Arc::new(catalog)),
-            names: self.names,
+            allowed_hosts: self.allowed_hosts,
             token: self.token,
             in_flight: InFlight::new(self.max_requests),
             sessions,
@@ -315,7 +315,7 @@ impl std::fmt::Debug for ServerBuilder {
                 "agents",
                 &self.agents.iter().map(Agent::name).collect::<Vec<_>>(),
             )
-            .field("names", &self.names)
+            .field("allowed_hosts", &self.allowed_hosts)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

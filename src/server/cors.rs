@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
-use super::names::Caller;
+use super::allowed_hosts::Caller;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 /// The headers of answers that clients read; without this a page sees only the usual ones.

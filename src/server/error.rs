@@ -8,8 +8,8 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::allowed_hosts::OriginError;
 use super::kept::Why;
-use super::names::Foreign;
 use crate::error::RunError;
 use crate::session::SessionError;
 
@@ -125,10 +125,10 @@ impl ApiError {
         }
     }
 
-    pub(super) fn foreign(foreign: &Foreign) -> Self {
+    pub(super) fn foreign(foreign: &OriginError) -> Self {
         let code = match foreign {
-            Foreign::Host { .. } => "forbidden_host",
-            Foreign::Origin { .. } => "forbidden_origin",
+            OriginError::Host { .. } => "forbidden_host",
+            OriginError::Origin { .. } => "forbidden_origin",
         };
         Self::new(403, code, foreign.to_string())
     }

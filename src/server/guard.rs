@@ -8,9 +8,9 @@ use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Method, Response};
 use axum::middleware::Next;
 
+use super::allowed_hosts::Caller;
 use super::error::ApiError;
 use super::in_flight::InFlightGuard;
-use super::names::Caller;
 use super::state::AppState;
 use super::{cors, id, token};
 
@@ -20,7 +20,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let mut response = match app.names.check(request.uri(), request.headers()) {
+    let mut response = match app.allowed_hosts.check(request.uri(), request.headers()) {
         Ok(caller) => {
             let mut response = answer(&app, &caller, request, next).await;
             cors::tell(&caller, response.headers_mut());

@@ -7,7 +7,7 @@
 #[cfg(feature = "mcp-server")]
 pub mod mcp;
 #[cfg(any(feature = "server", feature = "mcp-server"))]
-mod names;
+mod allowed_hosts;
 #[cfg(feature = "server")]
 mod token;
 #[cfg(feature = "server")]

@@ -5,13 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::active::Runs;
+use super::allowed_hosts::AllowedHosts;
 use super::body::Bodies;
 use super::builder::{ServerBuildError, ServerBuilder, ToolItems};
 use super::catalog::Catalog;
 use super::error::ApiError;
 use super::in_flight::InFlight;
 use super::kept::Keeper;
-use super::names::Names;
 use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
@@ -32,7 +32,7 @@ pub struct Server(pub(super) Arc<AppState>);
 /// What all requests share.
 pub(super) struct AppState {
     pub(super) catalog: RwLock<Arc<Catalog>>,
-    pub(super) names: Names,
+    pub(super) allowed_hosts: AllowedHosts,
     pub(super) token: Option<Secret>,
     pub(super) sessions: Arc<OpenSession>,
     pub(super) reload: Option<Reload>,
@@ -114,7 +114,7 @@ impl fmt::Debug for Server {
                 "agents",
                 &catalog.agents.iter().map(Agent::name).collect::<Vec<_>>(),
             )
-            .field("names", &self.0.names)
+            .field("allowed_hosts", &self.0.allowed_hosts)
             .field("token", &self.0.token)
             .field("runs", &self.0.runs)
             .finish_non_exhaustive()

@@ -24,8 +24,8 @@ use crate::context::States;
 use crate::mcp::{
     McpPrompt, McpPromptMessages, McpResource, McpResourceContent, McpResourceTemplate,
 };
+use crate::server::allowed_hosts::AllowedHosts;
 use crate::server::kept::{Keeper, KeptLimits, Kind};
-use crate::server::names::Names;
 use crate::server::sessions::{InMemory, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError};
@@ -119,7 +119,7 @@ impl McpServerBuilder {
             states: States::new(),
             kept: KeptLimits::DEFAULT,
             http: HttpOptions {
-                names: Names::default(),
+                allowed_hosts: AllowedHosts::default(),
                 max_sessions: 1_000,
                 session_timeout: Duration::from_secs(300),
                 max_body_bytes: 32 * 1024 * 1024,
@@ -231,13 +231,13 @@ impl McpServerBuilder {
     /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback, and to those by
     /// which containers reach their host.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.http.names.hosts.push(host.into());
+        self.http.allowed_hosts.hosts.push(host.into());
         self
     }
 
     /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default only those of the server's own.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.http.names.origins.push(origin.into());
+        self.http.allowed_hosts.origins.push(origin.into());
         self
     }
 
@@ -278,7 +278,7 @@ impl McpServerBuilder {
     ///
     /// [`McpBuildError`] when a tool or an agent cannot be served, or two things have one name.
     pub fn build(self) -> Result<McpServer, McpBuildError> {
-        if let Some(origin) = self.http.names.wrong_origin() {
+        if let Some(origin) = self.http.allowed_hosts.wrong_origin() {
             let origin = origin.to_owned();
             return Err(McpBuildError::Origin { origin });
         }

@@ -100,8 +100,8 @@ use run_sessions::RunSessions;
 use sessions::Sessions;
 use traces::Traces;
 
+use super::allowed_hosts::AllowedHosts;
 use super::kept::Keeper;
-use super::names::Names;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::context::States;
@@ -152,7 +152,7 @@ struct Identity {
 /// What can be set for HTTP.
 #[derive(Debug, Clone)]
 struct HttpOptions {
-    names: Names,
+    allowed_hosts: AllowedHosts,
     max_sessions: usize,
     session_timeout: Duration,
     max_body_bytes: usize,
@@ -264,7 +264,11 @@ impl McpServer {
 
 /// Lets only requests pass that are for this server and of no foreign page.
 async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
-    match served.http.names.check(request.uri(), request.headers()) {
+    match served
+        .http
+        .allowed_hosts
+        .check(request.uri(), request.headers())
+    {
         Ok(_) => next.run(request).await,
         Err(foreign) => (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response(),
     }

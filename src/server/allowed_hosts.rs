@@ -1,4 +1,4 @@
-//! Which names the server has, and the pages whose requests it takes.
+//! Decides by `Host` and `Origin` who may ask, before anything else of a request is read.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
@@ -11,7 +11,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 ///
 /// The zone `.internal` is reserved and is never delegated in the public DNS, so that nobody can point these names at this machine to get
 /// past the check (DNS rebinding). A resolver that lies about them could; so they are names for programs only, and a page that was
-/// loaded from one may not ask: see [`Names::check`].
+/// loaded from one may not ask: see [`AllowedHosts::check`].
 const CONTAINER_HOSTS: [&str; 4] = [
     "host.docker.internal",
     "gateway.docker.internal",
@@ -21,7 +21,7 @@ const CONTAINER_HOSTS: [&str; 4] = [
 
 /// Decides about requests by their head alone, before anything else is looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names {
+pub(super) struct AllowedHosts {
     /// Further names, as `name` or `name:port`.
     pub(super) hosts: Vec<String>,
     /// Origins of pages that may ask beside the server's own.
@@ -39,7 +39,7 @@ pub(super) enum Caller {
 
 /// What of a request is not the server's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Foreign {
+pub(super) enum OriginError {
     #[error(
         "the Host `{host}` is not a name of this server; `server.allowed_hosts` of the configuration (`allow_host` of the library) lists \
          further names"
@@ -52,13 +52,13 @@ pub(super) enum Foreign {
     Origin { origin: String },
 }
 
-impl Names {
+impl AllowedHosts {
     /// Finds out who asks, if the request is addressed to a name of the server and comes from no foreign page.
     ///
     /// A page may ask if it was loaded from the very address that it asks, or if its origin is listed. Another port of this machine is
     /// another program, whose pages are foreign. A name that an attacker can point to this machine is none of its names, which ends DNS
     /// rebinding.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<Caller, Foreign> {
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<Caller, OriginError> {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         let (Some(host), None) = (host, hosts.next()) else {
@@ -114,14 +114,14 @@ impl Names {
     }
 }
 
-fn foreign_host(host: &str) -> Foreign {
+fn foreign_host(host: &str) -> OriginError {
     let host = excerpt(host);
-    Foreign::Host { host }
+    OriginError::Host { host }
 }
 
-fn foreign_origin(origin: &str) -> Foreign {
+fn foreign_origin(origin: &str) -> OriginError {
     let origin = excerpt(origin);
-    Foreign::Origin { origin }
+    OriginError::Origin { origin }
 }
 
 /// Gives the beginning of a header, which is visible ASCII already.

@@ -8,8 +8,8 @@ fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
     headers
 }
 
-fn names() -> Names {
-    Names {
+fn allowed() -> AllowedHosts {
+    AllowedHosts {
         hosts: vec!["agents.example".to_owned(), "other.example:81".to_owned()],
         origins: vec!["https://page.example".to_owned()],
     }
@@ -19,7 +19,7 @@ fn names() -> Names {
 fn only_names_of_the_server_are_answered() {
     let check = |hosts: &[&str], is_own: bool| {
         let uri = Uri::from_static("/status/x");
-        let found = names().check(&uri, &headers("host", hosts)).is_ok();
+        let found = allowed().check(&uri, &headers("host", hosts)).is_ok();
         assert_eq!(found, is_own, "{hosts:?}");
     };
     for own in [
@@ -64,12 +64,12 @@ fn hosts_of_containers_are_names_for_programs_only() {
         let host = format!("{name}:8080");
         let mut head = headers("host", &[&host]);
         let uri = Uri::from_static("/");
-        assert_eq!(names().check(&uri, &head), Ok(Caller::Own), "{name}");
+        assert_eq!(allowed().check(&uri, &head), Ok(Caller::Own), "{name}");
         let origin = format!("http://{host}");
         head.insert(ORIGIN, HeaderValue::from_str(&origin).unwrap());
         assert_eq!(
-            names().check(&uri, &head),
-            Err(Foreign::Origin { origin }),
+            allowed().check(&uri, &head),
+            Err(OriginError::Origin { origin }),
             "{name}"
         );
     }
@@ -81,10 +81,10 @@ fn an_address_in_the_request_line_must_be_a_name_of_the_server_too() {
     let host = "evil.example".to_owned();
     for (uri, expect) in [
         ("http://localhost/x", Ok(Caller::Own)),
-        ("http://evil.example/x", Err(Foreign::Host { host })),
+        ("http://evil.example/x", Err(OriginError::Host { host })),
     ] {
         assert_eq!(
-            names().check(&Uri::from_static(uri), &local),
+            allowed().check(&Uri::from_static(uri), &local),
             expect,
             "{uri}"
         );
@@ -99,7 +99,7 @@ fn check_pages(
 ) {
     let mut head = headers("origin", origins);
     head.insert(HOST, HeaderValue::from_static(host));
-    let found = names().check(&Uri::from_static("/"), &head).ok();
+    let found = allowed().check(&Uri::from_static("/"), &head).ok();
     assert_eq!(found, expect(&head), "{host} {origins:?}");
 }
 
@@ -169,7 +169,7 @@ fn other_pages_of_this_machine_are_foreign_too() {
 fn a_refusal_names_what_was_sent_and_the_setting() {
     let mut head = headers("host", &["evil.example"]);
     let told = |head: &HeaderMap| {
-        names()
+        allowed()
             .check(&Uri::from_static("/"), head)
             .unwrap_err()
             .to_string()
@@ -199,9 +199,9 @@ fn an_origin_that_no_browser_sends_is_found() {
         ("https://page.example/path", true),
         ("https://*.example", true),
     ] {
-        let names = Names {
+        let names = AllowedHosts {
             origins: vec![origin.to_owned()],
-            ..Names::default()
+            ..AllowedHosts::default()
         };
         assert_eq!(names.wrong_origin(), is_wrong.then_some(origin));
     }
