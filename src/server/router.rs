@@ -35,13 +35,13 @@ impl Server {
         let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
         let missing =
             async || ApiError::new(404, "not_found", "there is nothing here").into_response();
-        let not_so = async || {
+        let wrong_method = async || {
             let message = "this method is not for this route";
             ApiError::new(405, "method_not_allowed", message).into_response()
         };
         let routes = self
             .routes()
-            .method_not_allowed_fallback(not_so)
+            .method_not_allowed_fallback(wrong_method)
             .fallback(missing)
             .with_state(app);
         routes.layer(guard)
@@ -109,15 +109,15 @@ async fn list_models(State(app): State<Arc<AppState>>) -> Response<Body> {
 }
 
 async fn one_model(State(app): State<Arc<AppState>>, Path(id): Path<String>) -> Response<Body> {
-    told(models::one(&app, &id))
+    json_or_error(models::one(&app, &id))
 }
 
 async fn create_chat(State(app): State<Arc<AppState>>, Whole(body): Whole) -> Response<Body> {
-    answered(chat::create(&app, body).await)
+    response_or_error(chat::create(&app, body).await)
 }
 
 async fn create_response(State(app): State<Arc<AppState>>, Whole(body): Whole) -> Response<Body> {
-    answered(responses::create(&app, body).await)
+    response_or_error(responses::create(&app, body).await)
 }
 
 async fn one_response(
@@ -130,21 +130,21 @@ async fn one_response(
         let message = "no query parameter is supported here";
         return ApiError::unsupported("stream", message).into_response();
     }
-    told(responses::one(&app, &id))
+    json_or_error(responses::one(&app, &id))
 }
 
 async fn cancel_response(
     State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(responses::cancel(&app, &id))
+    json_or_error(responses::cancel(&app, &id))
 }
 
 async fn delete_response(
     State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(responses::delete(&app, &id).await)
+    json_or_error(responses::delete(&app, &id).await)
 }
 
 async fn document() -> Response<Body> {
@@ -152,7 +152,7 @@ async fn document() -> Response<Body> {
 }
 
 async fn reload_agents(State(app): State<Arc<AppState>>) -> Response<Body> {
-    told(reload::reload(&app).await)
+    json_or_error(reload::reload(&app).await)
 }
 
 async fn start_run(
@@ -160,7 +160,7 @@ async fn start_run(
     Extension(share): Extension<BodyShare>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    answered(service::start(&app, body, share).await)
+    response_or_error(service::start(&app, body, share).await)
 }
 
 async fn read_events(
@@ -171,14 +171,14 @@ async fn read_events(
     let last = request.headers().get("last-event-id");
     // What is not text is no number either.
     let last = last.map(|last| last.to_str().unwrap_or_default());
-    answered(service::events(&app, &session, last))
+    response_or_error(service::events(&app, &session, last))
 }
 
 async fn run_status(
     State(app): State<Arc<AppState>>,
     Path(session): Path<String>,
 ) -> Response<Body> {
-    told(service::status(&app, &session))
+    json_or_error(service::status(&app, &session))
 }
 
 async fn cancel_run(
@@ -186,7 +186,7 @@ async fn cancel_run(
     Path(session): Path<String>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(service::cancel(&app, &session, &body))
+    json_or_error(service::cancel(&app, &session, &body))
 }
 
 async fn approve_calls(
@@ -194,7 +194,7 @@ async fn approve_calls(
     Path(session): Path<String>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(service::approve(&app, &session, &body).await)
+    json_or_error(service::approve(&app, &session, &body).await)
 }
 
 /// The body of a request, which was read before the request came to its route.
@@ -211,10 +211,10 @@ impl FromRequest<Arc<AppState>> for Whole {
     }
 }
 
-pub(super) fn told(answer: Result<Value, ApiError>) -> Response<Body> {
-    answered(answer.map(|answer| reply::json(200, &answer)))
+pub(super) fn json_or_error(answer: Result<Value, ApiError>) -> Response<Body> {
+    response_or_error(answer.map(|answer| reply::json(200, &answer)))
 }
 
-pub(super) fn answered(answer: Answer) -> Response<Body> {
+pub(super) fn response_or_error(answer: Answer) -> Response<Body> {
     answer.unwrap_or_else(ApiError::into_response)
 }

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use super::page::{Page, no_query};
 use super::{create, delete, items, one, update};
 use crate::server::AppState;
-use crate::server::router::{Whole, told};
+use crate::server::router::{Whole, json_or_error};
 
 /// What the path names: a conversation and one of its items.
 type ItemPath = Path<(String, String)>;
@@ -39,14 +39,14 @@ async fn create_conversation(
     State(app): State<Arc<AppState>>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(create(&app, &body).await)
+    json_or_error(create(&app, &body).await)
 }
 
 async fn one_conversation(
     State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(one(&app, &id).await)
+    json_or_error(one(&app, &id).await)
 }
 
 async fn update_conversation(
@@ -54,14 +54,14 @@ async fn update_conversation(
     Path(id): Path<String>,
     Whole(body): Whole,
 ) -> Response<Body> {
-    told(update(&app, &id, &body).await)
+    json_or_error(update(&app, &id, &body).await)
 }
 
 async fn delete_conversation(
     State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    told(delete(&app, &id).await)
+    json_or_error(delete(&app, &id).await)
 }
 
 async fn list_items(
@@ -73,7 +73,7 @@ async fn list_items(
         let page = Page::parse(query.as_deref())?;
         items::list(&app, &id, &page).await
     };
-    told(answer.await)
+    json_or_error(answer.await)
 }
 
 async fn add_items(
@@ -86,7 +86,7 @@ async fn add_items(
         no_query(query.as_deref())?;
         items::add(&app, &id, &body).await
     };
-    told(answer.await)
+    json_or_error(answer.await)
 }
 
 async fn one_item(
@@ -98,12 +98,12 @@ async fn one_item(
         no_query(query.as_deref())?;
         items::one(&app, &id, &item_id).await
     };
-    told(answer.await)
+    json_or_error(answer.await)
 }
 
 async fn delete_item(
     State(app): State<Arc<AppState>>,
     Path((id, item_id)): ItemPath,
 ) -> Response<Body> {
-    told(items::remove(&app, &id, &item_id).await)
+    json_or_error(items::remove(&app, &id, &item_id).await)
 }
