@@ -35,13 +35,13 @@ impl Server {
         let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
         let missing =
             async || ApiError::new(404, "not_found", "there is nothing here").into_response();
-        let wrong_method = async || {
+        let method_not_allowed = async || {
             let message = "this method is not for this route";
             ApiError::new(405, "method_not_allowed", message).into_response()
         };
         let routes = self
             .routes()
-            .method_not_allowed_fallback(wrong_method)
+            .method_not_allowed_fallback(method_not_allowed)
             .fallback(missing)
             .with_state(app);
         routes.layer(guard)

@@ -63,11 +63,11 @@ pub(super) async fn remove(app: &AppState, id: &str, item_id: &str) -> Result<Va
     let mut items = listed(items);
     items.remove(find(&items, item_id)?);
     // It stays a conversation when this was its last item.
-    let known = app.conversations.hear_of(&id);
+    let meta = app.conversations.get_or_insert(&id);
     let left = items.into_iter().map(|item| item.item);
     let changed = session.replace(SessionTurn::new(left).after(version)).await;
     changed.map_err(|error| ApiError::of_session(&error))?;
-    Ok(known.to_json(&id))
+    Ok(meta.to_json(&id))
 }
 
 async fn read(session: &dyn Session) -> Result<SessionItems, ApiError> {

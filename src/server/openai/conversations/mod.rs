@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(in crate::server) use self::routes::routes;
 pub(in crate::server) use self::store::Conversations;
 
-use self::store::Known;
+use self::store::ConversationMeta;
 use super::{responses, settings};
 use crate::server::error::ApiError;
 use crate::server::fields::Fields;
@@ -38,9 +38,9 @@ async fn create(app: &AppState, body: &[u8]) -> Result<Value, ApiError> {
         let added = added.append(SessionTurn::new(items)).await;
         added.map_err(|error| ApiError::of_session(&error))?;
     }
-    let known = Known::new(Some(metadata));
-    app.conversations.keep(&id, known.clone());
-    Ok(known.to_json(&id))
+    let meta = ConversationMeta::new(Some(metadata));
+    app.conversations.keep(&id, meta.clone());
+    Ok(meta.to_json(&id))
 }
 
 /// Gives a conversation, without its items.
@@ -56,10 +56,10 @@ async fn update(app: &AppState, id: &str, body: &[u8]) -> Result<Value, ApiError
     let metadata = settings::metadata(fields.take("metadata")?)?;
     let metadata = metadata.ok_or_else(|| fields.missing("metadata"))?;
     fields.finish()?;
-    let mut known = find(app, &id).await?;
-    known.metadata = Some(metadata);
-    app.conversations.keep(&id, known.clone());
-    Ok(known.to_json(&id))
+    let mut meta = find(app, &id).await?;
+    meta.metadata = Some(metadata);
+    app.conversations.keep(&id, meta.clone());
+    Ok(meta.to_json(&id))
 }
 
 /// Forgets a conversation and its items.
@@ -73,9 +73,9 @@ async fn delete(app: &AppState, id: &str) -> Result<Value, ApiError> {
 }
 
 /// Finds a conversation that was created here, or has items.
-async fn find(app: &AppState, id: &SessionId) -> Result<Known, ApiError> {
-    if let Some(known) = app.conversations.get(id) {
-        return Ok(known);
+async fn find(app: &AppState, id: &SessionId) -> Result<ConversationMeta, ApiError> {
+    if let Some(meta) = app.conversations.get(id) {
+        return Ok(meta);
     }
     let found = app.session(id).await?;
     let found = found.items(Some(1)).await;
@@ -83,5 +83,5 @@ async fn find(app: &AppState, id: &SessionId) -> Result<Known, ApiError> {
     if found.items.is_empty() {
         return Err(app.conversations.missing(id));
     }
-    Ok(app.conversations.hear_of(id))
+    Ok(app.conversations.get_or_insert(id))
 }

@@ -1,4 +1,4 @@
-//! What is known of conversations beside their items, which sessions have no place for.
+//! What conversations have beside their items: metadata and a date, which sessions have no place for.
 
 use serde_json::{Map, Value, json};
 
@@ -8,18 +8,18 @@ use crate::server::state::now;
 use crate::session::SessionId;
 
 /// The conversations that were asked for last; in memory only.
-pub(in crate::server) struct Conversations(Shelf<Known>);
+pub(in crate::server) struct Conversations(Shelf<ConversationMeta>);
 
-/// A conversation that this server knows of.
+/// What this server remembers of a conversation beside its items.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct ConversationMeta {
     /// When this server first knew of it, in seconds since 1970.
     since: u64,
     /// `None` if it was not created here, or that was forgotten.
     pub(super) metadata: Option<Map<String, Value>>,
 }
 
-impl Known {
+impl ConversationMeta {
     pub(super) fn new(metadata: Option<Map<String, Value>>) -> Self {
         Self {
             since: now(),
@@ -34,7 +34,7 @@ impl Known {
     }
 }
 
-impl Keepable for Known {
+impl Keepable for ConversationMeta {
     fn n_bytes(&self) -> usize {
         let metadata = self.metadata.iter().flatten();
         metadata
@@ -48,17 +48,18 @@ impl Conversations {
         Self(keeper.shelf(Kind::Conversation, usize::MAX))
     }
 
-    pub(super) fn keep(&self, id: &SessionId, known: Known) {
-        self.0.insert(id.as_str(), known);
+    pub(super) fn keep(&self, id: &SessionId, meta: ConversationMeta) {
+        self.0.insert(id.as_str(), meta);
     }
 
-    pub(super) fn get(&self, id: &SessionId) -> Option<Known> {
+    pub(super) fn get(&self, id: &SessionId) -> Option<ConversationMeta> {
         self.0.get(id.as_str())
     }
 
-    /// Makes a conversation known that turned out to be there.
-    pub(super) fn hear_of(&self, id: &SessionId) -> Known {
-        self.0.get_or_insert_with(id.as_str(), || Known::new(None))
+    /// Gives what is remembered of a conversation, and begins to remember it.
+    pub(super) fn get_or_insert(&self, id: &SessionId) -> ConversationMeta {
+        self.0
+            .get_or_insert_with(id.as_str(), || ConversationMeta::new(None))
     }
 
     pub(super) fn remove(&self, id: &SessionId) {
