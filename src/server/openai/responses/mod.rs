@@ -7,7 +7,7 @@
 mod request;
 mod input;
 mod entries;
-mod basis;
+mod source;
 mod object;
 mod assembly;
 mod calls;
@@ -26,10 +26,10 @@ pub(super) use self::request::conversation_id;
 pub(in crate::server) use self::store::Responses;
 
 use self::assembly::Assembly;
-use self::basis::{Basis, Beginning};
 use self::object::ResponseHead;
 use self::request::ResponsesRequest;
 use self::run::{Progress, ResponseRun};
+use self::source::{Beginning, ResponseSource};
 use self::stream::EventStream;
 use super::head;
 use crate::agent::runner::RunRequest;
@@ -74,14 +74,14 @@ async fn begin(
     // Before anything is opened or taken that would have to be put back.
     let catalog = app.catalog();
     catalog.find(&request.model)?;
-    let basis = Basis::find(app, &request, &head.id).await?;
-    let session = basis.session.clone();
-    let paused = match &basis.beginning {
+    let source = ResponseSource::find(app, &request, &head.id).await?;
+    let session = source.session.clone();
+    let paused = match &source.beginning {
         Beginning::Items(_) => None,
         Beginning::Paused { response, .. } => Some(response.clone()),
     };
     let mut assembly = Assembly::new(hex, app.tool_items, &request);
-    let run = prepare(&catalog, &request, basis.beginning, &mut assembly)?;
+    let run = prepare(&catalog, &request, source.beginning, &mut assembly)?;
     let run = match &session {
         Some(session) => run.session(session),
         None => run,
@@ -94,7 +94,7 @@ async fn begin(
     if let Some(paused) = paused {
         // Nothing runs before it is polled: of several that answer at once, one goes on.
         let taken = app.responses.with(&paused, |stored| stored.paused.take());
-        taken.flatten().ok_or_else(basis::nothing_waits)?;
+        taken.flatten().ok_or_else(source::nothing_waits)?;
     }
     if let Some(conversation) = &request.conversation {
         // What it waited for is in the input of this run.
@@ -113,7 +113,7 @@ async fn begin(
         is_over: false,
     };
     response.keep(request.conversation.is_some());
-    Ok((response, session.filter(|_| basis.is_own_session)))
+    Ok((response, session.filter(|_| source.is_own_session)))
 }
 
 /// Puts the run together.

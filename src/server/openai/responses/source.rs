@@ -13,8 +13,8 @@ use crate::server::AppState;
 use crate::server::error::ApiError;
 use crate::session::{Session, SessionId, SessionTurn};
 
-/// What a run begins with.
-pub(super) struct Basis {
+/// Where a response goes on from: what its run begins with, and where that is kept.
+pub(super) struct ResponseSource {
     pub(super) beginning: Beginning,
     /// Where the conversation is kept, if it is.
     pub(super) session: Option<Arc<dyn Session>>,
@@ -32,7 +32,7 @@ pub(super) enum Beginning {
     },
 }
 
-impl Basis {
+impl ResponseSource {
     /// Finds it; `id` is that of the response to be.
     pub(super) async fn find(
         app: &AppState,
