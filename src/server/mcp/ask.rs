@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::agents::{AgentTool, refusal};
 use super::catalog::McpCatalog;
+use super::elicitation::ElicitationRounds;
 use super::live::Live;
-use super::rounds::Rounds;
 use super::traces::Recording;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
 use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
@@ -33,7 +33,7 @@ pub(super) struct Ask<'a> {
     /// With what the client is asked whether a call may be made.
     pub(super) approver: &'a McpCall,
     /// Where the answers are if the call ended with questions; without effect for a client with a session.
-    pub(super) rounds: &'a Rounds,
+    pub(super) rounds: &'a ElicitationRounds,
 }
 
 /// A run that waits until its calls are decided about.

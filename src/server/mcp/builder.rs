@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::catalog::McpCatalog;
 use super::changes::Changes;
+use super::elicitation;
 use super::live;
 use super::paused::Paused;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
-use super::rounds;
 use super::run_sessions::{ListSessions, RunSessions};
 use super::traces::Traces;
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
@@ -308,7 +308,7 @@ impl McpServerBuilder {
             sessions,
             traces: Traces::new(&keeper),
             keeper,
-            waiting: Paused::new(rounds::TTL),
+            waiting: Paused::new(elicitation::TTL),
             states: self.states,
             seal: seal()?,
             changes: Changes::new(),

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::rounds::Rounds;
+use super::elicitation::ElicitationRounds;
 use super::sessions::ResponseStream;
 use super::versions::knows_reconnecting;
 use crate::mcp::{
@@ -68,7 +68,7 @@ pub(super) enum Asking {
     /// Over its session, while the call is open.
     Session,
     /// By ending the call.
-    Rounds(Arc<Rounds>),
+    Rounds(Arc<ElicitationRounds>),
     /// It is not.
     Nobody,
 }
@@ -298,7 +298,7 @@ impl McpCall {
 
     fn unsupported(&self, what: &'static str, lacking: ClientCapabilities) -> McpCallError {
         if let Asking::Rounds(rounds) = &self.0.asking {
-            rounds.lack(lacking);
+            rounds.require_capability(lacking);
         }
         McpCallError::Unsupported { what }
     }

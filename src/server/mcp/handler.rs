@@ -28,8 +28,8 @@ use super::ask::Ask;
 use super::call::{Asking, LogLevel};
 use super::catalog::McpCatalog;
 use super::changes::{Changes, Hearing};
+use super::elicitation::{ElicitationRounds, Subject};
 use super::live::{self, Live};
-use super::rounds::{Rounds, Subject};
 use super::sessions::ResponseStream;
 use super::versions;
 use super::{CompletionRequest, McpCall, Served, tools};
@@ -60,9 +60,10 @@ impl Handler {
         subject: &Subject,
         asked: (Option<String>, Option<InputResponses>),
         context: &RequestContext<RoleServer>,
-    ) -> Result<(McpCall, Arc<Rounds>), ErrorData> {
+    ) -> Result<(McpCall, Arc<ElicitationRounds>), ErrorData> {
         let (state, responses) = asked;
-        let rounds = Rounds::resume(&self.served.seal, subject, state.as_deref(), responses)?;
+        let rounds =
+            ElicitationRounds::resume(&self.served.seal, subject, state.as_deref(), responses)?;
         let rounds = Arc::new(rounds);
         let asking = if has_session(context) {
             Asking::Session
@@ -75,7 +76,7 @@ impl Handler {
 
     fn end<T>(
         &self,
-        rounds: &Rounds,
+        rounds: &ElicitationRounds,
         subject: &Subject,
         result: Result<T, ErrorData>,
     ) -> Result<Ended<T>, ErrorData> {
@@ -135,7 +136,7 @@ impl Handler {
     fn tool_result(
         &self,
         result: Result<CallToolResult, CallToolResult>,
-        rounds: &Rounds,
+        rounds: &ElicitationRounds,
         subject: &Subject,
     ) -> Result<CallToolResponse, ErrorData> {
         match result {

@@ -63,7 +63,7 @@ mod paused;
 mod ask;
 mod tools;
 mod output;
-mod rounds;
+mod elicitation;
 mod call;
 mod sessions;
 mod versions;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{Calls, Known, OpenCall};
+use super::calls::{CallKey, Calls, OpenCall};
 use super::request::ResponsesRequest;
 use crate::agent::Interruption;
 use crate::agent::runner::{RunEvent, RunResult};
@@ -142,7 +142,7 @@ impl Assembly {
             RunEvent::ReasoningDelta { delta } => self.more_reasoning(delta),
             RunEvent::ToolCallStarted { index, name } => {
                 self.calls
-                    .begin(&mut self.list, &self.agent, name, Known::Index(*index));
+                    .begin(&mut self.list, &self.agent, name, CallKey::Index(*index));
             }
             RunEvent::ToolCallDelta { index, delta } => {
                 self.calls.more_arguments(&mut self.list, *index, delta);

@@ -9,7 +9,7 @@ use crate::server::ToolItems;
 
 /// By what a call is known when its item begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Known<'a> {
+pub(super) enum CallKey<'a> {
     /// Its place in the model's response.
     Index(usize),
     CallId(&'a str),
@@ -83,13 +83,13 @@ impl Calls {
         list: &mut OutputList,
         agent: &str,
         name: &str,
-        known: Known<'_>,
+        known: CallKey<'_>,
     ) {
         let style = self.style_of(name);
         let (index, call_id) = match known {
-            Known::Index(_) if style == ToolItems::FunctionCalls => return,
-            Known::Index(index) => (Some(index), ""),
-            Known::CallId(id) => (None, id),
+            CallKey::Index(_) if style == ToolItems::FunctionCalls => return,
+            CallKey::Index(index) => (Some(index), ""),
+            CallKey::CallId(id) => (None, id),
         };
         let item = match style {
             ToolItems::McpCalls => json!({
@@ -128,7 +128,7 @@ impl Calls {
     pub(super) fn called(&mut self, list: &mut OutputList, agent: &str, call: &FunctionCall) {
         let is_meant = |open: &OpenCall| open.call_id.is_none() && open.name == call.name;
         if !self.open.iter().any(is_meant) {
-            self.begin(list, agent, &call.name, Known::CallId(&call.call_id));
+            self.begin(list, agent, &call.name, CallKey::CallId(&call.call_id));
         }
         let style = self.style_of(&call.name);
         let (delta, done) = (
@@ -201,7 +201,7 @@ impl Calls {
             .position(is_meant)
             .map(|at| self.resumed.remove(at));
         if self.style == ToolItems::McpCalls {
-            self.begin(list, agent, name, Known::CallId(call_id));
+            self.begin(list, agent, name, CallKey::CallId(call_id));
             if let Some(mut call) = self.open.pop() {
                 let (arguments, approval) = waited
                     .map(|call| (call.arguments, call.approval))

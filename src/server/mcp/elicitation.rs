@@ -16,16 +16,16 @@ use super::tools::APPROVAL_KEY;
 /// How long a client may take to come back.
 pub(super) const TTL: Duration = Duration::from_secs(3600);
 
-/// What is known of the questions of one call.
+/// The questions of one call to its client, and the answers so far.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
-    known: Known,
+pub(super) struct ElicitationRounds {
+    known: SealedRounds,
     outcome: Mutex<Outcome>,
 }
 
 /// What the client keeps between the rounds, sealed.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-struct Known {
+struct SealedRounds {
     /// The answers of this round and those before.
     answers: BTreeMap<String, Value>,
     /// The run that waits for them here, if the call is one of an agent.
@@ -50,7 +50,7 @@ impl Subject {
     }
 }
 
-impl Rounds {
+impl ElicitationRounds {
     /// Takes up a call where it was left.
     pub(super) fn resume(
         seal: &RequestStateCodec,
@@ -64,10 +64,10 @@ impl Rounds {
                 // An approval is an answer to a question that was put: who was asked has the state that came with it. What a
                 // tool asks can be answered beforehand, as the protocol has it.
                 answers.remove(APPROVAL_KEY);
-                Known::default()
+                SealedRounds::default()
             }
             Some(state) => {
-                let opened = seal.open_json_with::<Known>(state, &subject.0);
+                let opened = seal.open_json_with::<SealedRounds>(state, &subject.0);
                 opened.map_err(|error| {
                     let message = format!("the request state cannot be used: {error}");
                     ErrorData::invalid_params(message, None)
@@ -108,7 +108,7 @@ impl Rounds {
     }
 
     /// Notes that the client cannot answer such a question.
-    pub(super) fn lack(&self, capabilities: ClientCapabilities) {
+    pub(super) fn require_capability(&self, capabilities: ClientCapabilities) {
         self.outcome().missing = Some(capabilities);
     }
 
@@ -124,7 +124,7 @@ impl Rounds {
         }
         if !outcome.asked.is_empty() {
             let options = SealOptions::new().associated_data(&subject.0).ttl(TTL);
-            let known = Known {
+            let known = SealedRounds {
                 answers: self.known.answers.clone(),
                 run: outcome.run,
             };
