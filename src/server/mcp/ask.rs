@@ -10,7 +10,7 @@ use super::agents::{AgentTool, refusal};
 use super::catalog::McpCatalog;
 use super::elicitation::ElicitationRounds;
 use super::live::Live;
-use super::traces::Recording;
+use super::run_log::RunLogWriter;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
 use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
 use crate::agent::{Agent, Interruption, RunState};
@@ -49,7 +49,7 @@ struct Asked {
     /// What it began with, whatever is offered by the time that it goes on.
     runner: Runner,
     agent: Agent,
-    recording: Recording,
+    recording: RunLogWriter,
     session: Option<Arc<dyn Session>>,
     /// How often the client was told how far it has come.
     n_steps: u32,
@@ -138,7 +138,7 @@ impl Ask<'_> {
         let session = self.served.sessions.of_call(arguments).await;
         let session = session.map_err(|reason| refusal(&reason))?;
         let id = session.as_ref().map(|session| session.id().as_str());
-        let recording = self.served.traces.begin(self.agent.agent.name(), id);
+        let recording = self.served.run_logs.begin(self.agent.agent.name(), id);
         let asked = Asked {
             runner: self.catalog.runner.clone(),
             agent: self.agent.agent.clone(),

@@ -15,8 +15,8 @@ use super::live;
 use super::paused::Paused;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
+use super::run_log::RunLogs;
 use super::run_sessions::{ListSessions, RunSessions};
-use super::traces::Traces;
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -306,7 +306,7 @@ impl McpServerBuilder {
             prompts: self.prompts,
             resources: self.resources,
             sessions,
-            traces: Traces::new(&keeper),
+            run_logs: RunLogs::new(&keeper),
             keeper,
             waiting: Paused::new(elicitation::TTL),
             states: self.states,

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::traces::Status;
+use super::run_log::Status;
 use super::{CompletionRequest, Served};
 use crate::item::Item;
 use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, with_causes};
@@ -51,9 +51,9 @@ impl Live {
                 let session = id.as_str();
                 serde_json::to_string(&Conversation { session, items })
             }
-            Self::Trace(run) => match served.traces.find(&run) {
+            Self::Trace(run) => match served.run_logs.find(&run) {
                 Some(trace) => trace.to_json(),
-                None => match served.traces.dropped(&run) {
+                None => match served.run_logs.dropped(&run) {
                     Some(why) => {
                         let why = why.as_str();
                         return Err(format!("the run `{run}` is not kept any more: {why}"));
@@ -103,7 +103,7 @@ pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
             .description("A conversation with an agent.")
             .media_type(JSON)
     });
-    let traces = served.traces.all().into_iter().map(|trace| {
+    let traces = served.run_logs.all().into_iter().map(|trace| {
         let uri = Live::Trace(trace.run.clone()).to_string();
         let status = match trace.status() {
             Status::Running => "is under way",

@@ -56,7 +56,7 @@ mod prompts;
 mod resources;
 mod agents;
 mod run_sessions;
-mod traces;
+mod run_log;
 mod live;
 mod approvals;
 mod paused;
@@ -96,9 +96,9 @@ use handler::Handler;
 use paused::Paused;
 use prompts::Prompts;
 use resources::Resources;
+use run_log::RunLogs;
 use run_sessions::RunSessions;
 use sessions::Sessions;
-use traces::Traces;
 
 use super::allowed_hosts::AllowedHosts;
 use super::kept::Keeper;
@@ -120,7 +120,7 @@ struct Served {
     resources: Resources,
     /// The conversations of agents.
     sessions: RunSessions,
-    traces: Traces,
+    run_logs: RunLogs,
     /// What sessions in memory and traces share.
     keeper: Keeper,
     /// The runs that wait for clients without a session.

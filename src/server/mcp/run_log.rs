@@ -20,33 +20,33 @@ const MAX_EVENTS: usize = 1_000;
 /// How many bytes the kept events of a run have at most, as JSON.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The latest runs.
-pub(super) struct Traces(Shelf<Arc<Trace>>);
+/// The logs of the latest runs.
+pub(super) struct RunLogs(Shelf<Arc<RunLog>>);
 
-/// One run.
+/// What one run did, event by event.
 #[derive(Debug)]
-pub(super) struct Trace {
+pub(super) struct RunLog {
     pub(super) run: String,
     pub(super) agent: String,
     session: Option<String>,
     /// In seconds since 1970.
     started_at: u64,
     start: Instant,
-    course: Mutex<Course>,
+    progress: Mutex<RunProgress>,
 }
 
-/// What became of a run so far.
+/// How far a run has come.
 #[derive(Debug, Default)]
-struct Course {
-    status: Status,
-    events: VecDeque<Told>,
+struct RunProgress {
+    status: RunLogStatus,
+    events: VecDeque<LoggedEvent>,
     n_bytes: usize,
     n_dropped: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub(super) enum RunLogStatus {
     #[default]
     Running,
     /// Calls wait for approval.
@@ -59,13 +59,13 @@ pub(super) enum Status {
 
 /// One event, and when it was.
 #[derive(Debug, Clone, Serialize)]
-struct Told {
+struct LoggedEvent {
     /// Since the beginning of the run.
     at_ms: u64,
     event: Box<RawValue>,
 }
 
-impl Traces {
+impl RunLogs {
     pub(super) fn new(keeper: &Keeper) -> Self {
         Self(keeper.shelf(Kind::Trace, MAX_RUNS))
     }
@@ -75,22 +75,22 @@ impl Traces {
         &self,
         agent: &str,
         session: Option<&str>,
-    ) -> Result<Recording, getrandom::Error> {
+    ) -> Result<RunLogWriter, getrandom::Error> {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        let trace = Arc::new(Trace {
+        let trace = Arc::new(RunLog {
             run: id::digits()?,
             agent: agent.to_owned(),
             session: session.map(str::to_owned),
             started_at: since_1970.unwrap_or_default().as_secs(),
             start: Instant::now(),
-            course: Mutex::default(),
+            progress: Mutex::default(),
         });
         self.0.insert(&trace.run, Arc::clone(&trace));
         let kept = self.0.clone();
-        Ok(Recording { trace, kept })
+        Ok(RunLogWriter { trace, kept })
     }
 
-    pub(super) fn find(&self, run: &str) -> Option<Arc<Trace>> {
+    pub(super) fn find(&self, run: &str) -> Option<Arc<RunLog>> {
         self.0.find(run)
     }
 
@@ -100,32 +100,32 @@ impl Traces {
     }
 
     /// Gives them, the latest first.
-    pub(super) fn all(&self) -> Vec<Arc<Trace>> {
+    pub(super) fn all(&self) -> Vec<Arc<RunLog>> {
         self.0.all()
     }
 }
 
-impl Keepable for Arc<Trace> {
+impl Keepable for Arc<RunLog> {
     fn n_bytes(&self) -> usize {
-        let course = self.course();
-        course.n_bytes + course.events.len() * size_of::<Told>()
+        let progress = self.progress();
+        progress.n_bytes + progress.events.len() * size_of::<LoggedEvent>()
     }
 
     fn is_busy(&self) -> bool {
-        matches!(self.status(), Status::Running | Status::Waiting)
+        matches!(self.status(), RunLogStatus::Running | RunLogStatus::Waiting)
     }
 
     fn shrink(&self) {
-        let mut course = self.course();
-        course.n_dropped += course.events.len();
-        course.events = VecDeque::new();
-        course.n_bytes = 0;
+        let mut progress = self.progress();
+        progress.n_dropped += progress.events.len();
+        progress.events = VecDeque::new();
+        progress.n_bytes = 0;
     }
 }
 
-impl Trace {
-    pub(super) fn status(&self) -> Status {
-        self.course().status
+impl RunLog {
+    pub(super) fn status(&self) -> RunLogStatus {
+        self.progress().status
     }
 
     /// Writes all that is kept of the run.
@@ -136,48 +136,48 @@ impl Trace {
             agent: &'a str,
             session: Option<&'a str>,
             started_at: u64,
-            status: Status,
+            status: RunLogStatus,
             n_dropped: usize,
-            events: &'a VecDeque<Told>,
+            events: &'a VecDeque<LoggedEvent>,
         }
-        let course = self.course();
+        let progress = self.progress();
         serde_json::to_string(&Shown {
             run: &self.run,
             agent: &self.agent,
             session: self.session.as_deref(),
             started_at: self.started_at,
-            status: course.status,
-            n_dropped: course.n_dropped,
-            events: &course.events,
+            status: progress.status,
+            n_dropped: progress.n_dropped,
+            events: &progress.events,
         })
     }
 
-    fn add(&self, status: Status, event: &Value) {
+    fn add(&self, status: RunLogStatus, event: &Value) {
         let at_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let event = serde_json::value::to_raw_value(event);
-        let mut course = self.course();
-        course.status = status;
+        let mut progress = self.progress();
+        progress.status = status;
         // JSON that was made here can be written.
         if let Ok(event) = event {
-            course.add(Told { at_ms, event });
+            progress.add(LoggedEvent { at_ms, event });
         }
     }
 
-    fn course(&self) -> MutexGuard<'_, Course> {
-        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, RunProgress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Course {
+impl RunProgress {
     /// Adds an event; the oldest make room for it, and one without any room is none of them.
-    fn add(&mut self, told: Told) {
-        let n_bytes = told.event.get().len();
+    fn add(&mut self, logged: LoggedEvent) {
+        let n_bytes = logged.event.get().len();
         if n_bytes > MAX_BYTES {
             self.n_dropped += 1;
             return;
         }
         self.n_bytes += n_bytes;
-        self.events.push_back(told);
+        self.events.push_back(logged);
         while self.events.len() > MAX_EVENTS || self.n_bytes > MAX_BYTES {
             let Some(oldest) = self.events.pop_front() else {
                 return;
@@ -189,12 +189,12 @@ impl Course {
 }
 
 /// Keeps what a run does; a run that is dropped before its end was cancelled.
-pub(super) struct Recording {
-    trace: Arc<Trace>,
-    kept: Shelf<Arc<Trace>>,
+pub(super) struct RunLogWriter {
+    trace: Arc<RunLog>,
+    kept: Shelf<Arc<RunLog>>,
 }
 
-impl Recording {
+impl RunLogWriter {
     /// The id of the run.
     pub(super) fn run(&self) -> &str {
         &self.trace.run
@@ -210,9 +210,9 @@ impl Recording {
                 | RunEvent::ToolCallDelta { .. }
         );
         let status = match event {
-            RunEvent::RunDone { .. } => Status::Done,
-            RunEvent::ApprovalRequired { .. } => Status::Waiting,
-            _ => Status::Running,
+            RunEvent::RunDone { .. } => RunLogStatus::Done,
+            RunEvent::ApprovalRequired { .. } => RunLogStatus::Waiting,
+            _ => RunLogStatus::Running,
         };
         if let Some(json) = event.to_json().filter(|_| !is_piece) {
             self.add(status, &json);
@@ -223,25 +223,28 @@ impl Recording {
     pub(super) fn failed(&self, kind: ErrorKind, message: &str) {
         let error = json!({"kind": kind.as_str(), "message": message});
         let event = json!({"type": "result", "ok": false, "error": error});
-        self.add(Status::Failed, &event);
+        self.add(RunLogStatus::Failed, &event);
     }
 
-    fn add(&self, status: Status, event: &Value) {
+    fn add(&self, status: RunLogStatus, event: &Value) {
         self.trace.add(status, event);
         self.kept.changed(&self.trace.run);
     }
 
     /// Notes that calls of the run wait.
     pub(super) fn waits(&self) {
-        self.trace.course().status = Status::Waiting;
+        self.trace.progress().status = RunLogStatus::Waiting;
     }
 }
 
-impl Drop for Recording {
+impl Drop for RunLogWriter {
     fn drop(&mut self) {
-        let mut course = self.trace.course();
-        if matches!(course.status, Status::Running | Status::Waiting) {
-            course.status = Status::Cancelled;
+        let mut progress = self.trace.progress();
+        if matches!(
+            progress.status,
+            RunLogStatus::Running | RunLogStatus::Waiting
+        ) {
+            progress.status = RunLogStatus::Cancelled;
         }
     }
 }
@@ -251,39 +254,39 @@ mod tests {
     use super::*;
     use crate::server::kept::KeptLimits;
 
-    fn read(trace: &Trace) -> Value {
+    fn read(trace: &RunLog) -> Value {
         serde_json::from_str(&trace.to_json().unwrap()).unwrap()
     }
 
     #[test]
     fn the_oldest_runs_make_room() {
-        let traces = Traces::new(&Keeper::new(KeptLimits::DEFAULT));
-        let first = traces.begin("A", None).unwrap();
+        let logs = RunLogs::new(&Keeper::new(KeptLimits::DEFAULT));
+        let first = logs.begin("A", None).unwrap();
         first.failed(ErrorKind::MaxTurns, "too many");
         for _ in 0..MAX_RUNS {
-            let recording = traces.begin("A", None).unwrap();
+            let recording = logs.begin("A", None).unwrap();
             recording.failed(ErrorKind::MaxTurns, "too many");
         }
-        assert!(traces.find(first.run()).is_none());
-        assert_eq!(traces.dropped(first.run()), Some(Why::Number));
-        assert_eq!(traces.all().len(), MAX_RUNS);
+        assert!(logs.find(first.run()).is_none());
+        assert_eq!(logs.dropped(first.run()), Some(Why::Number));
+        assert_eq!(logs.all().len(), MAX_RUNS);
     }
 
     #[test]
     fn the_oldest_events_make_room_and_are_counted() {
-        let traces = Traces::new(&Keeper::new(KeptLimits::DEFAULT));
-        let recording = traces.begin("A", Some("s")).unwrap();
-        let trace = traces.find(recording.run()).unwrap();
+        let logs = RunLogs::new(&Keeper::new(KeptLimits::DEFAULT));
+        let recording = logs.begin("A", Some("s")).unwrap();
+        let trace = logs.find(recording.run()).unwrap();
         for n in 0..=MAX_EVENTS {
-            trace.add(Status::Running, &json!({ "n": n }));
+            trace.add(RunLogStatus::Running, &json!({ "n": n }));
         }
         let shown = read(&trace);
         assert_eq!(shown["n_dropped"], 1);
         assert_eq!(shown["events"][0]["event"]["n"], 1);
 
-        trace.add(Status::Running, &json!("x".repeat(MAX_BYTES)));
+        trace.add(RunLogStatus::Running, &json!("x".repeat(MAX_BYTES)));
         assert_eq!(read(&trace)["n_dropped"], 2);
-        trace.add(Status::Running, &json!("x".repeat(MAX_BYTES - 2)));
+        trace.add(RunLogStatus::Running, &json!("x".repeat(MAX_BYTES - 2)));
         let shown = read(&trace);
         assert_eq!(shown["events"].as_array().unwrap().len(), 1);
         assert_eq!(shown["n_dropped"], MAX_EVENTS + 2);
@@ -291,18 +294,18 @@ mod tests {
 
     #[test]
     fn a_run_that_is_given_up_was_cancelled() {
-        let traces = Traces::new(&Keeper::new(KeptLimits::DEFAULT));
-        let recording = traces.begin("A", None).unwrap();
-        let trace = traces.find(recording.run()).unwrap();
+        let logs = RunLogs::new(&Keeper::new(KeptLimits::DEFAULT));
+        let recording = logs.begin("A", None).unwrap();
+        let trace = logs.find(recording.run()).unwrap();
         recording.waits();
-        assert_eq!(trace.status(), Status::Waiting);
+        assert_eq!(trace.status(), RunLogStatus::Waiting);
         drop(recording);
-        assert_eq!(trace.status(), Status::Cancelled);
-        let recording = traces.begin("A", None).unwrap();
-        let trace = traces.find(recording.run()).unwrap();
+        assert_eq!(trace.status(), RunLogStatus::Cancelled);
+        let recording = logs.begin("A", None).unwrap();
+        let trace = logs.find(recording.run()).unwrap();
         recording.failed(ErrorKind::MaxTurns, "too many");
         drop(recording);
-        assert_eq!(trace.status(), Status::Failed);
+        assert_eq!(trace.status(), RunLogStatus::Failed);
         let error = &read(&trace)["events"][0]["event"]["error"];
         assert_eq!(error["kind"], "max_turns");
     }
