@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::agents::{AgentTool, refusal};
 use super::catalog::McpCatalog;
+use super::dynamic_resources::DynamicResource;
 use super::elicitation::ElicitationRounds;
-use super::live::Live;
 use super::run_log::RunLogWriter;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
 use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
@@ -116,10 +116,10 @@ impl Ask<'_> {
 
     /// Tells who subscribed to the run or to its session.
     fn changed(&self, asked: &Asked) {
-        let run = Live::Trace(asked.recording.run().to_owned());
+        let run = DynamicResource::Trace(asked.recording.run().to_owned());
         self.served.changes.resource(&run.to_string());
         if let Some(session) = &asked.session {
-            let session = Live::Session(session.id().clone());
+            let session = DynamicResource::Session(session.id().clone());
             self.served.changes.resource(&session.to_string());
         }
     }

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::catalog::McpCatalog;
 use super::changes::Changes;
+use super::dynamic_resources;
 use super::elicitation;
-use super::live;
 use super::paused::Paused;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
@@ -284,9 +284,11 @@ impl McpServerBuilder {
         }
         let own = self.prompts.clone();
         let catalog = McpCatalog::new(self.runner, self.tools, self.agents, own)?;
-        let live = live::templates();
-        let live = live.iter().map(|template| template.uri_template.as_str());
-        if let Some(uri) = first_twice(live.chain(self.resources.uris())) {
+        let templates = dynamic_resources::templates();
+        let dynamic = templates
+            .iter()
+            .map(|template| template.uri_template.as_str());
+        if let Some(uri) = first_twice(dynamic.chain(self.resources.uris())) {
             return Err(McpBuildError::ResourceClash { uri });
         }
         let keeper = Keeper::new(self.kept);

@@ -54,7 +54,7 @@ impl McpCatalog {
     }
 
     /// Whether there are resources that come and go.
-    pub(super) const fn has_live(&self) -> bool {
+    pub(super) const fn has_dynamic(&self) -> bool {
         !self.agents.is_empty()
     }
 }

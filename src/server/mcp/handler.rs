@@ -28,8 +28,8 @@ use super::ask::Ask;
 use super::call::{Asking, LogLevel};
 use super::catalog::McpCatalog;
 use super::changes::{Changes, Hearing};
+use super::dynamic_resources::{self, DynamicResource};
 use super::elicitation::{ElicitationRounds, Subject};
-use super::live::{self, Live};
 use super::sessions::ResponseStream;
 use super::versions;
 use super::{CompletionRequest, McpCall, Served, tools};
@@ -153,9 +153,9 @@ impl Handler {
         uri: &str,
         context: &RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let live = Live::parse(uri).filter(|_| self.served.catalog().has_live());
-        let live = live.ok_or_else(|| not_found(uri, context))?;
-        let read = unless_cancelled(context, live.read(&self.served, uri)).await?;
+        let resource = DynamicResource::parse(uri).filter(|_| self.served.catalog().has_dynamic());
+        let resource = resource.ok_or_else(|| not_found(uri, context))?;
+        let read = unless_cancelled(context, resource.read(&self.served, uri)).await?;
         match read.map_err(internal)? {
             Some(content) => read_now(&[content]),
             None => Err(not_found(uri, context)),
@@ -181,10 +181,10 @@ impl ServerHandler for Handler {
         let mut prompts = PromptsCapability::default();
         prompts.list_changed = Some(true);
         capabilities.prompts = Some(prompts);
-        if served.prompts.complete.is_some() || catalog.has_live() {
+        if served.prompts.complete.is_some() || catalog.has_dynamic() {
             capabilities.completions = Some(JsonObject::new());
         }
-        if !served.resources.is_empty() || catalog.has_live() {
+        if !served.resources.is_empty() || catalog.has_dynamic() {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
             capabilities.resources = Some(resources);
@@ -317,8 +317,8 @@ impl ServerHandler for Handler {
             Some(complete) => unless_cancelled(&context, complete(request))
                 .await?
                 .map_err(internal),
-            None if self.served.catalog().has_live() => {
-                let proposed = live::complete(&self.served, &request);
+            None if self.served.catalog().has_dynamic() => {
+                let proposed = dynamic_resources::complete(&self.served, &request);
                 unless_cancelled(&context, proposed)
                     .await?
                     .map_err(internal)
@@ -353,8 +353,8 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, McpFault> {
         let mut resources: Vec<_> = self.served.resources.iter().cloned().collect();
         let mut ttl_ms = LIST_TTL_MS;
-        if self.served.catalog().has_live() {
-            let listed = unless_cancelled(&context, live::list(&self.served)).await?;
+        if self.served.catalog().has_dynamic() {
+            let listed = unless_cancelled(&context, dynamic_resources::list(&self.served)).await?;
             resources.extend(listed.map_err(internal)?);
             ttl_ms = 0;
         }
@@ -370,8 +370,8 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, McpFault> {
         let mut templates: Vec<_> = self.served.resources.templates().cloned().collect();
-        if self.served.catalog().has_live() {
-            templates.extend(live::templates());
+        if self.served.catalog().has_dynamic() {
+            templates.extend(dynamic_resources::templates());
         }
         let list = ListResourceTemplatesResult::with_all_items(written(&templates)?);
         Ok(list
@@ -403,8 +403,9 @@ impl ServerHandler for Handler {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), McpFault> {
-        let is_live = self.served.catalog().has_live() && Live::parse(&request.uri).is_some();
-        if !is_live && self.served.resources.find(&request.uri).is_none() {
+        let is_dynamic =
+            self.served.catalog().has_dynamic() && DynamicResource::parse(&request.uri).is_some();
+        if !is_dynamic && self.served.resources.find(&request.uri).is_none() {
             return Err(not_found(&request.uri, &context));
         }
         let changes = &self.served.changes;

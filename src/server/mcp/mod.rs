@@ -57,7 +57,7 @@ mod resources;
 mod agents;
 mod run_sessions;
 mod run_log;
-mod live;
+mod dynamic_resources;
 mod approvals;
 mod paused;
 mod ask;

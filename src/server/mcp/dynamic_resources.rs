@@ -19,14 +19,14 @@ const JSON: &str = "application/json";
 
 /// The address of such a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Live {
+pub(super) enum DynamicResource {
     /// The conversation of this id.
     Session(SessionId),
     /// What the run of this id did.
     Trace(String),
 }
 
-impl Live {
+impl DynamicResource {
     /// Reads an address; `None` for one of another kind.
     pub(super) fn parse(uri: &str) -> Option<Self> {
         if let Some(run) = uri.strip_prefix(TRACE) {
@@ -75,7 +75,7 @@ struct Conversation<'a> {
 }
 
 /// Writes the address in the one form in which it is listed and in which changes are told.
-impl fmt::Display for Live {
+impl fmt::Display for DynamicResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(id) => write!(f, "{SESSION}{}", percent_encode(id.as_str())),
@@ -99,12 +99,12 @@ pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
     let ids = ids.map_err(|error| with_causes(&error))?;
     let sessions = ids.into_iter().map(|id| {
         let name = id.to_string();
-        McpResource::new(Live::Session(id).to_string(), name)
+        McpResource::new(DynamicResource::Session(id).to_string(), name)
             .description("A conversation with an agent.")
             .media_type(JSON)
     });
     let traces = served.run_logs.all().into_iter().map(|trace| {
-        let uri = Live::Trace(trace.run.clone()).to_string();
+        let uri = DynamicResource::Trace(trace.run.clone()).to_string();
         let status = match trace.status() {
             Status::Running => "is under way",
             Status::Waiting => "waits for approval",
@@ -162,12 +162,12 @@ mod tests {
             ("100%41", "session://100%2541"),
             ("\u{1F600}\n", "session://%F0%9F%98%80%0A"),
         ] {
-            let live = Live::Session(SessionId::new(id).unwrap());
-            assert_eq!(live.to_string(), uri);
-            assert_eq!(Live::parse(uri), Some(live));
+            let resource = DynamicResource::Session(SessionId::new(id).unwrap());
+            assert_eq!(resource.to_string(), uri);
+            assert_eq!(DynamicResource::parse(uri), Some(resource));
         }
-        let other = Live::Session(SessionId::new("a/b").unwrap());
-        assert_eq!(Live::parse("session://a/b"), Some(other));
+        let other = DynamicResource::Session(SessionId::new("a/b").unwrap());
+        assert_eq!(DynamicResource::parse("session://a/b"), Some(other));
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
             "file://a",
             "",
         ] {
-            assert_eq!(Live::parse(uri), None, "{uri}");
+            assert_eq!(DynamicResource::parse(uri), None, "{uri}");
         }
     }
 }
