@@ -86,7 +86,7 @@ impl ServerProcess {
     }
 
     /// Gives what the server last wrote to its standard error output.
-    pub(super) fn last_words(&self) -> Option<String> {
+    pub(super) fn stderr_tail(&self) -> Option<String> {
         self.stderr.text()
     }
 

@@ -93,7 +93,7 @@ impl Connection {
         let session = match started {
             Ok(Ok(session)) => session,
             failed => {
-                let (end, stderr) = last_words(process.as_mut()).await;
+                let (end, stderr) = stderr_tail(process.as_mut()).await;
                 let server = blueprint.server.to_owned();
                 return Err(match failed {
                     Ok(Err(error)) => error.into_error(
@@ -136,7 +136,7 @@ impl Connection {
         let mut process = self.process();
         Remains {
             end: process.as_mut().and_then(ServerProcess::end_in_words),
-            stderr: process.as_ref().and_then(ServerProcess::last_words),
+            stderr: process.as_ref().and_then(ServerProcess::stderr_tail),
         }
     }
 
@@ -209,12 +209,12 @@ fn spawn(
     })
 }
 
-async fn last_words(process: Option<&mut ServerProcess>) -> (Option<String>, Option<String>) {
+async fn stderr_tail(process: Option<&mut ServerProcess>) -> (Option<String>, Option<String>) {
     let Some(process) = process else {
         return (None, None);
     };
     process.settle().await;
-    (process.end_in_words(), process.last_words())
+    (process.end_in_words(), process.stderr_tail())
 }
 
 fn lifecycle(protocol: McpProtocol) -> ClientLifecycleMode {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::run_log::Status;
+use super::run_log::RunLogStatus;
 use super::{CompletionRequest, Served};
 use crate::item::Item;
 use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, with_causes};
@@ -106,11 +106,11 @@ pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
     let traces = served.run_logs.all().into_iter().map(|trace| {
         let uri = DynamicResource::Trace(trace.run.clone()).to_string();
         let status = match trace.status() {
-            Status::Running => "is under way",
-            Status::Waiting => "waits for approval",
-            Status::Done => "is done",
-            Status::Failed => "failed",
-            Status::Cancelled => "was cancelled",
+            RunLogStatus::Running => "is under way",
+            RunLogStatus::Waiting => "waits for approval",
+            RunLogStatus::Done => "is done",
+            RunLogStatus::Failed => "failed",
+            RunLogStatus::Cancelled => "was cancelled",
         };
         let description = format!("A run of the agent {}, which {status}.", trace.agent);
         McpResource::new(uri, &trace.run)
