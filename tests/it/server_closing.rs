@@ -175,7 +175,7 @@ async fn connections_and_requests_are_bounded() {
     let front = Front::start(builder).await;
     let mut first = front.send("POST", CHAT, &[], &asked()).await;
     begun.notified().await;
-    assert_eq!(front.server.n_under_way(), 1);
+    assert_eq!(front.server.n_in_flight(), 1);
     let refused = front.ask("POST", CHAT, &[], &asked()).await;
     assert_eq!(refused.code(), (503, "server_busy".to_owned()));
     assert_eq!(front.get("/healthz").await.status, 200);

@@ -162,7 +162,7 @@ async fn over_http(
     let shutdown = async move {
         hears.first().await;
         // Nobody is told where the program ends at once.
-        count.send(counting.n_under_way()).ok();
+        count.send(counting.n_in_flight()).ok();
     };
     let serving = server.serve(listener, shutdown);
     output::note(format_args!(
