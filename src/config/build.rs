@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::judge::{Check, Judge};
+use super::agent_guardrail::{AgentGuardrail, Check};
 #[cfg(feature = "mcp-client")]
 use super::mcp::AlwaysAsked;
 use super::nearest::nearest;
@@ -18,7 +18,7 @@ use crate::tools::FunctionTool;
 use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUseBehavior};
 
 /// The agents of a configuration, by name.
-pub(super) type Team = HashMap<String, Agent>;
+pub(super) type AgentSet = HashMap<String, Agent>;
 
 /// What agents are built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ enum Role {
 }
 
 /// Builds every agent once.
-pub(super) fn team(config: &Config, purpose: Purpose) -> Result<Team, ConfigError> {
+pub(super) fn agent_set(config: &Config, purpose: Purpose) -> Result<AgentSet, ConfigError> {
     let mut builder = TeamBuilder {
         config,
         purpose,
@@ -265,7 +265,7 @@ impl<'a> TeamBuilder<'a> {
         let limits = config
             .limits
             .over(self.config.limits().over(Limits::default()));
-        Ok(Some(Check::Agent(Arc::new(Judge {
+        Ok(Some(Check::Agent(Arc::new(AgentGuardrail {
             agent,
             runner: Runner::shared(model),
             limits,

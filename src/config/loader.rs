@@ -291,7 +291,7 @@ impl Loader {
             redactor: Redactor::default(),
             client,
             request_limit: OnceLock::new(),
-            team: OnceLock::new(),
+            agent_set: OnceLock::new(),
         };
         (config.settings, config.redactor) = seen.finish();
         Ok(config)

@@ -47,7 +47,7 @@ mod dotenv;
 mod nearest;
 mod wiring;
 mod build;
-mod judge;
+mod agent_guardrail;
 
 pub use error::{ConfigError, UnknownKey};
 pub use guardrails::{GuardrailCheck, GuardrailConfig};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::build::Team;
+use super::build::AgentSet;
 use super::{
     ConfigError, GuardrailConfig, Origin, ServerConfig, SessionsConfig, Setting, TimeoutsConfig,
 };
@@ -50,7 +50,7 @@ pub struct Config {
     /// The place of all requests, if they are bounded.
     pub(super) request_limit: OnceLock<RequestLimit>,
     /// The agents; made when the first of them is asked for.
-    pub(super) team: OnceLock<Arc<Team>>,
+    pub(super) agent_set: OnceLock<Arc<AgentSet>>,
 }
 
 impl Config {

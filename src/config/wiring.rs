@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::build::{Purpose, Team, team};
+use super::build::{AgentSet, Purpose, agent_set};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
 use crate::http::HttpClient;
@@ -82,10 +82,10 @@ impl Config {
 
     fn runner_on(&self, model: Arc<dyn Model>) -> Result<Runner, ConfigError> {
         let mut runner = Runner::shared(model).limits(self.limits().over(Limits::default()));
-        let team = self.team()?;
+        let agent_set = self.agent_set()?;
         // In the order of the file, so that runs do not depend on that of a map.
         let agents = self.agents().iter();
-        for agent in agents.filter_map(|agent| team.get(&agent.name)) {
+        for agent in agents.filter_map(|agent| agent_set.get(&agent.name)) {
             runner = runner.register_agent(agent);
         }
         Ok(runner)
@@ -141,9 +141,9 @@ impl Config {
     /// [`ConfigError`] if there is no such agent, if any agent cannot be built, or if one names a model and there is no base URL.
     pub fn agent(&self, name: &str) -> Result<Agent, ConfigError> {
         let config = self.agent_config(name)?;
-        match self.team()?.get(&config.name) {
+        match self.agent_set()?.get(&config.name) {
             Some(agent) => Ok(agent.clone()),
-            // The team has every agent that is described.
+            // The set has every agent that is described.
             None => Err(self.unknown_agent(name)),
         }
     }
@@ -162,16 +162,16 @@ impl Config {
         let mut agents = self.agents.iter_mut();
         let described = agents.find(|described| described.name == agent);
         described.ok_or(unknown)?.output_schema = Some(schema);
-        self.team = OnceLock::new();
+        self.agent_set = OnceLock::new();
         Ok(())
     }
 
-    fn team(&self) -> Result<Arc<Team>, ConfigError> {
-        if let Some(team) = self.team.get() {
-            return Ok(Arc::clone(team));
+    fn agent_set(&self) -> Result<Arc<AgentSet>, ConfigError> {
+        if let Some(agent_set) = self.agent_set.get() {
+            return Ok(Arc::clone(agent_set));
         }
-        let team = Arc::new(team(self, Purpose::Run)?);
-        Ok(Arc::clone(self.team.get_or_init(|| team)))
+        let agent_set = Arc::new(agent_set(self, Purpose::Run)?);
+        Ok(Arc::clone(self.agent_set.get_or_init(|| agent_set)))
     }
 
     /// Finds the description of an agent.
@@ -231,7 +231,7 @@ impl Config {
     /// [`ConfigError`] for the first tool or agent that an agent names and that does not exist, for agents that are tools or guardrails
     /// of each other in a circle, or whatever else is wrong with one.
     pub fn check(&self) -> Result<(), ConfigError> {
-        team(self, Purpose::Check).map(drop)
+        agent_set(self, Purpose::Check).map(drop)
     }
 
     pub(super) fn driver(&self, name: &str) -> Result<Arc<dyn Model>, ConfigError> {

@@ -18,11 +18,11 @@ pub(super) enum Check {
     /// In lower case.
     Deny(Arc<[String]>),
     /// An agent whose output is a verdict.
-    Agent(Arc<Judge>),
+    Agent(Arc<AgentGuardrail>),
 }
 
 /// An agent that judges, and where it is asked.
-pub(super) struct Judge {
+pub(super) struct AgentGuardrail {
     pub(super) agent: Agent,
     pub(super) runner: Runner,
     pub(super) limits: Limits,
@@ -99,7 +99,7 @@ impl Check {
     }
 }
 
-impl Judge {
+impl AgentGuardrail {
     async fn ask(&self, cx: &RunContext, items: Vec<Item>) -> Result<Verdict, BoxError> {
         let runner = self.runner.clone().limits(self.limits);
         ask_judge(&runner, &self.agent, cx, items).await
