@@ -41,7 +41,7 @@ pub(crate) struct Place {
 /// The journal of the program, in the file of the sessions.
 async fn journal(config: &Config) -> Result<SqliteJournal> {
     let store = Store::open(config).await?;
-    Ok(SqliteJournal::beside(store.sqlite("durable runs")?).await?)
+    Ok(SqliteJournal::sharing_store(store.sqlite("durable runs")?).await?)
 }
 
 /// Lists the runs, the latest changed first.

@@ -142,7 +142,7 @@ impl Failure {
         Self {
             exit: Exit::Failed,
             kind: error.kind(),
-            message: format!("the recording is not complete: {}", with_causes(error)),
+            message: format!("the recording is not complete: {}", error_chain(error)),
             hint: None,
             status: None,
             retry_after: None,
@@ -227,12 +227,12 @@ fn result_line(error: &Value, agent: Option<&str>, turns: u32) -> Value {
 fn message(error: &RunError) -> String {
     match error.failure() {
         RunFailure::Model(_) if error.journal_error().is_none() => error.to_string(),
-        _ => with_causes(error),
+        _ => error_chain(error),
     }
 }
 
 /// An error and its causes in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -9,7 +9,7 @@ use openai_agents::mcp::{McpClient, McpError};
 use openai_agents::model::Deviation;
 
 use crate::exit::Exit;
-use crate::failure::with_causes;
+use crate::failure::error_chain;
 
 /// An MCP server that was started or reached, asked for its tools, and left.
 pub(crate) struct Seen {
@@ -77,7 +77,7 @@ impl Seen {
                     n => format!("ready, {tools}, {}", counted(n, "deviation")),
                 }
             }
-            Err(error) => with_causes(error),
+            Err(error) => error_chain(error),
         }
     }
 }

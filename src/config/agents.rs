@@ -279,7 +279,7 @@ fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>
         fields.list("instructions", shown, &origin);
         return Ok(Some(text));
     };
-    let path = beside(&origin, named.trim());
+    let path = relative_to_origin(&origin, named.trim());
     let read = files.read(&path).map_err(|source| ConfigError::ReadNamed {
         key: fields.path_of("instructions"),
         origin: origin.clone(),
@@ -292,7 +292,7 @@ fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>
 }
 
 /// A path of the file is relative to the file, any other to the working directory.
-pub(super) fn beside(origin: &Origin, path: &str) -> PathBuf {
+pub(super) fn relative_to_origin(origin: &Origin, path: &str) -> PathBuf {
     match origin {
         Origin::File { path: file, .. } => file.parent().unwrap_or(Path::new("")).join(path),
         _ => PathBuf::from(path),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::{env, io};
 
-use super::agents::{ALL_LIMITS, agents, beside, limits};
+use super::agents::{ALL_LIMITS, agents, limits, relative_to_origin};
 use super::dialect::dialect;
 use super::fields::{Fields, Keys, Seen};
 use super::nearest::nearest;
@@ -352,7 +352,7 @@ impl Loader {
         let path = self.expand_home(KEY, &text, &origin)?;
         fields.list(KEY, text, &origin);
         Ok(Some(match path.to_str() {
-            Some(relative) => beside(&origin, relative),
+            Some(relative) => relative_to_origin(&origin, relative),
             None => path,
         }))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::agents::beside;
+use super::agents::relative_to_origin;
 use super::fields::{Fields, Keys, Seen};
 use super::loader::without_query_values;
 use super::schema::{AgentConfig, Config};
@@ -270,7 +270,7 @@ fn stdio(fields: &mut Fields<'_>, command: &str, origin: &Origin) -> Result<Stdi
     fields.list("command", command.to_owned(), origin);
     // A bare name is looked for in PATH; any other path is one of the file.
     let program = if command.contains(std::path::is_separator) {
-        let path = beside(origin, command);
+        let path = relative_to_origin(origin, command);
         // A relative one would mean another program under another `cwd`.
         std::path::absolute(&path).unwrap_or(path)
     } else {
@@ -294,7 +294,7 @@ fn stdio(fields: &mut Fields<'_>, command: &str, origin: &Origin) -> Result<Stdi
         stdio = stdio.inherit(name);
     }
     if let Some((directory, origin)) = fields.text_and_origin("cwd")? {
-        stdio = stdio.current_dir(beside(&origin, &directory));
+        stdio = stdio.current_dir(relative_to_origin(&origin, &directory));
         fields.list("cwd", directory, &origin);
     }
     Ok(stdio)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::agents::beside;
+use super::agents::relative_to_origin;
 use super::fields::{Fields, Keys};
 use super::{ConfigError, Origin};
 use crate::Secret;
@@ -115,7 +115,7 @@ fn sqlite_path(
 ) -> Result<PathBuf, ConfigError> {
     match (path, path.strip_prefix("~/"), folders.home) {
         (":memory:", _, _) => Ok(PathBuf::from(path)),
-        (_, None, _) => Ok(beside(origin, path)),
+        (_, None, _) => Ok(relative_to_origin(origin, path)),
         (_, Some(rest), Some(home)) => Ok(home.join(rest)),
         (_, Some(_), None) => Err(ConfigError::NoHome {
             key: fields.path_of("url"),

@@ -25,7 +25,7 @@ use super::frames::Frames;
 use super::lines::Lines;
 use super::options::Options;
 use super::start::StartError;
-use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, with_causes};
+use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, error_chain};
 use crate::http::HttpClient;
 
 /// How often in a row a stream that broke is opened again: half a second, 1, 2 and 4 seconds later, if the server names no other time.
@@ -264,7 +264,7 @@ async fn over_http(
         return Err(error.into());
     };
     let answered = authorization.answer(challenge).await;
-    answered.map_err(|error| StartError::Unauthorized(with_causes(&*error)))?;
+    answered.map_err(|error| StartError::Unauthorized(error_chain(&*error)))?;
     Ok(again.serve_with_lifecycle(transport()?, lifecycle).await?)
 }
 

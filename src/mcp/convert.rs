@@ -11,7 +11,7 @@ pub(crate) fn convert<T: DeserializeOwned>(value: &impl Serialize) -> Result<T, 
 }
 
 /// Says an error with its causes; one that is in the text already, as some libraries have it, is left out.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

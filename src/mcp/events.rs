@@ -11,8 +11,8 @@ use rmcp::transport::streamable_http_client::SseError;
 use sse_stream::{Sse, SseStream};
 
 use super::backend::MAX_ANSWER_BYTES;
+use super::error_chain;
 use super::frames::Frames;
-use super::with_causes;
 use crate::http::{HttpBody, HttpError};
 
 pub(super) type Events = BoxStream<'static, Result<Sse, SseError>>;
@@ -69,7 +69,7 @@ impl Reader {
                     return Some(Err(error));
                 }
                 Some(Err(error)) => {
-                    self.end(format!("nothing, {}", with_causes(&error)));
+                    self.end(format!("nothing, {}", error_chain(&error)));
                 }
                 None if self.can_resume => return None,
                 None => self.end("nothing: the stream ended before the answer".to_owned()),

@@ -80,7 +80,7 @@ pub use ask::{
     SamplingMessage, SamplingRequest,
 };
 pub use content::{McpContent, McpRole};
-pub(crate) use convert::{convert, with_causes};
+pub(crate) use convert::{convert, error_chain};
 pub use notice::{McpLog, McpLogLevel, McpProgress};
 pub use prompt::{McpMessage, McpPrompt, McpPromptArgument, McpPromptMessages};
 pub use resource::{McpResource, McpResourceBody, McpResourceContent, McpResourceTemplate};

@@ -16,7 +16,7 @@ use super::normal::Raw;
 use super::options::Options;
 use super::parse::{self, Unusable};
 use super::start::words_of;
-use super::{McpError, McpState, McpToolResult, McpTransport, redaction, with_causes};
+use super::{McpError, McpState, McpToolResult, McpTransport, error_chain, redaction};
 use crate::secret::Redactor;
 
 /// How often one request may lead to an authorization.
@@ -167,7 +167,7 @@ impl Shared {
                 backend(http, self.frames()).map_err(|error| refuse(format!("{error:?}")))?;
             Authorization::new(oauth.clone(), &http.url, client)
                 .await
-                .map_err(|error| refuse(with_causes(&error)))
+                .map_err(|error| refuse(error_chain(&error)))
         };
         self.authorization.get_or_try_init(make).await.map(Some)
     }
@@ -184,7 +184,7 @@ impl Shared {
             State::Starting => refuse("it is starting".to_owned()),
             State::Failed(error) => refuse(format!(
                 "{}; it is not started again by itself, but when it is connected anew, by a reload of the program that serves",
-                with_causes(error)
+                error_chain(error)
             )),
             State::Closed => refuse("it was not connected, or was closed".to_owned()),
         }
@@ -248,7 +248,7 @@ impl Shared {
         let answered = authorization.answer(challenge).await;
         answered.map_err(|error| McpError::Unauthorized {
             server: self.name.clone(),
-            reason: self.redacted(&with_causes(&*error)),
+            reason: self.redacted(&error_chain(&*error)),
         })
     }
 

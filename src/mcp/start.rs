@@ -9,7 +9,7 @@ use rmcp::transport::DynamicTransportError;
 use super::backend::Fault;
 use super::connection::Remains;
 use super::frames::is_unreadable;
-use super::{McpError, with_causes};
+use super::{McpError, error_chain};
 use crate::http::HttpError;
 use crate::secret::Redactor;
 
@@ -49,7 +49,7 @@ impl StartError {
                     (error, _) => of_handshake(error),
                 },
             },
-            Self::Other(error) => with_causes(&*error),
+            Self::Other(error) => error_chain(&*error),
         };
         McpError::Connect {
             server,
@@ -96,7 +96,7 @@ fn of_handshake(error: &ClientInitializeError) -> String {
         | ClientInitializeError::UncorrelatedErrorResponse { .. } => {
             "it answered with something that is no answer to the handshake".to_owned()
         }
-        error => with_causes(error),
+        error => error_chain(error),
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn words_of(error: &ServiceError) -> String {
         ServiceError::InputRequiredRoundsExceeded { max_rounds } => {
             format!("it asked for input {max_rounds} times in a row, and gave no result")
         }
-        error => with_causes(error),
+        error => error_chain(error),
     }
 }
 
@@ -115,17 +115,17 @@ fn of_transport(error: &DynamicTransportError) -> String {
     let mut source: Option<&(dyn Error + 'static)> = Some(&*error.error);
     while let Some(current) = source {
         match current.downcast_ref::<Fault>() {
-            Some(Fault::Client(error)) => return with_causes(error),
+            Some(Fault::Client(error)) => return error_chain(error),
             Some(Fault::SessionExpired) => {
                 return "it does not know the session any more (HTTP 404); connect anew".to_owned();
             }
             Some(Fault::TransportChannelClosed) => return "the connection is closed".to_owned(),
             Some(Fault::ControlRequestTimeout) => return "it did not take a message".to_owned(),
-            Some(error) => return with_causes(error),
+            Some(error) => return error_chain(error),
             None => source = current.source(),
         }
     }
-    with_causes(&*error.error)
+    error_chain(&*error.error)
 }
 
 impl From<ClientInitializeError> for StartError {

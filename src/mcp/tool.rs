@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::parse::Listed;
 use super::shared::Shared;
-use super::{McpContent, McpToolResult, with_causes};
+use super::{McpContent, McpToolResult, error_chain};
 use crate::tools::{FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolOutput};
 
 /// How many characters of a hash tell names apart.
@@ -53,7 +53,7 @@ fn why_not(error: &ToolDefinitionError) -> String {
         ToolDefinitionError::NotAnObject { found, .. } => {
             format!("the `type` in its `inputSchema` is {found}, not \"object\"")
         }
-        error => with_causes(error),
+        error => error_chain(error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{absent, plain, unknown};
+use super::{optional_nulls, plain, unknown};
 
 /// Checks the arguments of every call of one tool.
 pub(super) struct ArgumentRules {
@@ -32,7 +32,7 @@ impl ArgumentRules {
                 .filter(|_| is_closed)
                 .map(|properties| properties.keys().cloned().collect()),
             closed_inside: unknown::is_possible(offered).then(|| offered.clone()),
-            with_absent: absent::is_possible(&declared).then_some(declared),
+            with_absent: optional_nulls::is_possible(&declared).then_some(declared),
         }
     }
 
@@ -85,7 +85,7 @@ impl ArgumentRules {
         let Some(declared) = &self.with_absent else {
             return Ok(Arguments::Text(text));
         };
-        absent::remove(&mut tree, declared);
+        optional_nulls::remove(&mut tree, declared);
         Ok(Arguments::Tree(tree))
     }
 }

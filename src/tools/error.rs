@@ -163,7 +163,7 @@ impl ToolError {
 
 impl ToolError {
     /// Writes the error and its causes.
-    pub(crate) fn with_causes(&self) -> String {
+    pub(crate) fn error_chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

@@ -286,7 +286,7 @@ impl ToolCall {
         }
         let stage = GuardrailStage::ToolOutput;
         let output = output.map_or_else(|words| words.as_str().into(), ToolOutput::clone);
-        let failure: Option<Arc<str>> = failure.map(|error| error.with_causes().into());
+        let failure: Option<Arc<str>> = failure.map(|error| error.error_chain().into());
         for guardrail in guardrails {
             let asked = guardrail.check(self.cx.clone(), Some(output.clone()), failure.clone());
             let verdict = self.verdict(guardrail.name(), asked).await?;
@@ -400,7 +400,7 @@ impl ToolCall {
             (ToolFailure::Raise, _) => return Err(error),
             // What is wrong with its own arguments is no secret to a model, and it cannot correct what it is not told.
             (_, ToolError::BadArguments { .. }) | (ToolFailure::TellModelDetail, _) => {
-                error.with_causes()
+                error.error_chain()
             }
             (_, ToolError::TimedOut { tool, after }) => {
                 let seconds = after.as_secs_f64();
@@ -412,7 +412,7 @@ impl ToolCall {
             Some(words) => words(&self.cx, &error),
             None => text,
         };
-        tracing::debug!(target: "openai_agents::tools", tool = %self.tool.name(), error = %error.with_causes(), "tool failed");
+        tracing::debug!(target: "openai_agents::tools", tool = %self.tool.name(), error = %error.error_chain(), "tool failed");
         match self.check_size(text.len()) {
             Ok(()) => Ok((text, error)),
             // Other people's words about a failure are held to the size of an output, too.

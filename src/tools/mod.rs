@@ -11,7 +11,7 @@ mod invocation;
 mod arguments;
 mod plain;
 mod shapes;
-mod absent;
+mod optional_nulls;
 mod unknown;
 mod registry;
 mod identity;

@@ -429,7 +429,7 @@ async fn one_file_holds_sessions_and_runs_and_a_newer_format_is_refused() {
     let sessions = SqliteSessions::open(&file).await.unwrap();
     let error = SqliteJournal::open_read_only(&file).await.unwrap_err();
     assert!(matches!(error, JournalError::Refused { .. }), "{error:?}");
-    let journal = SqliteJournal::beside(&sessions).await.unwrap();
+    let journal = SqliteJournal::sharing_store(&sessions).await.unwrap();
     let run = start(&journal).await;
     let only = SqliteJournal::open_read_only(&file).await.unwrap();
     assert_eq!(only.runs(None).await.unwrap().len(), 1);

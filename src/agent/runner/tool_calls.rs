@@ -356,7 +356,7 @@ fn outcome(result: ToolCallResult) -> Result<ToolOutcome, ToolError> {
                 _ => OutcomeSource::Tool,
             },
             guardrails,
-            ..ToolOutcome::new(message.into(), failure.map(|error| error.with_causes()))
+            ..ToolOutcome::new(message.into(), failure.map(|error| error.error_chain()))
         }),
         ToolCallResult::ApprovalRequired { tool, .. } | ToolCallResult::Paused { tool, .. } => {
             Err(ToolError::ApprovalRequired { tool })

@@ -24,11 +24,11 @@ fn check_error(text: &str, expected: &str) {
         config.agent("A").unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert_eq!(with_causes(&error), expected);
+        assert_eq!(error_chain(&error), expected);
     }
 }
 
-fn with_causes(error: &ConfigError) -> String {
+fn error_chain(error: &ConfigError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -191,7 +191,7 @@ fn what_does_not_exist_or_is_missing_is_said() {
     let config = load(served("").variable("OPENAI_API_KEY", key));
     let error = config.runner().unwrap_err();
     assert_eq!(
-        with_causes(&error),
+        error_chain(&error),
         "the model `m` cannot be used: the header \"authorization\" cannot be sent: its value has a character that is not allowed, such as a line end"
     );
 }

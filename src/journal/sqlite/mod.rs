@@ -139,7 +139,7 @@ impl SqliteJournal {
     /// # Cancel safety
     ///
     /// When the future is dropped, the tables may have been made.
-    pub async fn beside(sessions: &SqliteSessions) -> Result<Self, JournalError> {
+    pub async fn sharing_store(sessions: &SqliteSessions) -> Result<Self, JournalError> {
         let worker = Arc::clone(sessions.worker());
         let path = PathBuf::from(worker.store());
         let prepare = move |db: &mut _| schema::prepare(db, &path, Access::ReadWrite);

@@ -16,7 +16,7 @@ use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
 use crate::agent::{Agent, Interruption, RunState};
 use crate::error::RunError;
 use crate::kind::ErrorKind;
-use crate::mcp::{McpProgress, with_causes};
+use crate::mcp::{McpProgress, error_chain};
 use crate::server::id;
 use crate::session::Session;
 
@@ -89,13 +89,13 @@ impl Ask<'_> {
                 Ended::Silently => return Err(refusal("the run ended without a result")),
             };
             if error.kind() != ErrorKind::ApprovalRequired {
-                return Err(self.failed(&asked, error.kind(), &with_causes(&error)));
+                return Err(self.failed(&asked, error.kind(), &error_chain(&error)));
             }
             asked.recording.waits();
             self.changed(&asked);
             let state = error.into_state();
             let state =
-                state.map_err(|error| self.failed(&asked, error.kind(), &with_causes(&error)))?;
+                state.map_err(|error| self.failed(&asked, error.kind(), &error_chain(&error)))?;
             let id = id::digits().map_err(|error| refusal(&error.to_string()))?;
             (asked, run) = self.decide(Waiting { asked, state, id }).await?;
         }
@@ -172,7 +172,7 @@ impl Ask<'_> {
             }
         }
         if let Some(error) = unanswered {
-            let why = with_causes(&error);
+            let why = error_chain(&error);
             if self.approver.asks_in_rounds() {
                 self.rounds.wait(waiting.id.clone());
                 self.served.waiting.put(waiting.id.clone(), waiting);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::run_log::RunLogStatus;
 use super::{CompletionRequest, Served};
 use crate::item::Item;
-use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, with_causes};
+use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, error_chain};
 use crate::schema::percent_decode;
 use crate::session::SessionId;
 
@@ -45,7 +45,7 @@ impl DynamicResource {
         let text = match self {
             Self::Session(id) => {
                 let read = served.sessions.read(id.clone()).await;
-                let Some(items) = read.map_err(|error| with_causes(&error))? else {
+                let Some(items) = read.map_err(|error| error_chain(&error))? else {
                     return Ok(None);
                 };
                 let session = id.as_str();
@@ -96,7 +96,7 @@ pub(super) fn templates() -> Vec<McpResourceTemplate> {
 /// Lists those that there are.
 pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
     let ids = served.sessions.ids().await;
-    let ids = ids.map_err(|error| with_causes(&error))?;
+    let ids = ids.map_err(|error| error_chain(&error))?;
     let sessions = ids.into_iter().map(|id| {
         let name = id.to_string();
         McpResource::new(DynamicResource::Session(id).to_string(), name)

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::future::BoxFuture;
 use crate::item::Item;
-use crate::mcp::with_causes;
+use crate::mcp::error_chain;
 use crate::server::sessions::{InMemory, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 
@@ -43,7 +43,7 @@ impl RunSessions {
         let opened = self.open(id).await;
         opened
             .map(Some)
-            .map_err(|error| format!("{}: {}", error.kind(), with_causes(&error)))
+            .map_err(|error| format!("{}: {}", error.kind(), error_chain(&error)))
     }
 
     async fn open(&self, id: SessionId) -> Result<Arc<dyn Session>, SessionError> {

@@ -9,7 +9,7 @@ use super::{McpCall, McpCallError, output};
 use crate::agent::Interruption;
 use crate::context::{RunContext, States};
 use crate::kind::ErrorKind;
-use crate::mcp::with_causes;
+use crate::mcp::error_chain;
 use crate::tools::{
     Approval, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError, Unobserved,
 };
@@ -95,8 +95,8 @@ async fn approve(client: &McpCall, cx: &ToolContext) -> Result<Result<(), String
     match approvals::ask(client, APPROVAL_KEY, &call).await {
         Ok(verdict) => Ok(verdict.into_decision(&call)),
         // The call ends with the question, and is made again with the answer.
-        Err(error @ McpCallError::Asked { .. }) => Err(refusal(&with_causes(&error))),
-        Err(error) => Err(undecided(&with_causes(&error))),
+        Err(error @ McpCallError::Asked { .. }) => Err(refusal(&error_chain(&error))),
+        Err(error) => Err(undecided(&error_chain(&error))),
     }
 }
 
@@ -113,7 +113,7 @@ fn told(result: ToolCallResult) -> CallToolResult {
         ToolCallResult::Refused { message, .. } => refusal(&message),
         other => match other.into_output() {
             Ok(output) => CallToolResult::success(output::content(&output)),
-            Err(error) => refusal(&format!("{}: {}", error.kind(), error.with_causes())),
+            Err(error) => refusal(&format!("{}: {}", error.kind(), error.error_chain())),
         },
     }
 }

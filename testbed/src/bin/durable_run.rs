@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (file, log, url) = (argument()?, PathBuf::from(argument()?), argument()?);
 
     let sessions = SqliteSessions::open(file).await?;
-    let journal = SqliteJournal::beside(&sessions).await?;
+    let journal = SqliteJournal::sharing_store(&sessions).await?;
     let session = sessions.session(SessionId::new("s")?);
     let run = if let Some(found) = journal.runs(Some(1)).await?.first() {
         journal.resume(&found.id).await?
