@@ -4,7 +4,9 @@
 //! built again: a test crate of its own, as trybuild makes one, costs a second build of all dependencies.
 //!
 //! The messages are those of rustc 1.95. `OVERWRITE=1` writes them anew.
+#![cfg(test)]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -105,15 +107,17 @@ fn error(diagnostic: &Value) -> String {
     }
     let mut text = "error".to_owned();
     if let Some(code) = diagnostic["code"]["code"].as_str() {
-        text += &format!("[{code}]");
+        write!(text, "[{code}]").unwrap();
     }
-    text += &format!(": {}\n{places}", first_line(diagnostic));
+    writeln!(text, ": {}", first_line(diagnostic)).unwrap();
+    text += &places;
     for child in diagnostic["children"].as_array().unwrap() {
         let places = self::places(child);
         let is_elsewhere = places.is_empty() && !child["spans"].as_array().unwrap().is_empty();
         if !is_elsewhere {
             let level = child["level"].as_str().unwrap();
-            text += &format!("  {level}: {}\n{places}", first_line(child));
+            writeln!(text, "  {level}: {}", first_line(child)).unwrap();
+            text += &places;
         }
     }
     text + "\n"
@@ -127,7 +131,7 @@ fn first_line(diagnostic: &Value) -> &str {
 fn places(diagnostic: &Value) -> String {
     let spans = diagnostic["spans"].as_array().unwrap().iter();
     let here = spans.filter(|span| span["file_name"].as_str().unwrap().contains("tests/ui/"));
-    here.map(|span| {
+    let lines = here.map(|span| {
         let line = &span["text"][0]["text"].as_str().unwrap();
         let column = |name: &str| usize::try_from(span[name].as_u64().unwrap()).unwrap() - 1;
         let (from, to) = (column("column_start"), column("column_end"));
@@ -141,6 +145,6 @@ fn places(diagnostic: &Value) -> String {
         let label = span["label"].as_str().map(|label| format!(": {label}"));
         let label = label.unwrap_or_default();
         format!("  {}:{} `{code}`{label}\n", span["line_start"], from + 1)
-    })
-    .collect()
+    });
+    lines.collect::<Vec<_>>().concat()
 }
