@@ -22,7 +22,7 @@ use crate::command::Command;
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]

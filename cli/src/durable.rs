@@ -30,7 +30,7 @@ pub(crate) struct KeptRun {
 }
 
 /// What a run needs to go on, beside its agent and input.
-pub(crate) struct Place {
+pub(crate) struct DurableSettings {
     pub(crate) session: Option<String>,
     pub(crate) branch: Option<String>,
     pub(crate) limits: Limits,
@@ -80,8 +80,8 @@ impl KeptRun {
         self.id.as_str()
     }
 
-    pub(crate) fn place(&self) -> Result<Place> {
-        Place::from_json(&self.beginning.settings)
+    pub(crate) fn place(&self) -> Result<DurableSettings> {
+        DurableSettings::from_json(&self.beginning.settings)
     }
 
     /// Takes it up again.
@@ -99,7 +99,7 @@ impl Durable {
         config: &Config,
         agent: &str,
         message: Message,
-        place: &Place,
+        place: &DurableSettings,
     ) -> Result<Self> {
         let beginning = RunBeginning::new(agent, [message.into()]).settings(place.to_json());
         let run = journal(config).await?.start(beginning).await?;
@@ -138,7 +138,7 @@ pub(crate) fn schema_of(settings: &Value) -> Option<Map<String, Value>> {
     settings.get("schema")?.as_object().cloned()
 }
 
-impl Place {
+impl DurableSettings {
     fn to_json(&self) -> Value {
         json!({
             "session": self.session,

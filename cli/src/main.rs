@@ -38,7 +38,7 @@ use clap::Parser as _;
 use clap::error::ContextValue;
 use serde_json::json;
 
-use args::Arguments;
+use args::CommandLine;
 use escape::Shown;
 use exit::Exit;
 use failure::Failure;
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> Exit {
-    let parsed = match Arguments::try_parse_from(arguments) {
+    let parsed = match CommandLine::try_parse_from(arguments) {
         Ok(parsed) => parsed,
         Err(error) => return refused(arguments, error),
     };

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::error_chain;
 
 /// An MCP server that was started or reached, asked for its tools, and left.
-pub(crate) struct Seen {
+pub(crate) struct InspectedServer {
     pub(crate) name: String,
     pub(crate) tools: Result<Arc<[FunctionTool]>, McpError>,
     /// What it did differently from the protocol.
@@ -24,11 +24,11 @@ pub(crate) struct Seen {
 /// # Cancel safety
 ///
 /// Dropping the future ends those that were started.
-pub(crate) async fn look(config: &Config) -> Vec<Seen> {
+pub(crate) async fn look(config: &Config) -> Vec<InspectedServer> {
     let servers = config.mcp_servers();
     let seen = join_all(servers.servers().iter().map(|server| async {
         let tools = tools(server).await;
-        Seen {
+        InspectedServer {
             name: server.name().to_owned(),
             tools,
             deviations: server.deviations(),
@@ -57,7 +57,7 @@ fn is_absent(error: &McpError) -> bool {
     )
 }
 
-impl Seen {
+impl InspectedServer {
     /// What it means for a command that needs it: a server that is not there is no server that failed.
     pub(crate) fn exit(&self) -> Exit {
         match &self.tools {

@@ -48,19 +48,19 @@ impl Signal {
 
 /// The signals that came so far; the later ones count as the second.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct ReceivedSignals {
     first: Option<Signal>,
     second: Option<Signal>,
 }
 
 /// Tells of signals; a clone hears the same ones, those included that came before it.
 #[derive(Debug, Clone)]
-pub(crate) struct Signals(watch::Receiver<Seen>);
+pub(crate) struct Signals(watch::Receiver<ReceivedSignals>);
 
 impl Signals {
     /// Begins to listen; from here on no signal ends the program by itself.
     pub(crate) fn listen() -> io::Result<Self> {
-        let (sender, seen) = watch::channel(Seen::default());
+        let (sender, seen) = watch::channel(ReceivedSignals::default());
         let (ready, is_ready) = mpsc::channel();
         thread::Builder::new()
             .name("openai-agents-signals".to_owned())
@@ -115,7 +115,10 @@ impl Signals {
     }
 }
 
-async fn watch_signals(sender: &watch::Sender<Seen>, ready: &mpsc::Sender<io::Result<()>>) {
+async fn watch_signals(
+    sender: &watch::Sender<ReceivedSignals>,
+    ready: &mpsc::Sender<io::Result<()>>,
+) {
     let mut source = match Source::new() {
         Ok(source) => source,
         // Nobody waits for it any more if the receiver is gone.

@@ -7,7 +7,7 @@ use super::fields::{Fields, Keys, Seen, texts_of};
 use super::guardrails::guardrails;
 use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, LimitsConfig, ToolUseConfig};
 use super::sources::Files;
-use super::tree::{Node, Value};
+use super::tree::{TreeNode, Value};
 use super::{ConfigError, Origin, Setting};
 use crate::ModelSettings;
 use crate::model::ToolChoice;
@@ -90,7 +90,7 @@ pub(super) fn agents(
     root: &mut Fields<'_>,
     files: &Files,
 ) -> Result<Vec<AgentConfig>, ConfigError> {
-    let Some(Node { value, origin }) = root.take("agents") else {
+    let Some(TreeNode { value, origin }) = root.take("agents") else {
         return Ok(built_in().into());
     };
     let Value::List(nodes) = value else {
@@ -162,7 +162,7 @@ pub(super) fn limits(parent: &mut Fields<'_>, keys: Keys) -> Result<LimitsConfig
 
 fn agent(
     path: &str,
-    node: Node,
+    node: TreeNode,
     files: &Files,
     settings: &mut Seen,
 ) -> Result<AgentConfig, ConfigError> {
@@ -256,7 +256,7 @@ fn agents_as_tools(parent: &mut Fields<'_>) -> Result<Vec<AgentToolConfig>, Conf
 /// `always`, or a list of tools.
 fn needs_approval(fields: &mut Fields<'_>) -> Result<ApprovalConfig, ConfigError> {
     const KEY: &str = "needs_approval";
-    let Some(Node { value, origin }) = fields.take(KEY) else {
+    let Some(TreeNode { value, origin }) = fields.take(KEY) else {
         return Ok(ApprovalConfig::default());
     };
     if matches!(&value, Value::Text(text) if text == "always") {
@@ -333,7 +333,7 @@ fn tool_choice(text: String) -> ToolChoice {
 /// `run_llm_again`, `stop_on_first_tool`, or a map with the one key `stop_at_tools`.
 fn tool_use(fields: &mut Fields<'_>) -> Result<ToolUseConfig, ConfigError> {
     const KEY: &str = "tool_use_behavior";
-    let Some(Node { value, origin }) = fields.take(KEY) else {
+    let Some(TreeNode { value, origin }) = fields.take(KEY) else {
         return Ok(ToolUseConfig::default());
     };
     let (tool_use, shown) = match value {

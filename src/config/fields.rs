@@ -8,7 +8,7 @@ use crate::{Redactor, RedactorBuilder, Secret};
 
 use super::error::UnknownKey;
 use super::nearest::nearest;
-use super::tree::{Entry, Map, Node, Value};
+use super::tree::{Map, TreeEntry, TreeNode, Value};
 use super::{ConfigError, Origin, Setting};
 
 /// How many unknown keys an error names.
@@ -63,7 +63,7 @@ impl<'a> Fields<'a> {
     /// Takes a map, after a check that it has no key but the ones that it may have.
     pub(super) fn new(
         path: &str,
-        node: Node,
+        node: TreeNode,
         keys: Keys,
         settings: &'a mut Seen,
     ) -> Result<Self, ConfigError> {
@@ -91,8 +91,8 @@ impl<'a> Fields<'a> {
     }
 
     /// A map without entries, for a section that nobody wrote.
-    pub(super) const fn nothing() -> Node {
-        Node {
+    pub(super) const fn nothing() -> TreeNode {
+        TreeNode {
             value: Value::Null,
             origin: Origin::Default,
         }
@@ -183,9 +183,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a field as it is, without telling the list.
-    pub(super) fn take(&mut self, key: &str) -> Option<Node> {
+    pub(super) fn take(&mut self, key: &str) -> Option<TreeNode> {
         let idx = self.entries.iter().position(|entry| entry.key == key)?;
-        let Entry { node, .. } = self.entries.swap_remove(idx);
+        let TreeEntry { node, .. } = self.entries.swap_remove(idx);
         Some(node)
     }
 
@@ -217,11 +217,11 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<(String, Origin)>, ConfigError> {
         match self.take(key) {
             None => Ok(None),
-            Some(Node {
+            Some(TreeNode {
                 value: Value::Text(text),
                 origin,
             }) if !text.trim().is_empty() => Ok(Some((text, origin))),
-            Some(Node { origin, .. }) => Err(self.invalid(
+            Some(TreeNode { origin, .. }) => Err(self.invalid(
                 key,
                 "text, and not empty (a number needs quotes to be text)",
                 origin,
@@ -231,7 +231,7 @@ impl<'a> Fields<'a> {
 
     /// A whole number of at least one.
     pub(super) fn count(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let count = match value {
@@ -246,7 +246,7 @@ impl<'a> Fields<'a> {
 
     /// A whole number, which may be negative.
     pub(super) fn whole(&mut self, key: &str) -> Result<Option<i64>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let number = match value {
@@ -260,7 +260,7 @@ impl<'a> Fields<'a> {
 
     /// A number.
     pub(super) fn number(&mut self, key: &str) -> Result<Option<f64>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let number = match value {
@@ -275,7 +275,7 @@ impl<'a> Fields<'a> {
 
     /// `true` or `false`.
     pub(super) fn switch(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let Value::Bool(switch) = value else {
@@ -287,7 +287,7 @@ impl<'a> Fields<'a> {
 
     /// A list of texts, none of them empty.
     pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let texts =
@@ -299,7 +299,7 @@ impl<'a> Fields<'a> {
     /// The same, without telling the list.
     #[cfg(feature = "mcp-client")]
     pub(super) fn unlisted_texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let texts = texts_of(value);
@@ -322,7 +322,7 @@ impl<'a> Fields<'a> {
         add: fn(RedactorBuilder, &str, &Secret) -> RedactorBuilder,
     ) -> Result<Vec<(String, Secret)>, ConfigError> {
         const EXPECTED: &str = "a map from names to texts (a number needs quotes to be text)";
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(Vec::new());
         };
         let Value::Map(entries) = value else {
@@ -346,7 +346,7 @@ impl<'a> Fields<'a> {
 
     /// A map of anything, as JSON. Its values are counted and not shown: a server may want a token in it.
     pub(super) fn json(&mut self, key: &str) -> Result<Option<JsonMap<String, Json>>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let Some(Json::Object(map)) = to_json(value) else {
@@ -362,8 +362,8 @@ impl<'a> Fields<'a> {
         &mut self,
         key: &str,
         expected: &'static str,
-    ) -> Result<Vec<(String, Node)>, ConfigError> {
-        let Some(Node { value, origin }) = self.take(key) else {
+    ) -> Result<Vec<(String, TreeNode)>, ConfigError> {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(Vec::new());
         };
         let Value::List(nodes) = value else {

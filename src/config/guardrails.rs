@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::fields::{Fields, Keys, Seen};
-use super::tree::Node;
+use super::tree::TreeNode;
 use crate::guardrail::GuardrailTiming;
 
 /// Describes a guardrail of an agent.
@@ -97,7 +97,7 @@ fn list(
 
 fn guardrail(
     path: &str,
-    node: Node,
+    node: TreeNode,
     timings: &Timings,
     settings: &mut Seen,
 ) -> Result<GuardrailConfig, ConfigError> {

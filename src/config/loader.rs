@@ -16,7 +16,7 @@ use super::sessions::{Folders, sessions};
 use super::sources::{Files, Variable, Variables, plain};
 use super::substitution::Environment;
 use super::timeouts::{TimeoutsConfig, timeouts};
-use super::tree::{self, Map, Node, Source, Value};
+use super::tree::{self, Map, Source, TreeNode, Value};
 use super::{ConfigError, Origin, dotenv};
 use crate::http::{HttpClient, Proxies};
 use crate::{Redactor, Secret};
@@ -256,7 +256,7 @@ impl Loader {
             tree::set(&mut root, &path, &flag.origin, flag.as_text());
         }
         self.environment.substitute(&mut root)?;
-        let root = Node {
+        let root = TreeNode {
             value: Value::Map(root),
             origin: Origin::Default,
         };

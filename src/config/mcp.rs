@@ -11,7 +11,7 @@ use super::agents::relative_to_origin;
 use super::fields::{Fields, Keys, Seen};
 use super::loader::without_query_values;
 use super::schema::{AgentConfig, Config};
-use super::tree::{Entry, Node, Value};
+use super::tree::{TreeEntry, TreeNode, Value};
 use super::{ConfigError, GuardrailCheck, Origin};
 use crate::RedactorBuilder;
 use crate::future::BoxFuture;
@@ -162,14 +162,14 @@ pub(super) fn mcp_servers(
     const EXPECTED: &str = "a map from names to MCP servers";
     let entries = match root.take(KEY) {
         None => Vec::new(),
-        Some(Node {
+        Some(TreeNode {
             value: Value::Map(entries),
             ..
         }) => entries,
-        Some(Node { origin, .. }) => return Err(root.invalid(KEY, EXPECTED, origin)),
+        Some(TreeNode { origin, .. }) => return Err(root.invalid(KEY, EXPECTED, origin)),
     };
     let mut servers = Vec::with_capacity(entries.len());
-    for Entry { key, origin, node } in entries {
+    for TreeEntry { key, origin, node } in entries {
         let path = format!("{KEY}.{key}");
         if node.value != Value::Null {
             let described = Described {
@@ -195,7 +195,7 @@ struct Described<'a> {
 
 fn server(
     described: Described<'_>,
-    node: Node,
+    node: TreeNode,
     settings: &mut Seen,
 ) -> Result<McpClient, ConfigError> {
     let Described {
@@ -330,7 +330,7 @@ fn http(
 fn approval(fields: &mut Fields<'_>) -> Result<McpApproval, ConfigError> {
     const KEY: &str = "approval";
     const EXPECTED: &str = "`never`, `always`, or a map from names of tools to `never` or `always`";
-    let Some(Node { value, origin }) = fields.take(KEY) else {
+    let Some(TreeNode { value, origin }) = fields.take(KEY) else {
         return Ok(McpApproval::default());
     };
     let is_needed = |value: &Value| match value {

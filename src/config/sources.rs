@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::{fmt, io};
 
 use super::Origin;
-use super::tree::{Node, Value};
+use super::tree::{TreeNode, Value};
 use crate::file;
 
 /// How large the configuration, `.env` and each file of instructions may be.
@@ -49,8 +49,8 @@ impl Variables {
 }
 
 impl Variable {
-    pub(super) fn as_text(&self) -> Node {
-        Node {
+    pub(super) fn as_text(&self) -> TreeNode {
+        TreeNode {
             value: Value::Text(self.value.clone()),
             origin: self.origin.clone(),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{Map, Node, Value};
+use super::tree::{Map, TreeNode, Value};
 use super::{ConfigError, Origin};
 
 /// The variables that a file may name: all of the environment, and those of `.env`.
@@ -34,7 +34,7 @@ impl Environment {
         Ok(())
     }
 
-    fn node(&self, key: &str, node: &mut Node) -> Result<(), ConfigError> {
+    fn node(&self, key: &str, node: &mut TreeNode) -> Result<(), ConfigError> {
         match &mut node.value {
             Value::Text(text) if text.contains('$') && is_of_file(&node.origin) => {
                 *text = self.text(key, text, &node.origin)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ConfigError;
 use super::fields::{Fields, Keys};
 use super::origin::Origin;
-use super::tree::{Node, Value};
+use super::tree::{TreeNode, Value};
 use crate::http::{HttpClientBuilder, Timeouts};
 
 const TIMEOUTS: Keys = Keys {
@@ -82,11 +82,11 @@ fn seconds(
     const EXPECTED: &str = "a number of seconds above 0, or none";
     let (limit, origin) = match fields.take(key) {
         None => (default, Origin::Default),
-        Some(Node {
+        Some(TreeNode {
             value: Value::Text(text),
             origin,
         }) if text == "none" => (None, origin),
-        Some(Node { value, origin }) => match limit(&value) {
+        Some(TreeNode { value, origin }) => match limit(&value) {
             Some(limit) => (Some(limit), origin),
             None => return Err(fields.invalid(key, EXPECTED, origin)),
         },

@@ -12,7 +12,7 @@ use serde_saphyr::{Error as YamlError, Spanned};
 use super::{ConfigError, Origin};
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(super) struct TreeNode {
     pub(super) value: Value,
     pub(super) origin: Origin,
 }
@@ -24,19 +24,19 @@ pub(super) enum Value {
     Whole(i128),
     Number(f64),
     Text(String),
-    List(Vec<Node>),
+    List(Vec<TreeNode>),
     Map(Map),
 }
 
 /// Entries in the order of the source.
-pub(super) type Map = Vec<Entry>;
+pub(super) type Map = Vec<TreeEntry>;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct TreeEntry {
     pub(super) key: String,
     /// Where the key itself stands, which for an unknown key is what matters.
     pub(super) origin: Origin,
-    pub(super) node: Node,
+    pub(super) node: TreeNode,
 }
 
 /// What a text of YAML is part of.
@@ -60,7 +60,7 @@ impl Source {
 }
 
 /// Reads YAML; nothing of the text can get into an error.
-pub(super) fn parse(text: &str, source: &Source) -> Result<Node, ConfigError> {
+pub(super) fn parse(text: &str, source: &Source) -> Result<TreeNode, ConfigError> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         strict_booleans: true,
@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str, source: &Source) -> Result<Node, ConfigError> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
     };
     if text.trim().is_empty() {
-        return Ok(Node {
+        return Ok(TreeNode {
             value: Value::Null,
             origin: source.origin(0),
         });
@@ -99,23 +99,23 @@ fn problem(error: &YamlError) -> &'static str {
 }
 
 /// Lays a value over the tree at a path; maps are merged, anything else replaces.
-pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: Node) {
+pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: TreeNode) {
     let Some((key, rest)) = path.split_first() else {
         return;
     };
     let found = tree.iter().position(|entry| entry.key == *key);
     let idx = found.unwrap_or_else(|| {
-        tree.push(Entry {
+        tree.push(TreeEntry {
             key: (*key).to_owned(),
             origin: key_origin.clone(),
-            node: Node {
+            node: TreeNode {
                 value: Value::Null,
                 origin: key_origin.clone(),
             },
         });
         tree.len() - 1
     });
-    let Some(Entry { node: slot, .. }) = tree.get_mut(idx) else {
+    let Some(TreeEntry { node: slot, .. }) = tree.get_mut(idx) else {
         return;
     };
     if rest.is_empty() {
@@ -123,7 +123,7 @@ pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: Node
         return;
     }
     if !matches!(slot.value, Value::Map(_)) {
-        *slot = Node {
+        *slot = TreeNode {
             value: Value::Map(Map::new()),
             origin: key_origin.clone(),
         };
@@ -133,7 +133,7 @@ pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: Node
     }
 }
 
-fn overlay(below: &mut Node, above: Node) {
+fn overlay(below: &mut TreeNode, above: TreeNode) {
     match (&mut below.value, above.value) {
         (_, Value::Null) => {}
         (Value::Map(below), Value::Map(above)) => {
@@ -142,7 +142,7 @@ fn overlay(below: &mut Node, above: Node) {
             }
         }
         (_, value) => {
-            *below = Node {
+            *below = TreeNode {
                 value,
                 origin: above.origin,
             };
@@ -158,7 +158,7 @@ enum Yaml {
 }
 
 impl Yaml {
-    fn located(self, source: &Source, line: u64) -> Node {
+    fn located(self, source: &Source, line: u64) -> TreeNode {
         let value = match self {
             Self::Leaf(value) => value,
             Self::List(items) => Value::List(
@@ -170,7 +170,7 @@ impl Yaml {
             Self::Map(entries) => Value::Map(
                 entries
                     .into_iter()
-                    .map(|(key, item)| Entry {
+                    .map(|(key, item)| TreeEntry {
                         key: key.value,
                         origin: source.origin(key.referenced.line()),
                         node: item.value.located(source, item.referenced.line()),
@@ -178,7 +178,7 @@ impl Yaml {
                     .collect(),
             ),
         };
-        Node {
+        TreeNode {
             value,
             origin: source.origin(line),
         }

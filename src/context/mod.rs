@@ -34,10 +34,10 @@ use crate::usage::Usage;
 /// # Ok::<(), openai_agents::MissingState>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct RunContext(Arc<Inner>);
+pub struct RunContext(Arc<ContextInner>);
 
 #[derive(Default)]
-struct Inner {
+struct ContextInner {
     states: States,
     limits: Limits,
     ledger: Mutex<Ledger>,
@@ -59,9 +59,9 @@ pub(crate) struct Ledger {
 impl RunContext {
     /// Creates the context of one run.
     pub fn new(states: States) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ContextInner {
             states,
-            ..Inner::default()
+            ..ContextInner::default()
         }))
     }
 
@@ -72,7 +72,7 @@ impl RunContext {
         ledger: Ledger,
         parent: Option<Self>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ContextInner {
             states,
             limits,
             ledger: Mutex::new(ledger),
@@ -159,7 +159,7 @@ impl RunContext {
     }
 }
 
-impl Inner {
+impl ContextInner {
     fn lock(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 /// Clones share the values: one set serves any number of runs. What must change goes behind a lock or an atomic of the
 /// application's choice.
 #[derive(Clone, Default)]
-pub struct States(HashMap<TypeId, State>);
+pub struct States(HashMap<TypeId, StateEntry>);
 
 #[derive(Clone)]
-struct State {
+struct StateEntry {
     type_name: &'static str,
     value: Arc<dyn Any + Send + Sync>,
 }
@@ -26,7 +26,7 @@ impl States {
 
     /// Adds a value, in place of an earlier one of the same type.
     pub fn insert<T: Send + Sync + 'static>(&mut self, state: T) -> &mut Self {
-        let state = State {
+        let state = StateEntry {
             type_name: type_name::<T>(),
             value: Arc::new(state),
         };

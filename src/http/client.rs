@@ -50,10 +50,10 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
-    inner: Arc<Inner>,
+    inner: Arc<ClientInner>,
 }
 
-struct Inner {
+struct ClientInner {
     pool: Client<Connector, Full<Bytes>>,
     shared: Arc<Shared>,
     timeouts: Timeouts,
@@ -123,7 +123,7 @@ impl HttpClient {
 
     /// Begins a client of the same settings, proxies and certificates, to be changed; it has connections of its own.
     pub fn to_builder(&self) -> HttpClientBuilder {
-        let Inner {
+        let ClientInner {
             shared,
             timeouts,
             limits,
@@ -198,7 +198,7 @@ impl HttpClient {
     }
 }
 
-impl Inner {
+impl ClientInner {
     /// Waits for the head of the answer within the time-outs.
     async fn head(
         &self,
@@ -372,7 +372,7 @@ impl HttpClientBuilder {
             .retry_canceled_requests(false)
             .build(Connector::new(Arc::clone(&shared)));
         HttpClient {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ClientInner {
                 pool,
                 shared,
                 timeouts: self.timeouts,

@@ -21,10 +21,10 @@ use crate::memo::EncodedPrefix;
 /// assert_eq!((before.len(), history.len()), (1, 2));
 /// ```
 #[derive(Clone, Default)]
-pub struct History(Arc<Inner>);
+pub struct History(Arc<HistoryInner>);
 
 #[derive(Default)]
-struct Inner {
+struct HistoryInner {
     items: Vec<Item>,
     encoded: Mutex<Option<EncodedPrefix>>,
 }
@@ -46,14 +46,14 @@ impl History {
     }
 }
 
-impl Inner {
+impl HistoryInner {
     fn lock(&self) -> MutexGuard<'_, Option<EncodedPrefix>> {
         self.encoded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Both begin alike, so the encoding holds for both.
-impl Clone for Inner {
+impl Clone for HistoryInner {
     fn clone(&self) -> Self {
         Self {
             items: self.items.clone(),
@@ -72,7 +72,7 @@ impl Deref for History {
 
 impl From<Vec<Item>> for History {
     fn from(items: Vec<Item>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(HistoryInner {
             items,
             encoded: Mutex::default(),
         }))

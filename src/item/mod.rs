@@ -35,9 +35,9 @@ use crate::memo::Memo;
 /// # Ok::<(), openai_agents::item::ItemError>(())
 /// ```
 #[derive(Clone)]
-pub struct Item(Arc<Inner>);
+pub struct Item(Arc<ItemInner>);
 
-struct Inner {
+struct ItemInner {
     kind: ItemKind,
     json: OnceLock<Box<RawValue>>,
     memo: Memo,
@@ -88,7 +88,7 @@ impl Item {
     pub fn from_json(json: &str) -> Result<Self, ItemError> {
         let raw: Box<RawValue> = serde_json::from_str(json).map_err(ItemError::new)?;
         let kind = ItemKind::parse(raw.get())?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(ItemInner {
             kind,
             json: OnceLock::from(raw),
             memo: Memo::default(),
@@ -199,7 +199,7 @@ impl Item {
         let type_name = type_name.into();
         let mut json = Map::from_iter([("type".to_owned(), Value::String(type_name.clone()))]);
         json.extend(fields);
-        let inner = Inner {
+        let inner = ItemInner {
             kind: ItemKind::Unknown { type_name },
             json: OnceLock::new(),
             memo: Memo::default(),
@@ -214,7 +214,7 @@ impl Item {
 
 impl From<ItemKind> for Item {
     fn from(kind: ItemKind) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ItemInner {
             kind,
             json: OnceLock::new(),
             memo: Memo::default(),

@@ -134,7 +134,7 @@ impl StreamableHttpClient for Backend {
         let (url, headers) = line.headers();
         let response = self.http.post(&url, &headers, body).await.map_err(fault)?;
         self.refuse_challenge(&response)?;
-        let answer = Answer {
+        let answer = ServerAnswer {
             frames: &self.frames,
             message: &message,
             has_session: session.is_some(),
@@ -224,14 +224,14 @@ impl Backend {
 }
 
 /// An answer to a message, with what it is read by.
-struct Answer<'a> {
+struct ServerAnswer<'a> {
     frames: &'a Arc<Frames>,
     message: &'a ClientJsonRpcMessage,
     has_session: bool,
     response: HttpResponse,
 }
 
-impl Answer<'_> {
+impl ServerAnswer<'_> {
     async fn read(self) -> Result<StreamableHttpPostResponse, Fault> {
         let status = self.response.status;
         let request = match self.message {

@@ -10,17 +10,17 @@ use super::shape::{CONTENT, Field, METHODS, RESOURCE, Shape};
 pub(super) fn compare(method: &str, found: &Value, deviations: &Deviations) {
     let fields = METHODS.iter().find(|(name, _)| *name == method);
     if let Some((_, fields)) = fields {
-        let place = Place { method, deviations };
+        let place = ComparedMessage { method, deviations };
         place.object("", fields, found);
     }
 }
 
-struct Place<'a> {
+struct ComparedMessage<'a> {
     method: &'a str,
     deviations: &'a Deviations,
 }
 
-impl Place<'_> {
+impl ComparedMessage<'_> {
     fn note(&self, difference: Difference, path: &str, words: &str) {
         let method = self.method;
         let place = format!("{method} {path}");

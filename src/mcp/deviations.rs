@@ -18,11 +18,11 @@ const MAX_QUOTED_BYTES: usize = 200;
 pub(super) struct Deviations {
     server: String,
     redactor: Redactor,
-    listed: Mutex<Listed>,
+    listed: Mutex<DeviationSet>,
 }
 
 #[derive(Debug, Default)]
-struct Listed {
+struct DeviationSet {
     /// The code and the place, without the numbers of list elements.
     known: HashSet<(&'static str, String)>,
     deviations: Vec<Deviation>,

@@ -28,7 +28,7 @@ pub(super) fn of(messages: Vec<ServerJsonRpcMessage>) -> Events {
 /// A stream that answers a request and ends before the answer, without an id at which it could be taken up again, ends in an error
 /// that says why.
 pub(super) fn read(frames: &Arc<Frames>, body: HttpBody, request: Option<RequestId>) -> Events {
-    let reader = Reader {
+    let reader = EventReader {
         frames: Arc::clone(frames),
         request,
         events: SseStream::from_bytes_stream(bounded(body)).boxed(),
@@ -43,7 +43,7 @@ pub(super) fn read(frames: &Arc<Frames>, body: HttpBody, request: Option<Request
     .boxed()
 }
 
-struct Reader {
+struct EventReader {
     frames: Arc<Frames>,
     /// The request that the stream answers.
     request: Option<RequestId>,
@@ -54,7 +54,7 @@ struct Reader {
     has_ended: bool,
 }
 
-impl Reader {
+impl EventReader {
     async fn next(&mut self) -> Option<Result<Sse, SseError>> {
         loop {
             if let Some(event) = self.ready.pop_front() {

@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
 fn parse_whole(text: &str) -> Result<Parsed, serde_json::Error> {
     let repeated = RefCell::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let seed = Node {
+    let seed = ValueSeed {
         path: String::new(),
         repeated: &repeated,
     };
@@ -101,12 +101,12 @@ fn unit(text: &str) -> Option<u32> {
 }
 
 /// A value at a place.
-struct Node<'a> {
+struct ValueSeed<'a> {
     path: String,
     repeated: &'a RefCell<Vec<Repeated>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -114,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,7 +151,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = elements.next_element_seed(Node {
+        while let Some(value) = elements.next_element_seed(ValueSeed {
             path: format!("{}[{}]", self.path, values.len()),
             repeated: self.repeated,
         })? {
@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
             let path = join(&self.path, &key);
-            let value = entries.next_value_seed(Node {
+            let value = entries.next_value_seed(ValueSeed {
                 path: path.clone(),
                 repeated: self.repeated,
             })?;

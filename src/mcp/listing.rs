@@ -12,7 +12,7 @@ use super::McpError;
 use super::connection::Connection;
 use super::deviations::{Difference, excerpt};
 use super::normal::Raw;
-use super::parse::{self, Listed, Named, Unusable};
+use super::parse::{self, ListedTool, Named, Unusable};
 use super::shared::Shared;
 use super::tool;
 use crate::secret::REDACTED;
@@ -26,10 +26,10 @@ const MAX_QUOTED_BYTES: usize = 100;
 
 /// The tools of a server, as they were last listed.
 #[derive(Debug, Default)]
-pub(super) struct Listing(tokio::sync::Mutex<Option<Known>>);
+pub(super) struct Listing(tokio::sync::Mutex<Option<CachedTools>>);
 
 #[derive(Debug)]
-struct Known {
+struct CachedTools {
     tools: Arc<[FunctionTool]>,
     /// The count of changes when the list was asked for.
     as_of: u64,
@@ -85,7 +85,7 @@ impl Listing {
         if let Some(known) = &*listed {
             note_changes(shared, &known.tools, &tools);
         }
-        *listed = Some(Known {
+        *listed = Some(CachedTools {
             tools: Arc::clone(&tools),
             as_of,
             expires,
@@ -116,7 +116,7 @@ impl Pages {
 /// Makes tools of those that the options ask for; one that cannot be offered is left out and listed.
 fn offer(
     shared: &Arc<Shared>,
-    entries: Vec<Result<Named<Listed>, Unusable>>,
+    entries: Vec<Result<Named<ListedTool>, Unusable>>,
     pages: &Pages,
 ) -> Result<Arc<[FunctionTool]>, McpError> {
     let options = &shared.options;

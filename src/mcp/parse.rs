@@ -16,13 +16,13 @@ use super::{
 pub(super) type Unusable = String;
 
 /// An object at its place.
-struct Fields<'a> {
+struct ObjectFields<'a> {
     map: &'a Map<String, Value>,
     path: String,
     raw: &'a Raw,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ObjectFields<'a> {
     fn whole(raw: &'a Raw) -> Result<Self, Unusable> {
         Self::at(raw, &raw.value, String::new())
     }
@@ -86,7 +86,7 @@ pub(super) fn page<T>(
     key: &str,
     entry: fn(&Raw, &Value, String) -> Result<T, Unusable>,
 ) -> Result<Page<T>, Unusable> {
-    let fields = Fields::whole(raw)?;
+    let fields = ObjectFields::whole(raw)?;
     let entries = fields.needed_list(key)?.iter().enumerate();
     let next = match fields.map.get("nextCursor") {
         None | Some(Value::Null) => None,
@@ -103,15 +103,15 @@ pub(super) fn page<T>(
 
 /// A tool as a server lists it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Listed {
+pub(super) struct ListedTool {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) schema: Value,
 }
 
 /// Reads a tool; what is wrong with one is told with the name that it has.
-pub(super) fn tool(raw: &Raw, value: &Value, path: String) -> Result<Named<Listed>, Unusable> {
-    let fields = Fields::at(raw, value, path)?;
+pub(super) fn tool(raw: &Raw, value: &Value, path: String) -> Result<Named<ListedTool>, Unusable> {
+    let fields = ObjectFields::at(raw, value, path)?;
     let name = fields.needed_text("name")?;
     let schema = match fields.needed("inputSchema") {
         Ok(schema @ Value::Object(_)) => Ok(schema.clone()),
@@ -121,7 +121,7 @@ pub(super) fn tool(raw: &Raw, value: &Value, path: String) -> Result<Named<Liste
     let description = fields.text("description").or_else(|| fields.text("title"));
     Ok(Named {
         name: name.clone(),
-        it: schema.map(|schema| Listed {
+        it: schema.map(|schema| ListedTool {
             name,
             description: description.unwrap_or_default(),
             schema,
@@ -136,7 +136,7 @@ pub(super) struct Named<T> {
 }
 
 pub(super) fn resource(raw: &Raw, value: &Value, path: String) -> Result<McpResource, Unusable> {
-    let fields = Fields::at(raw, value, path)?;
+    let fields = ObjectFields::at(raw, value, path)?;
     let uri = fields.needed_text("uri")?;
     Ok(McpResource {
         // It is read by its address.
@@ -154,7 +154,7 @@ pub(super) fn template(
     value: &Value,
     path: String,
 ) -> Result<McpResourceTemplate, Unusable> {
-    let fields = Fields::at(raw, value, path)?;
+    let fields = ObjectFields::at(raw, value, path)?;
     let uri_template = fields.needed_text("uriTemplate")?;
     Ok(McpResourceTemplate {
         name: fields.text("name").unwrap_or_else(|| uri_template.clone()),
@@ -166,7 +166,7 @@ pub(super) fn template(
 }
 
 pub(super) fn prompt(raw: &Raw, value: &Value, path: String) -> Result<McpPrompt, Unusable> {
-    let fields = Fields::at(raw, value, path)?;
+    let fields = ObjectFields::at(raw, value, path)?;
     let arguments = fields.map.get("arguments").and_then(Value::as_array);
     let argument = |value: &Value| {
         let map = value.as_object()?;
@@ -191,10 +191,10 @@ pub(super) fn prompt(raw: &Raw, value: &Value, path: String) -> Result<McpPrompt
 
 /// Reads the messages of a prompt.
 pub(super) fn prompt_messages(raw: &Raw) -> Result<McpPromptMessages, Unusable> {
-    let fields = Fields::whole(raw)?;
+    let fields = ObjectFields::whole(raw)?;
     let messages = fields.needed_list("messages")?.iter().enumerate();
     let message = |(n, value)| {
-        let fields = Fields::at(raw, value, format!("messages[{n}]"))?;
+        let fields = ObjectFields::at(raw, value, format!("messages[{n}]"))?;
         Ok(McpMessage {
             role: role(&fields)?,
             content: content(
@@ -210,7 +210,7 @@ pub(super) fn prompt_messages(raw: &Raw) -> Result<McpPromptMessages, Unusable> 
     })
 }
 
-fn role(fields: &Fields<'_>) -> Result<McpRole, Unusable> {
+fn role(fields: &ObjectFields<'_>) -> Result<McpRole, Unusable> {
     match fields.needed_text("role")?.as_str() {
         "user" => Ok(McpRole::User),
         "assistant" => Ok(McpRole::Assistant),
@@ -226,17 +226,20 @@ pub(super) fn resource_contents(
     raw: &Raw,
     asked: &str,
 ) -> Result<Vec<McpResourceContent>, Unusable> {
-    let contents = Fields::whole(raw)?.needed_list("contents")?.iter();
+    let contents = ObjectFields::whole(raw)?.needed_list("contents")?.iter();
     contents
         .enumerate()
         .map(|(n, value)| {
-            let fields = Fields::at(raw, value, format!("contents[{n}]"))?;
+            let fields = ObjectFields::at(raw, value, format!("contents[{n}]"))?;
             resource_content(&fields, asked)
         })
         .collect()
 }
 
-fn resource_content(fields: &Fields<'_>, asked: &str) -> Result<McpResourceContent, Unusable> {
+fn resource_content(
+    fields: &ObjectFields<'_>,
+    asked: &str,
+) -> Result<McpResourceContent, Unusable> {
     let is_there = |name: &str| fields.map.get(name).is_some_and(|value| !value.is_null());
     let body = match (is_there("text"), is_there("blob")) {
         (true, false) => McpResourceBody::Text(fields.needed_text("text")?),
@@ -255,8 +258,8 @@ fn resource_content(fields: &Fields<'_>, asked: &str) -> Result<McpResourceConte
 
 /// Reads the proposals for an argument; what is no text among them is left out.
 pub(super) fn proposals(raw: &Raw) -> Result<Vec<String>, Unusable> {
-    let completion = Fields::whole(raw)?.needed("completion")?;
-    let fields = Fields::at(raw, completion, "completion".to_owned())?;
+    let completion = ObjectFields::whole(raw)?.needed("completion")?;
+    let fields = ObjectFields::at(raw, completion, "completion".to_owned())?;
     let values = fields.needed_list("values")?.iter();
     Ok(values
         .filter_map(|value| value.as_str().map(str::to_owned))
@@ -265,7 +268,7 @@ pub(super) fn proposals(raw: &Raw) -> Result<Vec<String>, Unusable> {
 
 /// Reads what a tool gave back.
 pub(super) fn tool_result(raw: &Raw) -> Result<McpToolResult, Unusable> {
-    let fields = Fields::whole(raw)?;
+    let fields = ObjectFields::whole(raw)?;
     let is_error = match fields.map.get("isError") {
         None | Some(Value::Null) => false,
         Some(_) => match fields.needed("isError")? {
@@ -321,7 +324,7 @@ fn content(raw: &Raw, value: &Value, path: &str) -> Result<McpContent, Unusable>
     let Value::Object(map) = value else {
         return Ok(McpContent::Other(value.clone()));
     };
-    let fields = Fields {
+    let fields = ObjectFields {
         map,
         path: path.to_owned(),
         raw,
@@ -345,7 +348,7 @@ fn content(raw: &Raw, value: &Value, path: &str) -> Result<McpContent, Unusable>
         Some("resource") => map
             .get("resource")
             .filter(|resource| resource.get("uri").is_some_and(Value::is_string))
-            .and_then(|resource| Fields::at(raw, resource, join(path, "resource")).ok())
+            .and_then(|resource| ObjectFields::at(raw, resource, join(path, "resource")).ok())
             .and_then(|fields| resource_content(&fields, "").ok())
             .map(McpContent::from),
         Some("resource_link") => text("name")
@@ -358,10 +361,10 @@ fn content(raw: &Raw, value: &Value, path: &str) -> Result<McpContent, Unusable>
 
 /// Reads what a server asks of a model.
 pub(super) fn sampling(raw: &Raw) -> Result<SamplingRequest, Unusable> {
-    let fields = Fields::whole(raw)?;
+    let fields = ObjectFields::whole(raw)?;
     let messages = fields.needed_list("messages")?.iter().enumerate();
     let message = |(n, value)| {
-        let fields = Fields::at(raw, value, format!("messages[{n}]"))?;
+        let fields = ObjectFields::at(raw, value, format!("messages[{n}]"))?;
         let path = join(&fields.path, "content");
         Ok(SamplingMessage {
             role: role(&fields)?,
@@ -411,7 +414,7 @@ const fn narrowed(temperature: f64) -> f32 {
 
 /// Reads what a server asks the user; none when it is asked in a way that is not known.
 pub(super) fn elicitation(raw: &Raw) -> Result<Option<ElicitationRequest>, Unusable> {
-    let fields = Fields::whole(raw)?;
+    let fields = ObjectFields::whole(raw)?;
     let message = fields.needed_text("message")?;
     let mode = match fields.map.get("mode") {
         None | Some(Value::Null) => "form".to_owned(),

@@ -31,12 +31,12 @@ pub(super) struct Shared {
     pub(super) deviations: Arc<Deviations>,
     authorization: OnceCell<Authorization>,
     pub(super) changes: Arc<Changes>,
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     /// Held while a connection is made or ended.
     turn: tokio::sync::Mutex<()>,
 }
 
-enum State {
+enum ConnectionState {
     Starting,
     Ready(Arc<Connection>),
     Failed(McpError),
@@ -54,7 +54,7 @@ impl Shared {
             options,
             authorization: OnceCell::new(),
             changes: Arc::default(),
-            state: Mutex::new(State::Closed),
+            state: Mutex::new(ConnectionState::Closed),
             turn: tokio::sync::Mutex::new(()),
         }
     }
@@ -65,12 +65,12 @@ impl Shared {
 
     pub(super) fn public_state(&self) -> McpState {
         match &*self.state() {
-            State::Starting => McpState::Starting,
-            State::Ready(_) => McpState::Ready,
-            State::Failed(error) => McpState::Failed {
+            ConnectionState::Starting => McpState::Starting,
+            ConnectionState::Ready(_) => McpState::Ready,
+            ConnectionState::Failed(error) => McpState::Failed {
                 error: error.clone(),
             },
-            State::Closed => McpState::Closed,
+            ConnectionState::Closed => McpState::Closed,
         }
     }
 
@@ -84,18 +84,18 @@ impl Shared {
         if self.connection().is_ok() {
             return Ok(());
         }
-        self.enter(State::Starting);
+        self.enter(ConnectionState::Starting);
         let mut unfinished = Unfinished(Some(self));
         let opened = self.open().await;
         unfinished.0 = None;
         self.changes.tools_changed();
         match opened {
             Ok(connection) => {
-                self.enter(State::Ready(Arc::new(connection)));
+                self.enter(ConnectionState::Ready(Arc::new(connection)));
                 Ok(())
             }
             Err(error) => {
-                self.enter(State::Failed(error.clone()));
+                self.enter(ConnectionState::Failed(error.clone()));
                 Err(error)
             }
         }
@@ -103,22 +103,22 @@ impl Shared {
 
     pub(super) async fn close(&self) {
         let _turn = self.turn.lock().await;
-        if let State::Ready(connection) = self.enter(State::Closed) {
+        if let ConnectionState::Ready(connection) = self.enter(ConnectionState::Closed) {
             connection.close().await;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Ready(connection) = &*state
+        if let ConnectionState::Ready(connection) = &*state
             && !connection.is_open()
         {
-            *state = State::Failed(self.ended(connection));
+            *state = ConnectionState::Failed(self.ended(connection));
         }
         state
     }
 
-    fn enter(&self, next: State) -> State {
+    fn enter(&self, next: ConnectionState) -> ConnectionState {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *state, next)
     }
@@ -180,13 +180,13 @@ impl Shared {
             })
         };
         match &*self.state() {
-            State::Ready(connection) => Ok(Arc::clone(connection)),
-            State::Starting => refuse("it is starting".to_owned()),
-            State::Failed(error) => refuse(format!(
+            ConnectionState::Ready(connection) => Ok(Arc::clone(connection)),
+            ConnectionState::Starting => refuse("it is starting".to_owned()),
+            ConnectionState::Failed(error) => refuse(format!(
                 "{}; it is not started again by itself, but when it is connected anew, by a reload of the program that serves",
                 error_chain(error)
             )),
-            State::Closed => refuse("it was not connected, or was closed".to_owned()),
+            ConnectionState::Closed => refuse("it was not connected, or was closed".to_owned()),
         }
     }
 
@@ -333,7 +333,7 @@ struct Unfinished<'a>(Option<&'a Shared>);
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0 {
-            shared.enter(State::Closed);
+            shared.enter(ConnectionState::Closed);
         }
     }
 }

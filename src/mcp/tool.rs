@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::parse::Listed;
+use super::parse::ListedTool;
 use super::shared::Shared;
 use super::{McpContent, McpToolResult, error_chain};
 use crate::tools::{FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolOutput};
@@ -17,7 +17,7 @@ const N_HASH_CHARS: usize = 8;
 /// Makes a tool of one of a server's, or says why no model can be offered it.
 pub(super) fn offer(
     shared: &Arc<Shared>,
-    tool: Listed,
+    tool: ListedTool,
     name: &str,
 ) -> Result<FunctionTool, String> {
     let options = shared.options.for_tools.clone().strict(false);
@@ -114,11 +114,11 @@ fn part(content: &McpContent) -> ToolContent {
 }
 
 /// Names tools for models: as the server does, or with its name before.
-pub(super) fn names(server: &str, prefix: bool, tools: &[Listed]) -> Vec<String> {
+pub(super) fn names(server: &str, prefix: bool, tools: &[ListedTool]) -> Vec<String> {
     if !prefix {
         return tools.iter().map(|tool| tool.name.clone()).collect();
     }
-    let prefixed = |tool: &Listed| cleaned(&format!("mcp_{server}__{}", tool.name));
+    let prefixed = |tool: &ListedTool| cleaned(&format!("mcp_{server}__{}", tool.name));
     let mut n_uses: HashMap<String, usize> = HashMap::new();
     for tool in tools {
         *n_uses.entry(prefixed(tool)).or_default() += 1;

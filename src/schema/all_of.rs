@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::error::SchemaError;
-use super::graph::{Entries, Graph, Node, NodeId};
+use super::graph::{Entries, Graph, NodeId, SchemaNode};
 use super::path::SchemaPath;
 use super::reference::is_annotation;
 
@@ -72,18 +72,18 @@ pub(super) fn is_false(graph: &Graph, id: Option<&NodeId>) -> bool {
 /// Compares as JSON Schema does: the order of keys does not matter, and 1 is 1.0.
 fn equal(graph: &Graph, left: NodeId, right: NodeId) -> bool {
     match (graph.node(left), graph.node(right)) {
-        (Node::Scalar(Value::Number(left)), Node::Scalar(Value::Number(right))) => {
+        (SchemaNode::Scalar(Value::Number(left)), SchemaNode::Scalar(Value::Number(right))) => {
             equal_numbers(left, right)
         }
-        (Node::Scalar(left), Node::Scalar(right)) => left == right,
-        (Node::List(left), Node::List(right)) => {
+        (SchemaNode::Scalar(left), SchemaNode::Scalar(right)) => left == right,
+        (SchemaNode::List(left), SchemaNode::List(right)) => {
             left.len() == right.len()
                 && left
                     .iter()
                     .zip(right)
                     .all(|(&left, &right)| equal(graph, left, right))
         }
-        (Node::Object(left), Node::Object(right)) => {
+        (SchemaNode::Object(left), SchemaNode::Object(right)) => {
             left.len() == right.len()
                 && left.iter().all(|(key, &left)| {
                     right
@@ -91,7 +91,7 @@ fn equal(graph: &Graph, left: NodeId, right: NodeId) -> bool {
                         .is_some_and(|&right| equal(graph, left, right))
                 })
         }
-        (Node::Scalar(_) | Node::List(_) | Node::Object(_), _) => false,
+        (SchemaNode::Scalar(_) | SchemaNode::List(_) | SchemaNode::Object(_), _) => false,
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) type Entries = IndexMap<String, NodeId>;
 pub(super) struct NodeId(usize);
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum SchemaNode {
     Scalar(Value),
     List(Vec<NodeId>),
     Object(Entries),
@@ -33,7 +33,7 @@ pub(super) enum Node {
 
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    nodes: Vec<Node>,
+    nodes: Vec<SchemaNode>,
 }
 
 impl Graph {
@@ -58,21 +58,21 @@ impl Graph {
         export.value(root, 1)
     }
 
-    pub(super) fn add(&mut self, node: Node) -> NodeId {
+    pub(super) fn add(&mut self, node: SchemaNode) -> NodeId {
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
     }
 
-    pub(super) fn node(&self, id: NodeId) -> &Node {
+    pub(super) fn node(&self, id: NodeId) -> &SchemaNode {
         // Ids are made by `add` alone and nodes are never removed, so the fallback is not reached.
-        const NOTHING: &Node = &Node::Scalar(Value::Null);
+        const NOTHING: &SchemaNode = &SchemaNode::Scalar(Value::Null);
         self.nodes.get(id.0).unwrap_or(NOTHING)
     }
 
     pub(super) fn scalar(&self, id: NodeId) -> Option<&Value> {
         match self.node(id) {
-            Node::Scalar(value) => Some(value),
-            Node::List(_) | Node::Object(_) => None,
+            SchemaNode::Scalar(value) => Some(value),
+            SchemaNode::List(_) | SchemaNode::Object(_) => None,
         }
     }
 
@@ -82,15 +82,15 @@ impl Graph {
 
     pub(super) fn list(&self, id: NodeId) -> Option<&[NodeId]> {
         match self.node(id) {
-            Node::List(items) => Some(items),
-            Node::Scalar(_) | Node::Object(_) => None,
+            SchemaNode::List(items) => Some(items),
+            SchemaNode::Scalar(_) | SchemaNode::Object(_) => None,
         }
     }
 
     pub(super) fn object(&self, id: NodeId) -> Option<&Entries> {
         match self.node(id) {
-            Node::Object(entries) => Some(entries),
-            Node::Scalar(_) | Node::List(_) => None,
+            SchemaNode::Object(entries) => Some(entries),
+            SchemaNode::Scalar(_) | SchemaNode::List(_) => None,
         }
     }
 
@@ -99,7 +99,7 @@ impl Graph {
     }
 
     /// Changes a value in its place, or adds it at the end.
-    pub(super) fn set(&mut self, object: NodeId, key: &str, value: Node) {
+    pub(super) fn set(&mut self, object: NodeId, key: &str, value: SchemaNode) {
         let value = self.add(value);
         if let Some(entries) = self.object_mut(object) {
             entries.insert(key.to_owned(), value);
@@ -114,23 +114,23 @@ impl Graph {
 
     pub(super) fn object_mut(&mut self, id: NodeId) -> Option<&mut Entries> {
         match self.nodes.get_mut(id.0) {
-            Some(Node::Object(entries)) => Some(entries),
-            Some(Node::Scalar(_) | Node::List(_)) | None => None,
+            Some(SchemaNode::Object(entries)) => Some(entries),
+            Some(SchemaNode::Scalar(_) | SchemaNode::List(_)) | None => None,
         }
     }
 
     fn import_value(&mut self, value: Value) -> NodeId {
         let node = match value {
             Value::Array(items) => {
-                Node::List(items.into_iter().map(|it| self.import_value(it)).collect())
+                SchemaNode::List(items.into_iter().map(|it| self.import_value(it)).collect())
             }
-            Value::Object(entries) => Node::Object(
+            Value::Object(entries) => SchemaNode::Object(
                 entries
                     .into_iter()
                     .map(|(key, entry)| (key, self.import_value(entry)))
                     .collect(),
             ),
-            scalar => Node::Scalar(scalar),
+            scalar => SchemaNode::Scalar(scalar),
         };
         self.add(node)
     }
@@ -196,15 +196,15 @@ impl Export<'_> {
             return Err(too_deep(&self.path));
         }
         match self.graph.node(id) {
-            Node::Scalar(value) => Ok(value.clone()),
-            Node::List(items) => {
+            SchemaNode::Scalar(value) => Ok(value.clone()),
+            SchemaNode::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
                 for (idx, &item) in items.iter().enumerate() {
                     list.push(self.child(&idx.to_string(), item, depth)?);
                 }
                 Ok(Value::Array(list))
             }
-            Node::Object(entries) => {
+            SchemaNode::Object(entries) => {
                 let mut object = serde_json::Map::with_capacity(entries.len());
                 for (key, &entry) in entries {
                     object.insert(key.clone(), self.child(key, entry, depth)?);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::error::SchemaError;
-use super::graph::{Entries, Graph, Node, NodeId};
+use super::graph::{Entries, Graph, NodeId, SchemaNode};
 use super::path::SchemaPath;
 
 /// Keywords that constrain nothing, so that they may stand beside a `$ref`.
@@ -185,8 +185,8 @@ fn merged_annotations(carried: Vec<Entries>) -> Entries {
 
 fn printed(graph: &Graph, id: NodeId) -> String {
     match graph.node(id) {
-        Node::Scalar(value) => value.to_string(),
-        Node::List(_) => Value::Array(Vec::new()).to_string(),
-        Node::Object(_) => Value::Object(serde_json::Map::new()).to_string(),
+        SchemaNode::Scalar(value) => value.to_string(),
+        SchemaNode::List(_) => Value::Array(Vec::new()).to_string(),
+        SchemaNode::Object(_) => Value::Object(serde_json::Map::new()).to_string(),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::all_of;
 use super::error::SchemaError;
-use super::graph::{Entries, Graph, MAX_DEPTH, MAX_NODES, Node, NodeId, too_deep};
+use super::graph::{Entries, Graph, MAX_DEPTH, MAX_NODES, NodeId, SchemaNode, too_deep};
 use super::path::SchemaPath;
 use super::reference::{Resolver, constraining_siblings, declares_resource};
 
@@ -44,7 +44,7 @@ pub fn strict(schema: Value) -> Result<Value, SchemaError> {
         n_nodes_left: MAX_NODES,
         path: SchemaPath::default(),
     };
-    let start = Place {
+    let start = SchemaPlace {
         depth: 1,
         in_resource: false,
     };
@@ -62,7 +62,7 @@ struct Converter {
 
 /// How a schema was reached.
 #[derive(Clone, Copy)]
-struct Place {
+struct SchemaPlace {
     depth: usize,
     /// A schema with an `$id` is between the root and here, which changes what references mean.
     in_resource: bool,
@@ -72,7 +72,7 @@ impl Converter {
     /// Converts a schema and all below it, in place.
     ///
     /// The order of the steps decides the order of the keys.
-    fn schema(&mut self, schema: NodeId, place: Place) -> Result<(), SchemaError> {
+    fn schema(&mut self, schema: NodeId, place: SchemaPlace) -> Result<(), SchemaError> {
         if place.depth > MAX_DEPTH {
             return Err(too_deep(&self.path));
         }
@@ -82,7 +82,7 @@ impl Converter {
         let closed_by_author = all_of::is_false(&self.graph, entries.get("additionalProperties"));
         self.spend(1)?;
         let is_nested_resource = schema != self.root && declares_resource(&self.graph, schema);
-        let below = Place {
+        let below = SchemaPlace {
             depth: place.depth + 1,
             in_resource: place.in_resource || is_nested_resource,
         };
@@ -109,7 +109,7 @@ impl Converter {
         Ok(())
     }
 
-    fn check_reference(&self, schema: NodeId, place: Place) -> Result<(), SchemaError> {
+    fn check_reference(&self, schema: NodeId, place: SchemaPlace) -> Result<(), SchemaError> {
         let Some(entries) = self
             .graph
             .object(schema)
@@ -150,7 +150,7 @@ impl Converter {
         let is_object = match kind {
             Some(kind) => self.allows_object(kind),
             None if has_properties => {
-                let object = Node::Scalar(Value::from("object"));
+                let object = SchemaNode::Scalar(Value::from("object"));
                 self.graph.set(schema, "type", object);
                 true
             }
@@ -164,7 +164,7 @@ impl Converter {
                 });
             }
             None if is_object => {
-                let closed = Node::Scalar(Value::Bool(false));
+                let closed = SchemaNode::Scalar(Value::Bool(false));
                 self.graph.set(schema, "additionalProperties", closed);
             }
             Some(_) | None => {}
@@ -173,7 +173,7 @@ impl Converter {
     }
 
     /// Requires all properties and converts them.
-    fn properties(&mut self, schema: NodeId, below: Place) -> Result<(), SchemaError> {
+    fn properties(&mut self, schema: NodeId, below: SchemaPlace) -> Result<(), SchemaError> {
         let Some(entries) = self
             .graph
             .get(schema, "properties")
@@ -184,23 +184,27 @@ impl Converter {
         };
         let names: Vec<NodeId> = entries
             .keys()
-            .map(|name| self.graph.add(Node::Scalar(Value::from(name.as_str()))))
+            .map(|name| {
+                self.graph
+                    .add(SchemaNode::Scalar(Value::from(name.as_str())))
+            })
             .collect();
-        self.graph.set(schema, "required", Node::List(names));
+        self.graph.set(schema, "required", SchemaNode::List(names));
         self.named_children(schema, "properties", below)?;
         // The map itself may be shared with a place where it is a schema and grows keywords; this copy is not.
-        self.graph.set(schema, "properties", Node::Object(entries));
+        self.graph
+            .set(schema, "properties", SchemaNode::Object(entries));
         Ok(())
     }
 
-    fn one_of(&mut self, schema: NodeId, below: Place) -> Result<(), SchemaError> {
+    fn one_of(&mut self, schema: NodeId, below: SchemaPlace) -> Result<(), SchemaError> {
         let Some(variants) = self.list(schema, "oneOf") else {
             return Ok(());
         };
         self.listed_children(schema, "oneOf", below)?;
         let mut any_of = self.list(schema, "anyOf").unwrap_or_default();
         any_of.extend(variants);
-        self.graph.set(schema, "anyOf", Node::List(any_of));
+        self.graph.set(schema, "anyOf", SchemaNode::List(any_of));
         self.graph.remove(schema, "oneOf");
         Ok(())
     }
@@ -209,7 +213,7 @@ impl Converter {
     fn all_of(
         &mut self,
         schema: NodeId,
-        below: Place,
+        below: SchemaPlace,
         closed_by_author: bool,
     ) -> Result<bool, SchemaError> {
         let entry = match self.list(schema, "allOf").as_deref() {
@@ -234,7 +238,7 @@ impl Converter {
         Ok(true)
     }
 
-    fn all_of_entry(&mut self, entry: NodeId, below: Place) -> Result<Entries, SchemaError> {
+    fn all_of_entry(&mut self, entry: NodeId, below: SchemaPlace) -> Result<Entries, SchemaError> {
         let is_reference = self.graph.object(entry).is_some_and(|entries| {
             entries.contains_key("$ref") && constraining_siblings(entries).is_empty()
         });
@@ -290,7 +294,7 @@ impl Converter {
         };
         match self.graph.list(kind) {
             Some(&[only]) if self.graph.text(only) == Some("object") => {
-                let object = Node::Scalar(Value::from("object"));
+                let object = SchemaNode::Scalar(Value::from("object"));
                 self.graph.set(self.root, "type", object);
                 Ok(())
             }
@@ -305,7 +309,7 @@ impl Converter {
         &mut self,
         schema: NodeId,
         keyword: &str,
-        below: Place,
+        below: SchemaPlace,
     ) -> Result<(), SchemaError> {
         let map = self.graph.get(schema, keyword);
         let Some(entries) = map.and_then(|id| self.graph.object(id)).cloned() else {
@@ -321,7 +325,7 @@ impl Converter {
         &mut self,
         schema: NodeId,
         keyword: &str,
-        below: Place,
+        below: SchemaPlace,
     ) -> Result<(), SchemaError> {
         let children = self.list(schema, keyword).unwrap_or_default();
         for (idx, child) in children.into_iter().enumerate() {
@@ -330,7 +334,12 @@ impl Converter {
         Ok(())
     }
 
-    fn child(&mut self, keys: &[&str], child: NodeId, below: Place) -> Result<(), SchemaError> {
+    fn child(
+        &mut self,
+        keys: &[&str],
+        child: NodeId,
+        below: SchemaPlace,
+    ) -> Result<(), SchemaError> {
         for key in keys {
             self.path.push(*key);
         }
@@ -358,12 +367,12 @@ impl Converter {
     /// An empty or zero `$ref` refers to nothing and is kept.
     fn is_empty_value(&self, id: NodeId) -> bool {
         match self.graph.node(id) {
-            Node::Scalar(Value::Null | Value::Bool(false)) => true,
-            Node::Scalar(Value::Number(number)) => number.as_f64() == Some(0.0),
-            Node::Scalar(Value::String(text)) => text.is_empty(),
-            Node::Scalar(_) => false,
-            Node::List(items) => items.is_empty(),
-            Node::Object(entries) => entries.is_empty(),
+            SchemaNode::Scalar(Value::Null | Value::Bool(false)) => true,
+            SchemaNode::Scalar(Value::Number(number)) => number.as_f64() == Some(0.0),
+            SchemaNode::Scalar(Value::String(text)) => text.is_empty(),
+            SchemaNode::Scalar(_) => false,
+            SchemaNode::List(items) => items.is_empty(),
+            SchemaNode::Object(entries) => entries.is_empty(),
         }
     }
 
@@ -388,13 +397,13 @@ impl Converter {
 
     fn not_a_schema(&self, id: NodeId) -> SchemaError {
         let found = match self.graph.node(id) {
-            Node::Scalar(Value::Bool(true)) => "`true`, which accepts any value,",
-            Node::Scalar(Value::Bool(false)) => "`false`, which accepts no value,",
-            Node::Scalar(Value::Null) => "null",
-            Node::Scalar(Value::Number(_)) => "a number",
-            Node::Scalar(_) => "a string",
-            Node::List(_) => "a list",
-            Node::Object(_) => "an object",
+            SchemaNode::Scalar(Value::Bool(true)) => "`true`, which accepts any value,",
+            SchemaNode::Scalar(Value::Bool(false)) => "`false`, which accepts no value,",
+            SchemaNode::Scalar(Value::Null) => "null",
+            SchemaNode::Scalar(Value::Number(_)) => "a number",
+            SchemaNode::Scalar(_) => "a string",
+            SchemaNode::List(_) => "a list",
+            SchemaNode::Object(_) => "an object",
         };
         SchemaError::NotASchema {
             path: self.path.clone(),

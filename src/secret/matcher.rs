@@ -6,7 +6,7 @@
 /// A set of patterns.
 #[derive(Clone)]
 pub(super) struct Matcher {
-    states: Vec<State>,
+    states: Vec<MatcherState>,
     /// The successors of the first state, where a text nearly always is.
     from_root: [u32; 256],
 }
@@ -16,7 +16,7 @@ pub(super) struct Matcher {
 pub(super) struct StateId(u32);
 
 #[derive(Clone, Default)]
-struct State {
+struct MatcherState {
     /// The byte that leads here.
     byte: u8,
     /// How many bytes of a pattern lead here.
@@ -34,7 +34,7 @@ struct State {
 impl Matcher {
     pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut matcher = Self {
-            states: vec![State::default()],
+            states: vec![MatcherState::default()],
             from_root: [0; 256],
         };
         for pattern in patterns {
@@ -73,11 +73,11 @@ impl Matcher {
             .map_or(0, |state| state.n_matched as usize)
     }
 
-    fn state(&self, at: u32) -> Option<&State> {
+    fn state(&self, at: u32) -> Option<&MatcherState> {
         self.states.get(at as usize)
     }
 
-    fn state_mut(&mut self, at: u32) -> Option<&mut State> {
+    fn state_mut(&mut self, at: u32) -> Option<&mut MatcherState> {
         self.states.get_mut(at as usize)
     }
 
@@ -104,11 +104,11 @@ impl Matcher {
             }
             // More states than 32 bits can count would not fit into memory.
             let new = u32::try_from(self.states.len()).unwrap_or(0);
-            self.states.push(State {
+            self.states.push(MatcherState {
                 byte,
                 depth,
                 next_sibling: self.state(at).map_or(0, |state| state.first_child),
-                ..State::default()
+                ..MatcherState::default()
             });
             if let Some(state) = self.state_mut(at) {
                 state.first_child = new;

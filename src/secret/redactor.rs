@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Secret;
 use super::encoding::{decode_base64, decode_percent, forms};
 use super::matcher::Matcher;
-use super::scan::{Scan, scan};
+use super::scan::{SecretScan, scan};
 
 /// What stands where a secret stood.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -41,9 +41,9 @@ const MIN_KEY_BYTES: usize = 16;
 /// assert_eq!(redactor.redact("736b2d3132333435"), "[redacted]");
 /// ```
 #[derive(Clone, Default)]
-pub struct Redactor(Option<Arc<Inner>>);
+pub struct Redactor(Option<Arc<RedactorInner>>);
 
-struct Inner {
+struct RedactorInner {
     secrets: Vec<Secret>,
     matcher: Matcher,
 }
@@ -153,7 +153,7 @@ impl Redactor {
         self.scan(text).is_some_and(|scan| !scan.found.is_empty())
     }
 
-    pub(super) fn scan(&self, text: &str) -> Option<Scan> {
+    pub(super) fn scan(&self, text: &str) -> Option<SecretScan> {
         let inner = self.0.as_ref()?;
         Some(scan(&inner.matcher, text.as_bytes()))
     }
@@ -239,7 +239,7 @@ impl RedactorBuilder {
             .flat_map(|secret| forms(secret.expose().as_bytes()))
             .collect();
         let matcher = Matcher::new(forms.iter().map(Vec::as_slice));
-        Redactor(Some(Arc::new(Inner { secrets, matcher })))
+        Redactor(Some(Arc::new(RedactorInner { secrets, matcher })))
     }
 
     /// Adds the password of `Basic` credentials.
@@ -304,7 +304,7 @@ fn looks_like_key(text: &str) -> bool {
         && !text.contains(|letter: char| letter == '/' || letter.is_whitespace())
 }
 
-fn without<'a>(text: &'a str, scan: &Scan) -> Cow<'a, str> {
+fn without<'a>(text: &'a str, scan: &SecretScan) -> Cow<'a, str> {
     if scan.found.is_empty() {
         return Cow::Borrowed(text);
     }

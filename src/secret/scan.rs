@@ -13,7 +13,7 @@ const N_HARMLESS: usize = 4;
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Scan {
+pub(super) struct SecretScan {
     /// Where secrets stand, in order, none touching another.
     pub(super) found: Vec<Range<usize>>,
     /// Where what may be the beginning of a secret begins; the length of the text if nothing is.
@@ -23,7 +23,7 @@ pub(super) struct Scan {
 }
 
 /// Looks for the patterns in a text.
-pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> Scan {
+pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
     let mut run = Run::new(matcher, 1);
     run.look(text);
     if memchr::memchr3(b'%', b'\\', b'&', text).is_none() {
@@ -58,12 +58,12 @@ struct Level {
     /// Where in the text the bytes began that the state is made of, the latest last.
     begins: Vec<usize>,
     /// What may be the beginning of an escape.
-    window: Vec<Piece>,
+    window: Vec<SecretPiece>,
 }
 
 /// A byte, and the part of the text that it stands for.
 #[derive(Clone, Copy)]
-struct Piece {
+struct SecretPiece {
     byte: u8,
     begin: usize,
     end: usize,
@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes a byte that a level is to undo escapes in.
-    fn take(&mut self, at: usize, piece: Piece) {
+    fn take(&mut self, at: usize, piece: SecretPiece) {
         let Some(level) = self.levels.get_mut(at) else {
             return;
         };
@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
     }
 
     /// Gives the next byte of a level's window, if it is known what it stands for.
-    fn undone(&mut self, at: usize) -> Option<Piece> {
+    fn undone(&mut self, at: usize) -> Option<SecretPiece> {
         let window = &mut self.levels.get_mut(at)?.window;
         let first = *window.first()?;
         let mut bytes = [0; MAX_ESCAPE_BYTES];
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
                 let end = window.get(n_bytes - 1).map_or(first.end, |last| last.end);
                 window.drain(..n_bytes);
                 self.has_unescaped = true;
-                Some(Piece {
+                Some(SecretPiece {
                     byte,
                     begin: first.begin,
                     end,
@@ -142,13 +142,13 @@ impl<'a> Run<'a> {
     }
 
     /// Looks at a byte of a level, and passes it on to the next.
-    fn pass(&mut self, at: usize, piece: Piece) {
+    fn pass(&mut self, at: usize, piece: SecretPiece) {
         self.is_nested |= self.has_unescaped && opens_escape(piece.byte);
         self.see(at, piece);
         self.take(at + 1, piece);
     }
 
-    fn see(&mut self, at: usize, piece: Piece) {
+    fn see(&mut self, at: usize, piece: SecretPiece) {
         let Some(level) = self.levels.get_mut(at) else {
             return;
         };
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         self.telling = earliest(self.telling, other.telling);
     }
 
-    fn finish(mut self, n_bytes: usize) -> Scan {
+    fn finish(mut self, n_bytes: usize) -> SecretScan {
         self.found.sort_by_key(|range| (range.start, range.end));
         let mut found: Vec<Range<usize>> = Vec::new();
         for range in self.found {
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
                 _ => found.push(range),
             }
         }
-        Scan {
+        SecretScan {
             found,
             open: self.open.unwrap_or(n_bytes),
             telling: self.telling.unwrap_or(n_bytes),
@@ -220,8 +220,8 @@ fn earliest(one: Option<usize>, other: Option<usize>) -> Option<usize> {
     }
 }
 
-fn pieces(text: &[u8]) -> impl Iterator<Item = Piece> {
-    text.iter().enumerate().map(|(begin, &byte)| Piece {
+fn pieces(text: &[u8]) -> impl Iterator<Item = SecretPiece> {
+    text.iter().enumerate().map(|(begin, &byte)| SecretPiece {
         byte,
         begin,
         end: begin + 1,

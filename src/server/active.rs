@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::error::ApiError;
-use super::metrics::{Metrics, Outcome};
+use super::metrics::{Metrics, RunOutcome};
 use crate::agent::runner::{RunEvent, RunHandle, RunRequest, RunResult, RunStream};
 use crate::context::Cancel;
 use crate::error::RunError;
@@ -93,7 +93,7 @@ impl Runs {
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Ok(slot);
         }
-        let waiting = Waiting::new(&self.n_waiting);
+        let waiting = WaiterCount::new(&self.n_waiting);
         if waiting.n_before >= self.max_waiting {
             return Err(ApiError::full());
         }
@@ -151,19 +151,19 @@ impl Runs {
 }
 
 /// One more who waits, for as long as this is there.
-struct Waiting<'a> {
+struct WaiterCount<'a> {
     count: &'a AtomicUsize,
     n_before: usize,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WaiterCount<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         let n_before = count.fetch_add(1, Ordering::SeqCst);
         Self { count, n_before }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaiterCount<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::SeqCst);
     }
@@ -173,9 +173,9 @@ impl ActiveRun {
     pub(super) async fn next(&mut self) -> Option<Result<RunEvent, RunError>> {
         let event = self.stream.next().await?;
         match &event {
-            Ok(RunEvent::RunDone { result }) => self.over(Outcome::Completed, &result.usage()),
+            Ok(RunEvent::RunDone { result }) => self.over(RunOutcome::Completed, &result.usage()),
             Ok(_) => {}
-            Err(error) => self.over(Outcome::Failed(error.kind()), &error.progress().usage),
+            Err(error) => self.over(RunOutcome::Failed(error.kind()), &error.progress().usage),
         }
         Some(event)
     }
@@ -199,7 +199,7 @@ impl ActiveRun {
         self.stream.handle()
     }
 
-    fn over(&mut self, outcome: Outcome, usage: &Usage) {
+    fn over(&mut self, outcome: RunOutcome, usage: &Usage) {
         if !std::mem::replace(&mut self.is_over, true) {
             self.runs.metrics.ran(outcome, usage);
         }
@@ -208,7 +208,7 @@ impl ActiveRun {
 
 impl Drop for ActiveRun {
     fn drop(&mut self) {
-        self.over(Outcome::Dropped, &Usage::default());
+        self.over(RunOutcome::Dropped, &Usage::default());
         let mut handles = self.runs.handles();
         handles.active.remove(&self.key);
         self.runs.n_active.send_replace(handles.active.len());

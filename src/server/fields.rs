@@ -7,13 +7,13 @@ use super::error::ApiError;
 
 /// What of a body was not read yet. A field that is `null` counts as left out, as OpenAI's servers take it.
 #[derive(Debug)]
-pub(super) struct Fields {
+pub(super) struct BodyFields {
     fields: Map<String, Value>,
     /// Where they stand in the body, with a dot behind.
     path: String,
 }
 
-impl Fields {
+impl BodyFields {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self {

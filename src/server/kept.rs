@@ -75,7 +75,7 @@ pub(super) enum Kind {
 
 /// Keeps everything; a cheap handle.
 #[derive(Clone)]
-pub(super) struct Keeper(Arc<Mutex<State>>);
+pub(super) struct Keeper(Arc<Mutex<KeptState>>);
 
 /// What is kept of one kind, by ids.
 pub(super) struct Shelf<V> {
@@ -89,9 +89,9 @@ pub(super) struct Shelf<V> {
 type Key = (Kind, Arc<str>);
 type Values = Vec<Box<dyn Keepable>>;
 
-struct State {
+struct KeptState {
     limits: KeptLimits,
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Key, KeptEntry>,
     /// In the order in which they were asked for; the numbers grow.
     order: BTreeMap<u64, Key>,
     of_kind: HashMap<Kind, BTreeSet<u64>>,
@@ -100,7 +100,7 @@ struct State {
     dropped: Dropped,
 }
 
-struct Entry {
+struct KeptEntry {
     value: Box<dyn Keepable>,
     n_bytes: usize,
     place: u64,
@@ -109,7 +109,7 @@ struct Entry {
 
 impl Keeper {
     pub(super) fn new(limits: KeptLimits) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(KeptState {
             limits,
             entries: HashMap::new(),
             order: BTreeMap::new(),
@@ -140,7 +140,7 @@ impl Keeper {
     }
 
     /// Changes something, and makes room; what goes is dropped when the lock is free, since it may do something at its end.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut KeptState) -> T) -> T {
         let mut state = self.state();
         let mut gone = state.forget_old(Instant::now());
         let changed = change(&mut state);
@@ -150,7 +150,7 @@ impl Keeper {
         changed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, KeptState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -274,7 +274,7 @@ fn downcast<V: Clone + 'static>(value: &dyn Keepable) -> Option<V> {
     value.downcast_ref().cloned()
 }
 
-impl State {
+impl KeptState {
     fn find<V: Clone + 'static>(&self, key: &Key) -> Option<V> {
         downcast(&*self.entries.get(key)?.value)
     }
@@ -286,7 +286,7 @@ impl State {
         self.n_bytes += n_bytes;
         self.order.insert(place, key.clone());
         self.of_kind.entry(key.0).or_default().insert(place);
-        let entry = Entry {
+        let entry = KeptEntry {
             value,
             n_bytes,
             place,

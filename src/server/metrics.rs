@@ -8,7 +8,7 @@ use crate::usage::Usage;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RunOutcome {
     Completed,
     Failed(ErrorKind),
     /// Nobody waited for its end.
@@ -52,11 +52,11 @@ impl Metrics {
     }
 
     /// Counts a run that is over.
-    pub(super) fn ran(&self, outcome: Outcome, usage: &Usage) {
+    pub(super) fn ran(&self, outcome: RunOutcome, usage: &Usage) {
         match outcome {
-            Outcome::Completed => add(&self.completed, 1),
-            Outcome::Dropped => add(&self.dropped, 1),
-            Outcome::Failed(kind) => {
+            RunOutcome::Completed => add(&self.completed, 1),
+            RunOutcome::Dropped => add(&self.dropped, 1),
+            RunOutcome::Failed(kind) => {
                 add(&self.failed, 1);
                 let at = ErrorKind::ALL.iter().position(|known| *known == kind);
                 if let Some(count) = at.and_then(|at| self.errors.get(at)) {

@@ -17,11 +17,11 @@ use crate::item::Item;
 #[derive(Clone)]
 pub struct MemorySession {
     id: SessionId,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<MemoryState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct MemoryState {
     items: Vec<Item>,
     /// Counts the changes, so that no two states have the same.
     n_changes: u64,
@@ -43,7 +43,7 @@ impl MemorySession {
         state.items.iter().map(|item| item.to_json().len()).sum()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +85,7 @@ impl MemorySession {
     }
 }
 
-impl State {
+impl MemoryState {
     fn version(&self) -> SessionVersion {
         SessionVersion::new(self.n_changes.to_string())
     }

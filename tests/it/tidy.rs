@@ -4,6 +4,7 @@
 
 mod floors;
 mod graph;
+mod names;
 mod source;
 
 use std::fs;

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use tokio::runtime::Builder;
 
-use crate::args::{Arguments, Global};
+use crate::args::{CommandLine, Global};
 use crate::exit::Exit;
 use crate::signal::Signals;
 
@@ -49,7 +49,7 @@ impl Command {
 }
 
 /// Does what the command line asks for.
-pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
+pub(crate) fn run(arguments: CommandLine) -> Result<Exit> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let command = arguments.command.unwrap_or_default();
     let mut builder = match command {

@@ -15,7 +15,7 @@ use super::decisions::Decisions;
 use super::input::Input;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
-use crate::durable::{Durable, Place};
+use crate::durable::{Durable, DurableSettings};
 use crate::exit::Exit;
 use crate::failure::{Unusable, Usage};
 use crate::logging;
@@ -195,7 +195,7 @@ async fn fresh(setup: &mut RunSetup, arguments: &Arguments) -> Result<RunRequest
     if !arguments.durable {
         return Ok(request);
     }
-    let place = Place {
+    let place = DurableSettings {
         session: setup.session.as_ref().map(ToString::to_string),
         branch: arguments.branch.clone(),
         limits,

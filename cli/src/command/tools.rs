@@ -14,7 +14,7 @@ use crate::escape::excerpt;
 use crate::exit::Exit;
 use crate::failure::failed_result;
 use crate::logging;
-use crate::mcp::{self, Seen};
+use crate::mcp::{self, InspectedServer};
 use crate::output::{self, Lines, is_read};
 
 /// List the tools that an agent can have, with who has them
@@ -53,7 +53,12 @@ pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     Ok(first.exit())
 }
 
-fn write(out: &mut Lines, config: &Config, servers: &[Seen], json: bool) -> io::Result<()> {
+fn write(
+    out: &mut Lines,
+    config: &Config,
+    servers: &[InspectedServer],
+    json: bool,
+) -> io::Result<()> {
     // The program itself has every tool that there is without a server.
     let origin = Origin::BuiltIn.to_string();
     for tool in &config.tools() {

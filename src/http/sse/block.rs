@@ -33,7 +33,7 @@ enum Data {
 
 /// Where a line lies that was not put together from several chunks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct LinePlace<'a> {
     pub(super) chunk: &'a [u8],
     /// The position in `chunk` after the last byte of the line.
     pub(super) end: usize,
@@ -41,7 +41,7 @@ pub(super) struct Place<'a> {
 
 impl Block {
     /// Takes in a line that is not empty.
-    pub(super) fn field(&mut self, line: &[u8], place: Option<Place<'_>>) {
+    pub(super) fn field(&mut self, line: &[u8], place: Option<LinePlace<'_>>) {
         if let Some(value) = line.strip_prefix(b"data:") {
             self.data_line(without_space(value), place);
             return;
@@ -65,7 +65,7 @@ impl Block {
         self.begun = true;
     }
 
-    fn data_line(&mut self, value: &[u8], place: Option<Place<'_>>) {
+    fn data_line(&mut self, value: &[u8], place: Option<LinePlace<'_>>) {
         self.begun = true;
         if let Some(place) = place {
             if matches!(self.data, Data::None) {

@@ -12,7 +12,7 @@ mod block;
 #[cfg(test)]
 mod tests;
 
-use block::{Block, Place};
+use block::{Block, LinePlace};
 
 /// Decodes server-sent events from chunks of bytes, however they are split.
 ///
@@ -218,7 +218,7 @@ impl SseDecoder {
     fn line_ends_event(&mut self, range: Range<usize>) -> bool {
         let in_chunk = self.chunk.get(range.clone()).unwrap_or_default();
         let place = if self.carry.is_empty() {
-            Some(Place {
+            Some(LinePlace {
                 chunk: &self.chunk,
                 end: range.end,
             })

@@ -46,7 +46,7 @@ pub enum DifferenceKind {
 
 /// Where an effect stands, without the ids that servers choose.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
+struct EffectPlace {
     path: Vec<String>,
     turn: u32,
     kind: DifferenceKind,
@@ -56,9 +56,9 @@ struct Place {
 
 pub(super) fn differences(first: &Recording, second: &Recording) -> Vec<Difference> {
     let (before, after) = (placed(first), placed(second));
-    let of_second: HashMap<&Place, &Body> =
+    let of_second: HashMap<&EffectPlace, &Body> =
         after.iter().map(|(place, body)| (place, *body)).collect();
-    let of_first: HashMap<&Place, &Body> =
+    let of_first: HashMap<&EffectPlace, &Body> =
         before.iter().map(|(place, body)| (place, *body)).collect();
     let mut found = Vec::new();
     for (place, body) in &before {
@@ -80,10 +80,10 @@ pub(super) fn differences(first: &Recording, second: &Recording) -> Vec<Differen
 }
 
 /// The effects with their places, in order.
-fn placed(recording: &Recording) -> Vec<(Place, &Body)> {
+fn placed(recording: &Recording) -> Vec<(EffectPlace, &Body)> {
     let mut calls: HashMap<(Vec<String>, String), Vec<Arc<str>>> = HashMap::new();
     let mut counts: HashMap<(Vec<String>, u32, DifferenceKind), usize> = HashMap::new();
-    let mut placed: Vec<(Place, &Body)> = Vec::new();
+    let mut placed: Vec<(EffectPlace, &Body)> = Vec::new();
     // Tools of a turn end in any order; their outcomes belong to their calls.
     let mut of_call: HashMap<(&[Arc<str>], u32, &str), usize> = HashMap::new();
     for entry in recording.entries() {
@@ -105,7 +105,7 @@ fn placed(recording: &Recording) -> Vec<(Place, &Body)> {
         }
         let turn = entry.turn;
         placed.push((
-            Place {
+            EffectPlace {
                 path,
                 turn,
                 kind,
@@ -208,7 +208,7 @@ fn plain(items: &[Item]) -> Vec<Value> {
     items.iter().map(plain).collect()
 }
 
-impl Place {
+impl EffectPlace {
     fn difference(&self, before: Option<String>, after: Option<String>) -> Difference {
         Difference {
             turn: self.turn,

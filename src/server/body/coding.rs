@@ -37,7 +37,7 @@ impl Coding {
 }
 
 /// Decodes what it is given, piece by piece, so that a body is never there twice.
-pub(super) enum Decoder {
+pub(super) enum BodyDecoder {
     Identity(Bounded),
     Gzip(Box<MultiGzDecoder<Bounded>>),
 }
@@ -49,7 +49,7 @@ pub(super) struct Bounded {
     is_over: bool,
 }
 
-impl Decoder {
+impl BodyDecoder {
     /// Begins with room for what is expected, which becomes memory only as it comes.
     pub(super) fn new(coding: Coding, n_expected: u64, max_bytes: usize) -> Self {
         let n_expected = usize::try_from(n_expected).unwrap_or(max_bytes);

@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use self::coding::{Coding, Decoder};
+use self::coding::{BodyDecoder, Coding};
 use super::error::ApiError;
 
 /// Bodies up to this size have a part of the memory for themselves, so that a question need not wait for somebody's pictures.
@@ -103,7 +103,7 @@ impl Bodies {
         let expected = declared.filter(|_| coding == Coding::Identity);
         let expected = expected.unwrap_or(max_bytes as u64);
         let mut permit = self.reserve(expected).await?;
-        let decoder = Decoder::new(coding, expected, max_bytes);
+        let decoder = BodyDecoder::new(coding, expected, max_bytes);
         let bytes = timeout(self.limits.timeout, collect(body, decoder, max_bytes))
             .await
             .map_err(|_| self.late())??;
@@ -189,7 +189,7 @@ fn must_be_json(headers: &HeaderMap, body: &Body) -> Result<(), ApiError> {
 
 async fn collect(
     body: &mut Body,
-    mut decoder: Decoder,
+    mut decoder: BodyDecoder,
     max_bytes: usize,
 ) -> Result<Bytes, ApiError> {
     let mut n_bytes = 0;

@@ -37,7 +37,7 @@ pub(super) struct Ask<'a> {
 }
 
 /// A run that waits until its calls are decided about.
-pub(super) struct Waiting {
+pub(super) struct WaitingRun {
     asked: Asked,
     state: RunState,
     /// By what it is known, which no client can guess: the keys of its questions begin with it.
@@ -56,7 +56,7 @@ struct Asked {
 }
 
 /// How a run ended.
-enum Ended {
+enum AgentRunEnd {
     Done(Box<RunResult>),
     Failed(RunError),
     Silently,
@@ -81,12 +81,12 @@ impl Ask<'_> {
         loop {
             let ended = self.follow(&mut asked, run).await;
             let error = match ended {
-                Ended::Done(result) => {
+                AgentRunEnd::Done(result) => {
                     self.changed(&asked);
                     return Ok(answer(&asked, &result));
                 }
-                Ended::Failed(error) => error,
-                Ended::Silently => return Err(refusal("the run ended without a result")),
+                AgentRunEnd::Failed(error) => error,
+                AgentRunEnd::Silently => return Err(refusal("the run ended without a result")),
             };
             if error.kind() != ErrorKind::ApprovalRequired {
                 return Err(self.failed(&asked, error.kind(), &error_chain(&error)));
@@ -97,7 +97,7 @@ impl Ask<'_> {
             let state =
                 state.map_err(|error| self.failed(&asked, error.kind(), &error_chain(&error)))?;
             let id = id::digits().map_err(|error| refusal(&error.to_string()))?;
-            (asked, run) = self.decide(Waiting { asked, state, id }).await?;
+            (asked, run) = self.decide(WaitingRun { asked, state, id }).await?;
         }
     }
 
@@ -151,7 +151,7 @@ impl Ask<'_> {
     }
 
     /// Has the client's user decide about all calls that wait, after which the run goes on.
-    async fn decide(&self, waiting: Waiting) -> Result<(Asked, RunRequest), CallToolResult> {
+    async fn decide(&self, waiting: WaitingRun) -> Result<(Asked, RunRequest), CallToolResult> {
         let calls = waiting.state.interruptions();
         if !self.approver.can_show_forms() {
             let why = "the client cannot ask its user";
@@ -180,7 +180,7 @@ impl Ask<'_> {
             }
             return Err(self.undecided(&waiting.asked, &calls, &why));
         }
-        let Waiting {
+        let WaitingRun {
             asked, mut state, ..
         } = waiting;
         for (call, verdict) in calls.iter().zip(verdicts) {
@@ -192,7 +192,7 @@ impl Ask<'_> {
     }
 
     /// Follows a run to its end.
-    async fn follow(&self, asked: &mut Asked, mut run: RunRequest) -> Ended {
+    async fn follow(&self, asked: &mut Asked, mut run: RunRequest) -> AgentRunEnd {
         run = run.state(self.call.clone());
         if let Some(session) = &asked.session {
             run = run.session(session);
@@ -203,7 +203,7 @@ impl Ask<'_> {
                 asked.recording.event(event);
             }
             match event {
-                Ok(RunEvent::RunDone { result }) => return Ended::Done(result),
+                Ok(RunEvent::RunDone { result }) => return AgentRunEnd::Done(result),
                 Ok(event) => {
                     if let Some(message) = step(&event) {
                         asked.n_steps += 1;
@@ -211,10 +211,10 @@ impl Ask<'_> {
                         self.call.progress(progress).await;
                     }
                 }
-                Err(error) => return Ended::Failed(error),
+                Err(error) => return AgentRunEnd::Failed(error),
             }
         }
-        Ended::Silently
+        AgentRunEnd::Silently
     }
 }
 

@@ -12,7 +12,7 @@ use super::catalog::McpCatalog;
 use super::changes::Changes;
 use super::dynamic_resources;
 use super::elicitation;
-use super::paused::Paused;
+use super::paused::PausedRuns;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
 use super::run_log::RunLogs;
@@ -310,7 +310,7 @@ impl McpServerBuilder {
             sessions,
             run_logs: RunLogs::new(&keeper),
             keeper,
-            waiting: Paused::new(elicitation::TTL),
+            waiting: PausedRuns::new(elicitation::TTL),
             states: self.states,
             seal: seal()?,
             changes: Changes::new(),

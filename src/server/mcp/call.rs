@@ -55,9 +55,9 @@ use crate::mcp::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct McpCall(Arc<Inner>);
+pub struct McpCall(Arc<McpCallInner>);
 
-struct Inner {
+struct McpCallInner {
     context: RequestContext<RoleServer>,
     asking: Asking,
     level: Arc<LogLevel>,
@@ -121,7 +121,7 @@ impl McpCall {
         asking: Asking,
         level: Arc<LogLevel>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(McpCallInner {
             context,
             asking,
             level,
@@ -241,7 +241,7 @@ impl McpCall {
     /// [`McpCallError`] when there is no answer.
     pub async fn roots(&self, key: &str) -> Result<Vec<McpRoot>, McpCallError> {
         #[derive(serde::Deserialize)]
-        struct Answer {
+        struct RootsAnswer {
             roots: Vec<McpRoot>,
         }
         if !self.can_list_roots() {
@@ -250,7 +250,7 @@ impl McpCall {
             return Err(self.unsupported("roots", lacking));
         }
         let request = InputRequest::ListRoots(ListRootsRequest::default());
-        let answer: Answer = self.ask(key, request).await?;
+        let answer: RootsAnswer = self.ask(key, request).await?;
         Ok(answer.roots)
     }
 

@@ -36,13 +36,13 @@ struct Clients {
 /// What one client with a session hears; nothing more once this is dropped.
 #[derive(Default)]
 pub(super) struct Hearing {
-    place: OnceLock<Place>,
+    place: OnceLock<ClientSlot>,
     watched: Arc<Mutex<HashSet<String>>>,
     watcher: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A place among the clients.
-struct Place {
+struct ClientSlot {
     key: u64,
     clients: Arc<Mutex<Clients>>,
 }
@@ -129,7 +129,7 @@ impl Hearing {
             let key = clients.next;
             clients.next += 1;
             clients.peers.insert(key, peer);
-            Place {
+            ClientSlot {
                 key,
                 clients: Arc::clone(&changes.clients),
             }
@@ -174,7 +174,7 @@ impl Drop for Hearing {
     }
 }
 
-impl Drop for Place {
+impl Drop for ClientSlot {
     fn drop(&mut self) {
         lock(&self.clients).peers.remove(&self.key);
     }

@@ -20,7 +20,7 @@ pub(super) const TTL: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(super) struct ElicitationRounds {
     known: SealedRounds,
-    outcome: Mutex<Outcome>,
+    outcome: Mutex<CallOutcome>,
 }
 
 /// What the client keeps between the rounds, sealed.
@@ -34,7 +34,7 @@ struct SealedRounds {
 
 /// What a call left behind.
 #[derive(Debug, Default)]
-struct Outcome {
+struct CallOutcome {
     asked: InputRequests,
     missing: Option<ClientCapabilities>,
     bad_answer: Option<String>,
@@ -138,7 +138,7 @@ impl ElicitationRounds {
         Some(Err(ErrorData::missing_required_client_capability(missing)))
     }
 
-    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+    fn outcome(&self) -> MutexGuard<'_, CallOutcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -79,11 +79,11 @@ impl Handler {
         rounds: &ElicitationRounds,
         subject: &Subject,
         result: Result<T, ErrorData>,
-    ) -> Result<Ended<T>, ErrorData> {
+    ) -> Result<CallEnd<T>, ErrorData> {
         match result {
-            Ok(answer) => Ok(Ended::Answered(answer)),
+            Ok(answer) => Ok(CallEnd::Answered(answer)),
             Err(error) => match rounds.end(&self.served.seal, subject) {
-                Some(asked) => asked.map(Ended::Asked),
+                Some(asked) => asked.map(CallEnd::Asked),
                 None => Err(error),
             },
         }
@@ -164,7 +164,7 @@ impl Handler {
 }
 
 /// What a call that may ask ends with.
-enum Ended<T> {
+enum CallEnd<T> {
     Answered(T),
     Asked(InputRequiredResult),
 }
@@ -283,13 +283,13 @@ impl ServerHandler for Handler {
         let filled = unless_cancelled(&context, fill(call, arguments)).await?;
         let filled = filled.map_err(internal);
         Ok(match self.end(&rounds, &subject, filled)? {
-            Ended::Answered(messages) => {
+            CallEnd::Answered(messages) => {
                 let result: rmcp::model::GetPromptResult = written(&messages)?;
                 let mut complete = rmcp::model::GetPromptResult::new(result.messages);
                 complete.description = result.description;
                 complete.into()
             }
-            Ended::Asked(asked) => asked.into(),
+            CallEnd::Asked(asked) => asked.into(),
         })
     }
 
@@ -393,8 +393,8 @@ impl ServerHandler for Handler {
         let contents = unless_cancelled(&context, read(call, wanted)).await?;
         let contents = contents.map_err(internal);
         Ok(match self.end(&rounds, &subject, contents)? {
-            Ended::Answered(contents) => read_now(&contents)?,
-            Ended::Asked(asked) => asked.into(),
+            CallEnd::Answered(contents) => read_now(&contents)?,
+            CallEnd::Asked(asked) => asked.into(),
         })
     }
 

@@ -89,11 +89,11 @@ pub use call::{McpCall, McpCallError};
 pub use prompts::CompletionRequest;
 pub use resources::ResourceRequest;
 
-use ask::Waiting;
+use ask::WaitingRun;
 use catalog::McpCatalog;
 use changes::Changes;
 use handler::Handler;
-use paused::Paused;
+use paused::PausedRuns;
 use prompts::Prompts;
 use resources::Resources;
 use run_log::RunLogs;
@@ -124,7 +124,7 @@ struct Served {
     /// What sessions in memory and traces share.
     keeper: Keeper,
     /// The runs that wait for clients without a session.
-    waiting: Paused<Waiting>,
+    waiting: PausedRuns<WaitingRun>,
     states: States,
     /// Seals what a client brings back between the rounds of one call.
     seal: RequestStateCodec,

@@ -10,13 +10,13 @@ const MAX_WAITING: usize = 100;
 
 /// What waits, by ids that only the client knows which is to come back.
 #[derive(Debug)]
-pub(super) struct Paused<T> {
+pub(super) struct PausedRuns<T> {
     /// In the order in which they came, so that the oldest are first.
     waiting: Mutex<IndexMap<String, (Instant, T)>>,
     ttl: Duration,
 }
 
-impl<T> Paused<T> {
+impl<T> PausedRuns<T> {
     pub(super) fn new(ttl: Duration) -> Self {
         Self {
             waiting: Mutex::default(),
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_waits_can_be_taken_once_and_in_time() {
-        let paused = Paused::new(Duration::from_secs(10));
+        let paused = PausedRuns::new(Duration::from_secs(10));
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         paused.put_at(start, "a".to_owned(), 1);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_one_that_has_waited_longest_makes_room() {
-        let paused = Paused::new(Duration::MAX);
+        let paused = PausedRuns::new(Duration::MAX);
         for n in 0..=MAX_WAITING {
             paused.put(n.to_string(), n);
         }

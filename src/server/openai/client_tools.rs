@@ -7,7 +7,7 @@ use crate::agent::{Agent, ChoiceHolds, Interruption};
 use crate::error::RunError;
 use crate::model::ToolChoice;
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::tools::{FunctionTool, ToolName, ToolSpec};
 
 /// The tools of a request, in order.
@@ -24,7 +24,7 @@ impl ClientTools {
     /// # Errors
     ///
     /// When one is no function: what the model's provider would run is the agent's matter.
-    pub(super) fn take(fields: &mut Fields, api: Api) -> Result<Self, ApiError> {
+    pub(super) fn take(fields: &mut BodyFields, api: Api) -> Result<Self, ApiError> {
         let asked: Vec<Value> = fields.take("tools")?.unwrap_or_default();
         let mut tools = Vec::with_capacity(asked.len());
         for (n, tool) in asked.iter().enumerate() {
@@ -92,7 +92,7 @@ impl ClientTools {
 }
 
 fn spec(tool: &Value, api: Api, param: &str) -> Result<ToolSpec, ApiError> {
-    let mut fields = Fields::of(tool.clone(), param)?;
+    let mut fields = BodyFields::of(tool.clone(), param)?;
     let kind: String = fields.need("type")?;
     if kind != "function" {
         let message = format!(
@@ -104,7 +104,7 @@ fn spec(tool: &Value, api: Api, param: &str) -> Result<ToolSpec, ApiError> {
         Api::Chat => (fields.need("function")?, format!("{param}.function")),
         Api::Responses => (fields.take_rest(), param.to_owned()),
     };
-    let mut fields = Fields::of(Value::Object(function.clone()), &*param)?;
+    let mut fields = BodyFields::of(Value::Object(function.clone()), &*param)?;
     let name: String = fields.need("name")?;
     let name = ToolName::new(name)
         .map_err(|error| ApiError::invalid(format!("{param}.name"), error.to_string()))?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::model::ModelSettings;
 use crate::model::verbatim::{Verbatim, VerbatimField, VerbatimFields, Word};
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 
 /// An API of this server, and of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +218,7 @@ impl Api {
 ///
 /// When one is refused, or belongs to the other API.
 pub(super) fn pass_on(
-    fields: &mut Fields,
+    fields: &mut BodyFields,
     api: Api,
     settings: &mut ModelSettings,
 ) -> Result<(), ApiError> {

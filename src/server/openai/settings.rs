@@ -6,10 +6,10 @@ use super::request_fields::Api;
 use crate::agent::{Agent, OutputMode, OutputType};
 use crate::model::{ModelSettings, OutputFormat, ToolChoice, VerbatimFormat};
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 
 /// Reads what the two APIs name alike.
-pub(super) fn common(fields: &mut Fields) -> Result<ModelSettings, ApiError> {
+pub(super) fn common(fields: &mut BodyFields) -> Result<ModelSettings, ApiError> {
     let choice: Option<Value> = fields.take("tool_choice")?;
     Ok(ModelSettings {
         temperature: fields.peek("temperature")?,
@@ -60,14 +60,14 @@ pub(super) enum Format {
 impl Format {
     /// Reads a format; the schema stands below `json_schema` in one API and beside the type in the other.
     pub(super) fn parse(asked: Value, api: Api, param: &str) -> Result<Self, ApiError> {
-        let mut fields = Fields::of(asked.clone(), param)?;
+        let mut fields = BodyFields::of(asked.clone(), param)?;
         match fields.need::<String>("type")?.as_str() {
             "text" => Ok(Self::Text),
             "json_object" => Ok(Self::Json { asked, api }),
             "json_schema" => {
                 let mut schema = match api {
                     Api::Chat => {
-                        Fields::of(fields.need("json_schema")?, fields.name("json_schema"))?
+                        BodyFields::of(fields.need("json_schema")?, fields.name("json_schema"))?
                     }
                     Api::Responses => fields,
                 };

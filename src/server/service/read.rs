@@ -15,7 +15,7 @@ use crate::server::active::Runs;
 /// How many bytes of events a reader takes at once, but for one that has more.
 const MAX_PORTION: usize = 64 * 1024;
 
-struct Reader {
+struct LogReader {
     record: Arc<Record>,
     runs: Arc<Runs>,
     /// The number of the last event that was read.
@@ -33,7 +33,7 @@ pub(super) fn stream(
     seen: u64,
     runs: Arc<Runs>,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
-    let reader = Reader {
+    let reader = LogReader {
         changes: record.log.watch(),
         record,
         runs,
@@ -54,7 +54,7 @@ pub(super) fn stream(
     })
 }
 
-impl Reader {
+impl LogReader {
     async fn read(&mut self) {
         self.changes.mark_unchanged();
         // Before the events, so that none comes between them and the look.

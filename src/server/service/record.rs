@@ -28,20 +28,20 @@ pub(super) struct Record {
 struct Latest {
     run_id: String,
     agent: String,
-    status: Status,
+    status: RunStatus,
     handle: Option<RunHandle>,
-    paused: Option<Paused>,
+    paused: Option<PausedRun>,
     /// The JSON of the last event, which is the result; the log shares it.
     result: Option<Bytes>,
 }
 
 /// A run that waits for decisions.
-struct Paused {
+struct PausedRun {
     state: RunState,
     n_bytes: usize,
 }
 
-impl Paused {
+impl PausedRun {
     fn new(state: RunState) -> Self {
         // It is measured once: only what is written shows how much it holds.
         let n_bytes = state.to_json().map_or(0, |text| text.len());
@@ -50,7 +50,7 @@ impl Paused {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Status {
+enum RunStatus {
     /// No run has begun.
     #[default]
     New,
@@ -74,20 +74,20 @@ impl Record {
     pub(super) fn reserve(&self, run_id: &str, agent: &str) -> Result<(), ApiError> {
         let mut latest = self.latest();
         match latest.status {
-            Status::Running => {
+            RunStatus::Running => {
                 return Err(busy());
             }
-            Status::ApprovalRequired => {
+            RunStatus::ApprovalRequired => {
                 let message =
                     "calls of this session wait for approval; decide about them, or cancel";
                 return Err(ApiError::new(409, "approval_required", message));
             }
-            Status::New | Status::Completed | Status::Failed | Status::Cancelled => {}
+            RunStatus::New | RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {}
         }
         *latest = Latest {
             run_id: run_id.to_owned(),
             agent: agent.to_owned(),
-            status: Status::Running,
+            status: RunStatus::Running,
             ..Latest::default()
         };
         Ok(())
@@ -95,7 +95,7 @@ impl Record {
 
     /// Notes that the run that was reserved could not begin.
     pub(super) fn refused(&self) {
-        self.latest().status = Status::New;
+        self.latest().status = RunStatus::New;
     }
 
     pub(super) fn begun(&self, handle: RunHandle) {
@@ -109,7 +109,7 @@ impl Record {
     /// Takes an event; the last is the end of the run.
     pub(super) fn take(&self, event: Result<RunEvent, RunError>) {
         let (status, result, paused) = match event {
-            Ok(RunEvent::RunDone { result }) => (Status::Completed, result.to_json(), None),
+            Ok(RunEvent::RunDone { result }) => (RunStatus::Completed, result.to_json(), None),
             Ok(event) => {
                 if let Some(json) = event.to_json() {
                     self.log.push(&json);
@@ -120,12 +120,12 @@ impl Record {
                 let result = events::failed(&error);
                 match error.kind() {
                     ErrorKind::ApprovalRequired => (
-                        Status::ApprovalRequired,
+                        RunStatus::ApprovalRequired,
                         result,
-                        error.into_state().ok().map(Paused::new),
+                        error.into_state().ok().map(PausedRun::new),
                     ),
-                    ErrorKind::Cancelled => (Status::Cancelled, result, None),
-                    _ => (Status::Failed, result, None),
+                    ErrorKind::Cancelled => (RunStatus::Cancelled, result, None),
+                    _ => (RunStatus::Failed, result, None),
                 }
             }
         };
@@ -138,7 +138,7 @@ impl Record {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.latest().status == Status::Running
+        self.latest().status == RunStatus::Running
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -177,7 +177,7 @@ impl Record {
                 "no run of this session goes on or waits",
             ));
         }
-        latest.status = Status::Cancelled;
+        latest.status = RunStatus::Cancelled;
         self.log.push(&json!({"type": "cancelled"}));
         Ok(())
     }
@@ -204,11 +204,11 @@ impl Record {
             decided.map_err(|error| ApiError::invalid("approvals", error.to_string()))?;
         }
         if !state.interruptions().is_empty() {
-            latest.paused = Some(Paused::new(state));
+            latest.paused = Some(PausedRun::new(state));
             return Ok(None);
         }
         latest.paused = None;
-        latest.status = Status::Running;
+        latest.status = RunStatus::Running;
         latest.result = None;
         Ok(Some(state))
     }
@@ -216,8 +216,8 @@ impl Record {
     /// Puts a state back whose run could not begin.
     pub(super) fn put_back(&self, state: RunState) {
         let mut latest = self.latest();
-        latest.status = Status::ApprovalRequired;
-        latest.paused = Some(Paused::new(state));
+        latest.status = RunStatus::ApprovalRequired;
+        latest.paused = Some(PausedRun::new(state));
     }
 
     fn latest(&self) -> MutexGuard<'_, Latest> {
@@ -256,7 +256,7 @@ pub(super) struct Decision {
     pub(super) message: Option<String>,
 }
 
-impl Status {
+impl RunStatus {
     const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",

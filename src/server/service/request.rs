@@ -9,7 +9,7 @@ use crate::context::Cancel;
 use crate::item::Item;
 use crate::limits::Limits;
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::session::SessionId;
 
 /// `POST /run`.
@@ -24,7 +24,7 @@ pub(super) struct StartRun {
 
 impl StartRun {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let mut fields = Fields::parse(body)?;
+        let mut fields = BodyFields::parse(body)?;
         let session: Option<String> = fields.take("session")?;
         let request = Self {
             agent: fields.need("agent")?,
@@ -55,7 +55,7 @@ fn items(input: Value) -> Result<Vec<Item>, ApiError> {
 }
 
 /// Limits that hold beside those of the runner.
-fn limits(fields: Option<Fields>) -> Result<Limits, ApiError> {
+fn limits(fields: Option<BodyFields>) -> Result<Limits, ApiError> {
     let mut limits = Limits::NONE;
     let Some(mut fields) = fields else {
         return Ok(limits);
@@ -78,7 +78,7 @@ pub(super) fn cancel(body: &[u8]) -> Result<Cancel, ApiError> {
     if body.is_empty() {
         return Ok(Cancel::Now);
     }
-    let mut fields = Fields::parse(body)?;
+    let mut fields = BodyFields::parse(body)?;
     let when: Option<String> = fields.take("when")?;
     fields.finish()?;
     match when.as_deref() {
@@ -90,13 +90,13 @@ pub(super) fn cancel(body: &[u8]) -> Result<Cancel, ApiError> {
 
 /// `POST /approve/{session}`.
 pub(super) fn decisions(body: &[u8]) -> Result<Vec<Decision>, ApiError> {
-    let mut fields = Fields::parse(body)?;
+    let mut fields = BodyFields::parse(body)?;
     let decisions: Vec<Value> = fields.need("approvals")?;
     fields.finish()?;
     let decisions = decisions.into_iter().enumerate();
     decisions
         .map(|(n, decision)| {
-            let mut fields = Fields::of(decision, format!("approvals[{n}]"))?;
+            let mut fields = BodyFields::of(decision, format!("approvals[{n}]"))?;
             let decision = Decision {
                 id: fields.need("id")?,
                 approve: fields.need("approve")?,

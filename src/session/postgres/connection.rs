@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay without acknowledgement, as when the other machine is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-pub(super) struct Connection {
+pub(super) struct PostgresConnection {
     config: Config,
     store: String,
     // Held while a connection is made: those who come meanwhile need it too.
@@ -39,7 +39,7 @@ impl Drop for Live {
     }
 }
 
-impl Connection {
+impl PostgresConnection {
     pub(super) fn new(url: &Secret) -> Result<Self, SessionError> {
         let mut config: Config = url.expose().parse().map_err(|error| {
             let store = "with this URL".to_owned();
@@ -174,7 +174,7 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, expect: Result<&str, &str>) {
-        let made = Connection::new(&Secret::new(url));
+        let made = PostgresConnection::new(&Secret::new(url));
         let found = made.map(|connection| connection.store).map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string);
             format!("{error}: {}", source.unwrap_or_default())

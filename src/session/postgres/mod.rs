@@ -17,7 +17,7 @@ use crate::future::BoxFuture;
 use crate::item::Item;
 use crate::secret::Secret;
 
-use connection::Connection;
+use connection::PostgresConnection;
 
 /// Opens sessions in one Postgres database; clones share its one connection.
 ///
@@ -28,7 +28,7 @@ use connection::Connection;
 ///
 /// There is no TLS. For a server on another machine, the URL must say `sslmode=disable`, or it is refused.
 #[derive(Clone)]
-pub struct PostgresSessions(Arc<Connection>);
+pub struct PostgresSessions(Arc<PostgresConnection>);
 
 /// One conversation in Postgres; made by [`PostgresSessions::session`], and a cheap handle.
 ///
@@ -38,7 +38,7 @@ pub struct PostgresSessions(Arc<Connection>);
 #[derive(Clone)]
 pub struct PostgresSession {
     id: SessionId,
-    connection: Arc<Connection>,
+    connection: Arc<PostgresConnection>,
 }
 
 impl PostgresSessions {
@@ -54,7 +54,7 @@ impl PostgresSessions {
     ///
     /// When the future is dropped, the tables may have been made.
     pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
-        let connection = Connection::new(url)?;
+        let connection = PostgresConnection::new(url)?;
         connection.client().await?;
         Ok(Self(Arc::new(connection)))
     }
@@ -69,7 +69,7 @@ impl PostgresSessions {
 }
 
 /// What a statement did.
-enum Outcome {
+enum StatementOutcome {
     Done {
         version: SessionVersion,
     },
@@ -113,8 +113,8 @@ impl PostgresSession {
     ) -> Result<SessionVersion, SessionError> {
         loop {
             match self.attempt(sql, items, after.as_ref()).await? {
-                Outcome::Done { version } => return Ok(version),
-                Outcome::Stale { found } => match &after {
+                StatementOutcome::Done { version } => return Ok(version),
+                StatementOutcome::Stale { found } => match &after {
                     Some(expected) if *expected != found => {
                         return Err(SessionError::Conflict {
                             session: self.id.clone(),
@@ -134,7 +134,7 @@ impl PostgresSession {
         sql: &str,
         items: &[Item],
         after: Option<&SessionVersion>,
-    ) -> Result<Outcome, SessionError> {
+    ) -> Result<StatementOutcome, SessionError> {
         let after = after.map(SessionVersion::as_str);
         let items: Vec<_> = items.iter().map(python::encode).collect();
         let parameters: [connection::Parameter<'_>; 3] = [
@@ -146,10 +146,10 @@ impl PostgresSession {
         let row = rows.first().ok_or_else(|| self.connection.strange())?;
         let found = SessionVersion::new(self.column::<String>(row, 0)?);
         Ok(match self.column::<Option<String>>(row, 1)? {
-            Some(version) => Outcome::Done {
+            Some(version) => StatementOutcome::Done {
                 version: SessionVersion::new(version),
             },
-            None => Outcome::Stale { found },
+            None => StatementOutcome::Stale { found },
         })
     }
 
@@ -161,7 +161,7 @@ impl PostgresSession {
                 return Ok(None);
             };
             let popped = self.attempt(statement::POP, &[], Some(&read.version));
-            if let Outcome::Done { .. } = popped.await? {
+            if let StatementOutcome::Done { .. } = popped.await? {
                 return Ok(Some(item));
             }
         }

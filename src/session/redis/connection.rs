@@ -15,14 +15,14 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long to wait for an answer; the client's own half a second is too short for a disk that is busy.
 const ANSWER: Duration = Duration::from_secs(30);
 
-pub(super) struct Connection {
+pub(super) struct RedisConnection {
     client: Client,
     store: String,
     // Held while a connection is made: those who come meanwhile need it too.
     live: Mutex<Option<MultiplexedConnection>>,
 }
 
-impl Connection {
+impl RedisConnection {
     pub(super) fn new(url: &Secret) -> Result<Self, SessionError> {
         let client =
             Client::open(url.expose()).map_err(|error| failure::of_url(error, "with this URL"))?;
@@ -79,7 +79,7 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, expect: Result<&str, &str>) {
-        let made = Connection::new(&Secret::new(url));
+        let made = RedisConnection::new(&Secret::new(url));
         let found = made.map(|connection| connection.store).map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string);
             format!("{error}: {}", source.unwrap_or_default())

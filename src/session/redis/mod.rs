@@ -17,7 +17,7 @@ use crate::future::BoxFuture;
 use crate::item::Item;
 use crate::secret::Secret;
 
-use connection::Connection;
+use connection::RedisConnection;
 use key::Keys;
 
 /// Opens sessions in one Redis database; clones share its one connection.
@@ -30,7 +30,7 @@ use key::Keys;
 #[derive(Clone)]
 pub struct RedisSessions {
     namespace: Arc<str>,
-    connection: Arc<Connection>,
+    connection: Arc<RedisConnection>,
 }
 
 /// One conversation in Redis; made by [`RedisSessions::session`], and a cheap handle.
@@ -42,7 +42,7 @@ pub struct RedisSessions {
 pub struct RedisSession {
     id: SessionId,
     keys: Keys,
-    connection: Arc<Connection>,
+    connection: Arc<RedisConnection>,
 }
 
 impl RedisSessions {
@@ -56,7 +56,7 @@ impl RedisSessions {
     ///
     /// Nothing is changed.
     pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
-        let connection = Connection::new(url)?;
+        let connection = RedisConnection::new(url)?;
         connection.client().await?;
         Ok(Self {
             namespace: Arc::from("openai-agents"),
@@ -82,7 +82,7 @@ impl RedisSessions {
 }
 
 /// What a script did.
-enum Outcome {
+enum ScriptOutcome {
     Done { version: SessionVersion },
     Stale { found: SessionVersion },
 }
@@ -119,8 +119,8 @@ impl RedisSession {
     ) -> Result<SessionVersion, SessionError> {
         let changed = self.attempt(script, &turn.items, turn.after.as_ref());
         match (changed.await?, turn.after) {
-            (Outcome::Done { version }, _) => Ok(version),
-            (Outcome::Stale { found }, expected) => Err(SessionError::Conflict {
+            (ScriptOutcome::Done { version }, _) => Ok(version),
+            (ScriptOutcome::Stale { found }, expected) => Err(SessionError::Conflict {
                 session: self.id.clone(),
                 expected: expected.unwrap_or_else(|| found.clone()),
                 found,
@@ -133,7 +133,7 @@ impl RedisSession {
         script: &Script,
         items: &[Item],
         after: Option<&SessionVersion>,
-    ) -> Result<Outcome, SessionError> {
+    ) -> Result<ScriptOutcome, SessionError> {
         let mut script = self.invoke(script);
         // No version is empty, so that an empty text says that none is asked for.
         script.arg(after.map_or("", SessionVersion::as_str));
@@ -144,9 +144,9 @@ impl RedisSession {
         let (is_done, version): (bool, String) = self.connection.run(&script).await?;
         let version = SessionVersion::new(version);
         Ok(if is_done {
-            Outcome::Done { version }
+            ScriptOutcome::Done { version }
         } else {
-            Outcome::Stale { found: version }
+            ScriptOutcome::Stale { found: version }
         })
     }
 
@@ -159,7 +159,7 @@ impl RedisSession {
             };
             let popped = self.attempt(&script::POP, &[], Some(&read.version));
             // Otherwise somebody was quicker, and there is another latest item to look at.
-            if let Outcome::Done { .. } = popped.await? {
+            if let ScriptOutcome::Done { .. } = popped.await? {
                 return Ok(Some(item));
             }
         }

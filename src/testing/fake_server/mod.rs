@@ -195,10 +195,10 @@ async fn accept(listener: TcpListener, shared: Shared) {
 
 /// What the server and its connections know together; the channel wakes those who wait for a change.
 #[derive(Debug, Clone)]
-struct Shared(Arc<watch::Sender<State>>);
+struct Shared(Arc<watch::Sender<FakeServerState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct FakeServerState {
     script: VecDeque<Reply>,
     requests: Vec<CapturedRequest>,
     problems: Vec<String>,
@@ -209,14 +209,14 @@ struct State {
 
 impl Shared {
     fn new(script: VecDeque<Reply>) -> Self {
-        let state = State {
+        let state = FakeServerState {
             script,
-            ..State::default()
+            ..FakeServerState::default()
         };
         Self(Arc::new(watch::Sender::new(state)))
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut FakeServerState)) {
         self.0.send_modify(change);
     }
 
@@ -253,7 +253,7 @@ impl Shared {
         })
     }
 
-    async fn until(&self, met: impl Fn(&State) -> bool) {
+    async fn until(&self, met: impl Fn(&FakeServerState) -> bool) {
         // It fails only when the sender is gone, and `self` holds it.
         self.0.subscribe().wait_for(|state| met(state)).await.ok();
     }

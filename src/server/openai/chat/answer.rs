@@ -9,7 +9,7 @@ use crate::usage::Usage;
 
 /// What all parts of one answer have.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct ChatAnswer {
     pub(super) id: String,
     pub(super) created: u64,
     pub(super) model: String,
@@ -84,7 +84,7 @@ impl Ending {
     }
 }
 
-impl Answer {
+impl ChatAnswer {
     pub(super) fn whole(&self, text: Option<&str>, ending: &Ending, usage: &Usage) -> Value {
         let mut message = json!({
             "role": "assistant",

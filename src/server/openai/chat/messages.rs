@@ -9,7 +9,7 @@ use crate::item::{
 };
 use crate::model::verbatim::{CALL_FIELDS, CHAT_FIELDS};
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::server::openai::OpenTurns;
 use crate::server::openai::open_turns::{HandedCall, OpenTurn};
 
@@ -21,13 +21,13 @@ pub(super) fn parse(messages: Vec<Value>, open_turns: &OpenTurns) -> Result<Vec<
             "`messages` must not be empty",
         ));
     }
-    let mut reader = Reader {
+    let mut reader = MessageReader {
         open_turns,
         items: Vec::with_capacity(messages.len()),
         functions: Vec::new(),
     };
     for (n, message) in messages.into_iter().enumerate() {
-        let mut fields = Fields::of(message, format!("messages[{n}]"))?;
+        let mut fields = BodyFields::of(message, format!("messages[{n}]"))?;
         match fields.need::<String>("role")?.as_str() {
             "system" => reader.message(Role::System, fields)?,
             "developer" => reader.message(Role::Developer, fields)?,
@@ -44,15 +44,15 @@ pub(super) fn parse(messages: Vec<Value>, open_turns: &OpenTurns) -> Result<Vec<
     Ok(reader.items)
 }
 
-struct Reader<'a> {
+struct MessageReader<'a> {
     open_turns: &'a OpenTurns,
     items: Vec<Item>,
     /// Calls in their older form that have no output yet: id and name.
     functions: Vec<(String, String)>,
 }
 
-impl Reader<'_> {
-    fn message(&mut self, role: Role, mut fields: Fields) -> Result<(), ApiError> {
+impl MessageReader<'_> {
+    fn message(&mut self, role: Role, mut fields: BodyFields) -> Result<(), ApiError> {
         let mut message = Message::new(role, "");
         let mut own = Map::new();
         message.content = match fields.need("content")? {
@@ -66,7 +66,7 @@ impl Reader<'_> {
     }
 
     /// An assistant's text and the calls that it made become items of their own.
-    fn assistant(&mut self, mut fields: Fields) -> Result<(), ApiError> {
+    fn assistant(&mut self, mut fields: BodyFields) -> Result<(), ApiError> {
         let calls: Vec<Value> = fields.take("tool_calls")?.unwrap_or_default();
         let mut calls: Vec<FunctionCall> = calls
             .into_iter()
@@ -117,7 +117,7 @@ impl Reader<'_> {
         all_same.then_some(turn)
     }
 
-    fn tool_output(&mut self, mut fields: Fields) -> Result<(), ApiError> {
+    fn tool_output(&mut self, mut fields: BodyFields) -> Result<(), ApiError> {
         let mut call_id: String = fields.need("tool_call_id")?;
         let has_call = |id: &str| {
             let is_it = |item: &Item| matches!(item.kind(), ItemKind::FunctionCall(call) if call.call_id == id);
@@ -143,14 +143,14 @@ impl Reader<'_> {
     }
 
     /// A call in its older form, which has no id.
-    fn function(&mut self, mut fields: Fields) -> Result<FunctionCall, ApiError> {
+    fn function(&mut self, mut fields: BodyFields) -> Result<FunctionCall, ApiError> {
         let id = format!("call_function_{}", self.items.len());
         let (name, arguments): (String, String) = (fields.need("name")?, fields.need("arguments")?);
         self.functions.push((id.clone(), name.clone()));
         Ok(FunctionCall::new(id, name, arguments))
     }
 
-    fn function_output(&mut self, mut fields: Fields) -> Result<(), ApiError> {
+    fn function_output(&mut self, mut fields: BodyFields) -> Result<(), ApiError> {
         let name: String = fields.need("name")?;
         let at = self
             .functions
@@ -169,7 +169,7 @@ impl Reader<'_> {
 }
 
 fn call(value: Value, param: String) -> Result<FunctionCall, ApiError> {
-    let mut fields = Fields::of(value, param)?;
+    let mut fields = BodyFields::of(value, param)?;
     let id: String = fields.need("id")?;
     let kind: Option<String> = fields.take("type")?;
     if let Some(kind) = kind.filter(|kind| kind != "function") {
@@ -177,7 +177,7 @@ fn call(value: Value, param: String) -> Result<FunctionCall, ApiError> {
         return Err(ApiError::unsupported(fields.name("type"), message));
     }
     fields.take::<usize>("index")?;
-    let mut function = Fields::of(fields.need("function")?, fields.name("function"))?;
+    let mut function = BodyFields::of(fields.need("function")?, fields.name("function"))?;
     let (name, arguments): (String, String) = (function.need("name")?, function.need("arguments")?);
     let mut call = FunctionCall::new(id, name, arguments);
     note(&mut call.extra, CALL_FIELDS, fields.take_rest());
@@ -217,7 +217,7 @@ fn parts(value: Value, param: &str, own: &mut Map<String, Value>) -> Result<Vec<
     let mut parts = Vec::with_capacity(values.len());
     for (n, value) in values.iter().enumerate() {
         let (part, rest) = part(value, &format!("{param}[{n}]"))?;
-        has_more |= rest == Rest::More;
+        has_more |= rest == PartRemainder::More;
         parts.push(part);
     }
     if has_more {
@@ -238,20 +238,23 @@ fn texts(value: Value, param: &str, own: &mut Map<String, Value>) -> Result<Vec<
 
 /// Whether a part says more than ours can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum PartRemainder {
     Nothing,
     More,
 }
 
-fn part(value: &Value, param: &str) -> Result<(Part, Rest), ApiError> {
-    let mut fields = Fields::of(value.clone(), param)?;
+fn part(value: &Value, param: &str) -> Result<(Part, PartRemainder), ApiError> {
+    let mut fields = BodyFields::of(value.clone(), param)?;
     let kind: String = fields.need("type")?;
     let inner = match kind.as_str() {
         "image_url" | "input_audio" | "file" => Some(kind.as_str()),
         _ => None,
     };
     let mut inner = match inner {
-        Some(name) => Some(Fields::of(fields.need(name)?, format!("{param}.{name}"))?),
+        Some(name) => Some(BodyFields::of(
+            fields.need(name)?,
+            format!("{param}.{name}"),
+        )?),
         None => None,
     };
     let part = match (kind.as_str(), &mut inner) {
@@ -273,14 +276,14 @@ fn part(value: &Value, param: &str) -> Result<(Part, Rest), ApiError> {
             filename: file.take("filename")?,
         },
         // Such as `video_url`, which some servers know: theirs to judge.
-        _ => return Ok((Part::Unknown(value.clone()), Rest::More)),
+        _ => return Ok((Part::Unknown(value.clone()), PartRemainder::More)),
     };
     let mut more = inner.map(|mut inner| inner.take_rest()).unwrap_or_default();
     more.extend(fields.take_rest());
     let rest = if more.is_empty() {
-        Rest::Nothing
+        PartRemainder::Nothing
     } else {
-        Rest::More
+        PartRemainder::More
     };
     Ok((part, rest))
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 
-use self::answer::{Answer, Ending};
+use self::answer::{ChatAnswer, Ending};
 use self::request::ChatRequest;
 use self::stream::ChunkStream;
 use self::text::AnswerText;
@@ -41,7 +41,7 @@ pub(in crate::server) async fn create(
         .given_to(&agent, request.settings.tool_choice.as_ref())?;
     let chat = Chat {
         app: Arc::clone(app),
-        answer: Answer {
+        answer: ChatAnswer {
             id: format!("chatcmpl-{}", id::random()?),
             created: now(),
             model: request.model,
@@ -70,7 +70,7 @@ pub(in crate::server) async fn create(
 /// A request that is being answered.
 struct Chat {
     app: Arc<AppState>,
-    answer: Answer,
+    answer: ChatAnswer,
     text: AnswerText,
     tools: ClientTools,
 }

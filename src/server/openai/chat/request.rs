@@ -6,7 +6,7 @@ use super::messages;
 use crate::item::Item;
 use crate::model::ModelSettings;
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::server::openai::OpenTurns;
 use crate::server::openai::client_tools::ClientTools;
 use crate::server::openai::request_fields::{self, Api};
@@ -27,7 +27,7 @@ pub(super) struct ChatRequest {
 
 impl ChatRequest {
     pub(super) fn parse(body: &[u8], open_turns: &OpenTurns) -> Result<Self, ApiError> {
-        let mut fields = Fields::parse(body)?;
+        let mut fields = BodyFields::parse(body)?;
         let model = fields.need("model")?;
         let items = messages::parse(fields.need("messages")?, open_turns)?;
         let tools = ClientTools::take(&mut fields, Api::Chat)?;
@@ -60,7 +60,7 @@ impl ChatRequest {
     }
 }
 
-fn max_tokens(fields: &Fields) -> Result<Option<u64>, ApiError> {
+fn max_tokens(fields: &BodyFields) -> Result<Option<u64>, ApiError> {
     let new: Option<u64> = fields.peek("max_completion_tokens")?;
     let old = fields.peek("max_tokens")?;
     match (new, old) {
@@ -81,7 +81,7 @@ fn stop(value: Value) -> Result<Vec<String>, ApiError> {
 }
 
 /// Reads whether the stream tells its usage; the other option pads what this server does not pad.
-fn stream_options(fields: &mut Fields, streams: bool) -> Result<bool, ApiError> {
+fn stream_options(fields: &mut BodyFields, streams: bool) -> Result<bool, ApiError> {
     let Some(mut options) = fields.object("stream_options")? else {
         return Ok(false);
     };

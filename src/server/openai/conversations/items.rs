@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::listed::{Listed, Rest, listed, to_list};
+use super::listed::{ListedItem, MoreItems, listed, to_list};
 use super::page::{Order, Page};
 use crate::server::AppState;
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::server::openai::responses;
 use crate::session::{Session, SessionItems, SessionTurn};
 
@@ -23,9 +23,9 @@ pub(super) async fn list(app: &AppState, id: &str, page: &Page) -> Result<Value,
         items.drain(..=last);
     }
     let rest = if items.len() > page.limit {
-        Rest::More
+        MoreItems::More
     } else {
-        Rest::None
+        MoreItems::None
     };
     items.truncate(page.limit);
     Ok(to_list(&items, rest))
@@ -34,7 +34,7 @@ pub(super) async fn list(app: &AppState, id: &str, page: &Page) -> Result<Value,
 /// Adds items at the end, and lists them.
 pub(super) async fn add(app: &AppState, id: &str, body: &[u8]) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    let mut fields = Fields::parse(body)?;
+    let mut fields = BodyFields::parse(body)?;
     let added = responses::read_items(app, fields.need("items")?)?;
     fields.finish()?;
     let session = app.session(&id).await?;
@@ -43,7 +43,7 @@ pub(super) async fn add(app: &AppState, id: &str, body: &[u8]) -> Result<Value, 
     items.extend(added.iter().cloned());
     let changed = session.append(SessionTurn::new(added)).await;
     changed.map_err(|error| ApiError::of_session(&error))?;
-    Ok(to_list(&listed(items).split_off(n_before), Rest::None))
+    Ok(to_list(&listed(items).split_off(n_before), MoreItems::None))
 }
 
 /// Gives an item.
@@ -75,7 +75,7 @@ async fn read(session: &dyn Session) -> Result<SessionItems, ApiError> {
     items.map_err(|error| ApiError::of_session(&error))
 }
 
-fn find(items: &[Listed], id: &str) -> Result<usize, ApiError> {
+fn find(items: &[ListedItem], id: &str) -> Result<usize, ApiError> {
     let at = items.iter().position(|item| item.id == id);
     at.ok_or_else(|| {
         let message = format!("there is no item `{id}` in this conversation");

@@ -8,7 +8,7 @@ use crate::item::{Item, ItemKind};
 
 /// An item with its id.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Listed {
+pub(super) struct ListedItem {
     pub(super) id: String,
     pub(super) item: Item,
 }
@@ -17,14 +17,14 @@ pub(super) struct Listed {
 ///
 /// Sessions keep no ids, and the places of items change. So an id lasts as long as the item, on every server that has the session, and
 /// never means an item that says something else, whatever was taken away before it.
-pub(super) fn listed(items: Vec<Item>) -> Vec<Listed> {
+pub(super) fn listed(items: Vec<Item>) -> Vec<ListedItem> {
     let mut n_alike: HashMap<u64, usize> = HashMap::new();
     let listed = items.into_iter().map(|item| {
         let digest = digest(item.to_json());
         let n = n_alike.entry(digest).or_default();
         let id = format!("{}_{digest:016x}_{n}", prefix(&item));
         *n += 1;
-        Listed { id, item }
+        ListedItem { id, item }
     });
     listed.collect()
 }
@@ -46,7 +46,7 @@ fn digest(text: &str) -> u64 {
     })
 }
 
-impl Listed {
+impl ListedItem {
     /// Gives the item as OpenAI writes it: what may be left out of an input is there.
     pub(super) fn to_json(&self) -> Value {
         // An item is an object; that of a message may say no type.
@@ -87,20 +87,20 @@ fn to_parts(message: &mut Map<String, Value>) {
 }
 
 /// Gives a list of items, which more may follow.
-pub(super) fn to_list(items: &[Listed], more: Rest) -> Value {
-    let data: Vec<Value> = items.iter().map(Listed::to_json).collect();
+pub(super) fn to_list(items: &[ListedItem], more: MoreItems) -> Value {
+    let data: Vec<Value> = items.iter().map(ListedItem::to_json).collect();
     json!({
         "object": "list",
         "data": data,
         "first_id": items.first().map(|item| &item.id),
         "last_id": items.last().map(|item| &item.id),
-        "has_more": more == Rest::More,
+        "has_more": more == MoreItems::More,
     })
 }
 
 /// Whether items follow behind those of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum MoreItems {
     None,
     More,
 }

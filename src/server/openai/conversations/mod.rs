@@ -17,7 +17,7 @@ pub(in crate::server) use self::store::Conversations;
 use self::store::ConversationMeta;
 use super::{responses, settings};
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::server::{AppState, id};
 use crate::session::{SessionId, SessionTurn};
 
@@ -25,8 +25,8 @@ use crate::session::{SessionId, SessionTurn};
 async fn create(app: &AppState, body: &[u8]) -> Result<Value, ApiError> {
     let mut fields = match body {
         // A client that wants nothing in particular may send nothing.
-        [] => Fields::parse(b"{}")?,
-        body => Fields::parse(body)?,
+        [] => BodyFields::parse(b"{}")?,
+        body => BodyFields::parse(body)?,
     };
     let items = fields.take("items")?.unwrap_or_default();
     let metadata = settings::metadata(fields.take("metadata")?)?.unwrap_or_default();
@@ -52,7 +52,7 @@ async fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
 /// Puts other metadata in the place of a conversation's.
 async fn update(app: &AppState, id: &str, body: &[u8]) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
-    let mut fields = Fields::parse(body)?;
+    let mut fields = BodyFields::parse(body)?;
     let metadata = settings::metadata(fields.take("metadata")?)?;
     let metadata = metadata.ok_or_else(|| fields.missing("metadata"))?;
     fields.finish()?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::input::{Approval, Entry, ResponseInput};
+use super::input::{ApprovalAnswer, InputEntry, ResponseInput};
 use crate::item::Item;
 use crate::server::AppState;
 use crate::server::error::ApiError;
@@ -10,7 +10,7 @@ use crate::server::error::ApiError;
 /// What a client sent, without references.
 pub(super) struct Entries {
     pub(super) items: Vec<Item>,
-    pub(super) approvals: Vec<Approval>,
+    pub(super) approvals: Vec<ApprovalAnswer>,
 }
 
 /// Reads items that a conversation is to keep.
@@ -47,8 +47,8 @@ pub(super) fn resolve(
     };
     for entry in &input.entries {
         match entry {
-            Entry::Item(item) => found.items.push(item.clone()),
-            Entry::Reference(id) => {
+            InputEntry::Item(item) => found.items.push(item.clone()),
+            InputEntry::Reference(id) => {
                 let kept = app.responses.item(id);
                 let kept = kept.ok_or_else(|| {
                     ApiError::new(404, "not_found", format!("there is no item `{id}`")).about(param)
@@ -56,7 +56,7 @@ pub(super) fn resolve(
                 let mut referred = ResponseInput::default();
                 referred.take(kept, param)?;
                 for entry in referred.entries {
-                    if let Entry::Item(item) = entry {
+                    if let InputEntry::Item(item) = entry {
                         found.items.push(item);
                     }
                 }

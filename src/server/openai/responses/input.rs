@@ -4,18 +4,18 @@ use serde_json::{Map, Value};
 
 use crate::item::{FunctionCall, FunctionCallOutput, Item, OutputContent};
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 
 /// What a client sent, in order.
 #[derive(Debug, Default)]
 pub(super) struct ResponseInput {
-    pub(super) entries: Vec<Entry>,
-    pub(super) approvals: Vec<Approval>,
+    pub(super) entries: Vec<InputEntry>,
+    pub(super) approvals: Vec<ApprovalAnswer>,
 }
 
 /// One entry of the conversation.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum InputEntry {
     Item(Item),
     /// An item that the server keeps, by its id.
     Reference(String),
@@ -23,7 +23,7 @@ pub(super) enum Entry {
 
 /// What a client decided about a call that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Approval {
+pub(super) struct ApprovalAnswer {
     pub(super) request_id: String,
     pub(super) approve: bool,
     pub(super) reason: Option<String>,
@@ -43,7 +43,7 @@ impl ResponseInput {
     pub(super) fn parse(input: Value) -> Result<Self, ApiError> {
         let mut parsed = Self::default();
         match input {
-            Value::String(text) => parsed.entries.push(Entry::Item(Item::user(text))),
+            Value::String(text) => parsed.entries.push(InputEntry::Item(Item::user(text))),
             Value::Array(items) => {
                 for (n, item) in items.into_iter().enumerate() {
                     parsed.take(item, &format!("input[{n}]"))?;
@@ -82,10 +82,10 @@ impl ResponseInput {
             // It says nothing that the answer to it does not say.
             "mcp_approval_request" => {}
             "mcp_approval_response" => {
-                let mut fields = Fields::of(Value::Object(item), param)?;
+                let mut fields = BodyFields::of(Value::Object(item), param)?;
                 fields.take::<String>("type")?;
                 fields.take::<String>("id")?;
-                self.approvals.push(Approval {
+                self.approvals.push(ApprovalAnswer {
                     request_id: fields.need("approval_request_id")?,
                     approve: fields.need("approve")?,
                     reason: fields.take("reason")?,
@@ -95,7 +95,7 @@ impl ResponseInput {
             "item_reference" => {
                 let id = item.get("id").and_then(Value::as_str);
                 let id = id.ok_or_else(|| ApiError::invalid(param, "a reference needs an `id`"))?;
-                self.entries.push(Entry::Reference(id.to_owned()));
+                self.entries.push(InputEntry::Reference(id.to_owned()));
             }
             "additional_tools" => {
                 let message = "input items of the type `additional_tools` are not supported: an agent has its own tools";
@@ -108,12 +108,12 @@ impl ResponseInput {
     }
 
     fn push(&mut self, item: Item) {
-        self.entries.push(Entry::Item(item));
+        self.entries.push(InputEntry::Item(item));
     }
 
     /// A call that the server made before is a call and its output.
     fn call(&mut self, item: Map<String, Value>, param: &str) -> Result<(), ApiError> {
-        let mut fields = Fields::of(Value::Object(item), param)?;
+        let mut fields = BodyFields::of(Value::Object(item), param)?;
         let id: String = fields.need("id")?;
         let (name, arguments): (String, String) = (fields.need("name")?, fields.need("arguments")?);
         let output: Option<String> = fields.take("output")?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::input::ResponseInput;
 use crate::model::ModelSettings;
 use crate::server::error::ApiError;
-use crate::server::fields::Fields;
+use crate::server::fields::BodyFields;
 use crate::server::openai::client_tools::ClientTools;
 use crate::server::openai::request_fields::{self, Api};
 use crate::server::openai::settings::{self, Format};
@@ -57,7 +57,7 @@ const ECHOED: [&str; 20] = [
 
 impl ResponsesRequest {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let mut fields = Fields::parse(body)?;
+        let mut fields = BodyFields::parse(body)?;
         let mut echo = Map::new();
         for name in ECHOED {
             if let Some(value) = fields.peek(name)? {
@@ -114,7 +114,7 @@ impl ResponsesRequest {
 }
 
 /// Reads the form of the answer and how wordy it is to be; both go on by the settings and the output type.
-fn text(fields: &mut Fields, settings: &mut ModelSettings) -> Result<Format, ApiError> {
+fn text(fields: &mut BodyFields, settings: &mut ModelSettings) -> Result<Format, ApiError> {
     let Some(mut text) = fields.object("text")? else {
         return Ok(Format::Unset);
     };
@@ -126,12 +126,12 @@ fn text(fields: &mut Fields, settings: &mut ModelSettings) -> Result<Format, Api
     Ok(format.transpose()?.unwrap_or_default())
 }
 
-fn reasoning(value: Value) -> Result<Fields, ApiError> {
-    Fields::of(value, "reasoning")
+fn reasoning(value: Value) -> Result<BodyFields, ApiError> {
+    BodyFields::of(value, "reasoning")
 }
 
 /// How many alternatives of each token a model of the chat API is asked for.
-fn top_logprobs(fields: &Fields, include: &[String]) -> Result<Option<u32>, ApiError> {
+fn top_logprobs(fields: &BodyFields, include: &[String]) -> Result<Option<u32>, ApiError> {
     let asked: Option<u32> = fields.peek("top_logprobs")?;
     let includes = include
         .iter()

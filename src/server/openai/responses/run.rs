@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::assembly::Assembly;
 use super::object::{ResponseHead, Status};
-use super::store::{Paused, Stored};
+use super::store::{PausedResponse, Stored};
 use crate::agent::runner::RunEvent;
 use crate::error::RunError;
 use crate::kind::ErrorKind;
@@ -123,7 +123,7 @@ impl ResponseRun {
     fn paused(&mut self, error: RunError) -> Progress {
         let usage = error.progress().usage;
         let approvals = std::mem::take(&mut self.assembly.approvals);
-        let paused = error.into_state().ok().map(|state| Paused {
+        let paused = error.into_state().ok().map(|state| PausedResponse {
             n_bytes: state.to_json().map_or(0, |text| text.len()),
             state: Box::new(state),
             approvals,
@@ -132,7 +132,7 @@ impl ResponseRun {
         Progress::Over(Status::Completed, body)
     }
 
-    fn end(&mut self, status: &Status, usage: &Usage, paused: Option<Paused>) -> Value {
+    fn end(&mut self, status: &Status, usage: &Usage, paused: Option<PausedResponse>) -> Value {
         self.is_over = true;
         let body = self
             .head

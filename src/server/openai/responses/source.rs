@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::RESPONSE;
 use super::entries::{Entries, resolve};
-use super::input::Approval;
+use super::input::ApprovalAnswer;
 use super::request::ResponsesRequest;
-use super::store::Paused;
+use super::store::PausedResponse;
 use crate::agent::{Interruption, RunState};
 use crate::item::Item;
 use crate::server::AppState;
@@ -154,7 +154,10 @@ pub(super) fn nothing_waits() -> ApiError {
     ApiError::new(409, "nothing_waits", "no call waits for these approvals")
 }
 
-fn decide(paused: &Paused, approvals: &[Approval]) -> Result<Paused, ApiError> {
+fn decide(
+    paused: &PausedResponse,
+    approvals: &[ApprovalAnswer],
+) -> Result<PausedResponse, ApiError> {
     let mut paused = paused.clone();
     for (request_id, Interruption { id, .. }) in &paused.approvals {
         let mut answers = approvals
@@ -173,7 +176,7 @@ fn decide(paused: &Paused, approvals: &[Approval]) -> Result<Paused, ApiError> {
         };
         decided.map_err(|error| ApiError::new(409, "state_invalid", error.to_string()))?;
     }
-    let is_known = |answer: &&Approval| {
+    let is_known = |answer: &&ApprovalAnswer| {
         paused
             .approvals
             .iter()

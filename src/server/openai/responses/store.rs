@@ -23,12 +23,12 @@ pub(super) struct Stored {
     pub(super) is_conversation: bool,
     /// Ends the run while it goes on.
     pub(super) handle: Option<RunHandle>,
-    pub(super) paused: Option<Paused>,
+    pub(super) paused: Option<PausedResponse>,
 }
 
 /// A run that waits for decisions.
 #[derive(Clone)]
-pub(super) struct Paused {
+pub(super) struct PausedResponse {
     pub(super) state: Box<RunState>,
     /// The requests for approval, each with the call that waits.
     pub(super) approvals: Vec<(String, Interruption)>,
