@@ -101,13 +101,29 @@ fn the_second_suite_finds_nothing_wrong_with_the_server() {
     }
 }
 
+/// This suite fails a client that comes back 500 ms later than it was told to, which says how busy the machine is. The second
+/// suite has the scenario without that; it minds only a client that comes too early.
+const BY_THE_CLOCK: &str = "sse-retry";
+
 #[test]
 fn the_first_suite_finds_nothing_wrong_with_the_client() {
-    conformance(
-        OLD,
-        &["client", "--command", CLIENT, "--suite", "core"],
-        235,
-    );
+    let script = module(&format!("{OLD}/dist/index.js"));
+    let mut suite = Command::new(variable("MCP_PEERS_NODE"));
+    let suite = suite.args([&script, "client", "--command", CLIENT, "--suite", "core"]);
+    // Its exit code is about all scenarios.
+    let told = String::from_utf8(suite.output().unwrap().stdout).unwrap();
+    let (_, summary) = told.split_once("=== SUITE SUMMARY ===").expect(&told);
+    let mut n_passed = 0;
+    for line in summary.lines().filter(|line| line.starts_with(['✓', '✗'])) {
+        let (scenario, counts) = line.split_once(": ").unwrap();
+        if scenario.ends_with(&format!(" {BY_THE_CLOCK}")) {
+            continue;
+        }
+        assert!(line.starts_with('✓'), "{told}");
+        let (passed, _) = counts.split_once(' ').unwrap();
+        n_passed += passed.parse::<u32>().unwrap();
+    }
+    assert_eq!(n_passed, 232, "{told}");
 }
 
 #[test]
