@@ -7,15 +7,19 @@ use openai_agents::config::{Config, ConfigError, Loader};
 
 use crate::command::Command;
 
-/// Agents on OpenAI-compatible models.
+/// Run and serve AI agents on OpenAI-compatible models.
 ///
-/// Settings come from ./config.yaml (or the file that OPENAI_AGENTS_CONFIG or --config names), from the variables
-/// OPENAI_AGENTS__<KEY>, OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY and RUST_LOG, from .env, and from the flags below; the later
-/// wins. `openai-agents check` shows each with its origin.
+/// To begin: set OPENAI_BASE_URL, OPENAI_MODEL and OPENAI_API_KEY, see with `openai-agents check` whether the model answers, and ask with
+/// `openai-agents run "What is 12 times 11?"`.
 ///
-/// Exit codes: 0 done; 1 the run failed once the server had answered, or an output cannot be written; 2 nothing was done: wrong usage or
-/// settings, something that is not there, or no server; 3 a guardrail tripped; 4 a limit was reached; 5 calls wait for approval; 129, 130,
-/// 143 ended by SIGHUP, Ctrl-C or SIGTERM. A second Ctrl-C ends at once. With --json the last line always has the type result.
+/// Settings come from four places; the later wins. ./config.yaml, or the file that --config or OPENAI_AGENTS_CONFIG names. The file .env.
+/// The environment: OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY, RUST_LOG, and OPENAI_AGENTS__<KEY> for every other setting. The flags
+/// below. `openai-agents check` shows each setting and where it comes from.
+///
+/// Exit codes: 0 done; 1 the run failed after the server had answered, or an output cannot be written; 2 nothing was done: wrong usage or
+/// settings, something is not there, or the server cannot be reached; 3 a guardrail tripped; 4 a limit was reached; 5 tool calls wait for
+/// approval; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM. A second Ctrl-C ends at once. With --json the last line always has the
+/// type result.
 #[derive(Debug, Parser)]
 #[command(name = "openai-agents", version)]
 #[expect(
@@ -42,19 +46,19 @@ pub(crate) struct Global {
     /// Use this model for agents that name none themselves.
     #[arg(long, global = true, value_name = "NAME")]
     model: Option<String>,
-    /// Speak to the server in this protocol: chat, responses or litellm.
+    /// Use this API of the server: chat, responses or litellm.
     #[arg(long, global = true, value_name = "API")]
     model_api: Option<String>,
-    /// Wait so many seconds for a connection to the model's server [default: 5]; none is without end, here and below.
+    /// Seconds to wait for a connection to the model's server, or none [default: 5].
     #[arg(long, global = true, value_name = "SECS")]
     connect_timeout: Option<String>,
-    /// Wait so many seconds for the first event of an answer, or the head of a whole one [default: 600].
+    /// Seconds to wait for the beginning of an answer, or none [default: 600].
     #[arg(long, global = true, value_name = "SECS")]
     first_event_timeout: Option<String>,
-    /// Wait so many seconds for the next event of an answer [default: 300].
+    /// Seconds to wait for the next event of an answer, or none [default: 300].
     #[arg(long, global = true, value_name = "SECS")]
     idle_timeout: Option<String>,
-    /// Wait so many seconds for the end of an answer [default: none].
+    /// Seconds to wait for the end of an answer, or none [default: none].
     #[arg(long, global = true, value_name = "SECS")]
     total_timeout: Option<String>,
     /// Log more: -v what happens, -vv how, -vvv everything.

@@ -15,10 +15,10 @@ use crate::exit::Exit;
 use crate::logging;
 use crate::output::{Lines, is_read};
 
-/// List the agents, with their tools, whom they hand off to, and where each is from
+/// List the agents, their tools and handoffs, and where each is defined
 ///
-/// Two agents always exist: Assistant, which `run` asks, and EchoAgent, which has no tools. The configuration file can add
-/// others and replace these.
+/// Two agents always exist: Assistant, which `run` asks by default, and EchoAgent, which has no tools. The configuration file can add
+/// others and replace these two.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,

@@ -16,13 +16,14 @@ use crate::models::{self, Listing};
 use crate::output::{Lines, is_read};
 use crate::store::Store;
 
-/// Show every setting with its origin, what is missing, and whether the server answers
+/// Show every setting and its origin, what is missing, and whether the server answers
 ///
-/// Secrets are counted and never shown. The server is asked for its models, and nothing else; some tell these to anyone, so that a
-/// wrong key shows only in a run. The session store is opened, and the MCP servers are started and asked for their tools.
+/// Secrets are never shown, only their length. The model's server is asked for its list of models and nothing else. Some servers show that
+/// list without a key, so a wrong key may show only in a run. The session store is opened, and the MCP servers are started and asked for
+/// their tools.
 ///
-/// Exit codes: 0 a run could start; 1 the model server or an MCP server answers with an error; 2 something is missing, wrong or not
-/// there: a setting, the session store, a server.
+/// Exit codes: 0 a run could start; 1 the model's server or an MCP server answers with an error; 2 something is missing or wrong: a
+/// setting, the session store, a server that cannot be reached.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 

@@ -10,16 +10,16 @@ use crate::failure::{Unusable, Usage};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Approval")]
 pub(crate) struct Decisions {
-    /// Let this call be made; can be repeated.
+    /// Approve this call; can be repeated.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     approve: Vec<String>,
-    /// Refuse this call, and tell the model why; can be repeated.
+    /// Reject this call; the model is told MESSAGE. Can be repeated.
     #[arg(long, value_name = "ID[=MESSAGE]", allow_hyphen_values = true)]
     reject: Vec<String>,
-    /// Let all calls be made that are not refused.
+    /// Approve all calls that are not rejected.
     #[arg(long)]
     approve_all: bool,
-    /// Decide in the same way about every later call of these tools by these agents in the run.
+    /// Apply the same decision to all later calls of these tools by these agents in this run.
     #[arg(long)]
     always: bool,
 }

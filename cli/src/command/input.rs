@@ -29,18 +29,18 @@ const STILL_READING: &str =
 /// What to ask.
 #[derive(Debug, Args)]
 pub(super) struct Input {
-    /// What to ask. If stdin is a pipe or a file, its text goes along behind the prompt and an empty line; - is stdin alone.
+    /// What to ask. Text from a pipe or a redirected file is added after it; - means only that text.
     prompt: Option<String>,
-    /// Show the model this image (PNG, JPEG, GIF or WebP) too; can be repeated.
+    /// Attach an image (PNG, JPEG, GIF or WebP); can be repeated.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
-    /// Give the model this file too: UTF-8 text under its name, or a PDF; can be repeated.
+    /// Attach a file (UTF-8 text or PDF); can be repeated.
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Leave stdin alone: it is for something else, or nobody ever ends it.
+    /// Do not read stdin.
     #[arg(long)]
     no_stdin: bool,
-    /// Take at most this many bytes from stdin and from each file; otherwise 4 MiB of text, 20 MiB of an image or PDF.
+    /// Accept at most this many bytes from stdin and from each file [default: 4 MiB of text, 20 MiB of an image or PDF].
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     max_input_bytes: Option<u64>,
 }

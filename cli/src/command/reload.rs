@@ -19,15 +19,15 @@ use crate::output::{self, Lines, is_read};
 /// MCP servers are started again, and that may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Let the program that serves load its agents and tools again
+/// Reload the configuration of a running server
 ///
-/// The program at `server.bind` reads its file, .env and environment again. What has begun goes on with what it began with. If
-/// something is wrong, nothing changes, and what is wrong is said here.
+/// The server at `server.bind` reads its configuration file, .env and environment again, and serves the new agents and tools. Requests
+/// that are under way finish with the old ones. If the new configuration is wrong, nothing changes, and the error is printed here.
 ///
-/// Where it listens, who may connect, and where sessions are kept is changed by a restart only.
+/// The sections `server`, `sessions` and `log_level` need a restart.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The program listens at this address, and not at `server.bind`.
+    /// The address of the server [default: `server.bind`].
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<String>,
 }

@@ -22,25 +22,26 @@ use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
 
-/// Play back a run that `run --record` wrote, without its server
+/// Replay a run that `run --record` recorded, without a model
 ///
-/// Every answer of the model and every output of a tool is from the file; nothing is asked and no tool is called. The settings and the
-/// agent have to be those with which the run was recorded.
+/// Every answer of the model and every output of a tool comes from the file. No request is sent and no tool is called. Use the same
+/// settings and the same agent as when the run was recorded.
 ///
-/// With --fork-at N the turns before N are from the file, and from turn N on model and tools are really called, so that the same beginning
-/// can be tried with another model (--model) or with changed tools. With --diff OTHER nothing is played: what differs between the two
-/// recordings is listed, and the exit code is 1 if something does.
+/// With --fork-at N, the turns before N come from the file, and from turn N on the model and the tools are really called. So you can try
+/// the same beginning with another model (--model) or with changed tools.
+///
+/// With --diff OTHER, nothing is replayed. The differences between the two recordings are listed, and the exit code is 1 if there are any.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The recording.
     file: PathBuf,
-    /// Let the run go its own way from this turn on.
+    /// Call the model and the tools again from this turn on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     fork_at: Option<u32>,
-    /// List how this recording differs.
+    /// List the differences between FILE and this recording.
     #[arg(long, value_name = "OTHER", conflicts_with = "fork_at")]
     diff: Option<PathBuf>,
-    /// Wait for whole answers from the model.
+    /// Ask the model for whole answers instead of streams.
     #[arg(long)]
     no_stream: bool,
     /// Print events and the result, or the differences, as lines of JSON.

@@ -22,22 +22,23 @@ use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
 
-/// Go on with a run that was begun with `run --durable`
+/// Continue a run that was started with `run --durable`
 ///
-/// Whatever the run had done is used and not done again: answers of the model, outputs of tools, what was read from and written to its
-/// session. A tool call that had begun when the process ended may have been made; unless the tool is idempotent, it waits for a decision
-/// like one that needs approval. A run that is over gives its answer again.
+/// Use it when the process of the run was killed, or when the run waits for approval. Everything that the run had finished is reused: no
+/// answer of the model is asked for again, and no finished tool call is made again. If a tool call was under way when the process ended,
+/// nobody knows whether it took effect. Such a call waits for your decision, like one that needs approval, unless its tool is idempotent.
+/// A finished run prints its answer again.
 ///
-/// A run that is under way in another process is left alone, and the exit code is 2.
+/// A run that another process is executing is left alone, and the exit code is 2.
 ///
-/// Without a run, lists those that are kept. The settings and the agent have to be those with which the run was begun.
+/// Without RUN, lists the runs that are kept. Use the same settings and the same agent as when the run was started.
 ///
 /// Exit codes are those of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The run, as `run --durable` named it.
+    /// The id of the run, which `run --durable` printed.
     run: Option<String>,
-    /// Wait for whole answers from the model.
+    /// Ask the model for whole answers instead of streams.
     #[arg(long)]
     no_stream: bool,
     /// Print events and the result, or the list, as lines of JSON.

@@ -30,24 +30,24 @@ use crate::store::Store;
 /// A schema is written by people, or made from a type.
 const MAX_SCHEMA_BYTES: u64 = 1024 * 1024;
 
-/// Ask an agent, and print its answer
+/// Ask an agent and print its answer
 ///
 /// The answer goes to stdout as it comes; tool calls and notices go to stderr.
 ///
-/// `git diff | openai-agents run "Summarise"` asks both: the prompt, an empty line, and what came through the pipe. Stdin is read to its end,
-/// also where nobody writes to it: a loop that feeds others from the same stdin needs --no-stdin, or < /dev/null.
+/// `git diff | openai-agents run "Summarise"` sends the prompt, an empty line, and the text from the pipe. Stdin is always read to its
+/// end when it is a pipe or a file. If it belongs to another program, as in a shell loop, add --no-stdin or < /dev/null.
 ///
-/// With --json, stdout has one JSON object per line. Its `type` says what it is: run_started, turn_started, text_delta, refusal_delta,
+/// With --json, stdout has one JSON object per line. Its `type` is one of: run_started, turn_started, text_delta, refusal_delta,
 /// reasoning_delta, tool_call_started, tool_call_delta, item_done, tool_called, handoff_requested, model_event, response_done,
-/// tool_progress, tool_output, nested, handoff_occurred, approval_required; and in the last line result, with `ok`, and `final_output`
-/// or `error`. The last line comes also when the command line is wrong, or a signal ends the program.
+/// tool_progress, tool_output, nested, handoff_occurred, approval_required. The last line has the type result, with `ok` and either
+/// `final_output` or `error`. It comes even if the command line is wrong or a signal ends the program.
 ///
-/// When calls wait for approval, the run is saved in a file that only you can read, and stderr says how to go on: with --resume FILE and
-/// --approve ID, --reject ID or --approve-all. A run goes on once from a file.
+/// If tool calls need approval, the run pauses. It is saved in a file that only you can read, and stderr shows the command that continues
+/// it: --resume FILE with --approve ID, --reject ID or --approve-all. A saved run can be continued once.
 ///
-/// Exit codes: 0 done; 1 the run failed once the server had answered, or an output could not be written, also if there is an answer;
-/// 2 nothing was done: wrong usage, settings or saved run, something that is not there, or no server; 3 a guardrail tripped; 4 a limit was
-/// reached; 5 calls wait for approval; 129, 130, 143 ended by SIGHUP, Ctrl-C or SIGTERM. A second Ctrl-C ends at once.
+/// Exit codes: 0 done; 1 the run failed after the server had answered, or an output could not be written, even if there is an answer;
+/// 2 nothing was done: wrong usage, settings or saved run, something is not there, or the server cannot be reached; 3 a guardrail tripped;
+/// 4 a limit was reached; 5 tool calls wait for approval; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM. A second Ctrl-C ends at once.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -63,25 +63,25 @@ pub(crate) struct Arguments {
     /// Ask this agent; `openai-agents agents` lists them.
     #[arg(long, value_name = "NAME", default_value = "Assistant")]
     agent: String,
-    /// Wait for whole answers from the model.
+    /// Ask the model for whole answers instead of streams.
     #[arg(long)]
     no_stream: bool,
     /// Print events and the result as lines of JSON.
     #[arg(long)]
     pub(super) json: bool,
-    /// Allow this many turns; each is one request to the model.
+    /// Allow at most this many turns; each is one request to the model.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_turns: Option<u32>,
-    /// End the run after this many seconds; stdin may take as long before it.
+    /// End the run after this many seconds. Reading stdin before it may take as long.
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
-    /// Demand an answer in JSON of the schema in this file.
+    /// Require an answer in JSON that fits the JSON Schema in this file.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Write the answer to this file too, in the place of what is in it, when the run has ended well.
+    /// Write the answer to this file too, if the run succeeds. Replaces the file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Continue the conversation that is kept under this id, or begin one; `openai-agents sessions` lists them.
+    /// Continue the conversation with this id, or start it; `openai-agents sessions list` shows all.
     #[arg(
         long,
         value_name = "ID",
@@ -90,22 +90,22 @@ pub(crate) struct Arguments {
         allow_hyphen_values = true
     )]
     session: Option<String>,
-    /// Continue the conversation that was written to last (SQLite only).
+    /// Continue the most recent conversation (SQLite only).
     #[arg(long, help_heading = "Session", conflicts_with_all = ["session", "resume"])]
     r#continue: bool,
-    /// Continue this branch of the session, which `sessions fork` made.
+    /// Continue this branch of the session; `sessions fork` makes one.
     #[arg(long, value_name = "NAME", help_heading = "Session")]
     branch: Option<String>,
-    /// Save the run in this file when calls wait for approval, and not in a new one of ~/.local/state/openai-agents/runs.
+    /// If the run pauses, save it in this new file [default: a new file in ~/.local/state/openai-agents/runs].
     #[arg(long, value_name = "FILE", help_heading = "Approval")]
     save_state: Option<PathBuf>,
-    /// Keep the run in the file of the sessions, so that `openai-agents resume` goes on with it if this process ends.
+    /// Save every step, so that `openai-agents resume` can finish the run if this process is killed.
     #[arg(long, conflicts_with_all = ["resume", "save_state"])]
     durable: bool,
-    /// Write what happens in the run to this new file, for `openai-agents replay`.
+    /// Record the run in this new file, for `openai-agents replay`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "durable"])]
     record: Option<PathBuf>,
-    /// Go on with the run that is saved in this file; without a decision, show what it waits for, if it does.
+    /// Continue the run saved in this file. Without a decision, show which calls wait.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "agent", "image", "file"], help_heading = "Approval")]
     resume: Option<PathBuf>,
     #[command(flatten)]

@@ -27,23 +27,23 @@ const GRACE: Duration = Duration::from_millis(8_500);
 /// How long the children may take to end.
 const FOR_CHILDREN: Duration = Duration::from_millis(500);
 
-/// Serve the agents and tools to other programs; what no command means too
+/// Serve the agents and tools to other programs; the default command
 ///
-/// At http://127.0.0.1:8080/v1 any client of the OpenAI API talks to them: each agent is a model. At /mcp they are an MCP server over
-/// streamable HTTP: each agent a tool named ask_<agent>, and each tool itself. POST /run begins runs that go on without whoever began
-/// them; /openapi.json describes all routes, /healthz says whether new work is taken, /metrics counts.
+/// At http://127.0.0.1:8080/v1 any client of the OpenAI API can use the agents; each agent is a model. At /mcp they are an MCP server over
+/// streamable HTTP, with a tool ask_<agent> for each agent, and with each tool. POST /run starts a run that continues after its client is
+/// gone. /openapi.json describes all routes, /healthz says whether new work is accepted, /metrics counts requests and runs.
 ///
-/// Only programs on this machine can connect. Another address needs a token (`server.token`), which requests bring as a bearer token.
+/// Only programs on this machine can connect. To listen at another address, set `server.token`; clients send it as a bearer token.
 ///
-/// Ctrl-C, SIGTERM or SIGHUP: no new work; what is under way has ten seconds to end, MCP servers that were started end too, and the exit
-/// code is 0. A second one ends it at once, with 130, 143 or 129.
+/// Ctrl-C, SIGTERM or SIGHUP stops the server: it accepts no new work, gives the work under way ten seconds, stops the MCP servers that it
+/// started, and exits with 0. A second signal ends it at once, with 130, 143 or 129.
 #[derive(Debug, Default, Args)]
 #[expect(
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
 pub(crate) struct Arguments {
-    /// Listen at this address, and not at `server.bind`.
+    /// Listen at this address [default: `server.bind`].
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<String>,
     /// Serve one MCP client over stdin and stdout, until stdin ends.

@@ -18,10 +18,10 @@ use crate::output::{Lines, is_read};
 use crate::store::Store;
 use crate::{logging, transcript};
 
-/// List, show, clear and fork the conversations that `run --session` keeps
+/// List, show, delete and branch the conversations of `run --session`
 ///
-/// They lie where `sessions.url` of the configuration says, by default in ~/.local/share/openai_agents/sessions.db, a SQLite file that
-/// the Python Agents SDK reads and continues too.
+/// The setting `sessions.url` says where they are kept: by default in ~/.local/share/openai_agents/sessions.db, a SQLite file that the
+/// Python Agents SDK can read and continue too.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -34,20 +34,20 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the sessions, the latest written to first (SQLite only).
+    /// List the sessions, the most recent first (SQLite only).
     List {
         /// Print each as a line of JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show a conversation, and which branches it has.
+    /// Show a conversation and its branches.
     Show {
         #[command(flatten)]
         which: Which,
         /// Print the items as lines of JSON, as they are stored.
         #[arg(long)]
         json: bool,
-        /// Show this many of the latest items only.
+        /// Show only this many of the latest items.
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
@@ -56,7 +56,7 @@ enum Action {
         #[command(flatten)]
         which: Which,
     },
-    /// Make a branch, which `run --session ID --branch NAME` continues (SQLite only).
+    /// Copy a conversation into a new branch, for `run --session ID --branch NAME` (SQLite only).
     Fork {
         /// The session.
         #[arg(value_name = "ID", allow_hyphen_values = true)]
@@ -64,10 +64,10 @@ enum Action {
         /// The name of the new branch.
         #[arg(long, value_name = "NAME")]
         branch: String,
-        /// Fork this branch; otherwise main.
+        /// The branch to copy.
         #[arg(long, value_name = "NAME", default_value = "main")]
         from: String,
-        /// Begin the branch with what was there before the user's Nth message; otherwise with everything.
+        /// Copy only what was there before the user's Nth message [default: everything].
         #[arg(long, value_name = "N")]
         before_turn: Option<usize>,
     },
@@ -78,7 +78,7 @@ struct Which {
     /// The session.
     #[arg(value_name = "ID", allow_hyphen_values = true)]
     id: String,
-    /// A branch of it; otherwise main.
+    /// A branch of the session [default: main].
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
 }

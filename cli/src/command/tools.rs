@@ -17,11 +17,10 @@ use crate::logging;
 use crate::mcp::{self, InspectedServer};
 use crate::output::{self, Lines, is_read};
 
-/// List the tools that an agent can have, with who has them
+/// List all tools and the agents that have them
 ///
-/// The MCP servers of the configuration are started and asked for theirs; what they do differently from the protocol, and what they list
-/// that cannot be used, is listed too. If one of them gives none, the exit code is 2 where it is not there or cannot be started, and 1 where
-/// it answers with an error.
+/// The MCP servers of the configuration are started and asked for their tools. Where a server deviates from the protocol, or lists a tool
+/// that cannot be used, that is listed too. The exit code is 2 if a server cannot be started or reached, and 1 if it answers with an error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print each tool, with the schema of its arguments, and each MCP server as a line of JSON.

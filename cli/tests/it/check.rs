@@ -206,12 +206,15 @@ fn help_names_every_command() {
     assert_eq!(output.status.code(), Some(0));
     let stdout = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "serve     Serve the agents and tools to other programs; what no command means too",
-        "run       Ask an agent, and print its answer",
-        "sessions  List, show, clear and fork the conversations that `run --session` keeps",
-        "agents    List the agents, with their tools, whom they hand off to, and where each is from",
-        "tools     List the tools that an agent can have, with who has them",
-        "check     Show every setting with its origin, what is missing, and whether the server answers",
+        "serve     Serve the agents and tools to other programs; the default command",
+        "run       Ask an agent and print its answer",
+        "resume    Continue a run that was started with `run --durable`",
+        "replay    Replay a run that `run --record` recorded, without a model",
+        "reload    Reload the configuration of a running server",
+        "sessions  List, show, delete and branch the conversations of `run --session`",
+        "agents    List the agents, their tools and handoffs, and where each is defined",
+        "tools     List all tools and the agents that have them",
+        "check     Show every setting and its origin, what is missing, and whether the server answers",
     ] {
         assert!(stdout.contains(line), "{line}\n{stdout}");
     }
