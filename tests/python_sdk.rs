@@ -106,7 +106,7 @@ async fn the_tables_are_those_of_the_python_sdk() {
 }
 
 #[tokio::test]
-async fn what_the_python_sdk_wrote_is_read_and_continued() {
+async fn python_session_is_read_and_continued() {
     let store = Store::new();
     store.said("write");
     let session = store.session().await;
@@ -126,7 +126,7 @@ async fn what_the_python_sdk_wrote_is_read_and_continued() {
 }
 
 #[tokio::test]
-async fn what_is_written_here_is_read_and_continued_by_the_python_sdk() {
+async fn sqlite_session_is_continued_by_the_python_sdk() {
     // The conversation is the Python SDK's own, so that it can say whether it is the same.
     let other = Store::new();
     other.said("write");
@@ -146,7 +146,7 @@ async fn what_is_written_here_is_read_and_continued_by_the_python_sdk() {
 }
 
 #[tokio::test]
-async fn any_json_is_read_by_the_python_sdk() {
+async fn arbitrary_json_is_read_by_the_python_sdk() {
     let store = Store::new();
     let session = store.session().await;
     let json = r#"{ "type":"brand_new",	"a":"\u0000\ud83d\ude00 é 你\u2028",

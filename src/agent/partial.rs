@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_is_closed() {
+    fn partial_json_is_closed() {
         check("", None);
         check("{", Some(json!({})));
         check(r#"{"a"#, Some(json!({})));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_beginning_of_a_text_is_read_without_a_step_back() {
+    fn partial_json_is_read_at_every_beginning() {
         let whole = json!({"a": "q\"\\ü😀", "b": [1, 2.5, {"c": null}], "d": {"e": [true, "x"]}});
         let text = whole.to_string();
         let mut partial = PartialOutput::new();

@@ -85,7 +85,7 @@ fn without_any_source_only_defaults_hold() {
 }
 
 #[test]
-fn what_is_missing_says_what_could_supply_it() {
+fn missing_setting_names_its_sources() {
     let config = load(Loader::new());
     assert_eq!(
         config.base_url().unwrap_err().to_string(),

@@ -66,7 +66,7 @@ fn an_endless_source_is_left_at_the_bound() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_regular_file_is_refused_unread() {
+fn device_or_pipe_is_refused_unread() {
     let folder = Folder::new("irregular");
     let pipe = folder.join("pipe");
     assert!(

@@ -83,7 +83,7 @@ async fn a_request_arrives_as_given_and_nothing_is_added() {
 }
 
 #[tokio::test]
-async fn every_framing_is_read() {
+async fn body_framings_are_all_read() {
     let client = HttpClient::default();
     let body = "{\"text\":\"whole\"}";
     let reply = || Reply::status(200, body);
@@ -213,7 +213,7 @@ async fn a_broken_connection_is_transport() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_again() {
+async fn request_is_sent_once() {
     let server = FakeServer::start([Reply::status(200, "a"), Reply::raw("").close()])
         .await
         .unwrap();

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_without_a_touch_does_not_count() {
+    async fn idle_timer_without_touch_expires() {
         let mut timer = IdleTimer::new(Some(LIMIT));
         for _ in 0..2 {
             assert!(!has_elapsed(&mut timer).await);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_wakes_its_task() {
+    async fn timer_wakes_its_task() {
         let mut timer = IdleTimer::new(Some(LIMIT));
         assert!(!has_elapsed(&mut timer).await);
         timer.touch();

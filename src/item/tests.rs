@@ -62,7 +62,7 @@ fn items_built_here_have_the_responses_shape() {
 }
 
 #[test]
-fn what_is_no_item_is_refused() {
+fn json_that_is_no_item_is_refused() {
     for (json, says) in [
         ("[]", "not a JSON object"),
         ("{}", "neither `type` nor `role`"),

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_explained() {
+    fn json_error_names_its_place() {
         let deep = "[".repeat(200);
         for (text, expected) in [
             (&*deep, "it is nested more than 127 deep"),

@@ -111,7 +111,7 @@ fn hex_and_base64_are_redacted() {
 }
 
 #[test]
-fn what_could_be_a_word_is_left() {
+fn secret_that_could_be_a_word_is_not_redacted() {
     for word in [
         "EMPTY",
         "ollama",

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_begins_with_the_user() {
+    fn compacted_history_begins_with_the_user() {
         check("u1 a1 u2 a2", 0, Some(("u1 a1 u2 a2", "")));
         check("u1 a1 u2 a2", 1, Some(("u1 a1", "u2 a2")));
         check("u1 a1 u2 a2", 2, Some(("u1 a1", "u2 a2")));

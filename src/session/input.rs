@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_is_saved() {
+    fn session_input_saves_new_items_only() {
         // As it would be without a callback; equal items are told apart by which they are.
         check(
             |history, new| [history, new].concat(),

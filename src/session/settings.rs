@@ -237,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_left_is_in_order_and_in_pairs(
+        fn limited_history_keeps_order_and_pairs(
             words in vec(select(vec!["u", "a", "r", "h", "c1", "c2", "o1", "o2", "p1", "q1"]), 0..30),
             limit in 0..20_usize,
         ) {

@@ -371,7 +371,7 @@ fn options_have_defaults() {
 
 proptest! {
     #[test]
-    fn any_text_as_arguments_is_an_answer(text in ".*") {
+    fn arbitrary_arguments_give_an_answer(text in ".*") {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(invoke(&search(), &text));
         let panicked = matches!(result, Err(ToolError::Panicked { .. }));
@@ -379,7 +379,7 @@ proptest! {
     }
 
     #[test]
-    fn any_string_is_its_own_text(text in ".*") {
+    fn string_output_is_unchanged(text in ".*") {
         prop_assert_eq!(ToolOutput::of(&text).unwrap(), ToolOutput::Text(text));
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn nothing_is_left_of_cancelled_runs() {
+fn cancelled_runs_leave_nothing() {
     let output = Command::new(env!("CARGO_BIN_EXE_cancellations"))
         .output()
         .unwrap();

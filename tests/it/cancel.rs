@@ -134,7 +134,7 @@ async fn settle(n_tasks: usize) {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn nothing_is_left_of_runs_that_were_dropped_anywhere() {
+async fn dropped_run_leaves_nothing() {
     const N_RUNS: u64 = 200;
     let pause = Duration::from_micros(300);
     let call = [

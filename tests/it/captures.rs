@@ -154,7 +154,7 @@ pub(crate) fn told(events: &[ModelEvent]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_answer_decodes_or_is_the_error_that_it_is() {
+async fn captured_chat_answers_decode_as_expected() {
     for (name, n_answers) in FOLDERS {
         let captures = captures(&folder(name), |name| !name.contains("responses"));
         assert_eq!(captures.len(), n_answers, "{name}");
@@ -200,7 +200,7 @@ pub(crate) fn check_error_status(path: &Path, status: u16, error: &ModelError) {
 
 /// The same question, answered whole and in pieces, by servers that were asked for temperature 0.
 #[tokio::test]
-async fn whole_and_streamed_answers_say_the_same() {
+async fn captured_chat_answers_agree_whole_and_streamed() {
     for name in ["litellm", "llama"] {
         for (whole, streamed) in [
             ("chat", "chat-stream"),

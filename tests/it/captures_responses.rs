@@ -54,7 +54,7 @@ fn recorded(path: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_answer_decodes_without_loss_or_is_the_error_that_it_is() {
+async fn captured_responses_decode_without_loss() {
     for (name, n_answers) in FOLDERS {
         let captures = captures(&folder(name), |name| name.contains("responses"));
         assert_eq!(captures.len(), n_answers, "{name}");
@@ -140,7 +140,7 @@ fn check_end(path: &Path, response: &ModelResponse) {
 
 /// The same question, answered whole and in pieces, by servers that were asked for temperature 0.
 #[tokio::test]
-async fn whole_and_streamed_answers_say_the_same() {
+async fn captured_responses_agree_whole_and_streamed() {
     for name in ["litellm", "llama", "bridge"] {
         for (whole, streamed) in [
             ("responses", "responses-stream"),

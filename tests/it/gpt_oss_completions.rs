@@ -97,7 +97,7 @@ async fn a_run_with_a_tool_is_the_same_whole_and_streamed() {
 }
 
 #[tokio::test]
-async fn what_raw_completions_have_no_place_for_is_refused() {
+async fn unsupported_request_is_refused() {
     let server = FakeServer::start([]).await.unwrap();
     let model = GptOssCompletions::builder(server.url() + "/v1", "gpt-oss-20b")
         .build()

@@ -88,7 +88,7 @@ async fn descriptors_are_sent_as_given_behind_the_functions() {
 }
 
 #[tokio::test]
-async fn what_the_provider_did_beside_its_answer_is_kept() {
+async fn hosted_tool_items_are_kept() {
     let (server, result) = run(&searcher(), [&[SEARCH, SAYS_DONE][..]]).await;
     let result = result.unwrap();
     assert_eq!((result.final_output(), result.turns()), ("done", 1));

@@ -85,7 +85,7 @@ fn script() -> ScriptedModel {
 }
 
 #[tokio::test]
-async fn every_effect_passes_once_and_the_run_can_be_played_back() {
+async fn journal_sees_each_effect_once_and_replays() {
     let (tape, calls) = (Tape::default(), Gauge::default());
     let agent = failing_agent(&calls);
 

@@ -259,7 +259,7 @@ async fn agents_as_tools_are_recorded_by_their_calls() {
 }
 
 #[tokio::test]
-async fn what_is_cut_is_read_up_to_there_and_what_is_broken_is_refused() {
+async fn recording_cut_off_is_read_and_broken_is_refused() {
     let folder = Folder::new();
     let (file, _) = recorded(&folder).await;
     let bytes = fs::read(&file).unwrap();

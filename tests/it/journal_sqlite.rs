@@ -228,7 +228,7 @@ async fn a_kept_answer_is_no_answer_to_another_question() {
 }
 
 #[tokio::test]
-async fn who_continues_a_run_takes_it_over() {
+async fn continued_run_fences_its_earlier_execution() {
     let journal = journal().await;
     let agent = agent([]);
     let earlier = start(&journal).await;

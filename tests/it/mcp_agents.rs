@@ -201,7 +201,7 @@ async fn traces(client: &McpClient) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_a_run_did_can_be_read() {
+async fn run_log_resource_has_the_events() {
     for protocol in ERAS {
         let turns = [
             ScriptedTurn::tool_call("weather", json!({})),

@@ -81,7 +81,7 @@ fn told(model: &ScriptedModel) -> String {
 }
 
 #[tokio::test]
-async fn what_the_user_approves_is_what_is_called() {
+async fn approved_call_is_made_as_shown() {
     for protocol in ERAS {
         let turns = [
             deleting(r#"{"path":"/tmp/a"}"#),
@@ -123,7 +123,7 @@ async fn what_the_user_approves_is_what_is_called() {
 }
 
 #[tokio::test]
-async fn what_the_user_refuses_is_not_called_and_the_model_is_told_why() {
+async fn declined_call_is_not_made_and_the_model_is_told() {
     for protocol in ERAS {
         for (answer, expect) in [
             (

@@ -159,7 +159,7 @@ async fn a_call_without_an_answer_times_out_and_the_server_stays() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_is_kept_without_the_secrets_it_was_given() {
+async fn mcp_stderr_is_kept_without_secrets() {
     let stdio = script(r#"reply '"error":{"code":7,"message":"bad key '"$KEY"'"}'"#);
     let server = connected(stdio.env("KEY", "sk-12345678")).await;
     let error = call(&server).await;
@@ -187,7 +187,7 @@ async fn the_last_words_of_a_server_hold_no_secret() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_says_what_is_missing() {
+async fn mcp_server_that_cannot_start_names_the_command() {
     for (stdio, expected) in [
         (
             Stdio::new("no-such-program-anywhere"),

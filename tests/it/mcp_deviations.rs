@@ -77,7 +77,7 @@ async fn a_broken_tool_may_be_blocked_or_allowed() {
 }
 
 #[tokio::test]
-async fn what_a_tool_does_not_need_is_passed_over_and_listed() {
+async fn mcp_tool_with_wrong_optional_field_is_listed() {
     let listed = json!({"tools": [{
         "name": "look",
         "title": null,
@@ -199,7 +199,7 @@ async fn a_result_in_another_form_is_still_the_result() {
 }
 
 #[tokio::test]
-async fn what_a_result_needs_is_named_when_it_is_wrong() {
+async fn mcp_result_with_wrong_required_field_names_it() {
     for (sent, reason) in [
         (
             r#""result":{"content":[],"isError":"false"}"#,
@@ -333,7 +333,7 @@ async fn an_answer_that_cannot_be_read_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_server_prints_between_its_messages_is_passed_over() {
+async fn mcp_stdout_noise_is_skipped() {
     let server = connected(script(
         r#"echo 'Listening ...'; echo '{"level":"info"}'; reply '"result":{"content":[]}'"#,
     ))

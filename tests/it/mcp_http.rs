@@ -63,7 +63,7 @@ async fn a_server_that_never_answers_times_out() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_the_protocol_is_an_error_after_one_request() {
+async fn mcp_http_wrong_answer_is_an_error_without_retry() {
     for answer in [
         // A page.
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\n<p/>",

@@ -438,7 +438,7 @@ async fn a_panic_is_the_failure_of_one_request() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused() {
+async fn mcp_unknown_name_is_refused() {
     let resource = McpResource::new("a://b", "b");
     let builder = silent().resource(resource, async |_call, request| {
         Ok::<_, String>(vec![McpResourceContent::text(request.uri, "B.")])

@@ -65,7 +65,7 @@ fn a_name_that_no_one_provides_is_an_error() {
 }
 
 #[test]
-fn what_a_provider_refuses_is_its_own_error() {
+fn provider_error_is_passed_on() {
     // A prefix without a name behind it is the provider's empty name.
     let providers = Providers::new()
         .with("cloud", |name: &str| {

@@ -53,7 +53,7 @@ async fn run(
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_the_policy_names_is_tried_again() {
+async fn retry_follows_the_policy() {
     let transport = RetryPolicy::attempts(3).transport(TransportFailure::Retry);
     let statuses = RetryPolicy::attempts(3).statuses([429, 503]);
     for (policy, error, n_calls) in [
@@ -144,7 +144,7 @@ async fn jitter_spreads_delays_and_does_so_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_tried_again_once_anything_was_delivered() {
+async fn retry_after_delivered_event_does_not_happen() {
     let begun = async |delivery| {
         let item = Item::assistant("half");
         let model = ScriptedModel::new([
@@ -166,7 +166,7 @@ async fn nothing_is_tried_again_once_anything_was_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_shows_in_the_result() {
+async fn retry_attempt_is_in_the_result() {
     let policy = RetryPolicy::attempts(3).statuses([429, 503]);
     let (result, _, _) = run(policy, [busy(503), busy(429)]).await;
     let result = result.unwrap();
@@ -226,7 +226,7 @@ impl Visit for Line {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_is_an_event() {
+async fn retry_attempt_is_an_event() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let policy = RetryPolicy::attempts(2).statuses([503]);

@@ -25,7 +25,7 @@ fn check(event: &RunEvent, expect: Value) {
 }
 
 #[test]
-fn each_piece_says_of_what_it_is() {
+fn delta_event_names_its_item() {
     let (delta, name) = (owned("Par"), owned("look"));
     for (event, expect) in [
         (
@@ -60,7 +60,7 @@ fn each_piece_says_of_what_it_is() {
 }
 
 #[test]
-fn each_event_says_what_it_is() {
+fn event_json_has_its_type() {
     let event = |json: &str| RunEvent::ModelEvent {
         name: owned("x"),
         json: owned(json),

@@ -225,7 +225,7 @@ async fn parameters_become_settings_over_those_of_runner_and_agent() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_refused() {
+async fn chat_unsupported_field_is_refused() {
     let model = ScriptedModel::new([]);
     let front = Front::of(&model).await;
     for (more, param) in [
@@ -260,7 +260,7 @@ async fn what_cannot_be_done_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said() {
+async fn chat_invalid_request_names_the_field() {
     let front = Front::of(&ScriptedModel::new([])).await;
     for (body, code) in [
         ("{".to_owned(), (400, "invalid_json")),

@@ -71,7 +71,7 @@ async fn calls_of_a_clients_tool_are_the_answer() {
 }
 
 #[tokio::test]
-async fn what_the_agent_did_before_a_clients_call_is_seen_again() {
+async fn turn_before_a_client_call_is_sent_again() {
     let two = ScriptedTurn::tool_calls([("double", json!({"n": 1})), ("ask", json!({"q": "who"}))]);
     let turns = [
         ScriptedTurn::tool_call("double", json!({"n": 21})),

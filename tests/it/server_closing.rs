@@ -143,7 +143,7 @@ async fn a_turn_that_takes_too_long_is_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_sends_nothing_loses_the_connection() {
+async fn silent_connection_is_closed() {
     let front = Front::start(Server::builder(Runner::new(ScriptedModel::new([])))).await;
     for (sent, told) in [
         ("", ""),

@@ -17,7 +17,7 @@ fn asked(more: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn any_response_can_be_gone_on_from() {
+async fn stored_response_can_be_continued() {
     let model = ScriptedModel::new(["one", "two", "three", "four"].map(ScriptedTurn::text));
     let front = Front::of(&model).await;
     let first = front

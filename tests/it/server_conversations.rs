@@ -202,7 +202,7 @@ async fn an_agent_goes_on_with_a_conversation_and_its_calls_are_items() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_is_a_conversation_too() {
+async fn session_written_elsewhere_is_a_conversation() {
     let session = MemorySession::new(SessionId::new("alice").unwrap());
     session
         .append(SessionTurn::new([
@@ -239,7 +239,7 @@ async fn what_others_wrote_is_a_conversation_too() {
 const UNSUPPORTED: &str = "unsupported_parameter";
 
 #[tokio::test]
-async fn what_is_not_done_is_refused() {
+async fn conversation_unsupported_request_is_refused() {
     let front = front().await;
     let path = created(&front, &["a"]).await;
     for (asked, status, code) in [

@@ -156,7 +156,7 @@ fn the_tables_have_every_field_of_the_specification_and_a_sample_of_each() {
 }
 
 #[tokio::test]
-async fn every_field_is_what_its_table_says() {
+async fn openai_fields_match_the_documented_table() {
     for api in [Api::Chat, Api::Responses] {
         let rows = api.rows();
         for model in [Api::Chat, Api::Responses] {

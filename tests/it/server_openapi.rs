@@ -31,7 +31,7 @@ fn reloading(model: &ScriptedModel, agent: Agent) -> ServerBuilder {
 }
 
 #[tokio::test]
-async fn every_answer_is_as_described() {
+async fn answers_match_the_openapi_document() {
     let agent = guide();
     let model = ScriptedModel::new([
         ScriptedTurn::text("a"),

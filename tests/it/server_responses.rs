@@ -190,7 +190,7 @@ async fn tools_are_shown_as_calls_that_the_server_made() {
 }
 
 #[tokio::test]
-async fn what_a_client_sends_back_is_a_call_and_its_output_again() {
+async fn call_items_sent_back_are_a_call_and_its_output() {
     let call = json!({
         "type": "mcp_call", "id": "mcp_1_0", "status": "completed", "approval_request_id": null, "server_label": "Guide",
         "arguments": "{}", "error": null, "name": "look", "output": "a cat",

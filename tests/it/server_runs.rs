@@ -251,7 +251,7 @@ async fn calls_wait_for_a_decision() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said() {
+async fn run_route_invalid_request_names_the_field() {
     let front = Front::of(&ScriptedModel::text("ok")).await;
     for (body, code) in [
         (

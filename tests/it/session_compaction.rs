@@ -71,7 +71,7 @@ async fn a_summary_of_the_model_takes_the_place_of_what_is_old() {
 }
 
 #[tokio::test]
-async fn what_is_not_shorter_is_refused() {
+async fn compaction_that_is_not_shorter_is_refused() {
     let same = async |items: Vec<Item>| Ok(items);
     let session = CompactingSession::new(store(), 2, same);
     session.append(turn(0)).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_call_that_waits_for_its_output_is_waited_for() {
 }
 
 #[tokio::test]
-async fn who_writes_meanwhile_is_not_overwritten() {
+async fn compaction_keeps_concurrent_writes() {
     let store = store();
     let n_calls = Arc::new(AtomicUsize::new(0));
     let (other, counted) = (store.clone(), Arc::clone(&n_calls));

@@ -200,7 +200,7 @@ async fn a_failure_whose_session_was_changed_leaves_nothing_and_says_both() {
 }
 
 #[tokio::test]
-async fn what_was_tripped_over_is_kept_or_forgotten_as_was_said() {
+async fn tripped_input_is_kept_or_forgotten_as_set() {
     let is_rude = |input: GuardrailInput| {
         let verdict = if input.text().contains("rude") {
             Verdict::trip("rude")

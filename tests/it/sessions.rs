@@ -160,7 +160,7 @@ impl Session for Faulty {
 }
 
 #[tokio::test]
-async fn each_fault_is_found() {
+async fn session_conformance_finds_each_fault() {
     for fault in [
         Fault::ForgetsVersions,
         Fault::LosesTheFirstItem,

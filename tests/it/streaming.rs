@@ -330,7 +330,7 @@ async fn a_stream_that_is_over_cannot_be_finished() {
 }
 
 #[tokio::test]
-async fn nothing_happens_before_a_stream_is_polled() {
+async fn unpolled_stream_sends_nothing() {
     let model = ScriptedModel::text("hi");
     drop(
         Runner::new(model.clone())

@@ -54,7 +54,7 @@ fn stop_at(names: &[&str]) -> ToolUseBehavior {
 }
 
 #[tokio::test]
-async fn each_behaviour_says_what_is_final() {
+async fn tool_use_behavior_decides_the_final_output() {
     const FAILED: &str = "An error occurred while running the tool. Please try again.";
     const ON: &str = "The model goes on.";
     let both: &[&str] = &["late", "early"];
@@ -163,7 +163,7 @@ struct Answer {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_wrong_output_is_no_result() {
+async fn answer_to_a_wrong_output_is_not_final() {
     let agent = Agent::builder("A")
         .output_by::<Answer>(OutputMode::Tool)
         .tool_use_behavior(ToolUseBehavior::StopOnFirstTool)

@@ -176,7 +176,7 @@ async fn a_panic_in_a_thread_is_a_failure_of_the_tool() {
 }
 
 #[tokio::test]
-async fn what_finished_before_a_raised_failure_is_kept() {
+async fn outputs_before_a_raised_failure_are_kept() {
     let dropped = DropFlag::default();
     let flag = dropped.clone();
     let hangs = tool("hangs", move |_| {

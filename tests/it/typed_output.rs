@@ -87,7 +87,7 @@ async fn a_responses_server_is_told_the_form() {
 }
 
 #[tokio::test]
-async fn what_is_no_object_is_wrapped_and_unwrapped() {
+async fn output_type_that_is_no_object_is_wrapped() {
     let list = Agent::builder("A").output::<Vec<u8>>().build().unwrap();
     let model = ScriptedModel::text(r#"{"response": [1, 2]}"#);
     let result = Runner::new(model.clone()).run(&list, "go").await.unwrap();
@@ -111,7 +111,7 @@ async fn what_is_no_object_is_wrapped_and_unwrapped() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_the_type_is_an_error_with_the_text() {
+async fn output_of_wrong_type_is_an_error_with_the_text() {
     for text in [
         "All is well.",
         "```json\n{\"summary\": \"x\", \"n_findings\": 0}\n```",
@@ -257,7 +257,7 @@ async fn a_wrong_answer_is_told_to_the_model_with_its_place() {
 }
 
 #[test]
-fn what_is_no_schema_is_refused_before_anything_runs() {
+fn output_schema_that_is_invalid_is_refused_at_build() {
     let schema = json!({ "type": "object", "properties": { "a": { "type": "whole number" } } });
     let error = Agent::builder("A")
         .output_schema(schema)

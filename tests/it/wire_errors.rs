@@ -222,7 +222,7 @@ fn broken() -> Vec<(&'static str, Reply, ErrorKind)> {
 }
 
 #[tokio::test]
-async fn what_a_broken_stream_had_told_is_in_the_error() {
+async fn broken_stream_error_has_the_received_part() {
     for (label, reply, kind) in broken() {
         let server = FakeServer::start([reply]).await.unwrap();
         let model = OpenAiChat::builder(server.url(), "m")

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_drives_the_terminal() {
+    fn text_with_control_characters_is_escaped() {
         check(
             &[
                 turn(1),

@@ -169,7 +169,7 @@ async fn json_lists_what_waits_and_where_the_run_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_told_to_the_model() {
+async fn rejected_call_is_told_to_the_model() {
     for (name, flags, told) in [
         ("reject", "call_1", "Tool execution was not approved."),
         ("reject-why", "call_1=Too = dear.", "Too = dear."),
@@ -190,7 +190,7 @@ async fn what_is_refused_is_told_to_the_model() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_undecided_waits_on_in_the_same_file() {
+async fn undecided_call_waits_in_the_same_file() {
     const NAME: &str = "approve-some";
     let (directory, server) = paused(NAME, [two_calls(), streamed_text("2 and", " no.")]).await;
     let before = read(NAME, "run.json").unwrap();
@@ -356,7 +356,7 @@ async fn a_tool_that_is_gone_leaves_the_run_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_after_it_went_on_can_be_found_again() {
+async fn resumed_run_that_fails_keeps_its_state() {
     const NAME: &str = "approve-failed";
     let replies = [
         streamed_call("", "calculator", SUM),
@@ -386,7 +386,7 @@ async fn what_failed_after_it_went_on_can_be_found_again() {
 
 /// Of several that go on at the same time, one does.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_several_goes_on() {
+async fn saved_run_resumed_by_several_continues_once() {
     const N_TRIES: usize = 8;
     let text = || streamed_text("It is ", "350.");
     let replies = std::iter::once(streamed_call("", "calculator", SUM))
@@ -463,7 +463,7 @@ async fn a_key_seals_the_saved_run() {
 
 /// The identifiers are a server's, and the arguments a model's.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_is_shown_as_it_is() {
+async fn waiting_call_is_shown_unchanged() {
     let directory = Directory::new("approve-escapes").file("config.yaml", CONFIG);
     let call = json!([{"index": 0, "id": "$(id)\u{1b}", "type": "function",
         "function": {"name": "calculator", "arguments": "{\"expression\":\"1\u{202e}+\u{9b}2\"}"}}]);

@@ -54,7 +54,7 @@ fn store(name: &str) -> String {
 }
 
 #[test]
-fn what_is_missing_is_said_and_exits_2() {
+fn check_missing_settings_exits_2() {
     let directory = Directory::new("missing");
     let output = directory.program().arg("check").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -125,7 +125,7 @@ async fn the_server_is_asked_for_its_models() {
 }
 
 #[test]
-fn what_is_wrong_is_one_line_and_exits_2() {
+fn check_wrong_setting_is_one_line_and_exits_2() {
     let directory = Directory::new("wrong")
         .file("config.yaml", &format!("api_key:\n  - {KEY}\n"))
         .file("typo.yaml", "modle: x\n")

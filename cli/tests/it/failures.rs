@@ -192,7 +192,7 @@ async fn ctrl_c_closes_the_connection() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_said_before_anything_is_sent() {
+fn wrong_settings_are_named_before_a_request() {
     let directory = Directory::new("fail-settings")
         .file("typo.yaml", "modle: x\n")
         .file(

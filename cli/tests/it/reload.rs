@@ -87,7 +87,7 @@ agents:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_serves_it_says_so() {
+async fn reload_without_server_says_so() {
     let directory = Directory::new("reload-nobody");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
     let output = on(&server, &directory, &["reload", "--bind", "127.0.0.1:1"])

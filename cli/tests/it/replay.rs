@@ -106,7 +106,7 @@ async fn two_recordings_are_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_recording_is_refused() {
+async fn replay_of_other_file_is_refused() {
     let directory = Directory::new("replay-wrong").file("x.jsonl", "{\"a\":1}\n");
     for file in ["x.jsonl", "missing.jsonl"] {
         let output = directory.program().args(["replay", file]).output().unwrap();

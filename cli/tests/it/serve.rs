@@ -199,7 +199,7 @@ fn routes(served: &Served) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_of_this_machine_is_refused_on_every_route() {
+async fn foreign_host_is_refused_on_every_route() {
     let directory = Directory::new("serve-guard");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
     let served = Served::start(command(&server, &directory));
@@ -355,7 +355,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_served_is_said() {
+async fn serve_with_wrong_setting_says_so() {
     let directory = Directory::new("serve-wrong");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -75,7 +75,7 @@ const TOOLS: &str = "agents:
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_agent_does_as_a_tool_is_shown() {
+async fn agent_as_tool_shows_its_events() {
     let directory = Directory::new("together-tool").file("config.yaml", TOOLS);
     let replies = || {
         [

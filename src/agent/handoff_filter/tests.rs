@@ -54,7 +54,7 @@ async fn conversations_become_those_of_the_python_sdk() {
 
 /// What is told has the form that can be read back, whatever it holds.
 #[test]
-fn what_was_told_is_read_back() {
+fn handoff_transcript_is_parsed_back() {
     for text in [
         "",
         "a",

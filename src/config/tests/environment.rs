@@ -116,7 +116,7 @@ fn a_variable_that_is_not_set_is_an_error_at_its_place() {
 }
 
 #[test]
-fn what_lies_over_the_file_is_taken_as_it_is() {
+fn environment_value_is_not_substituted() {
     let loader = yaml("api_key: ${UNSET}").variable("OPENAI_API_KEY", "k${X}");
     assert_eq!(load(loader).api_key().unwrap().expose(), "k${X}");
 }

@@ -64,7 +64,7 @@ fn unknown_keys_are_errors_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_this_version_lacks_is_an_error() {
+fn unsupported_section_is_an_error() {
     check_error(
         yaml("trace: true"),
         "`trace` (./config.yaml:1) is not supported by this version yet",

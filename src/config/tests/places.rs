@@ -129,7 +129,7 @@ fn another_address_than_the_loopback_needs_a_token() {
 }
 
 #[test]
-fn what_a_server_may_use_is_set_by_file_and_environment() {
+fn server_limits_are_read_from_file_and_environment() {
     let limits = load(
         yaml(
             "server: {max_body_bytes: 1000, body_timeout_secs: 5, max_kept: 7, max_kept_secs: 60}",

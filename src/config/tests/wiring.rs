@@ -67,7 +67,7 @@ fn every_agent_is_checked_before_anything_runs() {
 }
 
 #[test]
-fn what_agents_say_of_each_other_is_checked_before_anything_runs() {
+fn agent_references_are_checked_at_load() {
     for (agents, expected) in [
         (
             "{name: A, handoffs: [Biling]}, {name: Billing}",
@@ -176,7 +176,7 @@ fn an_agent_that_names_a_model_has_it() {
 }
 
 #[test]
-fn what_does_not_exist_or_is_missing_is_said() {
+fn missing_agent_or_setting_is_named() {
     let config = load(Loader::new());
     assert_eq!(
         config.agent("Asistant").unwrap_err().to_string(),

@@ -93,7 +93,7 @@ fn bytes_of_all_kinds_are_bounded_together() {
 }
 
 #[test]
-fn what_grows_is_counted_when_it_says_so() {
+fn grown_entry_is_counted_when_told() {
     let (keeper, things, _) = shelves(100, 100);
     let grown = things.get_or_insert_with("a", || Thing::of(10));
     things.insert("b", Thing::of(10));
@@ -107,7 +107,7 @@ fn what_grows_is_counted_when_it_says_so() {
 }
 
 #[test]
-fn what_is_busy_shrinks_and_stays() {
+fn busy_entry_shrinks_and_stays() {
     let (keeper, things, _) = shelves(1, 100);
     let busy = things.get_or_insert_with("a", || Thing::of(60).busy(true));
     things.insert("b", Thing::of(60));
@@ -119,7 +119,7 @@ fn what_is_busy_shrinks_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_asks_for_is_forgotten() {
+async fn unused_entry_is_dropped() {
     let (keeper, things, _) = shelves(100, 100);
     things.insert("a", Thing::of(1));
     things.insert("b", Thing::of(1));

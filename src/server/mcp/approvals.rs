@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_hides_nothing() {
+    fn approval_question_escapes_hidden_characters() {
         for (text, expect) in [
             (r#"{"path":"/tmp/ä 你"}"#, r#"{"path":"/tmp/ä 你"}"#),
             ("a\nb\u{1b}[2K", r"a\u{a}b\u{1b}[2K"),

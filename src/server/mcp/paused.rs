@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_can_be_taken_once_and_in_time() {
+    fn paused_run_is_taken_once_before_its_ttl() {
         let paused = PausedRuns::new(Duration::from_secs(10));
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);

@@ -53,7 +53,7 @@ fn assert_undecryptable(read: Result<Vec<Item>, SessionError>, what: &str) {
 }
 
 #[tokio::test]
-async fn only_what_was_encrypted_for_the_session_is_read() {
+async fn item_encrypted_for_another_session_is_refused() {
     let (_, item) = stored("s", &keys("k", 'a'), "hi").await;
     assert_eq!(read(item.clone()).await.unwrap(), [Item::user("hi")]);
     // Another key of the same name, another session.

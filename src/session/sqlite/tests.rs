@@ -123,7 +123,7 @@ async fn a_newer_format_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused_and_left_alone() {
+async fn other_file_is_refused_and_unchanged() {
     let file = File::new("other");
     std::fs::write(&file.0, "x".repeat(5000)).unwrap();
     let error = SqliteSessions::open(&file.0).await.unwrap_err();

@@ -75,7 +75,7 @@ async fn requests_are_kept_and_pipelined_ones_are_not_lost() {
 }
 
 #[tokio::test]
-async fn what_the_script_does_not_foresee_is_visible() {
+async fn unscripted_request_is_visible() {
     let server = FakeServer::start([]).await.unwrap();
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(GET.as_bytes()).await.unwrap();

@@ -203,7 +203,7 @@ fn files_stay_short() {
 }
 
 #[test]
-fn nothing_is_unfinished_or_silenced() {
+fn unfinished_code_and_silenced_lints_are_absent() {
     let complaints: Vec<_> = super::sources(&ALL)
         .iter()
         .flat_map(check_forbidden)

@@ -173,7 +173,7 @@ async fn failed_is_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_done_is_2() {
+async fn exit_without_work_is_2() {
     check("usage", usage::ROWS).await;
 }
 

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_read_or_refused() {
+    fn page_query_is_read_or_refused() {
         let page = |order, limit, after: Option<&str>| Page {
             order,
             limit,
