@@ -145,6 +145,12 @@ pub enum RunFailure {
         /// The text as the model wrote it.
         text: String,
     },
+    /// A [layer](crate::agent::runner::RunLayer) gave a step no outcome, or one of another step.
+    #[error("a layer gave the step `{step}` no outcome of its own")]
+    Layer {
+        /// The step.
+        step: &'static str,
+    },
     /// The model's answer has neither text nor anything to do.
     #[error("the model's answer holds neither text nor a tool call")]
     EmptyResponse,
@@ -342,6 +348,7 @@ impl RunFailure {
             Self::Tool(error) => error.kind(),
             Self::Refusal { .. } => ErrorKind::Refusal,
             Self::InvalidOutput { .. } => ErrorKind::InvalidOutput,
+            Self::Layer { .. } => ErrorKind::CallbackFailed,
             Self::EmptyResponse => ErrorKind::EmptyResponse,
         }
     }

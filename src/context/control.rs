@@ -1,10 +1,13 @@
 //! Ending a run from outside, and knowing that it ended.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
+
+use crate::item::Item;
 
 /// When a run that is cancelled ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,21 @@ pub(crate) struct Control {
     run: AtomicWaker,
     /// Whoever waits for the end of the run.
     ended: Notify,
+    inbox: Mutex<Inbox>,
+}
+
+/// What was sent to a run and not taken yet.
+#[derive(Debug)]
+enum Inbox {
+    Open(Vec<Item>),
+    /// The run has its final output, or is over.
+    Closed,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::Open(Vec::new())
+    }
 }
 
 impl Control {
@@ -59,8 +77,46 @@ impl Control {
         self.run.register(waker);
     }
 
+    /// Keeps items for the next turn of the run; gives them back if there will be none.
+    pub(crate) fn send(&self, items: Vec<Item>) -> Result<(), Vec<Item>> {
+        match &mut *self.inbox() {
+            Inbox::Open(waiting) => {
+                waiting.extend(items);
+                Ok(())
+            }
+            Inbox::Closed => Err(items),
+        }
+    }
+
+    /// Takes what was sent.
+    pub(crate) fn take_input(&self) -> Vec<Item> {
+        match &mut *self.inbox() {
+            Inbox::Open(waiting) => std::mem::take(waiting),
+            Inbox::Closed => Vec::new(),
+        }
+    }
+
+    /// Takes what was sent; if that is nothing, nothing more is taken.
+    ///
+    /// In one step, so that nobody can send between the look and the end of the run.
+    pub(crate) fn take_last_input(&self) -> Vec<Item> {
+        let mut inbox = self.inbox();
+        match &mut *inbox {
+            Inbox::Open(waiting) if !waiting.is_empty() => std::mem::take(waiting),
+            Inbox::Open(_) | Inbox::Closed => {
+                *inbox = Inbox::Closed;
+                Vec::new()
+            }
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that the run is over, by whatever end.
     pub(crate) fn end(&self) {
+        *self.inbox() = Inbox::Closed;
         self.state.store(OVER, Ordering::SeqCst);
         self.ended.notify_waiters();
     }

@@ -6,6 +6,8 @@ mod folder;
 mod front;
 
 mod run;
+mod run_layers;
+mod running_input;
 mod tool_use;
 mod unknown_tools;
 mod journal;

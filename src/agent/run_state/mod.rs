@@ -23,8 +23,8 @@ use crate::tools::{McpApprovalRequest, NOT_APPROVED};
 
 /// The version of the format that is written, and the newest that is read.
 ///
-/// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name.
-const VERSION: u32 = 2;
+/// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name. Version 3 can have added input.
+const VERSION: u32 = 3;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 
@@ -86,6 +86,9 @@ pub struct RunState {
     pub(in crate::agent) questions: Vec<SavedQuestion>,
     pub(in crate::agent) final_output: Option<String>,
     pub(in crate::agent) session: Option<SavedSession>,
+    /// What was added for the next model call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::agent) added_input: Vec<Item>,
 }
 
 /// The session of a saved run.
@@ -383,6 +386,13 @@ impl RunState {
             &Decision::Rejected { message },
             DecisionScope::EveryCall,
         )
+    }
+
+    /// Adds input for the next model call of the run, behind the outputs of the calls that wait.
+    ///
+    /// Input guardrails are not asked about it: they look at what a run begins with.
+    pub fn add_input(&mut self, items: impl IntoIterator<Item = Item>) {
+        self.added_input.extend(items);
     }
 
     /// Gives the name of the agent that the run began with.

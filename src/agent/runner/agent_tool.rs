@@ -171,16 +171,16 @@ impl AgentTool {
     }
 
     fn request(&self, cx: &RunContext, links: &CallScope, beginning: RunStart) -> RunRequest {
-        let turn = &links.turn;
-        let mut options = turn.options.inherited();
+        let (setup, layers) = (&links.turn.setup, &links.turn.layers);
+        let mut options = setup.options.inherited(layers);
         options.limits = self.limits;
         options.states = cx.states().clone();
         RunRequest {
             agent: self.agent.clone(),
             beginning,
-            model: Arc::clone(&turn.model),
+            model: Arc::clone(&setup.model),
             options,
-            delivery: turn.delivery,
+            delivery: setup.delivery,
             scope: links.scope_of(&self.agent, cx),
         }
     }

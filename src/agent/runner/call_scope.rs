@@ -7,12 +7,11 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::RunEvent;
-use super::options::RunOptions;
-use super::request::RunScope;
+use super::layer::Layers;
+use super::request::{RunScope, RunSetup};
 use crate::agent::{Agent, RunState};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
-use crate::model::{Delivery, Model};
 use crate::tools::CallLinks;
 
 /// What the run gives each of its calls.
@@ -27,12 +26,8 @@ pub(super) struct CallScope {
 /// What the calls of a turn share.
 pub(super) struct TurnScope {
     pub(super) number: u32,
-    /// The model of agents that have none of their own.
-    pub(super) model: Arc<dyn Model>,
-    pub(super) options: Arc<RunOptions>,
-    pub(super) delivery: Delivery,
-    /// Where the run stands.
-    pub(super) scope: RunScope,
+    pub(super) setup: Arc<RunSetup>,
+    pub(super) layers: Layers,
     /// Boxed, because the channel has room for many from its beginning.
     pub(super) events: mpsc::Sender<Box<RunEvent>>,
 }
@@ -58,7 +53,7 @@ impl CallScope {
 
     /// Where the run of an agent inside this call stands.
     pub(super) fn scope_of(&self, agent: &Agent, cx: &RunContext) -> RunScope {
-        let RunScope { path, agents, .. } = &self.turn.scope;
+        let RunScope { path, agents, .. } = &self.turn.setup.scope;
         let step = format!("{}/{}", self.turn.number, self.call_id);
         RunScope {
             parent: Some(cx.clone()),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::layer::{Layers, RunLayer};
 use super::models::NamedModels;
 use super::{RunRequest, Runner};
 use crate::agent::run_state::HistoryOwner;
@@ -33,6 +34,7 @@ pub(crate) struct RunOptions {
     pub(super) history_owner: HistoryOwner,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) hooks: Vec<Arc<dyn Hooks>>,
+    pub(super) layers: Vec<Arc<dyn RunLayer>>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
     pub(super) output_guardrails: Vec<OutputGuardrail>,
     pub(super) handoff_filter: Option<HandoffFilter>,
@@ -138,6 +140,7 @@ impl Default for RunOptions {
             history_owner: HistoryOwner::default(),
             journal: Arc::new(NoJournal),
             hooks: Vec::new(),
+            layers: Vec::new(),
             input_guardrails: Vec::new(),
             output_guardrails: Vec::new(),
             handoff_filter: None,
@@ -153,8 +156,9 @@ impl Default for RunOptions {
 
 impl RunOptions {
     /// What the run of an agent that is called as a tool takes over; its limits are its own.
-    pub(super) fn inherited(&self) -> Self {
+    pub(super) fn inherited(&self, layers: &Layers) -> Self {
         Self {
+            layers: layers.inherited(self.layers.len()),
             limits: Limits::default(),
             history_owner: HistoryOwner::default(),
             hooks: Vec::new(),
@@ -270,6 +274,12 @@ macro_rules! setters {
             /// Tells these hooks what happens, whichever agent is at work.
             pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
                 self.options.hooks.push(Arc::new(hooks));
+                self
+            }
+
+            /// Puts a layer around every step of a run, inside those that it has.
+            pub fn layer(mut self, layer: impl RunLayer + 'static) -> Self {
+                self.options.layers.push(Arc::new(layer));
                 self
             }
 

@@ -31,6 +31,15 @@ pub struct RunRequest {
     pub(super) scope: RunScope,
 }
 
+/// What stays the same in a run; shared by all that belongs to it.
+pub(super) struct RunSetup {
+    /// The model of agents that have none of their own.
+    pub(super) model: Arc<dyn Model>,
+    pub(super) options: RunOptions,
+    pub(super) delivery: Delivery,
+    pub(super) scope: RunScope,
+}
+
 /// From where a run goes on.
 pub(super) enum RunStart {
     Input(Vec<Item>),
@@ -138,6 +147,16 @@ impl RunRequest {
     pub(crate) fn more_limits(mut self, other: Limits) -> Self {
         self.options.limits = self.options.limits.tightened_by(other);
         self
+    }
+
+    pub(super) fn into_setup(self) -> (Agent, RunStart, RunSetup) {
+        let setup = RunSetup {
+            model: self.model,
+            options: self.options,
+            delivery: self.delivery,
+            scope: self.scope,
+        };
+        (self.agent, self.beginning, setup)
     }
 
     /// Makes the run's stream; nothing happens before it is polled.

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::UnknownTool;
 use super::model_request::ToolOffer;
 use super::state::State;
-use super::step::{
-    CallAction, CallStatus, IGNORED_HANDOFF, Permission, Question, Resolution, Turn, TurnCall,
-    invoke,
+use super::turn::{
+    CallAction, CallStatus, HostedQuestion, IGNORED_HANDOFF, PendingTurn, Permission, Resolution,
+    TurnCall, invoke,
 };
 use crate::agent::run_state::{Decision, ExecutionCertainty};
 use crate::agent::{Agent, OutputType};
@@ -44,12 +44,9 @@ pub(super) struct ResolveContext<'a> {
 /// Says what a response asks for.
 ///
 /// Text beside a tool call never ends a run; otherwise the last message does.
-pub(super) fn resolve(
-    reading: &ResolveContext<'_>,
-    items: &[Item],
-) -> Result<Resolution, RunFailure> {
-    let agent = &reading.state.agent;
-    let mut turn = Turn::default();
+pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolution, RunFailure> {
+    let agent = &cx.state.agent;
+    let mut turn = PendingTurn::default();
     let mut ids = HashSet::new();
     for item in items {
         match item.kind() {
@@ -57,20 +54,20 @@ pub(super) fn resolve(
                 if !ids.insert(&*call.call_id) {
                     return Err(RunFailure::Model(twice(call)));
                 }
-                let status = reading.plan(call, &turn.calls)?;
+                let status = cx.plan(call, &turn.calls)?;
                 turn.calls.push(TurnCall {
                     call: call.clone(),
                     status,
                 });
             }
             ItemKind::Unknown { type_name } if type_name == "mcp_approval_request" => {
-                turn.questions.push(question(reading.state, item)?);
+                turn.questions.push(question(cx.state, item)?);
             }
             ItemKind::Unknown { type_name }
                 if NEED_OUTPUT.contains(&type_name.as_str())
                     && !has_output(items, type_name, item) =>
             {
-                return Err(not_offered(reading.state, type_name, item));
+                return Err(not_offered(cx.state, type_name, item));
             }
             ItemKind::Message(_)
             | ItemKind::FunctionCallOutput(_)
@@ -125,7 +122,7 @@ pub(super) fn checked(agent: &Agent, text: String) -> Result<String, RunFailure>
 }
 
 /// The provider asks whether a hosted MCP server may be called.
-fn question(state: &State, item: &Item) -> Result<Question, RunFailure> {
+fn question(state: &State, item: &Item) -> Result<HostedQuestion, RunFailure> {
     let request = McpApprovalRequest::from_item(item.to_json()).ok_or_else(|| {
         // Without name and arguments nobody could know what is asked.
         not_offered(state, "mcp_approval_request", item)
@@ -135,7 +132,7 @@ fn question(state: &State, item: &Item) -> Result<Question, RunFailure> {
         .hosted_tools()
         .iter()
         .find_map(|tool| tool.decide(&request));
-    Ok(Question {
+    Ok(HostedQuestion {
         decision: decided.map(|approve| {
             if approve {
                 Decision::Approved
@@ -150,7 +147,7 @@ fn question(state: &State, item: &Item) -> Result<Question, RunFailure> {
 }
 
 /// The item that answers a question.
-pub(super) fn answer(question: &Question) -> Option<Item> {
+pub(super) fn answer(question: &HostedQuestion) -> Option<Item> {
     let approve = *question.decision.as_ref()? == Decision::Approved;
     let fields = Map::from_iter([
         (

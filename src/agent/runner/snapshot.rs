@@ -1,10 +1,10 @@
-//! Between a run and its saved state.
+//! Converts run state to and from `RunState`.
 
 use std::collections::HashMap;
 
 use super::graph::Graph;
 use super::state::{FilteredView, State};
-use super::step::{CallStatus, Question, Turn, TurnCall};
+use super::turn::{CallStatus, HostedQuestion, PendingTurn, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
     AskedCall, ExecutionCertainty, HistoryOwner, RunState, SavedCall, SavedQuestion, SavedSession,
@@ -19,7 +19,6 @@ use crate::limits::Limits;
 pub(super) fn save(
     state: &State,
     (limits, ledger, history_owner): (Limits, Ledger, &HistoryOwner),
-    final_output: Option<String>,
     session: Option<SavedSession>,
 ) -> RunState {
     let pending = state.pending.as_ref();
@@ -49,7 +48,8 @@ pub(super) fn save(
         questions: pending
             .map(|turn| save_questions(turn, state))
             .unwrap_or_default(),
-        final_output,
+        added_input: state.added_input.clone(),
+        final_output: state.final_output.as_deref().map(str::to_owned),
         session,
     }
 }
@@ -61,7 +61,7 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// The calls of the turn are its function calls, in order.
-fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
+fn save_calls(turn: &PendingTurn, state: &State) -> Vec<SavedCall> {
     let items = places(state, |item| {
         matches!(item.kind(), ItemKind::FunctionCall(_))
     });
@@ -90,11 +90,11 @@ fn save_calls(turn: &Turn, state: &State) -> Vec<SavedCall> {
     items.zip(&turn.calls).map(save).collect()
 }
 
-fn save_questions(turn: &Turn, state: &State) -> Vec<SavedQuestion> {
+fn save_questions(turn: &PendingTurn, state: &State) -> Vec<SavedQuestion> {
     let items = places(state, |item| {
         item.kind().type_name() == "mcp_approval_request"
     });
-    let save = |(item, question): (usize, &Question)| SavedQuestion {
+    let save = |(item, question): (usize, &HostedQuestion)| SavedQuestion {
         item,
         decision: question.decision.clone(),
     };
@@ -123,7 +123,6 @@ pub(super) struct Restored {
     pub(super) state: State,
     pub(super) ledger: Ledger,
     pub(super) history_owner: HistoryOwner,
-    pub(super) final_output: Option<String>,
     pub(super) session: Option<SavedSession>,
 }
 
@@ -170,6 +169,8 @@ pub(super) fn restore(
         standing: standing(saved.standing),
         pending: is_open.then_some(pending),
         n_asked_again: saved.n_asked_again,
+        added_input: saved.added_input,
+        final_output: saved.final_output.map(Into::into),
         view: saved.view.map(|view| FilteredView {
             items: view.items.into(),
             n_filtered: view.n_filtered,
@@ -181,13 +182,12 @@ pub(super) fn restore(
         state,
         ledger: saved.ledger,
         history_owner: saved.history_owner,
-        final_output: saved.final_output,
         session: saved.session,
     })
 }
 
-fn restore_turn(saved: &RunState, agent: &Agent) -> Result<Turn, RunFailure> {
-    let mut turn = Turn::default();
+fn restore_turn(saved: &RunState, agent: &Agent) -> Result<PendingTurn, RunFailure> {
+    let mut turn = PendingTurn::default();
     for one in &saved.calls {
         let call = call_at(&saved.history, one.item)
             .ok_or_else(|| missing(format!("the call in item {}", one.item)))?;
@@ -199,7 +199,7 @@ fn restore_turn(saved: &RunState, agent: &Agent) -> Result<Turn, RunFailure> {
     for one in &saved.questions {
         let request = question_at(&saved.history, one.item)
             .ok_or_else(|| missing(format!("the question in item {}", one.item)))?;
-        turn.questions.push(Question {
+        turn.questions.push(HostedQuestion {
             request,
             decision: one.decision.clone(),
         });

@@ -1,10 +1,10 @@
-//! What a run has come to; plain data.
+//! Mutable state of a run between steps.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::step::Turn;
 use super::tool_sources::SourcedTools;
+use super::turn::PendingTurn;
 use crate::agent::Agent;
 use crate::agent::run_state::{Decision, StandingDecision};
 use crate::context::RunContext;
@@ -46,9 +46,13 @@ pub(super) struct State {
     /// Decisions that hold for all calls of a tool by an agent.
     pub(super) standing: HashMap<(String, String), StandingDecision>,
     /// What the response of this turn asked for, while it is being done.
-    pub(super) pending: Option<Turn>,
+    pub(super) pending: Option<PendingTurn>,
     /// How often the model was asked again for its final output.
     pub(super) n_asked_again: u32,
+    /// What was added to a saved run, for its next model call.
+    pub(super) added_input: Vec<Item>,
+    /// The final output, once there is one.
+    pub(super) final_output: Option<Arc<str>>,
 }
 
 /// A conversation that a handoff filter made.
@@ -80,6 +84,8 @@ impl State {
             standing: HashMap::new(),
             pending: None,
             n_asked_again: 0,
+            added_input: Vec::new(),
+            final_output: None,
         }
     }
 
@@ -100,6 +106,14 @@ impl State {
                 view.items.extend(items.iter().cloned());
                 self.history.extend(items);
             }
+        }
+    }
+
+    /// The run's own input, without what a session had before it.
+    pub(super) fn own_input(&self) -> &[Item] {
+        match &self.own_input {
+            Some(input) => input,
+            None => self.history.get(..self.n_input).unwrap_or_default(),
         }
     }
 

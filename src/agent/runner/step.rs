@@ -1,257 +1,147 @@
-//! What a run wants done next, and what a response asked for.
+//! What a run wants done next, and what it is told of it: the table of contents of a run.
 
-use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty, RunState};
-use crate::agent::{Agent, BoundHandoff, HandoffFilter, HandoffHistory, ToolResult};
-use crate::guardrail::GuardrailResult;
+use std::sync::Arc;
+
+use super::RunEvent;
+use super::layer::StepOutcome;
+use super::session::{SessionChangeStep, SessionReadStep};
+use super::session_writes::SessionWrites;
+use super::tool_calls::ToolEvent;
+use super::turn::PlannedCall;
+use crate::agent::{Agent, BoundHandoff, HandoffFilter, HandoffHistory, Interruption};
+use crate::agent::{Instructions, ModelInputFilter};
+use crate::context::Cancel;
+use crate::error::{RunError, RunFailure};
+use crate::guardrail::{GuardrailInput, GuardrailResult, InputGuardrail, OutputGuardrail};
 use crate::item::{FunctionCall, Item};
-use crate::journal::{OnUncertain, OutcomeSource, ToolOutcome};
-use crate::model::ModelRequest;
-use crate::tools::{FunctionTool, McpApprovalRequest};
+use crate::model::{Model, ModelRequest};
+use crate::session::Session;
+use crate::tools::ToolSource;
 
-/// The next thing to do for a run.
+/// The next thing to do for a run. Between any two of them the run can be saved.
+///
+/// In the order in which a run comes to them. Whoever performs a step gives its outcome to [`Run::accept`](super::run::Run::accept), and
+/// asks again. A step takes the place of the one before, which has ended or is dropped; input guardrails go on beside the steps that
+/// follow, and their verdicts are given whenever they come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events and requests are passed on as they are: a box for each would cost more than the move"
+)]
 pub(super) enum Step {
-    /// Call the model and give its response to [`Run::accept_response`](super::run::Run::accept_response).
-    CallModel(ModelRequest),
-    /// Do all of these and give the outcomes to [`Run::accept_outcomes`](super::run::Run::accept_outcomes).
+    /// Reads the conversation so far; for a run that goes on, to see that nobody else has changed it.
+    LoadSession(SessionReadStep),
+    /// Changes the session's version and nothing else, so that no other run goes on from the same state.
+    ClaimSession(SessionChangeStep),
+    /// Asks the sources of the agent for their tools, all at once; before each turn, since a server may have others by now.
+    ListTools(Arc<[Arc<dyn ToolSource>]>),
+    /// Asks guardrails about the input; nothing else happens until all have answered.
+    CheckInput(Vec<InputCheck>),
+    /// Writes what the session does not have yet, the input with what comes first.
+    SaveTurn(SessionChangeStep),
+    /// Takes what was sent to the run since the last turn.
+    TakeInput(InputAfter),
+    /// The agent is about to have its first turn.
+    StartAgent,
+    /// Lets the application change what is asked.
+    PrepareRequest(Box<PrepareStep>),
+    /// Calls the model, and asks these guardrails about the input beside it.
+    ///
+    /// Those that hold let nothing out before their verdict: the run keeps the model's events back, and comes to no other step.
+    CallModel(Box<ModelStep>),
+    /// Makes all of these calls, side by side.
     RunTools(Vec<PlannedCall>),
-    /// Give the conversation to another agent, and what it is to see to [`Run::accept_handoff`](super::run::Run::accept_handoff).
-    Handoff(Box<HandoffStep>),
-    /// Nothing can be done before someone decides about calls.
-    Pause,
+    /// Tells the application of a handoff, which has its own callback.
+    HandOff(Box<HandoffStep>),
+    /// Lets the application change what the next agent sees of the conversation.
+    FilterHistory(Box<(HandoffFilter, HandoffHistory)>),
+    /// The agent gave the final output, of which its guardrails do not know yet.
+    EndAgent(Arc<str>),
+    /// Asks guardrails about the final output, all at once; the first that trips is the last that is heard.
+    CheckOutput(Arc<str>, Vec<OutputGuardrail>),
+    /// Takes out of the session what the run has written to it, since another has written in between.
+    WithdrawTurns(Arc<dyn Session>, SessionWrites),
+    /// The run waits for decisions about these calls.
+    Pause(Vec<Interruption>),
+    /// The run has its final output, and the session has all of it.
+    Finish(Arc<str>),
+    /// The run failed, and the session has what it is to have.
+    Fail(FailureNote),
+
+    /// What was begun goes on.
+    Proceed,
+    /// Something is shown to whoever watches the run.
+    Emit(Result<RunEvent, RunError>),
+    /// What is in progress is dropped, guardrails too: the run has failed, and only its end is left to do.
+    Stop,
     /// Nothing is left to do.
-    Finish(String),
+    Over,
+}
+
+/// What became of a step, or of what goes on beside it.
+pub(super) enum Outcome {
+    /// An outcome of the step.
+    Step(StepOutcome),
+    /// Something happened in the tool calls of the step.
+    Tool(ToolEvent),
+    /// A verdict on the input.
+    InputVerdict(Holds, Result<GuardrailResult, RunFailure>),
+    /// A verdict on the final output.
+    OutputVerdict(Result<GuardrailResult, RunFailure>),
+    /// What was sent to the run.
+    Input(Vec<Item>),
+    /// The step has no further outcome.
+    Ended,
+    /// Someone asks for the end of the run.
+    Cancelled(Cancel),
+    /// The run's time is over.
+    TimeOver,
+}
+
+/// Whether a guardrail lets anything out before its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Everything,
+    Nothing,
+}
+
+/// Whether the run takes input after this, if there is none now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InputAfter {
+    Taken,
+    /// It has its final output: without more input it ends.
+    Refused,
+}
+
+/// A guardrail to be asked about the input.
+pub(super) struct InputCheck {
+    pub(super) guardrail: InputGuardrail,
+    pub(super) subject: GuardrailInput,
+}
+
+/// A request before the application has changed it.
+pub(super) struct PrepareStep {
+    pub(super) request: ModelRequest,
+    /// What computes the instructions, unless they are fixed.
+    pub(super) instructions: Option<Instructions>,
+    pub(super) filter: Option<ModelInputFilter>,
+}
+
+/// A model call about to happen.
+pub(super) struct ModelStep {
+    pub(super) model: Arc<dyn Model>,
+    pub(super) request: ModelRequest,
+    pub(super) checks: Vec<InputCheck>,
 }
 
 /// A handoff about to happen.
 pub(super) struct HandoffStep {
-    pub(super) from: Agent,
     pub(super) to: Agent,
     pub(super) call: FunctionCall,
     pub(super) handoff: BoundHandoff,
-    pub(super) filter: Option<(HandoffFilter, HandoffHistory)>,
 }
 
-/// A tool call to be made now.
-pub(super) struct PlannedCall {
-    /// Its place among the calls of its turn.
-    pub(super) n: usize,
-    pub(super) call: FunctionCall,
-    pub(super) action: CallAction,
-}
-
-/// What is to become of a tool call.
-pub(super) enum CallAction {
-    /// The tool is called, if that is permitted.
-    Invoke {
-        tool: FunctionTool,
-        permission: Permission,
-        /// What to do if the call may have taken place already.
-        on_uncertain: OnUncertain,
-    },
-    /// The model is answered without a call.
-    Answer(ToolOutcome),
-}
-
-/// What is known about whether a call may be made.
-pub(super) enum Permission {
-    /// Nothing was decided about this call. If its tool wants a decision, that for all calls of the tool is taken, if there is one.
-    Open {
-        standing: Option<Decision>,
-        /// What of the tool changed since a decision for all its calls.
-        changed: Option<String>,
-    },
-    /// Someone decided about this call.
-    Decided {
-        decision: Decision,
-        /// The verdicts of the input guardrails, if they looked at it before.
-        guardrails: Option<Vec<GuardrailResult>>,
-    },
-    /// Someone was asked about this call of a tool that has changed since.
-    AskAgain { changed: String },
-    /// It was made, and the run of an agent inside it paused.
-    GoesOn {
-        state: Box<RunState>,
-        guardrails: Vec<GuardrailResult>,
-    },
-    /// The tool is disabled; the model is told this.
-    Disabled { message: String },
-}
-
-/// What the response of a turn asked for.
-#[derive(Default)]
-pub(super) struct Turn {
-    pub(super) calls: Vec<TurnCall>,
-    /// What the provider asks about its own MCP servers.
-    pub(super) questions: Vec<Question>,
-}
-
-/// A call of a turn and how far it is.
-pub(super) struct TurnCall {
-    pub(super) call: FunctionCall,
-    pub(super) status: CallStatus,
-}
-
-/// How far a call is.
-pub(super) enum CallStatus {
-    /// To be made.
-    Ready(CallAction),
-    /// Being made.
-    Running,
-    /// Not to be made before it is approved.
-    Asked(Box<AskedCall>),
-    /// The agent that was called as a tool waits for decisions.
-    Paused {
-        state: Box<RunState>,
-        /// The verdicts of the input guardrails of that tool.
-        guardrails: Vec<GuardrailResult>,
-    },
-    /// Made, or answered without being made.
-    Done(ToolOutcome),
-    /// The handoff that is taken when everything else is done; its place among those of the agent.
-    Handoff(usize),
-    /// The final output, given by a tool call.
-    Output,
-}
-
-/// A question of the provider whether a tool of a hosted MCP server may be called.
-pub(super) struct Question {
-    pub(super) request: McpApprovalRequest,
-    pub(super) decision: Option<Decision>,
-}
-
-/// A model response, understood.
-pub(super) enum Resolution {
-    /// The response is not the end: there is work, or the provider's own tools did something.
-    Work(Turn),
-    /// The response is the answer.
-    Final(String),
-}
-
-/// How a tool call ended.
-pub(super) enum CallEnd {
-    Done(ToolOutcome),
-    Asked(Box<AskedCall>),
-    Paused {
-        state: Box<RunState>,
-        guardrails: Vec<GuardrailResult>,
-    },
-}
-
-/// What the model is told of handoffs behind the first of a turn; the Python SDK's words.
-pub(super) const IGNORED_HANDOFF: &str = "Multiple handoffs detected, ignoring this one.";
-
-impl Turn {
-    /// Whether nothing was asked for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.questions.is_empty()
-    }
-
-    /// Takes the calls that can be made now.
-    pub(super) fn take_ready(&mut self) -> Vec<PlannedCall> {
-        let mut ready = Vec::new();
-        for (n, turn_call) in self.calls.iter_mut().enumerate() {
-            if !matches!(turn_call.status, CallStatus::Ready(_)) {
-                continue;
-            }
-            let status = std::mem::replace(&mut turn_call.status, CallStatus::Running);
-            if let CallStatus::Ready(action) = status {
-                ready.push(PlannedCall {
-                    n,
-                    call: turn_call.call.clone(),
-                    action,
-                });
-            }
-        }
-        ready
-    }
-
-    /// Takes how a call ended.
-    pub(super) fn end(&mut self, n: usize, end: CallEnd) {
-        if let Some(turn_call) = self.calls.get_mut(n) {
-            turn_call.status = match end {
-                CallEnd::Done(outcome) => CallStatus::Done(outcome),
-                CallEnd::Asked(asked) => CallStatus::Asked(asked),
-                CallEnd::Paused { state, guardrails } => CallStatus::Paused { state, guardrails },
-            };
-        }
-    }
-
-    /// Whether something waits for a decision.
-    pub(super) fn is_waiting(&self) -> bool {
-        let waits = |call: &TurnCall| {
-            matches!(
-                call.status,
-                CallStatus::Asked(_) | CallStatus::Paused { .. }
-            )
-        };
-        self.calls.iter().any(waits)
-            || self
-                .questions
-                .iter()
-                .any(|question| question.decision.is_none())
-    }
-
-    /// What tools gave, in the order of the calls; what the runner answered itself is no result.
-    pub(super) fn results(&self) -> Vec<ToolResult> {
-        let result = |call: &TurnCall| match &call.status {
-            CallStatus::Done(outcome) if outcome.source == OutcomeSource::Tool => {
-                Some(ToolResult {
-                    name: call.call.name.clone(),
-                    call_id: call.call.call_id.clone(),
-                    output: outcome.output.text(),
-                    failure: outcome.failure.clone(),
-                })
-            }
-            _ => None,
-        };
-        self.calls.iter().filter_map(result).collect()
-    }
-
-    /// The outputs of calls that are done, in the order of the calls.
-    pub(super) fn done(self) -> impl Iterator<Item = (FunctionCall, ToolOutcome)> {
-        self.calls.into_iter().filter_map(|call| match call.status {
-            CallStatus::Done(outcome) => Some((call.call, outcome)),
-            _ => None,
-        })
-    }
-}
-
-/// A call of a tool that is to be made, if that is permitted.
-pub(super) fn invoke(
-    tool: &FunctionTool,
-    permission: Permission,
-    certainty: ExecutionCertainty,
-) -> CallStatus {
-    CallStatus::Ready(CallAction::Invoke {
-        tool: tool.clone(),
-        permission,
-        on_uncertain: match certainty {
-            _ if tool.options().is_idempotent => OnUncertain::Again,
-            ExecutionCertainty::MayHaveRun => OnUncertain::Once,
-            ExecutionCertainty::Certain => OnUncertain::Ask,
-        },
-    })
-}
-
-impl HandoffStep {
-    /// What the transcript has as the output of the handoff's call; the Python SDK's form.
-    pub(super) fn output(&self) -> String {
-        let json = serde_json::Value::from(self.to.name()).to_string();
-        let escape = |c: char| {
-            if c.is_ascii() {
-                return c.to_string();
-            }
-            let mut units = [0; 2];
-            let units = c.encode_utf16(&mut units).iter();
-            let units: Vec<String> = units.map(|unit| format!("\\u{unit:04x}")).collect();
-            units.concat()
-        };
-        let name: String = json.chars().map(escape).collect();
-        format!("{{\"assistant\": {name}}}")
-    }
-}
-
-/// The item of a call's output.
-pub(super) fn output_item((call, outcome): (FunctionCall, ToolOutcome)) -> Item {
-    crate::item::FunctionCallOutput::new(call.call_id, outcome.output).into()
+/// What is said of a failure before the run is over.
+pub(super) struct FailureNote {
+    pub(super) kind: crate::kind::ErrorKind,
+    pub(super) message: String,
 }

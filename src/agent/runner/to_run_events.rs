@@ -10,7 +10,7 @@ use crate::item::{FunctionCall, ItemKind};
 use crate::model::{ModelEvent, ResponseFold};
 
 /// Adds what an event of the model is shown as, and folds it into the response.
-pub(super) fn show(
+pub(super) fn to_run_events(
     event: ModelEvent,
     fold: &mut ResponseFold,
     agent: &Agent,

@@ -8,29 +8,24 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::RunEvent;
 use super::call_scope::{CallScope, TurnScope};
-use super::callbacks::HookSet;
-use super::options::RunOptions;
-use super::request::RunScope;
-use super::step::{CallAction, CallEnd, Permission, PlannedCall};
-use crate::agent::Agent;
+use super::layer::{HookSet, Performance, RunStep, StepKind, StepOutcome, ToolCallEnd};
+use super::run::Run;
+use super::turn::{CallAction, CallEnd, Permission, PlannedCall};
 use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty};
-use crate::context::RunContext;
+use crate::error::RunFailure;
 use crate::future::BoxFuture;
 use crate::guardrail::GuardrailResult;
 use crate::item::FunctionCall;
 use crate::journal::{
     EffectKey, OnUncertain, OutcomeSource, ToolCallEffect, ToolEffect, ToolOutcome,
 };
-use crate::model::{Delivery, Model};
-use crate::tools::{
-    Approval, CallObserver, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError,
-    ToolOutput,
-};
+use crate::tools::{Approval, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError};
 
 /// How many events of its tools a run takes before it must be read; then the tools wait.
 const MAX_WAITING_EVENTS: usize = 64;
@@ -41,103 +36,67 @@ pub(super) struct ToolPool {
     waiting: VecDeque<RunningCall>,
     max_running: usize,
     events: mpsc::Receiver<Box<RunEvent>>,
-    ended: Vec<(usize, CallEnd)>,
     /// A call that ended, while what it had shown before is read.
     last: Option<ToolEvent>,
 }
 
 /// A call that runs.
-type RunningCall = BoxFuture<'static, EndedCall>;
-
-struct EndedCall {
-    /// Its place among the calls of the turn.
-    n: usize,
-    call: FunctionCall,
-    end: Result<CallEnd, ToolError>,
-}
+type RunningCall = BoxFuture<'static, ToolEvent>;
 
 /// What happened in the calls.
 pub(super) enum ToolEvent {
     /// A call shows something.
     Shown(Box<RunEvent>),
-    Done {
-        call: FunctionCall,
-        outcome: ToolOutcome,
+    /// A call ended.
+    Ended {
+        /// Its place among the calls of the turn.
+        n: usize,
+        end: Result<CallEnd, ToolError>,
     },
-    Fatal(ToolError),
+    /// Something that stands around a call failed.
+    Failed(RunFailure),
 }
 
 /// What the calls of a turn share.
-pub(super) struct TurnTools<'a> {
-    pub(super) cx: &'a RunContext,
-    pub(super) agent: &'a Agent,
-    pub(super) turn: u32,
-    pub(super) options: &'a Arc<RunOptions>,
-    pub(super) model: &'a Arc<dyn Model>,
-    pub(super) delivery: Delivery,
-    pub(super) scope: &'a RunScope,
+struct TurnTools<'a> {
+    run: &'a Run,
+    shared: Arc<TurnScope>,
+    hooks: HookSet,
 }
 
 impl ToolPool {
     /// Takes the calls; none begins before the pool is polled.
-    pub(super) fn new(calls: Vec<PlannedCall>, turn: &TurnTools<'_>) -> Self {
+    pub(super) fn new(calls: Vec<PlannedCall>, run: &Run) -> Self {
         let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
-        let shared = Arc::new(TurnScope {
-            number: turn.turn,
-            model: Arc::clone(turn.model),
-            options: Arc::clone(turn.options),
-            delivery: turn.delivery,
-            scope: turn.scope.clone(),
-            events: sender,
-        });
-        let hooks = HookSet::of(turn.options, turn.agent);
+        let options = &run.setup().options;
+        let turn = TurnTools {
+            run,
+            shared: Arc::new(TurnScope {
+                number: run.turn(),
+                setup: Arc::clone(run.setup()),
+                layers: run.layers().clone(),
+                events: sender,
+            }),
+            hooks: HookSet::of(options, run.agent()),
+        };
         let calls = calls.into_iter();
         Self {
             running: FuturesUnordered::new(),
-            waiting: calls
-                .map(|planned| turn.start(planned, &shared, &hooks))
-                .collect(),
-            max_running: turn
-                .options
-                .max_tool_concurrency
-                .unwrap_or(usize::MAX)
-                .max(1),
+            waiting: calls.map(|planned| turn.start(planned)).collect(),
+            max_running: options.max_tool_concurrency.unwrap_or(usize::MAX).max(1),
             events,
-            ended: Vec::new(),
             last: None,
         }
-    }
-
-    /// Gives the calls that ended.
-    pub(super) fn into_ended(self) -> Vec<(usize, CallEnd)> {
-        self.ended
-    }
-
-    fn end(&mut self, ended: EndedCall) -> Option<ToolEvent> {
-        let EndedCall { n, call, end } = ended;
-        let end = match end {
-            Ok(end) => end,
-            Err(error) => return Some(ToolEvent::Fatal(error)),
-        };
-        let event = match &end {
-            CallEnd::Done(outcome) => {
-                let outcome = outcome.clone();
-                Some(ToolEvent::Done { call, outcome })
-            }
-            CallEnd::Asked(_) | CallEnd::Paused { .. } => None,
-        };
-        self.ended.push((n, end));
-        event
     }
 }
 
 impl TurnTools<'_> {
-    fn start(&self, planned: PlannedCall, shared: &Arc<TurnScope>, hooks: &HookSet) -> RunningCall {
+    fn start(&self, planned: PlannedCall) -> RunningCall {
         let PlannedCall { n, call, action } = planned;
         let (tool, permission, on_uncertain) = match action {
             CallAction::Answer(outcome) => {
                 let end = Ok(CallEnd::Done(outcome));
-                return Box::pin(async move { EndedCall { n, call, end } });
+                return Box::pin(std::future::ready(ToolEvent::Ended { n, end }));
             }
             CallAction::Invoke {
                 tool,
@@ -145,31 +104,55 @@ impl TurnTools<'_> {
                 on_uncertain,
             } => (tool, permission, on_uncertain),
         };
-        let links = Arc::new(CallScope {
-            turn: Arc::clone(shared),
+        let scope = Arc::new(CallScope {
+            turn: Arc::clone(&self.shared),
             call_id: call.call_id.clone(),
             name: call.name.clone(),
             paused: Mutex::new(None),
         });
         let cx = ToolContext::new(
-            self.cx.clone(),
-            self.agent.shared_name(),
+            self.run.cx().clone(),
+            self.run.agent().shared_name(),
             tool.name().clone(),
             &*call.call_id,
             &*call.arguments,
         );
-        let key = EffectKey::tool_call(self.turn, &*call.call_id).within(&self.scope.path);
+        let cx = cx.linked(Arc::<CallScope>::clone(&scope));
         let attempt = Attempt {
-            call: ToolCall::new(&tool, cx.linked(Arc::<CallScope>::clone(&links))),
+            call: ToolCall::new(&tool, cx.clone()),
             tool,
-            hooks: hooks.clone(),
-            links,
-            key,
+            hooks: self.hooks.clone(),
+            scope,
             on_uncertain,
         };
+        let layers = self.run.layers();
+        if layers.is_empty() {
+            return Box::pin(async move {
+                let end = attempt.make(permission, &call).await;
+                ToolEvent::Ended { n, end }
+            });
+        }
+        let inner = async move {
+            match attempt.make(permission, &call).await {
+                Ok(end) => StepOutcome::ToolCalled(ToolCallEnd(end)),
+                Err(error) => StepOutcome::Failed(RunFailure::Tool(error)),
+            }
+        };
+        let step = || RunStep {
+            cx: self.run.cx().clone(),
+            agent: self.run.agent().clone(),
+            turn: self.run.turn(),
+            kind: StepKind::CallTool { call: cx },
+        };
+        let mut performance = layers.around(step, Performance::Future(Box::pin(inner)));
         Box::pin(async move {
-            let end = attempt.make(permission, &call).await;
-            EndedCall { n, call, end }
+            match performance.next().await {
+                Some(StepOutcome::ToolCalled(ToolCallEnd(end))) => {
+                    ToolEvent::Ended { n, end: Ok(end) }
+                }
+                Some(StepOutcome::Failed(failure)) => ToolEvent::Failed(failure),
+                Some(_) | None => ToolEvent::Failed(RunFailure::Layer { step: "call_tool" }),
+            }
         })
     }
 }
@@ -195,7 +178,7 @@ impl Stream for ToolPool {
                 pool.running.push(call);
             }
             match Pin::new(&mut pool.running).poll_next(cx) {
-                Poll::Ready(Some(ended)) => pool.last = pool.end(ended),
+                Poll::Ready(Some(ended)) => pool.last = Some(ended),
                 Poll::Ready(None) => return Poll::Ready(None),
                 // The poll may have shown something; its wake-up brings us back here.
                 Poll::Pending => match pool.events.poll_recv(cx) {
@@ -212,8 +195,7 @@ struct Attempt {
     call: ToolCall,
     tool: FunctionTool,
     hooks: HookSet,
-    links: Arc<CallScope>,
-    key: EffectKey,
+    scope: Arc<CallScope>,
     on_uncertain: OnUncertain,
 }
 
@@ -238,18 +220,19 @@ impl Attempt {
                 guardrails,
             } => {
                 let refused = self.call.refuse(message, failure, guardrails);
-                return end(refused.await, asked, &self.links);
+                return end(refused.await, asked, &self.scope);
             }
         };
         let made = self.call.make(approval.clone(), self.hooks);
         // A call that waits has no effect yet, and the effects inside a call of an agent pass the journal one by one.
         if approval == Approval::Required || self.tool.is_composite() {
-            return end(made.await, asked, &self.links);
+            return end(made.await, asked, &self.scope);
         }
         let effect: ToolEffect = Box::pin(async move { outcome(made.await) });
-        let journal = &self.links.turn.options.journal;
-        let passed = journal.tool_call(ToolCallEffect {
-            key: self.key,
+        let TurnScope { setup, number, .. } = &*self.scope.turn;
+        let key = EffectKey::tool_call(*number, &*call.call_id).within(&setup.scope.path);
+        let passed = setup.options.journal.tool_call(ToolCallEffect {
+            key,
             tool: self.tool.name().clone(),
             arguments: call.arguments.clone(),
             on_uncertain: self.on_uncertain,
@@ -258,7 +241,7 @@ impl Attempt {
         match passed.await {
             Ok(outcome) => Ok(CallEnd::Done(outcome)),
             Err(ToolError::InDoubt { tool }) => {
-                end(ToolCallResult::InDoubt { tool }, asked, &self.links)
+                end(ToolCallResult::InDoubt { tool }, asked, &self.scope)
             }
             Err(error) => Err(error),
         }
@@ -280,7 +263,7 @@ impl Attempt {
                 });
             }
             Permission::GoesOn { state, guardrails } => {
-                self.links.pause(state);
+                self.scope.pause(state);
                 return Ok(CallDecision::Make(Approval::GoesOn(guardrails)));
             }
             Permission::Decided {
@@ -318,7 +301,7 @@ impl Attempt {
 fn end(
     result: ToolCallResult,
     mut asked: AskedCall,
-    links: &CallScope,
+    scope: &CallScope,
 ) -> Result<CallEnd, ToolError> {
     match result {
         ToolCallResult::ApprovalRequired { guardrails, .. } => {
@@ -329,7 +312,7 @@ fn end(
             asked.certainty = ExecutionCertainty::MayHaveRun;
             Ok(CallEnd::Asked(Box::new(asked)))
         }
-        ToolCallResult::Paused { tool, guardrails } => match links.take_paused() {
+        ToolCallResult::Paused { tool, guardrails } => match scope.take_paused() {
             Some(state) => Ok(CallEnd::Paused { state, guardrails }),
             // Who pauses leaves the state there.
             None => Err(ToolError::ApprovalRequired { tool }),
@@ -363,21 +346,5 @@ fn outcome(result: ToolCallResult) -> Result<ToolOutcome, ToolError> {
         }
         ToolCallResult::InDoubt { tool } => Err(ToolError::InDoubt { tool }),
         ToolCallResult::Fatal(error) => Err(error),
-    }
-}
-
-impl CallObserver for HookSet {
-    async fn started(&self, cx: &ToolContext) -> Result<(), ToolError> {
-        self.tell_of_call(cx, "on_tool_start", |hooks| hooks.on_tool_start(cx))
-            .await
-    }
-
-    async fn ended(&self, cx: &ToolContext, output: &ToolOutput) -> Result<(), ToolError> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let text = output.text();
-        self.tell_of_call(cx, "on_tool_end", |hooks| hooks.on_tool_end(cx, &text))
-            .await
     }
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
-
 use crate::agent::Agent;
 use crate::error::{RunFailure, SetupError};
-use crate::tools::{FunctionTool, ToolRegistry, ToolSource};
+use crate::tools::{FunctionTool, ToolRegistry};
 
 /// An agent's tools with those of its sources.
 pub(super) struct SourcedTools {
@@ -14,14 +12,6 @@ pub(super) struct SourcedTools {
     lists: Vec<Arc<[FunctionTool]>>,
     /// Whether the sources were asked for the turn that comes or has begun.
     pub(super) is_current: bool,
-}
-
-/// Asks all sources at once.
-pub(super) async fn ask(
-    sources: Vec<Arc<dyn ToolSource>>,
-) -> Result<Vec<Arc<[FunctionTool]>>, RunFailure> {
-    let lists = try_join_all(sources.iter().map(|source| source.tools())).await;
-    lists.map_err(RunFailure::ToolSource)
 }
 
 impl SourcedTools {

@@ -1,16 +1,18 @@
 //! A run that goes from one agent to another.
 
-use super::model_request::RequestTemplate;
-use super::run::{Next, Run};
-use super::state::FilteredView;
-use super::step::{CallStatus, HandoffStep, TurnCall};
+use super::{Awaited, Next, Run};
+use crate::agent::runner::model_request::RequestTemplate;
+use crate::agent::runner::result::RunEvent;
+use crate::agent::runner::state::FilteredView;
+use crate::agent::runner::step::{HandoffStep, Step};
+use crate::agent::runner::turn::{CallStatus, TurnCall};
 use crate::agent::{Agent, HandoffHistory};
 use crate::error::{RunFailure, SetupError};
 use crate::item::Item;
 
 impl Run {
     /// Finds the agent of a handoff, and what stands in the conversation for it.
-    pub(super) fn handoff(&mut self, n: usize) -> Result<HandoffStep, RunFailure> {
+    pub(super) fn hand_off(&mut self, n: usize) -> Result<Step, RunFailure> {
         let state = &self.state;
         let from = state.agent.clone();
         let handoff = from.bound_handoffs().get(n);
@@ -26,23 +28,33 @@ impl Run {
                 known: Vec::new(),
             }));
         };
-        let to = to.clone();
-        let mut step = HandoffStep {
+        let step = HandoffStep {
+            to: to.clone(),
             call: call.call.clone(),
             handoff: handoff.clone(),
-            filter: None,
-            from: from.clone(),
-            to: to.clone(),
         };
         let filter = handoff
             .filter
             .as_ref()
-            .or(self.options.handoff_filter.as_ref());
+            .or(self.setup.options.handoff_filter.as_ref());
         let filter = filter.cloned();
         self.end_turn(Some(&step.output()));
-        step.filter = filter.map(|filter| (filter, self.handoff_history(&from, &to)));
-        self.handing_to = Some(to);
-        Ok(step)
+        let filtering = filter.map(|filter| (filter, self.handoff_history(&from, &step.to)));
+        self.filtering = filtering.map(Box::new);
+        self.handing_to = Some(step.to.clone());
+        self.next = Next::FilterHistory;
+        self.awaited = Some(Awaited::Done);
+        Ok(Step::HandOff(Box::new(step)))
+    }
+
+    /// Lets the application change what the next agent sees, if it wants to.
+    pub(super) fn filter_history(&mut self) -> Option<Step> {
+        let Some(filtering) = self.filtering.take() else {
+            self.handed_off(None);
+            return None;
+        };
+        self.awaited = Some(Awaited::Filtered);
+        Some(Step::FilterHistory(filtering))
     }
 
     /// The conversation in the parts that a filter sees.
@@ -66,7 +78,7 @@ impl Run {
     }
 
     /// Takes that the handoff happened, and what the new agent sees if a filter changed it.
-    pub(super) fn accept_handoff(&mut self, filtered: Option<HandoffHistory>) {
+    pub(super) fn handed_off(&mut self, filtered: Option<HandoffHistory>) {
         if let Some(history) = filtered {
             let parts = [history.input, history.earlier, history.new];
             let items: Vec<Item> = parts.into_iter().flatten().collect();
@@ -76,12 +88,37 @@ impl Run {
             });
         }
         if let Some(agent) = self.handing_to.take() {
+            let (from, to) = (self.state.agent.shared_name(), agent.shared_name());
+            self.events
+                .push_back(Ok(RunEvent::HandoffOccurred { from, to }));
             self.state.agent = agent;
             self.state.sourced = None;
             self.state.is_fresh = true;
-            self.prepared =
-                RequestTemplate::new(&self.state.agent, &self.graph, &self.options, self.delivery);
+            self.template = RequestTemplate::new(
+                &self.state.agent,
+                &self.graph,
+                self.options(),
+                self.setup.delivery,
+            );
         }
-        self.next = Next::Model;
+        self.next = Next::BeginTurn;
+    }
+}
+
+impl HandoffStep {
+    /// What the transcript has as the output of the handoff's call; the Python SDK's form.
+    pub(super) fn output(&self) -> String {
+        let json = serde_json::Value::from(self.to.name()).to_string();
+        let escape = |c: char| {
+            if c.is_ascii() {
+                return c.to_string();
+            }
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units).iter();
+            let units: Vec<String> = units.map(|unit| format!("\\u{unit:04x}")).collect();
+            units.concat()
+        };
+        let name: String = json.chars().map(escape).collect();
+        format!("{{\"assistant\": {name}}}")
     }
 }

@@ -1,9 +1,9 @@
 //! A final output that cannot stand: the model is asked again, the application gives another, or it is withheld.
 
-use super::options::InvalidOutput;
-use super::resolve::checked;
-use super::run::{Next, Run};
-use super::step::{CallStatus, Turn};
+use super::{Next, Run};
+use crate::agent::runner::options::InvalidOutput;
+use crate::agent::runner::resolve::checked;
+use crate::agent::runner::turn::{CallStatus, PendingTurn};
 use crate::error::RunFailure;
 use crate::item::{FunctionCallOutput, Item, ItemKind};
 use crate::journal::ToolOutcome;
@@ -13,7 +13,7 @@ const WITHHELD: &str = "Output withheld by an output guardrail.";
 
 impl Run {
     /// Checks the final output that a tool call gives; the model is told what is wrong, if that was asked for.
-    pub(super) fn check_output_calls(&mut self, turn: &mut Turn) -> Result<(), RunFailure> {
+    pub(super) fn check_output_calls(&mut self, turn: &mut PendingTurn) -> Result<(), RunFailure> {
         for call in &mut turn.calls {
             if !matches!(call.status, CallStatus::Output) {
                 continue;
@@ -31,13 +31,13 @@ impl Run {
     pub(super) fn ask_again(&mut self, failure: RunFailure) -> Result<(), RunFailure> {
         let complaint = self.complaint(failure)?;
         self.state.extend([Item::user(complaint)]);
-        self.next = Next::Model;
+        self.next = Next::BeginTurn;
         Ok(())
     }
 
     /// What the model is told of a final output of the wrong form, as often as that was asked for.
     fn complaint(&mut self, failure: RunFailure) -> Result<String, RunFailure> {
-        let InvalidOutput::AskAgain { max } = self.options.invalid_output else {
+        let InvalidOutput::AskAgain { max } = self.options().invalid_output else {
             return Err(failure);
         };
         let what = match &failure {
@@ -58,6 +58,7 @@ impl Run {
 
     /// Takes the final output out of the conversation, which a guardrail tripped over.
     pub(super) fn withhold(&mut self) {
+        self.state.final_output = None;
         let turn = self
             .state
             .history
@@ -85,7 +86,7 @@ impl Run {
             failure,
             RunFailure::Limit(_) | RunFailure::Refusal { .. } | RunFailure::InvalidOutput { .. }
         );
-        let recover = self.options.recover.clone().filter(|_| is_recoverable)?;
+        let recover = self.options().recover.clone().filter(|_| is_recoverable)?;
         let recovery = recover(failure, &self.progress())?;
         Some(
             checked(&self.state.agent, recovery.final_output).map(|output| {
@@ -93,7 +94,7 @@ impl Run {
                 if recovery.in_history {
                     self.state.extend([Item::assistant(output.as_str())]);
                 }
-                self.next = Next::Finish(output);
+                self.finish_with(output);
             }),
         )
     }

@@ -1,0 +1,216 @@
+//! What each step of a run does.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
+
+use super::journaled;
+use super::work::{InProgress, Verdict};
+use crate::agent::runner::callbacks;
+use crate::agent::runner::layer::{Performance, RunStep, StepKind, StepOutcome};
+use crate::agent::runner::run::Run;
+use crate::agent::runner::session::{SessionChangeStep, SessionReadStep};
+use crate::agent::runner::step::{InputAfter, InputCheck, ModelStep, Outcome, PrepareStep, Step};
+use crate::agent::runner::tool_calls::ToolPool;
+use crate::error::RunFailure;
+use crate::future::BoxFuture;
+use crate::guardrail::OutputGuardrail;
+use crate::tools::ToolSource;
+
+/// Performs the steps of one run, through its layers.
+pub(super) struct Performer<'a> {
+    run: &'a Run,
+}
+
+impl<'a> Performer<'a> {
+    pub(super) const fn of(run: &'a Run) -> Self {
+        Self { run }
+    }
+
+    /// Begins a step; nothing of it happens before it is polled.
+    pub(super) fn perform(&self, step: Step) -> InProgress {
+        match step {
+            Step::LoadSession(read) => self.read_session(read),
+            Step::ClaimSession(change) | Step::SaveTurn(change) => self.write_session(change),
+            Step::WithdrawTurns(session, writes) => {
+                let kind = StepKind::WithdrawTurns {
+                    session: session.id().clone(),
+                };
+                let withdrawn = journaled::withdraw(session, writes);
+                self.future(
+                    kind,
+                    withdrawn.map(|done| match done {
+                        Ok(()) => StepOutcome::Done,
+                        Err(error) => StepOutcome::SessionFailed(error),
+                    }),
+                )
+            }
+            Step::ListTools(sources) => self.future(StepKind::ListTools, list_tools(sources)),
+            Step::TakeInput(after) => {
+                let control = self.run.cx().control();
+                InProgress::Input(Outcome::Input(match after {
+                    InputAfter::Taken => control.take_input(),
+                    InputAfter::Refused => control.take_last_input(),
+                }))
+            }
+            Step::StartAgent => self.at_once(|| StepKind::StartAgent),
+            Step::PrepareRequest(prepare) => self.prepare_request(*prepare),
+            Step::CallModel(call) => InProgress::One(self.call_model(*call)),
+            Step::RunTools(calls) => InProgress::Tools(Box::new(ToolPool::new(calls, self.run))),
+            Step::HandOff(step) => {
+                let kind = || StepKind::HandOff {
+                    to: step.to.clone(),
+                    call_id: step.call.call_id.clone(),
+                };
+                let kind = kind();
+                let told = callbacks::hand_off(self.run.cx(), self.run.agent(), *step);
+                self.future(kind, told)
+            }
+            Step::FilterHistory(filtering) => {
+                let (filter, history) = *filtering;
+                self.future(
+                    StepKind::FilterHistory,
+                    callbacks::filter_history(filter, history),
+                )
+            }
+            Step::EndAgent(output) => self.at_once(|| StepKind::EndAgent { output }),
+            Step::CheckOutput(output, guardrails) => self.check_output(&output, &guardrails),
+            Step::Pause(interruptions) => self.end(|| StepKind::Pause { interruptions }),
+            Step::Finish(output) => self.end(|| StepKind::Finish { output }),
+            Step::Fail(note) => self.end(|| StepKind::Fail {
+                kind: note.kind,
+                message: note.message,
+            }),
+            // Those that begin nothing of their own.
+            Step::CheckInput(_) | Step::Proceed | Step::Emit(_) | Step::Stop | Step::Over => {
+                InProgress::Nothing
+            }
+        }
+    }
+
+    fn step(&self, kind: StepKind) -> RunStep {
+        RunStep {
+            cx: self.run.cx().clone(),
+            agent: self.run.agent().clone(),
+            turn: self.run.turn(),
+            kind,
+        }
+    }
+
+    fn one(&self, kind: impl FnOnce() -> StepKind, inner: Performance) -> InProgress {
+        InProgress::One(self.run.layers().around(|| self.step(kind()), inner))
+    }
+
+    fn future(
+        &self,
+        kind: StepKind,
+        outcome: impl Future<Output = StepOutcome> + Send + 'static,
+    ) -> InProgress {
+        self.one(|| kind, Performance::Future(Box::pin(outcome)))
+    }
+
+    /// A step that only layers have something to do in.
+    fn at_once(&self, kind: impl FnOnce() -> StepKind) -> InProgress {
+        self.one(kind, Performance::Ready(StepOutcome::Done))
+    }
+
+    /// The last step: whoever waits for the run elsewhere is told that it is over.
+    fn end(&self, kind: impl FnOnce() -> StepKind) -> InProgress {
+        self.run.cx().control().end();
+        self.at_once(kind)
+    }
+
+    fn read_session(&self, read: SessionReadStep) -> InProgress {
+        let kind = StepKind::ReadSession {
+            session: read.session.id().clone(),
+        };
+        let read = journaled::session_read(self.run.setup(), read);
+        self.future(
+            kind,
+            read.map(|read| match read {
+                Ok(read) => StepOutcome::SessionRead(read),
+                Err(error) => StepOutcome::SessionFailed(error),
+            }),
+        )
+    }
+
+    fn write_session(&self, change: SessionChangeStep) -> InProgress {
+        let kind = StepKind::WriteSession {
+            session: change.session.id().clone(),
+            items: change.change.items.as_slice().into(),
+        };
+        let written = journaled::session_write(self.run.setup(), change);
+        self.future(
+            kind,
+            written.map(|written| match written {
+                Ok(version) => StepOutcome::SessionWritten(version),
+                Err(error) => StepOutcome::SessionFailed(error),
+            }),
+        )
+    }
+
+    fn prepare_request(&self, prepare: PrepareStep) -> InProgress {
+        let kind = StepKind::PrepareRequest {
+            request: Arc::new(prepare.request.clone()),
+        };
+        let prepared = callbacks::prepare(self.run.cx().clone(), self.run.agent().clone(), prepare);
+        self.future(kind, prepared)
+    }
+
+    pub(super) fn call_model(&self, step: ModelStep) -> Performance {
+        let ModelStep { model, request, .. } = step;
+        let call = journaled::model_call(self.run.setup(), &*model, &request);
+        let kind = || StepKind::CallModel {
+            request: Arc::new(request),
+        };
+        let layers = self.run.layers();
+        layers.around(|| self.step(kind()), Performance::Model(call))
+    }
+
+    pub(super) fn check_input(&self, check: InputCheck) -> Verdict {
+        let guardrail = Arc::clone(check.guardrail.name());
+        let verdict = callbacks::check_input(check, self.run.agent());
+        self.verdict(|| StepKind::CheckInput { guardrail }, verdict)
+    }
+
+    fn check_output(&self, output: &Arc<str>, guardrails: &[OutputGuardrail]) -> InProgress {
+        let asked = guardrails.iter().map(|guardrail| {
+            let name = Arc::clone(guardrail.name());
+            let verdict = callbacks::check_output(guardrail, output, self.run);
+            self.verdict(|| StepKind::CheckOutput { guardrail: name }, verdict)
+        });
+        InProgress::OutputChecks(asked.collect())
+    }
+
+    /// A verdict through the layers.
+    fn verdict(&self, kind: impl FnOnce() -> StepKind, verdict: Verdict) -> Verdict {
+        let layers = self.run.layers();
+        if layers.is_empty() {
+            return verdict;
+        }
+        let outcome =
+            verdict.map(|verdict| verdict.map_or_else(StepOutcome::Failed, StepOutcome::Verdict));
+        let inner = Performance::Future(Box::pin(outcome));
+        let mut performance = layers.around(|| self.step(kind()), inner);
+        Box::pin(async move {
+            match futures_util::StreamExt::next(&mut performance).await {
+                Some(StepOutcome::Verdict(result)) => Ok(result),
+                Some(StepOutcome::Failed(failure)) => Err(failure),
+                Some(_) | None => Err(RunFailure::Layer {
+                    step: "a guardrail",
+                }),
+            }
+        })
+    }
+}
+
+fn list_tools(sources: Arc<[Arc<dyn ToolSource>]>) -> BoxFuture<'static, StepOutcome> {
+    Box::pin(async move {
+        let lists = try_join_all(sources.iter().map(|source| source.tools())).await;
+        match lists {
+            Ok(lists) => StepOutcome::ToolsListed(lists),
+            Err(error) => StepOutcome::Failed(RunFailure::ToolSource(error)),
+        }
+    })
+}

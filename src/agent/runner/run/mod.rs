@@ -1,0 +1,394 @@
+//! The decisions of a run, without any I/O.
+//!
+//! [`Run::next`] says what to do, and [`Run::accept`] takes what became of it. There is no clock, no socket and no `await` here, so that
+//! what a run does can be read, tested and saved between any two steps.
+
+mod start;
+mod turns;
+mod final_output;
+mod handoff;
+mod end;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::graph::Graph;
+use super::layer::{Layers, StepOutcome};
+use super::model_request::{RequestTemplate, ToolOffer};
+use super::options::RunOptions;
+use super::request::RunSetup;
+use super::result::RunEvent;
+use super::session::{SessionChangeStep, SessionClaim, SessionWriter};
+use super::state::State;
+use super::step::{Holds, Outcome, Step};
+use crate::agent::run_state::{HistoryOwner, SavedSession};
+use crate::agent::{Agent, HandoffFilter, HandoffHistory};
+use crate::context::{Cancel, RunContext};
+use crate::error::{RunError, RunFailure};
+use crate::guardrail::GuardrailResult;
+use crate::item::Item;
+use crate::limits::LimitReached;
+use crate::model::{ModelRequest, ResponseFold};
+
+/// A run as a state machine.
+pub(super) struct Run {
+    setup: Arc<RunSetup>,
+    state: State,
+    graph: Graph,
+    template: RequestTemplate,
+    history_owner: HistoryOwner,
+    cx: RunContext,
+    layers: Layers,
+    next: Next,
+    awaited: Option<Awaited>,
+    /// Input guardrails that have not given their verdict.
+    checks: Checks,
+    events: VecDeque<Result<RunEvent, RunError>>,
+    /// Whether what the model says may yet be withheld by an output guardrail.
+    holds_output: bool,
+    /// Whether what is in progress has to be dropped first.
+    must_stop: bool,
+    /// Whether no further turn is to begin.
+    cancels_after_turn: bool,
+    /// Whether this turn's request offered tools.
+    offer: ToolOffer,
+    /// What a handoff whose agent was found leads to.
+    handing_to: Option<Agent>,
+    /// What is done to the conversation once the handoff has been told.
+    filtering: Option<Box<(HandoffFilter, HandoffHistory)>>,
+    session: Option<SessionWriter>,
+    /// The session of a run that goes on, until it is claimed.
+    saved_session: Option<SavedSession>,
+}
+
+/// What is decided next.
+enum Next {
+    /// Whether the parts of the run fit together, and what became of calls that waited.
+    SetUp(Option<RunFailure>),
+    OpenSession,
+    ClaimSession(Box<(SessionWriter, SessionChangeStep)>),
+    SaveInput,
+    /// Whether the input may be looked at.
+    CheckInput,
+    /// Whether there is a further turn, once the session has the one before and the tools are known.
+    BeginTurn,
+    /// What the turn asks.
+    AskModel,
+    StartAgent(Box<ModelRequest>),
+    PrepareRequest(Box<ModelRequest>),
+    CallModel(Box<ModelRequest>),
+    RunTools,
+    HandOff(usize),
+    FilterHistory,
+    Pause,
+    /// Whether someone has sent more while the model gave its final output.
+    TakeLastInput,
+    EndAgent,
+    /// Whether the final output stands.
+    CheckOutput,
+    /// What the session is still to have.
+    Close(Vec<Item>, End),
+    /// What the run had written is to leave its session, which it has lost.
+    Withdraw(Option<Box<RunFailure>>),
+    End(End),
+    Over,
+}
+
+/// How a run ends.
+enum End {
+    Finish,
+    Fail(Box<RunFailure>),
+}
+
+/// The step in progress, as far as its outcome needs something of it.
+enum Awaited {
+    /// That it is done; what follows was decided with it.
+    Done,
+    Session,
+    ClaimRead(SessionClaim),
+    ClaimWrite(SessionWriter),
+    Saved(Vec<Item>),
+    Withdrawn(String, Option<Box<RunFailure>>),
+    ToolLists,
+    Input,
+    Request,
+    Response(ResponseFold),
+    Outputs,
+    Filtered,
+    OutputVerdicts,
+    LastWord(Box<Result<RunEvent, RunError>>),
+}
+
+/// How many input guardrails think.
+#[derive(Default)]
+struct Checks {
+    n_asked: usize,
+    /// Those that let nothing out before their verdict.
+    n_holding: usize,
+}
+
+impl Run {
+    /// Says what to do next.
+    pub(super) fn next(&mut self) -> Step {
+        loop {
+            if std::mem::take(&mut self.must_stop) {
+                return Step::Stop;
+            }
+            if !self.is_held()
+                && let Some(event) = self.events.pop_front()
+            {
+                return Step::Emit(event);
+            }
+            if self.awaited.is_some() || self.waits_for_verdicts() {
+                return Step::Proceed;
+            }
+            match self.decide() {
+                Ok(Some(step)) => return step,
+                Ok(None) => {}
+                Err(failure) => self.fail(failure),
+            }
+        }
+    }
+
+    /// Takes what became of a step.
+    pub(super) fn accept(&mut self, outcome: Outcome) {
+        if let Err(failure) = self.take(outcome) {
+            self.fail(failure);
+        }
+    }
+
+    /// Decides one thing; nothing to do if that leads to the next decision.
+    fn decide(&mut self) -> Result<Option<Step>, RunFailure> {
+        match std::mem::replace(&mut self.next, Next::BeginTurn) {
+            Next::SetUp(failure) => self.set_up(failure),
+            Next::OpenSession => self.open_session(),
+            Next::ClaimSession(claim) => Ok(Some(self.claim_session(*claim))),
+            Next::SaveInput => {
+                self.next = Next::CheckInput;
+                Ok(self.save(Vec::new()))
+            }
+            Next::CheckInput => Ok(self.check_blocking()),
+            Next::BeginTurn => self.begin_turn(),
+            Next::AskModel => self.ask_model(),
+            Next::StartAgent(request) => Ok(self.start_agent(request)),
+            Next::PrepareRequest(request) => Ok(self.prepare_request(request)),
+            Next::CallModel(request) => self.call_model(*request).map(Some),
+            Next::RunTools => Ok(Some(self.run_tools())),
+            Next::HandOff(n) => self.hand_off(n).map(Some),
+            Next::FilterHistory => Ok(self.filter_history()),
+            Next::Pause => Ok(Some(self.pause())),
+            Next::TakeLastInput => Ok(Some(self.take_last_input())),
+            Next::EndAgent => Ok(self.end_agent()),
+            Next::CheckOutput => Ok(self.check_output()),
+            Next::Close(items, end) => {
+                self.next = Next::End(end);
+                Ok(self.save(items))
+            }
+            Next::Withdraw(after) => Ok(self.withdraw(after)),
+            Next::End(end) => Ok(Some(self.end(end))),
+            Next::Over => {
+                self.next = Next::Over;
+                Ok(Some(Step::Over))
+            }
+        }
+    }
+
+    fn take(&mut self, outcome: Outcome) -> Result<(), RunFailure> {
+        match outcome {
+            Outcome::Step(outcome) => self.take_outcome(outcome),
+            Outcome::Tool(event) => self.take_tool_event(event),
+            Outcome::InputVerdict(holds, result) => {
+                let result = result?;
+                self.note(result)?;
+                // What was held back stays so after a verdict that ends the run.
+                self.checks.n_asked = self.checks.n_asked.saturating_sub(1);
+                if holds == Holds::Everything {
+                    self.checks.n_holding = self.checks.n_holding.saturating_sub(1);
+                }
+                Ok(())
+            }
+            Outcome::OutputVerdict(result) => self.take_output_verdict(result?),
+            Outcome::Input(items) => {
+                self.awaited = None;
+                self.take_input(items);
+                Ok(())
+            }
+            Outcome::Ended => self.take_end(),
+            // What ends already is not ended again: the session is to have what it is to have.
+            Outcome::Cancelled(_) | Outcome::TimeOver if self.is_closing() => Ok(()),
+            Outcome::Cancelled(Cancel::AfterTurn) => {
+                self.cancels_after_turn = true;
+                Ok(())
+            }
+            Outcome::Cancelled(Cancel::Now) => Err(RunFailure::Cancelled),
+            // An output that is there came in time.
+            Outcome::TimeOver if self.awaited.is_none() && self.state.final_output.is_some() => {
+                Ok(())
+            }
+            Outcome::TimeOver => match self.max_duration() {
+                Some(limit) => Err(RunFailure::Limit(LimitReached::Duration { limit })),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Takes an outcome of the step in progress.
+    fn take_outcome(&mut self, outcome: StepOutcome) -> Result<(), RunFailure> {
+        let awaited = match self.awaited.take() {
+            Some(Awaited::LastWord(word)) => {
+                // No layer changes how a run ended.
+                self.events.push_back(*word);
+                return Ok(());
+            }
+            Some(awaited) => awaited,
+            None => return Ok(()),
+        };
+        match (awaited, outcome) {
+            (Awaited::Withdrawn(session, after), outcome) => Err(RunFailure::SessionConflict {
+                session,
+                left: match outcome {
+                    StepOutcome::SessionFailed(error) => Some(error),
+                    _ => None,
+                },
+                after,
+            }),
+            (_, StepOutcome::Failed(failure)) => Err(failure),
+            (Awaited::Done, StepOutcome::Done) => Ok(()),
+            (Awaited::Session, StepOutcome::SessionRead(read)) => {
+                self.loaded(read);
+                Ok(())
+            }
+            (Awaited::ClaimRead(claim), StepOutcome::SessionRead(read)) => self.claim(claim, read),
+            (Awaited::ClaimWrite(session), StepOutcome::SessionWritten(version)) => {
+                self.claimed(session, version);
+                Ok(())
+            }
+            (Awaited::ClaimWrite(session), StepOutcome::SessionFailed(error)) => {
+                Err(self.claim_failed(&session, error))
+            }
+            (Awaited::Saved(items), StepOutcome::SessionWritten(version)) => {
+                self.saved(items, version);
+                Ok(())
+            }
+            (Awaited::Saved(_), StepOutcome::SessionFailed(error)) => self.save_failed(error),
+            (_, StepOutcome::SessionFailed(error)) => Err(self.session_failed(error, None)),
+            (Awaited::ToolLists, StepOutcome::ToolsListed(lists)) => self.accept_tools(lists),
+            (Awaited::Request, StepOutcome::RequestPrepared(request)) => {
+                self.next = Next::CallModel(request);
+                Ok(())
+            }
+            (Awaited::Response(fold), StepOutcome::Model(event)) => {
+                self.take_model_event(fold, event)
+            }
+            (Awaited::Filtered, StepOutcome::HistoryFiltered(history)) => {
+                self.handed_off(Some(*history));
+                Ok(())
+            }
+            (awaited, _) => Err(awaited.without_outcome()),
+        }
+    }
+
+    /// Takes that the step in progress gives no more.
+    fn take_end(&mut self) -> Result<(), RunFailure> {
+        match self.awaited.take() {
+            None => Ok(()),
+            Some(Awaited::Outputs) => {
+                self.advance();
+                Ok(())
+            }
+            Some(Awaited::OutputVerdicts) => {
+                self.next = Next::Close(self.unsaved(), End::Finish);
+                Ok(())
+            }
+            Some(Awaited::Response(fold)) => {
+                let response = fold.finish().map_err(RunFailure::Model)?;
+                self.accept_response(response)
+            }
+            Some(Awaited::LastWord(word)) => {
+                self.events.push_back(*word);
+                Ok(())
+            }
+            Some(awaited) => Err(awaited.without_outcome()),
+        }
+    }
+
+    /// Whether nothing goes out yet.
+    const fn is_held(&self) -> bool {
+        self.holds_output || self.checks.n_holding > 0
+    }
+
+    /// Whether nothing happens before guardrails have answered: those that hold, and at the end of what has begun the others too, so that
+    /// no further turn, no pause and no end comes before a verdict.
+    const fn waits_for_verdicts(&self) -> bool {
+        self.checks.n_holding > 0
+            || (self.checks.n_asked > 0 && !matches!(self.next, Next::RunTools))
+    }
+
+    /// Whether the end is decided, so that nothing but the last write to the session is waited for.
+    const fn is_closing(&self) -> bool {
+        matches!(
+            self.next,
+            Next::Close(..) | Next::End(_) | Next::Withdraw(_) | Next::Over
+        )
+    }
+
+    /// Notes what a guardrail said, and fails if it tripped.
+    fn note(&mut self, result: GuardrailResult) -> Result<(), RunFailure> {
+        self.state.guardrails.push(result.clone());
+        if result.is_tripped {
+            let result = Box::new(result);
+            return Err(RunFailure::GuardrailTripped { result });
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> &RunOptions {
+        &self.setup.options
+    }
+
+    pub(super) fn setup(&self) -> &Arc<RunSetup> {
+        &self.setup
+    }
+
+    pub(super) fn agent(&self) -> &Agent {
+        &self.state.agent
+    }
+
+    pub(super) fn cx(&self) -> &RunContext {
+        &self.cx
+    }
+
+    pub(super) fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    /// The turn, from 1; 0 before the first.
+    pub(super) fn turn(&self) -> u32 {
+        self.state.turn
+    }
+
+    pub(super) fn max_duration(&self) -> Option<Duration> {
+        self.options().limits.max_duration
+    }
+}
+
+impl Awaited {
+    /// A step that ended without an outcome, or with that of another: a layer gave it.
+    fn without_outcome(self) -> RunFailure {
+        RunFailure::Layer {
+            step: match self {
+                Self::Done | Self::Input | Self::LastWord(_) => "a callback",
+                Self::Session | Self::ClaimRead(_) => "read_session",
+                Self::ClaimWrite(_) | Self::Saved(_) => "write_session",
+                Self::Withdrawn(..) => "withdraw_turns",
+                Self::ToolLists => "list_tools",
+                Self::Request => "prepare_request",
+                Self::Response(_) => "call_model",
+                Self::Outputs => "call_tool",
+                Self::Filtered => "filter_history",
+                Self::OutputVerdicts => "check_output",
+            },
+        }
+    }
+}

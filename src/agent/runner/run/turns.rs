@@ -1,0 +1,358 @@
+//! A turn: what is asked, what the response wants, and what its tools gave.
+
+use super::{Awaited, Next, Run};
+use crate::agent::run_state::HistoryOwner;
+use crate::agent::runner::model_request::ToolOffer;
+use crate::agent::runner::options::LastTurn;
+use crate::agent::runner::resolve::{ResolveContext, answer, resolve};
+use crate::agent::runner::result::RunEvent;
+use crate::agent::runner::step::{InputAfter, ModelStep, PrepareStep, Step};
+use crate::agent::runner::to_run_events::to_run_events;
+use crate::agent::runner::tool_calls::ToolEvent;
+use crate::agent::runner::turn::{CallEnd, CallStatus, PendingTurn, Resolution, output_item};
+use crate::agent::{Agent, Instructions, ToolResult, ToolUseBehavior};
+use crate::context::RunContext;
+use crate::error::RunFailure;
+use crate::guardrail::{GuardrailTiming, OutputGuardrail};
+use crate::item::{Item, ItemKind};
+use crate::journal::ToolOutcome;
+use crate::kind::ErrorKind;
+use crate::model::{Deviation, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold};
+use crate::usage::Usage;
+
+const NO_RESPONSE_ID: &str = "the response has no id, so that the next request cannot continue it";
+
+/// What the model is told when its final output was taken by a tool call.
+const OUTPUT_TAKEN: &str = "The final answer was taken.";
+
+impl Run {
+    /// Saves the turn before and asks for tools, before it is decided whether there is a further turn.
+    ///
+    /// In this order: what was done is kept even if the run ends here, and tools are those that the sources have after it.
+    pub(super) fn begin_turn(&mut self) -> Result<Option<Step>, RunFailure> {
+        self.next = Next::BeginTurn;
+        let unsaved = self.unsaved();
+        if !unsaved.is_empty() {
+            return Ok(self.save(unsaved));
+        }
+        if let Some(step) = self.list_tools() {
+            return Ok(Some(step));
+        }
+        if self.cancels_after_turn && self.state.turn > 0 {
+            return Err(RunFailure::Cancelled);
+        }
+        self.next = Next::AskModel;
+        self.awaited = Some(Awaited::Input);
+        Ok(Some(Step::TakeInput(InputAfter::Taken)))
+    }
+
+    /// Takes what was sent to the run, behind all that is there; a run that had its final output goes on with it.
+    pub(super) fn take_input(&mut self, items: Vec<Item>) {
+        let added = std::mem::take(&mut self.state.added_input);
+        if added.is_empty() && items.is_empty() {
+            return;
+        }
+        self.state.extend(added.into_iter().chain(items));
+        if matches!(self.next, Next::EndAgent) {
+            self.state.final_output = None;
+            self.holds_output = false;
+            self.next = Next::BeginTurn;
+        }
+    }
+
+    /// Counts the turn, if the limits allow it, and makes its request.
+    pub(super) fn ask_model(&mut self) -> Result<Option<Step>, RunFailure> {
+        let limits = self.options().limits;
+        limits
+            .check_turn(self.state.turn)
+            .map_err(RunFailure::Limit)?;
+        self.cx.begin_request().map_err(RunFailure::Limit)?;
+        if let Some(sourced) = &mut self.state.sourced {
+            // They are asked again for the next turn.
+            sourced.is_current = false;
+        }
+        self.state.turn += 1;
+        self.state.n_before_turn = self.state.history.len();
+        let is_last = limits.max_turns == Some(self.state.turn);
+        self.offer = match self.options().last_turn {
+            LastTurn::WithoutTools if is_last => ToolOffer::Nothing,
+            LastTurn::WithoutTools | LastTurn::Usual => ToolOffer::Tools,
+        };
+        let conversation = (&self.graph, &self.history_owner);
+        let request = self
+            .template
+            .request(&self.state, conversation, &self.cx, self.offer);
+        self.next = Next::StartAgent(Box::new(request));
+        Ok(None)
+    }
+
+    pub(super) fn start_agent(&mut self, request: Box<ModelRequest>) -> Option<Step> {
+        self.next = Next::PrepareRequest(request);
+        if !std::mem::take(&mut self.state.is_fresh) {
+            return None;
+        }
+        self.awaited = Some(Awaited::Done);
+        Some(Step::StartAgent)
+    }
+
+    /// Lets the application change the request, if it wants to.
+    pub(super) fn prepare_request(&mut self, request: Box<ModelRequest>) -> Option<Step> {
+        let instructions = self.state.agent.instruction_source();
+        let is_computed = |source: &&Instructions| matches!(source, Instructions::Computed(_));
+        let instructions = instructions.filter(is_computed).cloned();
+        let filter = self.options().model_input_filter.clone();
+        if instructions.is_none() && filter.is_none() {
+            self.next = Next::CallModel(request);
+            return None;
+        }
+        self.awaited = Some(Awaited::Request);
+        Some(Step::PrepareRequest(Box::new(PrepareStep {
+            request: *request,
+            instructions,
+            filter,
+        })))
+    }
+
+    /// Calls the model; in the first turn the guardrails that do not block are asked beside it.
+    pub(super) fn call_model(&mut self, request: ModelRequest) -> Result<Step, RunFailure> {
+        let agent = &self.state.agent;
+        let model = self.options().model_of(agent, &self.setup.model)?;
+        let event = RunEvent::TurnStarted {
+            turn: self.state.turn,
+            agent: agent.shared_name(),
+        };
+        self.events.push_back(Ok(event));
+        let holds_output = self.output_guardrails().any(OutputGuardrail::holds);
+        self.holds_output = holds_output;
+        let checks = if self.state.turn == 1 {
+            self.input_checks(|timing| timing != GuardrailTiming::Blocking)
+        } else {
+            Vec::new()
+        };
+        self.awaited = Some(Awaited::Response(ResponseFold::default()));
+        Ok(Step::CallModel(Box::new(ModelStep {
+            model,
+            request,
+            checks,
+        })))
+    }
+
+    /// Shows an event of the model, and understands the response with the last.
+    pub(super) fn take_model_event(
+        &mut self,
+        mut fold: ResponseFold,
+        event: ModelEvent,
+    ) -> Result<(), RunFailure> {
+        let is_last = matches!(event, ModelEvent::ResponseDone(_));
+        to_run_events(event, &mut fold, &self.state.agent, &mut self.events);
+        if !is_last {
+            self.awaited = Some(Awaited::Response(fold));
+            return Ok(());
+        }
+        let response = fold.finish().map_err(RunFailure::Model)?;
+        self.accept_response(response)
+    }
+
+    pub(super) fn accept_response(&mut self, response: ModelResponse) -> Result<(), RunFailure> {
+        let ModelResponse { items, mut end } = response;
+        let usage = end.usage.unwrap_or(Usage::UNREPORTED);
+        self.cx.add_usage(usage);
+        end.deviations.extend(self.reused_ids(&items));
+        for deviation in &end.deviations {
+            tracing::warn!(target: "openai_agents::wire", code = &*deviation.code, detail = %deviation.detail, "deviation tolerated");
+        }
+        let has_id = end.response_id.is_some();
+        self.state.responses.push(end);
+        let cx = ResolveContext {
+            state: &self.state,
+            cx: &self.cx,
+            unknown: self.options().unknown_tool,
+            offer: self.offer,
+            limits: &self.options().limits,
+        };
+        let resolved = resolve(&cx, &items);
+        self.state.extend(items);
+        self.state.n_known = self.state.history.len();
+        match resolved {
+            Ok(Resolution::Final(output)) => self.finish_with(output),
+            Ok(Resolution::Work(_))
+                if !has_id && matches!(self.history_owner, HistoryOwner::Responses(_)) =>
+            {
+                return Err(RunFailure::Model(ModelError::new(
+                    ErrorKind::MissingField,
+                    NO_RESPONSE_ID,
+                )));
+            }
+            Ok(Resolution::Work(turn)) => self.begin_work(turn)?,
+            Err(failure) => self.ask_again(failure)?,
+        }
+        // What it said is no final output, so that no guardrail can withhold it.
+        self.holds_output &= self.state.final_output.is_some();
+        Ok(())
+    }
+
+    fn begin_work(&mut self, mut turn: PendingTurn) -> Result<(), RunFailure> {
+        self.check_output_calls(&mut turn)?;
+        let is_tool =
+            |status: &CallStatus| !matches!(status, CallStatus::Handoff(_) | CallStatus::Output);
+        let n_tools = turn
+            .calls
+            .iter()
+            .filter(|call| is_tool(&call.status))
+            .count();
+        self.cx
+            .begin_tool_calls(n_tools as u64)
+            .map_err(RunFailure::Limit)?;
+        // All work counts, as in the Python SDK: a handoff, or two agents that must call a tool would hand off to each other for ever;
+        // and the provider's tools, or an agent that must call one would search for ever.
+        if !self.state.used_tools() {
+            let agent = self.state.agent.shared_name();
+            self.state.used_tools.insert(agent);
+        }
+        self.state.pending = Some(turn);
+        self.advance();
+        Ok(())
+    }
+
+    pub(super) fn run_tools(&mut self) -> Step {
+        let ready = self.state.pending.as_mut().map(PendingTurn::take_ready);
+        self.next = Next::RunTools;
+        self.awaited = Some(Awaited::Outputs);
+        Step::RunTools(ready.unwrap_or_default())
+    }
+
+    /// Takes what happened in the tool calls: something to show, or how one ended.
+    ///
+    /// Each end is kept at once, so that a run which fails meanwhile knows what was done.
+    pub(super) fn take_tool_event(&mut self, event: ToolEvent) -> Result<(), RunFailure> {
+        let (n, end) = match event {
+            ToolEvent::Shown(event) => {
+                self.events.push_back(Ok(*event));
+                return Ok(());
+            }
+            ToolEvent::Ended { n, end } => (n, end.map_err(RunFailure::Tool)?),
+            ToolEvent::Failed(failure) => return Err(failure),
+        };
+        let turn = self.state.pending.as_mut();
+        let Some(called) = turn.and_then(|turn| turn.calls.get_mut(n)) else {
+            return Ok(());
+        };
+        if let CallEnd::Done(outcome) = &end {
+            self.state
+                .guardrails
+                .extend(outcome.guardrails.iter().cloned());
+            self.events.push_back(Ok(RunEvent::ToolOutputDone {
+                call_id: called.call.call_id.clone(),
+                name: called.call.name.clone(),
+                output: outcome.output.text(),
+                failure: outcome.failure.clone(),
+            }));
+        }
+        called.status = end.into();
+        Ok(())
+    }
+
+    /// Finds what comes next: the end, if there is a final output; a further turn, if nothing of this one is left.
+    pub(super) fn advance(&mut self) {
+        if self.state.final_output.is_some() {
+            self.next = Next::TakeLastInput;
+            return;
+        }
+        let Some(turn) = &mut self.state.pending else {
+            self.next = Next::BeginTurn;
+            return;
+        };
+        if turn.has_ready() {
+            self.next = Next::RunTools;
+            return;
+        }
+        if turn.is_waiting() {
+            self.next = Next::Pause;
+            return;
+        }
+        let handoff = turn.calls.iter().find_map(|call| match call.status {
+            CallStatus::Handoff(n) => Some(n),
+            _ => None,
+        });
+        if let Some(n) = handoff {
+            self.next = Next::HandOff(n);
+            return;
+        }
+        let output = final_output(&self.state.agent, &self.cx, turn);
+        self.end_turn(None);
+        match output {
+            Some(output) => self.finish_with(output),
+            None => self.next = Next::BeginTurn,
+        }
+    }
+
+    /// Puts the outputs of the turn into the conversation, in the order of the calls.
+    pub(super) fn end_turn(&mut self, handoff_output: Option<&str>) {
+        let Some(mut turn) = self.state.pending.take() else {
+            return;
+        };
+        for call in &mut turn.calls {
+            let text = match call.status {
+                CallStatus::Handoff(_) => handoff_output,
+                CallStatus::Output => Some(OUTPUT_TAKEN),
+                _ => None,
+            };
+            if let Some(text) = text {
+                call.status = CallStatus::Done(ToolOutcome::new(text.into(), None));
+            }
+        }
+        let answers: Vec<Item> = turn.questions.iter().filter_map(answer).collect();
+        self.state
+            .extend(answers.into_iter().chain(turn.done().map(output_item)));
+    }
+
+    /// Notes call ids that an earlier turn had for another call; outputs still go by their place.
+    fn reused_ids(&mut self, items: &[Item]) -> Vec<Deviation> {
+        let mut deviations = Vec::new();
+        for item in items {
+            let ItemKind::FunctionCall(call) = item.kind() else {
+                continue;
+            };
+            let before = self.state.calls.insert(call.call_id.clone(), item.clone());
+            if let Some(ItemKind::FunctionCall(before)) = before.as_ref().map(Item::kind)
+                && (&before.name, &before.arguments) != (&call.name, &call.arguments)
+            {
+                // Deviations are logged, where arguments have no place.
+                let detail = format!(
+                    "the server gave the id {:?} to a call of `{}`, and to another call, of `{}`, before",
+                    call.call_id, call.name, before.name
+                );
+                deviations.push(Deviation::new("reused_tool_call_id", detail));
+            }
+        }
+        deviations
+    }
+
+    /// The guardrails of the final output: the agent's, and the run's.
+    pub(super) fn output_guardrails(&self) -> impl Iterator<Item = &OutputGuardrail> {
+        let of_agent = self.state.agent.output_guardrails();
+        of_agent.iter().chain(&self.setup.options.output_guardrails)
+    }
+}
+
+/// The final output that a turn's calls give, if they end the run.
+fn final_output(agent: &Agent, cx: &RunContext, turn: &PendingTurn) -> Option<String> {
+    let by_tool = turn
+        .calls
+        .iter()
+        .find(|call| matches!(call.status, CallStatus::Output));
+    if let Some(call) = by_tool {
+        return Some(call.call.arguments.clone());
+    }
+    let results = turn.results();
+    let output = |result: Option<&ToolResult>| result.map(|result| result.output.clone());
+    match agent.tool_use_behavior() {
+        ToolUseBehavior::RunAgain => None,
+        _ if results.is_empty() => None,
+        ToolUseBehavior::StopOnFirstTool => output(results.first()),
+        ToolUseBehavior::StopAtTools(names) => {
+            output(results.iter().find(|result| names.contains(&result.name)))
+        }
+        ToolUseBehavior::Custom(decide) => decide(cx, &results),
+    }
+}
