@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 
 use super::HttpError;
@@ -151,19 +151,19 @@ impl HttpBody {
         let Some(first) = self.next_chunk().await.transpose()? else {
             return Ok(Bytes::new());
         };
-        let mut joined = None::<BytesMut>;
+        let mut blocks = None::<Blocks>;
         while let Some(chunk) = self.next_chunk().await.transpose()? {
             if self.n_bytes > max {
                 return Err(self.too_large(max));
             }
-            joined
-                .get_or_insert_with(|| BytesMut::from(first.as_ref()))
-                .extend_from_slice(&chunk);
+            blocks
+                .get_or_insert_with(|| Blocks::new(&first, announced.min(max)))
+                .push(&chunk);
         }
         if self.n_bytes > max {
             return Err(self.too_large(max));
         }
-        Ok(joined.map_or(first, BytesMut::freeze))
+        Ok(blocks.map_or(first, |blocks| blocks.join().into()))
     }
 
     fn take_in(&mut self, chunk: Bytes) -> Poll<Option<Result<Bytes, HttpError>>> {
@@ -190,6 +190,51 @@ impl HttpBody {
 
     fn target(&self) -> String {
         (*self.target).to_owned()
+    }
+}
+
+/// The largest block of a body whose length was not announced.
+const MAX_BLOCK_BYTES: usize = 1024 * 1024;
+
+/// What came of a body, in blocks that are never moved: a buffer that grows leaves as much behind as it holds, for seconds.
+struct Blocks(Vec<Vec<u8>>);
+
+impl Blocks {
+    /// Has room for what was announced; what does not come is not touched.
+    fn new(first: &[u8], announced: u64) -> Self {
+        let announced = usize::try_from(announced).unwrap_or_default();
+        let mut block = Vec::with_capacity(announced.max(2 * first.len()));
+        block.extend_from_slice(first);
+        Self(vec![block])
+    }
+
+    fn push(&mut self, chunk: &[u8]) {
+        let n_bytes = self.0.iter().map(Vec::len).sum::<usize>();
+        let last = self.0.last_mut();
+        let n_free = last
+            .as_ref()
+            .map_or(0, |block| block.capacity() - block.len());
+        let (fits, rest) = chunk.split_at(n_free.min(chunk.len()));
+        if let Some(block) = last {
+            block.extend_from_slice(fits);
+        }
+        if !rest.is_empty() {
+            let mut block = Vec::with_capacity(n_bytes.min(MAX_BLOCK_BYTES).max(rest.len()));
+            block.extend_from_slice(rest);
+            self.0.push(block);
+        }
+    }
+
+    /// Gives the body in one piece.
+    fn join(mut self) -> Vec<u8> {
+        if self.0.len() < 2 {
+            return self.0.pop().unwrap_or_default();
+        }
+        let mut joined = Vec::with_capacity(self.0.iter().map(Vec::len).sum());
+        for block in self.0 {
+            joined.extend_from_slice(&block);
+        }
+        joined
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong between a request and its answer.
 
+#[cfg(feature = "http")]
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -188,7 +190,10 @@ impl ModelError {
         redactor.redact_in(&mut parts.message);
         // They end where the answer broke off, perhaps inside a secret.
         for text in [&mut parts.received.text, &mut parts.received.reasoning] {
-            *text = redactor.redact_cut(text).into_owned();
+            // They may be as large as an answer may be: no copy, if there is nothing to take out.
+            if let Cow::Owned(redacted) = redactor.redact_cut(text) {
+                *text = redacted;
+            }
         }
         for text in [&mut parts.code, &mut parts.request_id]
             .into_iter()

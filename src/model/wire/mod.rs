@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::secret::CUT_MARK;
 
-pub(crate) use budget::{AnswerLimits, too_large};
+pub(crate) use budget::{AnswerLimits, append, too_large};
 pub(crate) use server_error::ServerError;
 
 /// What decoding needs to know of the request that is answered, and of the server.

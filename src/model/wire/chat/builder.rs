@@ -11,7 +11,7 @@ use super::thinking::{self, ThinkingBlocks};
 use super::types::{Function, Logprobs};
 use crate::item::{Content, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
-use crate::model::wire::budget::{Budget, VALUE_COST};
+use crate::model::wire::budget::{Budget, VALUE_COST, append};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::usage::Reported;
@@ -101,7 +101,7 @@ impl ResponseBuilder {
         self.budget.spend(delta.len())?;
         match self.guard.push(delta) {
             Ok(text) => {
-                self.text.push_str(&text);
+                append(&mut self.text, &text);
                 Ok(Some(text).filter(|text| !text.is_empty()))
             }
             Err(leak) => Err(served::leaked("the answer", &leak)),
@@ -117,14 +117,14 @@ impl ResponseBuilder {
 
     pub(super) fn push_refusal(&mut self, text: &str) -> Result<(), ModelError> {
         self.budget.spend(text.len())?;
-        self.refusal.push_str(text);
+        append(&mut self.refusal, text);
         Ok(())
     }
 
     pub(super) fn push_reasoning(&mut self, text: &str, in_field: bool) -> Result<(), ModelError> {
         self.reasoning_field = in_field;
         self.budget.spend(text.len())?;
-        self.reasoning.push_str(text);
+        append(&mut self.reasoning, text);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::types::{Call, Function};
 use crate::item::{FunctionCall, Item};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
-use crate::model::wire::budget::{Budget, VALUE_COST};
+use crate::model::wire::budget::{Budget, VALUE_COST, append};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::harmony::served;
 use crate::model::wire::{DecodeContext, excerpt, object};
@@ -57,7 +57,7 @@ impl Calls {
     pub(super) fn push_arguments(&mut self, n: usize, text: &str) -> bool {
         let call = self.list.get_mut(n);
         call.is_some_and(|call| {
-            call.arguments.push_str(text);
+            append(&mut call.arguments, text);
             true
         })
     }
@@ -139,7 +139,7 @@ impl Calls {
         }
         let arguments = function.arguments.as_deref().unwrap_or_default();
         budget.spend(arguments.len())?;
-        call.arguments.push_str(arguments);
+        append(&mut call.arguments, arguments);
         Ok(())
     }
 
@@ -237,8 +237,8 @@ impl Calls {
         if let Some(call) = self.list.first_mut() {
             call.name
                 .push_str(function.name.as_deref().unwrap_or_default());
-            call.arguments
-                .push_str(function.arguments.as_deref().unwrap_or_default());
+            let arguments = function.arguments.as_deref().unwrap_or_default();
+            append(&mut call.arguments, arguments);
         }
     }
 

@@ -9,6 +9,7 @@ use super::parser::{Malformed, Parser, Piece, Rest};
 use super::token::Token;
 use crate::item::{FunctionCall, Message, Reasoning, Role};
 use crate::kind::ErrorKind;
+use crate::model::wire::append;
 use crate::model::{Deviation, ModelError, ModelEvent, Received};
 
 /// Understands one completion.
@@ -230,14 +231,14 @@ impl Transcript {
 
     fn content(&mut self, delta: String, out: &mut VecDeque<ModelEvent>) {
         let Some(open) = &mut self.open else { return };
-        open.text.push_str(&delta);
+        append(&mut open.text, &delta);
         out.push_back(match &open.kind {
             Kind::Analysis => {
-                self.received.reasoning.push_str(&delta);
+                append(&mut self.received.reasoning, &delta);
                 ModelEvent::ReasoningDelta { delta }
             }
             Kind::Preamble | Kind::Final => {
-                self.received.text.push_str(&delta);
+                append(&mut self.received.text, &delta);
                 ModelEvent::TextDelta { delta }
             }
             Kind::Call { index, .. } => ModelEvent::ToolCallDelta {

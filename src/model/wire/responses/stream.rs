@@ -12,7 +12,7 @@ use crate::kind::ErrorKind;
 use crate::model::wire::budget::Budget;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::object::Object;
-use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, text_of};
+use crate::model::wire::{Answer, DecodeContext, ServerError, append, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
@@ -91,7 +91,7 @@ impl Answer for Decoder {
             }
             "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
                 let delta = self.delta(&event, text)?;
-                self.received.reasoning.push_str(&delta);
+                append(&mut self.received.reasoning, &delta);
                 out.push_back(ModelEvent::ReasoningDelta { delta });
             }
             "response.function_call_arguments.delta" => self.arguments(&event, text, out)?,
@@ -179,7 +179,7 @@ impl Decoder {
 
     fn show(&mut self, delta: String, out: &mut VecDeque<ModelEvent>) {
         if !delta.is_empty() {
-            self.received.text.push_str(&delta);
+            append(&mut self.received.text, &delta);
             out.push_back(ModelEvent::TextDelta { delta });
         }
     }
@@ -252,7 +252,7 @@ impl Decoder {
             return Err(ModelError::new(ErrorKind::AmbiguousToolDelta, message));
         };
         if let Some(arguments) = self.calls.arguments.get_mut(index) {
-            arguments.push_str(&delta);
+            append(arguments, &delta);
         }
         out.push_back(ModelEvent::ToolCallDelta { index, delta });
         Ok(())
