@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::calls::{CallKey, Calls, OpenCall};
+use super::json::{Json, LongText};
 use super::request::ResponsesRequest;
 use crate::agent::Interruption;
 use crate::agent::runner::{RunEvent, RunResult};
@@ -16,7 +17,7 @@ pub(super) struct Assembly {
     reasoning: Option<OpenReasoning>,
     calls: Calls,
     /// The text of the latest message that was whole.
-    last_text: Option<String>,
+    last_text: Option<LongText>,
     /// The agent at work.
     agent: String,
     /// Whether reasoning is shown with what the model's server can read of it.
@@ -29,8 +30,8 @@ pub(super) struct Assembly {
 pub(super) struct OutputList {
     /// The random part of the response's id, which the ids of its items have too.
     hex: String,
-    pub(super) items: Vec<Value>,
-    pub(super) events: Vec<Value>,
+    pub(super) items: Vec<Json>,
+    pub(super) events: Vec<Json>,
 }
 
 struct OpenMessage {
@@ -38,73 +39,59 @@ struct OpenMessage {
     parts: Vec<MessagePart>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
 enum MessagePart {
-    Text(String),
-    Refusal(String),
+    Text(LongText),
+    Refusal(LongText),
 }
 
 struct OpenReasoning {
     at: usize,
-    text: String,
+    text: LongText,
 }
 
 impl OutputList {
     /// Adds an item that is begun; gives its place.
-    pub(super) fn add(&mut self, prefix: &str, mut item: Value) -> usize {
+    pub(super) fn add(&mut self, prefix: &str, item: Value) -> usize {
         let at = self.items.len();
-        set(
-            &mut item,
-            "id",
-            json!(format!("{prefix}_{}_{at}", self.hex)),
-        );
-        self.add_as_is(item);
+        let id = format!("{prefix}_{}_{at}", self.hex);
+        self.add_as_is(Json::from(item).with("id", json!(id)));
         at
     }
 
-    fn add_as_is(&mut self, item: Value) {
+    fn add_as_is(&mut self, item: Json) {
         let at = self.items.len();
+        let event = json!({"type": "response.output_item.added", "output_index": at, "item": null});
         self.events
-            .push(json!({"type": "response.output_item.added", "output_index": at, "item": item}));
+            .push(Json::from(event).with("item", item.clone()));
         self.items.push(item);
     }
 
     /// Tells of a step of an item.
-    pub(super) fn tell(&mut self, at: usize, kind: &str, fields: Value) {
-        let mut event = json!({"type": kind, "item_id": self.id(at), "output_index": at});
-        if let (Some(event), Value::Object(fields)) = (event.as_object_mut(), fields) {
-            event.extend(fields);
-        }
+    pub(super) fn tell(&mut self, at: usize, kind: &str, fields: impl Into<Json>) {
+        let head = json!({"type": kind, "item_id": self.id(at), "output_index": at});
+        let mut event = Json::from(head);
+        event.extend(fields.into());
         self.events.push(event);
     }
 
     /// Changes fields of an item.
-    pub(super) fn change(&mut self, at: usize, fields: Value) {
-        if let (Some(Value::Object(item)), Value::Object(fields)) = (self.items.get_mut(at), fields)
-        {
-            item.extend(fields);
+    pub(super) fn change(&mut self, at: usize, fields: impl Into<Json>) {
+        if let Some(item) = self.items.get_mut(at) {
+            item.extend(fields.into());
         }
     }
 
     /// Tells that an item is whole.
     pub(super) fn done(&mut self, at: usize) {
-        let item = self.items.get(at);
-        self.events
-            .push(json!({"type": "response.output_item.done", "output_index": at, "item": item}));
+        let event = json!({"type": "response.output_item.done", "output_index": at, "item": null});
+        if let Some(item) = self.items.get(at) {
+            self.events
+                .push(Json::from(event).with("item", item.clone()));
+        }
     }
 
-    fn id(&self, at: usize) -> Value {
-        self.items
-            .get(at)
-            .and_then(|item| item.get("id"))
-            .cloned()
-            .unwrap_or_default()
-    }
-}
-
-pub(super) fn set(item: &mut Value, field: &str, value: Value) {
-    if let Some(item) = item.as_object_mut() {
-        item.insert(field.to_owned(), value);
+    fn id(&self, at: usize) -> Option<&str> {
+        self.items.get(at)?.get("id")?.as_str()
     }
 }
 
@@ -177,7 +164,7 @@ impl Assembly {
     pub(super) fn end(&mut self, result: &RunResult) {
         self.calls.end(&mut self.list, &self.agent, result.items());
         let output = result.final_output();
-        if self.last_text.as_deref() != Some(output) {
+        if self.last_text.as_ref().is_none_or(|text| *text != *output) {
             self.more_text(output);
             self.message_done(None);
         }
@@ -186,11 +173,7 @@ impl Assembly {
     /// Ends a run that failed or paused: what is open stays as far as it came.
     pub(super) fn cut(&mut self) {
         if let Some(message) = self.message.take() {
-            let content: Vec<Value> = message.parts.iter().map(MessagePart::to_json).collect();
-            self.list.change(
-                message.at,
-                json!({"status": "incomplete", "content": content}),
-            );
+            self.list.change(message.at, message.as_is("incomplete"));
             self.list.done(message.at);
         }
         self.reasoning_done(None);
@@ -207,8 +190,8 @@ impl Assembly {
             ItemKind::FunctionCallOutput(_) => {}
             // A tool that the provider ran: its item says all.
             ItemKind::Unknown { .. } => {
-                if let Ok(json) = serde_json::from_str(item.to_json()) {
-                    self.list.add_as_is(json);
+                if let Ok(json) = serde_json::from_str::<Value>(item.to_json()) {
+                    self.list.add_as_is(json.into());
                     self.list.done(self.list.items.len() - 1);
                 }
             }
@@ -218,66 +201,65 @@ impl Assembly {
     fn more_text(&mut self, delta: &str) {
         let message = open_message(&mut self.message, &mut self.list);
         if !matches!(message.parts.last(), Some(MessagePart::Text(_))) {
-            message.add(&mut self.list, MessagePart::Text(String::new()));
+            message.add(&mut self.list, MessagePart::Text(LongText::default()));
         }
         let fields =
-            json!({"content_index": message.parts.len() - 1, "delta": delta, "logprobs": []});
+            json!({"content_index": message.parts.len() - 1, "delta": null, "logprobs": []});
         if let Some(MessagePart::Text(text)) = message.parts.last_mut() {
-            text.push_str(delta);
+            let fields = Json::from(fields).with("delta", text.push(delta));
+            self.list
+                .tell(message.at, "response.output_text.delta", fields);
         }
-        self.list
-            .tell(message.at, "response.output_text.delta", fields);
     }
 
     fn more_refusal(&mut self, delta: &str) {
         let message = open_message(&mut self.message, &mut self.list);
         if !matches!(message.parts.last(), Some(MessagePart::Refusal(_))) {
-            message.add(&mut self.list, MessagePart::Refusal(String::new()));
+            message.add(&mut self.list, MessagePart::Refusal(LongText::default()));
         }
-        let fields = json!({"content_index": message.parts.len() - 1, "delta": delta});
+        let fields = json!({"content_index": message.parts.len() - 1});
         if let Some(MessagePart::Refusal(text)) = message.parts.last_mut() {
-            text.push_str(delta);
+            let fields = Json::from(fields).with("delta", text.push(delta));
+            self.list.tell(message.at, "response.refusal.delta", fields);
         }
-        self.list.tell(message.at, "response.refusal.delta", fields);
     }
 
     fn message_done(&mut self, whole: Option<&Message>) {
-        let parts = whole.map(MessagePart::of).unwrap_or_default();
-        if self.message.is_none() {
+        if self.message.is_none()
+            && let Some(whole) = whole
+        {
             // A model that answers whole gives no deltas.
-            for part in &parts {
-                match part {
-                    MessagePart::Text(text) => self.more_text(text),
-                    MessagePart::Refusal(text) => self.more_refusal(text),
-                }
+            let text = whole.text("");
+            if !text.is_empty() || whole.refusal().is_none() {
+                self.more_text(&text);
+            }
+            if let Some(refusal) = whole.refusal() {
+                self.more_refusal(refusal);
             }
         }
         let Some(message) = self.message.take() else {
             return;
         };
-        let content: Vec<Value> = message.parts.iter().map(MessagePart::to_json).collect();
         for (n, part) in message.parts.iter().enumerate() {
             let (kind, fields) = match part {
                 MessagePart::Text(text) => (
                     "response.output_text.done",
-                    json!({"content_index": n, "text": text, "logprobs": []}),
+                    Json::from(json!({"content_index": n, "text": null, "logprobs": []}))
+                        .with("text", text),
                 ),
                 MessagePart::Refusal(text) => (
                     "response.refusal.done",
-                    json!({"content_index": n, "refusal": text}),
+                    Json::from(json!({"content_index": n})).with("refusal", text),
                 ),
             };
             self.list.tell(message.at, kind, fields);
-            let fields = json!({"content_index": n, "part": content.get(n)});
+            let fields = Json::from(json!({"content_index": n})).with("part", part.to_json());
             self.list
                 .tell(message.at, "response.content_part.done", fields);
         }
-        self.last_text = Some(message.text());
-        self.list.change(
-            message.at,
-            json!({"status": "completed", "content": content}),
-        );
+        self.list.change(message.at, message.as_is("completed"));
         self.list.done(message.at);
+        self.last_text = Some(message.text());
     }
 
     fn more_reasoning(&mut self, delta: &str) {
@@ -292,11 +274,10 @@ impl Assembly {
             list.tell(at, "response.reasoning_summary_part.added", fields);
             OpenReasoning {
                 at,
-                text: String::new(),
+                text: LongText::default(),
             }
         });
-        open.text.push_str(delta);
-        let fields = json!({"summary_index": 0, "delta": delta});
+        let fields = Json::from(json!({"summary_index": 0})).with("delta", open.text.push(delta));
         list.tell(open.at, "response.reasoning_summary_text.delta", fields);
     }
 
@@ -312,14 +293,17 @@ impl Assembly {
         let Some(open) = self.reasoning.take() else {
             return;
         };
-        let fields = json!({"summary_index": 0, "text": open.text});
+        let index = json!({"summary_index": 0});
+        let fields = Json::from(index.clone()).with("text", &open.text);
         self.list
             .tell(open.at, "response.reasoning_summary_text.done", fields);
-        let part = json!({"type": "summary_text", "text": open.text});
-        let fields = json!({"summary_index": 0, "part": part});
+        let part = Json::from(json!({"type": "summary_text"})).with("text", &open.text);
+        let fields = Json::from(index).with("part", part.clone());
         self.list
             .tell(open.at, "response.reasoning_summary_part.done", fields);
-        self.list.change(open.at, json!({"summary": [part]}));
+        let summary = Json::List(vec![part]);
+        self.list
+            .change(open.at, Json::from(json!({})).with("summary", summary));
         if let Some(encrypted) = encrypted {
             let fields = json!({"encrypted_content": encrypted});
             self.list.change(open.at, fields);
@@ -343,8 +327,8 @@ impl Assembly {
             }),
         );
         self.list.done(at);
-        if let Some(id) = self.list.id(at).as_str() {
-            self.approvals.push((id.to_owned(), waiting.clone()));
+        if let Some(id) = self.list.id(at).map(str::to_owned) {
+            self.approvals.push((id, waiting.clone()));
         }
     }
 }
@@ -363,36 +347,37 @@ fn open_message<'a>(
 
 impl OpenMessage {
     fn add(&mut self, list: &mut OutputList, part: MessagePart) {
-        let fields = json!({"content_index": self.parts.len(), "part": part.to_json()});
+        let fields =
+            Json::from(json!({"content_index": self.parts.len()})).with("part", part.to_json());
         list.tell(self.at, "response.content_part.added", fields);
         self.parts.push(part);
     }
 
-    fn text(&self) -> String {
-        let text = |part: &MessagePart| match part {
-            MessagePart::Text(text) => text.clone(),
-            MessagePart::Refusal(_) => String::new(),
-        };
-        self.parts.iter().map(text).collect()
+    /// The fields of its item that change.
+    fn as_is(&self, status: &str) -> Json {
+        let content = self.parts.iter().map(MessagePart::to_json).collect();
+        Json::from(json!({"status": status})).with("content", Json::List(content))
+    }
+
+    fn text(&self) -> LongText {
+        let texts = self.parts.iter().filter_map(|part| match part {
+            MessagePart::Text(text) => Some(text),
+            MessagePart::Refusal(_) => None,
+        });
+        texts.collect()
     }
 }
 
 impl MessagePart {
-    fn of(message: &Message) -> Vec<Self> {
-        let text = message.text("");
-        let refusal = message
-            .refusal()
-            .map(|refusal| Self::Refusal(refusal.to_owned()));
-        let text = (!text.is_empty() || refusal.is_none()).then_some(Self::Text(text));
-        text.into_iter().chain(refusal).collect()
-    }
-
-    fn to_json(&self) -> Value {
+    fn to_json(&self) -> Json {
         match self {
-            Self::Text(text) => {
-                json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+            Self::Text(text) => Json::from(
+                json!({"type": "output_text", "text": null, "annotations": [], "logprobs": []}),
+            )
+            .with("text", text),
+            Self::Refusal(refusal) => {
+                Json::from(json!({"type": "refusal"})).with("refusal", refusal)
             }
-            Self::Refusal(refusal) => json!({"type": "refusal", "refusal": refusal}),
         }
     }
 }

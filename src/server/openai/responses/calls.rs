@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::assembly::OutputList;
+use super::json::{Json, LongText};
 use crate::agent::Interruption;
 use crate::item::{FunctionCall, FunctionCallOutput, Item, ItemKind};
 use crate::server::ToolItems;
@@ -31,7 +32,7 @@ pub(super) struct OpenCall {
     /// Its place in the model's response, until its id is known.
     index: Option<usize>,
     name: String,
-    arguments: String,
+    arguments: LongText,
     call_id: Option<String>,
     /// The agent that it hands off to.
     to: Option<String>,
@@ -45,7 +46,7 @@ impl OpenCall {
             at: 0,
             index: None,
             name: call.tool.clone(),
-            arguments: call.arguments.clone(),
+            arguments: LongText::from(&*call.arguments),
             call_id: Some(call.call_id.clone()),
             to: None,
             approval: Some(request_id),
@@ -108,7 +109,7 @@ impl Calls {
             at,
             index,
             name: name.to_owned(),
-            arguments: String::new(),
+            arguments: LongText::default(),
             call_id: None,
             to: None,
             approval: None,
@@ -119,8 +120,8 @@ impl Calls {
         let kind = arguments_event(self.style, "delta");
         let is_meant = |call: &&mut OpenCall| call.call_id.is_none() && call.index == Some(index);
         if let Some(call) = self.open.iter_mut().find(is_meant) {
-            call.arguments.push_str(delta);
-            list.tell(call.at, kind, json!({"delta": delta}));
+            let fields = Json::from(json!({})).with("delta", call.arguments.push(delta));
+            list.tell(call.at, kind, fields);
         }
     }
 
@@ -138,17 +139,18 @@ impl Calls {
         let Some(open) = self.open.iter_mut().find(|open| is_meant(open)) else {
             return;
         };
-        if open.arguments.is_empty() && !call.arguments.is_empty() {
-            list.tell(open.at, delta, json!({"delta": call.arguments}));
+        let had_deltas = !open.arguments.is_empty();
+        if open.arguments != *call.arguments {
+            open.arguments = LongText::from(&*call.arguments);
+        }
+        let arguments = Json::from(json!({})).with("arguments", &open.arguments);
+        if !had_deltas && !call.arguments.is_empty() {
+            let fields = Json::from(json!({})).with("delta", &open.arguments);
+            list.tell(open.at, delta, fields);
         }
         open.call_id = Some(call.call_id.clone());
-        open.arguments.clone_from(&call.arguments);
-        list.change(open.at, json!({"arguments": call.arguments}));
-        list.tell(
-            open.at,
-            done,
-            json!({"arguments": call.arguments, "name": call.name}),
-        );
+        list.change(open.at, arguments.clone());
+        list.tell(open.at, done, arguments.with("name", json!(call.name)));
         if style == ToolItems::FunctionCalls {
             list.change(
                 open.at,
@@ -206,10 +208,8 @@ impl Calls {
                 let (arguments, approval) = waited
                     .map(|call| (call.arguments, call.approval))
                     .unwrap_or_default();
-                list.change(
-                    call.at,
-                    json!({"arguments": arguments, "approval_request_id": approval}),
-                );
+                let fields = Json::from(json!({"approval_request_id": approval}));
+                list.change(call.at, fields.with("arguments", &arguments));
                 call.call_id = Some(call_id.to_owned());
                 self.close(list, &call, outcome);
             }
@@ -266,10 +266,8 @@ impl Calls {
         let is_done =
             self.style_of(&call.name) == ToolItems::FunctionCalls && call.call_id.is_some();
         if !is_done {
-            list.change(
-                call.at,
-                json!({"status": "incomplete", "arguments": call.arguments}),
-            );
+            let fields = Json::from(json!({"status": "incomplete"}));
+            list.change(call.at, fields.with("arguments", &call.arguments));
             list.done(call.at);
         }
     }

@@ -9,6 +9,7 @@ mod input;
 mod entries;
 mod source;
 mod object;
+mod json;
 mod assembly;
 mod calls;
 mod run;
@@ -26,6 +27,7 @@ pub(super) use self::request::conversation_id;
 pub(in crate::server) use self::store::Responses;
 
 use self::assembly::Assembly;
+use self::json::Written;
 use self::object::ResponseHead;
 use self::request::ResponsesRequest;
 use self::run::{Progress, ResponseRun};
@@ -167,7 +169,11 @@ async fn whole(
     while let Some(progress) = response.next().await {
         match progress {
             Progress::GoesOn => {}
-            Progress::Over(_, body) => return Ok(reply::json(200, &body)),
+            Progress::Over(_, body) => {
+                let mut written = Written::default();
+                written.push(&body);
+                return Ok(reply::text(200, "application/json", Body::new(written)));
+            }
             Progress::Failed(error, _) => {
                 response.app.responses.remove(&response.head.id).ok();
                 if let Some(session) = own_session {
@@ -187,7 +193,7 @@ async fn whole(
 
 /// Gives a response that is kept.
 pub(in crate::server) fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
-    app.responses.need(id, |stored| stored.body.clone())
+    app.responses.need(id, |stored| stored.body.to_value())
 }
 
 /// Ends a response that is in progress.
@@ -195,8 +201,8 @@ pub(in crate::server) fn cancel(app: &AppState, id: &str) -> Result<Value, ApiEr
     let cancelled = app.responses.need(id, |stored| {
         let handle = stored.handle.take()?;
         handle.cancel(Cancel::Now);
-        assembly::set(&mut stored.body, "status", json!("cancelled"));
-        Some(stored.body.clone())
+        stored.body.set("status", json!("cancelled"));
+        Some(stored.body.to_value())
     })?;
     let message = "only a response that is in progress can be cancelled";
     cancelled.ok_or_else(|| ApiError::new(400, "not_in_progress", message))

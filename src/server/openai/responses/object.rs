@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::json::Json;
 use super::request::ResponsesRequest;
 use crate::server::state::now;
 use crate::usage::Usage;
@@ -77,12 +78,7 @@ impl ResponseHead {
         &self.agent
     }
 
-    pub(super) fn to_json(
-        &self,
-        status: &Status,
-        output: &[Value],
-        usage: Option<&Usage>,
-    ) -> Value {
+    pub(super) fn to_json(&self, status: &Status, output: &[Json], usage: Option<&Usage>) -> Json {
         let name = match status {
             Status::InProgress => "in_progress",
             Status::Completed => "completed",
@@ -117,15 +113,12 @@ impl ResponseHead {
             "status": name,
             "error": error,
             "incomplete_details": incomplete,
-            "output": output,
+            "output": null,
             "usage": usage.map(usage_json),
         });
-        let mut response = match head {
-            Value::Object(response) => response,
-            _ => Map::new(),
-        };
-        response.extend(self.fields.clone());
-        Value::Object(response)
+        let mut response = Json::from(head).with("output", Json::List(output.to_vec()));
+        response.extend(Json::from(Value::Object(self.fields.clone())));
+        response
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::assembly::Assembly;
+use super::json::Json;
 use super::object::{ResponseHead, Status};
 use super::store::{PausedResponse, Stored};
 use crate::agent::runner::RunEvent;
@@ -34,8 +35,8 @@ pub(super) struct ResponseRun {
 pub(super) enum Progress {
     GoesOn,
     /// The response as it is at its end.
-    Over(Status, Value),
-    Failed(ApiError, Value),
+    Over(Status, Json),
+    Failed(ApiError, Json),
 }
 
 impl ResponseRun {
@@ -132,7 +133,7 @@ impl ResponseRun {
         Progress::Over(Status::Completed, body)
     }
 
-    fn end(&mut self, status: &Status, usage: &Usage, paused: Option<PausedResponse>) -> Value {
+    fn end(&mut self, status: &Status, usage: &Usage, paused: Option<PausedResponse>) -> Json {
         self.is_over = true;
         let body = self
             .head
@@ -148,12 +149,12 @@ impl ResponseRun {
     }
 
     /// The events that were not told yet.
-    pub(super) fn events(&mut self) -> Vec<Value> {
+    pub(super) fn events(&mut self) -> Vec<Json> {
         std::mem::take(&mut self.assembly.list.events)
     }
 
     /// The response as it is when it begins.
-    pub(super) fn begun(&self) -> Value {
+    pub(super) fn begun(&self) -> Json {
         self.head.to_json(&Status::InProgress, &[], None)
     }
 }

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use super::json::Json;
 use crate::agent::runner::RunHandle;
 use crate::agent::{Interruption, RunState};
 use crate::server::error::ApiError;
-use crate::server::kept::{Keepable, Keeper, Kind, Shelf, json_bytes};
+use crate::server::kept::{Keepable, Keeper, Kind, Shelf};
 use crate::session::SessionId;
 
 /// The latest responses of this server.
@@ -16,7 +17,7 @@ pub(in crate::server) struct Responses(Shelf<Arc<Mutex<Stored>>>);
 /// A response that is kept.
 pub(super) struct Stored {
     /// The response as it was told last.
-    pub(super) body: Value,
+    pub(super) body: Json,
     /// The session that has the conversation.
     pub(super) session: SessionId,
     /// Whether the session is a conversation of the client's, which goes on by itself.
@@ -72,9 +73,11 @@ impl Responses {
     pub(super) fn item(&self, id: &str) -> Option<Value> {
         let hex = id.split('_').nth(1)?;
         let find = |stored: &mut Stored| {
-            let output = stored.body.get("output")?.as_array()?;
-            let is_meant = |item: &&Value| item.get("id").and_then(Value::as_str) == Some(id);
-            output.iter().find(is_meant).cloned()
+            let Json::List(output) = stored.body.get("output")? else {
+                return None;
+            };
+            let is_meant = |item: &&Json| item.get("id").and_then(Json::as_str) == Some(id);
+            output.iter().find(is_meant).map(Json::to_value)
         };
         self.with(&format!("{}{hex}", super::RESPONSE), find)?
     }
@@ -88,7 +91,7 @@ impl Keepable for Arc<Mutex<Stored>> {
     fn n_bytes(&self) -> usize {
         let stored = lock(self);
         let paused = stored.paused.as_ref().map_or(0, |paused| paused.n_bytes);
-        json_bytes(&stored.body) + paused
+        stored.body.n_bytes() + paused
     }
 
     fn is_busy(&self) -> bool {

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use axum::body::Bytes;
 use futures_util::{Stream, stream};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::assembly::set;
+use super::json::{Json, Written};
 use super::object::Status;
 use super::run::{self, Progress, ResponseRun};
 use crate::server::error::ApiError;
@@ -28,8 +28,9 @@ impl EventStream {
             is_over: false,
         };
         let begun = events.response.begun();
-        events.send(json!({"type": "response.created", "response": begun}));
-        events.send(json!({"type": "response.in_progress", "response": begun}));
+        for kind in ["response.created", "response.in_progress"] {
+            events.send(event(kind).with("response", begun.clone()));
+        }
         events
     }
 
@@ -59,34 +60,40 @@ impl EventStream {
                     Status::Incomplete(_) => "response.incomplete",
                     _ => "response.completed",
                 };
-                self.send(json!({"type": kind, "response": body}));
+                self.send(event(kind).with("response", body));
             }
             Progress::Failed(error, body) => {
-                self.send(run::error_event(&error));
-                self.send(json!({"type": "response.failed", "response": body}));
+                self.send(run::error_event(&error).into());
+                self.send(event("response.failed").with("response", body));
             }
         }
         self.is_over = true;
     }
 
-    fn send(&mut self, mut event: Value) {
-        set(&mut event, "sequence_number", json!(self.n_sent));
+    fn send(&mut self, mut event: Json) {
+        event.set("sequence_number", json!(self.n_sent));
         self.n_sent += 1;
-        self.waiting.push_back(written(&event));
+        self.waiting.extend(written(&event));
     }
 }
 
 /// The error of a response that never began, as the only event of its stream.
 pub(super) fn error_event(error: &ApiError) -> Bytes {
-    let mut event = run::error_event(error);
-    set(&mut event, "sequence_number", json!(0));
-    written(&event)
+    let event = Json::from(run::error_event(error)).with("sequence_number", json!(0));
+    written(&event).concat().into()
 }
 
-fn written(event: &Value) -> Bytes {
-    let kind = event
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    Bytes::from(format!("event: {kind}\ndata: {event}\n\n"))
+fn event(kind: &str) -> Json {
+    Json::from(json!({ "type": kind }))
+}
+
+fn written(event: &Json) -> Vec<Bytes> {
+    let kind = event.get("type").and_then(Json::as_str);
+    let mut written = Written::default();
+    for text in ["event: ", kind.unwrap_or_default(), "\ndata: "] {
+        written.push_str(text);
+    }
+    written.push(event);
+    written.push_str("\n\n");
+    written.pieces()
 }
