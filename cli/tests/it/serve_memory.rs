@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
-use crate::serve::{Served, command};
-use crate::support::{Directory, chunk, whole_text};
+use crate::memory::{chat, flooding};
+use crate::serve::{Served, command, send};
+use crate::support::{Directory, KEY, chunk, whole_text};
 
 const MIB: usize = 1024 * 1024;
 const MAX_PEAK_KB: usize = 200 * 1024;
@@ -120,4 +121,49 @@ async fn large_bodies_of_many_clients_take_turns() {
         assert!(["200", "503"].contains(&&*status), "{status}");
     }
     check(&served, before);
+}
+
+/// A model that floods every front, one after another, up to the limit that an answer has unless told otherwise.
+#[test]
+fn models_that_flood_every_front_are_bounded_and_leave_little() {
+    let directory = Directory::new("serve-memory-floods");
+    let base_url = flooding(chat().swap_remove(0));
+    let mut command = directory.program();
+    command
+        .args(["serve", "--bind", "127.0.0.1:0"])
+        .env("OPENAI_BASE_URL", base_url)
+        .env("OPENAI_MODEL", "m")
+        .env("OPENAI_API_KEY", KEY);
+    let served = Served::start(command);
+    assert_eq!(served.ask("GET", "/v1/models", &[], "").0, 200);
+    let before = status_of(&served, "VmRSS:");
+    let message = json!([{"role": "user", "content": "hi"}]);
+    let chat = json!({"model": "EchoAgent", "messages": message, "stream": true});
+    let response = json!({"model": "EchoAgent", "input": "hi", "stream": true});
+    let run = json!({"agent": "EchoAgent", "input": "hi", "session": "s", "stream": true});
+    for (path, body) in [
+        ("/v1/responses", response),
+        ("/v1/chat/completions", chat),
+        ("/run", run),
+    ] {
+        let asked = (path, &*body.to_string());
+        assert!(says(&served.address, asked, "limit_exceeded"), "{path}");
+        println!("{path}: {} KB at the most", status_of(&served, "VmHWM:"));
+    }
+    check(&served, before);
+}
+
+/// Asks, and says whether a text stands in the answer: all of it would fill the memory of the test.
+fn says(address: &str, (path, body): (&str, &str), text: &str) -> bool {
+    let mut stream = send(address, ("POST", path), &[], body);
+    let (mut window, mut buffer, mut is_said) = (Vec::new(), vec![0; 1 << 16], false);
+    while let Ok(n) = stream.read(&mut buffer)
+        && n > 0
+    {
+        window.extend_from_slice(&buffer[..n]);
+        is_said |= String::from_utf8_lossy(&window).contains(text);
+        let keep = window.len().saturating_sub(text.len());
+        window.drain(..keep);
+    }
+    is_said
 }
