@@ -1,5 +1,8 @@
 //! A server that repeats the key in every form and every place: nothing that the program writes has it.
 
+mod mcp;
+mod served;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -157,38 +160,51 @@ fn replies(form: &str) -> Vec<(&'static str, bool, Reply)> {
     ]
 }
 
-/// Runs a command on a reply, and gives all that can be read of it afterwards.
-async fn told(name: &str, arguments: &[&str], reply: Reply) -> Vec<(String, String)> {
+/// Runs a command and those that read what it left, and gives all that can be read of them.
+async fn told(name: &str, arguments: &[&str], level: &str, reply: Reply) -> Vec<(String, String)> {
     let directory = Directory::new(name);
     // A second turn, if the first asks for a tool.
     let server = FakeServer::start([reply.clone(), streamed_text("Hi", "."), whole_text("Hi.")])
         .await
         .unwrap();
-    let output = on(&server, &directory, arguments).output().unwrap();
-    let mut told = vec![
-        (
-            "stdout".to_owned(),
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-        ),
-        (
-            "stderr".to_owned(),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        ),
-    ];
-    files(
-        &Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
-        &mut told,
-    );
+    let mut told = Vec::new();
+    let readers = AFTERWARDS
+        .iter()
+        .filter(|_| arguments.contains(&"--record"));
+    for arguments in [arguments].iter().chain(readers) {
+        let mut command = on(&server, &directory, arguments);
+        let output = command.env("RUST_LOG", level).output().unwrap();
+        for (what, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            told.push((format!("{what} of {arguments:?}"), text));
+        }
+    }
+    files(&directory.path("."), &mut told);
     told
 }
 
-const COMMANDS: [(&str, &[&str]); 4] = [
+/// In turn, so that each form and place meets several.
+const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+
+/// Commands that read what a run left.
+const AFTERWARDS: [&[&str]; 9] = [
+    &["replay", "r.jsonl"],
+    &["replay", "r.jsonl", "--json"],
+    &["replay", "r.jsonl", "--diff", "r.jsonl"],
+    &["sessions", "list", "--json"],
+    &["sessions", "show", "s"],
+    &["sessions", "show", "s", "--json"],
+    &["resume", "--json"],
+    &["agents", "--json"],
+    &["tools", "--json"],
+];
+
+const COMMANDS: [(&str, &[&str]); 5] = [
     ("text", &["run", "go"]),
     ("json", &["run", "--json", "go"]),
     (
         "kept",
         &[
-            "-vvv",
             "run",
             "--session",
             "s",
@@ -199,7 +215,8 @@ const COMMANDS: [(&str, &[&str]); 4] = [
             "go",
         ],
     ),
-    ("check", &["-v", "check"]),
+    ("durable", &["run", "--durable", "--json", "go"]),
+    ("check", &["check"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +233,8 @@ async fn a_key_that_is_repeated_is_in_no_output_log_or_file() {
                 if !is_streamed && arguments.contains(&"run") {
                     arguments.push("--no-stream");
                 }
-                for (what, text) in told("echo", &arguments, reply.clone()).await {
+                let level = LEVELS[(form_idx + place_idx + idx) % LEVELS.len()];
+                for (what, text) in told("echo", &arguments, level, reply.clone()).await {
                     if let Some(part) = leak(&text, &form) {
                         leaks.push(format!("{form_name}, {place}, {command}, {what}: {part}"));
                     }
@@ -234,13 +252,14 @@ async fn a_text_that_is_no_secret_is_shown() {
     let shown = told(
         "echo-other",
         &["run", "--json", "go"],
+        "warn",
         streamed_text("It is ", text),
     )
     .await;
     assert!(
         shown
             .iter()
-            .any(|(what, said)| what == "stdout" && said.contains(text))
+            .any(|(what, said)| what.starts_with("stdout") && said.contains(text))
     );
     let found: Value = json!(leak(&shown[0].1, text));
     assert!(found.is_string());

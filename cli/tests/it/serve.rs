@@ -42,35 +42,7 @@ impl Served {
 
     /// Sends a request and gives the connection, on which the answer comes.
     fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let has_host = headers.iter().any(|header| header.starts_with("Host:"));
-        let host = if has_host {
-            String::new()
-        } else {
-            format!("Host: {}\r\n", self.address)
-        };
-        let has_type = headers
-            .iter()
-            .any(|header| header.starts_with("Content-Type:"));
-        let json = ["Content-Type: application/json"];
-        let json = if has_type || body.is_empty() {
-            &[][..]
-        } else {
-            &json
-        };
-        let headers = headers
-            .iter()
-            .chain(json)
-            .flat_map(|header| [header, "\r\n"]);
-        let headers: String = headers.collect();
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n"
-        );
-        stream
-            .write_all(format!("{head}{body}").as_bytes())
-            .unwrap();
-        stream
+        send(&self.address, (method, path), headers, body)
     }
 
     /// The status and everything after it.
@@ -100,7 +72,45 @@ impl Served {
     }
 }
 
-fn request(method: &str, mut params: Value) -> (Vec<String>, String) {
+/// Sends a request and gives the connection, on which the answer comes.
+pub(crate) fn send(
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[&str],
+    body: &str,
+) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let has_host = headers.iter().any(|header| header.starts_with("Host:"));
+    let host = if has_host {
+        String::new()
+    } else {
+        format!("Host: {address}\r\n")
+    };
+    let has_type = headers
+        .iter()
+        .any(|header| header.starts_with("Content-Type:"));
+    let json = ["Content-Type: application/json"];
+    let json = if has_type || body.is_empty() {
+        &[][..]
+    } else {
+        &json
+    };
+    let headers = headers
+        .iter()
+        .chain(json)
+        .flat_map(|header| [header, "\r\n"]);
+    let headers: String = headers.collect();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream
+        .write_all(format!("{head}{body}").as_bytes())
+        .unwrap();
+    stream
+}
+
+pub(crate) fn request(method: &str, mut params: Value) -> (Vec<String>, String) {
     const VERSION: &str = "2026-07-28";
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": VERSION,
@@ -120,7 +130,7 @@ fn request(method: &str, mut params: Value) -> (Vec<String>, String) {
     (headers, body.to_string())
 }
 
-fn answer(mut stream: TcpStream) -> (u16, String) {
+pub(crate) fn answer(mut stream: TcpStream) -> (u16, String) {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (status, rest) = text.split_at(12);
