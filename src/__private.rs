@@ -1,7 +1,9 @@
-//! What the code that `#[tool]` writes and the benchmarks refer to; not part of the public API.
+//! What the code that `#[tool]` writes, the benchmarks and the fuzz targets refer to; not part of the public API.
 
 #[cfg(feature = "http")]
 pub mod bench;
+#[cfg(feature = "http")]
+pub mod fuzz;
 
 use std::error::Error;
 

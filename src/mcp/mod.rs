@@ -42,6 +42,8 @@ mod normal;
 mod parse;
 #[cfg(feature = "mcp-client")]
 mod frames;
+#[cfg(feature = "mcp-client")]
+pub(crate) mod probe;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "mcp-client")]

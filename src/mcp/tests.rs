@@ -1,18 +1,9 @@
 //! Whatever a server sends beside what is needed, at whatever place: the answer is the same, and the difference is listed.
 #![cfg(feature = "mcp-client")]
 
-use std::sync::Arc;
-
-use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, CustomRequest, RequestId, ServerJsonRpcMessage,
-    ServerResult,
-};
 use serde_json::{Value, json};
 
-use super::deviations::Deviations;
-use super::frames::Frames;
-use super::normal::Raw;
-use super::{McpTransport, Stdio, parse, redaction};
+use super::probe;
 
 /// What servers send, by method, with the fields that the answer is made of.
 const RECORDED: &str = r#"{
@@ -81,76 +72,13 @@ const RECORDED: &str = r#"{
 
 /// Reads a result as the client does; gives the answer and the deviations.
 fn read(method: &str, result: &str) -> (String, Vec<String>) {
-    let transport = McpTransport::Stdio(Stdio::new("server"));
-    let redactor = redaction::redactor(&transport);
-    let deviations = Arc::new(Deviations::new("server", redactor.clone()));
-    let frames = Frames::new(redactor, Arc::clone(&deviations));
-    let request = ClientRequest::CustomRequest(CustomRequest::new(method, None));
-    frames.sent(&ClientJsonRpcMessage::request(
-        request,
-        RequestId::Number(7),
-    ));
     let message = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{result}}}"#);
-    let mut messages = frames.read(message.as_bytes()).unwrap();
-    let Some(ServerJsonRpcMessage::Response(response)) = messages.pop() else {
-        panic!("{method}: {message}: {messages:?}");
+    let (answers, deviations) = probe::answers(method, message.as_bytes());
+    let [answer] = &answers[..] else {
+        panic!("{method}: {message}: {answers:?}");
     };
-    let answer = answer(response.result);
-    let details = deviations.all().into_iter().map(|it| it.detail);
-    (answer, details.collect())
-}
-
-fn answer(result: ServerResult) -> String {
-    let raw = |meta| Raw::of_result(meta).unwrap();
-    let entries = |entries: Vec<Result<String, String>>| format!("{entries:?}");
-    match result {
-        ServerResult::ListToolsResult(result) => {
-            let page = parse::page(&raw(result.meta), "tools", parse::tool).unwrap();
-            let tools = page
-                .entries
-                .into_iter()
-                .map(|it| format!("{:?}", it.unwrap().it));
-            format!(
-                "{:?} {:?} {:?}",
-                tools.collect::<Vec<_>>(),
-                page.next,
-                result.tools
-            )
-        }
-        ServerResult::CallToolResult(result) => {
-            format!("{:?}", parse::tool_result(&raw(result.meta)))
-        }
-        ServerResult::ListResourcesResult(result) => {
-            let page = parse::page(&raw(result.meta), "resources", parse::resource).unwrap();
-            entries(
-                page.entries
-                    .into_iter()
-                    .map(|it| it.map(|it| format!("{it:?}")))
-                    .collect(),
-            )
-        }
-        ServerResult::ListPromptsResult(result) => {
-            let page = parse::page(&raw(result.meta), "prompts", parse::prompt).unwrap();
-            entries(
-                page.entries
-                    .into_iter()
-                    .map(|it| it.map(|it| format!("{it:?}")))
-                    .collect(),
-            )
-        }
-        ServerResult::ReadResourceResult(result) => {
-            let content = serde_json::to_value(&result.contents).unwrap();
-            let meta = serde_json::from_value(content[0]["_meta"].clone()).unwrap();
-            format!("{:?}", parse::resource_contents(&raw(meta), "file:///a"))
-        }
-        ServerResult::GetPromptResult(result) => {
-            format!("{:?}", parse::prompt_messages(&raw(result.meta)))
-        }
-        ServerResult::CompleteResult(result) => {
-            format!("{:?}", parse::proposals(&raw(result.meta)))
-        }
-        result => format!("{result:?}"),
-    }
+    assert_ne!(answer, "None", "{method}: {message}");
+    (answer.clone(), deviations)
 }
 
 /// The places of the objects in a value, as pointers and as paths without numbers.

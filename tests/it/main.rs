@@ -3,6 +3,7 @@
 
 mod support;
 mod folder;
+mod fuzz_inputs;
 mod front;
 
 mod run;

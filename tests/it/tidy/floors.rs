@@ -53,7 +53,13 @@ const FLOORS: [&[&str]; 6] = [
         "plugin",
         "testing",
     ],
-    &["server", "voice", "config", "__private::bench"],
+    &[
+        "server",
+        "voice",
+        "config",
+        "__private::bench",
+        "__private::fuzz",
+    ],
 ];
 const ENGINES: usize = 3;
 const DRIVERS: usize = 4;
