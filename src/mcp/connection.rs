@@ -26,6 +26,7 @@ use super::lines::Lines;
 use super::options::Options;
 use super::start::StartError;
 use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, error_chain};
+use crate::future::BoxFuture;
 use crate::http::HttpClient;
 
 /// How often in a row a stream that broke is opened again: half a second, 1, 2 and 4 seconds later, if the server names no other time.
@@ -150,7 +151,12 @@ impl Connection {
     }
 
     /// Ends the session and the process.
-    pub(super) async fn close(self: Arc<Self>) {
+    pub(super) fn close(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        // As in `Shared::open`.
+        Box::pin(self.end())
+    }
+
+    async fn end(self: Arc<Self>) {
         self.watch.end();
         let process = self.process().take();
         match Arc::try_unwrap(self) {

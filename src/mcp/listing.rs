@@ -15,6 +15,7 @@ use super::normal::Raw;
 use super::parse::{self, ListedTool, Named, Unusable};
 use super::shared::Shared;
 use super::tool;
+use crate::future::BoxFuture;
 use crate::secret::REDACTED;
 use crate::tools::FunctionTool;
 
@@ -39,10 +40,15 @@ struct CachedTools {
 
 impl Listing {
     /// Gives the tools, and asks the server for them only if they may have changed.
-    pub(super) async fn tools(
-        &self,
-        shared: &Arc<Shared>,
-    ) -> Result<Arc<[FunctionTool]>, McpError> {
+    pub(super) fn tools<'a>(
+        &'a self,
+        shared: &'a Arc<Shared>,
+    ) -> BoxFuture<'a, Result<Arc<[FunctionTool]>, McpError>> {
+        // As in `Shared::open`.
+        Box::pin(self.fetch(shared))
+    }
+
+    async fn fetch(&self, shared: &Arc<Shared>) -> Result<Arc<[FunctionTool]>, McpError> {
         // One asks; others wait for what it gets.
         let mut listed = self.0.lock().await;
         let connection = shared.connection()?;

@@ -17,6 +17,7 @@ use super::options::Options;
 use super::parse::{self, Unusable};
 use super::start::words_of;
 use super::{McpError, McpState, McpToolResult, McpTransport, error_chain, redaction};
+use crate::future::BoxFuture;
 use crate::secret::Redactor;
 
 /// How often one request may lead to an authorization.
@@ -132,17 +133,21 @@ impl Shared {
         }
     }
 
-    async fn open(&self) -> Result<Connection, McpError> {
-        let authorization = self.authorization().await?;
-        Connection::open(Blueprint {
-            server: &self.name,
-            transport: &self.transport,
-            options: &self.options,
-            authorization,
-            frames: self.frames(),
-            changes: &self.changes,
+    /// Boxed, as all that leads into rmcp: what polls a future compiles its state machine, so that each program and each test
+    /// would compile rmcp's again, four times over (stdio, HTTP with and without authorization, a server).
+    fn open(&self) -> BoxFuture<'_, Result<Connection, McpError>> {
+        Box::pin(async move {
+            let authorization = self.authorization().await?;
+            Connection::open(Blueprint {
+                server: &self.name,
+                transport: &self.transport,
+                options: &self.options,
+                authorization,
+                frames: self.frames(),
+                changes: &self.changes,
+            })
+            .await
         })
-        .await
     }
 
     /// Makes what reads the messages of one connection.

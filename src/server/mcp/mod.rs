@@ -105,6 +105,7 @@ use super::kept::Keeper;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::context::States;
+use crate::future::BoxFuture;
 use crate::tools::FunctionTool;
 
 /// An MCP server; a cheap handle of what it serves.
@@ -249,11 +250,18 @@ impl McpServer {
     ///
     /// Dropping the future ends the connection and the runs that it began.
     pub async fn serve_stdio(&self) -> Result<(), io::Error> {
+        self.over_stdio().await
+    }
+
+    /// Boxed, so that rmcp's state machines are compiled here and not by whoever polls them.
+    fn over_stdio(&self) -> BoxFuture<'_, Result<(), io::Error>> {
         let handler = Handler::new(Arc::clone(&self.0));
-        let session = Box::pin(handler.serve(rmcp::transport::stdio())).await;
-        let session = session.map_err(io::Error::other)?;
-        session.waiting().await.map_err(io::Error::other)?;
-        Ok(())
+        Box::pin(async move {
+            let session = Box::pin(handler.serve(rmcp::transport::stdio())).await;
+            let session = session.map_err(io::Error::other)?;
+            session.waiting().await.map_err(io::Error::other)?;
+            Ok(())
+        })
     }
 
     /// Tells the clients that subscribed to a resource that it has changed.

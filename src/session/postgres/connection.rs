@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
 use super::{failure, statement};
+use crate::future::BoxFuture;
 use crate::secret::Secret;
 use crate::session::SessionError;
 
@@ -70,6 +71,11 @@ impl PostgresConnection {
             store,
             live: Mutex::new(None),
         })
+    }
+
+    /// Makes sure that the server is there. Boxed, so that the driver is compiled here and not by whoever polls this.
+    pub(super) fn reach(&self) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async move { self.client().await.map(drop) })
     }
 
     /// Gives the connection, and makes one if there is none or the last one broke.

@@ -55,7 +55,7 @@ impl PostgresSessions {
     /// When the future is dropped, the tables may have been made.
     pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
         let connection = PostgresConnection::new(url)?;
-        connection.client().await?;
+        connection.reach().await?;
         Ok(Self(Arc::new(connection)))
     }
 

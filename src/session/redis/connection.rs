@@ -7,6 +7,7 @@ use redis::{AsyncConnectionConfig, Client, FromRedisValue, ScriptInvocation};
 use tokio::sync::Mutex;
 
 use super::failure;
+use crate::future::BoxFuture;
 use crate::secret::Secret;
 use crate::session::SessionError;
 
@@ -33,6 +34,11 @@ impl RedisConnection {
             client,
             live: Mutex::new(None),
         })
+    }
+
+    /// Makes sure that the server is there. Boxed, so that the driver is compiled here and not by whoever polls this.
+    pub(super) fn reach(&self) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async move { self.client().await.map(drop) })
     }
 
     /// Gives the connection, and makes one if there is none or the last one broke.

@@ -57,7 +57,7 @@ impl RedisSessions {
     /// Nothing is changed.
     pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
         let connection = RedisConnection::new(url)?;
-        connection.client().await?;
+        connection.reach().await?;
         Ok(Self {
             namespace: Arc::from("openai-agents"),
             connection: Arc::new(connection),
