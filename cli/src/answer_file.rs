@@ -1,4 +1,4 @@
-//! The file that `-o` names, which gets the answer.
+//! The file of `-o`: a second copy of the answer, written when the run succeeds.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The command line: what holds for every command, and the list of commands.
+//! The command line: the flags that every command has, and the list of commands.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The processes that were started for this one, also those that their own parents left behind.
+//! Child processes: adopts and ends what MCP servers leave behind, so that nothing outlives the program.
 //!
 //! A server that an MCP entry starts may start others that leave its process group (`setsid`). On Linux they become children of this
 //! program when their parent ends, so that they can be found and ended with it.

@@ -1,4 +1,4 @@
-//! A file as a data URL, which is how a model takes it.
+//! Encodes a file as a data URL, the form in which models take images and PDFs.
 //!
 //! The format is taken from the bytes: the name of a file may lie, and a server refuses what does not match.
 

@@ -1,4 +1,4 @@
-//! Runs that are kept in the file of the sessions, and go on after their process has ended.
+//! `run --durable`: a run whose steps are saved in the session database, so that another process can finish it.
 
 use std::path::Path;
 use std::sync::Arc;

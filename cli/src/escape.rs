@@ -1,4 +1,4 @@
-//! What others wrote, shown so that it can neither drive a terminal nor speak in our name.
+//! Escapes foreign text: no name, output or error of others can drive the terminal or look like a line of ours.
 //!
 //! Names, errors, descriptions, tool outputs, file names and log lines come from models, servers and files. Each goes to a person as
 //! [`Shown`], inside one line: `crate::output` writes every line through it.

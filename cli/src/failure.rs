@@ -1,4 +1,4 @@
-//! A failure as the program tells it: a message, a hint where one helps, and an exit code.
+//! Failures for people and programs: a message, a hint where one helps, an exit code, a JSON form.
 
 use std::fmt;
 use std::time::Duration;

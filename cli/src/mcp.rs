@@ -1,4 +1,4 @@
-//! What the MCP servers of the configuration say when they are asked.
+//! Connects to the configured MCP servers to inspect them, for `tools` and `check`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The models that a server says it has.
+//! Asks the model's server for its list of models, for `check`.
 
 use std::time::Duration;
 

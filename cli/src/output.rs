@@ -1,4 +1,4 @@
-//! The program's two outputs: lines of ours, and the last line of `--json`.
+//! The only file that opens stdout and stderr: it escapes every line and writes the last line of `--json` once.
 //!
 //! Nothing else in the program opens stdout or stderr, so that no line can be written around [`Shown`].
 

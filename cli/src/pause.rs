@@ -1,4 +1,4 @@
-//! A run that waits for approval: which calls, where it is saved, and the command that goes on.
+//! A paused run, as shown to the user: the waiting calls, where the run is saved, the command that continues it.
 
 use std::path::PathBuf;
 

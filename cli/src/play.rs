@@ -1,4 +1,4 @@
-//! A run from its first event to its last, in front of whoever watches.
+//! Runs an agent to its end: shows its events, and stops on a signal.
 
 use anyhow::Result;
 use futures_util::StreamExt as _;

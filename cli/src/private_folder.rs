@@ -1,4 +1,4 @@
-//! Folders that only their owner can look into.
+//! Creates folders that only their owner can read.
 
 use std::fs::DirBuilder;
 use std::io;

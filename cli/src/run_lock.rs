@@ -1,4 +1,4 @@
-//! A run that is kept in the journal is executed by one process at a time: a lock on a file beside the file of the journal.
+//! Locks a durable run, so that only one process executes it: `flock` on a file beside the journal.
 //!
 //! The system takes the lock away with the process, however that ends, so that a run whose process was killed can go on at once. Without
 //! it, a `resume` of a run that is alive would begin another execution and end the live one before it finds that it should not.

@@ -1,4 +1,4 @@
-//! What is around a run: its configuration, where it is kept, and what becomes of it when it does not end well.
+//! What a command needs around a run: configuration, session, journal, and where to save it if it pauses or fails.
 
 use std::path::PathBuf;
 use std::sync::Arc;

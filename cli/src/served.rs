@@ -1,4 +1,4 @@
-//! What is served: made of the configuration, at the start and whenever it is loaded again.
+//! The served configuration, and loading it again for `reload`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

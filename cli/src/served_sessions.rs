@@ -1,4 +1,4 @@
-//! The sessions of the configuration, for the servers of `openai-agents serve`.
+//! Opens the configured sessions for the servers of `serve`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The bounds of the configuration, for the server of `openai-agents serve`.
+//! Applies the limits of the section `server` to the server.
 
 use openai_agents::config::ServerLimits;
 use openai_agents::server::ServerBuilder;

@@ -1,4 +1,4 @@
-//! Being asked to end: Ctrl-C, a closed terminal, SIGTERM.
+//! Signals: Ctrl-C, SIGTERM and a closed terminal end the program in order; a second one ends it at once.
 //!
 //! A thread of its own listens, so that a program that is stuck, say in a write to a pipe that nobody reads, ends all the same.
 

@@ -1,4 +1,4 @@
-//! Runs that wait, in files: written for their owner only, sealed if there is a key, and gone on from once.
+//! Files of paused runs: readable by their owner only, sealed if there is a key, resumed once.
 
 use std::fs::{self, File};
 use std::io;

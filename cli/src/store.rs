@@ -1,4 +1,4 @@
-//! The store of sessions that the configuration names, opened.
+//! Opens the session store that `sessions.url` names.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A conversation for people: who said what, and which tools were called.
+//! Shows a stored conversation to people.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all: what is in them is on the disk before they get their name.
+//! Writes files atomically: the content is on the disk before the file gets its name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

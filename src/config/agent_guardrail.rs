@@ -1,4 +1,4 @@
-//! Guardrails of a file as those of the library: what is written down becomes a check.
+//! Turns the guardrails of a file into guardrails of the library.
 
 use std::sync::Arc;
 

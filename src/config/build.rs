@@ -1,4 +1,4 @@
-//! Builds the agents of a configuration: those that others need first, and none in a circle.
+//! Builds all agents of a configuration in order of need, and names a circle before anything runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration.
+//! Errors of a configuration, each with the origin of the value.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! One map of the tree, read field by field: types are checked, unknown keys found, origins listed.
+//! Reads one map of the tree field by field: checks types, finds unknown keys, lists origins.
 
 use std::mem;
 

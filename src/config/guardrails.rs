@@ -1,4 +1,4 @@
-//! Reads what a file can say of guardrails: a length, words that must not come, an agent that judges.
+//! Reads the guardrails of an agent: a length, forbidden words, an agent that judges.
 
 use super::ConfigError;
 use super::fields::{Fields, Keys, Seen};

@@ -1,4 +1,4 @@
-//! Gathers the sources, lays them over each other and checks the whole.
+//! Loads a configuration: gathers the sources, overlays them, checks the result.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! The known name that a misspelt one probably meant.
+//! Suggests the known name that a misspelt one probably meant.
 
 const MAX_BYTES: usize = 200;
 

@@ -1,4 +1,4 @@
-//! Where a value came from.
+//! The origin of a value: which file and line, variable or flag.
 
 use std::fmt;
 use std::path::Path;

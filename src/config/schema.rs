@@ -1,4 +1,4 @@
-//! What can be configured: one struct per section of the file.
+//! The settings: one struct per section of the file.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What the loader reads from: variables and files, of the process or of a test.
+//! The sources of the loader: variables and files, of the process or of a test.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The sources as trees of values that know where they came from, laid over each other.
+//! Values with their origins, as a tree; the trees of all sources are overlaid.
 
 use std::collections::HashSet;
 use std::fmt;

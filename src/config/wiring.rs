@@ -1,4 +1,4 @@
-//! From settings to a runner, models, agents and tools: the one library file that names every driver.
+//! Makes a runner, models, agents and tools of settings: the one file of the library that names every driver.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! What a server asks of the person and the model behind a client: elicitation and sampling.
+//! What a server asks of its client: elicitation (of the user) and sampling (of the model).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

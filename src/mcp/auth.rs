@@ -1,4 +1,4 @@
-//! OAuth for servers that ask for it: who the client is, and how the user is asked.
+//! OAuth for MCP servers over HTTP: registration, the user's consent, refreshed tokens.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A bound on what a server can make this side do at once, and a sign when it ends by itself.
+//! Bounds how many requests of a server are answered at once, and notices when the server ends by itself.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! This side of a connection: what the server is told of it, and what answers the server.
+//! Answers what a server asks of its client, and receives its notifications.
 #![expect(
     deprecated,
     reason = "sampling, roots and logging end with the next version of the protocol; servers of today use them"

@@ -1,4 +1,4 @@
-//! The process of a server on this machine: its environment, its last words, its end.
+//! The process of a server: its environment, the end of its stderr, its exit.
 
 use std::collections::VecDeque;
 use std::io;

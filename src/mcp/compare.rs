@@ -1,4 +1,4 @@
-//! Where what a server sent differs from the protocol.
+//! Compares a server's messages with the protocol and notes where they deviate.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What a server did differently from the protocol and was tolerated, each kind of it once.
+//! The deviations of a server that were tolerated, each kind listed once.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Streams of events over HTTP: what each says in the form that the protocol library reads, and an end with its reason.
+//! Event streams over HTTP: turns each event into the form that rmcp reads, and a broken stream into an error with its reason.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The messages of a server: what each answers, what it says, and at once why, where it cannot be read.
+//! Reads the messages of a server, matches them to requests, and explains at once why one cannot be read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! JSON as servers send it: with keys that stand twice, with halves of characters, broken, too deep.
+//! A JSON reader for what servers send: it finds repeated keys, lone surrogates, broken or too deep JSON, and where.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

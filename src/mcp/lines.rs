@@ -1,4 +1,4 @@
-//! A child's standard input and output, one message a line.
+//! Messages over a child's stdin and stdout, one per line.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a server lists: page by page, within bounds, and for tools as long as the list is good.
+//! Lists what a server has, page by page and within bounds; tools are cached while the list is valid.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The form in which the protocol library is given what a server sent: the little that it needs, and the rest word for word.
+//! Reduces a server's result to the skeleton that rmcp needs; the server's own words travel in `_meta`.
 //!
 //! Its own types lose a whole list for one field that nobody needs, so that nothing but the skeleton of a result passes through them.
 //! What was sent travels in `_meta`, where the caller finds it again as [`Raw`].

@@ -1,4 +1,4 @@
-//! Reads what a server sent, part by part: what is needed must be there, what is not needed cannot lose it.
+//! Reads a server's results part by part: required fields must be there, optional ones cannot lose a result.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Keeps what a server was trusted with out of what is said about it, and out of what it says.
+//! Removes the secrets that a server was given from everything that it says.
 
 use super::McpTransport;
 use crate::secret::Redactor;

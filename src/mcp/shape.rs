@@ -1,4 +1,4 @@
-//! What the protocol says that results and questions of servers look like, up to 2026-07-28.
+//! The shapes of results and requests in the protocol, up to version 2026-07-28.
 
 /// The form of a value.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What the handles of a server and its tools share: the state, and every request.
+//! The state that the handles of a server and its tools share; every request passes here.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Why a connection could not be made, or a message not be sent, in words for whoever has to act on it.
+//! Explains why a server could not be started or reached, for the person who can mend it.
 
 use std::error::Error;
 

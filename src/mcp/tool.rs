@@ -1,4 +1,4 @@
-//! A server's tool as an ordinary tool: its name, its schema, its results.
+//! A server's tool as a `FunctionTool`: its name, schema and results.
 
 use std::collections::HashMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Runs that go on: how many there may be, ending all of them, and counting how they ended.
+//! The runs under way: at most so many, all of them can be ended, and each end is counted.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Comments in a stream of events that says nothing for long: what stands between the two ends would take it for dead.
+//! Sends comments into a silent event stream, because proxies and clients close one that looks dead.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

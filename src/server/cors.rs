@@ -1,4 +1,4 @@
-//! What browsers are told about the pages of listed origins (CORS): that they may ask, and read the answers.
+//! CORS: tells browsers that pages of listed origins may send requests and read the answers.
 //!
 //! A page of the server itself needs none of it, and any other page was refused before.
 

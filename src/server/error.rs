@@ -1,4 +1,4 @@
-//! What a client is told when something goes wrong, in the shape of OpenAI's errors.
+//! Errors in the shape of OpenAI's API.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The fields of a request's body: each is read, passed on or refused; none is passed over.
+//! The fields of a request body: each is read, passed on or refused; none is ignored silently.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! What every request passes before it reaches a route.
+//! The checks that every request passes before its route: host, origin, token, capacity.
 
 use std::sync::Arc;
 

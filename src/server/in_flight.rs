@@ -1,4 +1,4 @@
-//! The requests that do something: bounded in number, and waited for at the end.
+//! Counts the requests in flight: bounded in number, and awaited when the server closes.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What servers keep for later requests: bounded in bytes and age for all of it together, and in number for each kind.
+//! An LRU store of what later requests ask for: bounded in bytes and age for all kinds together, in number for each kind.
 //!
 //! There is one keeper for all kinds, so that what is asked for stays and what is not makes room, whatever it is: a few large runs would
 //! otherwise take as much memory as there is of each kind. What was dropped leaves its name for a while, so that who asks for it is told

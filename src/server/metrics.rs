@@ -1,4 +1,4 @@
-//! Counts of what was done, in the text form of Prometheus.
+//! Counters in the text format of Prometheus.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! The description of the routes that is served; `tests/it/server_openapi` holds it to what is answered.
+//! Serves the OpenAPI document; `tests/it/server_openapi` checks real answers against it.
 
 /// The document, as it is served at `/openapi.json`.
 pub(super) const DOCUMENT: &str = include_str!("openapi.json");

@@ -1,4 +1,4 @@
-//! `POST /reload`: other agents in place of those that are served.
+//! `POST /reload`: replaces the served agents.
 
 use std::sync::Arc;
 

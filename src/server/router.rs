@@ -1,4 +1,4 @@
-//! The routes.
+//! The routes of the server.
 
 use std::sync::Arc;
 

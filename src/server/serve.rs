@@ -1,4 +1,4 @@
-//! Serving until it is to end, and ending in order.
+//! Serves until told to stop, then closes in order: no new work, finish what runs, close connections.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,4 +1,4 @@
-//! Where the servers find sessions: the application's, or in memory.
+//! Opens sessions for the servers: the application's own, or sessions in memory.
 
 use std::sync::Arc;
 

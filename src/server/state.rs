@@ -1,4 +1,4 @@
-//! The server: what it serves, and what its requests share.
+//! `Server`, and the state that all requests share.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};

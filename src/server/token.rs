@@ -1,4 +1,4 @@
-//! The token that a request must bring.
+//! Checks the bearer token of a request.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! What was decided about the calls of a run that waits.
+//! The flags `--approve` and `--reject`: decisions about the calls of a paused run.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! What an agent is asked: the prompt, what comes from a pipe, files and images.
+//! Reads what to ask: the prompt, stdin, `--file` and `--image`.
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A run for programs: one JSON object per line on stdout, the last of them the result.
+//! Shows a run to programs: one JSON object per line on stdout, the last of them the result.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What a run looks like: as text for people, or as lines of JSON for programs.
+//! Shows a run: as text for people, or as lines of JSON for programs.
 
 mod json;
 mod text;

@@ -1,4 +1,4 @@
-//! A run for people: the answer on stdout, everything else on stderr.
+//! Shows a run to people: the answer on stdout, everything else on stderr.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};

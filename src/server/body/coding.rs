@@ -1,4 +1,4 @@
-//! How the body of a request is coded, and decoding it up to a bound.
+//! Content codings of request bodies (gzip), decoded up to a bound.
 
 use std::io::{self, Write};
 

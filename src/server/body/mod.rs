@@ -1,4 +1,4 @@
-//! Bodies of requests: read whole before anything is done with them; bounded in size, in time, and all of them in sum.
+//! Reads request bodies whole, bounded in size, in time, and all together in memory.
 
 mod coding;
 

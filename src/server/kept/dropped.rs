@@ -1,4 +1,4 @@
-//! What is not kept any more, and why.
+//! Remembers what was dropped from the store, and why, for the answer 410.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};

@@ -1,4 +1,4 @@
-//! An agent as a tool: its name, and what it says of itself.
+//! An agent as an MCP tool: its name and description.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The question whether a call may be made, and what its answer decides.
+//! Asks the client's user whether a call may be made, and reads the decision.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! A call of an agent: a run that tells how far it has come, and waits for decisions of the client's user.
+//! A call of `ask_<agent>`: runs the agent, reports progress, and waits for decisions of the client's user.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Puts together what an MCP server serves.
+//! Builds an MCP server.
 
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};

@@ -1,4 +1,4 @@
-//! The call that a tool, a prompt or a resource answers, and the client behind it.
+//! `McpCall`: what a tool, prompt or resource can ask of the client that called it.
 #![expect(
     deprecated,
     reason = "sampling, roots and logging end with the next version of the protocol; clients of today have them"

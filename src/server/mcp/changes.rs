@@ -1,4 +1,4 @@
-//! What changes while clients are there, and how they hear of it: those with a session by it, those without by a subscription.
+//! Tells clients what changed: in their session if they have one, else by subscription.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

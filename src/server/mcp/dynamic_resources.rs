@@ -1,4 +1,4 @@
-//! The resources that come and go while agents are asked: their sessions, and the latest runs.
+//! Resources that come and go: the sessions of agents and the logs of the latest runs.
 
 use std::fmt::{self, Write as _};
 

@@ -1,4 +1,4 @@
-//! Questions to a client that keeps no connection open: the call ends with the question, and is made again with the answer.
+//! Elicitation without a connection: the call ends with a question, and the client makes it again with the answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

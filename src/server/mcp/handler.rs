@@ -1,4 +1,4 @@
-//! One client's view of the server: every request of the protocol, answered from what is served.
+//! Answers every request of the protocol for one client.
 #![expect(
     deprecated,
     reason = "logging and resources/subscribe end with the next version of the protocol; clients of today use them"

@@ -1,4 +1,4 @@
-//! What a tool gives back, as content of the protocol.
+//! Converts the output of a tool to content of the protocol.
 
 use rmcp::model::ContentBlock;
 use serde_json::{Value, json};

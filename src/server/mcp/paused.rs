@@ -1,4 +1,4 @@
-//! Runs that wait for a client that keeps no connection open and is to come back with decisions.
+//! Runs that wait until their client comes back with decisions, for a limited time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

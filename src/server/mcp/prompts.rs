@@ -1,4 +1,4 @@
-//! The prompts of a server, and what completes their arguments.
+//! The prompts of a server, and the completion of their arguments.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the latest runs that clients asked for did.
+//! Logs of the latest runs that clients asked for: their events with times, within bounds.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The sessions in which agents that are asked keep their conversations.
+//! The sessions of the agents behind `ask_<agent>`.
 
 use std::sync::Arc;
 

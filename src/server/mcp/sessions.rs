@@ -1,4 +1,4 @@
-//! The sessions of clients that have them: bounded in number, and gone when they are idle.
+//! The MCP sessions of clients: bounded in number, closed when idle.
 
 use std::cell::Cell;
 use std::collections::HashMap;

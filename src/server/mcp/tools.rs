@@ -1,4 +1,4 @@
-//! A call of a registered tool: what the client's user is asked, and what the client is told.
+//! A call of a registered tool: asks for approval, runs the tool, converts its result.
 
 use rmcp::model::{CallToolResult, Tool};
 use serde_json::{Map, Value};

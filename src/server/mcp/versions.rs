@@ -1,4 +1,4 @@
-//! What clients of older versions of the protocol do not know, and are not sent.
+//! Leaves out what clients of older protocol versions do not know.
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;

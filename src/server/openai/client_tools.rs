@@ -1,4 +1,4 @@
-//! Tools that the client runs: the agent's model may call them beside the agent's own, and their calls are the answer.
+//! Tools that the client runs: the model may call them beside the agent's own, and such calls end the answer.
 
 use serde_json::{Map, Value, json};
 

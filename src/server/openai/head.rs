@@ -1,4 +1,4 @@
-//! The head of a stream: it goes out soon, whatever the model does.
+//! Sends the head of a stream soon, however long the model takes: clients time out on a silent server.
 
 use std::time::Duration;
 

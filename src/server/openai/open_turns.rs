@@ -1,4 +1,4 @@
-//! Turns that wait for the client to answer calls of its own tools, with what the agent did before them.
+//! Turns that wait for outputs of the client's tools, with what the agent did before.
 //!
 //! A client of the chat API sends the whole conversation each time, in which the agent's own calls do not show. What the agent did on the
 //! way to the client's calls is kept under the ids of these, so that the model sees it again and does nothing twice.

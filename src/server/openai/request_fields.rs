@@ -1,4 +1,4 @@
-//! The fields of the two APIs and what becomes of each: the tables by which requests are read.
+//! The tables of request fields of both APIs: applied, passed on, without effect, or refused.
 //!
 //! They hold every field of OpenAI's public specification. `docs/openai-api.md` shows them, with the fields inside of messages, tools and
 //! formats, and a test sends each.

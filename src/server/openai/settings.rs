@@ -1,4 +1,4 @@
-//! What both APIs can set: the model's settings and the form of the answer.
+//! Settings that both APIs have: the model's settings and the output format.
 
 use serde_json::{Map, Value, json};
 

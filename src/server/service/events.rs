@@ -1,4 +1,4 @@
-//! How a run that failed is told of; what it does and its result are told as the run tells them.
+//! The last event of a run that failed; all other events are the run's own.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The latest events of a session's runs, from which readers go on where they stopped.
+//! The event log of a session's runs; readers resume after the last event that they saw.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

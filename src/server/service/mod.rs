@@ -1,4 +1,4 @@
-//! Runs as a service: they go on without whoever began them, and anyone can look, end them and decide about their calls.
+//! Runs as a service: they outlive the client that started them; any client can watch, cancel and approve.
 
 mod request;
 mod record;

@@ -1,4 +1,4 @@
-//! Reading the events of a session as they come.
+//! Streams the events of a session to one reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is known of the runs of one session: the latest, and the events.
+//! The state of the runs of one session, and their event log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What can be asked of the service.
+//! Parses the requests of the service.
 
 use std::time::Duration;
 

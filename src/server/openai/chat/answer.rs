@@ -1,4 +1,4 @@
-//! A chat answer as JSON: whole, and in chunks.
+//! Encodes a chat answer as JSON: whole, and in chunks.
 
 use serde_json::{Value, json};
 

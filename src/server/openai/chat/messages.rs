@@ -1,4 +1,4 @@
-//! The messages of a chat request, as items.
+//! Converts the messages of a chat request to items.
 
 use std::sync::Arc;
 

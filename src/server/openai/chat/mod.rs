@@ -1,4 +1,4 @@
-//! `/v1/chat/completions`: an agent answers with text, or with calls of the client's tools; its own run here and are not shown.
+//! `/v1/chat/completions`: answers with text or with calls of the client's tools; the agent's own calls run here, unseen.
 
 mod request;
 mod messages;

@@ -1,4 +1,4 @@
-//! A chat request: what is asked, of whom, and how the answer is wanted.
+//! Parses a chat request.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A chat answer as it comes in.
+//! Streams a chat answer.
 
 use std::collections::VecDeque;
 

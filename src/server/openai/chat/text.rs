@@ -1,4 +1,4 @@
-//! What of a run is the text of a chat answer.
+//! Chooses which text of a run is the text of the chat answer.
 
 use crate::agent::Agent;
 use crate::agent::runner::{RunEvent, RunResult};

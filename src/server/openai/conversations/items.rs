@@ -1,4 +1,4 @@
-//! The items of a conversation: listed, added, taken away.
+//! Lists, adds and deletes the items of a conversation.
 
 use serde_json::Value;
 

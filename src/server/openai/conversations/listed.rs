@@ -1,4 +1,4 @@
-//! The items of a conversation as a client sees them, each with its id.
+//! Gives the items of a conversation their ids.
 
 use std::collections::HashMap;
 

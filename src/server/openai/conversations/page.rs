@@ -1,4 +1,4 @@
-//! Which items of a conversation a client asks for.
+//! Parses which page of items a client asks for.
 
 use crate::server::error::ApiError;
 

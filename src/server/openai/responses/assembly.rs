@@ -1,4 +1,4 @@
-//! The output items of a response, put together from the events of a run, with the stream's events for each step.
+//! Builds the output items of a response from the events of a run, and the stream's event for each step.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The calls of a response: made by the model, answered on this server.
+//! Items for the tool calls that were made on this server.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The items that a client sends, with those that the server keeps in the place of references to them.
+//! Resolves references to stored items in the input of a request.
 
 use serde_json::Value;
 

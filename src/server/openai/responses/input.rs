@@ -1,4 +1,4 @@
-//! The input of a Responses request, as items of ours.
+//! Parses the input of a Responses request into items.
 
 use serde_json::{Map, Value};
 

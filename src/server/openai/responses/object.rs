@@ -1,4 +1,4 @@
-//! A response as JSON.
+//! Encodes a response as JSON.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! A Responses request: what is asked, of whom, and what it goes on from.
+//! Parses a Responses request.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! A response under way: the run, what is known of it, and what is kept of it.
+//! Runs the agent of a response, tracks its status, and stores the result.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a response goes on from: nothing, an earlier response, a conversation, or a run that waits for decisions.
+//! Where a response continues from: nothing, an earlier response, a conversation, or a paused run.
 
 use std::sync::Arc;
 

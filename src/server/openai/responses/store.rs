@@ -1,4 +1,4 @@
-//! The responses that are kept, and from which a later request goes on.
+//! The stored responses, from which later requests continue.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! A response as it comes in.
+//! Streams a response.
 
 use std::collections::VecDeque;
 
