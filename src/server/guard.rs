@@ -14,7 +14,11 @@ use super::in_flight::InFlightGuard;
 use super::state::AppState;
 use super::{cors, id, token};
 
-/// Lets nothing pass that may not; counts and names what was answered.
+/// Refuses what may not pass, then counts and numbers the answer.
+///
+/// The order is that of what an answer gives away. `Host` and `Origin` come first: a stranger's page must not learn even whether a token is
+/// needed. The preflight of CORS comes before the token, because browsers send none with it. Capacity comes before the body is read, so that
+/// a full server buffers nothing; and the body is read before the route runs, so that no run begins for a client that is gone.
 pub(super) async fn guard(
     State(app): State<Arc<AppState>>,
     request: Request,
