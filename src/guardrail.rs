@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::context::RunContext;
-use crate::future::{BoxError, BoxFuture};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::item::{History, Item, ItemKind};
 
 /// Checks the input of a run, once, before or during its first turn.
@@ -162,11 +162,10 @@ impl InputGuardrail {
     /// Makes a guardrail of a name and an asynchronous check.
     ///
     /// An error of the check ends the run with the error `callback_failed`.
-    pub fn new<F, R, E>(name: impl Into<Arc<str>>, check: F) -> Self
+    pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardrailInput) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Verdict, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<Verdict>> + Send + 'static,
     {
         Self {
             name: name.into(),
@@ -203,11 +202,10 @@ impl OutputGuardrail {
     /// Makes a guardrail of a name and an asynchronous check.
     ///
     /// An error of the check ends the run with the error `callback_failed`.
-    pub fn new<F, R, E>(name: impl Into<Arc<str>>, check: F) -> Self
+    pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardrailOutput) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Verdict, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<Verdict>> + Send + 'static,
     {
         Self {
             name: name.into(),
@@ -240,15 +238,14 @@ impl OutputGuardrail {
     }
 }
 
-fn boxed<T, F, R, E>(check: F) -> Arc<Check<T>>
+fn boxed<T, F, R>(check: F) -> Arc<Check<T>>
 where
     F: Fn(T) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<Verdict, E>> + Send + 'static,
-    E: Into<BoxError>,
+    R: Future<Output: IntoOutcome<Verdict>> + Send + 'static,
 {
     Arc::new(move |subject| {
         let verdict = check(subject);
-        Box::pin(async move { verdict.await.map_err(Into::into) })
+        Box::pin(async move { verdict.await.into_outcome() })
     })
 }
 

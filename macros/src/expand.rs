@@ -3,10 +3,10 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit, ReturnType, Visibility};
+use syn::{Expr, ExprLit, FnArg, Lit, ReturnType, Visibility};
 
-use crate::function::ToolFunction;
-use crate::parameter::Parameter;
+use crate::function::{Argument, ToolFunction};
+use crate::parameter::{Parameter, is_impl};
 
 /// Writes a unit struct under the function's name, and its `Tool`.
 ///
@@ -37,6 +37,8 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
         }
     });
     let approval = tool.options.approval(library);
+    let required = required_state(tool);
+    let direct = direct_call(tool);
     quote! {
         #(#outer_attributes)*
         #[doc = #description]
@@ -70,8 +72,12 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
 
                 #approval
 
+                #required
+
                 #call
             }
+
+            #direct
         };
     }
 }
@@ -90,13 +96,13 @@ fn inner_function(tool: &ToolFunction) -> TokenStream {
 /// The struct that the arguments are read into, and what its fields need.
 fn arguments(tool: &ToolFunction) -> TokenStream {
     let library = &tool.library;
-    let checks = tool.parameters.iter().map(|parameter| {
+    let checks = tool.parameters().map(|parameter| {
         let ty = &parameter.ty;
         // With the span of the type, so that the compiler's message points at the parameter.
         quote_spanned!(ty.span()=> #library::__private::assert_parameter::<#ty>();)
     });
-    let defaults = tool.parameters.iter().filter_map(default_function);
-    let fields = tool.parameters.iter().map(field);
+    let defaults = tool.parameters().filter_map(default_function);
+    let fields = tool.parameters().map(field);
     let serde = path_text(&quote!(#library::__private::serde));
     let schemars = path_text(&quote!(#library::__private::schemars));
     quote! {
@@ -177,9 +183,24 @@ fn call(tool: &ToolFunction) -> TokenStream {
         }
     });
     let ident = &tool.item.sig.ident;
-    let fields = tool.parameters.iter().map(|parameter| &parameter.field);
+    let arguments = tool.arguments.iter().enumerate();
+    let arguments = arguments.map(|(n, argument)| match argument {
+        Argument::Model(parameter) => {
+            let field = &parameter.field;
+            quote!(__args.#field)
+        }
+        Argument::State(_) => state_ident(n).into_token_stream(),
+    });
+    let states = tool.arguments.iter().enumerate();
+    let states = states.filter_map(|(n, argument)| match argument {
+        Argument::Model(_) => None,
+        Argument::State(ty) => {
+            let state = state_ident(n);
+            Some(quote_spanned!(ty.span()=> let #state: #ty = __cx.shared_state()?;))
+        }
+    });
     let span = output_span(tool);
-    let returned = quote_spanned!(span=> #ident(#context #(__args.#fields),*));
+    let returned = quote_spanned!(span=> #ident(#context #(#arguments),*));
     let body = if is_async {
         convert(tool, &quote_spanned!(span=> #returned.await))
     } else {
@@ -200,9 +221,78 @@ fn call(tool: &ToolFunction) -> TokenStream {
         ) -> ::core::result::Result<Self::Output, Self::Error> {
             #[allow(unused_imports)]
             use #library::__private::{Returned as __Returned, ReturnedPlain as _};
+            #(#states)*
             #body
         }
     }
+}
+
+fn state_ident(n: usize) -> Ident {
+    format_ident!("__state_{}", n)
+}
+
+/// `Tool::required_state`, unless there is none.
+fn required_state(tool: &ToolFunction) -> Option<TokenStream> {
+    let library = &tool.library;
+    tool.states().next()?;
+    let states = tool.states();
+    Some(quote! {
+        fn required_state(&self) -> ::std::vec::Vec<#library::context::StateType> {
+            ::std::vec![#(<#states>::state_type()),*]
+        }
+    })
+}
+
+/// Lets the function be called by its name, as it was written, since a value that dereferences to a function can be called.
+///
+/// A function that returns an `impl Trait` has no type that could be written down, and cannot.
+fn direct_call(tool: &ToolFunction) -> Option<TokenStream> {
+    let library = &tool.library;
+    let signature = &tool.item.sig;
+    let ident = &signature.ident;
+    let returned = match &signature.output {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) if is_impl(ty) => return None,
+        ReturnType::Type(_, ty) => ty.to_token_stream(),
+    };
+    let types: Vec<_> = signature
+        .inputs
+        .iter()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(argument) => Some(&argument.ty),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    let names: Vec<_> = (0..types.len())
+        .map(|n| format_ident!("__argument_{}", n))
+        .collect();
+    let call = quote!(#ident(#(#names),*));
+    let (returned, call) = match (&signature.asyncness, tool.takes_context) {
+        (None, _) => (returned, call),
+        // The future holds the context.
+        (Some(_), true) => (
+            quote!(#library::future::BoxFuture<'_, #returned>),
+            quote!(::std::boxed::Box::pin(#call)),
+        ),
+        (Some(_), false) => (
+            quote!(#library::future::BoxFuture<'static, #returned>),
+            quote!(::std::boxed::Box::pin(#call)),
+        ),
+    };
+    Some(quote! {
+        #[automatically_derived]
+        impl ::core::ops::Deref for #ident {
+            type Target = fn(#(#types),*) -> #returned;
+
+            fn deref(&self) -> &Self::Target {
+                fn __direct(#(#names: #types),*) -> #returned {
+                    #call
+                }
+                const __DIRECT: fn(#(#types),*) -> #returned = __direct;
+                &__DIRECT
+            }
+        }
+    })
 }
 
 /// Turns what the function returned into the output or error of the call.

@@ -3,7 +3,9 @@
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, LitStr, Meta, Path, Signature};
+use syn::{
+    Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, LitStr, Meta, Path, Signature, Type,
+};
 
 use crate::options::{Options, check_name};
 use crate::parameter::{self, Parameter};
@@ -17,14 +19,43 @@ pub(crate) struct ToolFunction {
     pub(crate) library: Path,
     /// Whether the first parameter is the `&ToolContext`.
     pub(crate) takes_context: bool,
-    pub(crate) parameters: Vec<Parameter>,
+    /// What stands behind the context, in order.
+    pub(crate) arguments: Vec<Argument>,
     /// `cfg` and the like: what decides whether the tool exists at all, and how users see it.
     pub(crate) outer_attributes: Vec<Attribute>,
     /// The function without what is the macro's, still under its own name.
     pub(crate) item: ItemFn,
 }
 
+/// What the function is called with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of values, while a function is compiled"
+)]
+pub(crate) enum Argument {
+    /// What the model writes.
+    Model(Parameter),
+    /// Application state of this type, `State<T>`.
+    State(Type),
+}
+
 impl ToolFunction {
+    /// Gives the parameters that the model fills in.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.arguments.iter().filter_map(|argument| match argument {
+            Argument::Model(parameter) => Some(parameter),
+            Argument::State(_) => None,
+        })
+    }
+
+    /// Gives the types of the application state.
+    pub(crate) fn states(&self) -> impl Iterator<Item = &Type> {
+        self.arguments.iter().filter_map(|argument| match argument {
+            Argument::Model(_) => None,
+            Argument::State(ty) => Some(ty),
+        })
+    }
+
     /// Checks a function, and reports everything that is wrong with it at once.
     pub(crate) fn parse(options: Options, mut item: ItemFn) -> syn::Result<Self> {
         let mut problems = Problems::default();
@@ -39,7 +70,7 @@ impl ToolFunction {
         let name = problems.note(name_of(&item.sig, &options));
         let description = problems.note(description_of(&item.sig, &options, &docs));
 
-        let mut parameters = Vec::new();
+        let mut arguments = Vec::new();
         let mut takes_context = false;
         for (argument_idx, argument) in item.sig.inputs.iter_mut().enumerate() {
             let FnArg::Typed(argument) = argument else {
@@ -48,8 +79,12 @@ impl ToolFunction {
             if argument_idx == 0 && parameter::is_context(&argument.ty) {
                 takes_context = true;
                 problems.note(parameter::check_context(argument));
+            } else if parameter::is_state(&argument.ty) {
+                problems.note(parameter::check_state(argument));
+                argument.attrs.clear();
+                arguments.push(Argument::State((*argument.ty).clone()));
             } else if let Some(parameter) = problems.note(Parameter::parse(argument)) {
-                parameters.push(parameter);
+                arguments.push(Argument::Model(parameter));
             }
         }
         problems.finish()?;
@@ -62,7 +97,7 @@ impl ToolFunction {
             library: library_path(&options),
             options,
             takes_context,
-            parameters,
+            arguments,
             outer_attributes,
             item,
         })

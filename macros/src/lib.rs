@@ -6,6 +6,8 @@ mod options;
 mod function;
 mod parameter;
 mod expand;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 use syn::parse_macro_input;

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, LitStr, Pat, PatType, Type};
+use syn::{Attribute, Error, Expr, LitStr, Pat, PatType, PathArguments, PathSegment, Type};
 
 /// A parameter that the model fills in.
 pub(crate) struct Parameter {
@@ -90,12 +90,47 @@ pub(crate) fn check_context(argument: &PatType) -> syn::Result<()> {
     }
 }
 
+/// Whether a type is `State<T>`, also by another path: application state, which the model does not see.
+pub(crate) fn is_state(ty: &Type) -> bool {
+    last_segment(ty).is_some_and(|segment| {
+        segment.ident == "State"
+            && matches!(&segment.arguments, PathArguments::AngleBracketed(of) if of.args.len() == 1)
+    })
+}
+
+/// Checks a parameter that takes application state.
+pub(crate) fn check_state(argument: &PatType) -> syn::Result<()> {
+    let label = label(&argument.pat);
+    match argument
+        .attrs
+        .iter()
+        .find(|attribute| !attribute.path().is_ident("doc"))
+    {
+        Some(attribute) => {
+            let message = format!("{label} is application state, which takes no attributes");
+            Err(Error::new_spanned(attribute, message))
+        }
+        None => Ok(()),
+    }
+}
+
 fn names_context(ty: &Type) -> bool {
-    let Type::Path(path) = ty else {
-        return false;
+    last_segment(ty).is_some_and(|segment| segment.ident == "ToolContext")
+}
+
+fn names_run_context(ty: &Type) -> bool {
+    let ty = match ty {
+        Type::Reference(reference) => &reference.elem,
+        other => other,
     };
-    let last = path.path.segments.last();
-    last.is_some_and(|segment| segment.ident == "ToolContext")
+    last_segment(ty).is_some_and(|segment| segment.ident == "RunContext")
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
 }
 
 fn check_type(label: &str, ty: &Type) -> syn::Result<()> {
@@ -103,6 +138,12 @@ fn check_type(label: &str, ty: &Type) -> syn::Result<()> {
         format!("{label}: `&ToolContext` must be the first parameter")
     } else if names_context(ty) {
         format!("{label}: take `&ToolContext`, as the first parameter")
+    } else if names_run_context(ty) {
+        format!(
+            "{label}: a tool is given its call: take `&ToolContext`, as the first parameter, whose `run()` is the run"
+        )
+    } else if matches!(ty, Type::Reference(reference) if is_state(&reference.elem)) {
+        format!("{label}: take `State<..>` itself, which is shared and cheap to clone")
     } else if let Type::Reference(reference) = ty {
         let owned = owned_form(&reference.elem);
         format!("{label} is a reference, but arguments are owned: take `{owned}`")
@@ -111,10 +152,7 @@ fn check_type(label: &str, ty: &Type) -> syn::Result<()> {
         &|tree| matches!(tree, TokenTree::Punct(p) if p.as_char() == '&'),
     ) {
         format!("{label} contains a reference, but arguments are owned: use owned types")
-    } else if mentions(
-        ty.to_token_stream(),
-        &|tree| matches!(tree, TokenTree::Ident(i) if i == "impl"),
-    ) {
+    } else if is_impl(ty) {
         format!("{label} is an `impl Trait`, but a model needs one schema: name the type")
     } else if matches!(ty, Type::Infer(_)) {
         format!("{label} has no type, but a model needs a schema: name the type")
@@ -122,6 +160,12 @@ fn check_type(label: &str, ty: &Type) -> syn::Result<()> {
         return Ok(());
     };
     Err(Error::new_spanned(ty, message))
+}
+
+/// Whether an `impl Trait` stands anywhere in a type.
+pub(crate) fn is_impl(ty: &Type) -> bool {
+    let is_word = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "impl");
+    mentions(ty.to_token_stream(), &is_word)
 }
 
 fn owned_form(referent: &Type) -> String {

@@ -10,12 +10,12 @@ use super::{
     ToolUseBehavior,
 };
 use crate::context::RunContext;
-use crate::future::BoxError;
+use crate::future::IntoOutcome;
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::schema::SchemaError;
 use crate::tools::{
-    FunctionTool, HostedTool, IntoTool, ToolDefinitionError, ToolRegistry, ToolSource,
+    FunctionTool, HostedTool, IntoTool, IntoTools, ToolDefinitionError, ToolRegistry, ToolSource,
 };
 
 /// Builds an [`Agent`]; begun by [`Agent::builder`].
@@ -183,15 +183,14 @@ impl AgentBuilder {
     /// });
     /// # let _ = agent;
     /// ```
-    pub fn instructions_from<F, R, E>(mut self, compute: F) -> Self
+    pub fn instructions_from<F, R>(mut self, compute: F) -> Self
     where
         F: Fn(RunContext, Agent) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<String, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<String>> + Send + 'static,
     {
         self.instructions = Some(Instructions::Computed(Arc::new(move |cx, agent| {
             let text = compute(cx, agent);
-            Box::pin(async move { text.await.map_err(Into::into) })
+            Box::pin(async move { text.await.into_outcome() })
         })));
         self
     }
@@ -266,10 +265,33 @@ impl AgentBuilder {
         self
     }
 
-    /// Adds all tools of a registry.
-    pub fn tools(mut self, tools: &ToolRegistry) -> Self {
-        for tool in tools {
-            self = self.tool(tool.clone());
+    /// Adds several tools: a tuple of any, a list of tools of one type, or those of a registry.
+    ///
+    /// ```
+    /// use openai_agents::{Agent, tool};
+    ///
+    /// /// Adds two numbers.
+    /// #[tool]
+    /// fn add(a: i64, b: i64) -> Option<i64> {
+    ///     a.checked_add(b)
+    /// }
+    ///
+    /// /// Multiplies two numbers.
+    /// #[tool]
+    /// fn multiply(a: i64, b: i64) -> Option<i64> {
+    ///     a.checked_mul(b)
+    /// }
+    ///
+    /// let agent = Agent::builder("Counter").tools((add, multiply)).build()?;
+    /// assert_eq!(agent.tools().len(), 2);
+    /// # Ok::<(), openai_agents::agent::AgentError>(())
+    /// ```
+    pub fn tools(mut self, tools: impl IntoTools) -> Self {
+        if self.mistake.is_none() {
+            match tools.into_tools() {
+                Ok(tools) => return tools.into_iter().fold(self, Self::tool),
+                Err(mistake) => self.mistake = Some(mistake),
+            }
         }
         self
     }

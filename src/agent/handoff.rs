@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Agent, HandoffFilter};
 use crate::context::RunContext;
-use crate::future::BoxError;
+use crate::future::{BoxError, IntoOutcome};
 use crate::item::FunctionCall;
 use crate::tools::{
     FunctionTool, ToolContext, ToolDefinitionError, ToolName, ToolOptions, ToolSpec,
@@ -17,7 +17,8 @@ use crate::tools::{
 
 /// An agent that another agent can give the conversation to.
 ///
-/// The model sees it as a tool named `transfer_to_` and the agent's name, without parameters unless [`with_input`](Self::with_input)
+/// The model sees it as a tool named `transfer_to_` and the agent's name in lower case, where all but `a-z`, `0-9` and `_` is `_`: an
+/// agent `Refund Desk` is `transfer_to_refund_desk`, as in the Python SDK. It has no parameters unless [`with_input`](Self::with_input)
 /// adds some; arguments that a model writes without being asked are ignored. The new agent sees the whole conversation, unless a
 /// [filter](Self::filter) changes it.
 ///
@@ -118,11 +119,10 @@ impl Handoff {
 
     /// Calls a function when the handoff happens; its error ends the run with the error `callback_failed`.
     #[must_use]
-    pub fn on_handoff<F, R, E>(mut self, function: F) -> Self
+    pub fn on_handoff<F, R>(mut self, function: F) -> Self
     where
         F: Fn(ToolContext) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<BoxError> + 'static,
+        R: Future<Output: IntoOutcome<()>> + Send + 'static,
     {
         let function = Arc::new(function);
         self.input = HandoffInput::Nothing;
@@ -130,7 +130,8 @@ impl Handoff {
             let function = Arc::clone(&function);
             let options = ToolOptions::default();
             FunctionTool::dynamic(name, description, no_arguments(), options, move |cx, _| {
-                function(cx)
+                let called = function(cx);
+                async move { called.await.into_outcome() }
             })
         });
         self
@@ -140,18 +141,20 @@ impl Handoff {
     ///
     /// Arguments that do not fit the type end the run with the error `bad_tool_arguments`.
     #[must_use]
-    pub fn with_input<T, F, R, E>(mut self, function: F) -> Self
+    pub fn with_input<T, F, R>(mut self, function: F) -> Self
     where
         T: DeserializeOwned + JsonSchema + Send + 'static,
         F: Fn(ToolContext, T) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<BoxError> + 'static,
+        R: Future<Output: IntoOutcome<()>> + Send + 'static,
     {
         let function = Arc::new(function);
         self.input = HandoffInput::Typed;
         self.make = Arc::new(move |name, description| {
             let function = Arc::clone(&function);
-            FunctionTool::new(name, description, move |cx, input: T| function(cx, input))
+            FunctionTool::new(name, description, move |cx, input: T| {
+                let called = function(cx, input);
+                async move { called.await.into_outcome() }
+            })
         });
         self
     }
@@ -177,7 +180,7 @@ impl Handoff {
         let declared = self.clone();
         let name = match self.tool_name {
             Some(name) => name,
-            None => default_tool_name(self.target.name()),
+            None => handoff_name(self.target.name()),
         };
         let is_open = self.description.is_none() && matches!(self.target, Target::Name(_));
         let own = match &self.target {
@@ -242,7 +245,7 @@ impl Target {
 }
 
 /// The name under which the model sees a handoff to an agent.
-fn default_tool_name(agent: &str) -> String {
+pub(crate) fn handoff_name(agent: &str) -> String {
     format!("transfer_to_{}", function_name(agent))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::context::RunContext;
-use crate::future::{BoxError, BoxFuture};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::item::{Content, Item, ItemKind, Message, Role};
 
 /// Changes what the next agent sees after a handoff; on one handoff, or on a run for all that have none of their own.
@@ -59,15 +59,14 @@ impl HandoffFilter {
     }
 
     /// Makes a filter of an asynchronous function that may fail; its error ends the run with the error `callback_failed`.
-    pub fn from_async<F, R, E>(filter: F) -> Self
+    pub fn from_async<F, R>(filter: F) -> Self
     where
         F: Fn(HandoffHistory) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<HandoffHistory, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<HandoffHistory>> + Send + 'static,
     {
         Self(Arc::new(move |history| {
             let changed = filter(history);
-            Box::pin(async move { changed.await.map_err(Into::into) })
+            Box::pin(async move { changed.await.into_outcome() })
         }))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::context::RunContext;
-use crate::future::{BoxError, BoxFuture};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::item::History;
 
 /// The instructions of an agent: a text, or what computes one before each model call.
@@ -57,15 +57,14 @@ impl ModelInputFilter {
     /// Makes a filter of an asynchronous function.
     ///
     /// Its error ends the run with the error `callback_failed`.
-    pub fn new<F, R, E>(filter: F) -> Self
+    pub fn new<F, R>(filter: F) -> Self
     where
         F: Fn(ModelInput) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<ModelInput, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<ModelInput>> + Send + 'static,
     {
         Self(Arc::new(move |input| {
             let changed = filter(input);
-            Box::pin(async move { changed.await.map_err(Into::into) })
+            Box::pin(async move { changed.await.into_outcome() })
         }))
     }
 

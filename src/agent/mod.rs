@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 pub use builder::{AgentBuilder, AgentError};
 pub use handoff::Handoff;
+#[cfg(feature = "testing")]
+pub(crate) use handoff::handoff_name;
 pub(crate) use handoff::{BoundHandoff, Target, function_name};
 pub use handoff_filter::{HANDOFF_PROMPT, HandoffFilter, HandoffHistory};
 pub(crate) use instructions::Instructions;
@@ -33,10 +35,10 @@ pub(crate) use served::ChoiceHolds;
 pub use traits::{HookFuture, Hooks};
 pub use trim::TrimToolOutputs;
 
-use crate::context::RunContext;
+use crate::context::{RunContext, StateType};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
-use crate::tools::{HostedTool, ToolRegistry, ToolSource};
+use crate::tools::{FunctionTool, HostedTool, ToolRegistry, ToolSource};
 
 /// An agent: instructions, tools, and how it uses them; plain data, cheap to clone.
 ///
@@ -236,6 +238,27 @@ impl Agent {
     /// Whether both are one agent, not only of one name.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The state that its tools need, and those of the agents that it hands off to; agents that are only named are not known yet.
+    pub(crate) fn required_state(&self) -> Vec<StateType> {
+        let (mut seen, mut waiting) = (Vec::new(), vec![self]);
+        let mut needed = Vec::new();
+        while let Some(agent) = waiting.pop() {
+            if seen.iter().any(|known: &&Self| known.is_same(agent)) {
+                continue;
+            }
+            seen.push(agent);
+            let tools = agent.tools().iter().filter(|tool| tool.is_unconditional());
+            needed.extend(tools.flat_map(FunctionTool::required_state));
+            waiting.extend(agent.bound_handoffs().iter().filter_map(
+                |handoff| match &handoff.target {
+                    Target::Agent(agent) => Some(agent),
+                    Target::Name(_) => None,
+                },
+            ));
+        }
+        needed
     }
 
     pub(crate) fn keeps_tool_choice(&self) -> bool {

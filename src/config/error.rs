@@ -303,3 +303,9 @@ fn did_you_mean(nearest: Option<&str>) -> String {
         .map(|nearest| format!("; did you mean `{nearest}`?"))
         .unwrap_or_default()
 }
+
+impl From<ConfigError> for crate::error::Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(error.kind(), error)
+    }
+}

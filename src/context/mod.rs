@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use control::Cancel;
 pub(crate) use control::Control;
-pub use states::{MissingState, States};
+pub use states::{MissingState, State, StateType, States};
 
 use crate::limits::{LimitReached, Limits};
 use crate::usage::Usage;
@@ -88,6 +88,15 @@ impl RunContext {
     /// [`MissingState`] when no state of that type was given to the run.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
         self.0.states.get()
+    }
+
+    /// Finds the application state of a type, to keep it longer than the context is borrowed.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingState`] when no state of that type was given to the run.
+    pub fn shared_state<T: Send + Sync + 'static>(&self) -> Result<State<T>, MissingState> {
+        self.0.states.shared()
     }
 
     /// Gives the usage of the run so far, with that of the agents that it calls as tools.

@@ -202,3 +202,9 @@ fn tail(stderr: Option<&str>) -> String {
         Some(text) => format!("; it wrote: {text}"),
     }
 }
+
+impl From<McpError> for crate::error::Error {
+    fn from(error: McpError) -> Self {
+        Self::new(error.kind(), error)
+    }
+}

@@ -10,14 +10,18 @@
 //! [`FakeServer`] stands in for a model server on a loopback port: it plays the bytes that a test scripts, with the
 //! timing, framing and breakage that it scripts, and keeps what it was sent. Use it for whatever is about the wire.
 //! [`ScriptedModel`] stands in for the model itself: no socket, no JSON. Use it for what agents and tools do.
-//! [`session_conformance`] checks a [`Session`](crate::session::Session) of your own.
+//! [`session_conformance`] checks a [`Session`](crate::session::Session) of your own, [`model_conformance`] a
+//! [`Model`](crate::model::Model). A `#[tool]` function is called by its name like any other; [`tool_context`] makes the context for one
+//! that takes it.
 
 mod fake_server;
 mod scripted_model;
 mod conformance;
 mod shelf;
+mod tool_context;
 
-pub use conformance::{NonConformance, session_conformance};
+pub use conformance::{NonConformance, model_conformance, session_conformance};
 pub use fake_server::{CapturedRequest, FakeServer, Framing, Reply};
 pub use scripted_model::{ScriptedModel, ScriptedTurn};
 pub use shelf::SessionShelf;
+pub use tool_context::tool_context;

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, stream};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::agent::handoff_name;
 use crate::future::BoxStream;
 use crate::item::{FunctionCall, Item, ItemKind};
 use crate::kind::ErrorKind;
@@ -119,6 +120,26 @@ impl ScriptedTurn {
             };
             Item::from(FunctionCall::new(id, name, arguments.to_string()))
         }))
+    }
+
+    /// Hands off to the agent of this name, by the tool that a [`Handoff`](crate::Handoff) has unless it is named otherwise.
+    ///
+    /// ```
+    /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+    /// use openai_agents::{Agent, Runner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), openai_agents::Error> {
+    /// let refunds = Agent::builder("Refund Desk").build()?;
+    /// let triage = Agent::builder("Triage").handoff(&refunds).build()?;
+    /// let model = ScriptedModel::new([ScriptedTurn::handoff("Refund Desk"), ScriptedTurn::text("Done.")]);
+    /// let result = Runner::new(model).run(&triage, "My money, please.").await?;
+    /// assert_eq!(result.last_agent().name(), "Refund Desk");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn handoff(agent: &str) -> Self {
+        Self::tool_call(&handoff_name(agent), Value::Object(Map::new()))
     }
 
     /// Answers with these items.

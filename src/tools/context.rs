@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::ToolName;
-use crate::context::{MissingState, RunContext};
+use crate::context::{MissingState, RunContext, State};
 use crate::future::BoxFuture;
 use crate::usage::Usage;
 
@@ -110,11 +110,26 @@ impl ToolContext {
     /// [`MissingState`] when no state of that type was given to the run.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
         let found = self.inner.run.state();
-        if let (Err(missing), true) = (&found, self.is_of_tool) {
+        self.note(found.as_ref().err());
+        found
+    }
+
+    /// Finds the application state of a type, to keep it longer than the context is borrowed.
+    ///
+    /// # Errors
+    ///
+    /// As [`state`](Self::state).
+    pub fn shared_state<T: Send + Sync + 'static>(&self) -> Result<State<T>, MissingState> {
+        let found = self.inner.run.shared_state();
+        self.note(found.as_ref().err());
+        found
+    }
+
+    fn note(&self, missing: Option<&MissingState>) {
+        if let (Some(missing), true) = (missing, self.is_of_tool) {
             // The first one is told.
             self.inner.missing.get_or_init(|| *missing);
         }
-        found
     }
 
     /// Finds the application state of a type, if it was given to the run.

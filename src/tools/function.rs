@@ -16,8 +16,8 @@ use super::{
     IntoToolOutput, Tool, ToolCallResult, ToolContext, ToolDefinitionError, ToolError,
     ToolGuardrail, ToolName, ToolOptions, ToolOutput, ToolSpec,
 };
-use crate::context::RunContext;
-use crate::future::BoxError;
+use crate::context::{RunContext, StateType};
+use crate::future::{BoxError, IntoOutcome};
 use crate::item::FunctionCall;
 use crate::schema;
 
@@ -149,13 +149,14 @@ impl FunctionTool {
     /// [`ToolDefinitionError`] when the name is not allowed or the arguments have no schema such as the options ask for.
     pub fn from_tool(tool: impl Tool) -> Result<Self, ToolDefinitionError> {
         let tool = Arc::new(tool);
-        let defined = Self::define(
+        let mut defined = Self::define(
             ToolName::new(tool.name())?,
             tool.description().to_owned(),
             tool.options(),
             schema_of_tool(&*tool),
             handler::of_tool(Arc::clone(&tool)),
         )?;
+        Arc::make_mut(&mut defined.policy).required_state = tool.required_state();
         Ok(defined.needs_approval_if(move |cx, call| tool.needs_approval(cx, call)))
     }
 
@@ -177,6 +178,38 @@ impl FunctionTool {
             policy: Arc::default(),
         };
         tool.needs_approval()
+    }
+
+    /// Has runs that were not given application state of this type end before anything is sent.
+    ///
+    /// A `#[tool]` function says so by a parameter of type [`State`](crate::State). A tool that is offered under a condition is not asked
+    /// for beforehand: its call fails.
+    #[must_use]
+    pub fn requires_state<T: Send + Sync + 'static>(mut self) -> Self {
+        let needed = StateType::of::<T>();
+        Arc::make_mut(&mut self.policy).required_state.push(needed);
+        self
+    }
+
+    /// Gives the types of application state without which the tool cannot be called.
+    pub fn required_state(&self) -> &[StateType] {
+        &self.policy.required_state
+    }
+
+    /// Adds what others require, such as the tools of an agent that is a tool.
+    pub(crate) fn requires_too(mut self, needed: impl IntoIterator<Item = StateType>) -> Self {
+        let required = &mut Arc::make_mut(&mut self.policy).required_state;
+        for needed in needed {
+            if !required.contains(&needed) {
+                required.push(needed);
+            }
+        }
+        self
+    }
+
+    /// Whether every run may see and call the tool.
+    pub(crate) fn is_unconditional(&self) -> bool {
+        self.policy.is_unconditional()
     }
 
     /// Offers the tool only to runs for which a condition holds, in addition to earlier conditions.
@@ -222,15 +255,14 @@ impl FunctionTool {
     ///
     /// It sees the call with its agent and its run. Its error ends the run with the error `callback_failed`.
     #[must_use]
-    pub fn needs_approval_when<F, R, E>(mut self, condition: F) -> Self
+    pub fn needs_approval_when<F, R>(mut self, condition: F) -> Self
     where
         F: Fn(ToolContext) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<bool, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<bool>> + Send + 'static,
     {
         Arc::make_mut(&mut self.policy).approval = Some(Arc::new(move |cx| {
             let answer = condition(cx);
-            Box::pin(async move { answer.await.map_err(Into::into) })
+            Box::pin(async move { answer.await.into_outcome() })
         }));
         self
     }

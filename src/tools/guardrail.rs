@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{ToolContext, ToolOutput};
-use crate::future::{BoxError, BoxFuture};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
 
 /// Checks the calls of a tool, or their outputs; put on it by [`FunctionTool::input_guardrail`](super::FunctionTool::input_guardrail)
 /// and [`output_guardrail`](super::FunctionTool::output_guardrail).
@@ -62,17 +62,16 @@ impl ToolGuardrail {
     /// Makes a guardrail of a name and an asynchronous check.
     ///
     /// An error of the check ends the run with the error `callback_failed`.
-    pub fn new<F, R, E>(name: impl Into<Arc<str>>, check: F) -> Self
+    pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardedCall) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<ToolVerdict, E>> + Send + 'static,
-        E: Into<BoxError>,
+        R: Future<Output: IntoOutcome<ToolVerdict>> + Send + 'static,
     {
         Self {
             name: name.into(),
             check: Arc::new(move |call| {
                 let verdict = check(call);
-                Box::pin(async move { verdict.await.map_err(Into::into) })
+                Box::pin(async move { verdict.await.into_outcome() })
             }),
         }
     }

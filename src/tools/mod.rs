@@ -53,4 +53,4 @@ pub use output::{IntoToolOutput, ToolOutput};
 pub use registry::ToolRegistry;
 pub use source::{ToolSource, ToolSourceError};
 pub use spec::ToolSpec;
-pub use traits::{IntoTool, Tool};
+pub use traits::{IntoTool, IntoTools, Tool};

@@ -49,6 +49,12 @@ impl ToolName {
         Ok(Self(Arc::from(name)))
     }
 
+    /// The name `test`, which needs no check.
+    #[cfg(feature = "testing")]
+    pub(crate) fn test() -> Self {
+        Self(Arc::from("test"))
+    }
+
     /// Gives the name as text.
     pub fn as_str(&self) -> &str {
         &self.0

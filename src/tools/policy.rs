@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::{ToolContext, ToolError, ToolGuardrail};
-use crate::context::RunContext;
+use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, BoxFuture};
 
 /// What stands around a tool in one agent; the tool itself may be shared by others.
 #[derive(Clone, Default)]
 pub(super) struct Policy {
     condition: Option<Arc<Condition>>,
+    /// The state that a run must have been given.
+    pub(super) required_state: Vec<StateType>,
     pub(super) approval: Option<Arc<ApprovalCondition>>,
     pub(super) failure_text: Option<Arc<FailureText>>,
     pub(super) input: Vec<ToolGuardrail>,
@@ -35,5 +37,9 @@ impl Policy {
 
     pub(super) fn is_enabled(&self, cx: &RunContext) -> bool {
         self.condition.as_ref().is_none_or(|holds| holds(cx))
+    }
+
+    pub(super) fn is_unconditional(&self) -> bool {
+        self.condition.is_none()
     }
 }

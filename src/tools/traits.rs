@@ -5,8 +5,10 @@ use std::error::Error;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolOptions};
-use crate::context::RunContext;
+use super::{
+    FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolOptions, ToolRegistry,
+};
+use crate::context::{RunContext, StateType};
 use crate::item::FunctionCall;
 
 /// Does something that a model can ask for.
@@ -96,6 +98,13 @@ pub trait Tool: Send + Sync + 'static {
         false
     }
 
+    /// Gives the types of application state that the tool cannot do without; none unless overridden.
+    ///
+    /// A run that was not given one of them ends before anything is sent.
+    fn required_state(&self) -> Vec<StateType> {
+        Vec::new()
+    }
+
     /// Answers one call.
     ///
     /// # Errors
@@ -137,3 +146,72 @@ impl IntoTool for FunctionTool {
         Ok(self)
     }
 }
+
+impl IntoTool for &FunctionTool {
+    fn into_tool(self) -> Result<FunctionTool, ToolDefinitionError> {
+        Ok(self.clone())
+    }
+}
+
+/// Turns several values into [`FunctionTool`]s: a tuple of any tools, a list of tools of one type, a registry.
+///
+/// Each `#[tool]` function is of a type of its own, so that several of them are a tuple: `.tools((add, multiply))`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a collection of tools",
+    note = "put tools of different types into a tuple, `.tools((add, multiply))`, and a single one into `.tool(add)`"
+)]
+pub trait IntoTools {
+    /// Turns the values into tools, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolDefinitionError`] when the name or the schema of one of them cannot be offered to a model.
+    fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError>;
+}
+
+impl<T: IntoTool, const N: usize> IntoTools for [T; N] {
+    fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError> {
+        self.into_iter().map(IntoTool::into_tool).collect()
+    }
+}
+
+impl<T: IntoTool> IntoTools for Vec<T> {
+    fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError> {
+        self.into_iter().map(IntoTool::into_tool).collect()
+    }
+}
+
+impl IntoTools for &[FunctionTool] {
+    fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError> {
+        Ok(self.to_vec())
+    }
+}
+
+impl IntoTools for &ToolRegistry {
+    fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError> {
+        Ok(self.iter().cloned().collect())
+    }
+}
+
+impl IntoTools for ToolRegistry {
+    fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError> {
+        (&self).into_tools()
+    }
+}
+
+/// Twelve, as the standard library has it for its traits; longer lists are two calls.
+macro_rules! into_tools {
+    ($($first:ident $($rest:ident)*)?) => {$(
+        impl<$first: IntoTool $(, $rest: IntoTool)*> IntoTools for ($first, $($rest,)*) {
+            #[expect(non_snake_case, reason = "the type parameters name the values")]
+            fn into_tools(self) -> Result<Vec<FunctionTool>, ToolDefinitionError> {
+                let ($first, $($rest,)*) = self;
+                Ok(vec![$first.into_tool()? $(, $rest.into_tool()?)*])
+            }
+        }
+
+        into_tools!($($rest)*);
+    )?};
+}
+
+into_tools!(A B C D E F G H I J K L);

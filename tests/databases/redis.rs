@@ -1,5 +1,7 @@
 //! Redis keeps what a session promises, also when it is killed.
 
+use std::time::Duration;
+
 use openai_agents::session::{RedisSessions, Session, SessionError, SessionId, SessionTurn};
 use openai_agents::testing::session_conformance;
 use openai_agents::{Item, Secret};
@@ -21,6 +23,7 @@ async fn redis() {
     .await
     .unwrap();
     namespaces(&sessions).await;
+    forgets_what_nobody_changes(&sessions).await;
     refused().await;
     survives_kills("redis", sessions.session(SessionId::new("killed").unwrap())).await;
 }
@@ -38,6 +41,21 @@ async fn namespaces(sessions: &RedisSessions) {
     right.clear().await.unwrap();
     assert_eq!(left.items(None).await.unwrap().items, [Item::user("left")]);
     left.clear().await.unwrap();
+}
+
+async fn forgets_what_nobody_changes(sessions: &RedisSessions) {
+    let id = SessionId::new("forgotten").unwrap();
+    let lasting = sessions.session(id.clone());
+    let brief = sessions.clone().time_to_live(Duration::from_millis(1));
+    let turn = SessionTurn::new([Item::user("hi")]);
+    let written = brief.session(id).append(turn).await.unwrap();
+    while lasting.items(None).await.unwrap().version == written {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lasting.items(None).await.unwrap().items, []);
+    let late = SessionTurn::new([Item::user("late")]).after(written);
+    let error = lasting.append(late).await.unwrap_err();
+    assert!(matches!(error, SessionError::Conflict { .. }), "{error:?}");
 }
 
 async fn refused() {

@@ -123,12 +123,15 @@ impl AgentTool {
         let parameters = reads.spec().parameters.clone();
         let (name, description) = (self.name.clone(), self.description.clone());
         let options = self.options.clone();
+        let needed = self.agent.required_state();
         let tool = Arc::new(self);
         let call = move |cx: ToolContext, arguments: Map<String, Value>| {
             let tool = Arc::clone(&tool);
             async move { tool.run(cx, arguments).await.map(ToolOutput::from) }
         };
-        FunctionTool::composite((&name, description), parameters, (options, reads), call)
+        let tool =
+            FunctionTool::composite((&name, description), parameters, (options, reads), call)?;
+        Ok(tool.requires_too(needed))
     }
 
     async fn run(&self, cx: ToolContext, arguments: Map<String, Value>) -> Result<String, Fault> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::agent::{Agent, BoundHandoff, Target};
+use crate::context::{StateType, States};
 use crate::error::SetupError;
 
 /// The agents that can be reached by handoffs from where a run begins, by name.
@@ -101,6 +102,25 @@ impl Graph {
     /// All agents.
     pub(super) fn agents(&self) -> impl Iterator<Item = &Agent> {
         self.only.iter().chain(self.agents.values())
+    }
+
+    /// Finds out whether a tool would be called in vain, before anything is asked.
+    ///
+    /// Not one that is offered under a condition: this run may never see it.
+    pub(super) fn check_state(&self, states: &States) -> Result<(), SetupError> {
+        for agent in self.agents() {
+            for tool in agent.tools().iter().filter(|tool| tool.is_unconditional()) {
+                let lacks = |needed: &StateType| states.check(*needed).err();
+                if let Some(missing) = tool.required_state().iter().find_map(lacks) {
+                    return Err(SetupError::MissingState {
+                        agent: agent.name().to_owned(),
+                        tool: tool.name().to_string(),
+                        missing,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The first agent that has a handoff with a filter of its own.

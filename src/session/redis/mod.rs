@@ -7,6 +7,7 @@ mod failure;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Script, ScriptInvocation};
 
@@ -30,6 +31,7 @@ use key::Keys;
 #[derive(Clone)]
 pub struct RedisSessions {
     namespace: Arc<str>,
+    time_to_live: Option<Duration>,
     connection: Arc<RedisConnection>,
 }
 
@@ -42,6 +44,7 @@ pub struct RedisSessions {
 pub struct RedisSession {
     id: SessionId,
     keys: Keys,
+    time_to_live: Option<Duration>,
     connection: Arc<RedisConnection>,
 }
 
@@ -60,6 +63,7 @@ impl RedisSessions {
         connection.reach().await?;
         Ok(Self {
             namespace: Arc::from("openai-agents"),
+            time_to_live: None,
             connection: Arc::new(connection),
         })
     }
@@ -71,11 +75,22 @@ impl RedisSessions {
         self
     }
 
+    /// Has Redis forget a session that nobody has changed for so long; without it, sessions stay.
+    ///
+    /// Each change begins the time anew, reading does not. A run that comes back to a session that was forgotten meanwhile ends with
+    /// `session_conflict`. Less than a millisecond counts as one.
+    #[must_use]
+    pub const fn time_to_live(mut self, time_to_live: Duration) -> Self {
+        self.time_to_live = Some(time_to_live);
+        self
+    }
+
     /// Gives the session of an id; nothing is stored before something is appended.
     pub fn session(&self, id: SessionId) -> RedisSession {
         RedisSession {
             keys: Keys::new(&self.namespace, &id),
             id,
+            time_to_live: self.time_to_live,
             connection: Arc::clone(&self.connection),
         }
     }
@@ -138,6 +153,8 @@ impl RedisSession {
         // No version is empty, so that an empty text says that none is asked for.
         script.arg(after.map_or("", SessionVersion::as_str));
         script.arg(key::nonce());
+        let millis = |time: Duration| time.as_millis().max(1).to_string();
+        script.arg(self.time_to_live.map(millis).unwrap_or_default());
         for item in items {
             script.arg(item.to_json());
         }

@@ -1,7 +1,7 @@
 //! What is said to Redis, one script for each operation.
 //!
-//! `KEYS` are the items and the version; `ARGV` of a change are the version that it must come after or nothing, a nonce, and the new
-//! items. A script runs alone. It writes nothing before it knows that it may, so that a failure leaves nothing half done.
+//! `KEYS` are the items and the version; `ARGV` of a change are the version that it must come after or nothing, a nonce, the
+//! milliseconds after which the session is forgotten or nothing, and the new items. A script runs alone. It writes nothing before it knows that it may, so that a failure leaves nothing half done.
 
 use std::sync::LazyLock;
 
@@ -20,18 +20,21 @@ local function changed()
     redis.call('SET', KEYS[2], version)
 end
 local function append()
-    for n = 3, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[n]) end
+    for n = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[n]) end
 end
 ",
                 $change,
                 "
+if ARGV[3] ~= '' then
+    for n = 1, 2 do redis.call('PEXPIRE', KEYS[n], ARGV[3]) end
+end
 return {1, version}"
             ))
         })
     };
 }
 
-pub(super) static APPEND: LazyLock<Script> = change!("if #ARGV > 2 then append() changed() end");
+pub(super) static APPEND: LazyLock<Script> = change!("if #ARGV > 3 then append() changed() end");
 
 pub(super) static REPLACE: LazyLock<Script> =
     change!("redis.call('DEL', KEYS[1]) append() changed()");

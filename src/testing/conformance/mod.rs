@@ -1,12 +1,16 @@
-//! What every back end of a session must do.
+//! What every back end of a session must do, and every model.
 
 mod contents;
 mod order;
+mod model;
 
 use std::fmt::Debug;
 
 use crate::item::Item;
+use crate::model::ModelError;
 use crate::session::{Session, SessionError, SessionId, SessionIdError, SessionTurn};
+
+pub use model::model_conformance;
 
 /// Checks a back end against what [`Session`] promises, and says what it does otherwise.
 ///
@@ -44,10 +48,10 @@ pub async fn session_conformance<S: Session>(
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NonConformance {
-    /// Something else was there than was written.
+    /// Something else was there than was written or announced.
     #[error("{promise}: expected {expected}, found {found}")]
     Differs {
-        /// What a session promises.
+        /// What is promised.
         promise: &'static str,
         /// What should have been there.
         expected: String,
@@ -61,6 +65,14 @@ pub enum NonConformance {
         promise: &'static str,
         /// How it failed.
         source: SessionError,
+    },
+    /// The model failed where it must not.
+    #[error("{promise}: the model failed")]
+    ModelFailed {
+        /// What a model promises.
+        promise: &'static str,
+        /// How it failed.
+        source: ModelError,
     },
     /// The prefix makes no session id.
     #[error("the prefix makes no session id")]

@@ -391,6 +391,7 @@ fn check(
         let agent = agent.name().to_owned();
         return Err(SetupError::Cycle { agent });
     }
+    graph.check_state(&options.states)?;
     if *history_owner == HistoryOwner::Run {
         return Ok(());
     }

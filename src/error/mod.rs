@@ -1,11 +1,14 @@
 //! Why a run failed, and how far it came.
 
+mod any;
+
 use std::collections::{HashMap, HashSet};
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
 use crate::agent::{Agent, Interruption, OutputError, RunState, StateError};
+use crate::context::MissingState;
 use crate::future::BoxError;
 use crate::guardrail::GuardrailResult;
 use crate::item::{Item, ItemKind};
@@ -16,6 +19,8 @@ use crate::model::{Deviation, ModelError, ResponseEnd};
 use crate::session::SessionError;
 use crate::tools::{ToolError, ToolSourceError};
 use crate::usage::Usage;
+
+pub use any::Error;
 
 /// A run that failed, with everything that was done before.
 ///
@@ -196,6 +201,16 @@ pub enum SetupError {
         /// The name.
         tool: String,
     },
+    /// The run was not given application state that a tool needs.
+    #[error("tool `{tool}` of agent `{agent}` needs the state of type `{}`, which was not given: give it by `.state(..)` of the runner or the run", .missing.type_name())]
+    MissingState {
+        /// The agent.
+        agent: String,
+        /// The tool.
+        tool: String,
+        /// What it needs.
+        missing: MissingState,
+    },
     /// An agent would be its own tool, through agents that are named.
     #[error("agent `{agent}` is called as a tool inside of its own run")]
     Cycle {
@@ -281,7 +296,7 @@ impl RunError {
 
     /// Gives the journal's error, if the journal did not let a side effect pass.
     pub fn journal_error(&self) -> Option<&JournalError> {
-        let source: &(dyn Error + 'static) = match self.failure() {
+        let source: &(dyn StdError + 'static) = match self.failure() {
             RunFailure::Model(error) => error.source()?,
             RunFailure::Tool(ToolError::NotJournaled { source, .. })
             | RunFailure::Session {
@@ -415,17 +430,19 @@ impl fmt::Display for RunError {
     }
 }
 
+/// Short, since a `main` that fails prints it: the conversation stays out of logs. [`failure`](RunError::failure) and
+/// [`progress`](RunError::progress) have the rest.
 impl fmt::Debug for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunError")
-            .field("failure", &self.0.0)
-            .field("progress", &self.0.1)
-            .finish()
+        let (kind, progress) = (self.kind(), self.progress());
+        let (turns, agent) = (progress.turns, progress.last_agent.name());
+        let causes = any::WithCauses(self);
+        write!(f, "{kind}: {causes} (turn {turns}, agent `{agent}`)")
     }
 }
 
-impl Error for RunError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
+impl StdError for RunError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self.failure() {
             RunFailure::Model(error) => error.source(),
             RunFailure::Tool(error) => error.source(),
