@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use openai_agents::item::ItemKind;
-use openai_agents::{Agent, ToolContext, config, tool};
+use openai_agents::{Agent, State, config, tool};
 
 /// What the application knows; tools find it by its type.
 struct Weather(HashMap<&'static str, &'static str>);
@@ -12,12 +12,11 @@ struct Weather(HashMap<&'static str, &'static str>);
 /// Gets the current weather in a city
 #[tool(failure = tell_model_detail, timeout_secs = 5)]
 async fn get_weather(
-    cx: &ToolContext,
+    // The model does not see this one; a run that was not given any ends before anything is sent.
+    weather: State<Weather>,
     /// The city
     city: String,
 ) -> Result<String, String> {
-    // A state that nobody gave to the run is an error too, and never a default.
-    let weather = cx.state::<Weather>().map_err(|error| error.to_string())?;
     match weather.0.get(city.as_str()) {
         Some(weather) => Ok(format!("{weather} in {city}")),
         // The model is told this text, because of `failure` above, and can correct itself.

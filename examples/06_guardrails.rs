@@ -4,6 +4,8 @@
     reason = "the verdicts are what the program prints"
 )]
 
+use std::sync::Arc;
+
 use openai_agents::guardrail::GuardrailTiming;
 use openai_agents::{
     Agent, ErrorKind, InputGuardrail, OutputGuardrail, RunFailure, Verdict, config, tool,
@@ -17,27 +19,30 @@ async fn add(a: i64, b: i64) -> Option<i64> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // A guardrail that captures: the closure clones what each of its futures takes along, since runs go on side by side.
+    let topics = Arc::new(vec!["password".to_owned(), "credit card".to_owned()]);
     // Asked before the model is. Without a timing it would be asked meanwhile, and nothing shown before its verdict.
-    let no_passwords = InputGuardrail::new("no passwords", async |input| {
-        // What this run brings; `input.items` would also have what a session had before, so that one question locked it for good.
-        let is_secret = input.text().to_lowercase().contains("password");
-        Ok::<_, String>(if is_secret {
-            Verdict::trip("a password is no topic")
-        } else {
-            Verdict::pass()
-        })
+    let no_secrets = InputGuardrail::new("no secrets", move |input| {
+        let topics = Arc::clone(&topics);
+        async move {
+            // What this run brings; `input.items` would also have what a session had before, so that one question locked it for good.
+            let text = input.text().to_lowercase();
+            match topics.iter().find(|topic| text.contains(topic.as_str())) {
+                Some(topic) => Verdict::trip(format!("a {topic} is no topic")),
+                None => Verdict::pass(),
+            }
+        }
     });
+    // One that captures nothing is an async closure; one that may fail gives a `Result`.
     let is_short = OutputGuardrail::new("is short", async |output| {
-        let n_chars = output.output.chars().count();
-        Ok::<_, String>(if n_chars > 2_000 {
-            Verdict::trip(format!("{n_chars} characters"))
-        } else {
-            Verdict::pass()
-        })
+        match output.output.chars().count() {
+            n_chars @ 2_001.. => Verdict::trip(format!("{n_chars} characters")),
+            _ => Verdict::pass(),
+        }
     });
     let agent = Agent::builder("Guide")
         .tool(add)
-        .input_guardrail(no_passwords.timing(GuardrailTiming::Blocking))
+        .input_guardrail(no_secrets.timing(GuardrailTiming::Blocking))
         .output_guardrail(is_short)
         .build()?;
 

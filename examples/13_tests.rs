@@ -18,11 +18,11 @@ async fn weather(city: String) -> String {
 fn guide() -> Result<Agent, openai_agents::agent::AgentError> {
     let polite = InputGuardrail::new("polite", async |input| {
         let is_rude = input.text().contains("fool");
-        Ok::<_, String>(if is_rude {
+        if is_rude {
             Verdict::trip("be polite")
         } else {
             Verdict::pass()
-        })
+        }
     });
     Agent::builder("Guide")
         .tool(weather)
@@ -47,6 +47,12 @@ async fn the_model_sees_the_weather() -> Tested {
     Ok(())
 }
 
+/// The function of a tool is called by its name.
+async fn the_weather_is_sunny() -> Tested {
+    assert_eq!(weather("Oslo".to_owned()).await, "Sunny in Oslo");
+    Ok(())
+}
+
 /// A rude question ends the run.
 async fn rude_questions_are_not_answered() -> Tested {
     let runner = Runner::new(ScriptedModel::text("never shown"));
@@ -58,6 +64,7 @@ async fn rude_questions_are_not_answered() -> Tested {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Tested {
+    the_weather_is_sunny().await?;
     the_model_sees_the_weather().await?;
     rude_questions_are_not_answered().await?;
     println!("all is well");

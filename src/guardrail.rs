@@ -25,7 +25,7 @@ use crate::item::{History, Item, ItemKind};
 ///
 /// let no_secrets = InputGuardrail::new("no secrets", async |input| {
 ///     let is_secret = input.text().contains("password");
-///     Ok::<_, String>(if is_secret { Verdict::trip("a password") } else { Verdict::pass() })
+///     if is_secret { Verdict::trip("a password") } else { Verdict::pass() }
 /// });
 /// let agent = Agent::builder("Guide").input_guardrail(no_secrets).build()?;
 /// # Ok::<(), openai_agents::agent::AgentError>(())
@@ -159,9 +159,9 @@ impl GuardrailInput {
 }
 
 impl InputGuardrail {
-    /// Makes a guardrail of a name and an asynchronous check.
+    /// Makes a guardrail of a name and an asynchronous check, which gives a [`Verdict`] or a `Result` of one.
     ///
-    /// An error of the check ends the run with the error `callback_failed`.
+    /// [`IntoOutcome`] shows a check that captures. An error of the check ends the run with the error `callback_failed`.
     pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardrailInput) -> R + Send + Sync + 'static,
@@ -199,9 +199,9 @@ impl InputGuardrail {
 }
 
 impl OutputGuardrail {
-    /// Makes a guardrail of a name and an asynchronous check.
+    /// Makes a guardrail of a name and an asynchronous check, which gives a [`Verdict`] or a `Result` of one.
     ///
-    /// An error of the check ends the run with the error `callback_failed`.
+    /// [`IntoOutcome`] shows a check that captures. An error of the check ends the run with the error `callback_failed`.
     pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardrailOutput) -> R + Send + Sync + 'static,

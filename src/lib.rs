@@ -12,6 +12,9 @@
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
+//! - [`context`] is what the application gives a run, and what tools, guardrails and hooks see of it.
+//! - [`error`] says why a run failed and what it had done; [`Error`] is any error of this crate.
+//! - [`limits`] bounds runs; [`secret`] takes keys out of what others say.
 //! - [`session`] keeps conversations between runs: in memory, in SQLite, Postgres or Redis (features `sqlite`, `postgres`, `redis`),
 //!   encrypted if you like (feature `encryption`).
 //! - [`journal`] lets a run survive its process (feature `sqlite`), and records runs and plays them back.
@@ -22,6 +25,7 @@
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
 //! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "http"),
     expect(
@@ -31,7 +35,7 @@
 )]
 
 mod kind;
-mod secret;
+pub mod secret;
 mod usage;
 pub mod future;
 pub mod file;
@@ -39,7 +43,7 @@ mod memo;
 pub mod item;
 pub mod schema;
 pub mod http;
-mod limits;
+pub mod limits;
 pub mod context;
 pub mod tools;
 pub mod model;
@@ -49,7 +53,7 @@ pub mod journal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod agent;
-mod error;
+pub mod error;
 #[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub mod mcp;
 #[cfg(any(feature = "mcp-server", feature = "server"))]
@@ -61,21 +65,31 @@ pub mod testing;
 #[doc(hidden)]
 pub mod __private;
 
-pub use agent::runner::{Input, RunEvent, RunRequest, RunResult, RunStream, Runner, UnknownTool};
-pub use agent::{Agent, Handoff, RunState, ToolUseBehavior};
-pub use context::{Cancel, MissingState, RunContext, State, States};
-pub use error::{Error, RunError, RunFailure, RunProgress, SetupError};
-pub use guardrail::{InputGuardrail, OutputGuardrail, Verdict};
+// In the order in which a reader meets them, a blank line between what is met together: an agent and its run, its tools, what else
+// it works with, what stands around a run, models, errors. Everything else is by its module.
+pub use agent::Agent;
+pub use agent::runner::{RunEvent, RunRequest, RunResult, RunStream, Runner};
 pub use item::Item;
-pub use kind::ErrorKind;
-pub use limits::{LimitReached, Limits};
-pub use model::{Model, ModelSettings};
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/tool.md")]
 pub use openai_agents_kit_macros::tool;
-pub use secret::{Redactor, RedactorBuilder, Secret};
+
+pub use context::{RunContext, State};
 pub use tools::{FunctionTool, Tool, ToolContext, ToolOutput, ToolRegistry};
+
+pub use agent::Handoff;
+pub use guardrail::{InputGuardrail, OutputGuardrail, Verdict};
+
+pub use agent::RunState;
+pub use context::Cancel;
+pub use limits::Limits;
 pub use usage::Usage;
+
+pub use model::{Model, ModelSettings};
+pub use secret::Secret;
+
+pub use error::{Error, RunError, RunFailure};
+pub use kind::ErrorKind;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use anyhow::Result;
-use openai_agents::Redactor;
+use openai_agents::secret::Redactor;
 use serde_json::Value;
 
 use crate::escape::{Shown, json_line, json_text};

@@ -179,7 +179,7 @@ impl AgentBuilder {
     /// struct User(String);
     ///
     /// let agent = Agent::builder("Guide").instructions_from(async |cx, _agent| {
-    ///     Ok::<_, openai_agents::MissingState>(format!("You talk with {}.", cx.state::<User>()?.0))
+    ///     Ok::<_, openai_agents::context::MissingState>(format!("You talk with {}.", cx.state::<User>()?.0))
     /// });
     /// # let _ = agent;
     /// ```

@@ -10,12 +10,12 @@ use super::nearest::nearest;
 use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, Config, ToolUseConfig};
 use super::{ConfigError, GuardrailCheck, GuardrailConfig};
 use crate::agent::runner::Judgement;
-use crate::agent::{AgentBuilder, AgentError};
+use crate::agent::{AgentBuilder, AgentError, ToolUseBehavior};
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpClient;
 use crate::model::{Model, ToolChoice};
 use crate::tools::FunctionTool;
-use crate::{Agent, Handoff, Limits, Runner, ToolRegistry, ToolUseBehavior};
+use crate::{Agent, Handoff, Limits, Runner, ToolRegistry};
 
 /// The agents of a configuration, by name.
 pub(super) type AgentSet = HashMap<String, Agent>;

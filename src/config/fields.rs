@@ -4,7 +4,8 @@ use std::mem;
 
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::{Redactor, RedactorBuilder, Secret};
+use crate::Secret;
+use crate::secret::{Redactor, RedactorBuilder};
 
 use super::error::UnknownKey;
 use super::nearest::nearest;

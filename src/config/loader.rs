@@ -18,8 +18,9 @@ use super::substitution::Environment;
 use super::timeouts::{TimeoutsConfig, timeouts};
 use super::tree::{self, Map, Source, TreeNode, Value};
 use super::{ConfigError, Origin, dotenv};
+use crate::Secret;
 use crate::http::{HttpClient, Proxies};
-use crate::{Redactor, Secret};
+use crate::secret::Redactor;
 
 const CONFIG_FILE: &str = "./config.yaml";
 const CONFIG_VARIABLE: &str = "OPENAI_AGENTS_CONFIG";

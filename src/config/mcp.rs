@@ -13,13 +13,13 @@ use super::loader::without_query_values;
 use super::schema::{AgentConfig, Config};
 use super::tree::{TreeEntry, TreeNode, Value};
 use super::{ConfigError, GuardrailCheck, Origin};
-use crate::RedactorBuilder;
 use crate::future::BoxFuture;
 use crate::http::HttpClient;
 use crate::mcp::{
     McpApproval, McpClient, McpClientBuilder, McpClients, McpError, McpTransport, Stdio,
     StreamableHttp,
 };
+use crate::secret::RedactorBuilder;
 use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
 
 const SERVER: Keys = Keys {

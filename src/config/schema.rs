@@ -15,7 +15,8 @@ use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpClients;
 use crate::model::{Dialect, ModelSettings, RequestLimit};
-use crate::{Limits, Redactor, Secret};
+use crate::secret::Redactor;
+use crate::{Limits, Secret};
 
 /// Holds every setting, and where each came from.
 ///

@@ -21,7 +21,8 @@ use crate::usage::Usage;
 /// a state that nobody gave to the run is an explicit error.
 ///
 /// ```
-/// use openai_agents::{RunContext, States};
+/// use openai_agents::context::States;
+/// use openai_agents::RunContext;
 ///
 /// struct Database(&'static str);
 ///
@@ -31,7 +32,7 @@ use crate::usage::Usage;
 ///
 /// assert_eq!(cx.state::<Database>()?.0, "orders");
 /// assert!(cx.state::<u32>().is_err());
-/// # Ok::<(), openai_agents::MissingState>(())
+/// # Ok::<(), openai_agents::context::MissingState>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct RunContext(Arc<ContextInner>);

@@ -33,7 +33,8 @@ const MIN_KEY_BYTES: usize = 16;
 /// A clone shares everything. A text without secrets is only looked at: once, and without an allocation.
 ///
 /// ```
-/// use openai_agents::{Redactor, Secret};
+/// use openai_agents::secret::Redactor;
+/// use openai_agents::Secret;
 ///
 /// let redactor = Redactor::of(&Secret::new("sk-12345"));
 /// assert_eq!(redactor.redact("no key SK-12345"), "no key [redacted]");

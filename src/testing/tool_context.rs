@@ -9,7 +9,8 @@ use crate::tools::{ToolContext, ToolName};
 ///
 /// ```
 /// use openai_agents::testing::tool_context;
-/// use openai_agents::{MissingState, RunContext, States, ToolContext, tool};
+/// use openai_agents::context::{MissingState, States};
+/// use openai_agents::{RunContext, ToolContext, tool};
 ///
 /// struct Stock {
 ///     n_pots: u32,

@@ -3,9 +3,10 @@
 
 use openai_agents::agent::runner::{InvalidOutput, LastTurn};
 use openai_agents::agent::{HookFuture, Hooks, ModelInputFilter, OutputMode};
+use openai_agents::context::MissingState;
 use openai_agents::model::{Prompt, ToolChoice};
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, ErrorKind, Limits, MissingState, Runner, ToolContext};
+use openai_agents::{Agent, ErrorKind, Limits, Runner, ToolContext};
 use serde_json::json;
 
 use crate::support::{

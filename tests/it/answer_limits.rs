@@ -1,11 +1,12 @@
 //! How much one answer may hold: a sum over all its parts, and a number of calls.
 
+use openai_agents::agent::runner::UnknownTool;
 use openai_agents::item::Item;
 use openai_agents::model::{
     Delivery, GptOssResponses, Model, ModelError, ModelRequest, OpenAiChat,
 };
 use openai_agents::testing::{FakeServer, Reply};
-use openai_agents::{Agent, ErrorKind, Limits, Runner, UnknownTool};
+use openai_agents::{Agent, ErrorKind, Limits, Runner};
 use serde_json::{Value, json};
 
 use crate::support::{chat, chunk, instant, response, streamed, whole, whole_text, wire_call};

@@ -1,12 +1,12 @@
 //! Errors as programs print and collect them.
 
+use openai_agents::context::{MissingState, States};
 use openai_agents::item::Item;
 use openai_agents::session::{MemorySession, Session, SessionError, SessionId, SessionTurn};
 use openai_agents::testing::ScriptedModel;
 use openai_agents::tools::ToolName;
 use openai_agents::{
-    Agent, Error, ErrorKind, InputGuardrail, MissingState, OutputGuardrail, RunError, RunEvent,
-    Runner, States, Verdict,
+    Agent, Error, ErrorKind, InputGuardrail, OutputGuardrail, RunError, RunEvent, Runner, Verdict,
 };
 use serde_json::json;
 

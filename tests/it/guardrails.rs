@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use openai_agents::agent::ToolUseBehavior;
 use openai_agents::guardrail::{GuardrailStage, GuardrailTiming, InputGuardrail, OutputGuardrail};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{
-    Agent, ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner, ToolUseBehavior, Verdict,
-};
+use openai_agents::{Agent, ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner, Verdict};
 
 use crate::support::{DropFlag, call, instant, output, play, tool};
 

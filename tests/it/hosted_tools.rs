@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use openai_agents::agent::runner::UnknownTool;
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::HostedTool;
 use openai_agents::{
-    Agent, ErrorKind, Item, ModelSettings, RunError, RunEvent, RunResult, Runner, UnknownTool,
-    model::ToolChoice,
+    Agent, ErrorKind, Item, ModelSettings, RunError, RunEvent, RunResult, Runner, model::ToolChoice,
 };
 use serde_json::{Value, json};
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use openai_agents::limits::LimitReached;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, ErrorKind, LimitReached, Limits, RunError, RunFailure, Runner, Usage};
+use openai_agents::{Agent, ErrorKind, Limits, RunError, RunFailure, Runner, Usage};
 use serde_json::json;
 
 use crate::support::{

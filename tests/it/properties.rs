@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::stream;
+use openai_agents::agent::runner::UnknownTool;
 use openai_agents::agent::{AgentBuilder, HandoffFilter, Interruption};
 use openai_agents::future::BoxStream;
 use openai_agents::item::{ItemKind, Message, Part, Reasoning, Role};
@@ -11,7 +12,7 @@ use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Handoff, Item, Limits, Model, RunError, RunRequest, RunResult,
-    RunState, Runner, UnknownTool, Usage,
+    RunState, Runner, Usage,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;

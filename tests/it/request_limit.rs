@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, stream};
+use openai_agents::agent::runner::Input;
 use openai_agents::future::BoxStream;
 use openai_agents::item::Item;
 use openai_agents::model::{
     LimitedModel, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat, RequestLimit,
 };
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, ErrorKind, FunctionTool, Input, Runner};
+use openai_agents::{Agent, ErrorKind, FunctionTool, Runner};
 use serde_json::json;
 use tokio::time::sleep;
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use openai_agents::agent::ToolUseBehavior;
 use openai_agents::item::{Message, Part, Role};
 use openai_agents::model::ToolChoice;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
-use openai_agents::{
-    Agent, ErrorKind, FunctionTool, Item, ModelSettings, RunEvent, Runner, ToolUseBehavior, Usage,
-};
+use openai_agents::{Agent, ErrorKind, FunctionTool, Item, ModelSettings, RunEvent, Runner, Usage};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{FutureExt, StreamExt};
-use openai_agents::agent::AgentBuilder;
+use openai_agents::agent::{AgentBuilder, ToolUseBehavior};
 use openai_agents::future::BoxFuture;
 use openai_agents::guardrail::{InputGuardrail, OutputGuardrail};
 use openai_agents::model::ModelError;
@@ -15,8 +15,7 @@ use openai_agents::session::{
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{
-    Agent, Cancel, ErrorKind, Handoff, Item, Limits, RunEvent, RunState, Runner, ToolUseBehavior,
-    Verdict,
+    Agent, Cancel, ErrorKind, Handoff, Item, Limits, RunEvent, RunState, Runner, Verdict,
 };
 
 use crate::support::{agent, assert_well_formed, call, instant, output, tool, tool_with};

@@ -3,10 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
+use openai_agents::context::States;
 use openai_agents::tools::{IntoTool, ToolError, ToolFailure, ToolOptions};
-use openai_agents::{
-    FunctionTool, RunContext, States, ToolContext, ToolOutput, ToolRegistry, tool,
-};
+use openai_agents::{FunctionTool, RunContext, ToolContext, ToolOutput, ToolRegistry, tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -292,7 +291,7 @@ struct Stock(u32);
 
 /// Looks into the stock.
 #[tool]
-fn stock(cx: &ToolContext, item: String) -> Result<String, openai_agents::MissingState> {
+fn stock(cx: &ToolContext, item: String) -> Result<String, openai_agents::context::MissingState> {
     let n_left = cx.state::<Stock>()?.0;
     Ok(format!("{n_left} of {item} for {}", cx.call_id()))
 }
@@ -302,7 +301,7 @@ fn stock(cx: &ToolContext, item: String) -> Result<String, openai_agents::Missin
 async fn stock_async(
     cx: &openai_agents::ToolContext,
     item: String,
-) -> Result<String, openai_agents::MissingState> {
+) -> Result<String, openai_agents::context::MissingState> {
     let n_left = cx.state::<Stock>()?.0;
     tokio::task::yield_now().await;
     Ok(format!("{n_left} of {item} for {}", cx.call_id()))

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use openai_agents::agent::runner::InvalidOutput;
-use openai_agents::agent::{AgentBuilder, OutputMode};
+use openai_agents::agent::runner::{InvalidOutput, UnknownTool};
+use openai_agents::agent::{AgentBuilder, OutputMode, ToolUseBehavior};
 use openai_agents::model::ToolChoice;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{
-    Agent, Handoff, ModelSettings, RunState, Runner, ToolUseBehavior, UnknownTool,
-};
+use openai_agents::{Agent, Handoff, ModelSettings, RunState, Runner};
 use tokio::sync::Notify;
 
 use crate::support::{assert_well_formed, call, instant, tool};

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use openai_agents::context::States;
 use openai_agents::item::ItemKind;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn, tool_context};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{
-    Agent, ErrorKind, FunctionTool, Handoff, Item, RunContext, Runner, State, States, ToolContext,
-    tool,
+    Agent, ErrorKind, FunctionTool, Handoff, Item, RunContext, Runner, State, ToolContext, tool,
 };
 use serde_json::json;
 

@@ -1,7 +1,8 @@
 //! Calls of tools that do not exist or are disabled.
 
+use openai_agents::agent::runner::UnknownTool;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner, UnknownTool};
+use openai_agents::{ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner};
 use serde_json::json;
 
 use crate::support::{Gauge, agent, call, instant, offered, output, play, tool};

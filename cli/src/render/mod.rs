@@ -4,7 +4,8 @@ mod json;
 mod text;
 
 use anyhow::Result;
-use openai_agents::{RunEvent, RunProgress, RunResult};
+use openai_agents::error::RunProgress;
+use openai_agents::{RunEvent, RunResult};
 
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use openai_agents::error::RunProgress;
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
 use openai_agents::model::{GptOssResponses, OpenAiChat};
 use openai_agents::tools::{ToolFailure, ToolOptions};
-use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, RunProgress, Runner};
+use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, Runner};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

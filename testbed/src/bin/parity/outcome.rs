@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use openai_agents::agent::Interruption;
+use openai_agents::error::RunProgress;
 use openai_agents::guardrail::GuardrailStage;
 use openai_agents::item::ItemKind;
+use openai_agents::limits::LimitReached;
 use openai_agents::tools::ToolError;
-use openai_agents::{
-    ErrorKind, Item, LimitReached, RunError, RunEvent, RunFailure, RunProgress, RunResult,
-};
+use openai_agents::{ErrorKind, Item, RunError, RunEvent, RunFailure, RunResult};
 use serde_json::{Map, Value, json};
 
 use crate::scenario::{HandoffEntry, Scenario};

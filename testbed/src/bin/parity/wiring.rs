@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openai_agents::agent::runner::Recovery;
-use openai_agents::agent::{AgentBuilder, HandoffFilter, OutputMode, OutputType};
+use openai_agents::agent::runner::{Recovery, UnknownTool};
+use openai_agents::agent::{AgentBuilder, HandoffFilter, OutputMode, OutputType, ToolUseBehavior};
 use openai_agents::guardrail::GuardrailTiming;
 use openai_agents::model::{GptOssResponses, OpenAiChat, Retry, RetryAfter, RetryPolicy};
 use openai_agents::session::SessionSettings;
@@ -13,7 +13,7 @@ use openai_agents::testing::FakeServer;
 use openai_agents::tools::{ToolFailure, ToolGuardrail, ToolOptions, ToolVerdict};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Handoff, InputGuardrail, Limits, Model, OutputGuardrail,
-    Runner, ToolOutput, ToolUseBehavior, UnknownTool, Verdict,
+    Runner, ToolOutput, Verdict,
 };
 use serde_json::{Map, Value};
 
