@@ -52,6 +52,8 @@ struct EffectPlace {
     kind: DifferenceKind,
     /// Which of its kind in the turn.
     n: usize,
+    /// Which of several that would stand at one place, as outcomes of one call do where a file has been edited.
+    again: usize,
 }
 
 pub(super) fn differences(first: &Recording, second: &Recording) -> Vec<Difference> {
@@ -84,6 +86,7 @@ fn placed(recording: &Recording) -> Vec<(EffectPlace, &Body)> {
     let mut calls: HashMap<(Vec<String>, String), Vec<Arc<str>>> = HashMap::new();
     let mut counts: HashMap<(Vec<String>, u32, DifferenceKind), usize> = HashMap::new();
     let mut placed: Vec<(EffectPlace, &Body)> = Vec::new();
+    let mut taken: HashMap<EffectPlace, usize> = HashMap::new();
     // Tools of a turn end in any order; their outcomes belong to their calls.
     let mut of_call: HashMap<(&[Arc<str>], u32, &str), usize> = HashMap::new();
     for entry in recording.entries() {
@@ -103,16 +106,17 @@ fn placed(recording: &Recording) -> Vec<(EffectPlace, &Body)> {
         if kind == DifferenceKind::ToolCall {
             of_call.insert(call, n);
         }
-        let turn = entry.turn;
-        placed.push((
-            EffectPlace {
-                path,
-                turn,
-                kind,
-                n,
-            },
-            &entry.body,
-        ));
+        let mut place = EffectPlace {
+            path,
+            turn: entry.turn,
+            kind,
+            n,
+            again: 0,
+        };
+        let n_taken = taken.entry(place.clone()).or_default();
+        place.again = *n_taken;
+        *n_taken += 1;
+        placed.push((place, &entry.body));
     }
     placed
 }
