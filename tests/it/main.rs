@@ -51,6 +51,7 @@ mod mcp_script;
 mod mcp_client;
 mod mcp_deviations;
 mod mcp_http;
+mod mcp_proxy;
 mod mcp_agents;
 mod mcp_approvals;
 mod mcp_reload;
