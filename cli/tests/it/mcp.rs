@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
+use crate::serve::Served;
 use crate::support::{Directory, check_output, chunk, lines, on, streamed_call, streamed_text};
 
 const SUM: &str = r#"{"expression":"100 + 250"}"#;
@@ -229,4 +230,77 @@ agents: [{{ name: Sum, mcp_servers: [sums] }}]
             }
         }
     }
+}
+
+/// The processes that a process started and that are not over.
+#[cfg(target_os = "linux")]
+fn children(id: u32) -> Vec<String> {
+    let mut found = String::new();
+    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
+        found +=
+            &std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+    }
+    found.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn is_there(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Nobody can clean up behind a program that is killed; a server that does what the protocol says ends with its input.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn mcp_server_that_reads_its_input_ends_when_the_program_is_killed() {
+    let directory = directory("mcp-killed-program", "");
+    let begun = Reply::sse([chunk(&json!({"content": "Hel"}), None)]).hang();
+    let server = FakeServer::start([begun]).await.unwrap();
+    let mut command = on(&server, &directory, &["run", "--agent", "Sum", "hi"]);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    server.received(1).await;
+    let servers = children(child.id());
+    assert!(!servers.is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for pid in servers {
+        while is_there(&pid) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_calls() {
+    let directory = directory("mcp-killed-server", "");
+    let server = FakeServer::start([streamed_call("", "calculator", SUM)])
+        .await
+        .unwrap();
+    let arguments = ["serve", "--bind", "127.0.0.1:0"];
+    let mut served = Served::start(on(&server, &directory, &arguments));
+    let servers = children(served.child.id());
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    Command::new("kill")
+        .args(["-KILL", &servers[0]])
+        .status()
+        .unwrap();
+    let line = served.next_line();
+    assert!(
+        line.contains("WARN")
+            && line.contains("the MCP server ended by itself")
+            && line.contains("sums"),
+        "{line}"
+    );
+    let chat = json!({"model": "Sum", "messages": [{"role": "user", "content": "100 + 250?"}]});
+    let (status, answer) = served.ask("POST", "/v1/chat/completions", &[], &chat.to_string());
+    assert_eq!(status, 500, "{answer}");
+    assert!(
+        answer.contains("the tools of `sums` cannot be had") && answer.contains("\"code\":\"mcp\""),
+        "{answer}"
+    );
 }

@@ -40,6 +40,13 @@ impl Served {
         }
     }
 
+    /// Waits for the next line of the log.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        line
+    }
+
     /// Sends a request and gives the connection, on which the answer comes.
     fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> TcpStream {
         send(&self.address, (method, path), headers, body)
