@@ -6,7 +6,6 @@
 
 use std::io::Write as _;
 
-use futures_util::StreamExt as _;
 use openai_agents::{Agent, Limits, RunEvent, ToolContext, config, tool};
 
 /// Multiply two numbers
@@ -22,9 +21,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runner = config::load()?.runner()?;
     let agent = Agent::builder("Guide").tool(multiply).build()?;
     let mut run = runner
-        .stream(&agent, "What is 12 times 11?")
+        .run(&agent, "What is 12 times 11?")
         .limits(Limits::turns(5))
-        .start();
+        .stream();
     // The run goes on only while it is polled; dropping it closes the connection and starts no further tool.
     while let Some(event) = run.next().await {
         match event? {

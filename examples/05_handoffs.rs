@@ -4,7 +4,6 @@
     reason = "who answers is what the program prints"
 )]
 
-use futures_util::StreamExt as _;
 use openai_agents::{Agent, Handoff, Limits, RunEvent, config};
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,9 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let runner = config::load()?.runner()?;
     let mut run = runner
-        .stream(&triage, "My invoice is too high. Who can help me?")
+        .run(&triage, "My invoice is too high. Who can help me?")
         .limits(Limits::turns(4))
-        .start();
+        .stream();
     while let Some(event) = run.next().await {
         match event {
             Ok(RunEvent::TurnStarted { turn, agent }) => println!("turn {turn}: {agent}"),

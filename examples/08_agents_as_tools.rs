@@ -4,7 +4,6 @@
     reason = "the events are what the program prints"
 )]
 
-use futures_util::StreamExt as _;
 use openai_agents::{Agent, Limits, RunEvent, config, tool};
 
 /// Add two numbers
@@ -27,9 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let runner = config::load()?.runner()?;
     let mut run = runner
-        .stream(&guide, "What is the sum of 100 and 250?")
+        .run(&guide, "What is the sum of 100 and 250?")
         .limits(Limits::turns(5).requests(10))
-        .start();
+        .stream();
     while let Some(event) = run.next().await {
         let event = match event {
             Ok(event) => event,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use openai_agents::agent::{HookFuture, Hooks};
+use openai_agents::agent::{HookResult, Hooks};
 use openai_agents::model::{ModelRequest, ModelResponse};
 use openai_agents::{Agent, RunContext, ToolContext, config, tool};
 
@@ -24,34 +24,34 @@ struct Watch {
 }
 
 impl Hooks for Watch {
-    fn on_model_start<'a>(
-        &'a self,
-        _: &'a RunContext,
-        agent: &'a Agent,
-        request: &'a ModelRequest,
-    ) -> HookFuture<'a> {
+    async fn on_model_start(
+        &self,
+        _: &RunContext,
+        agent: &Agent,
+        request: &ModelRequest,
+    ) -> HookResult {
         let n = self.n_requests.fetch_add(1, Ordering::Relaxed) + 1;
         println!(
             "{n}. {} asks with {} items",
             agent.name(),
             request.items.len()
         );
-        Box::pin(async { Ok(()) })
+        Ok(())
     }
 
-    fn on_model_end<'a>(
-        &'a self,
-        _: &'a RunContext,
-        _: &'a Agent,
-        response: &'a ModelResponse,
-    ) -> HookFuture<'a> {
+    async fn on_model_end(
+        &self,
+        _: &RunContext,
+        _: &Agent,
+        response: &ModelResponse,
+    ) -> HookResult {
         println!("   {} items come back", response.items.len());
-        Box::pin(async { Ok(()) })
+        Ok(())
     }
 
-    fn on_tool_end<'a>(&'a self, cx: &'a ToolContext, output: &'a str) -> HookFuture<'a> {
+    async fn on_tool_end(&self, cx: &ToolContext, output: &str) -> HookResult {
         println!("   {}({}) gave {output}", cx.tool_name(), cx.arguments());
-        Box::pin(async { Ok(()) })
+        Ok(())
     }
 }
 

@@ -53,7 +53,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!(
         "{}",
-        runner.stream(&agent, "Land ahoy").await?.final_output()
+        runner
+            .run(&agent, "Land ahoy")
+            .stream()
+            .finish()
+            .await?
+            .final_output()
     );
     Ok(())
 }

@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures_util::{StreamExt, future, stream};
+use futures_util::{StreamExt, future};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::{Agent, RunError, RunEvent, Runner, config};
 use serde_json::json;
@@ -40,20 +40,14 @@ async fn ask(State(app): State<App>, Path(user): Path<String>, question: String)
     };
     let run = app
         .runner
-        .stream(&app.agent, question)
+        .run(&app.agent, question)
         .session(app.session(id));
-    let mut run = run.start();
+    let mut run = run.stream();
     // What the model's server answers decides about the status, which cannot be changed once the head is out.
-    let first = loop {
-        match run.next().await {
-            // Said before the model is asked.
-            Some(Ok(RunEvent::TurnStarted { .. })) => {}
-            Some(Err(error)) => return failed(&error),
-            first => break first,
-        }
-    };
-    let events = stream::iter(first).chain(run);
-    let events = events.filter_map(|event| future::ready(to_sse(event)));
+    if let Err(error) = run.begun().await {
+        return failed(&error);
+    }
+    let events = run.filter_map(|event| future::ready(to_sse(event)));
     // A client that goes away drops the body, and with it the run.
     let body = Body::from_stream(events.map(Ok::<_, std::convert::Infallible>));
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()

@@ -147,8 +147,8 @@ impl Limits {
     }
 
     /// Takes the lower of each two limits.
-    #[cfg(feature = "server")]
-    pub(crate) fn tightened_by(self, other: Self) -> Self {
+    #[must_use]
+    pub fn tightened_by(self, other: Self) -> Self {
         fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
             // Nothing set is no limit, and `None` would be the least.
             one.into_iter().chain(other).min()

@@ -1,7 +1,6 @@
 //! Runs an agent to its end: shows its events, and stops on a signal.
 
 use anyhow::Result;
-use futures_util::StreamExt as _;
 use openai_agents::{RunEvent, RunRequest, RunState, RunStream};
 
 use crate::exit::Exit;

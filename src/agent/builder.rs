@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Agent, AgentModel, BoundHandoff, Handoff, Hooks, Instructions, OutputMode, OutputType, Parts,
-    ToolUseBehavior,
+    Agent, AgentModel, BoundHandoff, DynHooks, Handoff, Hooks, Instructions, OutputMode,
+    OutputType, Parts, ToolUseBehavior,
 };
 use crate::context::RunContext;
 use crate::future::IntoOutcome;
@@ -33,7 +33,7 @@ pub struct AgentBuilder {
     handoffs: Vec<Handoff>,
     input_guardrails: Vec<InputGuardrail>,
     output_guardrails: Vec<OutputGuardrail>,
-    hooks: Vec<Arc<dyn Hooks>>,
+    hooks: Vec<Arc<dyn DynHooks>>,
     tool_use_behavior: ToolUseBehavior,
     output: Option<Result<OutputType, SchemaError>>,
     keeps_tool_choice: bool,
@@ -226,7 +226,7 @@ impl AgentBuilder {
     }
 
     /// Tells these hooks what happens while this agent is at work.
-    pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
         self.hooks.push(Arc::new(hooks));
         self
     }

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Agent, HandoffFilter};
 use crate::context::RunContext;
-use crate::future::{BoxError, IntoOutcome};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::item::FunctionCall;
 use crate::tools::{
-    FunctionTool, ToolContext, ToolDefinitionError, ToolName, ToolOptions, ToolSpec,
+    FunctionTool, ToolContext, ToolDefinitionError, ToolName, ToolOffer, ToolOptions, ToolSpec,
 };
 
 /// An agent that another agent can give the conversation to.
@@ -46,6 +46,7 @@ pub struct Handoff {
     input: HandoffInput,
     filter: Option<HandoffFilter>,
     condition: Option<Arc<Condition>>,
+    awaited_condition: Option<Arc<AwaitedCondition>>,
 }
 
 /// What the model can say with a handoff.
@@ -65,6 +66,8 @@ pub(crate) enum Target {
 
 type Make = dyn Fn(&str, String) -> Result<FunctionTool, ToolDefinitionError> + Send + Sync;
 type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
+type AwaitedCondition =
+    dyn Fn(ToolOffer) -> BoxFuture<'static, Result<bool, BoxError>> + Send + Sync;
 
 /// A handoff as its agent holds it.
 #[derive(Clone)]
@@ -100,6 +103,7 @@ impl Handoff {
             input: HandoffInput::Nothing,
             filter: None,
             condition: None,
+            awaited_condition: None,
         }
     }
 
@@ -176,6 +180,22 @@ impl Handoff {
         self
     }
 
+    /// Offers the handoff only where an asynchronous condition holds, which is told the agent and the run.
+    ///
+    /// It is asked before every turn; its error ends the run with the error `callback_failed`.
+    #[must_use]
+    pub fn enabled_when<F, R>(mut self, condition: F) -> Self
+    where
+        F: Fn(ToolOffer) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoOutcome<bool>> + Send + 'static,
+    {
+        self.awaited_condition = Some(Arc::new(move |offer| {
+            let answer = condition(offer);
+            Box::pin(async move { answer.await.into_outcome() })
+        }));
+        self
+    }
+
     pub(super) fn bind(self) -> Result<BoundHandoff, ToolDefinitionError> {
         let declared = self.clone();
         let name = match self.tool_name {
@@ -193,6 +213,9 @@ impl Handoff {
         let mut tool = (self.make)(&name, description)?;
         if let Some(condition) = self.condition {
             tool = tool.enabled_if(move |cx| condition(cx));
+        }
+        if let Some(condition) = self.awaited_condition {
+            tool = tool.enabled_when(move |offer| condition(offer));
         }
         Ok(BoundHandoff {
             target: self.target,

@@ -32,10 +32,12 @@ pub use run_state::StateKey;
 pub use run_state::{Interruption, RunState, StateError};
 #[cfg(feature = "server")]
 pub(crate) use served::ChoiceHolds;
-pub use traits::{HookFuture, Hooks};
+pub(crate) use traits::{DynHooks, HookFuture};
+pub use traits::{HookResult, Hooks, RunEnd};
 pub use trim::TrimToolOutputs;
 
 use crate::context::{RunContext, StateType};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::tools::{FunctionTool, HostedTool, ToolRegistry, ToolSource};
@@ -66,7 +68,7 @@ struct Parts {
     handoffs: Vec<BoundHandoff>,
     input_guardrails: Vec<InputGuardrail>,
     output_guardrails: Vec<OutputGuardrail>,
-    hooks: Vec<Arc<dyn Hooks>>,
+    hooks: Vec<Arc<dyn DynHooks>>,
     /// What the model is told of all tools; encoded once. Nothing if an agent to hand off to has to be found first.
     tool_set: Option<Arc<ToolSet>>,
     tool_use_behavior: ToolUseBehavior,
@@ -93,12 +95,45 @@ pub enum ToolUseBehavior {
     StopOnFirstTool,
     /// The output of the first call of one of these tools is the final output; otherwise the model goes on.
     StopAtTools(Vec<String>),
-    /// The function decides: `Some` is the final output, `None` lets the model go on.
+    /// The function decides; made by [`custom`](Self::custom).
     Custom(ToolUseFn),
 }
 
 /// Decides whether a turn's tool results end the run.
-pub type ToolUseFn = Arc<dyn Fn(&RunContext, &[ToolResult]) -> Option<String> + Send + Sync>;
+pub type ToolUseFn = Arc<
+    dyn Fn(RunContext, Arc<[ToolResult]>) -> BoxFuture<'static, Result<Option<String>, BoxError>>
+        + Send
+        + Sync,
+>;
+
+impl ToolUseBehavior {
+    /// Has an asynchronous function decide about the outputs of a turn: `Some` is the final output, `None` lets the model go on.
+    ///
+    /// Its error ends the run with the error `callback_failed`.
+    ///
+    /// ```
+    /// use openai_agents::Agent;
+    /// use openai_agents::agent::ToolUseBehavior;
+    ///
+    /// let until_found = ToolUseBehavior::custom(async |_cx, results| {
+    ///     let found = results.iter().find(|result| result.failure.is_none());
+    ///     found.map(|result| result.output.clone())
+    /// });
+    /// let agent = Agent::builder("Searcher").tool_use_behavior(until_found).build()?;
+    /// # let _ = agent;
+    /// # Ok::<(), openai_agents::agent::AgentError>(())
+    /// ```
+    pub fn custom<F, R>(decide: F) -> Self
+    where
+        F: Fn(RunContext, Arc<[ToolResult]>) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoOutcome<Option<String>>> + Send + 'static,
+    {
+        Self::Custom(Arc::new(move |cx, results| {
+            let output = decide(cx, results);
+            Box::pin(async move { output.await.into_outcome() })
+        }))
+    }
+}
 
 /// What one tool call of a turn gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,7 +262,7 @@ impl Agent {
         &self.0.output_guardrails
     }
 
-    pub(crate) fn hooks(&self) -> &[Arc<dyn Hooks>] {
+    pub(crate) fn hooks(&self) -> &[Arc<dyn DynHooks>] {
         &self.0.hooks
     }
 

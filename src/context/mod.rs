@@ -44,6 +44,8 @@ struct ContextInner {
     ledger: Mutex<Ledger>,
     /// The run whose tool this run is.
     parent: Option<RunContext>,
+    /// The ids of the calls that lead here.
+    path: Vec<Arc<str>>,
     control: Arc<Control>,
 }
 
@@ -71,13 +73,14 @@ impl RunContext {
         states: States,
         limits: Limits,
         ledger: Ledger,
-        parent: Option<Self>,
+        (parent, path): (Option<Self>, Vec<Arc<str>>),
     ) -> Self {
         Self(Arc::new(ContextInner {
             states,
             limits,
             ledger: Mutex::new(ledger),
             parent,
+            path,
             control: Arc::default(),
         }))
     }
@@ -98,6 +101,13 @@ impl RunContext {
     /// [`MissingState`] when no state of that type was given to the run.
     pub fn shared_state<T: Send + Sync + 'static>(&self) -> Result<State<T>, MissingState> {
         self.0.states.shared()
+    }
+
+    /// Gives the ids of the calls of agents as tools that lead to this run, the outermost first; none for a run of its own.
+    ///
+    /// They are those of [`RunEvent::unnested`](crate::RunEvent::unnested).
+    pub fn path(&self) -> &[Arc<str>] {
+        &self.0.path
     }
 
     /// Gives the usage of the run so far, with that of the agents that it calls as tools.

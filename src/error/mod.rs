@@ -211,6 +211,17 @@ pub enum SetupError {
         /// What it needs.
         missing: MissingState,
     },
+    /// A thread of an asynchronous program is to wait for a run.
+    #[error(
+        "this thread belongs to an asynchronous program and must not wait: await the run in place of `run_blocking()`"
+    )]
+    InsideRuntime,
+    /// This thread cannot wait for anything.
+    #[error("this thread cannot wait for a run: {detail}")]
+    NoRuntime {
+        /// Why not.
+        detail: String,
+    },
     /// An agent would be its own tool, through agents that are named.
     #[error("agent `{agent}` is called as a tool inside of its own run")]
     Cycle {

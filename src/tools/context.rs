@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::ToolName;
+use super::{ToolError, ToolName};
 use crate::context::{MissingState, RunContext, State};
 use crate::future::BoxFuture;
+use crate::item::{History, Item};
 use crate::usage::Usage;
 
 /// Tells a tool which call it answers, and gives it access to the run.
@@ -26,6 +27,12 @@ pub struct ToolContext {
 pub(crate) trait CallLinks: Send + Sync {
     /// Shows the run what the call has come to.
     fn progress(&self, message: Value) -> BoxFuture<'_, ()>;
+
+    /// The conversation in which the call was made.
+    fn items(&self) -> &History;
+
+    /// What the run has the model told of a failure.
+    fn failure_text(&self, cx: &ToolContext, error: &ToolError) -> Option<String>;
 
     /// The engine's own value.
     fn as_any(&self) -> &(dyn Any + Send + Sync);
@@ -157,6 +164,22 @@ impl ToolContext {
     /// Gives the name of the agent whose model called.
     pub fn agent(&self) -> &str {
         &self.inner.agent
+    }
+
+    /// Gives the conversation in which the call was made, oldest first, the model's calls of this turn at its end; empty outside of a run.
+    ///
+    /// Nothing is copied. With a conversation that the server keeps it is what this run knows of it.
+    pub fn items(&self) -> &[Item] {
+        self.inner.links.as_ref().map_or(&[], |links| links.items())
+    }
+
+    /// What the run has the model told of a failure, if it has anything.
+    pub(super) fn failure_text(&self, error: &ToolError) -> Option<String> {
+        self.inner.links.as_ref()?.failure_text(self, error)
+    }
+
+    pub(super) fn shared_agent(&self) -> Arc<str> {
+        Arc::clone(&self.inner.agent)
     }
 
     /// Gives the name by which the tool was called.

@@ -14,7 +14,7 @@ use super::invocation::{Approval, ToolCall, Unobserved};
 use super::policy::{ApprovalCondition, FailureText, Policy};
 use super::{
     IntoToolOutput, Tool, ToolCallResult, ToolContext, ToolDefinitionError, ToolError,
-    ToolGuardrail, ToolName, ToolOptions, ToolOutput, ToolSpec,
+    ToolGuardrail, ToolName, ToolOffer, ToolOptions, ToolOutput, ToolSpec,
 };
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, IntoOutcome};
@@ -214,7 +214,8 @@ impl FunctionTool {
 
     /// Offers the tool only to runs for which a condition holds, in addition to earlier conditions.
     ///
-    /// The condition is asked before every turn and again before a call, so it should be quick.
+    /// The condition is asked before every turn and again before a call, so it should be quick; one that has to wait for something goes to
+    /// [`enabled_when`](Self::enabled_when).
     #[must_use]
     pub fn enabled_if(
         mut self,
@@ -224,9 +225,45 @@ impl FunctionTool {
         self
     }
 
-    /// Whether a run may see and call the tool.
+    /// Offers the tool only where an asynchronous condition holds, in addition to earlier conditions.
+    ///
+    /// It is told the agent and the run, and is asked before every turn and again before a call. Its error ends the run with the error
+    /// `callback_failed`.
+    #[must_use]
+    pub fn enabled_when<F, R>(mut self, condition: F) -> Self
+    where
+        F: Fn(ToolOffer) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoOutcome<bool>> + Send + 'static,
+    {
+        Arc::make_mut(&mut self.policy).add_awaited_condition(Arc::new(move |offer| {
+            let answer = condition(offer);
+            Box::pin(async move { answer.await.into_outcome() })
+        }));
+        self
+    }
+
+    /// Whether the quick conditions let a run see and call the tool; [`is_offered`](Self::is_offered) asks all.
     pub fn is_enabled(&self, cx: &RunContext) -> bool {
         self.policy.is_enabled(cx)
+    }
+
+    /// Whether all conditions let an agent in a run see and call the tool.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolError::CallbackFailed`] when a condition fails.
+    pub async fn is_offered(&self, offer: &ToolOffer) -> Result<bool, ToolError> {
+        let answer = self.policy.allows(offer).await;
+        answer.map_err(|source| ToolError::CallbackFailed {
+            tool: self.name().clone(),
+            callback: "the condition".to_owned(),
+            source,
+        })
+    }
+
+    /// Whether a condition has to be awaited.
+    pub(crate) fn awaits_conditions(&self) -> bool {
+        self.policy.awaits_conditions()
     }
 
     /// Lets the tool be called only after someone approved the call.

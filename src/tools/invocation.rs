@@ -11,7 +11,9 @@ use futures_util::FutureExt;
 
 use super::function::panic_message;
 use super::handler::{Fault, ReadCall};
-use super::{FunctionTool, ToolContext, ToolError, ToolFailure, ToolName, ToolOutput, ToolVerdict};
+use super::{
+    FunctionTool, ToolContext, ToolError, ToolFailure, ToolName, ToolOffer, ToolOutput, ToolVerdict,
+};
 use crate::future::{BoxError, BoxFuture};
 use crate::guardrail::{GuardrailResult, GuardrailStage, Verdict};
 
@@ -191,7 +193,10 @@ impl ToolCall {
         failure: ToolError,
         guardrails: Vec<GuardrailResult>,
     ) -> ToolCallResult {
-        let told = (Err(message), Some(failure));
+        // Who refused may have said why; otherwise the run may have words of its own.
+        let is_usual = message == NOT_APPROVED;
+        let words = self.cx.failure_text(&failure).filter(|_| is_usual);
+        let told = (Err(words.unwrap_or(message)), Some(failure));
         self.end(told, guardrails, None::<Unobserved>).await
     }
 
@@ -233,7 +238,9 @@ impl ToolCall {
         observer: &impl CallObserver,
         (guardrails, is_observed): (&mut Vec<GuardrailResult>, &mut bool),
     ) -> Result<ToolOutput, Stop> {
-        if !self.tool.is_enabled(self.cx.run()) {
+        let offer = ToolOffer::new(self.cx.run().clone(), self.cx.shared_agent());
+        let is_offered = self.tool.is_offered(&offer).await;
+        if !is_offered.map_err(Stop::Fatal)? {
             let tool = self.tool.name().clone();
             return Err(Stop::Fatal(ToolError::Disabled { tool }));
         }
@@ -410,7 +417,7 @@ impl ToolCall {
         };
         let text = match self.tool.words_of_failure() {
             Some(words) => words(&self.cx, &error),
-            None => text,
+            None => self.cx.failure_text(&error).unwrap_or(text),
         };
         tracing::debug!(target: "openai_agents::tools", tool = %self.tool.name(), error = %error.error_chain(), "tool failed");
         match self.check_size(text.len()) {

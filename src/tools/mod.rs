@@ -50,6 +50,7 @@ pub(crate) use invocation::{Approval, CallObserver, NOT_APPROVED, ToolCall};
 pub use name::{ToolName, ToolNameError};
 pub use options::{ToolFailure, ToolOptions};
 pub use output::{IntoToolOutput, ToolOutput};
+pub use policy::ToolOffer;
 pub use registry::ToolRegistry;
 pub use source::{ToolSource, ToolSourceError};
 pub use spec::ToolSpec;

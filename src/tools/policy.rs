@@ -6,10 +6,29 @@ use super::{ToolContext, ToolError, ToolGuardrail};
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, BoxFuture};
 
+/// Who would be offered a tool or a handoff, as a condition is told.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ToolOffer {
+    /// The run.
+    pub cx: RunContext,
+    /// The agent whose model would see it.
+    pub agent: Arc<str>,
+}
+
+impl ToolOffer {
+    /// Says who would be offered it.
+    pub fn new(cx: RunContext, agent: impl Into<Arc<str>>) -> Self {
+        let agent = agent.into();
+        Self { cx, agent }
+    }
+}
+
 /// What stands around a tool in one agent; the tool itself may be shared by others.
 #[derive(Clone, Default)]
 pub(super) struct Policy {
     condition: Option<Arc<Condition>>,
+    awaited_conditions: Vec<Arc<AwaitedCondition>>,
     /// The state that a run must have been given.
     pub(super) required_state: Vec<StateType>,
     pub(super) approval: Option<Arc<ApprovalCondition>>,
@@ -22,6 +41,8 @@ pub(super) struct Policy {
 }
 
 type Condition = dyn Fn(&RunContext) -> bool + Send + Sync;
+type AwaitedCondition =
+    dyn Fn(ToolOffer) -> BoxFuture<'static, Result<bool, BoxError>> + Send + Sync;
 pub(super) type ApprovalCondition =
     dyn Fn(ToolContext) -> BoxFuture<'static, Result<bool, BoxError>> + Send + Sync;
 pub(super) type FailureText = dyn Fn(&ToolContext, &ToolError) -> String + Send + Sync;
@@ -39,7 +60,29 @@ impl Policy {
         self.condition.as_ref().is_none_or(|holds| holds(cx))
     }
 
+    /// Adds a condition that is awaited to those before.
+    pub(super) fn add_awaited_condition(&mut self, condition: Arc<AwaitedCondition>) {
+        self.awaited_conditions.push(condition);
+    }
+
     pub(super) fn is_unconditional(&self) -> bool {
-        self.condition.is_none()
+        self.condition.is_none() && self.awaited_conditions.is_empty()
+    }
+
+    pub(super) fn awaits_conditions(&self) -> bool {
+        !self.awaited_conditions.is_empty()
+    }
+
+    /// Asks all conditions, the quick ones first; one that does not hold is the last that is asked.
+    pub(super) async fn allows(&self, offer: &ToolOffer) -> Result<bool, BoxError> {
+        if !self.is_enabled(&offer.cx) {
+            return Ok(false);
+        }
+        for condition in &self.awaited_conditions {
+            if !condition(offer.clone()).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

@@ -2,7 +2,7 @@
 //! prompts, and hooks that fail.
 
 use openai_agents::agent::runner::{InvalidOutput, LastTurn};
-use openai_agents::agent::{HookFuture, Hooks, ModelInputFilter, OutputMode};
+use openai_agents::agent::{HookResult, Hooks, ModelInputFilter, OutputMode};
 use openai_agents::context::MissingState;
 use openai_agents::model::{Prompt, ToolChoice};
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
@@ -206,47 +206,36 @@ async fn a_stored_prompt_goes_to_the_responses_api_only() {
 struct FailsAt(&'static str);
 
 impl FailsAt {
-    fn at(&self, moment: &'static str) -> HookFuture<'_> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            if self.0 == moment {
-                Err("out of order".into())
-            } else {
-                Ok(())
-            }
-        })
+    async fn at(&self, moment: &'static str) -> HookResult {
+        tokio::task::yield_now().await;
+        if self.0 == moment {
+            Err("out of order".into())
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl Hooks for FailsAt {
-    fn on_agent_start<'a>(
-        &'a self,
-        _: &'a openai_agents::RunContext,
-        _: &'a Agent,
-    ) -> HookFuture<'a> {
-        self.at("on_agent_start")
+    async fn on_agent_start(&self, _: &openai_agents::RunContext, _: &Agent) -> HookResult {
+        self.at("on_agent_start").await
     }
 
-    fn on_model_end<'a>(
-        &'a self,
-        _: &'a openai_agents::RunContext,
-        _: &'a Agent,
-        _: &'a openai_agents::model::ModelResponse,
-    ) -> HookFuture<'a> {
-        self.at("on_model_end")
+    async fn on_model_end(
+        &self,
+        _: &openai_agents::RunContext,
+        _: &Agent,
+        _: &openai_agents::model::ModelResponse,
+    ) -> HookResult {
+        self.at("on_model_end").await
     }
 
-    fn on_tool_start<'a>(&'a self, _: &'a ToolContext) -> HookFuture<'a> {
-        self.at("on_tool_start")
+    async fn on_tool_start(&self, _: &ToolContext) -> HookResult {
+        self.at("on_tool_start").await
     }
 
-    fn on_agent_end<'a>(
-        &'a self,
-        _: &'a openai_agents::RunContext,
-        _: &'a Agent,
-        _: &'a str,
-    ) -> HookFuture<'a> {
-        self.at("on_agent_end")
+    async fn on_agent_end(&self, _: &openai_agents::RunContext, _: &Agent, _: &str) -> HookResult {
+        self.at("on_agent_end").await
     }
 }
 

@@ -1,8 +1,5 @@
 //! Agents that other agents call: what they take over, what they use up, and what is seen of them.
 
-use std::sync::{Arc, Mutex};
-
-use futures_util::StreamExt;
 use openai_agents::agent::Handoff;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
@@ -10,6 +7,7 @@ use openai_agents::{
     Agent, ErrorKind, Limits, ModelSettings, RunEvent, Runner, ToolContext, Usage,
 };
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 
 use crate::support::{call, instant, output, play, tool};
 
@@ -202,7 +200,7 @@ async fn parameters_name_limits_and_output_can_be_set() {
         .name("order")
         .parameters::<Order>()
         .limits(Limits::turns(1))
-        .output_from(|result| format!("<{}>", result.final_output()));
+        .output_from(async |result| format!("<{}>", result.final_output()));
     let outer = Agent::builder("Outer").tool(desk).build().unwrap();
     let model = ScriptedModel::new([
         ScriptedTurn::tool_call("order", json!({ "item": "tea", "n": 2 })),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{RunEvent, Runner};
 use serde_json::json;

@@ -1,6 +1,4 @@
 //! Events as JSON: what programs read of a run, by `--json` and `/events`.
-
-use futures_util::StreamExt;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, RunEvent, Runner, Usage};
 use serde_json::{Value, json};

@@ -1,6 +1,4 @@
 //! Input for a run that runs, or waits.
-
-use futures_util::StreamExt;
 use openai_agents::agent::runner::RunOver;
 use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use openai_agents::agent::runner::TrippedInput;
 use openai_agents::guardrail::{GuardrailInput, GuardrailTiming, InputGuardrail};
 use openai_agents::model::ModelError;

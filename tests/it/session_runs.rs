@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use openai_agents::agent::{AgentBuilder, ToolUseBehavior};
 use openai_agents::future::BoxFuture;
 use openai_agents::guardrail::{InputGuardrail, OutputGuardrail};

@@ -319,8 +319,6 @@ async fn an_error_is_the_last_item() {
 
 #[tokio::test]
 async fn a_stream_that_is_over_cannot_be_finished() {
-    use futures_util::StreamExt;
-
     let mut stream = Runner::new(ScriptedModel::text("hi"))
         .stream(&agent([]), "hi")
         .start();

@@ -1,10 +1,5 @@
 //! What several subjects need: short ways to items, tools, chat answers, and the rule that every transcript follows.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use futures_util::StreamExt;
 use openai_agents::agent::AgentBuilder;
 use openai_agents::item::{FunctionCall, FunctionCallOutput, ItemKind};
 use openai_agents::model::{GptOssResponses, ModelRequest, OpenAiChat};
@@ -14,6 +9,9 @@ use openai_agents::{
     Agent, FunctionTool, Item, RunError, RunEvent, RunRequest, RunResult, ToolContext,
 };
 use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A call as a model makes it.
 pub(crate) fn call(id: &str, name: &str, arguments: &str) -> Item {

@@ -83,7 +83,7 @@ async fn tool_use_behavior_decides_the_final_output() {
 
 #[tokio::test]
 async fn a_function_sees_the_results_in_call_order_and_decides() {
-    let decide = ToolUseBehavior::Custom(Arc::new(|cx, results| {
+    let decide = ToolUseBehavior::custom(async |cx, results| {
         assert_eq!(cx.usage().requests, 1);
         let shown: Vec<_> = results
             .iter()
@@ -93,12 +93,12 @@ async fn a_function_sees_the_results_in_call_order_and_decides() {
             })
             .collect();
         Some(shown.join(" "))
-    }));
+    });
     assert_eq!(
         final_output(decide, &["late", "failing", "early"]).await.0,
         "late/c_late/fine failing/c_failing/tool `failing` failed: no early/c_early/fine"
     );
-    let go_on = ToolUseBehavior::Custom(Arc::new(|_, _| None));
+    let go_on = ToolUseBehavior::custom(async |_, _| None::<String>);
     assert_eq!(
         final_output(go_on, &["early"]).await,
         ("The model goes on.".to_owned(), 2)
@@ -108,8 +108,11 @@ async fn a_function_sees_the_results_in_call_order_and_decides() {
 #[tokio::test]
 async fn the_answer_to_an_unknown_tool_is_no_result() {
     const ON: &str = "The model goes on.";
-    let says =
-        || ToolUseBehavior::Custom(Arc::new(|_, results| Some(results.first()?.output.clone())));
+    let says = || {
+        ToolUseBehavior::custom(async |_, results| {
+            results.first().map(|result| result.output.clone())
+        })
+    };
     let cases: [(ToolUseBehavior, &[&str], &str); 6] = [
         (ToolUseBehavior::StopOnFirstTool, &["nope", "look"], "wet"),
         (ToolUseBehavior::StopOnFirstTool, &["nope"], ON),

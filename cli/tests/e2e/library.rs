@@ -1,6 +1,4 @@
 //! The library, with a tool of the application's own.
-
-use futures_util::StreamExt as _;
 use openai_agents::model::OpenAiChat;
 use openai_agents::{Agent, FunctionTool, RunEvent, Runner};
 

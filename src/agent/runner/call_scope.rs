@@ -12,7 +12,8 @@ use super::request::{RunScope, RunSetup};
 use crate::agent::{Agent, RunState};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
-use crate::tools::CallLinks;
+use crate::item::History;
+use crate::tools::{CallLinks, ToolContext, ToolError};
 
 /// What the run gives each of its calls.
 pub(super) struct CallScope {
@@ -27,6 +28,8 @@ pub(super) struct CallScope {
 pub(super) struct TurnScope {
     pub(super) number: u32,
     pub(super) setup: Arc<RunSetup>,
+    /// The conversation as the model saw it, with the calls; let go of before it grows, which would copy it.
+    pub(super) history: History,
     pub(super) layers: Layers,
     /// Boxed, because the channel has room for many from its beginning.
     pub(super) events: mpsc::Sender<Box<RunEvent>>,
@@ -70,6 +73,15 @@ impl CallLinks for CallScope {
             name: self.name.clone(),
             message,
         }))
+    }
+
+    fn items(&self) -> &History {
+        &self.turn.history
+    }
+
+    fn failure_text(&self, cx: &ToolContext, error: &ToolError) -> Option<String> {
+        let words = self.turn.setup.options.tool_failure_text.as_ref()?;
+        words(cx, error)
     }
 
     fn as_any(&self) -> &(dyn Any + Send + Sync) {

@@ -8,7 +8,9 @@ use super::layer::StepOutcome;
 use super::model_request::instructions;
 use super::run::Run;
 use super::step::{HandoffStep, Holds, InputCheck, PrepareStep};
-use crate::agent::{Agent, HandoffFilter, HandoffHistory, Instructions, ModelInput};
+use crate::agent::{
+    Agent, HandoffFilter, HandoffHistory, Instructions, ModelInput, ToolResult, ToolUseFn,
+};
 use crate::context::RunContext;
 use crate::error::RunFailure;
 use crate::future::{BoxError, BoxFuture};
@@ -16,7 +18,7 @@ use crate::guardrail::{
     GuardrailOutput, GuardrailResult, GuardrailStage, GuardrailTiming, OutputGuardrail, Verdict,
 };
 use crate::model::ModelRequest;
-use crate::tools::ToolContext;
+use crate::tools::{FunctionTool, ToolContext, ToolOffer};
 
 fn failed(callback: String, source: BoxError) -> RunFailure {
     RunFailure::CallbackFailed { callback, source }
@@ -56,6 +58,31 @@ async fn changed(
         request.items = input.items;
     }
     Ok(request)
+}
+
+/// Asks the conditions of tools and handoffs, one tool after the other.
+pub(super) async fn check_offers(tools: Vec<FunctionTool>, offer: ToolOffer) -> StepOutcome {
+    let mut withheld = Vec::new();
+    for tool in tools {
+        match tool.is_offered(&offer).await {
+            Ok(true) => {}
+            Ok(false) => withheld.push(tool.name().clone()),
+            Err(error) => return StepOutcome::Failed(RunFailure::Tool(error)),
+        }
+    }
+    StepOutcome::OffersChecked(withheld)
+}
+
+/// Lets the application decide whether the outputs of tools end the run.
+pub(super) async fn decide_tool_use(
+    decide: ToolUseFn,
+    cx: RunContext,
+    results: Vec<ToolResult>,
+) -> StepOutcome {
+    match decide(cx, results.into()).await {
+        Ok(output) => StepOutcome::ToolUseDecided(output),
+        Err(source) => StepOutcome::Failed(failed("the tool use behavior".to_owned(), source)),
+    }
 }
 
 /// Tells the application's callback of a handoff, with what the model wrote for it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::graph::Graph;
 use super::options::RunOptions;
-use super::state::State;
+use super::state::MachineState;
 use crate::agent::run_state::HistoryOwner;
 use crate::agent::{Agent, Instructions, OutputType};
 use crate::context::RunContext;
@@ -32,7 +32,7 @@ pub(super) enum ToolOffer {
     Nothing,
 }
 
-fn continuation(history_owner: &HistoryOwner, state: &State) -> Continuation {
+fn continuation(history_owner: &HistoryOwner, state: &MachineState) -> Continuation {
     match history_owner {
         HistoryOwner::Run => Continuation::Replay,
         HistoryOwner::Conversation(id) => Continuation::Conversation(id.clone()),
@@ -89,7 +89,7 @@ impl RequestTemplate {
     /// Makes the request of the state's turn.
     pub(super) fn request(
         &self,
-        state: &State,
+        state: &MachineState,
         (graph, history_owner): (&Graph, &HistoryOwner),
         cx: &RunContext,
         offer: ToolOffer,
@@ -128,23 +128,23 @@ impl RequestTemplate {
     }
 
     /// Takes the tools that the agent's sources have now.
-    pub(super) fn offer(&mut self, state: &State, graph: &Graph) {
+    pub(super) fn offer(&mut self, state: &MachineState, graph: &Graph) {
         self.tools = offered(&state.agent, state.tools(), graph, |_| true);
     }
 
     /// The agent's own set, encoded once for all runs, unless a tool or handoff is disabled now.
-    fn enabled(&self, state: &State, graph: &Graph, cx: &RunContext) -> Arc<ToolSet> {
+    fn enabled(&self, state: &MachineState, graph: &Graph, cx: &RunContext) -> Arc<ToolSet> {
         let handoffs = state
             .agent
             .bound_handoffs()
             .iter()
             .map(|handoff| &handoff.tool);
         let mut all = state.tools().iter().chain(handoffs);
-        if all.all(|tool| tool.is_enabled(cx)) {
+        if all.all(|tool| state.is_offered(tool, cx)) {
             return Arc::clone(&self.tools);
         }
         offered(&state.agent, state.tools(), graph, |tool| {
-            tool.is_enabled(cx)
+            state.is_offered(tool, cx)
         })
     }
 }

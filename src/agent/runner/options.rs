@@ -7,7 +7,7 @@ use super::layer::{Layers, RunLayer};
 use super::models::NamedModels;
 use super::{RunRequest, Runner};
 use crate::agent::run_state::HistoryOwner;
-use crate::agent::{Agent, AgentModel, HandoffFilter, Hooks, ModelInputFilter};
+use crate::agent::{Agent, AgentModel, DynHooks, HandoffFilter, Hooks, ModelInputFilter};
 use crate::context::States;
 use crate::error::{RunFailure, RunProgress};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
@@ -16,6 +16,7 @@ use crate::journal::{Journal, NoJournal};
 use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Providers};
 use crate::session::{Session, SessionInput, SessionSettings};
+use crate::tools::{ToolContext, ToolError};
 
 /// What can be set for a run.
 #[derive(Clone)]
@@ -28,12 +29,15 @@ pub(crate) struct RunOptions {
     pub(super) model: Option<AgentModel>,
     pub(super) named_models: NamedModels,
     pub(super) unknown_tool: UnknownTool,
+    pub(super) tool_failure_text: Option<Arc<ToolFailureText>>,
+    pub(super) unknown_tool_text: Option<Arc<UnknownToolText>>,
+    pub(super) withheld_output_text: Option<Arc<str>>,
     pub(super) invalid_output: InvalidOutput,
     pub(super) last_turn: LastTurn,
     pub(super) max_tool_concurrency: Option<usize>,
     pub(super) history_owner: HistoryOwner,
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) hooks: Vec<Arc<dyn Hooks>>,
+    pub(super) hooks: Vec<Arc<dyn DynHooks>>,
     pub(super) layers: Vec<Arc<dyn RunLayer>>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
     pub(super) output_guardrails: Vec<OutputGuardrail>,
@@ -94,6 +98,11 @@ pub enum LastTurn {
     WithoutTools,
 }
 
+/// What a model is told of a failed call.
+pub(super) type ToolFailureText = dyn Fn(&ToolContext, &ToolError) -> Option<String> + Send + Sync;
+/// What a model is told of a call of a tool that is not there.
+pub(super) type UnknownToolText = dyn Fn(&str, &[&str]) -> String + Send + Sync;
+
 /// Gives a run that reached a limit, or whose model refused or wrote an invalid output, an output all the same.
 pub(super) type Recover = dyn Fn(&RunFailure, &RunProgress) -> Option<Recovery> + Send + Sync;
 
@@ -134,6 +143,9 @@ impl Default for RunOptions {
             model: None,
             named_models: NamedModels::default(),
             unknown_tool: UnknownTool::default(),
+            tool_failure_text: None,
+            unknown_tool_text: None,
+            withheld_output_text: None,
             invalid_output: InvalidOutput::default(),
             last_turn: LastTurn::default(),
             max_tool_concurrency: None,
@@ -161,7 +173,6 @@ impl RunOptions {
             layers: layers.inherited(self.layers.len()),
             limits: Limits::default(),
             history_owner: HistoryOwner::default(),
-            hooks: Vec::new(),
             recover: None,
             last_turn: LastTurn::default(),
             session: None,
@@ -232,6 +243,32 @@ macro_rules! setters {
                 self
             }
 
+            /// Has a function say what the model is told of tool calls that failed, whichever tool it was: a failure, a time-out, bad
+            /// arguments, a call that was not approved. `None` leaves the usual words; those of a tool itself come first.
+            pub fn tool_failure_text(
+                mut self,
+                words: impl Fn(&ToolContext, &ToolError) -> Option<String> + Send + Sync + 'static,
+            ) -> Self {
+                self.options.tool_failure_text = Some(Arc::new(words));
+                self
+            }
+
+            /// Has a function say what the model is told of a call of a tool that it does not have, with
+            /// [`UnknownTool::TellModel`]: it is given the name and the tools that there are.
+            pub fn unknown_tool_text(
+                mut self,
+                words: impl Fn(&str, &[&str]) -> String + Send + Sync + 'static,
+            ) -> Self {
+                self.options.unknown_tool_text = Some(Arc::new(words));
+                self
+            }
+
+            /// Sets what stands in the conversation in place of a tool's output that an output guardrail tripped over.
+            pub fn withheld_output_text(mut self, text: impl Into<Arc<str>>) -> Self {
+                self.options.withheld_output_text = Some(text.into());
+                self
+            }
+
             /// Sets what the last turn that the limits allow is like.
             pub fn last_turn(mut self, last_turn: LastTurn) -> Self {
                 self.options.last_turn = last_turn;
@@ -271,8 +308,8 @@ macro_rules! setters {
                 self
             }
 
-            /// Tells these hooks what happens, whichever agent is at work.
-            pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
+            /// Tells these hooks what happens, whichever agent is at work, also in the runs of agents that are called as tools.
+            pub fn hooks(mut self, hooks: impl Hooks) -> Self {
                 self.options.hooks.push(Arc::new(hooks));
                 self
             }

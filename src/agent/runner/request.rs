@@ -9,14 +9,11 @@ use super::{RunResult, RunStream};
 use crate::agent::Agent;
 use crate::agent::run_state::{HistoryOwner, RunState};
 use crate::context::RunContext;
-use crate::error::RunError;
+use crate::error::{RunError, SetupError};
 use crate::future::BoxFuture;
 use crate::item::{Item, Message};
-#[cfg(feature = "server")]
 use crate::limits::Limits;
-#[cfg(feature = "server")]
-use crate::model::ModelSettings;
-use crate::model::{Delivery, Model};
+use crate::model::{Delivery, Model, ModelSettings};
 use crate::session::IntoSession;
 
 /// A run about to start; await it, or [`start`](Self::start) its stream.
@@ -55,6 +52,17 @@ pub(super) struct RunScope {
     pub(super) path: Vec<Arc<str>>,
     /// The agents that were called as tools on the way here, this run's own at last.
     pub(super) agents: Vec<Agent>,
+}
+
+impl RunScope {
+    /// The calls as events name them, without their turns.
+    pub(super) fn call_ids(&self) -> Vec<Arc<str>> {
+        let id = |step: &Arc<str>| match step.split_once('/') {
+            Some((_, call_id)) => call_id.into(),
+            None => Arc::clone(step),
+        };
+        self.path.iter().map(id).collect()
+    }
 }
 
 /// The input of a run: a text, a message, or the items of a conversation.
@@ -121,7 +129,7 @@ impl RunRequest {
         self
     }
 
-    /// Has the model answer in pieces, or not.
+    /// Has the model answer in pieces, or not, whether the run is awaited or streamed.
     pub(crate) fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
         self
@@ -135,16 +143,14 @@ impl RunRequest {
         self
     }
 
-    /// Lays model settings over those that the runner has.
-    #[cfg(feature = "server")]
-    pub(crate) fn more_settings(mut self, over: &ModelSettings) -> Self {
+    /// Lays model settings over those that the runner has, where [`model_settings`](Self::model_settings) replaces them.
+    pub fn more_settings(mut self, over: &ModelSettings) -> Self {
         self.options.settings = self.options.settings.overlaid_with(over);
         self
     }
 
-    /// Lets limits hold beside those that the runner has: the lower of each two.
-    #[cfg(feature = "server")]
-    pub(crate) fn more_limits(mut self, other: Limits) -> Self {
+    /// Lets limits hold beside those that the runner has, the lower of each two, where [`limits`](Self::limits) replaces them.
+    pub fn more_limits(mut self, other: Limits) -> Self {
         self.options.limits = self.options.limits.tightened_by(other);
         self
     }
@@ -159,7 +165,65 @@ impl RunRequest {
         (self.agent, self.beginning, setup)
     }
 
-    /// Makes the run's stream; nothing happens before it is polled.
+    /// Makes the run's stream, whose model answers in pieces; nothing happens before it is polled.
+    ///
+    /// ```
+    /// use openai_agents::testing::ScriptedModel;
+    /// use openai_agents::{Agent, Error, RunEvent, Runner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let runner = Runner::new(ScriptedModel::text("Hello there."));
+    /// let agent = Agent::builder("Guide").build()?;
+    /// let mut stream = runner.run(&agent, "Hello").max_turns(3).stream();
+    /// let mut text = String::new();
+    /// while let Some(event) = stream.next().await {
+    ///     if let RunEvent::TextDelta { delta } = event? {
+    ///         text.push_str(&delta);
+    ///     }
+    /// }
+    /// assert_eq!(text, "Hello there.");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream(self) -> RunStream {
+        self.delivery(Delivery::Stream).start()
+    }
+
+    /// Runs on this thread and waits, for programs that are not asynchronous.
+    ///
+    /// # Errors
+    ///
+    /// That of the run; the error `config` inside of an asynchronous program, whose thread must not be blocked, and when the thread cannot
+    /// wait for anything.
+    ///
+    /// ```
+    /// use openai_agents::testing::ScriptedModel;
+    /// use openai_agents::{Agent, Error, Runner};
+    ///
+    /// fn main() -> Result<(), Error> {
+    ///     let agent = Agent::builder("Guide").build()?;
+    ///     let runner = Runner::new(ScriptedModel::text("Paris."));
+    ///     assert_eq!(runner.run(&agent, "The capital of France?").run_blocking()?.final_output(), "Paris.");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn run_blocking(self) -> Result<RunResult, RunError> {
+        let mut stream = self.start();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Err(stream.setup_error(SetupError::InsideRuntime));
+        }
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        match runtime.enable_all().build() {
+            Ok(runtime) => runtime.block_on(stream.finish()),
+            Err(error) => {
+                let detail = error.to_string();
+                Err(stream.setup_error(SetupError::NoRuntime { detail }))
+            }
+        }
+    }
+
+    /// Makes the run's stream, whose model answers as the request says; nothing happens before it is polled.
     pub fn start(self) -> RunStream {
         RunStream::new(self)
     }

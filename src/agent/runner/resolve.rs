@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::UnknownTool;
 use super::model_request::ToolOffer;
-use super::state::State;
+use super::options::UnknownToolText;
+use super::state::MachineState;
 use super::turn::{
     CallAction, CallStatus, HostedQuestion, IGNORED_HANDOFF, PendingTurn, Permission, Resolution,
     TurnCall, invoke,
@@ -33,9 +34,11 @@ const NEED_OUTPUT: [&str; 5] = [
 
 /// What a response is understood by.
 pub(super) struct ResolveContext<'a> {
-    pub(super) state: &'a State,
+    pub(super) state: &'a MachineState,
     pub(super) cx: &'a RunContext,
     pub(super) unknown: UnknownTool,
+    /// What the model is told of a tool that is not there, in place of the usual words.
+    pub(super) unknown_text: Option<&'a UnknownToolText>,
     /// Whether the model was offered its tools.
     pub(super) offer: ToolOffer,
     pub(super) limits: &'a Limits,
@@ -122,7 +125,7 @@ pub(super) fn checked(agent: &Agent, text: String) -> Result<String, RunFailure>
 }
 
 /// The provider asks whether a hosted MCP server may be called.
-fn question(state: &State, item: &Item) -> Result<HostedQuestion, RunFailure> {
+fn question(state: &MachineState, item: &Item) -> Result<HostedQuestion, RunFailure> {
     let request = McpApprovalRequest::from_item(item.to_json()).ok_or_else(|| {
         // Without name and arguments nobody could know what is asked.
         not_offered(state, "mcp_approval_request", item)
@@ -169,7 +172,7 @@ fn has_output(items: &[Item], type_name: &str, call: &Item) -> bool {
     })
 }
 
-fn not_offered(state: &State, type_name: &str, item: &Item) -> RunFailure {
+fn not_offered(state: &MachineState, type_name: &str, item: &Item) -> RunFailure {
     let tool = field(item, "name").map_or_else(
         || type_name.to_owned(),
         |name| format!("{name} ({type_name})"),
@@ -200,7 +203,7 @@ impl ResolveContext<'_> {
             .find(|(_, handoff)| handoff.tool_name().as_str() == call.name);
         if let Some((n, handoff)) = handoff {
             let is_handoff = |call: &TurnCall| matches!(call.status, CallStatus::Handoff(_));
-            return match handoff.tool.is_enabled(self.cx) {
+            return match self.state.is_offered(&handoff.tool, self.cx) {
                 true if earlier.iter().any(is_handoff) => Ok(answered(IGNORED_HANDOFF)),
                 true => Ok(CallStatus::Handoff(n)),
                 false => self.without_tool(call, Missing::Disabled(&handoff.tool)),
@@ -214,7 +217,7 @@ impl ResolveContext<'_> {
             return Ok(CallStatus::Output);
         }
         match self.state.tools().get(&call.name) {
-            Some(tool) if tool.is_enabled(self.cx) => Ok(self.call(tool, call)),
+            Some(tool) if self.state.is_offered(tool, self.cx) => Ok(self.call(tool, call)),
             Some(tool) => self.without_tool(call, Missing::Disabled(tool)),
             None => self.without_tool(call, Missing::Unknown),
         }
@@ -235,11 +238,9 @@ impl ResolveContext<'_> {
     ) -> Result<CallStatus, RunFailure> {
         let agent = &self.state.agent;
         match (self.unknown, missing) {
-            (UnknownTool::TellModel, Missing::Unknown) => {
-                Ok(answered(&not_found(self.state, self.cx, call)))
-            }
+            (UnknownTool::TellModel, Missing::Unknown) => Ok(answered(&self.not_found(call))),
             (UnknownTool::TellModel, Missing::Disabled(tool)) => {
-                let message = not_found(self.state, self.cx, call);
+                let message = self.not_found(call);
                 Ok(invoke(
                     tool,
                     Permission::Disabled { message },
@@ -259,6 +260,22 @@ impl ResolveContext<'_> {
     }
 }
 
+impl ResolveContext<'_> {
+    fn not_found(&self, call: &FunctionCall) -> String {
+        let is_offered = |tool: &FunctionTool| self.state.is_offered(tool, self.cx);
+        let known: Vec<&str> = names(self.state, is_offered).collect();
+        if let Some(words) = self.unknown_text {
+            return words(&call.name, &known);
+        }
+        let there_is = if known.is_empty() {
+            "There are no tools.".to_owned()
+        } else {
+            format!("The tools are: {}.", known.join(", "))
+        };
+        format!("Tool '{}' not found. {there_is}", call.name)
+    }
+}
+
 /// Why there is no tool for a call.
 #[derive(Clone, Copy)]
 enum Missing<'a> {
@@ -273,7 +290,7 @@ fn answered(text: &str) -> CallStatus {
 
 /// The names of an agent's tools and handoffs.
 fn names<'a>(
-    state: &'a State,
+    state: &'a MachineState,
     is_named: impl Fn(&FunctionTool) -> bool + 'a,
 ) -> impl Iterator<Item = &'a str> {
     let handoffs = state
@@ -285,14 +302,4 @@ fn names<'a>(
     tools
         .filter(move |tool| is_named(tool))
         .map(|tool| tool.name().as_str())
-}
-
-fn not_found(state: &State, cx: &RunContext, call: &FunctionCall) -> String {
-    let known: Vec<&str> = names(state, |tool| tool.is_enabled(cx)).collect();
-    let there_is = if known.is_empty() {
-        "There are no tools.".to_owned()
-    } else {
-        format!("The tools are: {}.", known.join(", "))
-    };
-    format!("Tool '{}' not found. {there_is}", call.name)
 }

@@ -1,9 +1,9 @@
 //! Converts run state to and from `RunState`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::graph::Graph;
-use super::state::{FilteredView, State};
+use super::state::{FilteredView, MachineState};
 use super::turn::{CallStatus, HostedQuestion, PendingTurn, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
@@ -17,7 +17,7 @@ use crate::limits::Limits;
 
 /// Saves a run that waits.
 pub(super) fn save(
-    state: &State,
+    state: &MachineState,
     (limits, ledger, history_owner): (Limits, Ledger, &HistoryOwner),
     session: Option<SavedSession>,
 ) -> RunState {
@@ -61,7 +61,7 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// The calls of the turn are its function calls, in order.
-fn save_calls(turn: &PendingTurn, state: &State) -> Vec<SavedCall> {
+fn save_calls(turn: &PendingTurn, state: &MachineState) -> Vec<SavedCall> {
     let items = places(state, |item| {
         matches!(item.kind(), ItemKind::FunctionCall(_))
     });
@@ -90,7 +90,7 @@ fn save_calls(turn: &PendingTurn, state: &State) -> Vec<SavedCall> {
     items.zip(&turn.calls).map(save).collect()
 }
 
-fn save_questions(turn: &PendingTurn, state: &State) -> Vec<SavedQuestion> {
+fn save_questions(turn: &PendingTurn, state: &MachineState) -> Vec<SavedQuestion> {
     let items = places(state, |item| {
         item.kind().type_name() == "mcp_approval_request"
     });
@@ -103,7 +103,7 @@ fn save_questions(turn: &PendingTurn, state: &State) -> Vec<SavedQuestion> {
 
 /// Where the items of this turn of some kind stand in the history.
 fn places<'a>(
-    state: &'a State,
+    state: &'a MachineState,
     is_one: impl Fn(&Item) -> bool + 'a,
 ) -> impl Iterator<Item = usize> + 'a {
     let turn = state.history.iter().enumerate().skip(state.n_before_turn);
@@ -120,7 +120,7 @@ fn stand(((agent, tool), decision): (&(String, String), &StandingDecision)) -> S
 
 /// A run that goes on.
 pub(super) struct Restored {
-    pub(super) state: State,
+    pub(super) state: MachineState,
     pub(super) ledger: Ledger,
     pub(super) history_owner: HistoryOwner,
     pub(super) session: Option<SavedSession>,
@@ -153,11 +153,12 @@ pub(super) fn restore(
             ItemKind::FunctionCall(call) => Some((call.call_id.clone(), item.clone())),
             _ => None,
         });
-    let state = State {
+    let state = MachineState {
         start: start.shared_name(),
         is_fresh: false,
         n_input: saved.n_input,
         sourced: None,
+        withheld: HashSet::new(),
         own_input: saved.session.as_ref().map(|session| session.input.clone()),
         n_known: saved.n_known,
         n_before_turn: saved.n_before_turn,

@@ -12,15 +12,17 @@ use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, History, Item};
 use crate::model::ResponseEnd;
-use crate::tools::{FunctionTool, ToolRegistry};
+use crate::tools::{FunctionTool, ToolName, ToolRegistry};
 
 /// The state of a run between two steps.
-pub(super) struct State {
+pub(super) struct MachineState {
     /// The agent that the run began with.
     pub(super) start: Arc<str>,
     pub(super) agent: Agent,
     /// The agent's tools with those of its sources, once these were asked in this turn.
     pub(super) sourced: Option<SourcedTools>,
+    /// The tools and handoffs whose conditions do not hold in this turn.
+    pub(super) withheld: HashSet<ToolName>,
     /// Whether the agent has had no turn yet.
     pub(super) is_fresh: bool,
     /// The whole conversation: the input and what the run added.
@@ -63,12 +65,18 @@ pub(super) struct FilteredView {
     pub(super) n_filtered: usize,
 }
 
-impl State {
+impl MachineState {
+    /// Whether a tool or a handoff is offered in this turn.
+    pub(super) fn is_offered(&self, tool: &FunctionTool, cx: &RunContext) -> bool {
+        tool.is_enabled(cx) && !self.withheld.contains(tool.name())
+    }
+
     pub(super) fn new(agent: Agent, input: Vec<Item>) -> Self {
         Self {
             start: agent.shared_name(),
             agent,
             sourced: None,
+            withheld: HashSet::new(),
             is_fresh: true,
             n_input: input.len(),
             own_input: None,

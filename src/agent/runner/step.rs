@@ -8,7 +8,9 @@ use super::session::{SessionChangeStep, SessionReadStep};
 use super::session_writes::SessionWrites;
 use super::tool_calls::ToolEvent;
 use super::turn::PlannedCall;
-use crate::agent::{Agent, BoundHandoff, HandoffFilter, HandoffHistory, Interruption};
+use crate::agent::{
+    Agent, BoundHandoff, HandoffFilter, HandoffHistory, Interruption, ToolResult, ToolUseFn,
+};
 use crate::agent::{Instructions, ModelInputFilter};
 use crate::context::Cancel;
 use crate::error::{RunError, RunFailure};
@@ -16,7 +18,7 @@ use crate::guardrail::{GuardrailInput, GuardrailResult, InputGuardrail, OutputGu
 use crate::item::{FunctionCall, Item};
 use crate::model::{Model, ModelRequest};
 use crate::session::Session;
-use crate::tools::ToolSource;
+use crate::tools::{FunctionTool, ToolSource};
 
 /// The next thing to do for a run. Between any two of them the run can be saved.
 ///
@@ -34,6 +36,8 @@ pub(super) enum Step {
     ClaimSession(SessionChangeStep),
     /// Asks the sources of the agent for their tools, all at once; before each turn, since a server may have others by now.
     ListTools(Arc<[Arc<dyn ToolSource>]>),
+    /// Asks the conditions of tools and handoffs that have to be waited for; gives the names of those that are not offered.
+    CheckOffers(Vec<FunctionTool>),
     /// Asks guardrails about the input; nothing else happens until all have answered.
     CheckInput(Vec<InputCheck>),
     /// Writes what the session does not have yet, the input with what comes first.
@@ -60,6 +64,8 @@ pub(super) enum Step {
     CheckOutput(Arc<str>, Vec<OutputGuardrail>),
     /// Takes out of the session what the run has written to it, since another has written in between.
     WithdrawTurns(Arc<dyn Session>, SessionWrites),
+    /// Lets the application decide whether the outputs of a turn's tools end the run.
+    DecideToolUse(ToolUseFn, Vec<ToolResult>),
     /// The run waits for decisions about these calls.
     Pause(Vec<Interruption>),
     /// The run has its final output, and the session has all of it.

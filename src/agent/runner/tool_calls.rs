@@ -74,6 +74,7 @@ impl ToolPool {
             shared: Arc::new(TurnScope {
                 number: run.turn(),
                 setup: Arc::clone(run.setup()),
+                history: run.seen().clone(),
                 layers: run.layers().clone(),
                 events: sender,
             }),

@@ -163,6 +163,19 @@ impl PendingTurn {
                 .any(|question| question.decision.is_none())
     }
 
+    /// Whether the final output was given by a call.
+    pub(super) fn has_output(&self) -> bool {
+        let is_output = |call: &TurnCall| matches!(call.status, CallStatus::Output);
+        self.calls.iter().any(is_output)
+    }
+
+    /// Whether a tool gave something.
+    pub(super) fn has_results(&self) -> bool {
+        self.calls.iter().any(|call| {
+            matches!(&call.status, CallStatus::Done(outcome) if outcome.source == OutcomeSource::Tool)
+        })
+    }
+
     /// What tools gave, in the order of the calls; what the runner answered itself is no result.
     pub(super) fn results(&self) -> Vec<ToolResult> {
         let result = |call: &TurnCall| match &call.status {

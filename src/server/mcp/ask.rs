@@ -1,10 +1,8 @@
 //! A call of `ask_<agent>`: runs the agent, reports progress, and waits for decisions of the client's user.
 
-use std::sync::Arc;
-
-use futures_util::StreamExt;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 use super::agents::{AgentTool, refusal};
 use super::catalog::McpCatalog;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use super::Shared;
+use super::StateSender;
 use super::reply::{Framing, Reply, Step};
 use super::request::read_request;
 
@@ -20,7 +20,7 @@ enum Ending {
     Reset,
 }
 
-pub(super) async fn serve(mut stream: TcpStream, connection: usize, shared: Shared) {
+pub(super) async fn serve(mut stream: TcpStream, connection: usize, shared: StateSender) {
     // Without this the steps of a reply would be held back and joined.
     if let Err(error) = stream.set_nodelay(true) {
         shared.problem(format!("a connection cannot be set up: {error}"));

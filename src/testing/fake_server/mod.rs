@@ -70,7 +70,7 @@ pub use request::CapturedRequest;
 #[derive(Debug)]
 pub struct FakeServer {
     address: SocketAddr,
-    shared: Shared,
+    shared: StateSender,
     accepting: JoinHandle<()>,
 }
 
@@ -87,7 +87,7 @@ impl FakeServer {
     pub async fn start(replies: impl IntoIterator<Item = Reply>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Shared::new(replies.into_iter().collect());
+        let shared = StateSender::new(replies.into_iter().collect());
         let accepting = tokio::spawn(accept(listener, shared.clone()));
         Ok(Self {
             address,
@@ -172,7 +172,7 @@ impl Drop for FakeServer {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Shared) {
+async fn accept(listener: TcpListener, shared: StateSender) {
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
@@ -195,7 +195,7 @@ async fn accept(listener: TcpListener, shared: Shared) {
 
 /// What the server and its connections know together; the channel wakes those who wait for a change.
 #[derive(Debug, Clone)]
-struct Shared(Arc<watch::Sender<FakeServerState>>);
+struct StateSender(Arc<watch::Sender<FakeServerState>>);
 
 #[derive(Debug, Default)]
 struct FakeServerState {
@@ -207,7 +207,7 @@ struct FakeServerState {
     n_closed: usize,
 }
 
-impl Shared {
+impl StateSender {
     fn new(script: VecDeque<Reply>) -> Self {
         let state = FakeServerState {
             script,

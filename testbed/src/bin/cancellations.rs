@@ -8,17 +8,15 @@
 //! millisecond, and is dropped, cancelled at once or cancelled after its turn. Fails if a call is left without its output or a task
 //! without its run.
 
+use openai_agents::item::ItemKind;
+use openai_agents::model::OpenAiChat;
+use openai_agents::{Agent, Cancel, FunctionTool, Item, RunStream, Runner};
+use serde_json::json;
 use std::collections::HashSet;
 use std::env;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use futures_util::StreamExt;
-use openai_agents::item::ItemKind;
-use openai_agents::model::OpenAiChat;
-use openai_agents::{Agent, Cancel, FunctionTool, Item, RunStream, Runner};
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;

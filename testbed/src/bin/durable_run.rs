@@ -8,14 +8,6 @@
 //! URL of a model. Begins the run if FILE has none, else continues it. Of a call that is in doubt it decides by LOG. Prints `ACK` and the
 //! id of each call whose output the run has, `DOUBT` and the id of each call that is in doubt, and `DONE` and the final output.
 
-use std::env;
-use std::error::Error;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use futures_util::StreamExt;
 use openai_agents::journal::{DurableRun, RunBeginning, SqliteJournal};
 use openai_agents::model::OpenAiChat;
 use openai_agents::session::{SessionId, SqliteSessions};
@@ -23,6 +15,12 @@ use openai_agents::{
     Agent, ErrorKind, FunctionTool, Item, Limits, RunError, RunEvent, RunRequest, RunResult,
     RunState, Runner, ToolContext,
 };
+use std::env;
+use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Line {

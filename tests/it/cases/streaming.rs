@@ -1,15 +1,13 @@
 //! Cases 52 and 57 to 60: the order of events and hooks, and ends that someone asked for.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use futures_util::StreamExt;
-use openai_agents::agent::{HookFuture, Hooks};
+use openai_agents::agent::{HookResult, Hooks};
 use openai_agents::model::{ModelRequest, ModelResponse};
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
 use openai_agents::{
     Agent, Cancel, ErrorKind, RunContext, RunError, RunEvent, RunStream, Runner, ToolContext,
 };
 use serde_json::json;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::support::{agent, call, chat, instant, output, play, streamed};
 
@@ -184,63 +182,49 @@ async fn case_59_a_handoff_is_requested_and_occurs_and_is_no_tool_call() {
 struct Notes(&'static str, Arc<Mutex<Vec<String>>>);
 
 impl Notes {
-    fn note(&self, line: &str) -> HookFuture<'static> {
+    fn note(&self, line: &str) {
         let line = format!("{}{line}", self.0);
         self.1
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(line);
-        Box::pin(std::future::ready(Ok(())))
     }
 }
 
 impl Hooks for Notes {
-    fn on_agent_start<'a>(&'a self, _: &'a RunContext, agent: &'a Agent) -> HookFuture<'a> {
-        self.note(&format!("agent start {}", agent.name()))
+    async fn on_agent_start(&self, _: &RunContext, agent: &Agent) -> HookResult {
+        self.note(&format!("agent start {}", agent.name()));
+        Ok(())
     }
 
-    fn on_agent_end<'a>(
-        &'a self,
-        _: &'a RunContext,
-        agent: &'a Agent,
-        _: &'a str,
-    ) -> HookFuture<'a> {
-        self.note(&format!("agent end {}", agent.name()))
+    async fn on_agent_end(&self, _: &RunContext, agent: &Agent, _: &str) -> HookResult {
+        self.note(&format!("agent end {}", agent.name()));
+        Ok(())
     }
 
-    fn on_model_start<'a>(
-        &'a self,
-        _: &'a RunContext,
-        _: &'a Agent,
-        _: &'a ModelRequest,
-    ) -> HookFuture<'a> {
-        self.note("model start")
+    async fn on_model_start(&self, _: &RunContext, _: &Agent, _: &ModelRequest) -> HookResult {
+        self.note("model start");
+        Ok(())
     }
 
-    fn on_model_end<'a>(
-        &'a self,
-        _: &'a RunContext,
-        _: &'a Agent,
-        _: &'a ModelResponse,
-    ) -> HookFuture<'a> {
-        self.note("model end")
+    async fn on_model_end(&self, _: &RunContext, _: &Agent, _: &ModelResponse) -> HookResult {
+        self.note("model end");
+        Ok(())
     }
 
-    fn on_tool_start<'a>(&'a self, cx: &'a ToolContext) -> HookFuture<'a> {
-        self.note(&format!("tool start {}", cx.tool_name()))
+    async fn on_tool_start(&self, cx: &ToolContext) -> HookResult {
+        self.note(&format!("tool start {}", cx.tool_name()));
+        Ok(())
     }
 
-    fn on_tool_end<'a>(&'a self, _: &'a ToolContext, output: &'a str) -> HookFuture<'a> {
-        self.note(&format!("tool end {output}"))
+    async fn on_tool_end(&self, _: &ToolContext, output: &str) -> HookResult {
+        self.note(&format!("tool end {output}"));
+        Ok(())
     }
 
-    fn on_handoff<'a>(
-        &'a self,
-        _: &'a RunContext,
-        from: &'a Agent,
-        to: &'a Agent,
-    ) -> HookFuture<'a> {
-        self.note(&format!("handoff {} {}", from.name(), to.name()))
+    async fn on_handoff(&self, _: &RunContext, from: &Agent, to: &Agent) -> HookResult {
+        self.note(&format!("handoff {} {}", from.name(), to.name()));
+        Ok(())
     }
 }
 

@@ -8,6 +8,8 @@ mod work;
 mod journaled;
 mod interrupts;
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,7 +23,7 @@ use super::result::{RunEvent, RunResult};
 use super::run::Run;
 use super::step::Step;
 use crate::context::Cancel;
-use crate::error::{RunError, RunFailure};
+use crate::error::{RunError, RunFailure, SetupError};
 use interrupts::Interrupts;
 use work::Work;
 
@@ -40,6 +42,8 @@ pub struct RunStream {
     /// What is being done for it.
     work: Work,
     interrupts: Interrupts,
+    /// What came before the model's first answer, while that was waited for.
+    first_events: VecDeque<RunEvent>,
 }
 
 impl RunStream {
@@ -48,8 +52,70 @@ impl RunStream {
         Self {
             work: Work::default(),
             interrupts: Interrupts::of(&run),
+            first_events: VecDeque::new(),
             run,
         }
+    }
+
+    /// Gives the next event; an error is the last, and nothing comes after the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<RunEvent, RunError>> {
+        StreamExt::next(self).await
+    }
+
+    /// Waits until the model has answered something, or the run has ended before; the events are still to come.
+    ///
+    /// A server that streams a run decides about its status by this: what is wrong with the request, with the model's server or with a
+    /// session is known by then. [`ErrorKind::http_status`](crate::ErrorKind::http_status) has the status of an error.
+    ///
+    /// ```
+    /// use openai_agents::testing::ScriptedModel;
+    /// use openai_agents::{Agent, Error, Runner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let runner = Runner::new(ScriptedModel::new([]));
+    /// let agent = Agent::builder("Guide").build()?;
+    /// let mut stream = runner.run(&agent, "Hello").stream();
+    /// let status = stream.begun().await.map_or_else(|error| error.kind().http_status(), |()| 200);
+    /// assert_eq!(status, 500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The run's error, if it ends before anything came; it is not given again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn begun(&mut self) -> Result<(), RunError> {
+        let is_answer = |event: &RunEvent| !matches!(event, RunEvent::TurnStarted { .. });
+        if self.first_events.iter().any(is_answer) {
+            return Ok(());
+        }
+        loop {
+            match poll_fn(|cx| self.poll_run(cx)).await {
+                Some(Ok(event)) => {
+                    let is_answer = is_answer(&event);
+                    self.first_events.push_back(event);
+                    if is_answer {
+                        return Ok(());
+                    }
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// A run that cannot be driven.
+    pub(in crate::agent::runner) fn setup_error(&mut self, error: SetupError) -> RunError {
+        self.run.error(RunFailure::Setup(error))
     }
 
     /// Drops the events and waits for the result.
@@ -81,15 +147,14 @@ impl RunStream {
     }
 }
 
-impl Stream for RunStream {
-    type Item = Result<RunEvent, RunError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl RunStream {
+    fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RunEvent, RunError>>> {
         let Self {
             run,
             work,
             interrupts,
-        } = &mut *self;
+            ..
+        } = self;
         loop {
             // A wish to end comes before all else, so that nothing happens after it is known.
             if let Some(interrupt) = interrupts.take(work) {
@@ -104,6 +169,17 @@ impl Stream for RunStream {
                 },
                 step => work.begin(step, run),
             }
+        }
+    }
+}
+
+impl Stream for RunStream {
+    type Item = Result<RunEvent, RunError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.first_events.pop_front() {
+            Some(event) => Poll::Ready(Some(Ok(event))),
+            None => self.poll_run(cx),
         }
     }
 }

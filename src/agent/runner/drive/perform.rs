@@ -16,7 +16,7 @@ use crate::agent::runner::tool_calls::ToolPool;
 use crate::error::RunFailure;
 use crate::future::BoxFuture;
 use crate::guardrail::OutputGuardrail;
-use crate::tools::ToolSource;
+use crate::tools::{ToolOffer, ToolSource};
 
 /// Performs the steps of one run, through its layers.
 pub(super) struct Performer<'a> {
@@ -47,6 +47,15 @@ impl<'a> Performer<'a> {
                 )
             }
             Step::ListTools(sources) => self.future(StepKind::ListTools, list_tools(sources)),
+            Step::CheckOffers(tools) => {
+                let (cx, agent) = (self.run.cx().clone(), self.run.agent().shared_name());
+                let checked = callbacks::check_offers(tools, ToolOffer::new(cx, agent));
+                self.future(StepKind::CheckOffers, checked)
+            }
+            Step::DecideToolUse(decide, results) => {
+                let decided = callbacks::decide_tool_use(decide, self.run.cx().clone(), results);
+                self.future(StepKind::DecideToolUse, decided)
+            }
             Step::TakeInput(after) => {
                 let control = self.run.cx().control();
                 InProgress::Input(Outcome::Input(match after {

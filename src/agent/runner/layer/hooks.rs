@@ -7,22 +7,23 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes};
 use crate::agent::runner::options::RunOptions;
-use crate::agent::{Agent, HookFuture, Hooks};
+use crate::agent::{Agent, DynHooks, HookFuture, Interruption, RunEnd};
 use crate::context::RunContext;
 use crate::error::RunFailure;
-use crate::model::{ModelEvent, ModelRequest, ModelResponse, ResponseFold};
+use crate::kind::ErrorKind;
+use crate::model::{ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold};
 use crate::tools::{CallObserver, ToolContext, ToolError, ToolOutput};
 
 /// The hooks of a run and of the agent at work.
 #[derive(Clone)]
-pub(in crate::agent::runner) struct HookSet(Vec<Arc<dyn Hooks>>);
+pub(in crate::agent::runner) struct HookSet(Vec<Arc<dyn DynHooks>>);
 
 impl HookSet {
     pub(in crate::agent::runner) fn of(options: &RunOptions, agent: &Agent) -> Self {
         Self::joined(&options.hooks, agent)
     }
 
-    fn joined(run_hooks: &[Arc<dyn Hooks>], agent: &Agent) -> Self {
+    fn joined(run_hooks: &[Arc<dyn DynHooks>], agent: &Agent) -> Self {
         Self(run_hooks.iter().chain(agent.hooks()).cloned().collect())
     }
 
@@ -34,7 +35,7 @@ impl HookSet {
     async fn tell<'a>(
         &'a self,
         name: &'static str,
-        tell: impl Fn(&'a dyn Hooks) -> HookFuture<'a>,
+        tell: impl Fn(&'a dyn DynHooks) -> HookFuture<'a>,
     ) -> Result<(), RunFailure> {
         let told = try_join_all(self.0.iter().map(|hooks| tell(&**hooks))).await;
         told.map(drop).map_err(|source| RunFailure::CallbackFailed {
@@ -48,7 +49,7 @@ impl HookSet {
         &'a self,
         cx: &ToolContext,
         name: &'static str,
-        tell: impl Fn(&'a dyn Hooks) -> HookFuture<'a>,
+        tell: impl Fn(&'a dyn DynHooks) -> HookFuture<'a>,
     ) -> Result<(), ToolError> {
         let told = try_join_all(self.0.iter().map(|hooks| tell(&**hooks))).await;
         told.map(drop).map_err(|source| ToolError::CallbackFailed {
@@ -62,11 +63,11 @@ impl HookSet {
 /// Tells the hooks of agents and models. Those of tools are told by the call itself, which knows whether it is really made.
 pub(super) struct HookLayer {
     /// Those of the run; each agent has more of its own.
-    run_hooks: Arc<[Arc<dyn Hooks>]>,
+    run_hooks: Arc<[Arc<dyn DynHooks>]>,
 }
 
 impl HookLayer {
-    pub(super) fn shared(run_hooks: &[Arc<dyn Hooks>]) -> Arc<dyn RunLayer> {
+    pub(super) fn shared(run_hooks: &[Arc<dyn DynHooks>]) -> Arc<dyn RunLayer> {
         Arc::new(Self {
             run_hooks: run_hooks.into(),
         })
@@ -115,6 +116,20 @@ impl RunLayer for HookLayer {
                     tell.await
                 })
             }
+            StepKind::CheckInput { .. } | StepKind::CheckOutput { .. } => {
+                guardrail_heard(hooks, cx, outcomes)
+            }
+            StepKind::Pause { interruptions } => {
+                let failed = (ErrorKind::ApprovalRequired, pause_message(interruptions));
+                before(run_ended(hooks, cx, Err(failed)), outcomes)
+            }
+            StepKind::Finish { output } => {
+                before(run_ended(hooks, cx, Ok(Arc::clone(output))), outcomes)
+            }
+            StepKind::Fail { kind, message } => {
+                let failed = (*kind, message.clone());
+                before(run_ended(hooks, cx, Err(failed)), outcomes)
+            }
             StepKind::CallModel { request } => {
                 let call = ModelCall { hooks, cx, agent };
                 let request = Arc::clone(request);
@@ -137,8 +152,17 @@ struct ModelCall {
 impl ModelCall {
     async fn started(&self, request: &ModelRequest) -> Result<(), RunFailure> {
         let (cx, agent) = (&self.cx, &self.agent);
-        let tell = |hooks| Hooks::on_model_start(hooks, cx, agent, request);
+        let tell = |hooks| DynHooks::on_model_start(hooks, cx, agent, request);
         self.hooks.tell("on_model_start", tell).await
+    }
+
+    async fn failed(self, error: ModelError) -> StepOutcome {
+        let (cx, agent, failed) = (&self.cx, &self.agent, &error);
+        let told = self.hooks.tell("on_model_error", |hooks| {
+            hooks.on_model_error(cx, agent, failed)
+        });
+        let told = told.await;
+        StepOutcome::Failed(told.err().unwrap_or(RunFailure::Model(error)))
     }
 
     async fn ended(self, response: ModelResponse) -> Result<(), RunFailure> {
@@ -159,19 +183,72 @@ impl ModelCall {
             {
                 fold.push(event.clone());
             }
+            if let StepOutcome::Failed(RunFailure::Model(error)) = outcome {
+                let call = self.clone();
+                return Either::Right(Either::Left(async move { call.failed(error).await }));
+            }
             if !matches!(outcome, StepOutcome::Model(ModelEvent::ResponseDone(_))) {
                 return Either::Left(ready(outcome));
             }
             let (call, response) = (self.clone(), std::mem::take(&mut fold).finish());
-            Either::Right(async move {
+            Either::Right(Either::Right(async move {
                 let told = match response {
                     Ok(response) => call.ended(response).await,
                     Err(error) => Err(RunFailure::Model(error)),
                 };
                 told.map_or_else(StepOutcome::Failed, |()| outcome)
-            })
+            }))
         }))
     }
+}
+
+/// Tells the hooks of a verdict, before the run learns of it.
+fn guardrail_heard(hooks: HookSet, cx: RunContext, outcomes: StepOutcomes) -> StepOutcomes {
+    Box::pin(outcomes.then(move |outcome| {
+        let (hooks, cx) = (hooks.clone(), cx.clone());
+        async move {
+            let StepOutcome::Verdict(result) = &outcome else {
+                return outcome;
+            };
+            let cx = &cx;
+            let told = hooks.tell("on_guardrail", |hooks| hooks.on_guardrail(cx, result));
+            match told.await {
+                Ok(()) => outcome,
+                Err(failure) => StepOutcome::Failed(failure),
+            }
+        }
+    }))
+}
+
+/// Says what a run waits for.
+fn pause_message(interruptions: &[Interruption]) -> String {
+    let tools: Vec<&str> = interruptions.iter().map(|call| &*call.tool).collect();
+    let need = match tools.len() {
+        1 => "1 call needs".to_owned(),
+        n_calls => format!("{n_calls} calls need"),
+    };
+    format!("{need} approval: {}", tools.join(", "))
+}
+
+/// Tells the hooks that the run is over, which nothing can change any more.
+async fn run_ended(
+    hooks: HookSet,
+    cx: RunContext,
+    end: Result<Arc<str>, (ErrorKind, String)>,
+) -> Result<(), RunFailure> {
+    let end = match &end {
+        Ok(output) => RunEnd::Done { output },
+        Err((kind, message)) => RunEnd::Failed {
+            kind: *kind,
+            message,
+        },
+    };
+    let (cx, end) = (&cx, &end);
+    let told = hooks.tell("on_run_end", |hooks| hooks.on_run_end(cx, end));
+    if let Err(failure) = told.await {
+        tracing::warn!(target: "openai_agents::hooks", "{failure}: the run is over and stays as it ended");
+    }
+    Ok(())
 }
 
 /// Does something first; if it fails, nothing else happens.

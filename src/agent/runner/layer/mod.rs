@@ -25,7 +25,7 @@ use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{ModelEvent, ModelRequest};
 use crate::session::{SessionError, SessionId, SessionItems, SessionVersion};
-use crate::tools::{FunctionTool, ToolContext};
+use crate::tools::{FunctionTool, ToolContext, ToolName};
 use hooks::HookLayer;
 
 /// Stands between a run and what it does.
@@ -127,6 +127,8 @@ pub enum StepKind {
     },
     /// The agent's sources are asked for their tools: [`StepOutcome::ToolsListed`].
     ListTools,
+    /// The conditions of tools and handoffs are asked: [`StepOutcome::OffersChecked`].
+    CheckOffers,
     /// A guardrail is asked about the input, maybe beside other steps: [`StepOutcome::Verdict`].
     CheckInput {
         /// The guardrail.
@@ -149,6 +151,8 @@ pub enum StepKind {
         /// The call.
         call: ToolContext,
     },
+    /// The application decides whether the outputs of the turn's tools end the run: [`StepOutcome::ToolUseDecided`].
+    DecideToolUse,
     /// The application is told of a handoff.
     HandOff {
         /// The agent that the conversation goes to.
@@ -204,6 +208,10 @@ pub enum StepOutcome {
     SessionFailed(SessionError),
     /// The tools of the agent's sources, one list for each.
     ToolsListed(Vec<Arc<[FunctionTool]>>),
+    /// The tools and handoffs that are not offered in this turn.
+    OffersChecked(Vec<ToolName>),
+    /// The final output that the outputs of tools are, if the run ends with them.
+    ToolUseDecided(Option<String>),
     /// What is to be asked.
     RequestPrepared(Box<ModelRequest>),
     /// An event of the model.
@@ -237,6 +245,8 @@ impl StepKind {
             Self::WriteSession { .. } => "write_session",
             Self::WithdrawTurns { .. } => "withdraw_turns",
             Self::ListTools => "list_tools",
+            Self::CheckOffers => "check_offers",
+            Self::DecideToolUse => "decide_tool_use",
             Self::CheckInput { .. } => "check_input",
             Self::StartAgent => "start_agent",
             Self::PrepareRequest { .. } => "prepare_request",

@@ -69,9 +69,11 @@ impl Run {
             self.state.drop_turn();
             return;
         }
+        let text = self.options().withheld_output_text.as_deref();
+        let text = text.unwrap_or(WITHHELD);
         let withheld = turn.iter().map(|item| match item.kind() {
             ItemKind::FunctionCallOutput(output) => {
-                FunctionCallOutput::new(output.call_id.clone(), WITHHELD.into()).into()
+                FunctionCallOutput::new(output.call_id.clone(), text.into()).into()
             }
             _ => item.clone(),
         });

@@ -20,21 +20,21 @@ use super::options::RunOptions;
 use super::request::RunSetup;
 use super::result::RunEvent;
 use super::session::{SessionChangeStep, SessionClaim, SessionWriter};
-use super::state::State;
+use super::state::MachineState;
 use super::step::{Holds, Outcome, Step};
 use crate::agent::run_state::{HistoryOwner, SavedSession};
 use crate::agent::{Agent, HandoffFilter, HandoffHistory};
 use crate::context::{Cancel, RunContext};
 use crate::error::{RunError, RunFailure};
 use crate::guardrail::GuardrailResult;
-use crate::item::Item;
+use crate::item::{History, Item};
 use crate::limits::LimitReached;
 use crate::model::{ModelRequest, ResponseFold};
 
 /// A run as a state machine.
 pub(super) struct Run {
     setup: Arc<RunSetup>,
-    state: State,
+    state: MachineState,
     graph: Graph,
     template: RequestTemplate,
     history_owner: HistoryOwner,
@@ -73,6 +73,8 @@ enum Next {
     CheckInput,
     /// Whether there is a further turn, once the session has the one before and the tools are known.
     BeginTurn,
+    /// Which tools are offered, if that has to be waited for.
+    CheckOffers,
     /// What the turn asks.
     AskModel,
     StartAgent(Box<ModelRequest>),
@@ -82,6 +84,8 @@ enum Next {
     HandOff(usize),
     FilterHistory,
     Pause,
+    /// Whether the outputs of the tools end the run, as the application decides.
+    DecideToolUse,
     /// Whether someone has sent more while the model gave its final output.
     TakeLastInput,
     EndAgent,
@@ -111,6 +115,8 @@ enum Awaited {
     Saved(Vec<Item>),
     Withdrawn(String, Option<Box<RunFailure>>),
     ToolLists,
+    Offers,
+    ToolUse,
     Input,
     Request,
     Response(ResponseFold),
@@ -170,6 +176,7 @@ impl Run {
             }
             Next::CheckInput => Ok(self.check_blocking()),
             Next::BeginTurn => self.begin_turn(),
+            Next::CheckOffers => Ok(self.check_offers()),
             Next::AskModel => self.ask_model(),
             Next::StartAgent(request) => Ok(self.start_agent(request)),
             Next::PrepareRequest(request) => Ok(self.prepare_request(request)),
@@ -178,6 +185,7 @@ impl Run {
             Next::HandOff(n) => self.hand_off(n).map(Some),
             Next::FilterHistory => Ok(self.filter_history()),
             Next::Pause => Ok(Some(self.pause())),
+            Next::DecideToolUse => Ok(self.decide_tool_use()),
             Next::TakeLastInput => Ok(Some(self.take_last_input())),
             Next::EndAgent => Ok(self.end_agent()),
             Next::CheckOutput => Ok(self.check_output()),
@@ -274,6 +282,14 @@ impl Run {
             (Awaited::Saved(_), StepOutcome::SessionFailed(error)) => self.save_failed(error),
             (_, StepOutcome::SessionFailed(error)) => Err(self.session_failed(error, None)),
             (Awaited::ToolLists, StepOutcome::ToolsListed(lists)) => self.accept_tools(lists),
+            (Awaited::Offers, StepOutcome::OffersChecked(withheld)) => {
+                self.state.withheld = withheld.into_iter().collect();
+                Ok(())
+            }
+            (Awaited::ToolUse, StepOutcome::ToolUseDecided(output)) => {
+                self.tool_use_decided(output);
+                Ok(())
+            }
             (Awaited::Request, StepOutcome::RequestPrepared(request)) => {
                 self.next = Next::CallModel(request);
                 Ok(())
@@ -351,6 +367,11 @@ impl Run {
         &self.setup
     }
 
+    /// The conversation as the model sees it.
+    pub(super) fn seen(&self) -> &History {
+        self.state.seen()
+    }
+
     pub(super) fn agent(&self) -> &Agent {
         &self.state.agent
     }
@@ -383,6 +404,8 @@ impl Awaited {
                 Self::ClaimWrite(_) | Self::Saved(_) => "write_session",
                 Self::Withdrawn(..) => "withdraw_turns",
                 Self::ToolLists => "list_tools",
+                Self::Offers => "check_offers",
+                Self::ToolUse => "decide_tool_use",
                 Self::Request => "prepare_request",
                 Self::Response(_) => "call_model",
                 Self::Outputs => "call_tool",

@@ -14,7 +14,7 @@ use crate::agent::runner::session::{
     SessionChangeStep, SessionClaim, SessionReadStep, SessionWriter,
 };
 use crate::agent::runner::snapshot::{Restored, missing, restore};
-use crate::agent::runner::state::State;
+use crate::agent::runner::state::MachineState;
 use crate::agent::runner::step::{Holds, InputCheck, Step};
 use crate::agent::runner::tool_sources::SourcedTools;
 use crate::agent::runner::turn::{CallStatus, Permission, invoke};
@@ -74,7 +74,7 @@ impl Run {
             options.states.clone(),
             options.limits,
             ledger,
-            setup.scope.parent.clone(),
+            (setup.scope.parent.clone(), setup.scope.call_ids()),
         );
         let identity = RunIdentity {
             cx: &cx,
@@ -373,7 +373,7 @@ impl Run {
 
 fn fresh(agent: &Agent, input: Vec<Item>, history_owner: HistoryOwner) -> Restored {
     Restored {
-        state: State::new(agent.clone(), input),
+        state: MachineState::new(agent.clone(), input),
         ledger: Ledger::default(),
         history_owner,
         session: None,

@@ -10,8 +10,7 @@ use crate::agent::runner::step::{InputAfter, ModelStep, PrepareStep, Step};
 use crate::agent::runner::to_run_events::to_run_events;
 use crate::agent::runner::tool_calls::ToolEvent;
 use crate::agent::runner::turn::{CallEnd, CallStatus, PendingTurn, Resolution, output_item};
-use crate::agent::{Agent, Instructions, ToolResult, ToolUseBehavior};
-use crate::context::RunContext;
+use crate::agent::{Agent, Instructions, ToolResult, ToolUseBehavior, ToolUseFn};
 use crate::error::RunFailure;
 use crate::guardrail::{GuardrailTiming, OutputGuardrail};
 use crate::item::{Item, ItemKind};
@@ -41,9 +40,27 @@ impl Run {
         if self.cancels_after_turn && self.state.turn > 0 {
             return Err(RunFailure::Cancelled);
         }
-        self.next = Next::AskModel;
+        self.next = Next::CheckOffers;
         self.awaited = Some(Awaited::Input);
         Ok(Some(Step::TakeInput(InputAfter::Taken)))
+    }
+
+    /// Asks the conditions of tools and handoffs that have to be waited for.
+    pub(super) fn check_offers(&mut self) -> Option<Step> {
+        self.next = Next::AskModel;
+        self.state.withheld.clear();
+        let handoffs = self.state.agent.bound_handoffs().iter();
+        let all = self.state.tools().iter();
+        let all = all.chain(handoffs.map(|handoff| &handoff.tool));
+        let asked: Vec<_> = all
+            .filter(|tool| tool.awaits_conditions())
+            .cloned()
+            .collect();
+        if asked.is_empty() {
+            return None;
+        }
+        self.awaited = Some(Awaited::Offers);
+        Some(Step::CheckOffers(asked))
     }
 
     /// Takes what was sent to the run, behind all that is there; a run that had its final output goes on with it.
@@ -167,6 +184,7 @@ impl Run {
             state: &self.state,
             cx: &self.cx,
             unknown: self.options().unknown_tool,
+            unknown_text: self.options().unknown_tool_text.as_deref(),
             offer: self.offer,
             limits: &self.options().limits,
         };
@@ -278,7 +296,36 @@ impl Run {
             self.next = Next::HandOff(n);
             return;
         }
-        let output = final_output(&self.state.agent, &self.cx, turn);
+        let is_decided = turn.has_output() || !turn.has_results();
+        if !is_decided
+            && matches!(
+                self.state.agent.tool_use_behavior(),
+                ToolUseBehavior::Custom(_)
+            )
+        {
+            self.next = Next::DecideToolUse;
+            return;
+        }
+        let output = final_output(&self.state.agent, turn);
+        self.tool_use_decided(output);
+    }
+
+    /// Lets the application decide what the outputs of the turn mean.
+    pub(super) fn decide_tool_use(&mut self) -> Option<Step> {
+        let turn = self.state.pending.as_ref();
+        let results = turn.map(PendingTurn::results).unwrap_or_default();
+        let ToolUseBehavior::Custom(decide) = self.state.agent.tool_use_behavior() else {
+            self.tool_use_decided(None);
+            return None;
+        };
+        let decide = ToolUseFn::clone(decide);
+        self.next = Next::DecideToolUse;
+        self.awaited = Some(Awaited::ToolUse);
+        Some(Step::DecideToolUse(decide, results))
+    }
+
+    /// Ends the turn, and the run if the outputs of its tools are the final output.
+    pub(super) fn tool_use_decided(&mut self, output: Option<String>) {
         self.end_turn(None);
         match output {
             Some(output) => self.finish_with(output),
@@ -336,7 +383,7 @@ impl Run {
 }
 
 /// The final output that a turn's calls give, if they end the run.
-fn final_output(agent: &Agent, cx: &RunContext, turn: &PendingTurn) -> Option<String> {
+fn final_output(agent: &Agent, turn: &PendingTurn) -> Option<String> {
     let by_tool = turn
         .calls
         .iter()
@@ -347,12 +394,12 @@ fn final_output(agent: &Agent, cx: &RunContext, turn: &PendingTurn) -> Option<St
     let results = turn.results();
     let output = |result: Option<&ToolResult>| result.map(|result| result.output.clone());
     match agent.tool_use_behavior() {
-        ToolUseBehavior::RunAgain => None,
+        // The application decides in a step of its own.
+        ToolUseBehavior::RunAgain | ToolUseBehavior::Custom(_) => None,
         _ if results.is_empty() => None,
         ToolUseBehavior::StopOnFirstTool => output(results.first()),
         ToolUseBehavior::StopAtTools(names) => {
             output(results.iter().find(|result| names.contains(&result.name)))
         }
-        ToolUseBehavior::Custom(decide) => decide(cx, &results),
     }
 }

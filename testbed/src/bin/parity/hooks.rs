@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use openai_agents::agent::{HookFuture, Hooks};
+use openai_agents::agent::{HookResult, Hooks};
 use openai_agents::model::{ModelRequest, ModelResponse};
 use openai_agents::{Agent, RunContext, ToolContext};
 
@@ -15,61 +15,47 @@ impl HookLog {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn note(&self, line: String) -> HookFuture<'static> {
+    fn note(&self, line: String) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(line);
-        Box::pin(std::future::ready(Ok(())))
     }
 }
 
 impl Hooks for HookLog {
-    fn on_agent_start<'a>(&'a self, _: &'a RunContext, agent: &'a Agent) -> HookFuture<'a> {
-        self.note(format!("agent_start {}", agent.name()))
+    async fn on_agent_start(&self, _: &RunContext, agent: &Agent) -> HookResult {
+        self.note(format!("agent_start {}", agent.name()));
+        Ok(())
     }
 
-    fn on_agent_end<'a>(
-        &'a self,
-        _: &'a RunContext,
-        agent: &'a Agent,
-        _: &'a str,
-    ) -> HookFuture<'a> {
-        self.note(format!("agent_end {}", agent.name()))
+    async fn on_agent_end(&self, _: &RunContext, agent: &Agent, _: &str) -> HookResult {
+        self.note(format!("agent_end {}", agent.name()));
+        Ok(())
     }
 
-    fn on_model_start<'a>(
-        &'a self,
-        _: &'a RunContext,
-        agent: &'a Agent,
-        _: &'a ModelRequest,
-    ) -> HookFuture<'a> {
-        self.note(format!("llm_start {}", agent.name()))
+    async fn on_model_start(&self, _: &RunContext, agent: &Agent, _: &ModelRequest) -> HookResult {
+        self.note(format!("llm_start {}", agent.name()));
+        Ok(())
     }
 
-    fn on_model_end<'a>(
-        &'a self,
-        _: &'a RunContext,
-        agent: &'a Agent,
-        _: &'a ModelResponse,
-    ) -> HookFuture<'a> {
-        self.note(format!("llm_end {}", agent.name()))
+    async fn on_model_end(&self, _: &RunContext, agent: &Agent, _: &ModelResponse) -> HookResult {
+        self.note(format!("llm_end {}", agent.name()));
+        Ok(())
     }
 
-    fn on_tool_start<'a>(&'a self, cx: &'a ToolContext) -> HookFuture<'a> {
-        self.note(format!("tool_start {}", cx.tool_name()))
+    async fn on_tool_start(&self, cx: &ToolContext) -> HookResult {
+        self.note(format!("tool_start {}", cx.tool_name()));
+        Ok(())
     }
 
-    fn on_tool_end<'a>(&'a self, cx: &'a ToolContext, output: &'a str) -> HookFuture<'a> {
-        self.note(format!("tool_end {} {output}", cx.tool_name()))
+    async fn on_tool_end(&self, cx: &ToolContext, output: &str) -> HookResult {
+        self.note(format!("tool_end {} {output}", cx.tool_name()));
+        Ok(())
     }
 
-    fn on_handoff<'a>(
-        &'a self,
-        _: &'a RunContext,
-        from: &'a Agent,
-        to: &'a Agent,
-    ) -> HookFuture<'a> {
-        self.note(format!("handoff {} {}", from.name(), to.name()))
+    async fn on_handoff(&self, _: &RunContext, from: &Agent, to: &Agent) -> HookResult {
+        self.note(format!("handoff {} {}", from.name(), to.name()));
+        Ok(())
     }
 }

@@ -11,6 +11,12 @@ mod scenario;
 mod settings;
 mod wiring;
 
+use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
+use openai_agents::testing::FakeServer;
+use openai_agents::{
+    Agent, ErrorKind, RunError, RunEvent, RunRequest, RunResult, RunState, Runner,
+};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
@@ -18,14 +24,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-use futures_util::StreamExt;
-use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
-use openai_agents::testing::FakeServer;
-use openai_agents::{
-    Agent, ErrorKind, RunError, RunEvent, RunRequest, RunResult, RunState, Runner,
-};
-use serde_json::{Map, Value, json};
 
 use hooks::HookLog;
 use outcome::Names;
