@@ -54,7 +54,7 @@ pub(crate) struct Outgoing {
 /// A stream of the events of one answer.
 pub(crate) struct Exchange<A> {
     answer: A,
-    state: State,
+    state: ExchangeState,
     events: VecDeque<ModelEvent>,
     delivery: Delivery,
     redaction: EventRedactor,
@@ -70,7 +70,7 @@ pub(crate) struct Exchange<A> {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-enum State {
+enum ExchangeState {
     Head(BoxFuture<'static, Result<HttpResponse, HttpError>>),
     /// A body that is needed whole: an answer, or the words of an error.
     Body(Meaning, BoxFuture<'static, Result<Bytes, HttpError>>),
@@ -111,7 +111,7 @@ impl<A: Answer> Exchange<A> {
         let head = Box::pin(async move { client.post(&url, &headers, body).await });
         Self {
             answer,
-            state: State::Head(head),
+            state: ExchangeState::Head(head),
             events: VecDeque::new(),
             delivery,
             redaction: EventRedactor::new(redactor),
@@ -129,26 +129,26 @@ impl<A: Answer> Exchange<A> {
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ModelError>> {
         match &mut self.state {
-            State::Head(head) => {
+            ExchangeState::Head(head) => {
                 let response = ready!(head.as_mut().poll(cx)).map_err(http_error)?;
                 Poll::Ready(self.take_head(response))
             }
-            State::Body(meaning, body) => {
+            ExchangeState::Body(meaning, body) => {
                 let body = ready!(body.as_mut().poll(cx));
                 let meaning = meaning.clone();
                 Poll::Ready(self.take_body(meaning, body))
             }
-            State::Stream(_) => self.poll_stream(cx),
-            State::Ending(body, grace) => {
+            ExchangeState::Stream(_) => self.poll_stream(cx),
+            ExchangeState::Ending(body, grace) => {
                 match body.poll_chunk(cx) {
                     Poll::Ready(Some(Ok(_))) => return Poll::Ready(Ok(())),
                     Poll::Ready(Some(Err(_)) | None) => {}
                     Poll::Pending => ready!(grace.as_mut().poll(cx)),
                 }
-                self.state = State::Over;
+                self.state = ExchangeState::Over;
                 Poll::Ready(Ok(()))
             }
-            State::Over => Poll::Ready(Ok(())),
+            ExchangeState::Over => Poll::Ready(Ok(())),
         }
     }
 
@@ -167,7 +167,8 @@ impl<A: Answer> Exchange<A> {
                 status,
                 retry_after: retry_after(&headers),
             };
-            self.state = State::Body(meaning, Box::pin(body.collect_up_to(MAX_ERROR_BYTES)));
+            self.state =
+                ExchangeState::Body(meaning, Box::pin(body.collect_up_to(MAX_ERROR_BYTES)));
             return Ok(());
         }
         let content_type = header("content-type")
@@ -180,17 +181,17 @@ impl<A: Answer> Exchange<A> {
             }
             Delivery::Whole => {
                 let body = body.collect_up_to(self.max_answer_bytes);
-                State::Body(Meaning::Answer, Box::pin(body))
+                ExchangeState::Body(Meaning::Answer, Box::pin(body))
             }
             Delivery::Stream if is_events || content_type.is_empty() => {
                 // From here on events count, and not bytes.
                 self.event_timer =
                     IdleTimer::waiting_since(self.timeouts.first_event, awaited_since);
                 let decoder = SseDecoder::new(self.max_event_bytes);
-                State::Stream(Box::new((body.without_idle_timeout(), decoder)))
+                ExchangeState::Stream(Box::new((body.without_idle_timeout(), decoder)))
             }
             // It may hold an error; the server's words must not be lost.
-            Delivery::Stream => State::Body(
+            Delivery::Stream => ExchangeState::Body(
                 Meaning::NotAStream { content_type },
                 Box::pin(body.collect_up_to(MAX_ERROR_BYTES)),
             ),
@@ -203,7 +204,7 @@ impl<A: Answer> Exchange<A> {
         meaning: Meaning,
         body: Result<Bytes, HttpError>,
     ) -> Result<(), ModelError> {
-        self.state = State::Over;
+        self.state = ExchangeState::Over;
         match meaning {
             Meaning::Answer => {
                 let body = body.map_err(|error| match error {
@@ -233,7 +234,7 @@ impl<A: Answer> Exchange<A> {
     }
 
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ModelError>> {
-        let State::Stream(stream) = &mut self.state else {
+        let ExchangeState::Stream(stream) = &mut self.state else {
             return Poll::Ready(Ok(()));
         };
         let (body, decoder) = &mut **stream;
@@ -283,10 +284,11 @@ impl<A: Answer> Exchange<A> {
         if let Some(ModelEvent::ResponseDone(end)) = self.events.back_mut() {
             end.request_id.clone_from(&self.request_id);
         }
-        if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Over)
+        if let ExchangeState::Stream(stream) =
+            std::mem::replace(&mut self.state, ExchangeState::Over)
             && !body_ended
         {
-            self.state = State::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY)));
+            self.state = ExchangeState::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY)));
         }
     }
 
@@ -320,11 +322,12 @@ impl<A: Answer> Stream for Exchange<A> {
         let exchange = &mut *self;
         loop {
             // The last event waits for the end of the body: its taker drops the stream, and with it a connection in use.
-            let is_last = exchange.events.len() == 1 && matches!(exchange.state, State::Ending(..));
+            let is_last =
+                exchange.events.len() == 1 && matches!(exchange.state, ExchangeState::Ending(..));
             if !is_last && let Some(event) = exchange.events.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
-            if matches!(exchange.state, State::Over) {
+            if matches!(exchange.state, ExchangeState::Over) {
                 return Poll::Ready(None);
             }
             let n_before = exchange.events.len();
@@ -338,7 +341,7 @@ impl<A: Answer> Stream for Exchange<A> {
                 Poll::Pending => Err(ready!(exchange.poll_deadline(cx))),
             };
             if let Err(error) = step {
-                exchange.state = State::Over;
+                exchange.state = ExchangeState::Over;
                 exchange.events.clear();
                 return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }

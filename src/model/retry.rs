@@ -250,7 +250,7 @@ impl Model for Retry {
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         Box::pin(Attempts {
-            state: State::Calling(self.0.model.call(request.clone())),
+            state: RetryState::Calling(self.0.model.call(request.clone())),
             parts: Arc::clone(&self.0),
             request,
             attempt: 1,
@@ -264,7 +264,7 @@ impl Model for Retry {
 struct Attempts {
     parts: Arc<Parts>,
     request: ModelRequest,
-    state: State,
+    state: RetryState,
     /// The number of this attempt, from 1.
     attempt: u32,
     /// Whether anything of the answer was delivered, after which all is final.
@@ -273,7 +273,7 @@ struct Attempts {
     retried: Vec<Deviation>,
 }
 
-enum State {
+enum RetryState {
     Calling(BoxStream<'static, Result<ModelEvent, ModelError>>),
     Delaying(Pin<Box<Sleep>>),
 }
@@ -302,7 +302,7 @@ impl Attempts {
             format!("attempt {attempt} failed and another was made after {delay:?}: {error}");
         self.retried.push(Deviation::new("retried", detail));
         self.attempt += 1;
-        self.state = State::Delaying(Box::pin(sleep(delay)));
+        self.state = RetryState::Delaying(Box::pin(sleep(delay)));
         Ok(())
     }
 
@@ -327,11 +327,11 @@ impl Stream for Attempts {
         let attempts = &mut *self;
         loop {
             let mut event = match &mut attempts.state {
-                State::Calling(call) => ready!(call.as_mut().poll_next(cx)),
-                State::Delaying(delay) => {
+                RetryState::Calling(call) => ready!(call.as_mut().poll_next(cx)),
+                RetryState::Delaying(delay) => {
                     ready!(delay.as_mut().poll(cx));
                     let call = attempts.parts.model.call(attempts.request.clone());
-                    attempts.state = State::Calling(call);
+                    attempts.state = RetryState::Calling(call);
                     continue;
                 }
             };

@@ -12,11 +12,11 @@ pub(super) struct Parser {
     text: String,
     /// How far the text is taken.
     at: usize,
-    state: State,
+    state: ParserState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ParserState {
     /// Between messages.
     Between,
     Header {
@@ -78,7 +78,7 @@ enum Lexeme {
 impl Parser {
     /// Begins behind the `<|start|>assistant` of a prompt.
     pub(super) fn of_completion() -> Self {
-        Self::in_state(State::Header {
+        Self::in_state(ParserState::Header {
             text: String::new(),
             known_author: Some(Author::Assistant),
         })
@@ -87,10 +87,10 @@ impl Parser {
     /// Begins before the first message.
     #[cfg(test)]
     pub(super) fn of_conversation() -> Self {
-        Self::in_state(State::Between)
+        Self::in_state(ParserState::Between)
     }
 
-    fn in_state(state: State) -> Self {
+    fn in_state(state: ParserState) -> Self {
         Self {
             text: String::new(),
             at: 0,
@@ -124,9 +124,9 @@ impl Parser {
             self.take(Lexeme::Text(held))?
         };
         let rest = match self.state {
-            State::Between => Rest::Between,
-            State::Header { .. } => Rest::Header,
-            State::Content => Rest::Content,
+            ParserState::Between => Rest::Between,
+            ParserState::Header { .. } => Rest::Header,
+            ParserState::Content => Rest::Content,
         };
         Ok((piece, rest))
     }
@@ -151,24 +151,24 @@ impl Parser {
 
     fn take(&mut self, lexeme: Lexeme) -> Result<Option<Piece>, Malformed> {
         match (&mut self.state, lexeme) {
-            (State::Between, Lexeme::Token(Token::Start)) => {
-                self.state = State::Header {
+            (ParserState::Between, Lexeme::Token(Token::Start)) => {
+                self.state = ParserState::Header {
                     text: String::new(),
                     known_author: None,
                 };
                 Ok(None)
             }
-            (State::Between, Lexeme::Token(token)) => Err(Malformed::Between {
+            (ParserState::Between, Lexeme::Token(token)) => Err(Malformed::Between {
                 found: token.as_str().to_owned(),
             }),
-            (State::Between, Lexeme::Text(found)) => Err(Malformed::Between { found }),
-            (State::Header { text, known_author }, Lexeme::Token(Token::Message)) => {
+            (ParserState::Between, Lexeme::Text(found)) => Err(Malformed::Between { found }),
+            (ParserState::Header { text, known_author }, Lexeme::Token(Token::Message)) => {
                 let header = Header::parse(text, known_author.take())?;
-                self.state = State::Content;
+                self.state = ParserState::Content;
                 Ok(Some(Piece::Header(header)))
             }
             (
-                State::Header { text, .. },
+                ParserState::Header { text, .. },
                 Lexeme::Token(token @ (Token::Channel | Token::Constrain)),
             ) => {
                 if text.contains(token.as_str()) {
@@ -180,23 +180,26 @@ impl Parser {
                 text.push_str(token.as_str());
                 Ok(None)
             }
-            (State::Header { text, .. }, Lexeme::Text(more)) => {
+            (ParserState::Header { text, .. }, Lexeme::Text(more)) => {
                 text.push_str(&more);
                 if text.len() > MAX_HEADER_BYTES {
                     return Err(Malformed::HeaderTooLong);
                 }
                 Ok(None)
             }
-            (State::Header { .. }, Lexeme::Token(token)) => Err(Malformed::Token {
+            (ParserState::Header { .. }, Lexeme::Token(token)) => Err(Malformed::Token {
                 token,
                 place: "header",
             }),
-            (State::Content, Lexeme::Text(text)) => Ok(Some(Piece::Content(text))),
-            (State::Content, Lexeme::Token(token @ (Token::End | Token::Return | Token::Call))) => {
-                self.state = State::Between;
+            (ParserState::Content, Lexeme::Text(text)) => Ok(Some(Piece::Content(text))),
+            (
+                ParserState::Content,
+                Lexeme::Token(token @ (Token::End | Token::Return | Token::Call)),
+            ) => {
+                self.state = ParserState::Between;
                 Ok(Some(Piece::End(token)))
             }
-            (State::Content, Lexeme::Token(token)) => Err(Malformed::Token {
+            (ParserState::Content, Lexeme::Token(token)) => Err(Malformed::Token {
                 token,
                 place: "content",
             }),
