@@ -15,6 +15,8 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::client::legacy::{Client, connect::capture_connection};
+#[cfg(feature = "realtime")]
+use hyper_util::rt::TokioIo;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
@@ -72,6 +74,15 @@ pub struct HttpResponse {
     pub body: HttpBody,
     /// When the answer began to be waited for.
     pub(crate) awaited_since: Option<Instant>,
+}
+
+/// What a server says to a request for another protocol.
+#[cfg(feature = "realtime")]
+pub(crate) enum UpgradeResponse {
+    /// The connection, which speaks that protocol now.
+    Switched(Headers, TokioIo<hyper::upgrade::Upgraded>),
+    /// Any other answer.
+    Refused(HttpResponse),
 }
 
 impl HttpClient {
@@ -146,6 +157,32 @@ impl HttpClient {
         &self.inner.timeouts
     }
 
+    /// Sends a GET request that asks for another protocol on its connection, and waits for the head of the answer.
+    ///
+    /// Everything that belongs to a request holds for it: proxies, TLS, the time-outs up to the head. Behind it there is none.
+    #[cfg(feature = "realtime")]
+    pub(crate) async fn upgrade(
+        &self,
+        url: &Url,
+        headers: &Headers,
+    ) -> Result<UpgradeResponse, HttpError> {
+        let request = (Method::GET, url, headers, Bytes::new());
+        let (mut head, timers) = self.request(request).await?;
+        if head.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+            return self
+                .response(url, head, timers)
+                .map(UpgradeResponse::Refused);
+        }
+        let headers = Headers::from_map(std::mem::take(head.headers_mut()));
+        let upgraded = hyper::upgrade::on(head).await;
+        let upgraded = upgraded.map_err(|error| HttpError::NoResponse {
+            target: url.host_port().to_owned(),
+            reason: error.to_string(),
+            source: Box::new(error),
+        })?;
+        Ok(UpgradeResponse::Switched(headers, TokioIo::new(upgraded)))
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -153,6 +190,14 @@ impl HttpClient {
         headers: &Headers,
         body: Bytes,
     ) -> Result<HttpResponse, HttpError> {
+        let (head, timers) = self.request((method, url, headers, body)).await?;
+        self.response(url, head, timers)
+    }
+
+    async fn request(
+        &self,
+        (method, url, headers, body): (Method, &Url, &Headers, Bytes),
+    ) -> Result<(Response<Incoming>, Timers), HttpError> {
         let inner = &self.inner;
         if url.is_https() {
             inner.shared.tls.set_up()?;
@@ -167,6 +212,15 @@ impl HttpClient {
         }
         let mut timers = Timers::start(&inner.timeouts);
         let head = inner.head(url, request, &mut timers).await?;
+        Ok((head, timers))
+    }
+
+    fn response(
+        &self,
+        url: &Url,
+        head: Response<Incoming>,
+        timers: Timers,
+    ) -> Result<HttpResponse, HttpError> {
         let (head, incoming) = head.into_parts();
         if head.status.is_redirection() {
             return Err(HttpError::Redirect {
@@ -185,7 +239,7 @@ impl HttpClient {
                 url.shared_host_port(),
                 timers,
                 encoding,
-                inner.limits,
+                self.inner.limits,
             ),
             awaited_since,
         })

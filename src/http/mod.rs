@@ -30,6 +30,8 @@ mod certificate;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "realtime")]
+pub(crate) use client::UpgradeResponse;
 pub use sse::{SseDecoder, SseError, SseEvent};
 #[cfg(feature = "http")]
 pub(crate) use timer::{IdleTimer, Timeouts};

@@ -360,12 +360,28 @@ fn take_event(
     }
 }
 
-fn http_error(error: HttpError) -> ModelError {
+pub(crate) fn http_error(error: HttpError) -> ModelError {
     ModelError::new(error.kind(), error.to_string()).with_cause_of(error)
 }
 
 fn sse_error(error: SseError) -> ModelError {
     ModelError::new(error.kind(), error.to_string())
+}
+
+/// Makes the error of an answer that has another status than was asked for, of the server's own words.
+#[cfg(feature = "realtime")]
+pub(crate) async fn refusal(response: HttpResponse) -> ModelError {
+    let HttpResponse {
+        status,
+        headers,
+        body,
+        ..
+    } = response;
+    let body = body.collect_up_to(MAX_ERROR_BYTES).await;
+    let request_id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
+    status_error(status, &body)
+        .with_retry_after(retry_after(&headers))
+        .with_request_id(request_id.map(str::to_owned))
 }
 
 fn status_error(status: u16, body: &Result<Bytes, HttpError>) -> ModelError {

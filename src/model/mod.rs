@@ -10,6 +10,8 @@ mod finish_reason;
 mod providers;
 mod limited;
 mod retry;
+#[cfg(feature = "realtime")]
+pub mod realtime;
 #[cfg(feature = "http")]
 pub(crate) mod wire;
 #[cfg(feature = "http")]
@@ -26,6 +28,8 @@ mod gpt_oss_responses;
 mod gpt_oss_completions;
 #[cfg(feature = "http")]
 mod litellm;
+#[cfg(feature = "realtime")]
+mod openai_realtime;
 
 use crate::future::BoxStream;
 
@@ -42,6 +46,8 @@ pub use limited::{LimitedModel, RequestLimit};
 pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
 #[cfg(feature = "http")]
 pub use openai_chat::{OpenAiChat, OpenAiChatBuilder};
+#[cfg(feature = "realtime")]
+pub use openai_realtime::{OpenAiRealtime, OpenAiRealtimeBuilder, SipCalls};
 pub use providers::{ModelProvider, Providers};
 #[cfg(feature = "server")]
 pub(crate) use request::VerbatimFormat;

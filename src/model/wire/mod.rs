@@ -8,6 +8,8 @@ mod usage;
 pub(crate) mod chat;
 pub(crate) mod responses;
 pub(crate) mod harmony;
+#[cfg(feature = "realtime")]
+pub(crate) mod realtime;
 mod server_error;
 
 use std::collections::VecDeque;

@@ -34,6 +34,8 @@ pub(crate) fn reported(answer: &Object<'_>, notes: &mut Deviations) -> Option<Re
     for (name, place) in [
         ("prompt_tokens_details", "usage.prompt_tokens_details"),
         ("input_tokens_details", "usage.input_tokens_details"),
+        // As the realtime API names it.
+        ("input_token_details", "usage.input_token_details"),
     ] {
         if let Some(details) = usage.object(name, place, notes) {
             cached = details.count("cached_tokens", notes).or(cached);
@@ -49,6 +51,7 @@ pub(crate) fn reported(answer: &Object<'_>, notes: &mut Deviations) -> Option<Re
             "usage.completion_tokens_details",
         ),
         ("output_tokens_details", "usage.output_tokens_details"),
+        ("output_token_details", "usage.output_token_details"),
     ] {
         if let Some(details) = usage.object(name, place, notes) {
             reasoning = details.count("reasoning_tokens", notes).or(reasoning);
