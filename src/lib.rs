@@ -24,6 +24,7 @@
 //! - [`config`] (feature `config`) reads file, `.env` and environment and wires everything.
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
+//! - [`realtime`] (feature `realtime`) talks with a realtime model: text and audio, tools, interruptions.
 //! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -54,6 +55,8 @@ pub mod journal;
 mod sqlite;
 pub mod agent;
 pub mod error;
+#[cfg(feature = "realtime")]
+pub mod realtime;
 #[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub mod mcp;
 #[cfg(any(feature = "mcp-server", feature = "server"))]

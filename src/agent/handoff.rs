@@ -209,7 +209,7 @@ impl Handoff {
         };
         let description = self
             .description
-            .unwrap_or_else(|| describe(self.target.name(), own));
+            .unwrap_or_else(|| describe_handoff(self.target.name(), own));
         let mut tool = (self.make)(&name, description)?;
         if let Some(condition) = self.condition {
             tool = tool.enabled_if(move |cx| condition(cx));
@@ -248,7 +248,7 @@ impl BoundHandoff {
     pub(crate) fn spec(&self, target: &Agent) -> ToolSpec {
         let mut spec = self.tool.spec().clone();
         if self.is_open {
-            spec.description = describe(target.name(), target.handoff_description());
+            spec.description = describe_handoff(target.name(), target.handoff_description());
         }
         spec
     }
@@ -284,7 +284,8 @@ pub(crate) fn function_name(agent: &str) -> String {
         .to_ascii_lowercase()
 }
 
-fn describe(agent: &str, own: Option<&str>) -> String {
+/// What the model of an agent is told of a handoff to another.
+pub(crate) fn describe_handoff(agent: &str, own: Option<&str>) -> String {
     let own = own.unwrap_or_default();
     format!("Handoff to the {agent} agent to handle the request. {own}")
 }

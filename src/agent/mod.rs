@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 pub use builder::{AgentBuilder, AgentError};
 pub use handoff::Handoff;
+#[cfg(feature = "realtime")]
+pub(crate) use handoff::describe_handoff;
 #[cfg(feature = "testing")]
 pub(crate) use handoff::handoff_name;
 pub(crate) use handoff::{BoundHandoff, Target, function_name};

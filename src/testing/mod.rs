@@ -19,6 +19,8 @@ mod scripted_model;
 mod conformance;
 mod shelf;
 mod tool_context;
+#[cfg(feature = "realtime")]
+pub mod realtime;
 
 pub use conformance::{NonConformance, model_conformance, session_conformance};
 pub use fake_server::{CapturedRequest, FakeServer, Framing, Reply};

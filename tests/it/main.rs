@@ -75,6 +75,7 @@ mod server_responses;
 mod server_reload;
 mod server_runs;
 mod readme;
+mod realtime;
 mod request_limit;
 mod retry;
 mod sessions;

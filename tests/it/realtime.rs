@@ -1,0 +1,6 @@
+//! Realtime sessions over a WebSocket: the scripts, the connection, and servers that mean no good.
+
+mod connection;
+mod hostile;
+mod scripts;
+mod session;
