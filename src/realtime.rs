@@ -13,6 +13,7 @@ mod queue;
 mod drive;
 mod session;
 mod show;
+mod streaming;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +22,4 @@ pub use conversation::{RealtimeContent, RealtimeItem};
 pub use error::RealtimeError;
 pub use event::{CutItem, InterruptedBy, RealtimeEvent, SessionEnd, ToolFault};
 pub use session::{Clock, RealtimeHandle, RealtimeSession, RealtimeSessionBuilder, Reconnect};
+pub use streaming::StreamingSession;

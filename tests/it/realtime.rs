@@ -4,3 +4,4 @@ mod connection;
 mod hostile;
 mod scripts;
 mod session;
+mod streaming;
