@@ -2,6 +2,23 @@
 //!
 //! [`Run::next`] says what to do, and [`Run::accept`] takes what became of it. There is no clock, no socket and no `await` here, so that
 //! what a run does can be read, tested and saved between any two steps.
+//!
+//! Two fields say where a run stands: `next` is the decision that comes, and `awaited` the step in progress, as far as its outcome needs
+//! something of it. While a step is in progress `next` says already what follows, so that an outcome has to name it only where it
+//! depends on what came.
+//!
+//! # What is held back
+//!
+//! Events wait in the run until they may be seen. While an input guardrail that holds thinks, nothing goes out and no step begins: the
+//! model may be asked beside it, because an answer that nobody sees does no harm, but a tool may not run. While an output guardrail
+//! that holds may still be asked, what the model says stays here; it goes out as soon as the response turns out to be no final
+//! output, since only that is judged. A run that fails while something is held drops it: no verdict is not a good one.
+//!
+//! # In which order
+//!
+//! Guardrails, then the session, then whoever watches. A turn is saved before the next request is made, because the request can fail
+//! and the tools of the turn cannot be undone. The last turn is saved before the end is shown, so that whoever sees the end can
+//! begin the next run of the session. What a guardrail withholds is taken out before the save.
 
 mod start;
 mod turns;
