@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::{GptOssResponses, LiteLlm, LiteLlmApi, Model, OpenAiChat, Providers};
+use openai_agents::model::{OpenAiResponses, LiteLlm, LiteLlmApi, Model, OpenAiChat, Providers};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Item, RunError, RunRequest, RunResult, Runner,
 };
@@ -152,7 +152,7 @@ async fn one_program_runs_on_all_back_ends() {
     };
     let responses = move |name: &str| {
         let (url, key) = behind();
-        let model = GptOssResponses::builder(url, name).api_key(&*key);
+        let model = OpenAiResponses::builder(url, name).api_key(&*key);
         model.http_client(client()).build()
     };
     let litellm = |name: &str| Ok(model(LiteLlmApi::Chat, Some(name), None));

@@ -9,7 +9,7 @@ use super::build::{AgentSet, Purpose, agent_set};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
 use crate::http::HttpClient;
-use crate::model::{GptOssResponses, LiteLlm, Model, OpenAiChat, RequestLimit};
+use crate::model::{OpenAiResponses, LiteLlm, Model, OpenAiChat, RequestLimit};
 use crate::{Agent, Limits, Runner, ToolRegistry};
 
 /// Gives a driver's builder what all drivers of a configuration have, and builds it.
@@ -238,7 +238,7 @@ impl Config {
         let base_url = self.base_url()?;
         let model = match self.model_api() {
             ModelApi::Chat => wired!(self, OpenAiChat::builder(base_url, name)),
-            ModelApi::Responses => wired!(self, GptOssResponses::builder(base_url, name)),
+            ModelApi::Responses => wired!(self, OpenAiResponses::builder(base_url, name)),
             ModelApi::LiteLlm => wired!(self, LiteLlm::builder(base_url, name)),
         };
         let model = model.map_err(|source| ConfigError::Model {

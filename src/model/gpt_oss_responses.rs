@@ -20,31 +20,31 @@ use crate::model::{Dialect, Model, ModelError, ModelEvent, ModelRequest};
 /// pool.
 ///
 /// ```
-/// use openai_agents::model::GptOssResponses;
+/// use openai_agents::model::OpenAiResponses;
 ///
-/// let model = GptOssResponses::builder("http://127.0.0.1:8000/v1", "openai/gpt-oss-20b").build()?;
+/// let model = OpenAiResponses::builder("http://127.0.0.1:8000/v1", "openai/gpt-oss-20b").build()?;
 /// # Ok::<(), openai_agents::model::ModelError>(())
 /// ```
 #[derive(Clone)]
-pub struct GptOssResponses(Arc<Parts>);
+pub struct OpenAiResponses(Arc<Parts>);
 
 struct Parts {
     endpoint: Endpoint,
     dialect: Arc<Dialect>,
 }
 
-/// Builds a [`GptOssResponses`]; begun by [`GptOssResponses::builder`].
+/// Builds a [`OpenAiResponses`]; begun by [`OpenAiResponses::builder`].
 #[derive(Debug)]
 #[must_use = "a model is made by build()"]
-pub struct GptOssResponsesBuilder {
+pub struct OpenAiResponsesBuilder {
     endpoint: EndpointBuilder,
     dialect: Dialect,
 }
 
-impl GptOssResponses {
+impl OpenAiResponses {
     /// Begins a driver for a base URL (with `/v1`, where the server has that) and a model's name.
-    pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> GptOssResponsesBuilder {
-        GptOssResponsesBuilder {
+    pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> OpenAiResponsesBuilder {
+        OpenAiResponsesBuilder {
             endpoint: Endpoint::builder(base_url, name),
             dialect: Dialect::default(),
         }
@@ -76,7 +76,7 @@ impl GptOssResponses {
     }
 }
 
-impl Model for GptOssResponses {
+impl Model for OpenAiResponses {
     fn name(&self) -> &str {
         self.0.endpoint.name()
     }
@@ -94,7 +94,7 @@ impl Model for GptOssResponses {
     }
 }
 
-impl GptOssResponsesBuilder {
+impl OpenAiResponsesBuilder {
     endpoint_options!();
 
     /// Sets how the server wants to be spoken to.
@@ -109,14 +109,14 @@ impl GptOssResponsesBuilder {
     ///
     /// `config` when the base URL, the key or a header cannot be used, or the model has no name; `unsupported` when the dialect asks
     /// for legacy functions, which this API does not have.
-    pub fn build(self) -> Result<GptOssResponses, ModelError> {
-        GptOssResponses::from_endpoint(self.endpoint, self.dialect)
+    pub fn build(self) -> Result<OpenAiResponses, ModelError> {
+        OpenAiResponses::from_endpoint(self.endpoint, self.dialect)
     }
 }
 
-impl fmt::Debug for GptOssResponses {
+impl fmt::Debug for OpenAiResponses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GptOssResponses")
+        f.debug_tuple("OpenAiResponses")
             .field(&self.0.endpoint)
             .finish()
     }

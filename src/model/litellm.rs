@@ -5,7 +5,7 @@ use std::fmt;
 use crate::future::BoxStream;
 use crate::model::endpoint::{Endpoint, EndpointBuilder, endpoint_options};
 use crate::model::{
-    Dialect, GptOssResponses, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat,
+    Dialect, OpenAiResponses, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat,
 };
 
 /// A model behind a `LiteLLM` proxy, on either of the two APIs that it has under one base URL.
@@ -32,7 +32,7 @@ pub struct LiteLlm(Driver);
 #[derive(Clone)]
 enum Driver {
     Chat(OpenAiChat),
-    Responses(GptOssResponses),
+    Responses(OpenAiResponses),
 }
 
 /// The API by which a `LiteLLM` proxy is spoken to.
@@ -108,7 +108,7 @@ impl LiteLlmBuilder {
                 Driver::Chat(OpenAiChat::from_endpoint(self.endpoint, self.dialect)?)
             }
             LiteLlmApi::Responses => {
-                Driver::Responses(GptOssResponses::from_endpoint(self.endpoint, self.dialect)?)
+                Driver::Responses(OpenAiResponses::from_endpoint(self.endpoint, self.dialect)?)
             }
         }))
     }

@@ -40,7 +40,7 @@ pub use finish_reason::FinishReason;
 #[cfg(feature = "http")]
 pub use gpt_oss_completions::{GptOssCompletions, GptOssCompletionsBuilder};
 #[cfg(feature = "http")]
-pub use gpt_oss_responses::{GptOssResponses, GptOssResponsesBuilder};
+pub use gpt_oss_responses::{OpenAiResponses, OpenAiResponsesBuilder};
 pub use limited::{LimitedModel, RequestLimit};
 #[cfg(feature = "http")]
 pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};

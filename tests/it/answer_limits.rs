@@ -3,7 +3,7 @@
 use openai_agents::agent::runner::UnknownTool;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    Delivery, GptOssResponses, Model, ModelError, ModelRequest, OpenAiChat,
+    Delivery, OpenAiResponses, Model, ModelError, ModelRequest, OpenAiChat,
 };
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{Agent, ErrorKind, Limits, Runner};
@@ -21,7 +21,7 @@ async fn error_of(reply: Reply, delivery: Delivery, is_chat: bool) -> ModelError
         let model = OpenAiChat::builder(server.url(), "m").max_answer_bytes(LIMIT);
         Box::new(model.build().unwrap())
     } else {
-        let model = GptOssResponses::builder(server.url(), "m").max_answer_bytes(LIMIT);
+        let model = OpenAiResponses::builder(server.url(), "m").max_answer_bytes(LIMIT);
         Box::new(model.build().unwrap())
     };
     let mut request = ModelRequest::new(vec![Item::user("go")]);

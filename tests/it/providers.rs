@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use openai_agents::ErrorKind;
-use openai_agents::model::{GptOssResponses, ModelError, OpenAiChat, Providers};
+use openai_agents::model::{OpenAiResponses, ModelError, OpenAiChat, Providers};
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, Runner};
 
@@ -108,7 +108,7 @@ async fn a_run_goes_where_its_models_name_says() {
     let providers = Providers::new()
         .with_default(move |name: &str| OpenAiChat::builder(&chat_url, name).build())
         .with("oss", move |name: &str| {
-            GptOssResponses::builder(&responses_url, name).build()
+            OpenAiResponses::builder(&responses_url, name).build()
         })
         .unwrap()
         .with("script", |_: &str| Ok(ScriptedModel::text("done")))

@@ -2,7 +2,7 @@
 
 use openai_agents::agent::AgentBuilder;
 use openai_agents::item::{FunctionCall, FunctionCallOutput, ItemKind};
-use openai_agents::model::{GptOssResponses, ModelRequest, OpenAiChat};
+use openai_agents::model::{OpenAiResponses, ModelRequest, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{
@@ -206,8 +206,8 @@ pub(crate) fn wire_call(index: usize, id: &str, name: &str, arguments: &str) -> 
 }
 
 /// A model of the Responses API on a fake server.
-pub(crate) fn responses(server: &FakeServer) -> GptOssResponses {
-    GptOssResponses::builder(format!("{}/v1", server.url()), "m")
+pub(crate) fn responses(server: &FakeServer) -> OpenAiResponses {
+    OpenAiResponses::builder(format!("{}/v1", server.url()), "m")
         .build()
         .unwrap()
 }

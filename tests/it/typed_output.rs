@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use openai_agents::agent::runner::InvalidOutput;
 use openai_agents::agent::{AgentError, OutputMode, OutputType};
-use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::model::{OpenAiResponses, OpenAiChat};
 use openai_agents::schema::SchemaError;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, RunFailure, RunResult, Runner};
@@ -76,7 +76,7 @@ async fn a_responses_server_is_told_the_form() {
     let message = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": REPORT}]});
     let answer = json!({"id": "r", "status": "completed", "output": [message]});
     let server = FakeServer::start([Reply::json(&answer)]).await.unwrap();
-    let model = GptOssResponses::builder(server.url(), "m").build().unwrap();
+    let model = OpenAiResponses::builder(server.url(), "m").build().unwrap();
     let result = Runner::new(model).run(&analyst(), "go").await.unwrap();
     assert_eq!(result.output::<Report>().unwrap().n_findings, 0);
     let format = json!({"type": "json_schema", "name": "final_output", "strict": true, "schema": report_schema()});

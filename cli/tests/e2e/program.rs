@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use openai_agents::http::HttpClient;
-use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::model::{OpenAiResponses, OpenAiChat};
 use openai_agents::tools::bundled::calculator::calculate;
 use openai_agents::{Agent, Runner};
 use serde_json::Value;
@@ -141,7 +141,7 @@ async fn an_agent_that_is_served_is_a_model_for_the_library() {
     let client = HttpClient::builder().idle_timeout(Duration::from_secs(300));
     let client = client.build().unwrap();
     let chat = OpenAiChat::builder(&served.url, "Assistant").http_client(client.clone());
-    let responses = GptOssResponses::builder(&served.url, "Assistant").http_client(client);
+    let responses = OpenAiResponses::builder(&served.url, "Assistant").http_client(client);
     let asker = Agent::builder("Asker").build().unwrap();
     for (api, runner) in [
         ("chat", Runner::new(chat.build().unwrap())),

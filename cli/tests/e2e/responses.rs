@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::GptOssResponses;
+use openai_agents::model::OpenAiResponses;
 use openai_agents::{Agent, ErrorKind, FunctionTool, RunEvent, Runner};
 
 use crate::variable;
@@ -21,7 +21,7 @@ fn runner() -> Runner {
     // The model may share its cores with a compiler.
     let patience = Duration::from_secs(300);
     let client = HttpClient::builder().idle_timeout(patience);
-    let model = GptOssResponses::builder(variable("OPENAI_BASE_URL"), variable("OPENAI_MODEL"))
+    let model = OpenAiResponses::builder(variable("OPENAI_BASE_URL"), variable("OPENAI_MODEL"))
         .api_key(variable("OPENAI_API_KEY"))
         .http_client(client.build().unwrap());
     Runner::new(model.build().unwrap())

@@ -13,7 +13,7 @@ use std::io;
 
 use futures_util::{StreamExt, stream};
 use openai_agents::mcp::{McpClient, StreamableHttp};
-use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::model::{OpenAiChat, OpenAiResponses};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::{Agent, Limits, Runner};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ async fn converse(base: &str, wire: &str, task: &Task, index: usize) -> Result<(
     let model = format!("{base}/v1");
     let runner = match wire {
         "chat" => Runner::new(OpenAiChat::builder(model, "scripted").build()?),
-        "responses" => Runner::new(GptOssResponses::builder(model, "scripted").build()?),
+        "responses" => Runner::new(OpenAiResponses::builder(model, "scripted").build()?),
         other => return Err(format!("there is no wire {other:?}").into()),
     };
     let server = McpClient::builder("task", StreamableHttp::new(format!("{base}/mcp"))).build()?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use openai_agents::error::RunProgress;
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::model::{OpenAiResponses, OpenAiChat};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, Runner};
 use serde::Deserialize;
@@ -103,7 +103,7 @@ fn model() -> Result<Arc<dyn Model>, Box<dyn Error>> {
                 .build()?,
         ),
         "responses" => Arc::new(
-            GptOssResponses::builder(url, "quirk")
+            OpenAiResponses::builder(url, "quirk")
                 .api_key(key)
                 .http_client(client)
                 .build()?,

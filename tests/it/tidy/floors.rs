@@ -33,7 +33,7 @@ const FLOORS: [&[&str]; 6] = [
         "model::gpt_oss_completions",
         "model::GptOssCompletions",
         "model::gpt_oss_responses",
-        "model::GptOssResponses",
+        "model::OpenAiResponses",
         "model::litellm",
         "model::LiteLlm",
         "model::openai_realtime",

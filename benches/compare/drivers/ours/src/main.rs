@@ -1,7 +1,7 @@
 //! This project, through the same doorway that its users take: one agent, built once, and a run per measurement.
 use bench_common::{Args, Done, INSTRUCTIONS, PROMPT, TOOL_DESC, big_schema, do_tool};
 use futures_util::StreamExt;
-use openai_agents::model::{GptOssResponses, OpenAiChat};
+use openai_agents::model::{OpenAiResponses, OpenAiChat};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, FunctionTool, Limits, RunEvent, Runner};
 
@@ -35,7 +35,7 @@ fn agent(toolset: &str) -> Result<Agent, Error> {
 
 fn runner(base_url: &str, api: &str) -> Result<Runner, Error> {
     let runner = match api {
-        "responses" => Runner::new(GptOssResponses::builder(base_url, "bench-model").api_key("sk-bench").build()?),
+        "responses" => Runner::new(OpenAiResponses::builder(base_url, "bench-model").api_key("sk-bench").build()?),
         _ => Runner::new(OpenAiChat::builder(base_url, "bench-model").api_key("sk-bench").build()?),
     };
     // The scenarios bound themselves; W6 has 401 turns.
