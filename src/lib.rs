@@ -11,7 +11,7 @@
 //!
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
-//!   [`RequestLimit`](model::RequestLimit) and [`Retry`](model::Retry).
+//!   [`ConcurrencyLimit`](model::ConcurrencyLimit) and [`Retry`](model::Retry).
 //! - [`context`] is what the application gives a run, and what tools, guardrails and hooks see of it.
 //! - [`error`] says why a run failed and what it had done; [`Error`] is any error of this crate.
 //! - [`limits`] bounds runs; [`secret`] takes keys out of what others say.

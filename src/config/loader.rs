@@ -291,7 +291,7 @@ impl Loader {
             settings: Vec::new(),
             redactor: Redactor::default(),
             client,
-            request_limit: OnceLock::new(),
+            concurrency_limit: OnceLock::new(),
             agent_set: OnceLock::new(),
         };
         (config.settings, config.redactor) = seen.finish();

@@ -14,7 +14,7 @@ use super::{
 use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpClients;
-use crate::model::{Dialect, ModelSettings, RequestLimit};
+use crate::model::{ConcurrencyLimit, Dialect, ModelSettings};
 use crate::secret::Redactor;
 use crate::{Limits, Secret};
 
@@ -49,7 +49,7 @@ pub struct Config {
     /// What all models share.
     pub(super) client: HttpClient,
     /// The place of all requests, if they are bounded.
-    pub(super) request_limit: OnceLock<RequestLimit>,
+    pub(super) concurrency_limit: OnceLock<ConcurrencyLimit>,
     /// The agents; made when the first of them is asked for.
     pub(super) agent_set: OnceLock<Arc<AgentSet>>,
 }

@@ -9,7 +9,7 @@ use super::build::{AgentSet, Purpose, agent_set};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
 use crate::http::HttpClient;
-use crate::model::{OpenAiResponses, LiteLlm, Model, OpenAiChat, RequestLimit};
+use crate::model::{OpenAiResponses, LiteLlm, Model, OpenAiChat, ConcurrencyLimit};
 use crate::{Agent, Limits, Runner, ToolRegistry};
 
 /// Gives a driver's builder what all drivers of a configuration have, and builds it.
@@ -248,8 +248,8 @@ impl Config {
         Ok(match self.max_concurrent_requests() {
             None => model,
             Some(n) => Arc::new(
-                self.request_limit
-                    .get_or_init(|| RequestLimit::new(n))
+                self.concurrency_limit
+                    .get_or_init(|| ConcurrencyLimit::new(n))
                     .wrap_shared(model),
             ),
         })

@@ -22,22 +22,22 @@ use crate::model::{Model, ModelError, ModelEvent, ModelRequest};
 /// use std::num::NonZeroUsize;
 ///
 /// use openai_agents::Runner;
-/// use openai_agents::model::RequestLimit;
+/// use openai_agents::model::ConcurrencyLimit;
 /// use openai_agents::testing::ScriptedModel;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let agent = openai_agents::Agent::builder("Guide").build()?;
-/// let limit = RequestLimit::new(NonZeroUsize::new(64).ok_or("zero")?);
+/// let limit = ConcurrencyLimit::new(NonZeroUsize::new(64).ok_or("zero")?);
 /// let runner = Runner::new(limit.wrap(ScriptedModel::text("Paris.")));
 /// assert_eq!(runner.run(&agent, "The capital of France?").await?.final_output(), "Paris.");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct RequestLimit(Arc<Semaphore>);
+pub struct ConcurrencyLimit(Arc<Semaphore>);
 
-/// A model behind a [`RequestLimit`]; made by [`RequestLimit::wrap`].
+/// A model behind a [`ConcurrencyLimit`]; made by [`ConcurrencyLimit::wrap`].
 ///
 /// A waiting call is its request and a place in the queue: nothing is encoded and no connection is opened before its turn comes. The
 /// time-outs of the call begin with its turn; a run's own time goes on while it waits.
@@ -47,10 +47,10 @@ pub struct RequestLimit(Arc<Semaphore>);
 #[derive(Clone)]
 pub struct LimitedModel {
     model: Arc<dyn Model>,
-    limit: RequestLimit,
+    limit: ConcurrencyLimit,
 }
 
-impl RequestLimit {
+impl ConcurrencyLimit {
     /// Allows so many requests at once.
     pub fn new(max_requests: NonZeroUsize) -> Self {
         Self(Arc::new(Semaphore::new(
@@ -85,7 +85,7 @@ impl Model for LimitedModel {
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         Box::pin(LimitedCall::Waiting(Box::new(Waiting {
             // The queue is entered when this is first polled, and left when it is dropped.
-            place: Box::pin(take_place(Arc::clone(&self.limit.0))),
+            place: Box::pin(acquire(Arc::clone(&self.limit.0))),
             model: Arc::clone(&self.model),
             request,
         })))
@@ -108,11 +108,11 @@ struct Waiting {
 }
 
 #[expect(clippy::expect_used, reason = "nothing closes the semaphore")]
-async fn take_place(places: Arc<Semaphore>) -> OwnedSemaphorePermit {
+async fn acquire(places: Arc<Semaphore>) -> OwnedSemaphorePermit {
     places
         .acquire_owned()
         .await
-        .expect("the semaphore of a request limit is never closed")
+        .expect("the semaphore of a concurrency limit is never closed")
 }
 
 impl Stream for LimitedCall {
@@ -146,9 +146,9 @@ impl Stream for LimitedCall {
     }
 }
 
-impl fmt::Debug for RequestLimit {
+impl fmt::Debug for ConcurrencyLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestLimit")
+        f.debug_struct("ConcurrencyLimit")
             .field("n_free", &self.n_free())
             .finish()
     }

@@ -41,7 +41,7 @@ pub use finish_reason::FinishReason;
 pub use gpt_oss_completions::{GptOssCompletions, GptOssCompletionsBuilder};
 #[cfg(feature = "http")]
 pub use gpt_oss_responses::{OpenAiResponses, OpenAiResponsesBuilder};
-pub use limited::{LimitedModel, RequestLimit};
+pub use limited::{LimitedModel, ConcurrencyLimit};
 #[cfg(feature = "http")]
 pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder};
 #[cfg(feature = "http")]

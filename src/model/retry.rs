@@ -21,7 +21,7 @@ use crate::usage::Usage;
 /// failed, its cause and the delay; as a [`Deviation`] `retried` of the response; and in its usage, which counts every request.
 /// What fails for good is the error of the last attempt, unchanged.
 ///
-/// Each attempt is a whole model call with time-outs of its own. Put a [`RequestLimit`](crate::model::RequestLimit) inside, around
+/// Each attempt is a whole model call with time-outs of its own. Put a [`ConcurrencyLimit`](crate::model::ConcurrencyLimit) inside, around
 /// the model itself, so that no place is held during a delay and each attempt queues anew.
 ///
 /// ```

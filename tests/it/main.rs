@@ -77,6 +77,7 @@ mod server_runs;
 mod readme;
 mod realtime;
 mod request_limit;
+mod concurrency_limit;
 mod retry;
 mod sessions;
 mod session_processes;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openai_agents::model::{OpenAiChat, RequestLimit};
+use openai_agents::model::{OpenAiChat, ConcurrencyLimit};
 use openai_agents::{Agent, RunRequest, RunStream, Runner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,7 +59,7 @@ async fn measure(n_runs: usize, limit: NonZeroUsize) -> Result<Value, Box<dyn Er
     let gate = watch::Sender::new(true);
     let url = serve(Arc::clone(&seen), &gate).await?;
     let model = OpenAiChat::builder(url, "m").build()?;
-    let runner = Runner::new(RequestLimit::new(limit).wrap(model));
+    let runner = Runner::new(ConcurrencyLimit::new(limit).wrap(model));
     let agent = Agent::builder("Guide")
         .instructions("Answer in one word.")
         .build()?;

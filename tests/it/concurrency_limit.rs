@@ -11,7 +11,7 @@ use openai_agents::agent::runner::Input;
 use openai_agents::future::BoxStream;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    LimitedModel, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat, RequestLimit,
+    LimitedModel, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat, ConcurrencyLimit,
 };
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Runner};
@@ -66,8 +66,8 @@ impl Model for SlowModel {
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Nothing {}
 
-fn limit(n: usize) -> RequestLimit {
-    RequestLimit::new(NonZeroUsize::new(n).unwrap())
+fn limit(n: usize) -> ConcurrencyLimit {
+    ConcurrencyLimit::new(NonZeroUsize::new(n).unwrap())
 }
 
 fn agent() -> Agent {
