@@ -44,6 +44,12 @@ impl Matcher {
         matcher
     }
 
+    /// Says whether a pattern begins with a byte.
+    pub(super) fn begins(&self, byte: u8) -> bool {
+        let first = self.from_root.get(usize::from(byte.to_ascii_lowercase()));
+        first.is_some_and(|state| *state != 0)
+    }
+
     /// Goes on by one byte.
     pub(super) fn step(&self, state: StateId, byte: u8) -> StateId {
         let byte = byte.to_ascii_lowercase();

@@ -124,21 +124,49 @@ impl Redactor {
 
     /// Gives a JSON value without the secrets: in its texts, in the names of its fields and in its numbers.
     pub fn redact_value(&self, value: Value) -> Value {
+        if self.changes_value(&value) {
+            self.without(value)
+        } else {
+            value
+        }
+    }
+
+    fn without(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.redact(&text).into_owned()),
-            Value::Number(number) if self.is_in(&number.to_string()) => REDACTED.into(),
-            Value::Array(values) => values
-                .into_iter()
-                .map(|value| self.redact_value(value))
-                .collect(),
+            Value::Number(number) if self.changes_value(&Value::Number(number.clone())) => {
+                REDACTED.into()
+            }
+            Value::Array(values) => {
+                let values = values.into_iter();
+                values.map(|value| self.without(value)).collect()
+            }
             Value::Object(fields) => fields
                 .into_iter()
                 .map(|(name, value)| {
                     let name = self.redact(&name).into_owned();
-                    (name, self.redact_value(value))
+                    (name, self.without(value))
                 })
                 .collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        }
+    }
+
+    /// Says whether a value would be another one without the secrets.
+    fn changes_value(&self, value: &Value) -> bool {
+        let changes = |text: &str| matches!(self.redact(text), Cow::Owned(_));
+        match value {
+            Value::String(text) => changes(text),
+            // Most numbers are counts, and shorter than any secret that is digits only.
+            Value::Number(number) if number.as_u64().is_some_and(|count| count < 1_000_000) => {
+                false
+            }
+            Value::Number(number) => self.is_in(&number.to_string()),
+            Value::Array(values) => values.iter().any(|value| self.changes_value(value)),
+            Value::Object(fields) => fields
+                .iter()
+                .any(|(name, value)| changes(name) || self.changes_value(value)),
+            Value::Null | Value::Bool(_) => false,
         }
     }
 

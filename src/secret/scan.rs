@@ -23,26 +23,49 @@ pub(super) struct SecretScan {
 }
 
 /// Looks for the patterns in a text.
+///
+/// Everything that a server answers passes here, and nearly nothing of it holds a secret: without one it makes no
+/// allocation, and bytes with which neither a secret nor an escape begins are skipped.
 pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
     let mut run = Run::new(matcher, 1);
     run.look(text);
     if memchr::memchr3(b'%', b'\\', b'&', text).is_none() {
         return run.finish(text.len());
     }
-    let mut unescaped = Run::new(matcher, 1);
-    unescaped.unescape(text);
-    if unescaped.is_nested {
-        unescaped = Run::new(matcher, MAX_LEVELS);
-        unescaped.unescape(text);
+    let mut quick = Run::new(matcher, 1);
+    quick.unescape(text);
+    let mut n_levels = 1;
+    if quick.is_nested {
+        n_levels = MAX_LEVELS;
+        quick = Run::new(matcher, n_levels);
+        quick.unescape(text);
     }
-    run.take_over(unescaped);
+    if quick.may_hold {
+        // Once more, to know where what was found begins.
+        let mut unescaped = Run::new(matcher, n_levels);
+        unescaped.depth = ScanDepth::Full;
+        unescaped.unescape(text);
+        run.take_over(unescaped);
+    }
     run.finish(text.len())
+}
+
+/// What a pass finds out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ScanDepth {
+    /// Only whether the text may hold a secret.
+    Quick,
+    /// Where secrets begin and end.
+    Full,
 }
 
 /// One pass over the text, with so many levels of escapes undone.
 struct Run<'a> {
     matcher: &'a Matcher,
-    levels: Vec<Level>,
+    levels: [Level; MAX_LEVELS],
+    n_levels: usize,
+    depth: ScanDepth,
+    may_hold: bool,
     found: Vec<Range<usize>>,
     open: Option<usize>,
     telling: Option<usize>,
@@ -58,11 +81,18 @@ struct Level {
     /// Where in the text the bytes began that the state is made of, the latest last.
     begins: Vec<usize>,
     /// What may be the beginning of an escape.
-    window: Vec<SecretPiece>,
+    window: EscapeWindow,
+}
+
+/// The last bytes of a level, of which it is not known yet what they stand for.
+#[derive(Default)]
+struct EscapeWindow {
+    pieces: [SecretPiece; MAX_ESCAPE_BYTES],
+    len: usize,
 }
 
 /// A byte, and the part of the text that it stands for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct SecretPiece {
     byte: u8,
     begin: usize,
@@ -73,7 +103,10 @@ impl<'a> Run<'a> {
     fn new(matcher: &'a Matcher, n_levels: usize) -> Self {
         Self {
             matcher,
-            levels: (0..n_levels).map(|_| Level::default()).collect(),
+            levels: Default::default(),
+            n_levels,
+            depth: ScanDepth::Quick,
+            may_hold: false,
             found: Vec::new(),
             open: None,
             telling: None,
@@ -84,26 +117,64 @@ impl<'a> Run<'a> {
 
     /// Looks at the text as it is.
     fn look(&mut self, text: &[u8]) {
-        for piece in pieces(text) {
-            self.see(0, piece);
+        let mut state = StateId::default();
+        let mut at = 0;
+        while let Some(rest) = text.get(at..) {
+            if state == StateId::default() {
+                let begin = rest.iter().position(|byte| self.matcher.begins(*byte));
+                let Some(n_skipped) = begin else { break };
+                at += n_skipped;
+            }
+            let Some(byte) = text.get(at) else { break };
+            state = self.matcher.step(state, *byte);
+            at += 1;
+            let n_matched = self.matcher.n_matched(state);
+            if n_matched > 0 {
+                self.found.push(at - n_matched..at);
+            }
         }
-        self.note_ends();
+        let n_open = self.matcher.n_open(state);
+        let begin = (n_open > 0).then(|| text.len() - n_open);
+        self.open = begin;
+        self.telling = begin.filter(|_| n_open >= N_HARMLESS);
     }
 
     /// Looks at the text with escapes undone.
     fn unescape(&mut self, text: &[u8]) {
-        for piece in pieces(text) {
-            self.take(0, piece);
+        let mut at = 0;
+        while let Some(rest) = text.get(at..) {
+            if self.is_idle() {
+                let begin = rest
+                    .iter()
+                    .position(|byte| opens_escape(*byte) || self.matcher.begins(*byte));
+                let Some(n_skipped) = begin else { break };
+                at += n_skipped;
+            }
+            let Some(&byte) = text.get(at) else { break };
+            let (begin, end) = (at, at + 1);
+            self.take(0, SecretPiece { byte, begin, end });
+            at += 1;
         }
         self.note_ends();
     }
 
+    /// Whether nothing has begun on any level.
+    fn is_idle(&self) -> bool {
+        let mut levels = self.levels.iter().take(self.n_levels);
+        levels.all(|level| level.state == StateId::default() && level.window.len == 0)
+    }
+
+    fn level(&mut self, at: usize) -> Option<&mut Level> {
+        let n_levels = self.n_levels;
+        self.levels.get_mut(at).filter(|_| at < n_levels)
+    }
+
     /// Takes a byte that a level is to undo escapes in.
     fn take(&mut self, at: usize, piece: SecretPiece) {
-        let Some(level) = self.levels.get_mut(at) else {
+        let Some(level) = self.level(at) else {
             return;
         };
-        if level.window.is_empty() && !opens_escape(piece.byte) {
+        if level.window.len == 0 && !opens_escape(piece.byte) {
             self.pass(at, piece);
             return;
         }
@@ -115,22 +186,18 @@ impl<'a> Run<'a> {
 
     /// Gives the next byte of a level's window, if it is known what it stands for.
     fn undone(&mut self, at: usize) -> Option<SecretPiece> {
-        let window = &mut self.levels.get_mut(at)?.window;
+        let window = &mut self.level(at)?.window;
         let first = *window.first()?;
-        let mut bytes = [0; MAX_ESCAPE_BYTES];
-        for (slot, piece) in bytes.iter_mut().zip(window.iter()) {
-            *slot = piece.byte;
-        }
-        let n_known = window.len().min(MAX_ESCAPE_BYTES);
-        match escape(bytes.get(..n_known)?) {
+        match escape(window.bytes().get(..window.len)?) {
             Escape::Open => None,
             Escape::None => {
-                window.remove(0);
+                window.remove(1);
                 Some(first)
             }
             Escape::Whole { byte, n_bytes } => {
-                let end = window.get(n_bytes - 1).map_or(first.end, |last| last.end);
-                window.drain(..n_bytes);
+                let last = window.pieces.get(n_bytes.wrapping_sub(1));
+                let end = last.map_or(first.end, |last| last.end);
+                window.remove(n_bytes);
                 self.has_unescaped = true;
                 Some(SecretPiece {
                     byte,
@@ -149,20 +216,25 @@ impl<'a> Run<'a> {
     }
 
     fn see(&mut self, at: usize, piece: SecretPiece) {
-        let Some(level) = self.levels.get_mut(at) else {
+        let (matcher, scan_depth) = (self.matcher, self.depth);
+        let Some(level) = self.level(at) else {
             return;
         };
-        level.state = self.matcher.step(level.state, piece.byte);
+        level.state = matcher.step(level.state, piece.byte);
         if level.state == StateId::default() {
             level.begins.clear();
             return;
         }
-        let depth = self.matcher.depth(level.state);
+        let n_matched = matcher.n_matched(level.state);
+        if scan_depth == ScanDepth::Quick {
+            self.may_hold |= n_matched > 0;
+            return;
+        }
+        let depth = matcher.depth(level.state);
         if level.begins.len() > 2 * depth + 64 {
             level.begins.drain(..level.begins.len() - depth);
         }
         level.begins.push(piece.begin);
-        let n_matched = self.matcher.n_matched(level.state);
         if n_matched > 0 {
             let begin = level.begin_of(n_matched).unwrap_or(piece.begin);
             self.found.push(begin..piece.end);
@@ -171,9 +243,10 @@ impl<'a> Run<'a> {
 
     /// Notes what the end of the text may be the beginning of.
     fn note_ends(&mut self) {
-        for level in &self.levels {
+        for level in self.levels.iter().take(self.n_levels) {
             let window = level.window.first().map(|piece| piece.begin);
             let n_open = self.matcher.n_open(level.state);
+            self.may_hold |= n_open > 0 || window.is_some();
             let begin = level.begin_of(n_open).or(window);
             self.open = earliest(self.open, begin);
             if n_open + usize::from(window.is_some()) >= N_HARMLESS {
@@ -205,6 +278,31 @@ impl<'a> Run<'a> {
     }
 }
 
+impl EscapeWindow {
+    fn first(&self) -> Option<&SecretPiece> {
+        self.pieces.first().filter(|_| self.len > 0)
+    }
+
+    fn bytes(&self) -> [u8; MAX_ESCAPE_BYTES] {
+        self.pieces.map(|piece| piece.byte)
+    }
+
+    /// Adds a byte; there is room for one, since a full window is no open escape.
+    fn push(&mut self, piece: SecretPiece) {
+        if let Some(slot) = self.pieces.get_mut(self.len) {
+            *slot = piece;
+            self.len += 1;
+        }
+    }
+
+    /// Takes bytes out at the front.
+    fn remove(&mut self, n_bytes: usize) {
+        let n_bytes = n_bytes.min(self.len);
+        self.pieces.copy_within(n_bytes..self.len, 0);
+        self.len -= n_bytes;
+    }
+}
+
 impl Level {
     /// Where the last `n_bytes` bytes began.
     fn begin_of(&self, n_bytes: usize) -> Option<usize> {
@@ -218,12 +316,4 @@ fn earliest(one: Option<usize>, other: Option<usize>) -> Option<usize> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-fn pieces(text: &[u8]) -> impl Iterator<Item = SecretPiece> {
-    text.iter().enumerate().map(|(begin, &byte)| SecretPiece {
-        byte,
-        begin,
-        end: begin + 1,
-    })
 }
