@@ -4,7 +4,7 @@ use divan::Bencher;
 use futures_util::stream;
 use openai_agents::future::BoxStream;
 use openai_agents::item::FunctionCall;
-use openai_agents::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseEnd};
+use openai_agents::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseMeta};
 use openai_agents::{Agent, FunctionTool, Item, Limits, Model, RunError, RunRequest, Runner};
 use tokio::runtime::Runtime;
 
@@ -88,7 +88,7 @@ impl Model for Instant {
         });
         let end = [
             ModelEvent::ItemDone { item },
-            ModelEvent::ResponseDone(Box::<ResponseEnd>::default()),
+            ModelEvent::ResponseDone(Box::<ResponseMeta>::default()),
         ];
         let events: Vec<_> = deltas.chain(end).map(Ok).collect();
         Box::pin(stream::iter(events))

@@ -19,6 +19,18 @@ pub(crate) enum Encoding {
 pub(crate) struct Memo(OnceLock<(Encoding, Bytes)>);
 
 impl Memo {
+    /// Gives the bytes, if the value was encoded so before.
+    pub(crate) fn get(&self, encoding: Encoding) -> Option<&[u8]> {
+        let (kept, bytes) = self.0.get()?;
+        (*kept == encoding).then_some(bytes)
+    }
+
+    /// Keeps a copy of the bytes, unless there are some already.
+    pub(crate) fn keep(&self, encoding: Encoding, bytes: &[u8]) {
+        self.0
+            .get_or_init(|| (encoding, Bytes::copy_from_slice(bytes)));
+    }
+
     /// Gives the bytes, encoding them at the first call; an error is not remembered.
     pub(crate) fn get_or_encode<E>(
         &self,

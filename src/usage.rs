@@ -77,6 +77,29 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// Says how many input tokens came from the server's cache.
+    #[must_use]
+    pub const fn with_cached_tokens(mut self, cached_tokens: u64) -> Self {
+        self.cached_tokens = cached_tokens;
+        self
+    }
+
+    /// Says how many input tokens were written to the server's cache.
+    #[must_use]
+    pub const fn with_cache_write_tokens(mut self, cache_write_tokens: u64) -> Self {
+        self.cache_write_tokens = cache_write_tokens;
+        self
+    }
+
+    /// Says how many output tokens were spent on reasoning.
+    #[must_use]
+    pub const fn with_reasoning_tokens(mut self, reasoning_tokens: u64) -> Self {
+        self.reasoning_tokens = reasoning_tokens;
+        self
+    }
+}
+
 /// Adds up; counts saturate, since a hostile server may report any number.
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::{OpenAiResponses, LiteLlm, LiteLlmApi, Model, OpenAiChat, Providers};
+use openai_agents::model::{LiteLlm, LiteLlmApi, Model, OpenAiChat, OpenAiResponses, Providers};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Item, RunError, RunRequest, RunResult, Runner,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::http::SseDecoder;
-use crate::model::wire::{Answer, AnswerLimits, DecodeContext, chat};
+use crate::model::wire::{DecodeContext, ResponseDecoder, ResponseLimits, chat};
 use crate::model::{Dialect, ModelError, ModelRequest};
 
 /// Decodes the chunks of a chat stream as an exchange does, and counts the model events.
@@ -19,14 +19,14 @@ pub fn decode_chat_stream(chunks: &[Bytes]) -> Result<usize, ModelError> {
     let mut answer = chat::Decoder::new(DecodeContext::new(
         1,
         Arc::default(),
-        AnswerLimits::default(),
+        ResponseLimits::default(),
     ));
     let mut events = VecDeque::new();
     let mut n_events = 0;
     for chunk in chunks {
         sse.push(chunk.clone());
         while let Ok(Some(event)) = sse.next_event() {
-            answer.event(event.event, event.data, &mut events)?;
+            answer.on_event(event.event, event.data, &mut events)?;
         }
         // The caller takes them before the next chunk is read.
         n_events += events.drain(..).count();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::http::SseDecoder;
-use crate::model::wire::{Answer, AnswerLimits, DecodeContext, chat, harmony, responses};
+use crate::model::wire::{
+    DecodeContext, ResponseDecoder, ResponseLimits, chat, harmony, responses,
+};
 use crate::model::{ModelError, ModelEvent};
 
 /// The most that an event may have here.
@@ -26,61 +28,54 @@ pub enum Wire {
 
 /// Decodes a stream that comes in pieces, as an exchange does, and shows the events and the error.
 pub fn decode_stream(wire: Wire, pieces: &[&[u8]]) -> String {
-    match wire {
-        Wire::Chat => show(&stream(chat_decoder(), pieces)),
-        Wire::Responses => show(&stream(responses::Decoder::new(context()), pieces)),
-        Wire::Harmony => show(&stream(harmony::Decoder::new(context()), pieces)),
-    }
+    show(wire, |decoder, events| stream(decoder, pieces, events))
 }
 
-/// Decodes a whole answer, and shows its items or the error.
+/// Decodes a whole answer, and shows its events or the error.
 pub fn decode_body(wire: Wire, body: &[u8]) -> String {
-    match wire {
-        Wire::Chat => format!("{:?}", chat_decoder().decode(body)),
-        Wire::Responses => format!("{:?}", responses::Decoder::new(context()).decode(body)),
-        Wire::Harmony => format!("{:?}", harmony::Decoder::new(context()).decode(body)),
-    }
+    show(wire, |decoder, events| decoder.on_body(body, events))
 }
 
-fn chat_decoder() -> chat::Decoder {
-    chat::Decoder::new(context())
-}
-
-fn context() -> DecodeContext {
-    DecodeContext::new(1, Arc::default(), AnswerLimits::default())
-}
-
-fn stream(mut answer: impl Answer, pieces: &[&[u8]]) -> (VecDeque<ModelEvent>, Option<ModelError>) {
-    let mut events = VecDeque::new();
-    let error = decode(&mut answer, pieces, &mut events).err();
-    (events, error)
-}
-
-fn decode(
-    answer: &mut impl Answer,
+fn stream(
+    decoder: &mut dyn ResponseDecoder,
     pieces: &[&[u8]],
     events: &mut VecDeque<ModelEvent>,
 ) -> Result<(), ModelError> {
+    let is_complete =
+        |events: &VecDeque<ModelEvent>| matches!(events.back(), Some(ModelEvent::ResponseDone(_)));
     let mut sse = SseDecoder::new(MAX_EVENT_BYTES);
     for piece in pieces {
         sse.push(Bytes::copy_from_slice(piece));
         while let Ok(Some(event)) = sse.next_event() {
-            answer.event(event.event, event.data, events)?;
-            if answer.is_done() {
+            decoder.on_event(event.event, event.data, events)?;
+            if is_complete(events) {
                 return Ok(());
             }
         }
     }
     if let Ok(Some(event)) = sse.finish() {
-        answer.event(event.event, event.data, events)?;
+        decoder.on_event(event.event, event.data, events)?;
     }
-    if answer.is_done() {
+    if is_complete(events) {
         return Ok(());
     }
-    answer.end(events)
+    decoder.on_end(events)
 }
 
-fn show((events, error): &(VecDeque<ModelEvent>, Option<ModelError>)) -> String {
+fn show(
+    wire: Wire,
+    decode: impl FnOnce(&mut dyn ResponseDecoder, &mut VecDeque<ModelEvent>) -> Result<(), ModelError>,
+) -> String {
+    let cx = DecodeContext::new(1, Arc::default(), ResponseLimits::default());
+    let mut decoder: Box<dyn ResponseDecoder> = match wire {
+        Wire::Chat => Box::new(chat::Decoder::new(cx)),
+        Wire::Responses => Box::new(responses::Decoder::new(cx)),
+        Wire::Harmony => Box::new(harmony::Decoder::new(cx)),
+    };
+    let mut events = VecDeque::new();
+    let error = decode(&mut *decoder, &mut events).err();
+    // As an exchange does: an error has what was received before it.
+    let error = error.map(|error| error.with_received(decoder.take_received()));
     format!("{events:#?}\n{error:#?}")
 }
 

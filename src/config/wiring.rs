@@ -9,7 +9,7 @@ use super::build::{AgentSet, Purpose, agent_set};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
 use crate::http::HttpClient;
-use crate::model::{OpenAiResponses, LiteLlm, Model, OpenAiChat, ConcurrencyLimit};
+use crate::model::{ConcurrencyLimit, LiteLlm, Model, OpenAiChat, OpenAiResponses};
 use crate::{Agent, Limits, Runner, ToolRegistry};
 
 /// Gives a driver's builder what all drivers of a configuration have, and builds it.

@@ -15,7 +15,7 @@ use crate::item::{Item, ItemKind};
 use crate::journal::JournalError;
 use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
-use crate::model::{Deviation, ModelError, ResponseEnd};
+use crate::model::{Deviation, ModelError, ResponseMeta};
 use crate::session::SessionError;
 use crate::tools::{ToolError, ToolSourceError};
 use crate::usage::Usage;
@@ -239,7 +239,7 @@ pub struct RunProgress {
     /// The items that the run added, in order; every tool call among them has its output.
     pub items: Vec<Item>,
     /// What the servers said beside the items, one for each model response.
-    pub responses: Vec<ResponseEnd>,
+    pub responses: Vec<ResponseMeta>,
     /// What the model calls cost.
     pub usage: Usage,
     /// The turns begun.

@@ -81,7 +81,7 @@ impl HttpBody {
         loop {
             match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(chunk) if !chunk.is_empty() => return self.take_in(chunk),
+                    Ok(chunk) if !chunk.is_empty() => return self.on_chunk(chunk),
                     // An empty chunk, or trailers, of which nothing here depends.
                     _ => {}
                 },
@@ -138,35 +138,27 @@ impl HttpBody {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection.
-    pub async fn collect_up_to(mut self, max_bytes: usize) -> Result<Bytes, HttpError> {
-        let max = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+    pub async fn collect_up_to(self, max_bytes: usize) -> Result<Bytes, HttpError> {
+        let mut whole = self.whole(max_bytes);
+        poll_fn(|cx| whole.poll(cx)).await
+    }
+
+    /// Begins to read the whole body, up to a bound.
+    pub(crate) fn whole(self, max_bytes: usize) -> WholeBody {
         let announced = self
             .incoming
             .as_ref()
             .map_or(0, |incoming| incoming.size_hint().lower());
-        // A compressed body is refused for that, whatever its length.
-        if announced > max && self.encoding.is_none() {
-            return Err(self.too_large(max));
+        WholeBody {
+            body: self,
+            max_bytes: u64::try_from(max_bytes).unwrap_or(u64::MAX),
+            announced,
+            read: Bytes::new(),
+            blocks: None,
         }
-        let Some(first) = self.next_chunk().await.transpose()? else {
-            return Ok(Bytes::new());
-        };
-        let mut blocks = None::<Blocks>;
-        while let Some(chunk) = self.next_chunk().await.transpose()? {
-            if self.n_bytes > max {
-                return Err(self.too_large(max));
-            }
-            blocks
-                .get_or_insert_with(|| Blocks::new(&first, announced.min(max)))
-                .push(&chunk);
-        }
-        if self.n_bytes > max {
-            return Err(self.too_large(max));
-        }
-        Ok(blocks.map_or(first, |blocks| blocks.join().into()))
     }
 
-    fn take_in(&mut self, chunk: Bytes) -> Poll<Option<Result<Bytes, HttpError>>> {
+    fn on_chunk(&mut self, chunk: Bytes) -> Poll<Option<Result<Bytes, HttpError>>> {
         self.timers.idle.touch();
         self.n_bytes += chunk.len() as u64;
         match self.limits.stream {
@@ -235,6 +227,43 @@ impl Blocks {
             joined.extend_from_slice(&block);
         }
         joined
+    }
+}
+
+/// A body that is being read whole.
+pub(crate) struct WholeBody {
+    body: HttpBody,
+    max_bytes: u64,
+    announced: u64,
+    /// The first chunk, which is nearly always the whole body and then needs no copy.
+    read: Bytes,
+    /// All chunks, once there is a second.
+    blocks: Option<Blocks>,
+}
+
+impl WholeBody {
+    /// Gives the body once it is there; not to be polled again.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, HttpError>> {
+        // A compressed body is refused for that, whatever its length.
+        if self.announced > self.max_bytes && self.body.encoding.is_none() {
+            return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
+        }
+        while let Some(chunk) = ready!(self.body.poll_chunk(cx)).transpose()? {
+            if self.body.n_bytes > self.max_bytes {
+                return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
+            }
+            if self.read.is_empty() {
+                self.read = chunk;
+                continue;
+            }
+            let announced = self.announced.min(self.max_bytes);
+            self.blocks
+                .get_or_insert_with(|| Blocks::new(&self.read, announced))
+                .push(&chunk);
+        }
+        let first = std::mem::take(&mut self.read);
+        let blocks = self.blocks.take();
+        Poll::Ready(Ok(blocks.map_or(first, |blocks| blocks.join().into())))
     }
 }
 

@@ -75,6 +75,12 @@ impl Headers {
             .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
+    /// Gives the values that were set as secrets.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let secret = self.0.values().filter(|value| value.is_sensitive());
+        secret.filter_map(|value| value.to_str().ok().map(Secret::new))
+    }
+
     pub(crate) const fn from_map(map: HeaderMap) -> Self {
         Self(map)
     }

@@ -34,8 +34,6 @@ mod tests;
 pub(crate) use client::UpgradeResponse;
 pub use sse::{SseDecoder, SseError, SseEvent};
 #[cfg(feature = "http")]
-pub(crate) use timer::{IdleTimer, Timeouts};
-#[cfg(feature = "http")]
 pub use {
     body::HttpBody,
     client::{HttpClient, HttpClientBuilder, HttpResponse},
@@ -43,4 +41,9 @@ pub use {
     headers::Headers,
     proxy::Proxies,
     url::{BaseUrl, Url},
+};
+#[cfg(feature = "http")]
+pub(crate) use {
+    body::WholeBody,
+    timer::{IdleTimer, Timeouts},
 };

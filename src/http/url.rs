@@ -82,6 +82,16 @@ impl Url {
         self.uri.scheme_str() == Some("https")
     }
 
+    /// Gives what the header `host` says: the authority, without a port that is the scheme's own.
+    pub(crate) fn host_header(&self) -> &str {
+        let authority = self
+            .uri
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        let default_port = if self.is_https() { ":443" } else { ":80" };
+        authority.strip_suffix(default_port).unwrap_or(authority)
+    }
+
     pub(super) const fn uri(&self) -> &Uri {
         &self.uri
     }

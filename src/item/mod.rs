@@ -113,6 +113,14 @@ impl Item {
         }
     }
 
+    /// Gives the text of a user message, its text parts joined; `None` for any other item.
+    pub fn user_text(&self) -> Option<String> {
+        match self.kind() {
+            ItemKind::Message(message) if message.role == Role::User => Some(message.text("")),
+            _ => None,
+        }
+    }
+
     pub(crate) fn memo(&self) -> &Memo {
         &self.0.memo
     }

@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::{JournalError, ModelEffect};
 use crate::future::BoxFuture;
 use crate::item::Item;
-use crate::model::{ModelError, ModelEvent, ResponseEnd, ResponseFold};
+use crate::model::{ModelError, ModelEvent, ResponseAccumulator, ResponseMeta};
 use crate::session::{SessionItems, SessionVersion};
 
 /// A model's whole answer; its deltas are not kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct StoredResponse {
     pub(super) items: Vec<Item>,
-    pub(super) end: ResponseEnd,
+    /// Journals that exist have it under this name.
+    #[serde(rename = "end")]
+    pub(super) meta: ResponseMeta,
 }
 
 /// What was read from a session.
@@ -28,8 +30,8 @@ impl StoredResponse {
     pub(super) fn into_events(self) -> ModelEffect {
         let items = self.items.into_iter();
         let events = items.map(|item| Ok(ModelEvent::ItemDone { item }));
-        let end = ModelEvent::ResponseDone(Box::new(self.end));
-        Box::pin(stream::iter(events.chain([Ok(end)])))
+        let done = ModelEvent::ResponseDone(Box::new(self.meta));
+        Box::pin(stream::iter(events.chain([Ok(done)])))
     }
 }
 
@@ -40,13 +42,13 @@ pub(super) fn store_response(
 ) -> ModelEffect {
     struct Passing<F> {
         call: ModelEffect,
-        fold: ResponseFold,
+        fold: ResponseAccumulator,
         keep: F,
     }
 
     let passing = Passing {
         call,
-        fold: ResponseFold::default(),
+        fold: ResponseAccumulator::default(),
         keep,
     };
     Box::pin(stream::unfold(Some(passing), |passing| async move {
@@ -64,7 +66,7 @@ pub(super) fn store_response(
             let response = fold.finish()?;
             let answer = StoredResponse {
                 items: response.items,
-                end: response.end,
+                meta: response.meta,
             };
             keep(answer).await.map_err(ModelError::from)
         };

@@ -81,7 +81,7 @@ impl Dialect {
     #[cfg(feature = "http")]
     pub(crate) fn finish_reason(&self, word: &str) -> Option<FinishReason> {
         let own = self.finish_reasons.get(word).copied();
-        own.or_else(|| FinishReason::of_word(word))
+        own.or_else(|| FinishReason::from_word(word))
     }
 
     /// Gives the JSON to send as tool choice, if any.

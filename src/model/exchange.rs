@@ -1,10 +1,12 @@
-//! One request and its answer: bytes out, bytes in, events on; what every HTTP driver shares.
+//! One request and its answer: bytes out, bytes in, events on; what every HTTP back end shares.
 //!
-//! An exchange is a state machine that its caller polls. It knows statuses, content types and time-outs; what the bytes mean is the
-//! wire's.
+//! An exchange is a state machine that its caller polls: no task and no channel stands between the socket and the run,
+//! so that a slow consumer slows the server down, and dropping it closes the connection. It knows statuses, content
+//! types and time-outs; what the bytes mean is the decoder's.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -14,16 +16,16 @@ use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
 use crate::http::{
-    Headers, HttpBody, HttpClient, HttpError, HttpResponse, IdleTimer, SseDecoder, SseError,
-    Timeouts, Url,
+    Headers, HttpBody, HttpError, HttpResponse, IdleTimer, SseDecoder, SseError, SseEvent,
+    WholeBody,
 };
 use crate::kind::ErrorKind;
+use crate::model::endpoint::Endpoint;
 use crate::model::redaction::EventRedactor;
-use crate::model::wire::{Answer, ServerError, excerpt, too_large};
-use crate::model::{Delivery, ModelError, ModelEvent, Received};
-use crate::secret::Redactor;
+use crate::model::wire::{ResponseDecoder, ServerError, excerpt, too_large};
+use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, Received};
 
-/// The most bytes of an error's body that are read.
+/// The most bytes of an error's body that are read: its words, and no flood.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// How long the end of a finished stream's body is waited for, so that its connection can serve the next request. Servers send it
@@ -36,36 +38,22 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The headers in which servers name a request, `LiteLLM`'s among them.
 const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "x-litellm-call-id"];
 
-/// What is sent, and how the answer is awaited.
-pub(crate) struct Outgoing {
-    pub(crate) client: HttpClient,
-    pub(crate) url: Url,
-    pub(crate) headers: Headers,
-    pub(crate) body: Bytes,
-    pub(crate) delivery: Delivery,
-    /// Takes out of the answer what the request was trusted with.
-    pub(crate) redactor: Redactor,
-    pub(crate) max_event_bytes: usize,
-    pub(crate) max_answer_bytes: usize,
-    /// For the whole exchange.
-    pub(crate) timeout: Option<Duration>,
-}
-
 /// A stream of the events of one answer.
-pub(crate) struct Exchange<A> {
-    answer: A,
+pub(super) struct Exchange {
+    endpoint: Arc<Endpoint>,
+    decoder: Box<dyn ResponseDecoder>,
     state: ExchangeState,
+    /// What was decoded and not yet taken.
     events: VecDeque<ModelEvent>,
+    /// Whether the decoder gave the end; what the server sends behind it is not part of the answer.
+    is_complete: bool,
     delivery: Delivery,
     redaction: EventRedactor,
     request_id: Option<String>,
-    max_event_bytes: usize,
-    max_answer_bytes: usize,
-    timeouts: Timeouts,
-    /// For the next event; comments do not count.
+    /// For the next event; comments do not count, by which a server keeps a connection open while it says nothing.
     event_timer: IdleTimer,
     has_event: bool,
-    host_port: String,
+    /// For the whole exchange (`timeout` of the model settings); the clock starts when something is first waited for.
     timeout: Option<Duration>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -73,7 +61,7 @@ pub(crate) struct Exchange<A> {
 enum ExchangeState {
     Head(BoxFuture<'static, Result<HttpResponse, HttpError>>),
     /// A body that is needed whole: an answer, or the words of an error.
-    Body(Meaning, BoxFuture<'static, Result<Bytes, HttpError>>),
+    Body(Box<(BodyKind, WholeBody)>),
     Stream(Box<(HttpBody, SseDecoder)>),
     /// The answer is complete; only the end of the body is still to come.
     Ending(Box<HttpBody>, Pin<Box<Sleep>>),
@@ -81,8 +69,7 @@ enum ExchangeState {
 }
 
 /// What a whole body is.
-#[derive(Clone)]
-enum Meaning {
+enum BodyKind {
     Answer,
     Status {
         status: u16,
@@ -93,50 +80,61 @@ enum Meaning {
     },
 }
 
-impl<A: Answer> Exchange<A> {
-    pub(crate) fn new(outgoing: Outgoing, answer: A) -> Self {
-        let Outgoing {
-            client,
-            url,
-            headers,
-            body,
-            delivery,
-            redactor,
-            max_event_bytes,
-            max_answer_bytes,
-            timeout,
-        } = outgoing;
-        let timeouts = *client.timeouts();
-        let host_port = url.host_port().to_owned();
-        let head = Box::pin(async move { client.post(&url, &headers, body).await });
-        Self {
-            answer,
+impl Exchange {
+    /// Addresses a body; nothing is sent before the exchange is polled.
+    ///
+    /// # Errors
+    ///
+    /// `config` when a header of the request's settings cannot be sent.
+    pub(super) fn start(
+        endpoint: Arc<Endpoint>,
+        request: &ModelRequest,
+        body: Bytes,
+        decoder: Box<dyn ResponseDecoder>,
+    ) -> Result<Self, ModelError> {
+        let (delivery, settings) = (request.delivery, &request.settings);
+        let mut redactor = endpoint.redactor.clone();
+        let mut own_headers = None;
+        if !settings.extra_headers.is_empty() {
+            let (headers, with_own) = endpoint.headers_with(&settings.extra_headers)?;
+            (own_headers, redactor) = (Some(headers), with_own);
+        }
+        let shared = Arc::clone(&endpoint);
+        let head = Box::pin(async move {
+            let headers = own_headers.as_ref().unwrap_or(&shared.headers);
+            shared
+                .client
+                .post(shared.url(delivery), headers, body)
+                .await
+        });
+        Ok(Self {
+            decoder,
             state: ExchangeState::Head(head),
             events: VecDeque::new(),
+            is_complete: false,
             delivery,
             redaction: EventRedactor::new(redactor),
             request_id: None,
-            max_event_bytes,
-            max_answer_bytes,
-            timeouts,
-            event_timer: IdleTimer::new(timeouts.first_event),
+            event_timer: IdleTimer::new(endpoint.client.timeouts().first_event),
             has_event: false,
-            host_port,
-            timeout,
+            timeout: settings.timeout,
             deadline: None,
-        }
+            endpoint,
+        })
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ModelError>> {
         match &mut self.state {
             ExchangeState::Head(head) => {
                 let response = ready!(head.as_mut().poll(cx)).map_err(http_error)?;
-                Poll::Ready(self.take_head(response))
+                Poll::Ready(self.on_head(response))
             }
-            ExchangeState::Body(meaning, body) => {
-                let body = ready!(body.as_mut().poll(cx));
-                let meaning = meaning.clone();
-                Poll::Ready(self.take_body(meaning, body))
+            ExchangeState::Body(whole) => {
+                let body = ready!(whole.1.poll(cx));
+                let ExchangeState::Body(whole) = std::mem::replace(&mut self.state, ExchangeState::Over) else {
+                    return Poll::Ready(Ok(()));
+                };
+                Poll::Ready(self.on_body(whole.0, body))
             }
             ExchangeState::Stream(_) => self.poll_stream(cx),
             ExchangeState::Ending(body, grace) => {
@@ -152,7 +150,7 @@ impl<A: Answer> Exchange<A> {
         }
     }
 
-    fn take_head(&mut self, response: HttpResponse) -> Result<(), ModelError> {
+    fn on_head(&mut self, response: HttpResponse) -> Result<(), ModelError> {
         let HttpResponse {
             status,
             headers,
@@ -160,71 +158,65 @@ impl<A: Answer> Exchange<A> {
             awaited_since,
             ..
         } = response;
-        let header = |name: &str| headers.get(name).map(str::to_owned);
-        self.request_id = REQUEST_IDS.iter().find_map(|name| header(name));
+        let id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
+        self.request_id = id.map(str::to_owned);
         if !(200..300).contains(&status) {
-            let meaning = Meaning::Status {
+            let kind = BodyKind::Status {
                 status,
                 retry_after: retry_after(&headers),
             };
-            self.state =
-                ExchangeState::Body(meaning, Box::pin(body.collect_up_to(MAX_ERROR_BYTES)));
+            self.state = ExchangeState::Body(Box::new((kind, body.whole(MAX_ERROR_BYTES))));
             return Ok(());
         }
-        let content_type = header("content-type")
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let is_events = content_type.starts_with("text/event-stream");
+        let content_type = headers.get("content-type").unwrap_or_default();
+        let is_events = starts_with(content_type, "text/event-stream");
         self.state = match self.delivery {
-            Delivery::Whole if is_events || content_type.starts_with("text/html") => {
-                return Err(wrong_type(&content_type, "JSON", ""));
+            Delivery::Whole if is_events || starts_with(content_type, "text/html") => {
+                return Err(wrong_type(content_type, "JSON", ""));
             }
             Delivery::Whole => {
-                let body = body.collect_up_to(self.max_answer_bytes);
-                ExchangeState::Body(Meaning::Answer, Box::pin(body))
+                let body = body.whole(self.endpoint.limits.max_bytes);
+                ExchangeState::Body(Box::new((BodyKind::Answer, body)))
             }
             Delivery::Stream if is_events || content_type.is_empty() => {
                 // From here on events count, and not bytes.
-                self.event_timer =
-                    IdleTimer::waiting_since(self.timeouts.first_event, awaited_since);
-                let decoder = SseDecoder::new(self.max_event_bytes);
+                let limit = self.endpoint.client.timeouts().first_event;
+                self.event_timer = IdleTimer::waiting_since(limit, awaited_since);
+                let decoder = SseDecoder::new(self.endpoint.max_event_bytes);
                 ExchangeState::Stream(Box::new((body.without_idle_timeout(), decoder)))
             }
             // It may hold an error; the server's words must not be lost.
-            Delivery::Stream => ExchangeState::Body(
-                Meaning::NotAStream { content_type },
-                Box::pin(body.collect_up_to(MAX_ERROR_BYTES)),
-            ),
+            Delivery::Stream => {
+                let content_type = content_type.to_owned();
+                let kind = BodyKind::NotAStream { content_type };
+                ExchangeState::Body(Box::new((kind, body.whole(MAX_ERROR_BYTES))))
+            }
         };
         Ok(())
     }
 
-    fn take_body(
+    fn on_body(
         &mut self,
-        meaning: Meaning,
+        kind: BodyKind,
         body: Result<Bytes, HttpError>,
     ) -> Result<(), ModelError> {
-        self.state = ExchangeState::Over;
-        match meaning {
-            Meaning::Answer => {
+        match kind {
+            BodyKind::Answer => {
                 let body = body.map_err(|error| match error {
-                    HttpError::TooLarge { .. } => too_large(self.max_answer_bytes),
+                    HttpError::TooLarge { .. } => too_large(self.endpoint.limits.max_bytes),
                     error => http_error(error),
                 })?;
-                let (items, mut end) = self.answer.decode(&body)?;
-                drop(body);
-                end.request_id.clone_from(&self.request_id);
-                self.events
-                    .extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
-                self.events
-                    .push_back(ModelEvent::ResponseDone(Box::new(end)));
-                Ok(())
+                self.decoder.on_body(&body, &mut self.events)?;
+                // Some decoders read both deliveries alike.
+                self.events.retain(|event| !event.is_delta());
+                self.note_end();
+                self.check_complete()
             }
-            Meaning::Status {
+            BodyKind::Status {
                 status,
                 retry_after,
             } => Err(status_error(status, &body).with_retry_after(retry_after)),
-            Meaning::NotAStream { content_type } => Err(match body {
+            BodyKind::NotAStream { content_type } => Err(match body {
                 Ok(body) => not_a_stream(&content_type, &body),
                 // The error's own words go into the message, where a key is taken out of them.
                 Err(error) => wrong_type(&content_type, "an event stream", &error.to_string())
@@ -237,12 +229,11 @@ impl<A: Answer> Exchange<A> {
         let ExchangeState::Stream(stream) = &mut self.state else {
             return Poll::Ready(Ok(()));
         };
-        let (body, decoder) = &mut **stream;
-        let chunk = match body.poll_chunk(cx) {
+        let chunk = match stream.0.poll_chunk(cx) {
             Poll::Ready(chunk) => chunk.transpose().map_err(http_error)?,
             Poll::Pending => {
                 let limit = ready!(self.event_timer.poll_elapsed(cx));
-                let target = self.host_port.clone();
+                let target = self.endpoint.url(self.delivery).host_port().to_owned();
                 return Poll::Ready(Err(http_error(if self.has_event {
                     HttpError::IdleTimeout { target, limit }
                 } else {
@@ -250,53 +241,82 @@ impl<A: Answer> Exchange<A> {
                 })));
             }
         };
-        let ended = chunk.is_none();
+        Poll::Ready(self.on_chunk(chunk))
+    }
+
+    /// Decodes the events that a chunk completes; without a chunk the body has ended.
+    fn on_chunk(&mut self, chunk: Option<Bytes>) -> Result<(), ModelError> {
+        // Taken out, so that the events, which borrow from it, can be passed to the decoder.
+        let ExchangeState::Stream(mut stream) = std::mem::replace(&mut self.state, ExchangeState::Over) else {
+            return Ok(());
+        };
+        let sse = &mut stream.1;
+        let has_ended = chunk.is_none();
         match chunk {
-            Some(chunk) => decoder.push(chunk),
+            Some(chunk) => sse.push(chunk),
             None => {
-                if let Some(event) = decoder.finish().map_err(sse_error)? {
-                    take_event(&mut self.answer, &event, &mut self.events)?;
+                if let Some(event) = sse.finish().map_err(sse_error)? {
+                    self.on_event(&event)?;
                 }
             }
         }
-        while !self.answer.is_done() {
-            let Some(event) = decoder.next_event().map_err(sse_error)? else {
+        while !self.is_complete {
+            let Some(event) = sse.next_event().map_err(sse_error)? else {
                 break;
             };
-            if self.has_event {
-                self.event_timer.touch();
-            } else {
-                self.has_event = true;
-                self.event_timer = IdleTimer::new(self.timeouts.idle);
-            }
-            take_event(&mut self.answer, &event, &mut self.events)?;
+            self.on_event(&event)?;
         }
-        if ended && !self.answer.is_done() {
-            self.answer.end(&mut self.events)?;
+        if has_ended && !self.is_complete {
+            self.decoder.on_end(&mut self.events)?;
+            self.note_end();
+            self.check_complete()?;
         }
-        if self.answer.is_done() {
-            self.finish_stream(ended);
-        }
-        Poll::Ready(Ok(()))
+        self.state = match (self.is_complete, has_ended) {
+            (false, _) => ExchangeState::Stream(stream),
+            (true, true) => ExchangeState::Over,
+            (true, false) => ExchangeState::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY))),
+        };
+        Ok(())
     }
 
-    fn finish_stream(&mut self, body_ended: bool) {
-        if let Some(ModelEvent::ResponseDone(end)) = self.events.back_mut() {
-            end.request_id.clone_from(&self.request_id);
+    fn on_event(&mut self, event: &SseEvent<'_>) -> Result<(), ModelError> {
+        if self.has_event {
+            self.event_timer.touch();
+        } else {
+            self.has_event = true;
+            self.event_timer = IdleTimer::new(self.endpoint.client.timeouts().idle);
         }
-        if let ExchangeState::Stream(stream) =
-            std::mem::replace(&mut self.state, ExchangeState::Over)
-            && !body_ended
-        {
-            self.state = ExchangeState::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY)));
+        if let Some(words) = event.error {
+            return Err(ServerError::from_body(words).into_error(ErrorKind::StreamError));
         }
+        self.decoder
+            .on_event(event.event, event.data, &mut self.events)?;
+        self.note_end();
+        Ok(())
+    }
+
+    /// Looks whether the decoder gave the end, and adds to it what only the exchange knows.
+    fn note_end(&mut self) {
+        if let Some(ModelEvent::ResponseDone(meta)) = self.events.back_mut() {
+            meta.request_id = self.request_id.take();
+            self.is_complete = true;
+        }
+    }
+
+    fn check_complete(&self) -> Result<(), ModelError> {
+        if self.is_complete {
+            return Ok(());
+        }
+        let message =
+            "the body ended, and its decoder gave neither the end of a response nor an error";
+        Err(ModelError::new(ErrorKind::NoTerminalEvent, message))
     }
 
     /// Adds to an error what only the exchange knows, and takes the key out of it.
     fn complete_error(&mut self, error: ModelError) -> ModelError {
         let mut error = error.with_request_id(self.request_id.take());
         if *error.received() == Received::default() {
-            error = error.with_received(self.answer.take_received());
+            error = error.with_received(self.decoder.take_received());
         }
         error.redacted(self.redaction.redactor())
     }
@@ -315,15 +335,15 @@ impl<A: Answer> Exchange<A> {
     }
 }
 
-impl<A: Answer> Stream for Exchange<A> {
+impl Stream for Exchange {
     type Item = Result<ModelEvent, ModelError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let exchange = &mut *self;
         loop {
-            // The last event waits for the end of the body: its taker drops the stream, and with it a connection in use.
-            let is_last =
-                exchange.events.len() == 1 && matches!(exchange.state, ExchangeState::Ending(..));
+            // Holds the last event until the body ends: the consumer drops us when it arrives, which would close a
+            // reusable connection.
+            let is_last = exchange.events.len() == 1 && matches!(exchange.state, ExchangeState::Ending(..));
             if !is_last && let Some(event) = exchange.events.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
@@ -346,17 +366,6 @@ impl<A: Answer> Stream for Exchange<A> {
                 return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }
         }
-    }
-}
-
-fn take_event(
-    answer: &mut impl Answer,
-    event: &crate::http::SseEvent<'_>,
-    events: &mut VecDeque<ModelEvent>,
-) -> Result<(), ModelError> {
-    match event.error {
-        Some(words) => Err(ServerError::from_body(words).into_error(ErrorKind::StreamError)),
-        None => answer.event(event.event, event.data, events),
     }
 }
 
@@ -429,6 +438,11 @@ fn wrong_type(content_type: &str, wanted: &str, body: &str) -> ModelError {
         "the server answered with content type {content_type:?} where {wanted} was due (is the base URL right?){shown}"
     );
     ModelError::new(ErrorKind::ContentType, message)
+}
+
+fn starts_with(content_type: &str, prefix: &str) -> bool {
+    let start = content_type.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Reads how long to wait: milliseconds, seconds, or a date.

@@ -126,7 +126,7 @@ const WORDS: [(FinishReason, &[&str]); 5] = [
 
 impl FinishReason {
     /// Gives the meaning of a vendor's word, in any case, if it is known.
-    pub fn of_word(word: &str) -> Option<Self> {
+    pub fn from_word(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase().replace('-', "_");
         let word = word.strip_prefix("finish_reason_").unwrap_or(&word);
         WORDS
@@ -155,7 +155,7 @@ mod tests {
             ("stopped", None),
             ("", None),
         ] {
-            assert_eq!(FinishReason::of_word(word), meaning, "{word}");
+            assert_eq!(FinishReason::from_word(word), meaning, "{word}");
         }
     }
 

@@ -1,15 +1,14 @@
-//! The driver of `/responses`, for OpenAI and for servers of gpt-oss.
+//! The wire of `/responses`, and the driver over it, for OpenAI and for servers of gpt-oss.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use futures_util::stream;
+use bytes::Bytes;
 
-use crate::future::BoxStream;
-use crate::model::endpoint::{Endpoint, EndpointBuilder, endpoint_options};
-use crate::model::exchange::{Exchange, Outgoing};
-use crate::model::wire::{DecodeContext, responses};
-use crate::model::{Dialect, Model, ModelError, ModelEvent, ModelRequest};
+use crate::kind::ErrorKind;
+use crate::model::http_model::{HttpModel, HttpModelBuilder};
+use crate::model::wire::{DecodeContext, ResponseDecoder, ResponseLimits, Wire, responses};
+use crate::model::{Delivery, Dialect, ModelError, ModelRequest};
 
 /// A model behind an OpenAI-compatible `/responses`.
 ///
@@ -25,99 +24,64 @@ use crate::model::{Dialect, Model, ModelError, ModelEvent, ModelRequest};
 /// let model = OpenAiResponses::builder("http://127.0.0.1:8000/v1", "openai/gpt-oss-20b").build()?;
 /// # Ok::<(), openai_agents::model::ModelError>(())
 /// ```
-#[derive(Clone)]
-pub struct OpenAiResponses(Arc<Parts>);
+pub type OpenAiResponses = HttpModel<ResponsesWire>;
 
-struct Parts {
-    endpoint: Endpoint,
+/// Builds an [`OpenAiResponses`]; begun by [`OpenAiResponses::builder`].
+pub type OpenAiResponsesBuilder = HttpModelBuilder<ResponsesWire>;
+
+/// The wire of `/responses`, as OpenAI has it and as a [`Dialect`] says that a server has it.
+#[derive(Debug, Clone, Default)]
+pub struct ResponsesWire {
     dialect: Arc<Dialect>,
 }
 
-/// Builds a [`OpenAiResponses`]; begun by [`OpenAiResponses::builder`].
-#[derive(Debug)]
-#[must_use = "a model is made by build()"]
-pub struct OpenAiResponsesBuilder {
-    endpoint: EndpointBuilder,
-    dialect: Dialect,
+impl ResponsesWire {
+    /// Speaks to a server in its dialect.
+    pub fn new(dialect: impl Into<Arc<Dialect>>) -> Self {
+        Self {
+            dialect: dialect.into(),
+        }
+    }
 }
 
-impl OpenAiResponses {
+impl Wire for ResponsesWire {
+    fn path(&self, _model: &str, _delivery: Delivery) -> Cow<'_, str> {
+        Cow::Borrowed("responses")
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        if self.dialect.force_functions {
+            let message = "legacy functions (VLLM_FORCE_FUNCTIONS) exist on the chat API only";
+            return Err(ModelError::new(ErrorKind::Unsupported, message));
+        }
+        Ok(())
+    }
+
+    fn encode(&self, model: &str, request: &ModelRequest) -> Result<Bytes, ModelError> {
+        responses::encode(request, model, &self.dialect)
+    }
+
+    fn decoder(&self, request: &ModelRequest, limits: ResponseLimits) -> Box<dyn ResponseDecoder> {
+        let cx = DecodeContext::new(request.turn, Arc::clone(&self.dialect), limits);
+        Box::new(responses::Decoder::new(cx))
+    }
+
+    fn logs_requests(&self) -> bool {
+        self.dialect.log_payload
+    }
+}
+
+impl HttpModel<ResponsesWire> {
     /// Begins a driver for a base URL (with `/v1`, where the server has that) and a model's name.
     pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> OpenAiResponsesBuilder {
-        OpenAiResponsesBuilder {
-            endpoint: Endpoint::builder(base_url, name),
-            dialect: Dialect::default(),
-        }
-    }
-
-    pub(crate) fn from_endpoint(
-        endpoint: EndpointBuilder,
-        dialect: Dialect,
-    ) -> Result<Self, ModelError> {
-        if dialect.force_functions {
-            let message = "legacy functions (VLLM_FORCE_FUNCTIONS) exist on the chat API only";
-            return Err(ModelError::new(
-                crate::kind::ErrorKind::Unsupported,
-                message,
-            ));
-        }
-        let endpoint = endpoint.build("responses")?;
-        let dialect = Arc::new(dialect);
-        Ok(Self(Arc::new(Parts { endpoint, dialect })))
-    }
-
-    fn outgoing(&self, request: &ModelRequest) -> Result<Outgoing, ModelError> {
-        let Parts { endpoint, dialect } = &*self.0;
-        let body = responses::encode(request, endpoint.name(), dialect)?;
-        if dialect.log_payload {
-            endpoint.log_payload(&body);
-        }
-        endpoint.outgoing(request, body)
+        Self::with_wire(ResponsesWire::default(), base_url, name)
     }
 }
 
-impl Model for OpenAiResponses {
-    fn name(&self) -> &str {
-        self.0.endpoint.name()
-    }
-
-    fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let asked = DecodeContext::new(
-            request.turn,
-            Arc::clone(&self.0.dialect),
-            self.0.endpoint.answer_limits(),
-        );
-        match self.outgoing(&request) {
-            Ok(outgoing) => Box::pin(Exchange::new(outgoing, responses::Decoder::new(asked))),
-            Err(error) => Box::pin(stream::iter([Err(error)])),
-        }
-    }
-}
-
-impl OpenAiResponsesBuilder {
-    endpoint_options!();
-
-    /// Sets how the server wants to be spoken to.
+impl HttpModelBuilder<ResponsesWire> {
+    /// Sets how the server wants to be spoken to; legacy functions are refused by [`build`](Self::build).
     pub fn dialect(mut self, dialect: Dialect) -> Self {
-        self.dialect = dialect;
+        self.wire = ResponsesWire::new(dialect);
         self
-    }
-
-    /// Makes the driver; nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// `config` when the base URL, the key or a header cannot be used, or the model has no name; `unsupported` when the dialect asks
-    /// for legacy functions, which this API does not have.
-    pub fn build(self) -> Result<OpenAiResponses, ModelError> {
-        OpenAiResponses::from_endpoint(self.endpoint, self.dialect)
-    }
-}
-
-impl fmt::Debug for OpenAiResponses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OpenAiResponses")
-            .field(&self.0.endpoint)
-            .finish()
     }
 }

@@ -1,12 +1,13 @@
-//! The driver of a `LiteLLM` proxy.
+//! The driver of a `LiteLLM` proxy, over either of its two APIs.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::future::BoxStream;
-use crate::model::endpoint::{Endpoint, EndpointBuilder, endpoint_options};
-use crate::model::{
-    Dialect, OpenAiResponses, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat,
-};
+use bytes::Bytes;
+
+use crate::model::http_model::{HttpModel, HttpModelBuilder};
+use crate::model::wire::{ResponseDecoder, ResponseLimits, Wire};
+use crate::model::{ChatWire, Delivery, Dialect, ModelError, ModelRequest, ResponsesWire};
 
 /// A model behind a `LiteLLM` proxy, on either of the two APIs that it has under one base URL.
 ///
@@ -26,14 +27,10 @@ use crate::model::{
 ///     .build()?;
 /// # Ok::<(), openai_agents::model::ModelError>(())
 /// ```
-#[derive(Clone)]
-pub struct LiteLlm(Driver);
+pub type LiteLlm = HttpModel<LiteLlmWire>;
 
-#[derive(Clone)]
-enum Driver {
-    Chat(OpenAiChat),
-    Responses(OpenAiResponses),
-}
+/// Builds a [`LiteLlm`]; begun by [`LiteLlm::builder`].
+pub type LiteLlmBuilder = HttpModelBuilder<LiteLlmWire>;
 
 /// The API by which a `LiteLLM` proxy is spoken to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,81 +43,63 @@ pub enum LiteLlmApi {
     Responses,
 }
 
-/// Builds a [`LiteLlm`]; begun by [`LiteLlm::builder`].
-#[derive(Debug)]
-#[must_use = "a model is made by build()"]
-pub struct LiteLlmBuilder {
-    endpoint: EndpointBuilder,
+/// The wire of one of a `LiteLLM` proxy's APIs: [`ChatWire`] or [`ResponsesWire`].
+#[derive(Debug, Clone, Default)]
+pub struct LiteLlmWire {
     api: LiteLlmApi,
-    dialect: Dialect,
+    dialect: Arc<Dialect>,
 }
 
-impl LiteLlm {
+impl LiteLlmWire {
+    fn with<T>(&self, use_wire: impl FnOnce(&dyn Wire) -> T) -> T {
+        let dialect = Arc::clone(&self.dialect);
+        match self.api {
+            LiteLlmApi::Chat => use_wire(&ChatWire::new(dialect)),
+            LiteLlmApi::Responses => use_wire(&ResponsesWire::new(dialect)),
+        }
+    }
+}
+
+impl Wire for LiteLlmWire {
+    fn path(&self, model: &str, delivery: Delivery) -> Cow<'_, str> {
+        self.with(|wire| wire.path(model, delivery).into_owned())
+            .into()
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        self.with(Wire::check)
+    }
+
+    fn encode(&self, model: &str, request: &ModelRequest) -> Result<Bytes, ModelError> {
+        self.with(|wire| wire.encode(model, request))
+    }
+
+    fn decoder(&self, request: &ModelRequest, limits: ResponseLimits) -> Box<dyn ResponseDecoder> {
+        self.with(|wire| wire.decoder(request, limits))
+    }
+
+    fn logs_requests(&self) -> bool {
+        self.dialect.log_payload
+    }
+}
+
+impl HttpModel<LiteLlmWire> {
     /// Begins a driver for a proxy's base URL and the name of a model there.
     pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> LiteLlmBuilder {
-        LiteLlmBuilder {
-            endpoint: Endpoint::builder(base_url, name),
-            api: LiteLlmApi::default(),
-            dialect: Dialect::default(),
-        }
+        Self::with_wire(LiteLlmWire::default(), base_url, name)
     }
 }
 
-impl Model for LiteLlm {
-    fn name(&self) -> &str {
-        match &self.0 {
-            Driver::Chat(model) => model.name(),
-            Driver::Responses(model) => model.name(),
-        }
-    }
-
-    fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        match &self.0 {
-            Driver::Chat(model) => model.call(request),
-            Driver::Responses(model) => model.call(request),
-        }
-    }
-}
-
-impl LiteLlmBuilder {
-    endpoint_options!();
-
+impl HttpModelBuilder<LiteLlmWire> {
     /// Sets the API; chat by default.
     pub fn api(mut self, api: LiteLlmApi) -> Self {
-        self.api = api;
+        self.wire.api = api;
         self
     }
 
     /// Sets how the server wants to be spoken to.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
-        self.dialect = dialect;
+        self.wire.dialect = Arc::new(dialect);
         self
-    }
-
-    /// Makes the driver; nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// As for the driver of the API: `config` when the base URL, the key or a header cannot be used, or the model has no name.
-    pub fn build(self) -> Result<LiteLlm, ModelError> {
-        Ok(LiteLlm(match self.api {
-            LiteLlmApi::Chat => {
-                Driver::Chat(OpenAiChat::from_endpoint(self.endpoint, self.dialect)?)
-            }
-            LiteLlmApi::Responses => {
-                Driver::Responses(OpenAiResponses::from_endpoint(self.endpoint, self.dialect)?)
-            }
-        }))
-    }
-}
-
-impl fmt::Debug for LiteLlm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut tuple = f.debug_tuple("LiteLlm");
-        match &self.0 {
-            Driver::Chat(model) => tuple.field(model),
-            Driver::Responses(model) => tuple.field(model),
-        };
-        tuple.finish()
     }
 }

@@ -1,5 +1,6 @@
 //! Takes secrets out of what a server answers, before anyone sees it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use super::{ModelError, ModelEvent};
@@ -50,7 +51,12 @@ impl EventRedactor {
         if self.redactor.is_empty() || events.len() == n_done {
             return Ok(());
         }
-        for event in events.split_off(n_done) {
+        let is_whole = |event: &ModelEvent| !event.is_delta();
+        if self.texts.is_empty() && events.iter().skip(n_done).all(is_whole) {
+            let mut whole = events.iter_mut().skip(n_done);
+            return whole.try_for_each(|event| self.whole(event));
+        }
+        for mut event in events.split_off(n_done) {
             match event {
                 ModelEvent::TextDelta { delta } => self.delta(Text::Answer, delta, events),
                 ModelEvent::RefusalDelta { delta } => self.delta(Text::Refusal, delta, events),
@@ -58,9 +64,13 @@ impl EventRedactor {
                 ModelEvent::ToolCallDelta { index, delta } => {
                     self.delta(Text::Arguments(index), delta, events);
                 }
-                event => {
+                ModelEvent::ToolCallStarted { .. }
+                | ModelEvent::Other { .. }
+                | ModelEvent::ItemDone { .. }
+                | ModelEvent::ResponseDone(_) => {
                     self.finish(events);
-                    events.push_back(self.whole(event)?);
+                    self.whole(&mut event)?;
+                    events.push_back(event);
                 }
             }
         }
@@ -84,35 +94,31 @@ impl EventRedactor {
         }
     }
 
-    fn whole(&self, event: ModelEvent) -> Result<ModelEvent, ModelError> {
-        Ok(match event {
-            ModelEvent::ToolCallStarted { index, mut name } => {
-                self.redactor.redact_in(&mut name);
-                ModelEvent::ToolCallStarted { index, name }
+    /// Redacts an event that is not a piece of a text.
+    fn whole(&self, event: &mut ModelEvent) -> Result<(), ModelError> {
+        match event {
+            ModelEvent::ToolCallStarted { name, .. } => self.redactor.redact_in(name),
+            ModelEvent::Other { name, json } => {
+                self.redactor.redact_in(name);
+                if let Cow::Owned(redacted) = self.redactor.redact_json(json) {
+                    *json = redacted;
+                }
             }
-            ModelEvent::Other { mut name, json } => {
-                self.redactor.redact_in(&mut name);
-                let json = self.redactor.redact_json(&json).into_owned();
-                ModelEvent::Other { name, json }
+            ModelEvent::ItemDone { item } => {
+                if self.redactor.is_in(item.to_json()) {
+                    *item = self.item(item)?;
+                }
             }
-            ModelEvent::ItemDone { item } => ModelEvent::ItemDone {
-                item: self.item(item)?,
-            },
-            ModelEvent::ResponseDone(mut end) => {
-                end.redact(&self.redactor);
-                ModelEvent::ResponseDone(end)
-            }
+            ModelEvent::ResponseDone(meta) => meta.redact(&self.redactor),
             ModelEvent::TextDelta { .. }
             | ModelEvent::RefusalDelta { .. }
             | ModelEvent::ReasoningDelta { .. }
-            | ModelEvent::ToolCallDelta { .. } => event,
-        })
+            | ModelEvent::ToolCallDelta { .. } => {}
+        }
+        Ok(())
     }
 
-    fn item(&self, item: Item) -> Result<Item, ModelError> {
-        if !self.redactor.is_in(item.to_json()) {
-            return Ok(item);
-        }
+    fn item(&self, item: &Item) -> Result<Item, ModelError> {
         Item::from_json(&self.redactor.redact_json(item.to_json())).map_err(|error| {
             let message = "an item of the answer repeats a key where it cannot be taken out";
             ModelError::new(ErrorKind::Inconsistent, message).with_source(error)

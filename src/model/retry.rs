@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxStream;
 use crate::kind::ErrorKind;
-use crate::model::{Deviation, Model, ModelError, ModelEvent, ModelRequest, ResponseEnd};
+use crate::model::{Deviation, Model, ModelError, ModelEvent, ModelRequest, ResponseMeta};
 use crate::usage::Usage;
 
 /// Calls a model again when a call fails as its [`RetryPolicy`] says, and before any of the answer was delivered.
@@ -280,7 +280,7 @@ enum RetryState {
 
 impl Attempts {
     /// Decides on a failure before the answer: a delay, or the error to give.
-    fn take_failure(&mut self, error: ModelError) -> Result<(), ModelError> {
+    fn on_failure(&mut self, error: ModelError) -> Result<(), ModelError> {
         let Parts {
             model,
             policy,
@@ -307,16 +307,16 @@ impl Attempts {
     }
 
     /// Tells of the failed attempts, which were requests too.
-    fn note_attempts(&mut self, end: &mut ResponseEnd) {
+    fn note_attempts(&mut self, meta: &mut ResponseMeta) {
         if self.retried.is_empty() {
             return;
         }
-        let mut usage = end.usage.unwrap_or(Usage::UNREPORTED);
+        let mut usage = meta.usage.unwrap_or(Usage::UNREPORTED);
         for deviation in self.retried.drain(..) {
             usage += Usage::UNREPORTED;
-            end.deviations.push(deviation);
+            meta.deviations.push(deviation);
         }
-        end.usage = Some(usage);
+        meta.usage = Some(usage);
     }
 }
 
@@ -336,7 +336,7 @@ impl Stream for Attempts {
                 }
             };
             event = match event {
-                Some(Err(error)) if !attempts.has_answered => match attempts.take_failure(error) {
+                Some(Err(error)) if !attempts.has_answered => match attempts.on_failure(error) {
                     Ok(()) => continue,
                     Err(error) => Some(Err(error)),
                 },

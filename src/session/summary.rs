@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use super::{Compactor, SessionCause};
 use crate::future::BoxFuture;
 use crate::item::{Item, ItemKind};
-use crate::model::{Model, ModelRequest, ResponseFold};
+use crate::model::{Model, ModelRequest, ResponseAccumulator};
 
 /// Puts a model's summary, as a message of the user, in a history's place.
 ///
@@ -44,7 +44,7 @@ impl SummaryCompactor {
         let mut request = ModelRequest::new(vec![Item::user(transcript(items))]);
         request.instructions = Some(Arc::clone(&self.instructions));
         let mut events = self.model.call(request);
-        let mut response = ResponseFold::default();
+        let mut response = ResponseAccumulator::default();
         while let Some(event) = events.next().await {
             response.push(event?);
         }

@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::agent::handoff_name;
 use crate::future::BoxStream;
-use crate::item::{FunctionCall, Item, ItemKind};
+use crate::item::{FunctionCall, Item};
 use crate::kind::ErrorKind;
-use crate::model::{Delivery, Model, ModelError, ModelEvent, ModelRequest, ResponseEnd};
+use crate::model::{
+    Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseMeta,
+};
 use crate::usage::Usage;
 
 /// Answers each request with the next turn of a script, and keeps the requests.
@@ -174,54 +176,18 @@ impl ScriptedTurn {
     }
 
     fn events(self, delivery: Delivery) -> Vec<Result<ModelEvent, ModelError>> {
-        let mut events = Vec::new();
-        let mut n_calls = 0;
-        for item in self.items {
-            if delivery == Delivery::Stream {
-                deltas(&item, &mut n_calls, &mut events);
-            }
-            events.push(ModelEvent::ItemDone { item });
+        let meta = ResponseMeta {
+            usage: self.usage,
+            ..ResponseMeta::default()
+        };
+        let mut events = ModelResponse::new(self.items)
+            .with_meta(meta)
+            .into_events(delivery);
+        if self.error.is_some() {
+            events.pop();
         }
-        let mut events: Vec<_> = events.into_iter().map(Ok).collect();
-        events.push(match self.error {
-            Some(error) => Err(error),
-            None => Ok(ModelEvent::ResponseDone(Box::new(ResponseEnd {
-                usage: self.usage,
-                ..ResponseEnd::default()
-            }))),
-        });
-        events
-    }
-}
-
-/// The deltas of an item: a text word by word, a call's arguments in one piece.
-fn deltas(item: &Item, n_calls: &mut usize, events: &mut Vec<ModelEvent>) {
-    match item.kind() {
-        ItemKind::Message(message) => {
-            let text = message.text("");
-            events.extend(text.split_inclusive(' ').map(|word| ModelEvent::TextDelta {
-                delta: word.to_owned(),
-            }));
-            events.extend(message.refusal().map(|refusal| ModelEvent::RefusalDelta {
-                delta: refusal.to_owned(),
-            }));
-        }
-        ItemKind::FunctionCall(call) => {
-            let index = *n_calls;
-            *n_calls += 1;
-            events.push(ModelEvent::ToolCallStarted {
-                index,
-                name: call.name.clone(),
-            });
-            events.push(ModelEvent::ToolCallDelta {
-                index,
-                delta: call.arguments.clone(),
-            });
-        }
-        ItemKind::Reasoning(reasoning) => events.push(ModelEvent::ReasoningDelta {
-            delta: reasoning.text(),
-        }),
-        ItemKind::FunctionCallOutput(_) | ItemKind::Unknown { .. } => {}
+        let events = events.into_iter().map(Ok);
+        events.chain(self.error.map(Err)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use openai_agents::agent::runner::UnknownTool;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    Delivery, OpenAiResponses, Model, ModelError, ModelRequest, OpenAiChat,
+    Delivery, Model, ModelError, ModelRequest, OpenAiChat, OpenAiResponses,
 };
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{Agent, ErrorKind, Limits, Runner};

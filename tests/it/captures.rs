@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use openai_agents::ErrorKind;
 use openai_agents::item::{Item, ItemKind};
 use openai_agents::model::{
-    Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold,
+    Delivery, Model, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseAccumulator,
 };
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ pub(crate) fn status(path: &Path) -> u16 {
 }
 
 pub(crate) fn fold(events: Vec<ModelEvent>) -> ModelResponse {
-    let mut fold = ResponseFold::default();
+    let mut fold = ResponseAccumulator::default();
     for event in events {
         fold.push(event);
     }
@@ -181,7 +181,7 @@ fn check_answer(path: &Path, events: Vec<ModelEvent>) {
     let said = said(&response);
     assert!(!said.is_empty());
     assert_eq!(told, if is_stream(path) { said } else { Vec::new() });
-    assert_eq!(response.end.deviations, []);
+    assert_eq!(response.meta.deviations, []);
 }
 
 #[track_caller]
@@ -213,7 +213,7 @@ async fn captured_chat_answers_agree_whole_and_streamed() {
             let whole = fold(play(&folder.join(format!("{whole}.json")), chat).await.0);
             let streamed = fold(play(&folder.join(format!("{streamed}.sse")), chat).await.0);
             assert_eq!(said(&whole), said(&streamed), "{name}");
-            assert_eq!(whole.end.finish_reason, streamed.end.finish_reason);
+            assert_eq!(whole.meta.finish_reason, streamed.meta.finish_reason);
         }
     }
 }

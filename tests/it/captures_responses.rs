@@ -87,8 +87,8 @@ async fn check_answer(path: &Path, events: Vec<ModelEvent>) {
     assert_eq!(sent_again(&response).await, Value::from(expected));
     let said = spoken(&response);
     assert_eq!(told, if is_stream(path) { said } else { Vec::new() });
-    assert_eq!(response.end.deviations, []);
-    assert_eq!(response.end.finish_reason.as_deref(), Some("completed"));
+    assert_eq!(response.meta.deviations, []);
+    assert_eq!(response.meta.finish_reason.as_deref(), Some("completed"));
     check_end(path, &response);
 }
 
@@ -118,7 +118,7 @@ fn check_end(path: &Path, response: &ModelResponse) {
     } else {
         serde_json::from_str(&read(path)).unwrap()
     };
-    let end = &response.end;
+    let end = &response.meta;
     let usage = end.usage.unwrap();
     assert_eq!(
         json!([

@@ -11,7 +11,7 @@ use openai_agents::agent::runner::Input;
 use openai_agents::future::BoxStream;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    LimitedModel, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat, ConcurrencyLimit,
+    ConcurrencyLimit, LimitedModel, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat,
 };
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Runner};

@@ -2,7 +2,7 @@
 
 use openai_agents::item::{Item, ItemKind};
 use openai_agents::model::{
-    Delivery, Deviation, Model, ModelError, ModelRequest, ModelResponse, ResponseFold,
+    Delivery, Deviation, Model, ModelError, ModelRequest, ModelResponse, ResponseAccumulator,
 };
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn ask<M: Model>(
     let mut request = ModelRequest::new(vec![Item::user("go")]);
     request.delivery = delivery;
     let mut events = model(&server).call(request);
-    let mut fold = ResponseFold::default();
+    let mut fold = ResponseAccumulator::default();
     while let Some(event) = events.next().await {
         fold.push(event?);
     }
@@ -59,7 +59,7 @@ async fn reasoning_that_is_there_twice_is_taken_once() {
     assert_eq!(answer.items[1].assistant_text().unwrap(), "42");
     assert!(answer.items[0].to_json().contains(r#""text":"Hm.""#));
     assert_eq!(
-        codes(&answer.end.deviations),
+        codes(&answer.meta.deviations),
         [("repeated_field", Some(r#""Hm." "Hm.""#))]
     );
 }
@@ -132,8 +132,8 @@ async fn unreadable_id_usage_and_error_of_nothing_are_deviations() {
     let answer = whole(body).await.unwrap();
     let call = json!([["f", "{}"]]);
     assert_eq!(json!(said(&answer)), call);
-    assert_eq!(answer.end.usage.unwrap().total_tokens, 7);
-    let deviations = answer.end.deviations;
+    assert_eq!(answer.meta.usage.unwrap().total_tokens, 7);
+    let deviations = answer.meta.deviations;
     let fields: Vec<&str> = deviations
         .iter()
         .filter_map(|deviation| deviation.detail.split('`').nth(1))
@@ -193,10 +193,11 @@ async fn annotations_and_log_probabilities_stand_at_the_text() {
             item["provider_data"],
             json!({"message": {"x_mood": "calm"}})
         );
-        assert_eq!(answer.end.extra["system_fingerprint"], "fp");
-        assert_eq!(answer.end.usage_json.unwrap()["x"], 1);
-        assert_eq!(answer.end.usage.unwrap().cache_write_tokens, 2);
-        assert_eq!(answer.end.deviations, []);
+        let extra = answer.meta.extra.unwrap();
+        assert_eq!(extra.get("system_fingerprint"), Some("fp".into()));
+        assert_eq!(answer.meta.usage_json.unwrap().get("x"), Some(1.into()));
+        assert_eq!(answer.meta.usage.unwrap().cache_write_tokens, 2);
+        assert_eq!(answer.meta.deviations, []);
     }
 }
 
@@ -255,7 +256,7 @@ async fn fields_that_no_value_can_hold_are_kept_as_text() {
         assert_eq!(answer.items[0].assistant_text().unwrap(), "42");
         assert!(
             answer
-                .end
+                .meta
                 .deviations
                 .iter()
                 .any(|deviation| deviation.received.as_deref() == Some(odd))

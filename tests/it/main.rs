@@ -47,6 +47,8 @@ mod panics;
 mod secrets;
 mod captures;
 mod gpt_oss_completions;
+mod back_ends;
+mod anthropic;
 mod captures_responses;
 mod cases;
 mod properties;

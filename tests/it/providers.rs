@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use openai_agents::ErrorKind;
-use openai_agents::model::{OpenAiResponses, ModelError, OpenAiChat, Providers};
+use openai_agents::model::{ModelError, OpenAiChat, OpenAiResponses, Providers};
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, Runner};
 

@@ -10,7 +10,7 @@ use openai_agents::agent::runner::{
     RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes,
 };
 use openai_agents::guardrail::{GuardrailTiming, Verdict};
-use openai_agents::model::{ModelEvent, ResponseEnd};
+use openai_agents::model::{ModelEvent, ResponseMeta};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, InputGuardrail, Item, OutputGuardrail, RunEvent, Runner};
@@ -293,7 +293,7 @@ impl RunLayer for Remembered {
             ModelEvent::ItemDone {
                 item: Item::assistant(text),
             },
-            ModelEvent::ResponseDone(Box::<ResponseEnd>::default()),
+            ModelEvent::ResponseDone(Box::<ResponseMeta>::default()),
         ];
         Box::pin(stream::iter(events.map(StepOutcome::Model)))
     }

@@ -2,7 +2,7 @@
 
 use openai_agents::agent::AgentBuilder;
 use openai_agents::item::{FunctionCall, FunctionCallOutput, ItemKind};
-use openai_agents::model::{OpenAiResponses, ModelRequest, OpenAiChat};
+use openai_agents::model::{ModelRequest, OpenAiChat, OpenAiResponses};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{

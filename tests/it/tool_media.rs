@@ -1,7 +1,9 @@
 //! Pictures and files that tools give, on the chat API, which takes only text from a tool.
 
 use openai_agents::item::{FunctionCallOutput, Item, OutputContent, Part};
-use openai_agents::model::{Dialect, Model, ModelRequest, OpenAiChat, ResponseFold, ToolMedia};
+use openai_agents::model::{
+    Dialect, Model, ModelRequest, OpenAiChat, ResponseAccumulator, ToolMedia,
+};
 use openai_agents::testing::FakeServer;
 use serde_json::{Value, json};
 
@@ -37,11 +39,11 @@ async fn sent(items: Vec<Item>, dialect: Dialect) -> (Value, Vec<(String, String
         .build()
         .unwrap();
     let mut events = model.call(ModelRequest::new(items));
-    let mut fold = ResponseFold::default();
+    let mut fold = ResponseAccumulator::default();
     while let Some(event) = events.next().await {
         fold.push(event.unwrap());
     }
-    let deviations = fold.finish().unwrap().end.deviations.into_iter();
+    let deviations = fold.finish().unwrap().meta.deviations.into_iter();
     let deviations = deviations.map(|deviation| (deviation.code.into_owned(), deviation.detail));
     (bodies(&server)[0]["messages"].clone(), deviations.collect())
 }

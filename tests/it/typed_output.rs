@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use openai_agents::agent::runner::InvalidOutput;
 use openai_agents::agent::{AgentError, OutputMode, OutputType};
-use openai_agents::model::{OpenAiResponses, OpenAiChat};
+use openai_agents::model::{OpenAiChat, OpenAiResponses};
 use openai_agents::schema::SchemaError;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, RunFailure, RunResult, Runner};

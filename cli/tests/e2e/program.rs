@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use openai_agents::http::HttpClient;
-use openai_agents::model::{OpenAiResponses, OpenAiChat};
+use openai_agents::model::{OpenAiChat, OpenAiResponses};
 use openai_agents::tools::bundled::calculator::calculate;
 use openai_agents::{Agent, Runner};
 use serde_json::Value;

@@ -17,7 +17,7 @@ use crate::item::{FunctionCall, Item, ItemKind};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::limits::Limits;
-use crate::model::ResponseEnd;
+use crate::model::ResponseMeta;
 use crate::session::SessionVersion;
 use crate::tools::{McpApprovalRequest, NOT_APPROVED};
 
@@ -77,7 +77,7 @@ pub struct RunState {
     pub(in crate::agent) n_known: usize,
     pub(in crate::agent) n_before_turn: usize,
     pub(in crate::agent) turn: u32,
-    pub(in crate::agent) responses: Vec<ResponseEnd>,
+    pub(in crate::agent) responses: Vec<ResponseMeta>,
     pub(in crate::agent) used_tools: Vec<String>,
     pub(in crate::agent) guardrails: Vec<GuardrailResult>,
     pub(in crate::agent) standing: Vec<Standing>,

@@ -9,7 +9,7 @@ use crate::agent::{Agent, Interruption, OutputError, read_output};
 use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
 use crate::item::Item;
-use crate::model::{Deviation, ResponseEnd};
+use crate::model::{Deviation, ResponseMeta};
 use crate::usage::Usage;
 
 /// One event of a run.
@@ -83,7 +83,7 @@ pub enum RunEvent {
     /// The model's response is complete.
     ResponseDone {
         /// What is known beside its items.
-        end: ResponseEnd,
+        meta: ResponseMeta,
     },
     /// A tool shows what it has come to.
     ToolProgress {
@@ -211,7 +211,7 @@ impl RunResult {
     }
 
     /// Gives what the servers said beside the items, one for each model call.
-    pub fn responses(&self) -> &[ResponseEnd] {
+    pub fn responses(&self) -> &[ResponseMeta] {
         &self.progress.responses
     }
 

@@ -11,7 +11,7 @@ use crate::context::RunContext;
 use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
 use crate::item::{FunctionCall, History, Item};
-use crate::model::ResponseEnd;
+use crate::model::ResponseMeta;
 use crate::tools::{FunctionTool, ToolName, ToolRegistry};
 
 /// The state of a run between two steps.
@@ -39,7 +39,7 @@ pub(super) struct MachineState {
     pub(super) n_before_turn: usize,
     /// The turns begun.
     pub(super) turn: u32,
-    pub(super) responses: Vec<ResponseEnd>,
+    pub(super) responses: Vec<ResponseMeta>,
     /// The agents that have called a tool, after which their tool choice is dropped.
     pub(super) used_tools: HashSet<Arc<str>>,
     /// The latest call of each call id in this run.

@@ -25,10 +25,6 @@ use crate::tools::{FunctionTool, ToolSource};
 /// In the order in which a run comes to them. Whoever performs a step gives its outcome to [`Run::accept`](super::run::Run::accept), and
 /// asks again. A step takes the place of the one before, which has ended or is dropped; input guardrails go on beside the steps that
 /// follow, and their verdicts are given whenever they come.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events and requests are passed on as they are: a box for each would cost more than the move"
-)]
 pub(super) enum Step {
     /// Reads the conversation so far; for a run that goes on, to see that nobody else has changed it.
     LoadSession(SessionReadStep),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::result::{RunEvent, RunResult};
-use crate::model::ResponseEnd;
+use crate::model::ResponseMeta;
 
 impl RunEvent {
     #[doc = include_str!("../../docs/events.md")]
@@ -36,7 +36,7 @@ impl RunEvent {
                 let event: Option<Value> = serde_json::from_str(json).ok();
                 json!({"type": "model_event", "name": name, "event": event})
             }
-            Self::ResponseDone { end } => response_done(end),
+            Self::ResponseDone { meta } => response_done(meta),
             Self::ToolProgress {
                 call_id,
                 name,
@@ -99,14 +99,14 @@ impl RunResult {
     }
 }
 
-fn response_done(end: &ResponseEnd) -> Value {
+fn response_done(meta: &ResponseMeta) -> Value {
     json!({
         "type": "response_done",
-        "response_id": end.response_id,
-        "request_id": end.request_id,
-        "model": end.model,
-        "finish_reason": end.finish_reason,
-        "usage": end.usage,
-        "deviations": end.deviations,
+        "response_id": meta.response_id,
+        "request_id": meta.request_id,
+        "model": meta.model,
+        "finish_reason": meta.finish_reason,
+        "usage": meta.usage,
+        "deviations": meta.deviations,
     })
 }

@@ -7,12 +7,12 @@ use super::RunEvent;
 use crate::agent::{Agent, Target};
 use crate::error::RunError;
 use crate::item::{FunctionCall, ItemKind};
-use crate::model::{ModelEvent, ResponseFold};
+use crate::model::{ModelEvent, ResponseAccumulator};
 
 /// Adds what an event of the model is shown as, and folds it into the response.
 pub(super) fn to_run_events(
     event: ModelEvent,
-    fold: &mut ResponseFold,
+    response: &mut ResponseAccumulator,
     agent: &Agent,
     events: &mut VecDeque<Result<RunEvent, RunError>>,
 ) {
@@ -24,17 +24,17 @@ pub(super) fn to_run_events(
         ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta { index, delta },
         ModelEvent::Other { name, json } => RunEvent::ModelEvent { name, json },
         ModelEvent::ItemDone { item } => {
-            fold.push(ModelEvent::ItemDone { item: item.clone() });
+            response.push(ModelEvent::ItemDone { item: item.clone() });
             events.push_back(Ok(RunEvent::ItemDone { item: item.clone() }));
             match item.kind() {
                 ItemKind::FunctionCall(call) => called(call, agent),
                 _ => return,
             }
         }
-        ModelEvent::ResponseDone(end) => {
-            let shown = (*end).clone();
-            fold.push(ModelEvent::ResponseDone(end));
-            RunEvent::ResponseDone { end: shown }
+        ModelEvent::ResponseDone(meta) => {
+            let shown = (*meta).clone();
+            response.push(ModelEvent::ResponseDone(meta));
+            RunEvent::ResponseDone { meta: shown }
         }
     };
     events.push_back(Ok(shown));

@@ -15,7 +15,7 @@ use crate::model::{ModelError, ModelSettings};
 /// A JSON object that is being written; a key that is written twice is refused.
 pub(super) struct Body<'a> {
     bytes: BytesMut,
-    keys: Vec<String>,
+    keys: Vec<&'a str>,
     /// What is said under these names whatever else would be.
     verbatim: &'a [VerbatimField],
 }
@@ -51,7 +51,7 @@ impl<'a> Body<'a> {
         fields.any(|field| matches!(field.word, Word::LeftOut))
     }
 
-    pub(super) fn field(&mut self, key: &str, value: &impl Serialize) -> Result<(), ModelError> {
+    pub(super) fn field(&mut self, key: &'a str, value: &impl Serialize) -> Result<(), ModelError> {
         // What stands in its place is written by `extra`.
         if self.verbatim.iter().any(|field| field.name == key) {
             return Ok(());
@@ -59,7 +59,7 @@ impl<'a> Body<'a> {
         self.written(key, value)
     }
 
-    fn written(&mut self, key: &str, value: &impl Serialize) -> Result<(), ModelError> {
+    fn written(&mut self, key: &'a str, value: &impl Serialize) -> Result<(), ModelError> {
         self.key(key)?;
         write_json(&mut self.bytes, value)
     }
@@ -67,7 +67,7 @@ impl<'a> Body<'a> {
     /// Writes an object of several settings, unless it is empty; a verbatim object is laid over it.
     pub(super) fn object(
         &mut self,
-        key: &str,
+        key: &'a str,
         mut object: Map<String, Value>,
     ) -> Result<(), ModelError> {
         match self.verbatim.iter().find(|field| field.name == key) {
@@ -86,7 +86,7 @@ impl<'a> Body<'a> {
 
     pub(super) fn optional(
         &mut self,
-        key: &str,
+        key: &'a str,
         value: Option<&impl Serialize>,
     ) -> Result<(), ModelError> {
         match value {
@@ -96,7 +96,7 @@ impl<'a> Body<'a> {
     }
 
     /// Writes a field whose JSON is there already.
-    pub(super) fn encoded(&mut self, key: &str, json: &[u8]) -> Result<(), ModelError> {
+    pub(super) fn encoded(&mut self, key: &'a str, json: &[u8]) -> Result<(), ModelError> {
         self.key(key)?;
         self.bytes.put_slice(json);
         Ok(())
@@ -105,13 +105,13 @@ impl<'a> Body<'a> {
     /// Writes the verbatim fields, and the extra fields of the settings, of which none may stand for what the wire itself says.
     pub(super) fn extra(
         &mut self,
-        settings: &ModelSettings,
+        settings: &'a ModelSettings,
         reserved: &[&str],
         api: &str,
     ) -> Result<(), ModelError> {
         for VerbatimField { name, word } in self.verbatim {
             match word {
-                Word::Value(value) if !self.keys.contains(name) => self.written(name, value)?,
+                Word::Value(value) if !self.keys.contains(&&**name) => self.written(name, value)?,
                 Word::Value(_) | Word::LeftOut => {}
                 Word::Unsupported => refuse(name, true, api)?,
             }
@@ -134,7 +134,7 @@ impl<'a> Body<'a> {
     /// is when items are added.
     pub(super) fn finish(
         mut self,
-        key: &str,
+        key: &'a str,
         (basis, items): (PrefixBasis, &History),
         is_closed: bool,
         write: impl FnOnce(&mut BytesMut, Rest<'_>) -> Result<(), ModelError>,
@@ -172,8 +172,8 @@ impl<'a> Body<'a> {
         Ok(bytes)
     }
 
-    fn key(&mut self, key: &str) -> Result<(), ModelError> {
-        if self.keys.iter().any(|known| known == key) {
+    fn key(&mut self, key: &'a str) -> Result<(), ModelError> {
+        if self.keys.contains(&key) {
             return Err(ModelError::new(
                 ErrorKind::Config,
                 format!("`{key}` is set twice, once by extra_body"),
@@ -182,7 +182,7 @@ impl<'a> Body<'a> {
         if !self.keys.is_empty() {
             self.bytes.put_u8(b',');
         }
-        self.keys.push(key.to_owned());
+        self.keys.push(key);
         write_json(&mut self.bytes, &key)?;
         self.bytes.put_u8(b':');
         Ok(())

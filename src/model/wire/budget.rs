@@ -6,16 +6,17 @@ use crate::model::ModelError;
 /// What a byte of JSON counts that is kept as a parsed value: `1,` takes two bytes on the wire and up to 32 in memory.
 pub(crate) const VALUE_COST: usize = 16;
 
-/// The bounds of one answer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AnswerLimits {
-    /// Bytes of text, reasoning, arguments and everything else that is kept.
-    pub(crate) max_bytes: usize,
-    /// Tool calls.
-    pub(crate) max_tool_calls: usize,
+/// The bounds of one response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseLimits {
+    /// Bytes of text, reasoning, arguments and everything else that is kept; 64 MiB by default.
+    pub max_bytes: usize,
+    /// Tool calls; 1024 by default.
+    pub max_tool_calls: usize,
 }
 
-impl Default for AnswerLimits {
+impl Default for ResponseLimits {
     fn default() -> Self {
         Self {
             max_bytes: 64 * 1024 * 1024,
@@ -25,16 +26,19 @@ impl Default for AnswerLimits {
     }
 }
 
-/// What is left of the bounds.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limits: AnswerLimits,
+/// Counts what a decoder keeps of one response, in sum over all its parts.
+///
+/// A decoder that bounds each part would still be filled by a server that sends parts without end.
+#[derive(Debug, Default)]
+pub struct ResponseBudget {
+    limits: ResponseLimits,
     n_bytes: usize,
     n_calls: usize,
 }
 
-impl Budget {
-    pub(crate) const fn new(limits: AnswerLimits) -> Self {
+impl ResponseBudget {
+    /// Begins with nothing spent.
+    pub const fn new(limits: ResponseLimits) -> Self {
         Self {
             limits,
             n_bytes: 0,
@@ -42,12 +46,12 @@ impl Budget {
         }
     }
 
-    /// Takes bytes that are kept.
+    /// Counts bytes that are kept.
     ///
     /// # Errors
     ///
     /// `limit_exceeded` when the answer has more than it may have.
-    pub(crate) fn spend(&mut self, n_bytes: usize) -> Result<(), ModelError> {
+    pub fn spend(&mut self, n_bytes: usize) -> Result<(), ModelError> {
         self.n_bytes = self.n_bytes.saturating_add(n_bytes);
         if self.n_bytes > self.limits.max_bytes {
             return Err(too_large(self.limits.max_bytes));
@@ -55,17 +59,17 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives how many bytes were taken.
-    pub(crate) const fn spent(&self) -> usize {
+    /// Gives how many bytes were counted.
+    pub const fn n_bytes(&self) -> usize {
         self.n_bytes
     }
 
-    /// Takes a tool call.
+    /// Counts a tool call.
     ///
     /// # Errors
     ///
     /// As [`spend`](Self::spend).
-    pub(crate) fn spend_call(&mut self) -> Result<(), ModelError> {
+    pub fn spend_call(&mut self) -> Result<(), ModelError> {
         self.n_calls += 1;
         self.check_calls(self.n_calls)
     }

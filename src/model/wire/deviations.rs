@@ -3,7 +3,7 @@
 use super::excerpt;
 use crate::model::Deviation;
 
-/// How many deviations of one answer are told; a server that has more has them in every chunk.
+/// How many deviations of one answer are listed; a server that has more has them in every chunk.
 const MAX_DEVIATIONS: usize = 64;
 
 /// How much of a field that could not be used is kept with its deviation.
@@ -12,28 +12,28 @@ const MAX_KEPT_BYTES: usize = 64 * 1024;
 /// The deviations of one answer, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Deviations {
-    told: Vec<Deviation>,
+    noted: Vec<Deviation>,
     /// The fields that deviations are about, beside those.
     fields: Vec<String>,
 }
 
 impl Deviations {
     /// Begins with what is known before the answer.
-    pub(crate) fn new(told: Vec<Deviation>) -> Self {
-        let fields = vec![String::new(); told.len()];
-        Self { told, fields }
+    pub(crate) fn new(noted: Vec<Deviation>) -> Self {
+        let fields = vec![String::new(); noted.len()];
+        Self { noted, fields }
     }
 
-    /// Notes a deviation of the whole answer; the first of its code is told.
+    /// Notes a deviation of the whole answer; only the first of its code is kept.
     pub(crate) fn note(&mut self, code: &'static str, detail: impl Into<String>) {
-        if !self.told.iter().any(|known| known.code == code) {
+        if !self.noted.iter().any(|known| known.code == code) {
             self.push(Deviation::new(code, detail), String::new());
         }
     }
 
-    /// Notes a field that was not read as it stands there, with what stands there; the first of its code and field is told.
+    /// Notes a field that was not read as it stands there, with what stands there; only the first of its code and field is kept.
     pub(crate) fn field(&mut self, code: &'static str, field: &str, json: &str) {
-        let mut known = self.told.iter().zip(&self.fields);
+        let mut known = self.noted.iter().zip(&self.fields);
         if known.any(|(known, of)| known.code == code && of == field) {
             return;
         }
@@ -55,8 +55,8 @@ impl Deviations {
     }
 
     fn push(&mut self, deviation: Deviation, field: String) {
-        if self.told.len() < MAX_DEVIATIONS {
-            self.told.push(deviation);
+        if self.noted.len() < MAX_DEVIATIONS {
+            self.noted.push(deviation);
             self.fields.push(field);
         }
     }
@@ -64,6 +64,6 @@ impl Deviations {
     /// Gives what was noted.
     pub(crate) fn take(&mut self) -> Vec<Deviation> {
         self.fields.clear();
-        std::mem::take(&mut self.told)
+        std::mem::take(&mut self.noted)
     }
 }

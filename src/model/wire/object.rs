@@ -17,7 +17,7 @@ use crate::model::ModelError;
 pub(crate) struct Object<'a> {
     /// What it is, such as `message`, for errors and deviations; empty for the whole document.
     place: &'static str,
-    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: Fields<'a>,
 }
 
 impl<'a> Object<'a> {
@@ -27,13 +27,13 @@ impl<'a> Object<'a> {
     ///
     /// `invalid_json` when it is not JSON, `wrong_type` when it is not an object.
     pub(crate) fn parse(json: &'a str) -> Result<Self, ModelError> {
-        let Fields(fields) = parse(json)?;
+        let fields = parse(json)?;
         Ok(Self { place: "", fields })
     }
 
     /// Reads a part of a document; `None` if it is not an object.
     pub(crate) fn of(raw: &'a RawValue, place: &'static str) -> Option<Self> {
-        let Fields(fields) = serde_json::from_str(raw.get()).ok()?;
+        let fields = serde_json::from_str(raw.get()).ok()?;
         Some(Self { place, fields })
     }
 
@@ -86,7 +86,7 @@ impl<'a> Object<'a> {
     /// # Errors
     ///
     /// `invalid_json` when it has two values: that is not one answer.
-    pub(crate) fn needed(
+    pub(crate) fn required(
         &self,
         key: &str,
         notes: &mut Deviations,
@@ -106,12 +106,12 @@ impl<'a> Object<'a> {
     }
 
     /// The same, as text.
-    pub(crate) fn needed_text(
+    pub(crate) fn required_text(
         &self,
         key: &str,
         notes: &mut Deviations,
     ) -> Result<Option<Cow<'a, str>>, ModelError> {
-        let Some(raw) = self.needed(key, notes)? else {
+        let Some(raw) = self.required(key, notes)? else {
             return Ok(None);
         };
         if !raw.get().starts_with('"') {
@@ -127,24 +127,24 @@ impl<'a> Object<'a> {
     }
 
     /// The same, as a list.
-    pub(crate) fn needed_list(
+    pub(crate) fn required_list(
         &self,
         key: &str,
         notes: &mut Deviations,
     ) -> Result<Option<Vec<&'a RawValue>>, ModelError> {
-        let raw = self.needed(key, notes)?;
+        let raw = self.required(key, notes)?;
         raw.map(|raw| list(raw).ok_or_else(|| self.wrong_type(key, "a list", raw)))
             .transpose()
     }
 
     /// The same, as an object, which is named for its own fields.
-    pub(crate) fn needed_object(
+    pub(crate) fn required_object(
         &self,
         key: &str,
         place: &'static str,
         notes: &mut Deviations,
     ) -> Result<Option<Self>, ModelError> {
-        let raw = self.needed(key, notes)?;
+        let raw = self.required(key, notes)?;
         raw.map(|raw| Self::of(raw, place).ok_or_else(|| self.wrong_type(key, "an object", raw)))
             .transpose()
     }
@@ -160,7 +160,7 @@ impl<'a> Object<'a> {
     }
 
     /// Reads a field that the answer does not need: the first value that can be read counts, and what cannot is noted.
-    pub(crate) fn spare<T>(
+    pub(crate) fn optional<T>(
         &self,
         key: &str,
         notes: &mut Deviations,
@@ -196,13 +196,13 @@ impl<'a> Object<'a> {
                 self.note_repeats(key, notes);
                 Some(found)
             }
-            None => self.spare(key, notes, read),
+            None => self.optional(key, notes, read),
         }
     }
 
     /// The same, as a count: a whole number that is not negative.
     pub(crate) fn count(&self, key: &str, notes: &mut Deviations) -> Option<u64> {
-        self.spare(key, notes, count)
+        self.optional(key, notes, count)
     }
 
     /// The same, as an object, which is named for its own fields.
@@ -212,22 +212,27 @@ impl<'a> Object<'a> {
         place: &'static str,
         notes: &mut Deviations,
     ) -> Option<Self> {
-        self.spare(key, notes, |raw| Self::of(raw, place))
+        self.optional(key, notes, |raw| Self::of(raw, place))
     }
 
     /// Gives the fields that are not among these and say something, each once.
-    pub(crate) fn others(
+    pub(crate) fn rest(
         &self,
         known: &[&str],
         notes: &mut Deviations,
     ) -> Vec<(Cow<'a, str>, &'a RawValue)> {
-        let mut others: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::new();
-        let mut seen = HashSet::new();
-        for (key, raw) in &self.fields {
+        let mut others: Vec<Field<'a>> = Vec::new();
+        // A set costs an allocation, and comparing all with all costs their square.
+        let mut seen = (self.fields.len() > MAX_FEW).then(HashSet::new);
+        for (key, raw) in self.fields.iter() {
             if known.contains(&&**key) || matches!(raw.get(), "null" | "{}" | "[]" | "\"\"") {
                 continue;
             }
-            if seen.insert(&**key) {
+            let is_new = match &mut seen {
+                Some(seen) => seen.insert(&**key),
+                None => others.iter().all(|(known, _)| known != key),
+            };
+            if is_new {
                 others.push((key.clone(), raw));
             } else {
                 notes.field("repeated_field", &self.path(key), raw.get());
@@ -245,7 +250,7 @@ impl<'a> Object<'a> {
     /// Gives the object as a map: of each key the first value that says something, and what JSON values cannot hold as text.
     pub(crate) fn to_map(&self, notes: &mut Deviations) -> Map<String, Value> {
         let mut map = Map::new();
-        for (key, raw) in &self.fields {
+        for (key, raw) in self.fields.iter() {
             let is_news = map.get(&**key).is_none_or(Value::is_null);
             if is_news {
                 map.insert(key.clone().into_owned(), self.value(key, raw, notes));
@@ -272,6 +277,64 @@ pub(crate) fn value_of(raw: &RawValue) -> Option<Value> {
         return None;
     }
     serde_json::from_str(raw.get()).ok()
+}
+
+/// Says whether a value can be parsed, without keeping anything of it.
+pub(crate) fn is_readable(raw: &RawValue) -> bool {
+    serde_json::from_str::<Readable>(raw.get()).is_ok()
+}
+
+/// A value that was read and forgotten: unlike `IgnoredAny` it sees numbers out of range and values nested too deep.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadableVisitor)
+    }
+}
+
+struct ReadableVisitor;
+
+impl<'de> Visitor<'de> for ReadableVisitor {
+    type Value = Readable;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Readable, A::Error> {
+        while seq.next_element::<Readable>()?.is_some() {}
+        Ok(Readable)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Readable, A::Error> {
+        while map.next_entry::<Readable, Readable>()?.is_some() {}
+        Ok(Readable)
+    }
 }
 
 /// Reads a text.
@@ -339,26 +402,57 @@ impl<'de> Visitor<'de> for ElementsVisitor {
     }
 }
 
+/// A field, its value as it stands there.
+type Field<'a> = (Cow<'a, str>, &'a RawValue);
+
+/// So many fields of an object are kept without an allocation; an answer consists of objects that have fewer.
+const MAX_FEW: usize = 10;
+
 /// The fields as they come; serde's own maps and structs refuse or merge keys that come twice.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+#[derive(Default)]
+struct Fields<'a> {
+    few: [Option<Field<'a>>; MAX_FEW],
+    n_few: usize,
+    more: Vec<Field<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    fn push(&mut self, field: Field<'a>) {
+        match self.few.get_mut(self.n_few) {
+            Some(slot) => {
+                *slot = Some(field);
+                self.n_few += 1;
+            }
+            None => self.more.push(field),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.n_few + self.more.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.few.iter().flatten().chain(&self.more)
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor).map(Fields)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+    type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(8);
+        let mut fields = Fields::default();
         while let Some((Key(key), value)) = map.next_entry()? {
             if fields.len() == MAX_PARTS {
                 return Err(too_many());

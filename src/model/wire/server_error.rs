@@ -85,7 +85,7 @@ impl ServerError {
             let is_empty = object::value_of(raw).as_ref().is_some_and(says_nothing);
             (!is_empty).then_some(raw)
         };
-        object.spare("error", notes, says).map(Self::from_raw)
+        object.optional("error", notes, says).map(Self::from_raw)
     }
 
     /// Makes the error of a server that reports a failure in an answer that looks successful.

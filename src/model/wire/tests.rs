@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Answer, AnswerLimits, DecodeContext, chat, responses};
+use super::{DecodeContext, ResponseDecoder, ResponseLimits, chat, responses};
 use crate::item::{Item, ItemKind};
-use crate::model::{ModelError, ModelEvent, ModelResponse, ResponseFold};
+use crate::model::{ModelError, ModelEvent, ModelResponse, ResponseAccumulator};
 
 /// The fields that an answer consists of, or that say what the others are; they are not touched.
 const NEEDED: [&str; 22] = [
@@ -127,7 +127,7 @@ fn repeated(document: &Value, path: &str, key: &str, value: &Value) -> Change {
 }
 
 fn context() -> DecodeContext {
-    DecodeContext::new(1, Arc::default(), AnswerLimits::default())
+    DecodeContext::new(1, Arc::default(), ResponseLimits::default())
 }
 
 /// Reads an answer: a body, or the data of events.
@@ -144,28 +144,65 @@ fn decode(
 }
 
 fn read(
-    mut decoder: impl Answer,
+    decoder: impl ResponseDecoder,
     documents: &[String],
     is_stream: bool,
 ) -> Result<ModelResponse, ModelError> {
     if !is_stream {
-        let (items, end) = decoder.decode(documents[0].as_bytes())?;
-        return Ok(ModelResponse { items, end });
+        return whole(decoder, documents[0].as_bytes());
     }
-    let mut events: VecDeque<ModelEvent> = VecDeque::new();
-    for document in documents {
-        if !decoder.is_done() {
-            decoder.event("", document.as_bytes(), &mut events)?;
+    let data = documents.iter().map(|document| ("", document.as_bytes()));
+    response(streamed(decoder, data)?)
+}
+
+/// What a decoder makes of the data of events, as an exchange asks it: an error has what was received.
+pub(super) fn streamed<'a>(
+    mut decoder: impl ResponseDecoder,
+    data: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<VecDeque<ModelEvent>, ModelError> {
+    let mut events = VecDeque::new();
+    let read = || {
+        for (name, data) in data {
+            if !is_complete(&events) {
+                decoder.on_event(name, data, &mut events)?;
+            }
         }
+        if !is_complete(&events) {
+            decoder.on_end(&mut events)?;
+        }
+        Ok(())
+    };
+    let result = read();
+    match result {
+        Ok(()) => Ok(events),
+        Err(error) => Err(ModelError::with_received(error, decoder.take_received())),
     }
-    if !decoder.is_done() {
-        decoder.end(&mut events)?;
-    }
-    let mut fold = ResponseFold::default();
+}
+
+/// Whether the decoder gave the end.
+pub(super) fn is_complete(events: &VecDeque<ModelEvent>) -> bool {
+    matches!(events.back(), Some(ModelEvent::ResponseDone(_)))
+}
+
+/// What the events of one answer come to.
+pub(super) fn response(
+    events: impl IntoIterator<Item = ModelEvent>,
+) -> Result<ModelResponse, ModelError> {
+    let mut response = ResponseAccumulator::default();
     for event in events {
-        fold.push(event);
+        response.push(event);
     }
-    fold.finish()
+    response.finish()
+}
+
+/// What a decoder makes of a whole body.
+pub(super) fn whole(
+    mut decoder: impl ResponseDecoder,
+    body: &[u8],
+) -> Result<ModelResponse, ModelError> {
+    let mut events = VecDeque::new();
+    decoder.on_body(body, &mut events)?;
+    response(events)
 }
 
 /// The answer as far as it is one: texts, and calls with their arguments.
@@ -268,7 +305,7 @@ fn recorded_answer_with_a_repeated_or_unreadable_field_has_a_deviation() {
                     let mut changed = texts.clone();
                     changed[n].clone_from(&change.json);
                     let answer = decode(&changed, is_stream, is_chat).unwrap();
-                    let codes: Vec<_> = answer.end.deviations.iter().map(|it| &*it.code).collect();
+                    let codes: Vec<_> = answer.meta.deviations.iter().map(|it| &*it.code).collect();
                     assert!(
                         codes.contains(&"unreadable_field") || codes.contains(&"repeated_field"),
                         "{} {key}: {codes:?}",

@@ -1,9 +1,8 @@
 //! What servers count, under the names that they have for it.
 
-use serde_json::Value;
-
 use super::deviations::Deviations;
-use super::object::Object;
+use super::object::{Object, is_readable};
+use crate::model::JsonText;
 use crate::usage::Usage;
 
 /// What a server reported of an answer.
@@ -12,12 +11,12 @@ pub(crate) struct Reported {
     /// The counts, or `None` when nothing was counted.
     pub(crate) usage: Option<Usage>,
     /// The whole object, verbatim.
-    pub(crate) json: Option<Value>,
+    pub(crate) json: Option<JsonText>,
 }
 
 /// Reads the usage of an answer, under the names of either API; what is missing or wrong counts as not reported.
 pub(crate) fn reported(answer: &Object<'_>, notes: &mut Deviations) -> Option<Reported> {
-    let raw = answer.spare("usage", notes, |raw| {
+    let raw = answer.optional("usage", notes, |raw| {
         Object::of(raw, "usage").map(|usage| (raw, usage))
     });
     let (raw, usage) = raw?;
@@ -57,8 +56,13 @@ pub(crate) fn reported(answer: &Object<'_>, notes: &mut Deviations) -> Option<Re
             reasoning = details.count("reasoning_tokens", notes).or(reasoning);
         }
     }
+    let json = if is_readable(raw) {
+        JsonText::of_json(raw.get())
+    } else {
+        JsonText::from(answer.value("usage", raw, notes))
+    };
     Some(Reported {
         usage: Usage::reported(totals, [cached, written, reasoning]),
-        json: Some(answer.value("usage", raw, notes)),
+        json: Some(json),
     })
 }

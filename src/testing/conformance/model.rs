@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use super::{NonConformance, differs};
 use crate::item::{FunctionCall, ItemKind};
 use crate::kind::ErrorKind;
-use crate::model::{Delivery, Model, ModelError, ModelEvent, ModelRequest, ResponseFold};
+use crate::model::{Delivery, Model, ModelError, ModelEvent, ModelRequest, ResponseAccumulator};
 
 /// Checks the answers of a model against what [`Model`] promises, and says what it does otherwise.
 ///
@@ -112,7 +112,7 @@ fn check(events: Vec<ModelEvent>) -> Result<(), NonConformance> {
     differs("an answer ends with one `ResponseDone`", &1, &n_ends)?;
     let ends_last = events.last().is_some_and(is_end);
     differs("nothing comes behind `ResponseDone`", &true, &ends_last)?;
-    let (mut deltas, mut fold) = (Deltas::default(), ResponseFold::default());
+    let (mut deltas, mut fold) = (Deltas::default(), ResponseAccumulator::default());
     for event in events {
         deltas.push(&event)?;
         fold.push(event);

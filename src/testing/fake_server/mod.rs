@@ -1,6 +1,7 @@
 //! A loopback HTTP server that plays a script and keeps what it was sent.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,7 +68,6 @@ pub use request::CapturedRequest;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct FakeServer {
     address: SocketAddr,
     shared: StateSender,
@@ -94,6 +94,26 @@ impl FakeServer {
             shared,
             accepting,
         })
+    }
+
+    /// Binds a free port of 127.0.0.1 and answers each request by a function, whatever the script has.
+    ///
+    /// For what sends requests whose number or order a test does not know.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future binds nothing.
+    pub async fn answering(
+        answer: impl Fn(&CapturedRequest) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let server = Self::start([]).await?;
+        let answer: Answer = Arc::new(answer);
+        server.shared.change(|state| state.answer = Some(answer));
+        Ok(server)
     }
 
     /// Gives `http://127.0.0.1:` and the port.
@@ -165,6 +185,15 @@ impl FakeServer {
     }
 }
 
+impl fmt::Debug for FakeServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeServer")
+            .field("address", &self.address)
+            .field("n_unplayed", &self.n_unplayed())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for FakeServer {
     fn drop(&mut self) {
         // The task owns the tasks of the connections, which end with it.
@@ -194,18 +223,21 @@ async fn accept(listener: TcpListener, shared: StateSender) {
 }
 
 /// What the server and its connections know together; the channel wakes those who wait for a change.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct StateSender(Arc<watch::Sender<FakeServerState>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct FakeServerState {
     script: VecDeque<Reply>,
+    answer: Option<Answer>,
     requests: Vec<CapturedRequest>,
     problems: Vec<String>,
     n_connections: usize,
     n_abandoned: usize,
     n_closed: usize,
 }
+
+type Answer = Arc<dyn Fn(&CapturedRequest) -> Reply + Send + Sync>;
 
 impl StateSender {
     fn new(script: VecDeque<Reply>) -> Self {
@@ -237,7 +269,10 @@ impl StateSender {
     fn answer(&self, mut request: CapturedRequest) -> Reply {
         let mut reply = None;
         self.change(|state| {
-            reply = state.script.pop_front();
+            reply = match &state.answer {
+                Some(answer) => Some(answer(&request)),
+                None => state.script.pop_front(),
+            };
             request.is_extra = reply.is_none();
             if request.is_extra {
                 state.problems.push(format!(

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openai_agents::model::{OpenAiChat, ConcurrencyLimit};
+use openai_agents::model::{ConcurrencyLimit, OpenAiChat};
 use openai_agents::{Agent, RunRequest, RunStream, Runner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

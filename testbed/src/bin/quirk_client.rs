@@ -11,7 +11,7 @@ use std::time::Duration;
 use openai_agents::error::RunProgress;
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::{OpenAiResponses, OpenAiChat};
+use openai_agents::model::{OpenAiChat, OpenAiResponses};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, Runner};
 use serde::Deserialize;

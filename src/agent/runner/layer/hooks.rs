@@ -11,7 +11,7 @@ use crate::agent::{Agent, DynHooks, HookFuture, Interruption, RunEnd};
 use crate::context::RunContext;
 use crate::error::RunFailure;
 use crate::kind::ErrorKind;
-use crate::model::{ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold};
+use crate::model::{ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseAccumulator};
 use crate::tools::{CallObserver, ToolContext, ToolError, ToolOutput};
 
 /// The hooks of a run and of the agent at work.
@@ -175,7 +175,7 @@ impl ModelCall {
 
     /// Tells the hooks of the whole response, before the run learns that it is whole.
     fn around_response(self, outcomes: StepOutcomes) -> StepOutcomes {
-        let mut fold = ResponseFold::default();
+        let mut fold = ResponseAccumulator::default();
         Box::pin(outcomes.then(move |outcome| {
             if let StepOutcome::Model(
                 event @ (ModelEvent::ItemDone { .. } | ModelEvent::ResponseDone(_)),

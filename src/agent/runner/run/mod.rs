@@ -46,7 +46,7 @@ use crate::error::{RunError, RunFailure};
 use crate::guardrail::GuardrailResult;
 use crate::item::{History, Item};
 use crate::limits::LimitReached;
-use crate::model::{ModelRequest, ResponseFold};
+use crate::model::{ModelRequest, ResponseAccumulator};
 
 /// A run as a state machine.
 pub(super) struct Run {
@@ -136,7 +136,7 @@ enum Awaited {
     ToolUse,
     Input,
     Request,
-    Response(ResponseFold),
+    Response(ResponseAccumulator),
     Outputs,
     Filtered,
     OutputVerdicts,

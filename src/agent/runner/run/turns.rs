@@ -16,7 +16,9 @@ use crate::guardrail::{GuardrailTiming, OutputGuardrail};
 use crate::item::{Item, ItemKind};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
-use crate::model::{Deviation, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseFold};
+use crate::model::{
+    Deviation, ModelError, ModelEvent, ModelRequest, ModelResponse, ResponseAccumulator,
+};
 use crate::usage::Usage;
 
 const NO_RESPONSE_ID: &str = "the response has no id, so that the next request cannot continue it";
@@ -146,7 +148,7 @@ impl Run {
         } else {
             Vec::new()
         };
-        self.awaited = Some(Awaited::Response(ResponseFold::default()));
+        self.awaited = Some(Awaited::Response(ResponseAccumulator::default()));
         Ok(Step::CallModel(Box::new(ModelStep {
             model,
             request,
@@ -157,7 +159,7 @@ impl Run {
     /// Shows an event of the model, and understands the response with the last.
     pub(super) fn take_model_event(
         &mut self,
-        mut fold: ResponseFold,
+        mut fold: ResponseAccumulator,
         event: ModelEvent,
     ) -> Result<(), RunFailure> {
         let is_last = matches!(event, ModelEvent::ResponseDone(_));
@@ -171,15 +173,15 @@ impl Run {
     }
 
     pub(super) fn accept_response(&mut self, response: ModelResponse) -> Result<(), RunFailure> {
-        let ModelResponse { items, mut end } = response;
-        let usage = end.usage.unwrap_or(Usage::UNREPORTED);
+        let ModelResponse { items, mut meta } = response;
+        let usage = meta.usage.unwrap_or(Usage::UNREPORTED);
         self.cx.add_usage(usage);
-        end.deviations.extend(self.reused_ids(&items));
-        for deviation in &end.deviations {
+        meta.deviations.extend(self.reused_ids(&items));
+        for deviation in &meta.deviations {
             tracing::warn!(target: "openai_agents::wire", code = &*deviation.code, detail = %deviation.detail, "deviation tolerated");
         }
-        let has_id = end.response_id.is_some();
-        self.state.responses.push(end);
+        let has_id = meta.response_id.is_some();
+        self.state.responses.push(meta);
         let cx = ResolveContext {
             state: &self.state,
             cx: &self.cx,

@@ -6,21 +6,21 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
-use super::extra::{Extra, ExtraFields, Pieces};
+use super::extra::{BodyFields, Extra, ExtraFields};
 use super::thinking::{self, ThinkingBlocks};
 use super::types::{Function, Logprobs};
 use crate::item::{Content, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
-use crate::model::wire::budget::{Budget, VALUE_COST, append};
+use crate::model::wire::budget::{ResponseBudget, VALUE_COST, append};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::usage::Reported;
-use crate::model::wire::{DecodeContext, object};
-use crate::model::{FinishReason, ModelError, Received, ResponseEnd};
+use crate::model::wire::{DecodeContext, check_finish_reason, object};
+use crate::model::{FinishReason, ModelError, Received, ResponseMeta};
 
 /// The answer so far.
 pub(super) struct ResponseBuilder {
-    asked: DecodeContext,
+    cx: DecodeContext,
     id: Option<String>,
     model: Option<String>,
     /// The text that may be shown.
@@ -38,19 +38,19 @@ pub(super) struct ResponseBuilder {
     /// What else the message, the choice and the body hold.
     message_extra: ExtraFields,
     choice_extra: ExtraFields,
-    extra: ExtraFields,
+    extra: BodyFields,
     finish_reason: Option<String>,
     usage: Reported,
     pub(super) notes: Deviations,
-    pub(super) budget: Budget,
+    pub(super) budget: ResponseBudget,
 }
 
 impl ResponseBuilder {
-    pub(super) fn new(mut asked: DecodeContext) -> Self {
-        let notes = Deviations::new(std::mem::take(&mut asked.deviations));
+    pub(super) fn new(mut cx: DecodeContext) -> Self {
+        let notes = Deviations::new(std::mem::take(&mut cx.deviations));
         Self {
-            budget: Budget::new(asked.limits),
-            asked,
+            budget: ResponseBudget::new(cx.limits),
+            cx,
             id: None,
             model: None,
             text: String::new(),
@@ -62,9 +62,9 @@ impl ResponseBuilder {
             calls: Calls::default(),
             annotations: Vec::new(),
             logprobs: String::new(),
-            message_extra: ExtraFields::new("message", Pieces::Joined),
-            choice_extra: ExtraFields::new("choices[0]", Pieces::Joined),
-            extra: ExtraFields::new("", Pieces::Last),
+            message_extra: ExtraFields::new("message"),
+            choice_extra: ExtraFields::new("choices[0]"),
+            extra: BodyFields::default(),
             finish_reason: None,
             usage: Reported::default(),
             notes,
@@ -206,8 +206,7 @@ impl ResponseBuilder {
     /// Takes a legacy function call, or a piece of one.
     pub(super) fn push_legacy(&mut self, function: &Function<'_>) -> Result<(), ModelError> {
         let n_bytes = function.arguments.as_deref().map_or(0, str::len);
-        self.calls
-            .push_legacy(function, &self.asked, &mut self.notes);
+        self.calls.push_legacy(function, &self.cx, &mut self.notes);
         self.budget.spend(n_bytes)
     }
 
@@ -223,7 +222,7 @@ impl ResponseBuilder {
     pub(super) fn finish(&mut self, reason: Option<&str>) -> Result<Vec<Item>, ModelError> {
         self.finish_reason = reason.map(str::to_owned);
         self.check_finish_reason()?;
-        let calls = self.calls.finish(self.asked.turn, &mut self.notes)?;
+        let calls = self.calls.finish(self.cx.turn, &mut self.notes)?;
         if self.text.is_empty() && self.refusal.is_empty() && calls.is_empty() {
             return Err(self.says_nothing());
         }
@@ -256,7 +255,7 @@ impl ResponseBuilder {
         let Some(reason) = self.finish_reason.as_deref() else {
             return Ok(());
         };
-        let end = self.asked.check_end("finish_reason", reason)?;
+        let end = check_finish_reason(&self.cx.dialect, "finish_reason", reason)?;
         if end == FinishReason::ToolCalls && self.calls.is_empty() {
             let message = format!("finish_reason is `{reason}`, but there is no tool call");
             let kind = if self.text.is_empty() {
@@ -343,22 +342,17 @@ impl ResponseBuilder {
     }
 
     /// What is known beside the items.
-    pub(super) fn end(&mut self) -> ResponseEnd {
+    pub(super) fn take_meta(&mut self) -> ResponseMeta {
         // What came behind the finish reason, when the message was told already.
         if !self.annotations.is_empty() {
             let annotations = std::mem::take(&mut self.annotations);
             self.message_extra.insert("annotations", annotations.into());
         }
-        let mut extra = self.extra.take();
-        for (key, kept) in [
+        let extra = self.extra.take([
             ("choice", self.choice_extra.take()),
             ("message", self.message_extra.take()),
-        ] {
-            if !kept.is_empty() {
-                extra.insert(key.to_owned(), Value::Object(kept));
-            }
-        }
-        ResponseEnd {
+        ]);
+        ResponseMeta {
             response_id: self.id.take(),
             request_id: None,
             model: self.model.take(),

@@ -8,7 +8,7 @@ use super::types::{Call, Function};
 use crate::item::{FunctionCall, Item};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
-use crate::model::wire::budget::{Budget, VALUE_COST, append};
+use crate::model::wire::budget::{ResponseBudget, VALUE_COST, append};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::harmony::served;
 use crate::model::wire::{DecodeContext, excerpt, object};
@@ -31,13 +31,13 @@ pub(super) struct PartialCall {
     id: String,
     name: String,
     arguments: String,
-    /// Whether its start was told.
+    /// Whether `ToolCallStarted` was sent for it.
     started: bool,
     extra: Map<String, serde_json::Value>,
 }
 
-/// What a piece of a call is to be told as: a start, with the name, and more of the arguments.
-pub(super) struct Told {
+/// News of a call for the caller: that it started, and more of its arguments.
+pub(super) struct CallDelta {
     pub(super) index: usize,
     pub(super) started: Option<String>,
     pub(super) delta: String,
@@ -48,7 +48,7 @@ impl Calls {
         self.list.is_empty()
     }
 
-    /// Whether the start of a call was told.
+    /// Whether `ToolCallStarted` was sent for a call.
     pub(super) fn is_started(&self, n: usize) -> bool {
         self.list.get(n).is_some_and(|call| call.started)
     }
@@ -67,23 +67,30 @@ impl Calls {
         &mut self,
         call: Call<'_>,
         notes: &mut Deviations,
-        budget: &mut Budget,
+        budget: &mut ResponseBudget,
     ) -> Result<(), ModelError> {
         check_type(&call)?;
         let n = self.open(None, budget)?;
+        // Nothing that comes later belongs to it, so that it need not be found by its id.
         self.fill(n, call, notes, budget)
     }
 
-    /// Takes a fragment of a call, and gives its place and what is to be told of it.
+    /// Takes a fragment of a call, and gives its place and the news of it.
     pub(super) fn push_fragment(
         &mut self,
         fragment: Call<'_>,
         notes: &mut Deviations,
-        budget: &mut Budget,
-    ) -> Result<(usize, Option<Told>), ModelError> {
+        budget: &mut ResponseBudget,
+    ) -> Result<(usize, Option<CallDelta>), ModelError> {
         check_type(&fragment)?;
         let n = self.place(&fragment, notes, budget)?;
         let n_before = self.list.get(n).map_or(0, |call| call.arguments.len());
+        if let Some(id) = fragment.id.as_deref().filter(|id| !id.is_empty()) {
+            let is_first = self.list.get(n).is_some_and(|call| call.id.is_empty());
+            if is_first {
+                self.by_id.entry(id.to_owned()).or_insert(n);
+            }
+        }
         self.fill(n, fragment, notes, budget)?;
         let Some(call) = self.list.get_mut(n) else {
             return Ok((n, None));
@@ -94,12 +101,12 @@ impl Calls {
         if call.arguments.len() == n_before || call.name.is_empty() {
             return Ok((n, None));
         }
-        let told = Told {
+        let delta = CallDelta {
             index: n,
             delta: delta.to_owned(),
             started: call.start()?,
         };
-        Ok((n, Some(told)))
+        Ok((n, Some(delta)))
     }
 
     fn fill(
@@ -107,7 +114,7 @@ impl Calls {
         n: usize,
         fragment: Call<'_>,
         notes: &mut Deviations,
-        budget: &mut Budget,
+        budget: &mut ResponseBudget,
     ) -> Result<(), ModelError> {
         let Some(call) = self.list.get_mut(n) else {
             return Ok(());
@@ -117,7 +124,6 @@ impl Calls {
             && !id.is_empty()
         {
             id.clone_into(&mut call.id);
-            self.by_id.entry(id.to_owned()).or_insert(n);
         }
         for (key, raw) in fragment.extra {
             budget.spend(raw.get().len().saturating_mul(VALUE_COST))?;
@@ -148,7 +154,7 @@ impl Calls {
         &mut self,
         fragment: &Call<'_>,
         notes: &mut Deviations,
-        budget: &mut Budget,
+        budget: &mut ResponseBudget,
     ) -> Result<usize, ModelError> {
         let id = fragment.id.as_deref().filter(|id| !id.is_empty());
         let has_name = fragment
@@ -190,7 +196,7 @@ impl Calls {
         &mut self,
         id: Option<&str>,
         has_name: bool,
-        budget: &mut Budget,
+        budget: &mut ResponseBudget,
     ) -> Result<usize, ModelError> {
         let known = id.and_then(|id| self.by_id.get(id)).copied();
         match (known, id, self.list.len()) {
@@ -203,7 +209,11 @@ impl Calls {
         }
     }
 
-    fn open(&mut self, index: Option<u64>, budget: &mut Budget) -> Result<usize, ModelError> {
+    fn open(
+        &mut self,
+        index: Option<u64>,
+        budget: &mut ResponseBudget,
+    ) -> Result<usize, ModelError> {
         budget.spend_call()?;
         let n = self.list.len();
         if let Some(index) = index {
@@ -220,14 +230,14 @@ impl Calls {
     pub(super) fn push_legacy(
         &mut self,
         function: &Function<'_>,
-        asked: &DecodeContext,
+        cx: &DecodeContext,
         notes: &mut Deviations,
     ) {
         if !self.is_legacy && !self.list.is_empty() {
             return;
         }
         self.is_legacy = true;
-        if !asked.dialect.force_functions {
+        if !cx.dialect.force_functions {
             let detail = "the server answered a request with `tools` by a legacy `function_call`; it was taken as a tool call";
             notes.note("legacy_function_call", detail);
         }
@@ -242,19 +252,19 @@ impl Calls {
         }
     }
 
-    /// Tells the starts that were held back because no arguments came.
-    pub(super) fn start_all(&mut self) -> Result<Vec<Told>, ModelError> {
-        let mut told = Vec::new();
+    /// Starts the calls for which no arguments came: their start waited for a whole name.
+    pub(super) fn start_all(&mut self) -> Result<Vec<CallDelta>, ModelError> {
+        let mut started = Vec::new();
         for (index, call) in self.list.iter_mut().enumerate() {
             if let Some(name) = call.start()? {
-                told.push(Told {
+                started.push(CallDelta {
                     index,
                     started: Some(name),
                     delta: call.arguments.clone(),
                 });
             }
         }
-        Ok(told)
+        Ok(started)
     }
 
     /// Decides whether the calls can be made, and gives them in their own order, whatever order they came in.
@@ -264,7 +274,7 @@ impl Calls {
         notes: &mut Deviations,
     ) -> Result<Vec<Item>, ModelError> {
         self.list.sort_by_key(|call| call.index);
-        let (mut assigned, mut ids) = (Vec::new(), HashSet::new());
+        let mut assigned = Vec::new();
         for (n, call) in self.list.iter_mut().enumerate() {
             if call.name.is_empty() {
                 let says = excerpt(&call.arguments);
@@ -284,11 +294,8 @@ impl Calls {
                 );
                 notes.note("harmony_tool_prefix", detail);
             }
-            if !ids.insert(call.id.clone()) {
-                let message = format!("two tool calls of one answer have the id {:?}", call.id);
-                return Err(ModelError::new(ErrorKind::DuplicateToolCallId, message));
-            }
         }
+        self.check_ids()?;
         if !assigned.is_empty() && !self.is_legacy {
             let ids = excerpt(&assigned.join(", "));
             notes.note(
@@ -300,13 +307,29 @@ impl Calls {
     }
 }
 
+impl Calls {
+    /// Refuses two calls with one id.
+    fn check_ids(&self) -> Result<(), ModelError> {
+        let mut ids = HashSet::new();
+        // Most answers have one call.
+        let calls = self.list.iter().filter(|_| self.list.len() > 1);
+        for call in calls {
+            if !ids.insert(&*call.id) {
+                let message = format!("two tool calls of one answer have the id {:?}", call.id);
+                return Err(ModelError::new(ErrorKind::DuplicateToolCallId, message));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl PartialCall {
     /// Gives the name of the tool: a name of a tool has no dot, so the namespace can only be a leaked one.
     fn tool_name(&self) -> &str {
         served::tool_name(&self.name)
     }
 
-    /// Gives the name if the start was not told yet.
+    /// Marks the call as started, and gives its name the first time.
     fn start(&mut self) -> Result<Option<String>, ModelError> {
         if std::mem::replace(&mut self.started, true) {
             return Ok(None);
@@ -333,7 +356,13 @@ impl PartialCall {
 
     fn item(&mut self) -> Item {
         let arguments = std::mem::take(&mut self.arguments);
-        let mut call = FunctionCall::new(&*self.id, self.tool_name(), arguments);
+        let id = std::mem::take(&mut self.id);
+        let name = if self.tool_name() == self.name {
+            std::mem::take(&mut self.name)
+        } else {
+            self.tool_name().to_owned()
+        };
+        let mut call = FunctionCall::new(id, name, arguments);
         if !self.extra.is_empty() {
             call.extra.insert(
                 "provider_data".to_owned(),

@@ -3,13 +3,14 @@
 //! A chat message can hold what are several items: reasoning, a message and tool calls that follow each other are one assistant
 //! message. Each item keeps the bytes of its own part, so that a turn only copies them together.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{thinking, tool_media};
 use crate::item::{
-    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, Part, Reasoning, Role,
+    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
+    Reasoning, Role,
 };
 use crate::kind::ErrorKind;
 use crate::memo::Encoding;
@@ -149,50 +150,63 @@ impl Writer<'_> {
         write_json(self.bytes, message)
     }
 
+    /// Writes what is encoded once for an item and remembered with it.
+    fn remembered(
+        &mut self,
+        item: &Item,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        if let Some(known) = item.memo().get(Encoding::Chat) {
+            put(self.bytes, known);
+            return Ok(());
+        }
+        #[cfg(test)]
+        super::tests::N_ENCODED.with(|count| count.set(count.get() + 1));
+        let start = self.bytes.len();
+        encode(self.bytes)?;
+        let encoded = self.bytes.get(start..).unwrap_or_default();
+        item.memo().keep(Encoding::Chat, encoded);
+        Ok(())
+    }
+
     fn single(&mut self, item: &Item, items: &[Item]) -> Result<(), ModelError> {
-        let encoded = match item.kind() {
-            ItemKind::Message(message) => item.memo().get_or_encode(Encoding::Chat, || {
-                let value = match chat_content(&message.extra) {
-                    Some(_) => json!({ "role": message.role, "content": null }),
-                    None => with_cache_control(item, message_value(item, message)?),
-                };
-                encoded(&with_chat_fields(&message.extra, value))
-            })?,
+        match item.kind() {
+            ItemKind::Message(message) => {
+                self.comma();
+                self.remembered(item, |bytes| {
+                    let value = match chat_content(&message.extra) {
+                        Some(_) => json!({ "role": message.role, "content": null }),
+                        None => with_cache_control(item, message_value(item, message)?),
+                    };
+                    write_json(bytes, &with_chat_fields(&message.extra, value))
+                })
+            }
             ItemKind::FunctionCallOutput(output) if self.dialect.force_functions => {
                 // A legacy output refers to its call by the function's name; the outputs of known calls went out with them.
                 let is_its_call = |other: &Item| matches!(other.kind(), ItemKind::FunctionCall(call) if call.call_id == output.call_id);
                 if items.iter().any(is_its_call) {
                     return Ok(());
                 }
-                return Err(unsupported(item, "its call is not in the conversation"));
+                Err(unsupported(item, "its call is not in the conversation"))
             }
             ItemKind::FunctionCallOutput(output) => {
+                self.comma();
                 let media = self.dialect.tool_media;
-                let encode = || {
-                    let content = tool_media::content(output, media);
-                    let message = json!({ "role": "tool", "tool_call_id": output.call_id, "content": content });
-                    encoded(&with_chat_fields(&output.extra, message))
-                };
                 // What a dialect does with media is no part of what is remembered.
                 if tool_media::others(output).next().is_some() {
-                    encode()?
+                    write_output(self.bytes, output, media)
                 } else {
-                    item.memo().get_or_encode(Encoding::Chat, encode)?
+                    self.remembered(item, |bytes| write_output(bytes, output, media))
                 }
             }
             ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => {
-                return Err(unsupported(item, "it is the assistant's"));
+                Err(unsupported(item, "it is the assistant's"))
             }
-            ItemKind::Unknown { type_name } => {
-                return Err(unsupported(
-                    item,
-                    &format!("the chat API has nothing for `{type_name}`"),
-                ));
-            }
-        };
-        self.comma();
-        put(self.bytes, &encoded);
-        Ok(())
+            ItemKind::Unknown { type_name } => Err(unsupported(
+                item,
+                &format!("the chat API has nothing for `{type_name}`"),
+            )),
+        }
     }
 
     /// Sends the media of a turn's outputs as the user, from whom the API takes them.
@@ -219,10 +233,7 @@ impl Writer<'_> {
                 if n > 0 {
                     self.bytes.put_u8(b',');
                 }
-                self.bytes.put(
-                    item.memo()
-                        .get_or_encode(Encoding::Chat, || encoded(&ToolCall::of(call)))?,
-                );
+                self.remembered(item, |bytes| write_json(bytes, &ToolCall::of(call)))?;
             }
             self.bytes.put_u8(b']');
             self.reasoning(group)?;
@@ -255,17 +266,14 @@ impl Writer<'_> {
             .find_map(|(_, message)| message.refusal());
         match group.messages.as_slice() {
             [] => self.bytes.put_slice(b"null"),
-            [(item, message)] => {
-                let content = item.memo().get_or_encode(Encoding::Chat, || {
-                    let text = message.text("\n");
-                    if text.is_empty() && refusal.is_some() {
-                        Ok(Bytes::from_static(b"null"))
-                    } else {
-                        encoded(&text)
-                    }
-                })?;
-                self.bytes.put(content);
-            }
+            [(item, message)] => self.remembered(item, |bytes| {
+                let text = message.text("\n");
+                if text.is_empty() && refusal.is_some() {
+                    bytes.put_slice(b"null");
+                    return Ok(());
+                }
+                write_json(bytes, &text)
+            })?,
             messages => {
                 let texts: Vec<String> = messages
                     .iter()
@@ -538,12 +546,30 @@ fn arguments(call: &FunctionCall) -> &str {
     }
 }
 
-fn encoded(value: &impl Serialize) -> Result<Bytes, ModelError> {
-    #[cfg(test)]
-    super::tests::N_ENCODED.with(|count| count.set(count.get() + 1));
-    let mut bytes = BytesMut::new();
-    write_json(&mut bytes, value)?;
-    Ok(bytes.freeze())
+/// Writes a tool's output; nearly all are a text.
+fn write_output(
+    bytes: &mut BytesMut,
+    output: &FunctionCallOutput,
+    media: ToolMedia,
+) -> Result<(), ModelError> {
+    #[derive(Serialize)]
+    struct ToolMessage<'a> {
+        role: &'static str,
+        tool_call_id: &'a str,
+        content: &'a str,
+    }
+
+    if let (OutputContent::Text(text), None) = (&output.output, chat_fields(&output.extra)) {
+        let message = ToolMessage {
+            role: "tool",
+            tool_call_id: &output.call_id,
+            content: text,
+        };
+        return write_json(bytes, &message);
+    }
+    let content = tool_media::content(output, media);
+    let message = json!({ "role": "tool", "tool_call_id": output.call_id, "content": content });
+    write_json(bytes, &with_chat_fields(&output.extra, message))
 }
 
 fn unsupported(item: &Item, why: &str) -> ModelError {

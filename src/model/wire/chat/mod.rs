@@ -10,7 +10,7 @@ mod builder;
 mod calls;
 mod extra;
 mod thinking;
-mod shape;
+mod template;
 
 pub(crate) use request::{deviations, encode};
 pub(crate) use stream::Decoder;

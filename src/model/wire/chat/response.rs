@@ -1,12 +1,15 @@
 //! A whole answer of the chat API.
 
+use std::collections::VecDeque;
+
 use super::builder::ResponseBuilder;
 use super::types::{Body, Form, Message};
 use crate::item::Item;
 use crate::kind::ErrorKind;
+use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object::Object;
-use crate::model::wire::{DecodeContext, ServerError, excerpt, text_of};
-use crate::model::{ModelError, ResponseEnd};
+use crate::model::wire::{ServerError, excerpt, text_of};
+use crate::model::{ModelError, ModelEvent};
 
 /// Decodes the body of a successful response.
 ///
@@ -15,8 +18,9 @@ use crate::model::{ModelError, ResponseEnd};
 /// Whatever keeps the body from being one complete answer; see the kinds of the error.
 pub(super) fn decode(
     body: &[u8],
-    asked: DecodeContext,
-) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+    answer: &mut ResponseBuilder,
+    events: &mut VecDeque<ModelEvent>,
+) -> Result<(), ModelError> {
     let text = text_of(body)?;
     // Some servers keep the connection alive by blank lines (DeepSeek, OpenRouter), some begin with a byte order mark (IIS).
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -26,12 +30,11 @@ pub(super) fn decode(
             "the server answered with an empty body",
         ));
     }
-    let mut answer = ResponseBuilder::new(asked);
-    let items = read(&mut answer, text).map_err(|error| {
-        let received = answer.take_received();
-        error.with_received(received)
-    })?;
-    Ok((items, answer.end()))
+    let items = read(answer, text)?;
+    events.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
+    let meta = Box::new(answer.take_meta());
+    events.push_back(ModelEvent::ResponseDone(meta));
+    Ok(())
 }
 
 fn read(answer: &mut ResponseBuilder, text: &str) -> Result<Vec<Item>, ModelError> {
@@ -104,11 +107,11 @@ fn push_message(answer: &mut ResponseBuilder, mut message: Message<'_>) -> Resul
 
 /// A successful status whose body is no answer: another API's, or an error without the usual envelope.
 fn no_choices(text: &str) -> ModelError {
-    let mut unread = crate::model::wire::deviations::Deviations::default();
+    let mut unread = Deviations::default();
     let is_error = Object::parse(text).is_ok_and(|body| {
         body.text("object", &mut unread).as_deref() == Some("error")
             || body
-                .spare("success", &mut unread, |raw| {
+                .optional("success", &mut unread, |raw| {
                     (raw.get() == "false").then_some(())
                 })
                 .is_some()

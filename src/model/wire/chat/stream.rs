@@ -4,35 +4,29 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::builder::ResponseBuilder;
-use super::calls::Told;
-use super::shape::{Piece, Shape, lone_piece};
+use super::calls::CallDelta;
+use super::template::{DeltaKind, DeltaTemplate, single_delta};
 use super::types::{Body, Call, Choice, Form, Message};
-use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, text_of};
-use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::wire::{DecodeContext, ResponseDecoder, ServerError, excerpt, text_of};
+use crate::model::{ModelError, ModelEvent, Received};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
 pub(crate) struct Decoder {
-    asked: DecodeContext,
     answer: ResponseBuilder,
-    /// Whether the finish reason was seen, and so all items told.
+    /// Whether the finish reason was seen, with which all items were given.
     finished: bool,
-    /// Whether the response is complete.
-    done: bool,
-    shape: Shape,
+    template: DeltaTemplate,
     /// The place of the call that the last fragment belonged to.
     last_call: usize,
 }
 
 impl Decoder {
-    pub(crate) fn new(asked: DecodeContext) -> Self {
+    pub(crate) fn new(cx: DecodeContext) -> Self {
         Self {
-            answer: ResponseBuilder::new(asked.clone()),
-            asked,
+            answer: ResponseBuilder::new(cx),
             finished: false,
-            done: false,
-            shape: Shape::default(),
+            template: DeltaTemplate::default(),
             last_call: 0,
         }
     }
@@ -41,32 +35,36 @@ impl Decoder {
 #[cfg(test)]
 impl Decoder {
     /// Leaves the next event to the parser.
-    pub(super) fn forget_shape(&mut self) {
-        self.shape.forget();
+    pub(super) fn forget_template(&mut self) {
+        self.template.forget();
     }
 }
 
-impl Answer for Decoder {
-    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
-        super::response::decode(body, self.asked.clone())
+impl ResponseDecoder for Decoder {
+    fn on_body(
+        &mut self,
+        body: &[u8],
+        events: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        super::response::decode(body, &mut self.answer, events)
     }
 
-    fn take(
+    fn on_event(
         &mut self,
         name: &str,
         data: &[u8],
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if data == b"[DONE]" {
-            return self.take_done(out);
+            return self.on_done(events);
         }
         if matches!(name, "" | "message")
             && !self.finished
-            && let Some((piece, text)) = self.shape.piece(data)
+            && let Some((kind, text)) = self.template.delta(data)
         {
-            return self.piece(piece, text, out);
+            return self.on_delta(kind, text, events);
         }
-        self.shape.forget();
+        self.template.forget();
         let text = text_of(data)?;
         match name {
             "" | "message" => {}
@@ -83,35 +81,32 @@ impl Answer for Decoder {
                 return self.answer.budget.spend(data.len());
             }
         }
-        self.chunk(text, out)
+        self.on_chunk(text, events)
     }
 
-    fn is_done(&self) -> bool {
-        self.done
+    /// A server that leaves out `[DONE]` but gave a finish reason is complete (TensorRT-LLM); one that gave none is cut.
+    fn on_end(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        if !self.finished {
+            let message = "the stream ended before the answer did: neither a finish_reason nor [DONE] was seen";
+            return Err(ModelError::new(ErrorKind::NoTerminalEvent, message));
+        }
+        self.answer.notes.note("missing_done", "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete");
+        self.complete(events);
+        Ok(())
     }
 
     fn take_received(&mut self) -> Received {
         self.answer.take_received()
     }
-
-    /// Takes the end of the body.
-    ///
-    /// A server that leaves out `[DONE]` but gave a finish reason is complete (TensorRT-LLM); one that gave none is cut.
-    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        if !self.finished {
-            let message = "the stream ended before the answer did: neither a finish_reason nor [DONE] was seen";
-            return Err(ModelError::new(ErrorKind::NoTerminalEvent, message)
-                .with_received(self.take_received()));
-        }
-        self.answer.notes.note("missing_done", "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete");
-        self.complete(out);
-        Ok(())
-    }
 }
 
 impl Decoder {
-    fn chunk(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        let n_spent = self.answer.budget.spent();
+    fn on_chunk(
+        &mut self,
+        text: &str,
+        events: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        let n_spent = self.answer.budget.n_bytes();
         let body = Body::parse(text, Form::Chunk, &mut self.answer.notes)?;
         self.answer
             .push_names(body.id.as_deref(), body.model.as_deref());
@@ -122,54 +117,55 @@ impl Decoder {
             );
             self.answer.notes.note("unknown_event", detail);
         }
-        let lone = lone_piece(&body);
+        let single = single_delta(&body);
         self.answer.push_usage(body.usage);
         self.answer.keep_of_body(body.extra)?;
         for choice in body.choices.into_iter().flatten() {
-            self.choice(choice, out)?;
+            self.on_choice(choice, events)?;
         }
-        match lone {
-            Some((Piece::Arguments { .. }, lone))
+        match single {
+            Some((DeltaKind::Arguments { .. }, single))
                 if self.answer.calls.is_started(self.last_call) =>
             {
                 let call = self.last_call;
-                self.shape.learn(text, Piece::Arguments { call }, lone);
+                self.template
+                    .learn(text, DeltaKind::Arguments { call }, single);
             }
-            None | Some((Piece::Arguments { .. }, _)) => {}
-            Some((piece, lone)) => self.shape.learn(text, piece, lone),
+            None | Some((DeltaKind::Arguments { .. }, _)) => {}
+            Some((kind, single)) => self.template.learn(text, kind, single),
         }
         // What an event brings beside the usual frame is counted too, kept or not: a stream of nothing else has an end.
-        let kept = self.answer.budget.spent() - n_spent;
+        let kept = self.answer.budget.n_bytes() - n_spent;
         self.answer
             .budget
             .spend(text.len().saturating_sub(MAX_FRAME_BYTES + kept))
     }
 
-    /// Takes a piece of text and nothing else.
-    fn piece(
+    /// Adds a delta to what it continues, and passes it on.
+    fn on_delta(
         &mut self,
-        piece: Piece,
+        kind: DeltaKind,
         text: Cow<'_, str>,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        match piece {
-            Piece::Text => {
+        match kind {
+            DeltaKind::Text => {
                 if let Some(text) = self.answer.push_text(text)? {
-                    out.push_back(ModelEvent::TextDelta {
+                    events.push_back(ModelEvent::TextDelta {
                         delta: text.into_owned(),
                     });
                 }
             }
-            Piece::Reasoning { in_reasoning_field } => {
+            DeltaKind::Reasoning { in_reasoning_field } => {
                 self.answer.push_reasoning(&text, in_reasoning_field)?;
-                out.push_back(ModelEvent::ReasoningDelta {
+                events.push_back(ModelEvent::ReasoningDelta {
                     delta: text.into_owned(),
                 });
             }
-            Piece::Arguments { call: index } => {
+            DeltaKind::Arguments { call: index } => {
                 self.answer.budget.spend(text.len())?;
                 if self.answer.calls.push_arguments(index, &text) {
-                    out.push_back(ModelEvent::ToolCallDelta {
+                    events.push_back(ModelEvent::ToolCallDelta {
                         index,
                         delta: text.into_owned(),
                     });
@@ -179,24 +175,23 @@ impl Decoder {
         Ok(())
     }
 
-    fn take_done(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+    fn on_done(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         if !self.finished {
             let message = "the stream ended by [DONE] without a finish_reason, so that it cannot be told from a cut one";
             return Err(ModelError::new(ErrorKind::NoTerminalEvent, message));
         }
-        self.complete(out);
+        self.complete(events);
         Ok(())
     }
 
-    fn complete(&mut self, out: &mut VecDeque<ModelEvent>) {
-        self.done = true;
-        out.push_back(ModelEvent::ResponseDone(Box::new(self.answer.end())));
+    fn complete(&mut self, events: &mut VecDeque<ModelEvent>) {
+        events.push_back(ModelEvent::ResponseDone(Box::new(self.answer.take_meta())));
     }
 
-    fn choice(
+    fn on_choice(
         &mut self,
         choice: Choice<'_>,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if choice.index.is_some_and(|index| index > 0) {
             return Err(ModelError::new(
@@ -205,7 +200,7 @@ impl Decoder {
             ));
         }
         if let Some(message) = choice.message {
-            self.delta(message, out)?;
+            self.on_message(message, events)?;
         }
         if !self.finished {
             self.answer.push_logprobs(choice.logprobs)?;
@@ -216,22 +211,22 @@ impl Decoder {
             && !self.finished
         {
             if let Some(delta) = self.answer.end_text() {
-                out.push_back(ModelEvent::TextDelta { delta });
+                events.push_back(ModelEvent::TextDelta { delta });
             }
-            for told in self.answer.calls.start_all()? {
-                tell(told, out);
+            for call in self.answer.calls.start_all()? {
+                push_call_events(call, events);
             }
             let items = self.answer.finish(Some(&reason))?;
             self.finished = true;
-            out.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
+            events.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
         }
         Ok(())
     }
 
-    fn delta(
+    fn on_message(
         &mut self,
         mut delta: Message<'_>,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let reasoning = delta.thought();
         let content = delta.content.filter(|content| !content.is_empty());
@@ -247,19 +242,19 @@ impl Decoder {
         self.answer.push_annotations(delta.annotations)?;
         self.answer.keep_of_message(delta.extra)?;
         if let Some((text, in_reasoning_field)) = reasoning {
-            self.piece(Piece::Reasoning { in_reasoning_field }, text, out)?;
+            self.on_delta(DeltaKind::Reasoning { in_reasoning_field }, text, events)?;
         }
         if let Some(text) = content {
-            self.piece(Piece::Text, text, out)?;
+            self.on_delta(DeltaKind::Text, text, events)?;
         }
         if let Some(text) = refusal {
             self.answer.push_refusal(&text)?;
-            out.push_back(ModelEvent::RefusalDelta {
+            events.push_back(ModelEvent::RefusalDelta {
                 delta: text.into_owned(),
             });
         }
         for call in delta.tool_calls {
-            self.call(call, out)?;
+            self.on_call(call, events)?;
         }
         match delta.function_call {
             Some(function) => self.answer.push_legacy(&function),
@@ -267,19 +262,19 @@ impl Decoder {
         }
     }
 
-    fn call(
+    fn on_call(
         &mut self,
         fragment: Call<'_>,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let answer = &mut self.answer;
-        let (n, told) =
+        let (n, call) =
             answer
                 .calls
                 .push_fragment(fragment, &mut answer.notes, &mut answer.budget)?;
         self.last_call = n;
-        if let Some(told) = told {
-            tell(told, out);
+        if let Some(call) = call {
+            push_call_events(call, events);
         }
         Ok(())
     }
@@ -288,17 +283,17 @@ impl Decoder {
 /// How much of an event may be its frame, which is not counted as part of the answer: ids, names, empty fields.
 const MAX_FRAME_BYTES: usize = 4096;
 
-fn tell(told: Told, out: &mut VecDeque<ModelEvent>) {
-    let Told {
+fn push_call_events(call: CallDelta, events: &mut VecDeque<ModelEvent>) {
+    let CallDelta {
         index,
         started,
         delta,
-    } = told;
+    } = call;
     if let Some(name) = started {
-        out.push_back(ModelEvent::ToolCallStarted { index, name });
+        events.push_back(ModelEvent::ToolCallStarted { index, name });
     }
     if !delta.is_empty() {
-        out.push_back(ModelEvent::ToolCallDelta { index, delta });
+        events.push_back(ModelEvent::ToolCallDelta { index, delta });
     }
 }
 

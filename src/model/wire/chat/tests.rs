@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::response::decode;
 use super::*;
 use crate::item::{FunctionCall, FunctionCallOutput, Item};
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, AnswerLimits, DecodeContext};
+use crate::model::wire::tests::{response, whole};
+use crate::model::wire::{DecodeContext, ResponseDecoder, ResponseLimits};
 use crate::model::{
     Delivery, Dialect, ModelError, ModelEvent, ModelRequest, ModelResponse, ModelSettings,
-    ResponseFold, ToolChoice, ToolChoiceOverride, ToolSet,
+    ToolChoice, ToolChoiceOverride, ToolSet,
 };
 use crate::tools::{ToolName, ToolSpec};
 
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 fn context() -> DecodeContext {
-    DecodeContext::new(3, Arc::default(), AnswerLimits::default())
+    DecodeContext::new(3, Arc::default(), ResponseLimits::default())
 }
 
 fn fixture(name: &str) -> String {
@@ -92,18 +92,18 @@ fn items_become_the_messages_of_the_python_sdk() {
     }
 }
 
-fn fold_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
+fn decode_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
     let mut decoder = Decoder::new(context());
     let mut events = VecDeque::new();
     for chunk in chunks {
-        decoder.event("", chunk.to_string().as_bytes(), &mut events)?;
+        decoder.on_event("", chunk.to_string().as_bytes(), &mut events)?;
     }
-    decoder.event("", b"[DONE]", &mut events)?;
-    let mut fold = ResponseFold::default();
-    for event in events {
-        fold.push(event);
-    }
-    fold.finish()
+    decoder.on_event("", b"[DONE]", &mut events)?;
+    response(events)
+}
+
+fn decode(body: &Value) -> Result<ModelResponse, ModelError> {
+    whole(Decoder::new(context()), body.to_string().as_bytes())
 }
 
 fn without_ignored(item: &Value, ignored: &Value) -> Value {
@@ -137,7 +137,7 @@ fn streams_fold_to_the_items_of_the_python_sdk() {
     let intended: Value = serde_json::from_str(&fixture("intended-differences.json")).unwrap();
     let ignored = &intended["ignored_keys"];
     for (n, case) in lines("stream_golden.jsonl").into_iter().enumerate() {
-        let ours = fold_stream(case["in"].as_array().unwrap());
+        let ours = decode_stream(case["in"].as_array().unwrap());
         let last = case
             .get("events")
             .and_then(Value::as_array)
@@ -163,7 +163,7 @@ fn streams_fold_to_the_items_of_the_python_sdk() {
         );
         let theirs = &last["response"]["usage"]["total_tokens"];
         assert_eq!(
-            ours.end.usage.map(|usage| usage.total_tokens),
+            ours.meta.usage.map(|usage| usage.total_tokens),
             theirs.as_u64(),
             "case {n}"
         );
@@ -366,7 +366,7 @@ fn reasoning_goes_back_with_tool_turns_in_its_field() {
     ] {
         let answer = json!({"choices": [{"message": {"content": null, field: "why", "tool_calls": [
             {"id": "c", "function": {"name": "f", "arguments": "{}"}}]}, "finish_reason": "tool_calls"}]});
-        let (mut history, _) = decode(answer.to_string().as_bytes(), context()).unwrap();
+        let mut history = decode(&answer).unwrap().items;
         history.push(FunctionCallOutput::new("c", "r".into()).into());
         let sent = messages(history.clone(), &Dialect::default()).unwrap();
         assert_eq!(sent[0][field], "why");
@@ -382,7 +382,7 @@ fn reasoning_goes_back_with_tool_turns_in_its_field() {
         assert_eq!(silent[0].get(field), None);
     }
     let answer = json!({"choices": [{"message": {"content": "a", "reasoning_content": "why"}, "finish_reason": "stop"}]});
-    let (history, _) = decode(answer.to_string().as_bytes(), context()).unwrap();
+    let history = decode(&answer).unwrap().items;
     assert_eq!(
         messages(history, &Dialect::default()).unwrap(),
         json!([{"role": "assistant", "content": "a"}])
@@ -394,7 +394,7 @@ fn what_a_server_puts_beside_a_call_goes_back_with_it() {
     let extra = json!({"google": {"thought_signature": "sig"}});
     let answer = json!({"choices": [{"message": {"tool_calls": [
         {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}]}, "finish_reason": "tool_calls"}]});
-    let (mut history, _) = decode(answer.to_string().as_bytes(), context()).unwrap();
+    let mut history = decode(&answer).unwrap().items;
     history.push(FunctionCallOutput::new("c", "r".into()).into());
     assert_eq!(
         messages(history, &Dialect::default()).unwrap()[0]["tool_calls"][0]["extra_content"],
@@ -428,8 +428,7 @@ fn whole_and_streamed_answers_give_the_same_items() {
     let usage = json!({"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}});
     let whole = json!({"id": "x", "model": "mm", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage});
     let chunk = json!({"id": "x", "model": "mm", "choices": [{"index": 0, "delta": message, "finish_reason": "tool_calls"}], "usage": usage});
-    let (items, end) = decode(whole.to_string().as_bytes(), context()).unwrap();
-    assert_eq!(fold_stream(&[chunk]).unwrap(), ModelResponse { items, end });
+    assert_eq!(decode_stream(&[chunk]).unwrap(), decode(&whole).unwrap());
 }
 
 #[test]
@@ -439,7 +438,7 @@ fn deltas_are_told_as_they_come() {
     let mut next = |delta: Value, finish: Value| {
         let chunk = json!({"choices": [{"delta": delta, "finish_reason": finish}]});
         decoder
-            .event("", chunk.to_string().as_bytes(), &mut events)
+            .on_event("", chunk.to_string().as_bytes(), &mut events)
             .unwrap();
         std::mem::take(&mut events).into_iter().collect::<Vec<_>>()
     };
@@ -488,7 +487,7 @@ fn shown_of(deltas: &[&str]) -> (Vec<String>, Result<(), ErrorKind>) {
         .chain([json!({"choices": [{"delta": {}, "finish_reason": "stop"}]})]);
     let mut end = Ok(());
     for chunk in chunks {
-        end = end.and_then(|()| decoder.event("", chunk.to_string().as_bytes(), &mut events));
+        end = end.and_then(|()| decoder.on_event("", chunk.to_string().as_bytes(), &mut events));
     }
     let shown = events.into_iter().filter_map(|event| match event {
         ModelEvent::TextDelta { delta } => Some(delta),
@@ -510,7 +509,7 @@ fn nothing_of_a_leaked_harmony_token_is_shown() {
     );
     for leaked in ["<|end|>", "x<|return|>"] {
         let body = json!({"choices": [{"message": {"content": leaked}, "finish_reason": "stop"}]});
-        let error = decode(body.to_string().as_bytes(), context()).unwrap_err();
+        let error = decode(&body).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Harmony);
         assert!(error.to_string().contains(leaked), "{error}");
     }
@@ -521,7 +520,7 @@ fn a_harmony_name_of_a_tool_loses_its_namespace_and_nothing_else() {
     let answer = |name: &str| {
         let call = json!({"index": 0, "id": "c", "function": {"name": name, "arguments": "{}"}});
         let more = json!({"index": 0, "function": {"name": name, "arguments": " "}});
-        fold_stream(&[
+        decode_stream(&[
             json!({"choices": [{"delta": {"tool_calls": [call]}}]}),
             json!({"choices": [{"delta": {"tool_calls": [more]}, "finish_reason": "tool_calls"}]}),
         ])
@@ -538,7 +537,7 @@ fn a_harmony_name_of_a_tool_loses_its_namespace_and_nothing_else() {
         let response = answer(sent).unwrap();
         assert_eq!(response.items, [FunctionCall::new("c", name, "{} ").into()]);
         let noted: Vec<_> = response
-            .end
+            .meta
             .deviations
             .iter()
             .map(|deviation| &*deviation.code)
@@ -563,8 +562,8 @@ fn thinking_blocks_go_back_with_their_signatures() {
         json!({"choices": [{"delta": {"thinking_blocks": [redacted], "tool_calls": [call]}, "finish_reason": "tool_calls"}]}),
     ];
     let whole = json!({"choices": [{"message": {"thinking_blocks": [block, redacted], "tool_calls": [call]}, "finish_reason": "tool_calls"}]});
-    let (whole, _) = decode(whole.to_string().as_bytes(), context()).unwrap();
-    let streamed = fold_stream(&chunks).unwrap().items;
+    let whole = decode(&whole).unwrap().items;
+    let streamed = decode_stream(&chunks).unwrap().items;
     assert_eq!(whole, streamed);
     let mut history = streamed;
     history.push(FunctionCallOutput::new("c", "r".into()).into());
@@ -591,13 +590,13 @@ fn cache_control_is_sent_where_it_was_put() {
 }
 
 /// What a stream tells when every event is parsed, and when events of a known shape are not.
-fn told(events: &[String], always_parsed: bool) -> (VecDeque<ModelEvent>, Option<ErrorKind>) {
+fn streamed(events: &[String], always_parsed: bool) -> (VecDeque<ModelEvent>, Option<ErrorKind>) {
     let (mut decoder, mut told) = (Decoder::new(context()), VecDeque::new());
     for event in events {
         if always_parsed {
-            decoder.forget_shape();
+            decoder.forget_template();
         }
-        if let Err(error) = decoder.event("", event.as_bytes(), &mut told) {
+        if let Err(error) = decoder.on_event("", event.as_bytes(), &mut told) {
             return (told, Some(error.kind()));
         }
     }
@@ -648,7 +647,11 @@ fn events_of_one_shape_mean_what_the_parser_says() {
                         event(another, ""),
                         event(&make(first), ""),
                     ];
-                    assert_eq!(told(&events, false), told(&events, true), "{events:?}");
+                    assert_eq!(
+                        streamed(&events, false),
+                        streamed(&events, true),
+                        "{events:?}"
+                    );
                 }
             }
         }

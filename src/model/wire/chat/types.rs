@@ -90,8 +90,8 @@ impl<'a> Body<'a> {
         let body = Object::parse(json)?;
         check_error(&body, form, notes)?;
         body.text("object", notes);
-        body.spare("created", notes, |raw| raw.get().parse::<f64>().ok());
-        let choices = body.needed_list("choices", notes)?;
+        body.optional("created", notes, |raw| raw.get().parse::<f64>().ok());
+        let choices = body.required_list("choices", notes)?;
         let choices = choices.map(|choices| {
             let choice = |raw: &&'a RawValue| Choice::read(raw, form, notes);
             choices.iter().map(choice).collect::<Result<_, _>>()
@@ -101,7 +101,7 @@ impl<'a> Body<'a> {
             model: body.text("model", notes),
             choices: choices.transpose()?,
             usage: reported(&body, notes),
-            extra: body.others(
+            extra: body.rest(
                 &[
                     "id", "model", "choices", "usage", "error", "object", "created",
                 ],
@@ -131,18 +131,18 @@ impl<'a> Choice<'a> {
             Form::Whole => ("message", "delta"),
             Form::Chunk => ("delta", "message"),
         };
-        let mut message = choice.needed_object(name, "message", notes)?;
+        let mut message = choice.required_object(name, "message", notes)?;
         if message.is_none() {
-            message = choice.needed_object(other, "message", notes)?;
+            message = choice.required_object(other, "message", notes)?;
         }
         Ok(Self {
             index: choice.count("index", notes),
             message: message
                 .map(|message| Message::read(&message, notes))
                 .transpose()?,
-            finish_reason: choice.needed_text("finish_reason", notes)?,
+            finish_reason: choice.required_text("finish_reason", notes)?,
             logprobs: Logprobs::read(&choice, notes),
-            extra: choice.others(
+            extra: choice.rest(
                 &[
                     "index",
                     "message",
@@ -163,8 +163,8 @@ impl<'a> Logprobs<'a> {
             return Self::default();
         };
         Self {
-            content: logprobs.spare("content", notes, is_list),
-            extra: logprobs.others(&["content"], notes),
+            content: logprobs.optional("content", notes, is_list),
+            extra: logprobs.rest(&["content"], notes),
         }
     }
 }
@@ -176,18 +176,18 @@ impl<'a> Message<'a> {
             reasoning_content: message.text_by("reasoning_content", notes, thought),
             reasoning: message.text_by("reasoning", notes, thought),
             refusal: message.text("refusal", notes),
-            annotations: message.spare("annotations", notes, is_list),
-            thinking_blocks: message.spare("thinking_blocks", notes, is_list),
+            annotations: message.optional("annotations", notes, is_list),
+            thinking_blocks: message.optional("thinking_blocks", notes, is_list),
             function_call: message
-                .needed_object("function_call", "function_call", notes)?
+                .required_object("function_call", "function_call", notes)?
                 .map(|function| Function::read(&function, notes))
                 .transpose()?,
-            extra: message.others(&MESSAGE, notes),
+            extra: message.rest(&MESSAGE, notes),
             ..Self::default()
         };
         read.read_content(message, notes)?;
         for raw in message
-            .needed_list("tool_calls", notes)?
+            .required_list("tool_calls", notes)?
             .unwrap_or_default()
         {
             read.tool_calls.push(Call::read(raw, notes)?);
@@ -201,11 +201,11 @@ impl<'a> Message<'a> {
         message: &Object<'a>,
         notes: &mut Deviations,
     ) -> Result<(), ModelError> {
-        let Some(raw) = message.needed("content", notes)? else {
+        let Some(raw) = message.required("content", notes)? else {
             return Ok(());
         };
         if !raw.get().starts_with('[') {
-            self.content = message.needed_text("content", notes)?;
+            self.content = message.required_text("content", notes)?;
             return Ok(());
         }
         let mut whole = String::new();
@@ -214,7 +214,7 @@ impl<'a> Message<'a> {
                 return Err(not_an_object("message.content[]", raw));
             };
             match part.text("type", notes).as_deref() {
-                Some("text" | "output_text") | None => match part.needed_text("text", notes)? {
+                Some("text" | "output_text") | None => match part.required_text("text", notes)? {
                     Some(text) => whole.push_str(&text),
                     None => notes.field("unknown_content_part", "message.content[]", raw.get()),
                 },
@@ -276,7 +276,7 @@ impl<'a> Call<'a> {
         let Some(call) = Object::of(raw, "tool_calls[]") else {
             return Err(not_an_object("tool_calls[]", raw));
         };
-        let function = call.needed_object("function", "tool_calls[].function", notes)?;
+        let function = call.required_object("function", "tool_calls[].function", notes)?;
         Ok(Self {
             index: call.count("index", notes),
             id: call.text("id", notes),
@@ -285,7 +285,7 @@ impl<'a> Call<'a> {
                 .map(|function| Function::read(&function, notes))
                 .transpose()?,
             // `custom` is what a custom tool is given; such a call is refused by its type.
-            extra: call.others(&["index", "id", "type", "function", "custom"], notes),
+            extra: call.rest(&["index", "id", "type", "function", "custom"], notes),
         })
     }
 }
@@ -293,8 +293,8 @@ impl<'a> Call<'a> {
 impl<'a> Function<'a> {
     fn read(function: &Object<'a>, notes: &mut Deviations) -> Result<Self, ModelError> {
         Ok(Self {
-            name: function.needed_text("name", notes)?,
-            arguments: function.needed_text("arguments", notes)?,
+            name: function.required_text("name", notes)?,
+            arguments: function.required_text("arguments", notes)?,
         })
     }
 }

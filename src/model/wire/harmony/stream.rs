@@ -3,45 +3,44 @@
 use std::collections::VecDeque;
 
 use super::transcript::{Stop, Transcript};
-use crate::item::Item;
 use crate::kind::ErrorKind;
-use crate::model::wire::budget::Budget;
+use crate::model::wire::budget::ResponseBudget;
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object::Object;
 use crate::model::wire::usage::reported;
-use crate::model::wire::{Answer, DecodeContext, ServerError, excerpt, text_of};
-use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::wire::{
+    DecodeContext, ResponseDecoder, ServerError, check_finish_reason, excerpt, text_of,
+};
+use crate::model::{ModelError, ModelEvent, Received, ResponseMeta};
 
 /// Decodes one answer.
 pub(crate) struct Decoder {
-    asked: DecodeContext,
+    cx: DecodeContext,
     transcript: Transcript,
-    end: ResponseEnd,
+    meta: ResponseMeta,
     notes: Deviations,
-    budget: Budget,
+    budget: ResponseBudget,
     finished: bool,
-    done: bool,
 }
 
 impl Decoder {
-    pub(crate) fn new(asked: DecodeContext) -> Self {
+    pub(crate) fn new(cx: DecodeContext) -> Self {
         Self {
-            transcript: Transcript::new(asked.turn),
-            budget: Budget::new(asked.limits),
+            transcript: Transcript::new(cx.turn),
+            budget: ResponseBudget::new(cx.limits),
             notes: Deviations::default(),
-            asked,
-            end: ResponseEnd::default(),
+            cx,
+            meta: ResponseMeta::default(),
             finished: false,
-            done: false,
         }
     }
 
-    /// Takes a body, or an event of a stream; an error inside it is of the kind given.
-    fn chunk(
+    /// Reads a body, or an event of a stream; an error inside it is of the kind given.
+    fn on_chunk(
         &mut self,
         text: &str,
         error: ErrorKind,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<bool, ModelError> {
         let body = Object::parse(text)?;
         if let Some(reason) = ServerError::inside(&body, &mut self.notes) {
@@ -49,7 +48,7 @@ impl Decoder {
         }
         self.frame(&body);
         let mut has_choice = false;
-        let choices = body.needed_list("choices", &mut self.notes)?;
+        let choices = body.required_list("choices", &mut self.notes)?;
         for raw in choices.into_iter().flatten() {
             let Some(choice) = Object::of(raw, "choices[0]") else {
                 let message = format!("`choices[0]` is not an object: {}", excerpt(raw.get()));
@@ -63,15 +62,15 @@ impl Decoder {
                 ));
             }
             has_choice = true;
-            self.choice(&choice, out)?;
+            self.on_choice(&choice, events)?;
         }
         Ok(has_choice)
     }
 
     fn frame(&mut self, body: &Object<'_>) {
         for (slot, key) in [
-            (&mut self.end.response_id, "id"),
-            (&mut self.end.model, "model"),
+            (&mut self.meta.response_id, "id"),
+            (&mut self.meta.model, "model"),
         ] {
             if slot.is_none() {
                 let name = body.text(key, &mut self.notes);
@@ -79,19 +78,19 @@ impl Decoder {
             }
         }
         if let Some(usage) = reported(body, &mut self.notes)
-            && (usage.usage.is_some() || self.end.usage_json.is_none())
+            && (usage.usage.is_some() || self.meta.usage_json.is_none())
         {
-            self.end.usage = usage.usage;
-            self.end.usage_json = usage.json;
+            self.meta.usage = usage.usage;
+            self.meta.usage_json = usage.json;
         }
     }
 
-    fn choice(
+    fn on_choice(
         &mut self,
         choice: &Object<'_>,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
-        let text = choice.needed_text("text", &mut self.notes)?;
+        let text = choice.required_text("text", &mut self.notes)?;
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             if self.finished {
                 return Err(ModelError::new(
@@ -100,21 +99,21 @@ impl Decoder {
                 ));
             }
             self.budget.spend(text.len())?;
-            self.transcript.push(&text, out)?;
+            self.transcript.push(&text, events)?;
         }
-        let reason = choice.needed_text("finish_reason", &mut self.notes)?;
+        let reason = choice.required_text("finish_reason", &mut self.notes)?;
         if let Some(reason) = reason.filter(|reason| !reason.is_empty())
             && !self.finished
         {
-            self.end.finish_reason = Some(reason.into_owned());
-            self.finish(out)?;
+            self.meta.finish_reason = Some(reason.into_owned());
+            self.finish(events)?;
         }
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        let stop = if let Some(reason) = self.end.finish_reason.as_deref() {
-            self.asked.check_end("finish_reason", reason)?;
+    fn finish(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        let stop = if let Some(reason) = self.meta.finish_reason.as_deref() {
+            check_finish_reason(&self.cx.dialect, "finish_reason", reason)?;
             Stop::Model
         } else {
             let detail = "the answer has no finish_reason; it says itself that it is complete";
@@ -122,42 +121,41 @@ impl Decoder {
             Stop::Cut
         };
         self.finished = true;
-        self.transcript.finish(stop, out)
+        self.transcript.finish(stop, events)
     }
 
     /// Gives what is known beside the items.
-    fn take_end(&mut self) -> ResponseEnd {
-        let mut end = std::mem::take(&mut self.end);
-        end.deviations = self.notes.take();
-        end.deviations.extend(self.transcript.take_deviations());
-        end
+    fn take_meta(&mut self) -> ResponseMeta {
+        let mut meta = std::mem::take(&mut self.meta);
+        meta.deviations = self.notes.take();
+        meta.deviations.extend(self.transcript.take_deviations());
+        meta
     }
 
-    fn complete(&mut self, out: &mut VecDeque<ModelEvent>) {
-        self.done = true;
-        out.push_back(ModelEvent::ResponseDone(Box::new(self.take_end())));
+    fn complete(&mut self, events: &mut VecDeque<ModelEvent>) {
+        events.push_back(ModelEvent::ResponseDone(Box::new(self.take_meta())));
     }
 }
 
-impl Answer for Decoder {
-    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+impl ResponseDecoder for Decoder {
+    fn on_body(
+        &mut self,
+        body: &[u8],
+        events: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
         let text = text_of(body)?.trim();
-        let mut events = VecDeque::new();
-        if !self.chunk(text, ErrorKind::ApiError, &mut events)? {
+        if !self.on_chunk(text, ErrorKind::ApiError, events)? {
             let message = format!("the server's answer has no `choices`: {}", excerpt(text));
             return Err(ModelError::new(ErrorKind::MissingField, message));
         }
         if !self.finished {
-            self.finish(&mut events)?;
+            self.finish(events)?;
         }
-        let items = events.into_iter().filter_map(|event| match event {
-            ModelEvent::ItemDone { item } => Some(item),
-            _ => None,
-        });
-        Ok((items.collect(), self.take_end()))
+        self.complete(events);
+        Ok(())
     }
 
-    fn end(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+    fn on_end(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         if !self.finished {
             return Err(ModelError::new(
                 ErrorKind::NoTerminalEvent,
@@ -166,15 +164,15 @@ impl Answer for Decoder {
         }
         let detail = "the stream ended without [DONE]; its finish_reason had come, so it was taken as complete";
         self.notes.note("missing_done", detail);
-        self.complete(out);
+        self.complete(events);
         Ok(())
     }
 
-    fn take(
+    fn on_event(
         &mut self,
         name: &str,
         data: &[u8],
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if data == b"[DONE]" {
             if !self.finished {
@@ -183,12 +181,12 @@ impl Answer for Decoder {
                     "the stream ended by [DONE] without a finish_reason, so that it cannot be told from a cut one",
                 ));
             }
-            self.complete(out);
+            self.complete(events);
             return Ok(());
         }
         match name {
             "" | "message" => self
-                .chunk(text_of(data)?, ErrorKind::StreamError, out)
+                .on_chunk(text_of(data)?, ErrorKind::StreamError, events)
                 .map(drop),
             "error" => Err(ServerError::from_body(data).into_error(ErrorKind::StreamError)),
             other => {
@@ -200,10 +198,6 @@ impl Answer for Decoder {
                 self.budget.spend(data.len())
             }
         }
-    }
-
-    fn is_done(&self) -> bool {
-        self.done
     }
 
     fn take_received(&mut self) -> Received {

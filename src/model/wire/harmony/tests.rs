@@ -14,17 +14,18 @@ use crate::item::{
     FunctionCall, FunctionCallOutput, Item, ItemKind, Message, Part, Reasoning, Role,
 };
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, AnswerLimits, DecodeContext};
+use crate::model::wire::tests::{response, streamed};
+use crate::model::wire::{self, DecodeContext, ResponseLimits};
 use crate::model::{
     Delivery, ModelError, ModelEvent, ModelRequest, ModelResponse, ModelSettings, OutputFormat,
-    ResponseFold, ToolChoice, ToolSet,
+    ToolChoice, ToolSet,
 };
 use crate::tools::{ToolName, ToolSpec};
 
 mod oracle;
 
 fn context() -> DecodeContext {
-    DecodeContext::new(1, Arc::default(), AnswerLimits::default())
+    DecodeContext::new(1, Arc::default(), ResponseLimits::default())
 }
 
 fn spec(name: &str) -> ToolSpec {
@@ -272,16 +273,17 @@ fn what_is_not_harmony_is_an_error() {
 }
 
 fn decoded(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
-    let (mut decoder, mut events) = (Decoder::new(context()), VecDeque::new());
-    for chunk in chunks {
-        decoder.event("", chunk.to_string().as_bytes(), &mut events)?;
-    }
-    decoder.event("", b"[DONE]", &mut events)?;
-    let mut fold = ResponseFold::default();
-    for event in events {
-        fold.push(event);
-    }
-    fold.finish()
+    let chunks: Vec<String> = chunks.iter().map(Value::to_string).collect();
+    let data = chunks
+        .iter()
+        .map(String::as_bytes)
+        .chain([b"[DONE]" as &[u8]]);
+    let events = streamed(Decoder::new(context()), data.map(|data| ("", data)));
+    response(events?)
+}
+
+fn whole(body: &Value) -> Result<ModelResponse, ModelError> {
+    wire::tests::whole(Decoder::new(context()), body.to_string().as_bytes())
 }
 
 #[test]
@@ -290,11 +292,9 @@ fn whole_and_streamed_bodies_give_the_same_response() {
         "id": "cmpl-1", "model": "gpt-oss-20b", "usage": {"prompt_tokens": 7, "completion_tokens": 2},
         "choices": [{"index": 0, "text": "<|channel|>final<|message|>Hi.<|return|>", "finish_reason": "stop"}],
     });
-    let (items, end) = Decoder::new(context())
-        .decode(body.to_string().as_bytes())
-        .unwrap();
-    assert_eq!(items, [spoken("Hi.", None)]);
-    assert_eq!(end.usage.unwrap().total_tokens, 9);
+    let whole = whole(&body).unwrap();
+    assert_eq!(whole.items, [spoken("Hi.", None)]);
+    assert_eq!(whole.meta.usage.unwrap().total_tokens, 9);
     let text = |text: &str| json!({"id": "cmpl-1", "model": "gpt-oss-20b", "choices": [{"index": 0, "text": text}]});
     let streamed = decoded(&[
         text("<|channel|>fin"),
@@ -304,7 +304,7 @@ fn whole_and_streamed_bodies_give_the_same_response() {
         json!({"choices": [{"text": "", "finish_reason": "stop"}]}),
         json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}),
     ]);
-    assert_eq!(streamed.unwrap(), ModelResponse { items, end });
+    assert_eq!(streamed.unwrap(), whole);
 }
 
 #[test]
@@ -350,10 +350,9 @@ fn bodies_that_cannot_be_trusted_are_errors() {
             Ok(vec!["harmony_call_end"]),
         ),
     ] {
-        let result = Decoder::new(context()).decode(body.to_string().as_bytes());
-        let end = result.map(|(_, end)| end);
-        let codes = end.as_ref().map(|end| {
-            let deviations = end.deviations.iter();
+        let result = whole(&body);
+        let codes = result.as_ref().map(|response| {
+            let deviations = response.meta.deviations.iter();
             deviations.map(|deviation| &*deviation.code).collect()
         });
         assert_eq!(codes.map_err(ModelError::kind), expect, "{body}");

@@ -26,7 +26,7 @@ use crate::model::wire::{ServerError, usage};
 pub(crate) fn decode(json: &str) -> Result<ReceivedEvent, ModelError> {
     let mut notes = Deviations::default();
     let event = Object::parse(json)?;
-    let name = event.needed_text("type", &mut notes)?;
+    let name = event.required_text("type", &mut notes)?;
     let name = name.ok_or_else(|| missing("type"))?;
     let event = Reader {
         event,
@@ -54,7 +54,7 @@ impl Reader<'_, '_> {
             },
             "error" => ServerEvent::Error(self.fault("error")),
             "input_audio_buffer.committed" => ServerEvent::AudioCommitted {
-                item_id: self.needed("item_id")?,
+                item_id: self.required("item_id")?,
                 previous_item_id: self.text("previous_item_id"),
             },
             "input_audio_buffer.cleared" => ServerEvent::AudioCleared,
@@ -105,22 +105,22 @@ impl Reader<'_, '_> {
                 item: item::of_event(&self.event, self.notes)?,
             },
             "truncated" => ServerEvent::ItemTruncated {
-                item_id: self.needed("item_id")?,
+                item_id: self.required("item_id")?,
                 audio_end_ms: self.event.count("audio_end_ms", self.notes),
             },
             "deleted" => ServerEvent::ItemDeleted {
-                item_id: self.needed("item_id")?,
+                item_id: self.required("item_id")?,
             },
             "input_audio_transcription.delta" => ServerEvent::InputTranscriptDelta {
-                item_id: self.needed("item_id")?,
+                item_id: self.required("item_id")?,
                 delta: self.content_text("delta")?,
             },
             "input_audio_transcription.completed" => ServerEvent::InputTranscriptDone {
-                item_id: self.needed("item_id")?,
+                item_id: self.required("item_id")?,
                 transcript: self.content_text("transcript")?,
             },
             "input_audio_transcription.failed" => ServerEvent::InputTranscriptFailed {
-                item_id: self.needed("item_id")?,
+                item_id: self.required("item_id")?,
                 error: self.fault("error"),
             },
             _ => return Ok(None),
@@ -168,7 +168,7 @@ impl Reader<'_, '_> {
         let index = self.event.count("content_index", self.notes);
         Ok(ItemContent {
             response_id: self.text("response_id"),
-            item_id: self.needed("item_id")?,
+            item_id: self.required("item_id")?,
             content_index: index.and_then(|n| n.try_into().ok()).unwrap_or_default(),
             is_transcript: false,
             content,
@@ -187,23 +187,23 @@ impl Reader<'_, '_> {
     fn response_id(&mut self) -> Result<Option<String>, ModelError> {
         let response = self
             .event
-            .needed_object("response", "response", self.notes)?;
+            .required_object("response", "response", self.notes)?;
         Ok(response.and_then(|response| response.text("id", self.notes).map(Into::into)))
     }
 
     fn response_end(&mut self) -> Result<ResponseEnd, ModelError> {
         let response = self
             .event
-            .needed_object("response", "response", self.notes)?;
+            .required_object("response", "response", self.notes)?;
         let response = response.ok_or_else(|| missing("response"))?;
         let notes = &mut *self.notes;
-        let status = response.needed_text("status", notes)?;
+        let status = response.required_text("status", notes)?;
         let status = status.ok_or_else(|| missing("response.status"))?;
         let details = response.object("status_details", "response.status_details", notes);
         let reason = details
             .as_ref()
             .and_then(|details| details.text("reason", notes));
-        let output = response.needed_list("output", notes)?.unwrap_or_default();
+        let output = response.required_list("output", notes)?.unwrap_or_default();
         let mut items = Vec::with_capacity(output.len());
         for raw in output {
             items.extend(item::read(raw, notes)?);
@@ -214,7 +214,7 @@ impl Reader<'_, '_> {
             status: ResponseStatus::of(&status),
             reason: reason.map(Into::into),
             error: details.and_then(|details| {
-                let raw = details.spare("error", notes, Some)?;
+                let raw = details.optional("error", notes, Some)?;
                 Some(fault(raw, notes))
             }),
             output: items,
@@ -224,13 +224,13 @@ impl Reader<'_, '_> {
     }
 
     fn needed(&mut self, key: &str) -> Result<String, ModelError> {
-        let text = self.event.needed_text(key, self.notes)?;
+        let text = self.event.required_text(key, self.notes)?;
         text.map_or_else(|| Err(missing(key)), |text| Ok(text.into_owned()))
     }
 
     /// Text that an answer consists of; a null is an empty one.
     fn content_text(&mut self, key: &str) -> Result<String, ModelError> {
-        let text = self.event.needed_text(key, self.notes)?;
+        let text = self.event.required_text(key, self.notes)?;
         Ok(text.unwrap_or_default().into_owned())
     }
 
@@ -239,11 +239,11 @@ impl Reader<'_, '_> {
     }
 
     fn value(&mut self, key: &str) -> Option<Value> {
-        self.event.spare(key, self.notes, object::value_of)
+        self.event.optional(key, self.notes, object::value_of)
     }
 
     fn fault(&mut self, key: &str) -> ServerFault {
-        let raw = self.event.spare(key, self.notes, Some);
+        let raw = self.event.optional(key, self.notes, Some);
         raw.map(|raw| fault(raw, self.notes)).unwrap_or_default()
     }
 }

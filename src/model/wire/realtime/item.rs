@@ -17,7 +17,7 @@ pub(super) fn of_event(
     event: &Object<'_>,
     notes: &mut Deviations,
 ) -> Result<ConversationItem, ModelError> {
-    let raw = event.needed("item", notes)?;
+    let raw = event.required("item", notes)?;
     let raw = raw.ok_or_else(|| missing("item"))?;
     read(raw, notes)?.ok_or_else(|| event.wrong_type("item", "an object", raw))
 }
@@ -30,10 +30,10 @@ pub(super) fn read(
     let Some(item) = Object::of(raw, "item") else {
         return Ok(None);
     };
-    let type_name = item.needed_text("type", notes)?.unwrap_or_default();
+    let type_name = item.required_text("type", notes)?.unwrap_or_default();
     let id = item.text("id", notes).unwrap_or_default().into_owned();
     let needed = |key: &str, notes: &mut Deviations| -> Result<String, ModelError> {
-        let text = item.needed_text(key, notes)?;
+        let text = item.required_text(key, notes)?;
         text.map_or_else(
             || Err(missing(&item.path(key))),
             |text| Ok(text.into_owned()),
@@ -42,7 +42,7 @@ pub(super) fn read(
     Ok(Some(match &*type_name {
         "message" => {
             let role = needed("role", notes)?;
-            let content = item.needed_list("content", notes)?.unwrap_or_default();
+            let content = item.required_list("content", notes)?.unwrap_or_default();
             let content = content.into_iter().map(|part| content_part(part, notes));
             let content = content.collect::<Result<_, _>>()?;
             if id.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn read(
                 call_id,
                 name: needed("name", notes)?,
                 arguments: item
-                    .needed_text("arguments", notes)?
+                    .required_text("arguments", notes)?
                     .unwrap_or_default()
                     .into_owned(),
                 status: item.text("status", notes).map(Into::into),
@@ -92,17 +92,17 @@ fn content_part(raw: &RawValue, notes: &mut Deviations) -> Result<ContentPart, M
     let type_name = part.text("type", notes).unwrap_or_default();
     Ok(match &*type_name {
         "input_text" | "output_text" | "text" => {
-            let text = part.needed_text("text", notes)?.unwrap_or_default();
+            let text = part.required_text("text", notes)?.unwrap_or_default();
             ContentPart::Text(text.into_owned())
         }
         "input_audio" | "output_audio" | "audio" => {
-            let transcript = part.needed_text("transcript", notes)?;
+            let transcript = part.required_text("transcript", notes)?;
             ContentPart::Audio {
                 transcript: transcript.map(Into::into),
             }
         }
         "input_image" => ContentPart::Image {
-            url: part.spare("image_url", notes, object::text).map(Into::into),
+            url: part.optional("image_url", notes, object::text).map(Into::into),
         },
         _ => other(),
     })

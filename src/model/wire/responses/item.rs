@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
-use crate::model::wire::budget::{Budget, VALUE_COST};
+use crate::model::wire::budget::{ResponseBudget, VALUE_COST};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::harmony::{leak, served};
 use crate::model::wire::object::{self, Object};
@@ -17,15 +17,15 @@ use crate::model::wire::{DecodeContext, excerpt};
 pub(super) struct ItemReader {
     turn: u32,
     pub(super) notes: Deviations,
-    pub(super) budget: Budget,
+    pub(super) budget: ResponseBudget,
 }
 
 impl ItemReader {
-    pub(super) fn new(asked: &DecodeContext) -> Self {
+    pub(super) fn new(cx: &DecodeContext) -> Self {
         Self {
-            turn: asked.turn,
+            turn: cx.turn,
             notes: Deviations::default(),
-            budget: Budget::new(asked.limits),
+            budget: ResponseBudget::new(cx.limits),
         }
     }
 
@@ -39,7 +39,7 @@ impl ItemReader {
             let message = format!("`output[]` is not an object: {}", excerpt(raw.get()));
             return Err(ModelError::new(ErrorKind::WrongType, message));
         };
-        let type_name = object.needed_text("type", &mut self.notes)?;
+        let type_name = object.required_text("type", &mut self.notes)?;
         let item = match type_name.as_deref() {
             Some("message") => self.message(&object, raw)?,
             Some("function_call") => self.function_call(&object, raw)?,
@@ -76,7 +76,7 @@ impl ItemReader {
     fn message(&mut self, object: &Object<'_>, raw: &RawValue) -> Result<Item, ModelError> {
         self.spend_on_others(object, &["content"])?;
         let role = object.text("role", &mut self.notes);
-        let content = match object.needed("content", &mut self.notes)? {
+        let content = match object.required("content", &mut self.notes)? {
             None => Vec::new(),
             Some(raw) if raw.get().starts_with('[') => object::list(raw)
                 .unwrap_or_default()
@@ -84,7 +84,7 @@ impl ItemReader {
                 .map(|part| self.content_part(part))
                 .collect::<Result<_, _>>()?,
             Some(_) => {
-                let text = object.needed_text("content", &mut self.notes)?;
+                let text = object.required_text("content", &mut self.notes)?;
                 vec![ContentPart::text(text.unwrap_or_default().into_owned())]
             }
         };
@@ -110,8 +110,8 @@ impl ItemReader {
     fn function_call(&mut self, object: &Object<'_>, raw: &RawValue) -> Result<Item, ModelError> {
         self.spend_on_others(object, &["arguments"])?;
         let notes = &mut self.notes;
-        let name = object.needed_text("name", notes)?;
-        let arguments = object.needed_text("arguments", notes)?;
+        let name = object.required_text("name", notes)?;
+        let arguments = object.required_text("arguments", notes)?;
         let call_id = object.text("call_id", notes);
         if !object.has_repeats()
             && call_id.is_some()
@@ -195,7 +195,7 @@ impl ItemReader {
             }
         };
         let text = part
-            .needed_text(key, notes)?
+            .required_text(key, notes)?
             .unwrap_or_default()
             .into_owned();
         let mut map = part.to_map(notes);

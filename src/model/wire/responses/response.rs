@@ -1,14 +1,14 @@
 //! A whole answer of the Responses API, and the rules by which a response is taken or refused.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use super::item::ItemReader;
 use super::types::Body;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::wire::object::Object;
-use crate::model::wire::{DecodeContext, excerpt, text_of};
-use crate::model::{ModelError, ResponseEnd};
+use crate::model::wire::{DecodeContext, check_finish_reason, excerpt, text_of};
+use crate::model::{ModelError, ModelEvent, ResponseMeta};
 
 /// Decodes the body of a successful response.
 ///
@@ -17,8 +17,9 @@ use crate::model::{ModelError, ResponseEnd};
 /// Whatever keeps the body from being one complete answer; see the kinds of the error.
 pub(super) fn decode(
     body: &[u8],
-    asked: &DecodeContext,
-) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
+    cx: &DecodeContext,
+    events: &mut VecDeque<ModelEvent>,
+) -> Result<(), ModelError> {
     let text = text_of(body)?.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(ModelError::new(
@@ -26,9 +27,9 @@ pub(super) fn decode(
             "the server answered with an empty body",
         ));
     }
-    let mut reader = ItemReader::new(asked);
+    let mut reader = ItemReader::new(cx);
     let mut body = Body::read(Object::parse(text)?, &mut reader.notes)?;
-    check_status(&mut body, asked)?;
+    check_status(&mut body, cx)?;
     let Some(output) = body.output(&mut reader.notes)? else {
         return Err(no_output(&body, text));
     };
@@ -37,12 +38,15 @@ pub(super) fn decode(
         let item = reader.read(raw)?;
         items.push(reader.with_call_id(item, items.len())?);
     }
-    check_items(&items, asked)?;
-    Ok((items, end(body, &mut reader)))
+    check_items(&items, cx)?;
+    events.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
+    let meta = Box::new(meta(body, &mut reader));
+    events.push_back(ModelEvent::ResponseDone(meta));
+    Ok(())
 }
 
 /// Refuses a response that is not complete.
-pub(super) fn check_status(body: &mut Body<'_>, asked: &DecodeContext) -> Result<(), ModelError> {
+pub(super) fn check_status(body: &mut Body<'_>, cx: &DecodeContext) -> Result<(), ModelError> {
     let status = body.status.as_deref();
     let reason = body.reason.as_deref();
     match (status, body.error.take()) {
@@ -70,14 +74,14 @@ pub(super) fn check_status(body: &mut Body<'_>, asked: &DecodeContext) -> Result
             ErrorKind::ResponseIncomplete,
             format!("the response is incomplete: {}", reason.unwrap_or_default()),
         )),
-        (Some(status), None) => asked.check_end("status", status).map(drop),
+        (Some(status), None) => check_finish_reason(&cx.dialect, "status", status).map(drop),
         // Some servers leave it out; the event or the whole body says that it is complete.
         (None, None) => Ok(()),
     }
 }
 
 /// Refuses a message or a call that is not whole, in a response that says that it is.
-fn check_item_status(item: &Item, asked: &DecodeContext) -> Result<(), ModelError> {
+fn check_item_status(item: &Item, cx: &DecodeContext) -> Result<(), ModelError> {
     let (what, extra) = match item.kind() {
         ItemKind::Message(message) => ("message", &message.extra),
         ItemKind::FunctionCall(call) => ("tool call", &call.extra),
@@ -91,31 +95,31 @@ fn check_item_status(item: &Item, asked: &DecodeContext) -> Result<(), ModelErro
             ErrorKind::ResponseIncomplete,
             format!("a {what} of the answer has the status `{status}`"),
         )),
-        Some(status) => asked
-            .check_end(&format!("status of a {what}"), status)
-            .map(drop),
+        Some(status) => {
+            check_finish_reason(&cx.dialect, &format!("status of a {what}"), status).map(drop)
+        }
     }
 }
 
 /// What is known beside the items.
-pub(super) fn end(body: Body<'_>, reader: &mut ItemReader) -> ResponseEnd {
+pub(super) fn meta(body: Body<'_>, reader: &mut ItemReader) -> ResponseMeta {
     let usage = body.usage.unwrap_or_default();
-    ResponseEnd {
+    ResponseMeta {
         response_id: body.id.map(String::from),
         model: body.model.map(String::from),
         finish_reason: body.status.map(String::from),
         usage: usage.usage,
         usage_json: usage.json,
         deviations: reader.notes.take(),
-        ..ResponseEnd::default()
+        ..ResponseMeta::default()
     }
 }
 
 /// Refuses calls that cannot be told apart, parts that are not whole, and an answer that says nothing.
-pub(super) fn check_items(items: &[Item], asked: &DecodeContext) -> Result<(), ModelError> {
+pub(super) fn check_items(items: &[Item], cx: &DecodeContext) -> Result<(), ModelError> {
     let mut ids = HashSet::new();
     for item in items {
-        check_item_status(item, asked)?;
+        check_item_status(item, cx)?;
         let ItemKind::FunctionCall(call) = item.kind() else {
             continue;
         };

@@ -5,19 +5,19 @@ use std::collections::{HashMap, VecDeque};
 use serde_json::value::RawValue;
 
 use super::item::ItemReader;
-use super::response::{check_items, check_status, end};
+use super::response::{check_items, check_status, meta};
 use super::types::Body;
 use crate::item::{FunctionCall, Item, ItemKind};
 use crate::kind::ErrorKind;
-use crate::model::wire::budget::Budget;
+use crate::model::wire::budget::ResponseBudget;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::object::Object;
-use crate::model::wire::{Answer, DecodeContext, ServerError, append, excerpt, text_of};
-use crate::model::{ModelError, ModelEvent, Received, ResponseEnd};
+use crate::model::wire::{DecodeContext, ResponseDecoder, ServerError, append, excerpt, text_of};
+use crate::model::{ModelError, ModelEvent, Received};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
 pub(crate) struct Decoder {
-    asked: DecodeContext,
+    cx: DecodeContext,
     received: Received,
     guard: LeakGuard,
     calls: OpenCalls,
@@ -29,8 +29,7 @@ pub(crate) struct Decoder {
     /// How many bytes came in pieces since the last item, which has them again.
     n_in_pieces: usize,
     /// What is passed on and not kept: events that repeat what came, and those of other kinds.
-    passed_on: Budget,
-    done: bool,
+    passed_on: ResponseBudget,
 }
 
 /// The tool calls begun, in order.
@@ -43,32 +42,35 @@ struct OpenCalls {
 }
 
 impl Decoder {
-    pub(crate) fn new(asked: DecodeContext) -> Self {
+    pub(crate) fn new(cx: DecodeContext) -> Self {
         Self {
             received: Received::default(),
             guard: LeakGuard::default(),
             calls: OpenCalls::default(),
             items: Vec::new(),
             call_places: HashMap::new(),
-            reader: ItemReader::new(&asked),
+            reader: ItemReader::new(&cx),
             n_in_pieces: 0,
-            passed_on: Budget::new(asked.limits),
-            done: false,
-            asked,
+            passed_on: ResponseBudget::new(cx.limits),
+            cx,
         }
     }
 }
 
-impl Answer for Decoder {
-    fn decode(&mut self, body: &[u8]) -> Result<(Vec<Item>, ResponseEnd), ModelError> {
-        super::response::decode(body, &self.asked)
+impl ResponseDecoder for Decoder {
+    fn on_body(
+        &mut self,
+        body: &[u8],
+        events: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
+        super::response::decode(body, &self.cx, events)
     }
 
-    fn take(
+    fn on_event(
         &mut self,
         name: &str,
         data: &[u8],
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if data == b"[DONE]" {
             return Err(cut("the stream ended by [DONE]"));
@@ -84,25 +86,25 @@ impl Answer for Decoder {
         let own_name = event.text("type", &mut self.reader.notes);
         let kind = own_name.as_deref().unwrap_or(name);
         match kind {
-            "response.output_text.delta" => self.text(&event, text, out)?,
+            "response.output_text.delta" => self.on_text(&event, text, events)?,
             "response.refusal.delta" => {
                 let delta = self.delta(&event, text)?;
-                out.push_back(ModelEvent::RefusalDelta { delta });
+                events.push_back(ModelEvent::RefusalDelta { delta });
             }
             "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
                 let delta = self.delta(&event, text)?;
                 append(&mut self.received.reasoning, &delta);
-                out.push_back(ModelEvent::ReasoningDelta { delta });
+                events.push_back(ModelEvent::ReasoningDelta { delta });
             }
-            "response.function_call_arguments.delta" => self.arguments(&event, text, out)?,
-            "response.output_item.added" => self.added(&event, out)?,
+            "response.function_call_arguments.delta" => self.on_arguments(&event, text, events)?,
+            "response.output_item.added" => self.on_added(&event, events)?,
             "response.output_item.done" => {
                 let item = self.required(&event, "item", text)?;
-                self.item_done(item, out)?;
+                self.on_item_done(item, events)?;
             }
             "response.completed" => {
                 let response = self.required(&event, "response", text)?;
-                self.completed(response, out)?;
+                self.on_completed(response, events)?;
             }
             "response.failed" | "response.incomplete" | "response.cancelled" => {
                 return Err(self.refused(kind, &event, text));
@@ -114,7 +116,7 @@ impl Answer for Decoder {
             // Beginnings, ends of parts, and the progress of hosted tools: their contents come with the items.
             _ => {
                 self.passed_on.spend(text.len())?;
-                out.push_back(ModelEvent::Other {
+                events.push_back(ModelEvent::Other {
                     name: kind.to_owned(),
                     json: text.to_owned(),
                 });
@@ -123,16 +125,12 @@ impl Answer for Decoder {
         Ok(())
     }
 
-    fn is_done(&self) -> bool {
-        self.done
+    fn on_end(&mut self, _events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        Err(cut("the stream ended"))
     }
 
     fn take_received(&mut self) -> Received {
         std::mem::take(&mut self.received)
-    }
-
-    fn end(&mut self, _out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        Err(cut("the stream ended").with_received(self.take_received()))
     }
 }
 
@@ -144,7 +142,7 @@ fn cut(how: &str) -> ModelError {
 impl Decoder {
     /// Takes the piece that an event brings.
     fn delta(&mut self, event: &Object<'_>, text: &str) -> Result<String, ModelError> {
-        let delta = event.needed_text("delta", &mut self.reader.notes)?;
+        let delta = event.required_text("delta", &mut self.reader.notes)?;
         let delta = delta.ok_or_else(|| missing("delta", text))?;
         self.reader.budget.spend(delta.len())?;
         self.n_in_pieces += delta.len();
@@ -157,15 +155,15 @@ impl Decoder {
         field: &str,
         text: &str,
     ) -> Result<&'a RawValue, ModelError> {
-        let raw = event.needed(field, &mut self.reader.notes)?;
+        let raw = event.required(field, &mut self.reader.notes)?;
         raw.ok_or_else(|| missing(field, text))
     }
 
-    fn text(
+    fn on_text(
         &mut self,
         event: &Object<'_>,
         text: &str,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let delta = self.delta(event, text)?;
         let shown = self
@@ -173,14 +171,14 @@ impl Decoder {
             .push(delta.into())
             .map_err(|leak| served::leaked("the answer", &leak))?
             .into_owned();
-        self.show(shown, out);
+        self.show(shown, events);
         Ok(())
     }
 
-    fn show(&mut self, delta: String, out: &mut VecDeque<ModelEvent>) {
+    fn show(&mut self, delta: String, events: &mut VecDeque<ModelEvent>) {
         if !delta.is_empty() {
             append(&mut self.received.text, &delta);
-            out.push_back(ModelEvent::TextDelta { delta });
+            events.push_back(ModelEvent::TextDelta { delta });
         }
     }
 
@@ -201,16 +199,16 @@ impl Decoder {
         };
         match body.error.take() {
             Some(error) => error.into_error(kind),
-            None => check_status(&mut body, &self.asked)
+            None => check_status(&mut body, &self.cx)
                 .err()
                 .unwrap_or_else(|| ModelError::new(kind, format!("the server ended with {name}"))),
         }
     }
 
-    fn added(
+    fn on_added(
         &mut self,
         event: &Object<'_>,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let notes = &mut self.reader.notes;
         let Some(item) = event.object("item", "item", notes) else {
@@ -219,13 +217,13 @@ impl Decoder {
         if item.text("type", notes).as_deref() != Some("function_call") {
             return Ok(());
         }
-        let name = item.needed_text("name", notes)?.unwrap_or_default();
+        let name = item.required_text("name", notes)?.unwrap_or_default();
         let ids = [item.text("id", notes), item.text("call_id", notes)];
         let index = event.count("output_index", notes);
         let n_calls = self.calls.arguments.len() + 1;
         self.reader.budget.check_calls(n_calls)?;
         self.reader.budget.spend(name.len())?;
-        out.push_back(ModelEvent::ToolCallStarted {
+        events.push_back(ModelEvent::ToolCallStarted {
             index: self.calls.arguments.len(),
             name: served::tool_name(&name).to_owned(),
         });
@@ -234,11 +232,11 @@ impl Decoder {
         Ok(())
     }
 
-    fn arguments(
+    fn on_arguments(
         &mut self,
         event: &Object<'_>,
         text: &str,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let delta = self.delta(event, text)?;
         let notes = &mut self.reader.notes;
@@ -254,17 +252,17 @@ impl Decoder {
         if let Some(arguments) = self.calls.arguments.get_mut(index) {
             append(arguments, &delta);
         }
-        out.push_back(ModelEvent::ToolCallDelta { index, delta });
+        events.push_back(ModelEvent::ToolCallDelta { index, delta });
         Ok(())
     }
 
-    fn item_done(
+    fn on_item_done(
         &mut self,
         raw: &RawValue,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if let Some(rest) = self.guard.finish() {
-            self.show(rest, out);
+            self.show(rest, events);
         }
         // What came in pieces is in the item again, and counts once.
         let in_pieces = std::mem::take(&mut self.n_in_pieces);
@@ -281,7 +279,7 @@ impl Decoder {
                 .or_insert(place);
         }
         self.items.push(item.clone());
-        out.push_back(ModelEvent::ItemDone { item });
+        events.push_back(ModelEvent::ItemDone { item });
         Ok(())
     }
 
@@ -317,38 +315,37 @@ impl Decoder {
         Ok(call.into())
     }
 
-    fn completed(
+    fn on_completed(
         &mut self,
         raw: &RawValue,
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let Some(response) = Object::of(raw, "response") else {
             let message = format!("`response` is not an object: {}", excerpt(raw.get()));
             return Err(ModelError::new(ErrorKind::WrongType, message));
         };
         let mut body = Body::read(response, &mut self.reader.notes)?;
-        check_status(&mut body, &self.asked)?;
+        check_status(&mut body, &self.cx)?;
         match body.output(&mut self.reader.notes)? {
-            Some(output) => self.hold_against(&output, out)?,
+            Some(output) => self.compare_with(&output, events)?,
             None => self.reader.notes.note(
                 "missing_output",
                 "response.completed has no output; the items came before",
             ),
         }
-        check_items(&self.items, &self.asked)?;
-        let end = end(body, &mut self.reader);
-        self.done = true;
-        out.push_back(ModelEvent::ResponseDone(Box::new(end)));
+        check_items(&self.items, &self.cx)?;
+        let meta = meta(body, &mut self.reader);
+        events.push_back(ModelEvent::ResponseDone(Box::new(meta)));
         Ok(())
     }
 
     /// Holds the final output against the items that came before, and tells those that did not.
     ///
     /// Calls are known by their ids; other items by their place among those of their type, since some servers give them other ids here.
-    fn hold_against(
+    fn compare_with(
         &mut self,
         output: &[&RawValue],
-        out: &mut VecDeque<ModelEvent>,
+        events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let mut before: HashMap<String, usize> = HashMap::new();
         for item in &self.items {
@@ -357,7 +354,7 @@ impl Decoder {
                 .or_default() += 1;
         }
         // The second reading of an item: what it deviates in was noted at the first, or is not worth it.
-        let mut second = ItemReader::new(&self.asked);
+        let mut second = ItemReader::new(&self.cx);
         for raw in output {
             let last = self.with_arguments(second.read(raw)?)?;
             let known = match last.kind() {
@@ -375,7 +372,7 @@ impl Decoder {
                         matches!(kind, ItemKind::FunctionCall(call) if !call.call_id.is_empty());
                     let n_before = before.entry(kind.type_name().to_owned()).or_default();
                     if is_call || *n_before == 0 {
-                        self.item_done(raw, out)?;
+                        self.on_item_done(raw, events)?;
                     } else {
                         *n_before -= 1;
                     }

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -7,15 +6,15 @@ use super::*;
 use crate::http::SseDecoder;
 use crate::item::{FunctionCall, FunctionCallOutput, Item};
 use crate::kind::ErrorKind;
-use crate::model::wire::{Answer, AnswerLimits, DecodeContext};
+use crate::model::wire::{self, DecodeContext, ResponseLimits};
 use crate::model::{
     Continuation, Delivery, Dialect, ModelError, ModelEvent, ModelRequest, ModelResponse,
-    ModelSettings, ResponseFold, ToolChoice, ToolSet,
+    ModelSettings, ToolChoice, ToolSet,
 };
 use crate::tools::{HostedTool, ToolName, ToolSpec};
 
 fn context() -> DecodeContext {
-    DecodeContext::new(3, Arc::default(), AnswerLimits::default())
+    DecodeContext::new(3, Arc::default(), ResponseLimits::default())
 }
 
 fn capture(name: &str) -> String {
@@ -30,28 +29,20 @@ fn body(request: &ModelRequest, dialect: &Dialect) -> Value {
 }
 
 fn whole(body: &str) -> Result<ModelResponse, ModelError> {
-    let (items, end) = Decoder::new(context()).decode(body.as_bytes())?;
-    Ok(ModelResponse { items, end })
+    wire::tests::whole(Decoder::new(context()), body.as_bytes())
 }
 
 fn streamed(sse: &str) -> Result<(Vec<ModelEvent>, ModelResponse), ModelError> {
     let mut sse_decoder = SseDecoder::new(1 << 20);
     sse_decoder.push(sse.to_owned().into());
-    let (mut decoder, mut events) = (Decoder::new(context()), VecDeque::new());
+    let mut data = Vec::new();
     while let Some(event) = sse_decoder.next_event().unwrap() {
-        if decoder.is_done() {
-            break;
-        }
-        decoder.event(event.event, event.data, &mut events)?;
+        data.push((event.event.to_owned(), event.data.to_owned()));
     }
-    if !decoder.is_done() {
-        decoder.end(&mut events)?;
-    }
-    let mut fold = ResponseFold::default();
-    for event in &events {
-        fold.push(event.clone());
-    }
-    Ok((events.into(), fold.finish()?))
+    let data = data.iter().map(|(name, data)| (&**name, &**data));
+    let events = wire::tests::streamed(Decoder::new(context()), data)?;
+    let response = wire::tests::response(events.clone())?;
+    Ok((events.into(), response))
 }
 
 fn sse(events: &[Value]) -> String {
@@ -217,7 +208,7 @@ fn recorded_answers_decode_without_loss() {
             "{name}"
         );
         assert_eq!(
-            answer.end.usage.unwrap().total_tokens,
+            answer.meta.usage.unwrap().total_tokens,
             recorded["usage"]["total_tokens"].as_u64().unwrap()
         );
     }
@@ -351,7 +342,7 @@ fn arguments_that_contradict_each_other_are_an_error() {
     );
     let (_, answer) = streamed(&ended("")).unwrap();
     assert_eq!(text_of(&answer.items[0])["arguments"], "{\"a\":1}");
-    assert_eq!(answer.end.deviations[0].code, "arguments_in_pieces_only");
+    assert_eq!(answer.meta.deviations[0].code, "arguments_in_pieces_only");
 }
 
 #[test]
@@ -381,7 +372,7 @@ fn the_namespace_of_harmony_is_no_part_of_a_tools_name() {
     call["name"] = json!("functions.f");
     let answer = whole(&response("completed", &json!([call])).to_string()).unwrap();
     assert_eq!(text_of(&answer.items[0])["name"], "f");
-    assert_eq!(answer.end.deviations[0].code, "harmony_tool_prefix");
+    assert_eq!(answer.meta.deviations[0].code, "harmony_tool_prefix");
 }
 
 #[test]

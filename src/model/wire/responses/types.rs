@@ -33,11 +33,11 @@ impl<'a> Body<'a> {
             id: object.text("id", notes),
             model: object.text("model", notes),
             status: object
-                .needed_text("status", notes)?
+                .required_text("status", notes)?
                 .filter(|status| !status.is_empty()),
             error: ServerError::inside(&object, notes),
             reason: object
-                .spare("incomplete_details", notes, reason)
+                .optional("incomplete_details", notes, reason)
                 .filter(|reason| !reason.is_empty()),
             usage: reported(&object, notes),
             object,
@@ -53,7 +53,7 @@ impl<'a> Body<'a> {
         &self,
         notes: &mut Deviations,
     ) -> Result<Option<Vec<&'a RawValue>>, ModelError> {
-        self.object.needed_list("output", notes)
+        self.object.required_list("output", notes)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use openai_agents::agent::runner::{Recovery, UnknownTool};
 use openai_agents::agent::{AgentBuilder, HandoffFilter, OutputMode, OutputType, ToolUseBehavior};
 use openai_agents::guardrail::GuardrailTiming;
-use openai_agents::model::{OpenAiResponses, OpenAiChat, Retry, RetryAfter, RetryPolicy};
+use openai_agents::model::{OpenAiChat, OpenAiResponses, Retry, RetryAfter, RetryPolicy};
 use openai_agents::session::SessionSettings;
 use openai_agents::testing::FakeServer;
 use openai_agents::tools::{ToolFailure, ToolGuardrail, ToolOptions, ToolVerdict};

@@ -1,4 +1,4 @@
-//! The shape of a stream's events: most differ from the one before in one piece of text only, and need not be parsed again.
+//! Bytes before and after the changing text in repeated chunks, so that these need not be parsed again.
 
 use std::borrow::Cow;
 
@@ -8,20 +8,23 @@ use serde::Deserialize;
 use super::extra::Extra;
 use super::types::{Body, Call, Message};
 
-/// What stood around the piece that the last event brought, if it brought nothing else.
+/// The bytes of the last event around its text, if the text was all that it brought.
 ///
-/// An event with the same bytes around another piece means the same with another piece, whatever the bytes are: JSON is read from left
-/// to right, and a piece that is a whole JSON string ends where the one before did.
+/// A server writes thousands of chunks that differ in one text. Parsing each costs about 500 ns, comparing it with
+/// the one before about 50. An event with the same bytes around another text means the same with that text,
+/// whatever the bytes are: JSON is read from left to right, and a text that is a whole JSON string ends where the
+/// one before ended. Anything else is left to the parser, and so is the event behind it: what a parsed event said
+/// (a finish reason, a new call) may have changed what the next one means.
 #[derive(Default)]
-pub(super) struct Shape {
+pub(super) struct DeltaTemplate {
     before: Vec<u8>,
     after: Vec<u8>,
-    piece: Piece,
+    kind: DeltaKind,
 }
 
-/// What a piece is of.
+/// What a delta is a piece of.
 #[derive(Clone, Copy, Default)]
-pub(super) enum Piece {
+pub(super) enum DeltaKind {
     #[default]
     Text,
     Reasoning {
@@ -34,9 +37,9 @@ pub(super) enum Piece {
     },
 }
 
-impl Shape {
-    /// Gives the piece of an event of this shape; `None` leaves the event to the parser.
-    pub(super) fn piece<'a>(&self, event: &'a [u8]) -> Option<(Piece, Cow<'a, str>)> {
+impl DeltaTemplate {
+    /// Gives the text of an event that matches; `None` leaves the event to the parser.
+    pub(super) fn delta<'a>(&self, event: &'a [u8]) -> Option<(DeltaKind, Cow<'a, str>)> {
         if self.before.is_empty() {
             return None;
         }
@@ -54,11 +57,11 @@ impl Shape {
             )?;
             string(std::str::from_utf8(quoted).ok()?)?
         };
-        Some((self.piece, text)).filter(|(_, text)| !text.is_empty())
+        Some((self.kind, text)).filter(|(_, text)| !text.is_empty())
     }
 
-    /// Remembers what stands around a piece that was parsed out of an event.
-    pub(super) fn learn(&mut self, event: &str, piece: Piece, text: &str) {
+    /// Remembers the bytes around a text that was parsed out of an event.
+    pub(super) fn learn(&mut self, event: &str, kind: DeltaKind, text: &str) {
         // The text borrows from the event, so that its place is the distance of their addresses.
         let at = text.as_ptr().addr().wrapping_sub(event.as_ptr().addr());
         let (Some(before), Some(after)) = (
@@ -70,11 +73,11 @@ impl Shape {
         if before.ends_with('"') && after.starts_with('"') {
             self.before.extend_from_slice(before.as_bytes());
             self.after.extend_from_slice(after.as_bytes());
-            self.piece = piece;
+            self.kind = kind;
         }
     }
 
-    /// Leaves the next event to the parser: what the last one meant may not hold any more.
+    /// Leaves the next event to the parser.
     pub(super) fn forget(&mut self) {
         self.before.clear();
         self.after.clear();
@@ -93,7 +96,7 @@ fn string(quoted: &str) -> Option<Cow<'_, str>> {
 /// Gives what an event brings if that is one piece of text, which stands there as it is, without escapes.
 ///
 /// The call of a piece of arguments is not known here, and given as the first.
-pub(super) fn lone_piece<'a>(body: &Body<'a>) -> Option<(Piece, &'a str)> {
+pub(super) fn single_delta<'a>(body: &Body<'a>) -> Option<(DeltaKind, &'a str)> {
     let [choice] = body.choices.as_deref()? else {
         return None;
     };
@@ -115,20 +118,20 @@ pub(super) fn lone_piece<'a>(body: &Body<'a>) -> Option<(Piece, &'a str)> {
         return None;
     }
     let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
-    let (piece, text) = match (
+    let (kind, text) = match (
         text(&message.content),
         reasoning(message),
         message.tool_calls.as_slice(),
     ) {
-        (Some(text), None, []) => (Piece::Text, text),
+        (Some(text), None, []) => (DeltaKind::Text, text),
         (None, Some((text, in_reasoning_field)), []) => {
-            (Piece::Reasoning { in_reasoning_field }, text)
+            (DeltaKind::Reasoning { in_reasoning_field }, text)
         }
-        (None, None, [call]) => (Piece::Arguments { call: 0 }, arguments(call)?),
+        (None, None, [call]) => (DeltaKind::Arguments { call: 0 }, arguments(call)?),
         _ => return None,
     };
     match text {
-        Cow::Borrowed(text) if !text.is_empty() => Some((piece, text)),
+        Cow::Borrowed(text) if !text.is_empty() => Some((kind, text)),
         _ => None,
     }
 }
