@@ -1,0 +1,250 @@
+//! What a turn costs in memory, counted: allocations and bytes of a tool loop against a server on this machine.
+//!
+//! Counts do not depend on how busy a machine is, so this is a test with a bound, and CI holds it. Only the thread of
+//! the client counts; the server, which plays the answers of W2 of `benches/compare`, has another one.
+//!
+//! ```text
+//! cargo test --workspace --all-features --test turn_cost -- --nocapture                  the counts
+//! TURN_COST=8 cargo test --workspace --all-features --test turn_cost -- --nocapture      and where, by 8 frames
+//! ```
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use openai_agents::model::OpenAiChat;
+use openai_agents::{Agent, FunctionTool, Limits, Runner};
+
+/// The turns of a run that call the tool; one more gives the text.
+const N_TOOL_TURNS: usize = 10;
+const N_RUNS: usize = 20;
+
+/// The most of a turn. Lower them with what is saved; raise them only with a reason in the commit.
+const MAX_ALLOCATIONS: usize = 180;
+const MAX_BYTES: usize = 40 * 1024;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Counts what the threads that want it allocate.
+struct Counting;
+
+thread_local! {
+    static COUNTS: Cell<bool> = const { Cell::new(false) };
+    static N_ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static N_BYTES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many frames of a place are told apart; none are looked at by default.
+static N_FRAMES: AtomicUsize = AtomicUsize::new(0);
+
+/// Where the allocations were made, if it is asked for.
+static PLACES: Mutex<BTreeMap<String, (usize, usize)>> = Mutex::new(BTreeMap::new());
+
+impl Counting {
+    fn count(n_bytes: usize) {
+        if !COUNTS.get() {
+            return;
+        }
+        N_ALLOCATIONS.set(N_ALLOCATIONS.get() + 1);
+        N_BYTES.set(N_BYTES.get() + n_bytes);
+        let n_frames = N_FRAMES.load(Ordering::Relaxed);
+        if n_frames > 0 {
+            COUNTS.set(false);
+            note_place(n_bytes, n_frames);
+            COUNTS.set(true);
+        }
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator that counts can only be put around the system's by its trait"
+)]
+// SAFETY: each call is passed on to the system's allocator as it came, whose contract is then the caller's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size());
+        // SAFETY: the caller promises what the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        Self::count(new_size.saturating_sub(layout.size()));
+        // SAFETY: as above.
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[test]
+fn turn_of_a_tool_loop_allocates_within_its_bounds() -> Result<(), Box<dyn std::error::Error>> {
+    if let Ok(n_frames) = std::env::var("TURN_COST") {
+        N_FRAMES.store(n_frames.parse().unwrap_or(8), Ordering::Relaxed);
+    }
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = listener.local_addr()?;
+    // It ends with the process: the client's connection is its only work.
+    std::thread::spawn(move || serve(&listener));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (allocations, bytes) = runtime.block_on(measure(address))?;
+    write_report(&format!(
+        "a turn makes {allocations} allocations of {bytes} bytes"
+    ))?;
+    assert!(
+        allocations <= MAX_ALLOCATIONS && bytes <= MAX_BYTES,
+        "a turn makes {allocations} allocations of {bytes} bytes, over {MAX_ALLOCATIONS} of {MAX_BYTES}"
+    );
+    Ok(())
+}
+
+/// Gives allocations and bytes of a turn.
+async fn measure(address: SocketAddr) -> Result<(usize, usize), Box<dyn std::error::Error>> {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Sum {
+        a: i64,
+        b: i64,
+    }
+    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: Sum| {
+        Ok::<_, String>(sum.a + sum.b)
+    })?;
+    let agent = Agent::builder("bench")
+        .instructions("You are a helpful assistant. Use the tools when they help.")
+        .tool(add)
+        .build()?;
+    let model = OpenAiChat::builder(format!("http://{address}/v1"), "bench-model")
+        .api_key("sk-bench-0123456789abcdef")
+        .build()?;
+    let runner = Runner::new(model).limits(Limits::NONE);
+    for n in 0..=N_RUNS {
+        // The first run opens the connection and fills what is kept.
+        COUNTS.set(n > 0);
+        let result = runner.run(&agent, "Add the numbers step by step.").await;
+        COUNTS.set(false);
+        result?;
+    }
+    let n_turns = N_RUNS * (N_TOOL_TURNS + 1);
+    Ok((
+        N_ALLOCATIONS.get().div_ceil(n_turns),
+        N_BYTES.get().div_ceil(n_turns),
+    ))
+}
+
+fn serve(listener: &TcpListener) -> io::Result<()> {
+    for stream in listener.incoming() {
+        let stream = stream?;
+        stream.set_nodelay(true)?;
+        answer_all(&stream)?;
+    }
+    Ok(())
+}
+
+/// Answers the requests of one connection: a call for each output that is still to come, then a text.
+fn answer_all(mut stream: &TcpStream) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut n_bytes = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(length) = line.strip_prefix("content-length:") {
+                n_bytes = length.trim().parse().unwrap_or(0);
+            }
+        }
+        let mut body = vec![0; n_bytes];
+        reader.read_exact(&mut body)?;
+        let body = String::from_utf8_lossy(&body);
+        stream.write_all(&answer(body.matches(r#""role":"tool""#).count()))?;
+    }
+}
+
+fn answer(n_outputs: usize) -> Vec<u8> {
+    let (message, reason) = if n_outputs < N_TOOL_TURNS {
+        let call = format!(
+            r#"{{"id":"call_{n_outputs:024}","type":"function","function":{{"name":"add","arguments":"{{\"a\":{n_outputs},\"b\":2}}"}}}}"#
+        );
+        let message = format!(r#""content":null,"tool_calls":[{call}]"#);
+        (message, "tool_calls")
+    } else {
+        (r#""content":"The result is 42.""#.to_owned(), "stop")
+    };
+    let usage = r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#;
+    let body = format!(
+        r#"{{"id":"chatcmpl-bench{n_outputs:08}","object":"chat.completion","created":1700000000,"model":"bench-model-2025-01-01","choices":[{{"index":0,"message":{{"role":"assistant",{message},"refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{usage},"service_tier":"default","system_fingerprint":"fp_bench"}}"#
+    );
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nopenai-version: 2020-10-01\r\nx-request-id: req_bench0001\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body).into_bytes()
+}
+
+/// Code that allocates for another.
+const FOREIGN: [&str; 8] = [
+    "std::",
+    "core::",
+    "alloc::",
+    "turn_cost::Counting",
+    "<turn_cost::Counting",
+    "__rust",
+    "<std::",
+    "turn_cost::note_place",
+];
+
+/// Notes the code of this crate, or of the one that it calls, that allocates.
+fn note_place(n_bytes: usize, n_frames: usize) {
+    let trace = std::backtrace::Backtrace::force_capture().to_string();
+    let names = trace.lines().filter_map(|line| line.split_once(": "));
+    let ours: Vec<&str> = names
+        .map(|(_, name)| name.trim())
+        .filter(|name| !FOREIGN.iter().any(|prefix| name.starts_with(prefix)))
+        .take(n_frames)
+        .collect();
+    if let Ok(mut places) = PLACES.lock() {
+        let place = places.entry(ours.join(" < ")).or_default();
+        place.0 += 1;
+        place.1 += n_bytes;
+    }
+}
+
+fn write_report(summary: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if let Ok(places) = PLACES.lock() {
+        let mut places: Vec<_> = places.iter().collect();
+        places.sort_by_key(|(_, (n, _))| std::cmp::Reverse(*n));
+        let n_turns = N_RUNS * (N_TOOL_TURNS + 1);
+        for (place, (n, bytes)) in places {
+            let tenths = n * 10 / n_turns;
+            writeln!(
+                stdout,
+                "{:3}.{} {:6} {place}",
+                tenths / 10,
+                tenths % 10,
+                bytes / n_turns
+            )?;
+        }
+    }
+    writeln!(stdout, "{summary}")
+}
