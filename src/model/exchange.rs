@@ -131,7 +131,9 @@ impl Exchange {
             }
             ExchangeState::Body(whole) => {
                 let body = ready!(whole.1.poll(cx));
-                let ExchangeState::Body(whole) = std::mem::replace(&mut self.state, ExchangeState::Over) else {
+                let ExchangeState::Body(whole) =
+                    std::mem::replace(&mut self.state, ExchangeState::Over)
+                else {
                     return Poll::Ready(Ok(()));
                 };
                 Poll::Ready(self.on_body(whole.0, body))
@@ -247,7 +249,9 @@ impl Exchange {
     /// Decodes the events that a chunk completes; without a chunk the body has ended.
     fn on_chunk(&mut self, chunk: Option<Bytes>) -> Result<(), ModelError> {
         // Taken out, so that the events, which borrow from it, can be passed to the decoder.
-        let ExchangeState::Stream(mut stream) = std::mem::replace(&mut self.state, ExchangeState::Over) else {
+        let ExchangeState::Stream(mut stream) =
+            std::mem::replace(&mut self.state, ExchangeState::Over)
+        else {
             return Ok(());
         };
         let sse = &mut stream.1;
@@ -274,7 +278,9 @@ impl Exchange {
         self.state = match (self.is_complete, has_ended) {
             (false, _) => ExchangeState::Stream(stream),
             (true, true) => ExchangeState::Over,
-            (true, false) => ExchangeState::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY))),
+            (true, false) => {
+                ExchangeState::Ending(Box::new(stream.0), Box::pin(sleep(END_OF_BODY)))
+            }
         };
         Ok(())
     }
@@ -343,7 +349,8 @@ impl Stream for Exchange {
         loop {
             // Holds the last event until the body ends: the consumer drops us when it arrives, which would close a
             // reusable connection.
-            let is_last = exchange.events.len() == 1 && matches!(exchange.state, ExchangeState::Ending(..));
+            let is_last =
+                exchange.events.len() == 1 && matches!(exchange.state, ExchangeState::Ending(..));
             if !is_last && let Some(event) = exchange.events.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
