@@ -176,6 +176,12 @@ async fn model_keeps_the_promises_of_the_trait() {
     model_conformance(&model(&server), request).await.unwrap();
 }
 
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Sum {
+    a: i64,
+    b: i64,
+}
+
 #[tokio::test]
 async fn run_with_a_tool_sends_blocks_back_as_they_came() {
     let text = json!([
@@ -189,11 +195,6 @@ async fn run_with_a_tool_sends_blocks_back_as_they_came() {
     let server = FakeServer::start([stream(&full_stream()), stream(text.as_array().unwrap())])
         .await
         .unwrap();
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Sum {
-        a: i64,
-        b: i64,
-    }
     let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Sum| {
         Ok::<_, String>(sum.a + sum.b)
     })
@@ -237,8 +238,8 @@ async fn run_with_a_tool_sends_blocks_back_as_they_came() {
     );
 }
 
-#[tokio::test]
-async fn answer_that_is_not_whole_is_an_error() {
+/// Streams that are no whole answer, and what each is.
+fn broken_streams() -> Vec<(&'static str, Vec<Value>, ErrorKind)> {
     let text = |reason: &str| {
         vec![
             message_start(),
@@ -254,7 +255,7 @@ async fn answer_that_is_not_whole_is_an_error() {
     let with_call = |events: &[Value]| [&[message_start()], events].concat();
     let call = json!({"type": "tool_use", "id": "toolu_01", "name": "add", "input": {}});
     let nameless = json!({"type": "tool_use", "id": "toolu_01", "input": {}});
-    let cases = [
+    vec![
         (
             "cut",
             text("end_turn")[..3].to_vec(),
@@ -305,8 +306,12 @@ async fn answer_that_is_not_whole_is_an_error() {
             with_call(&[start(1, &call)]),
             ErrorKind::Inconsistent,
         ),
-    ];
-    for (case, events, kind) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn answer_that_is_not_whole_is_an_error() {
+    for (case, events, kind) in broken_streams() {
         let error = answer(stream(&events), Delivery::Stream).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{case}: {error}");
         if case == "cut" {
