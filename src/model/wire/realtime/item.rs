@@ -102,7 +102,9 @@ fn content_part(raw: &RawValue, notes: &mut Deviations) -> Result<ContentPart, M
             }
         }
         "input_image" => ContentPart::Image {
-            url: part.optional("image_url", notes, object::text).map(Into::into),
+            url: part
+                .optional("image_url", notes, object::text)
+                .map(Into::into),
         },
         _ => other(),
     })
