@@ -78,7 +78,6 @@ mod server_reload;
 mod server_runs;
 mod readme;
 mod realtime;
-mod request_limit;
 mod concurrency_limit;
 mod retry;
 mod sessions;

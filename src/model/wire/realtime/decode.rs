@@ -219,11 +219,11 @@ impl Reader<'_, '_> {
             }),
             output: items,
             usage: reported.usage,
-            usage_json: reported.json,
+            usage_json: reported.json.map(|json| json.to_value()),
         })
     }
 
-    fn needed(&mut self, key: &str) -> Result<String, ModelError> {
+    fn required(&mut self, key: &str) -> Result<String, ModelError> {
         let text = self.event.required_text(key, self.notes)?;
         text.map_or_else(|| Err(missing(key)), |text| Ok(text.into_owned()))
     }
