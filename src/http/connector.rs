@@ -128,15 +128,15 @@ fn with_port(target: &Uri, default_port: u16) -> Uri {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Wire;
+    type Response = PooledStream;
     type Error = BoxError;
-    type Future = Connecting<Wire>;
+    type Future = Connecting<PooledStream>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.http.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, target: Uri) -> Connecting<Wire> {
+    fn call(&mut self, target: Uri) -> Connecting<PooledStream> {
         let connecting = self.connect(target);
         let limit = self.shared.limit;
         Box::pin(async move {
@@ -147,25 +147,25 @@ impl Service<Uri> for Connector {
                     .await
                     .map_err(|_| ConnectTimedOut)??,
             };
-            Ok(Wire { stream, via_proxy })
+            Ok(PooledStream { stream, via_proxy })
         })
     }
 }
 
 /// A connection, with the mark that makes the pool write whole URIs for a proxy.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct PooledStream {
     stream: Stream,
     via_proxy: bool,
 }
 
-impl Connection for Wire {
+impl Connection for PooledStream {
     fn connected(&self) -> Connected {
         self.stream.connected().proxy(self.via_proxy)
     }
 }
 
-impl Read for Wire {
+impl Read for PooledStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -175,7 +175,7 @@ impl Read for Wire {
     }
 }
 
-impl Write for Wire {
+impl Write for PooledStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{thinking, tool_media};
 use crate::item::{
-    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, OutputContent, Part,
-    Reasoning, Role,
+    Content, FunctionCall, FunctionCallOutput, Item, ItemKind, Message, Part, Reasoning, Role,
 };
 use crate::kind::ErrorKind;
 use crate::memo::Encoding;
@@ -194,9 +193,9 @@ impl Writer<'_> {
                 let media = self.dialect.tool_media;
                 // What a dialect does with media is no part of what is remembered.
                 if tool_media::others(output).next().is_some() {
-                    write_output(self.bytes, output, media)
+                    tool_media::write(self.bytes, output, media)
                 } else {
-                    self.remembered(item, |bytes| write_output(bytes, output, media))
+                    self.remembered(item, |bytes| tool_media::write(bytes, output, media))
                 }
             }
             ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => {
@@ -361,7 +360,7 @@ impl Writer<'_> {
 }
 
 /// The fields of a chat message that an item has no place for, as they were noted beside it.
-fn chat_fields(extra: &Map<String, Value>) -> Option<&Map<String, Value>> {
+pub(super) fn chat_fields(extra: &Map<String, Value>) -> Option<&Map<String, Value>> {
     let fields = extra.get("provider_data")?.get(CHAT_FIELDS)?;
     fields.as_object()
 }
@@ -372,7 +371,7 @@ fn chat_content(extra: &Map<String, Value>) -> Option<&Value> {
 }
 
 /// Lays the fields of the chat API over a message.
-fn with_chat_fields(extra: &Map<String, Value>, mut message: Value) -> Value {
+pub(super) fn with_chat_fields(extra: &Map<String, Value>, mut message: Value) -> Value {
     if let (Some(fields), Some(message)) = (chat_fields(extra), message.as_object_mut()) {
         message.extend(fields.clone());
     }
@@ -544,32 +543,6 @@ fn arguments(call: &FunctionCall) -> &str {
     } else {
         &call.arguments
     }
-}
-
-/// Writes a tool's output; nearly all are a text.
-fn write_output(
-    bytes: &mut BytesMut,
-    output: &FunctionCallOutput,
-    media: ToolMedia,
-) -> Result<(), ModelError> {
-    #[derive(Serialize)]
-    struct ToolMessage<'a> {
-        role: &'static str,
-        tool_call_id: &'a str,
-        content: &'a str,
-    }
-
-    if let (OutputContent::Text(text), None) = (&output.output, chat_fields(&output.extra)) {
-        let message = ToolMessage {
-            role: "tool",
-            tool_call_id: &output.call_id,
-            content: text,
-        };
-        return write_json(bytes, &message);
-    }
-    let content = tool_media::content(output, media);
-    let message = json!({ "role": "tool", "tool_call_id": output.call_id, "content": content });
-    write_json(bytes, &with_chat_fields(&output.extra, message))
 }
 
 fn unsupported(item: &Item, why: &str) -> ModelError {

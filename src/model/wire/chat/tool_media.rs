@@ -1,12 +1,42 @@
 //! Pictures, sounds and files of tools' outputs: the chat API takes only text from a tool.
 
+use bytes::BytesMut;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::messages::{chat_fields, with_chat_fields};
 use crate::item::{FunctionCallOutput, Item, ItemKind, OutputContent, Part, Role};
-use crate::model::{Deviation, ToolMedia};
+use crate::model::wire::body::write_json;
+use crate::model::{Deviation, ModelError, ToolMedia};
+
+/// Writes a tool's output; nearly all are a text.
+pub(super) fn write(
+    bytes: &mut BytesMut,
+    output: &FunctionCallOutput,
+    media: ToolMedia,
+) -> Result<(), ModelError> {
+    #[derive(Serialize)]
+    struct ToolMessage<'a> {
+        role: &'static str,
+        tool_call_id: &'a str,
+        content: &'a str,
+    }
+
+    if let (OutputContent::Text(text), None) = (&output.output, chat_fields(&output.extra)) {
+        let message = ToolMessage {
+            role: "tool",
+            tool_call_id: &output.call_id,
+            content: text,
+        };
+        return write_json(bytes, &message);
+    }
+    let content = content(output, media);
+    let message = json!({ "role": "tool", "tool_call_id": output.call_id, "content": content });
+    write_json(bytes, &with_chat_fields(&output.extra, message))
+}
 
 /// The content of a tool message: the texts, and words at the place of every other part.
-pub(super) fn content(output: &FunctionCallOutput, media: ToolMedia) -> Value {
+fn content(output: &FunctionCallOutput, media: ToolMedia) -> Value {
     match &output.output {
         OutputContent::Text(text) => text.as_str().into(),
         OutputContent::Parts(parts) if parts.iter().any(|part| part.as_text().is_some()) => parts
