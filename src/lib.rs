@@ -10,6 +10,7 @@
 //! # Where things are
 //!
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
+//! - [`tools::workspace`] (feature `workspace`, Unix) has tools for the files below one folder.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`ConcurrencyLimit`](model::ConcurrencyLimit) and [`Retry`](model::Retry).
 //! - [`context`] is what the application gives a run, and what tools, guardrails and hooks see of it.

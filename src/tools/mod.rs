@@ -30,6 +30,8 @@ mod text;
 mod blocking;
 #[cfg(feature = "bundled-tools")]
 pub mod bundled;
+#[cfg(all(feature = "workspace", unix))]
+pub mod workspace;
 #[cfg(test)]
 mod tests;
 

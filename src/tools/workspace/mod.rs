@@ -1,0 +1,278 @@
+//! Tools that act on the files below one folder, the root of a workspace, and on nothing else.
+//!
+//! Each tool is off unless an agent is given it. The paths that a model writes are opened by the kernel below the root (`openat2` with
+//! `RESOLVE_BENEATH` on Linux, component by component elsewhere), so a link, a `..` or a folder that is exchanged in the middle of a
+//! call leads nowhere else. A file with a second hard link is not read, because its other name may be outside.
+//!
+//! ```
+//! use openai_agents::Agent;
+//! use openai_agents::tools::workspace::Workspace;
+//!
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let workspace = Workspace::open("/srv/project")?;
+//! let agent = Agent::builder("Editor")
+//!     .tool(workspace.read_file())
+//!     .tool(workspace.search_files())
+//!     .tool(workspace.edit_file()) // waits for approval
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod path;
+mod root;
+mod walk;
+mod read;
+mod list;
+mod search;
+mod write;
+mod edit;
+mod diff;
+mod patch;
+mod error;
+
+#[cfg(feature = "plugins")]
+use std::ffi::OsString;
+#[cfg(feature = "plugins")]
+use std::io;
+#[cfg(feature = "skills")]
+use std::ops::ControlFlow;
+use std::path::Path;
+#[cfg(feature = "skills")]
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use diff::{DiffMode, PatchError, apply_diff};
+pub use error::WorkspaceError;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use self::root::Root;
+use super::{
+    FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolFailure, ToolOptions,
+    ToolRegistry, blocking,
+};
+
+/// A folder that tools act below; clones share it.
+///
+/// The folder is opened once. If another folder takes its name later, the tools go on with the one that was opened.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    root: Arc<Root>,
+}
+
+impl Workspace {
+    /// Opens the root.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkspaceError::Root`] if it is not there, is no folder, or cannot be opened.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, WorkspaceError> {
+        Ok(Self {
+            root: Arc::new(Root::open(root.as_ref())?),
+        })
+    }
+
+    /// Gives the path of the root, links resolved.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Gives every tool for files: `read_file`, `list_files`, `search_files`, `write_file`, `edit_file`, `apply_patch`.
+    pub fn tools(&self) -> ToolRegistry {
+        let mut tools = ToolRegistry::new();
+        for tool in [
+            self.read_file(),
+            self.list_files(),
+            self.search_files(),
+            self.write_file(),
+            self.edit_file(),
+            self.apply_patch(),
+        ] {
+            always_valid(tools.register(tool).map(|_| ()));
+        }
+        tools
+    }
+
+    /// Gives the tool `read_file`, which reads a text file, whole or some of its lines.
+    pub fn read_file(&self) -> FunctionTool {
+        self.tool(
+            "read_file",
+            read::DESCRIPTION,
+            options().idempotent(),
+            read::read_file,
+        )
+    }
+
+    /// Gives the tool `list_files`, which lists a folder, or all files whose path fits a pattern.
+    pub fn list_files(&self) -> FunctionTool {
+        self.tool(
+            "list_files",
+            list::DESCRIPTION,
+            options().idempotent(),
+            list::list_files,
+        )
+    }
+
+    /// Gives the tool `search_files`, which looks for a regular expression in the lines of all files.
+    pub fn search_files(&self) -> FunctionTool {
+        self.tool(
+            "search_files",
+            search::DESCRIPTION,
+            options().idempotent(),
+            search::search_files,
+        )
+    }
+
+    /// Gives the tool `write_file`, which makes a file or replaces all that it holds; each call waits for approval.
+    ///
+    /// [`needs_approval_if`](FunctionTool::needs_approval_if) with a condition that never holds takes the approval away.
+    pub fn write_file(&self) -> FunctionTool {
+        self.tool(
+            "write_file",
+            write::DESCRIPTION,
+            options(),
+            write::write_file,
+        )
+        .needs_approval()
+    }
+
+    /// Gives the tool `edit_file`, which replaces a text in a file; each call waits for approval.
+    pub fn edit_file(&self) -> FunctionTool {
+        self.tool("edit_file", edit::DESCRIPTION, options(), edit::edit_file)
+            .needs_approval()
+    }
+
+    /// Gives the tool `apply_patch`, which makes, changes, moves and removes files by a patch in the V4A format; each call waits for
+    /// approval.
+    pub fn apply_patch(&self) -> FunctionTool {
+        self.tool(
+            "apply_patch",
+            patch::DESCRIPTION,
+            options(),
+            patch::apply_patch,
+        )
+        .needs_approval()
+    }
+
+    /// Reads a text file, as `read_file` does without a line.
+    #[cfg(feature = "skills")]
+    pub(crate) fn read_beginning(&self, path: &str) -> Result<String, WorkspaceError> {
+        read::read_file(&self.root, &read::Arguments::of(path))
+    }
+
+    /// Reads a text file whole.
+    #[cfg(feature = "skills")]
+    pub(crate) fn read_text(&self, path: &str) -> Result<String, WorkspaceError> {
+        let path = self.root.parse(path)?;
+        self.root.read_text(&path, read::MAX_FILE_BYTES)
+    }
+
+    /// Lists the files below a folder in the order of their paths, relative to it, at most so many.
+    #[cfg(feature = "skills")]
+    pub(crate) fn files(&self, folder: &str, max: usize) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let folder = self.root.parse(folder)?;
+        let beginning = walk::plain(folder.as_path());
+        let mut files = Vec::new();
+        walk::walk(&self.root, &folder, &mut |entry| {
+            if entry.file_type.is_file() {
+                let path = entry.path.strip_prefix(&beginning).unwrap_or(&entry.path);
+                files.push(path.to_owned());
+            }
+            if files.len() < max {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        Ok(files)
+    }
+
+    /// Whether a path is a file; what is not there is none.
+    #[cfg(feature = "plugins")]
+    pub(crate) fn is_file(&self, path: &str) -> Result<bool, WorkspaceError> {
+        let path = self.root.parse(path)?;
+        match self.root.metadata(&path) {
+            Ok(found) => Ok(found.is_file()),
+            Err(WorkspaceError::Io { source, .. })
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists the folders in a folder, links to folders among them.
+    #[cfg(feature = "plugins")]
+    pub(crate) fn folders_in(&self, folder: &str) -> Result<Vec<OsString>, WorkspaceError> {
+        let path = self.root.parse(folder)?;
+        let folder = self.root.folder(&path)?;
+        let names = walk::sorted(&folder).map_err(|error| root::refused(&path, "listed", error))?;
+        let folders = names
+            .into_iter()
+            .filter(|(_, file_type)| file_type.is_dir() || file_type.is_symlink());
+        Ok(folders.map(|(name, _)| name).collect())
+    }
+
+    /// Gives the absolute path that a path of the workspace leads to.
+    #[cfg(feature = "plugins")]
+    pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, WorkspaceError> {
+        let path = self.root.parse(path)?;
+        self.root.resolve(&path)
+    }
+
+    /// The same; of one that is not there, the path that it would have.
+    #[cfg(feature = "plugins")]
+    pub(crate) fn resolve_or_absent(&self, path: &str) -> Result<PathBuf, WorkspaceError> {
+        let parsed = self.root.parse(path)?;
+        match self.root.resolve(&parsed) {
+            Err(WorkspaceError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(self.root().join(walk::plain(parsed.as_path())))
+            }
+            resolved => resolved,
+        }
+    }
+
+    /// Makes a tool of a function that blocks.
+    fn tool<Args, O>(
+        &self,
+        name: &'static str,
+        description: &'static str,
+        options: ToolOptions,
+        function: fn(&Root, &Args) -> Result<O, WorkspaceError>,
+    ) -> FunctionTool
+    where
+        Args: DeserializeOwned + JsonSchema + Send + 'static,
+        O: IntoToolOutput + Send + 'static,
+    {
+        let root = Arc::clone(&self.root);
+        always_valid(FunctionTool::with_options(
+            name,
+            description,
+            options,
+            move |_: ToolContext, arguments: Args| {
+                let root = Arc::clone(&root);
+                blocking(move || function(&root, &arguments))
+            },
+        ))
+    }
+}
+
+/// The errors say what the model can do about them.
+fn options() -> ToolOptions {
+    ToolOptions::default().failure(ToolFailure::TellModelDetail)
+}
+
+/// Names and schemas are constants of this room; a test makes every tool once.
+#[expect(
+    clippy::expect_used,
+    reason = "names and schemas are constants, and a test makes each"
+)]
+fn always_valid<T>(made: Result<T, ToolDefinitionError>) -> T {
+    made.expect("a tool of a workspace has a valid name and schema")
+}
