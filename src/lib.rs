@@ -11,6 +11,7 @@
 //!
 //! - [`tool`] turns a plain function into a tool; [`tools`] has the other ways.
 //! - [`tools::workspace`] (feature `workspace`, Unix) has tools for the files below one folder.
+//! - [`skills`] (feature `skills`, Unix) are folders of instructions that a model reads when a task needs them.
 //! - [`model`] has the drivers (feature `http`), what to implement for a model of your own, and what goes around any model:
 //!   [`ConcurrencyLimit`](model::ConcurrencyLimit) and [`Retry`](model::Retry).
 //! - [`context`] is what the application gives a run, and what tools, guardrails and hooks see of it.
@@ -48,6 +49,8 @@ pub mod http;
 pub mod limits;
 pub mod context;
 pub mod tools;
+#[cfg(all(feature = "skills", unix))]
+pub mod skills;
 pub mod model;
 pub mod guardrail;
 pub mod session;

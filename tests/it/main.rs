@@ -25,6 +25,7 @@ mod streaming;
 mod run_events;
 mod cancel;
 mod wire_requests;
+mod skills;
 mod workspace;
 mod wire_errors;
 mod lenience;

@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 6] = [
         "context",
         "guardrail",
         "tools",
+        "skills",
         "__private",
         "model",
         "session",

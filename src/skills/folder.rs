@@ -1,0 +1,51 @@
+//! Finds the skills of a folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{SKILL_FILE, Skill, SkillError};
+
+/// A folder with a `SKILL.md`, be it a skill or not.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FoundSkill {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The skill, or what is wrong with it.
+    pub skill: Result<Skill, SkillError>,
+}
+
+/// Finds the skill that a folder is or, if it is none, those that its immediate children are, in the order of their names.
+///
+/// Children without a `SKILL.md` are no skills, and nothing is looked for below them.
+///
+/// # Errors
+///
+/// [`io::Error`] if the folder cannot be listed.
+pub fn find_skills(folder: impl AsRef<Path>) -> io::Result<Vec<FoundSkill>> {
+    let folder = folder.as_ref();
+    if has_skill_file(folder) {
+        return Ok(vec![found(folder.to_owned())]);
+    }
+    let mut children = Vec::new();
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        if has_skill_file(&path) {
+            children.push(path);
+        }
+    }
+    children.sort();
+    Ok(children.into_iter().map(found).collect())
+}
+
+/// A link that leads nowhere counts: that it cannot be read is then told.
+fn has_skill_file(folder: &Path) -> bool {
+    folder.join(SKILL_FILE).symlink_metadata().is_ok()
+}
+
+fn found(folder: PathBuf) -> FoundSkill {
+    FoundSkill {
+        skill: Skill::open(&folder),
+        folder,
+    }
+}
