@@ -27,6 +27,7 @@
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
 //! - [`realtime`] (feature `realtime`) talks with a realtime model: text and audio, tools, interruptions.
+//! - [`plugin`] (feature `plugins`, Unix) loads folders in the format of Agent Plugins 1.0.
 //! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -63,6 +64,8 @@ pub mod error;
 pub mod realtime;
 #[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub mod mcp;
+#[cfg(all(feature = "plugins", unix))]
+pub mod plugin;
 #[cfg(any(feature = "mcp-server", feature = "server"))]
 pub mod server;
 #[cfg(feature = "config")]

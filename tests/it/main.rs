@@ -26,6 +26,7 @@ mod run_events;
 mod cancel;
 mod wire_requests;
 mod skills;
+mod plugins;
 mod workspace;
 mod wire_errors;
 mod lenience;

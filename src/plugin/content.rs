@@ -1,0 +1,168 @@
+//! What a plugin's folder holds, summed up in one hash, so that trust ends when anything of it changes.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::PluginError;
+
+/// A plugin with its dependencies is a few thousand files; beyond this somebody has put a disk there.
+const MAX_FILES: usize = 100_000;
+const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+const MAX_DEPTH: usize = 64;
+
+/// Sums up every file, link and folder below a folder: its path, whether it can be run, and what it holds.
+///
+/// What others can change, or someone else owns, is refused: it could be exchanged after it was trusted.
+pub(super) fn hash(root: &Path) -> Result<String, PluginError> {
+    let mut content = Content {
+        root,
+        hash: Sha256::new(),
+        n_files: 0,
+        n_bytes: 0,
+        user: rustix::process::geteuid().as_raw(),
+    };
+    let metadata = root
+        .symlink_metadata()
+        .map_err(|source| content.unreadable(root, source))?;
+    content.refuse_exposed(root, &metadata)?;
+    content.folder(root, MAX_DEPTH)?;
+    let digest = content.hash.finalize();
+    let mut hex = String::with_capacity(64);
+    for byte in digest {
+        // Writing to a string does not fail.
+        write!(hex, "{byte:02x}").ok();
+    }
+    Ok(hex)
+}
+
+struct Content<'a> {
+    root: &'a Path,
+    hash: Sha256,
+    n_files: usize,
+    n_bytes: u64,
+    user: u32,
+}
+
+impl Content<'_> {
+    fn folder(&mut self, folder: &Path, depth: usize) -> Result<(), PluginError> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(PluginError::Content {
+                problem: "folders are nested too deeply",
+            });
+        };
+        let unreadable = |source| self.unreadable(folder, source);
+        let entries = folder.read_dir().map_err(unreadable)?;
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<_>>()
+            .map_err(unreadable)?;
+        paths.sort();
+        for path in paths {
+            self.entry(&path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &Path, depth: usize) -> Result<(), PluginError> {
+        self.n_files += 1;
+        if self.n_files > MAX_FILES {
+            return Err(PluginError::Content {
+                problem: "there are more than 100000 files",
+            });
+        }
+        let metadata = path
+            .symlink_metadata()
+            .map_err(|source| self.unreadable(path, source))?;
+        let relative = path.strip_prefix(self.root).unwrap_or(path);
+        if metadata.is_symlink() {
+            let target = fs::read_link(path).map_err(|source| self.unreadable(path, source))?;
+            self.add(
+                b'l',
+                &[
+                    relative.as_os_str().as_bytes(),
+                    target.as_os_str().as_bytes(),
+                ],
+            );
+            return Ok(());
+        }
+        self.refuse_exposed(path, &metadata)?;
+        if metadata.is_dir() {
+            self.add(b'd', &[relative.as_os_str().as_bytes()]);
+            return self.folder(path, depth);
+        }
+        if !metadata.is_file() {
+            return Err(PluginError::Exposed {
+                path: relative.to_owned(),
+                problem: "is neither a file nor a folder nor a link",
+            });
+        }
+        let kind = if metadata.mode() & 0o111 == 0 {
+            b'f'
+        } else {
+            b'x'
+        };
+        let of_file = self
+            .file(path)
+            .map_err(|source| self.unreadable(path, source))?;
+        self.add(kind, &[relative.as_os_str().as_bytes(), &of_file]);
+        if self.n_bytes > MAX_BYTES {
+            return Err(PluginError::Content {
+                problem: "there are more than 2 GiB",
+            });
+        }
+        Ok(())
+    }
+
+    /// Each part goes in with its length, so that no two contents look alike.
+    fn add(&mut self, kind: u8, parts: &[&[u8]]) {
+        self.hash.update([kind]);
+        for part in parts {
+            self.hash.update((part.len() as u64).to_be_bytes());
+            self.hash.update(part);
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let n = file.read(&mut buffer)?;
+            self.n_bytes += n as u64;
+            // Of a file that grows without end the rest is not needed to refuse it.
+            if n == 0 || self.n_bytes > MAX_BYTES {
+                return Ok(hash.finalize().to_vec());
+            }
+            hash.update(buffer.get(..n).unwrap_or_default());
+        }
+    }
+
+    fn refuse_exposed(&self, path: &Path, metadata: &Metadata) -> Result<(), PluginError> {
+        let problem = if metadata.mode() & 0o002 != 0 {
+            "can be changed by everyone"
+        } else if ![self.user, 0].contains(&metadata.uid()) {
+            "belongs to someone else"
+        } else {
+            return Ok(());
+        };
+        let relative = path.strip_prefix(self.root).unwrap_or(path);
+        let is_root = relative.as_os_str().is_empty();
+        Err(PluginError::Exposed {
+            path: if is_root { path } else { relative }.to_owned(),
+            problem,
+        })
+    }
+
+    fn unreadable(&self, path: &Path, source: io::Error) -> PluginError {
+        PluginError::File {
+            path: path.strip_prefix(self.root).unwrap_or(path).to_owned(),
+            source,
+        }
+    }
+}

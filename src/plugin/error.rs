@@ -1,0 +1,146 @@
+//! What can be wrong with a plugin, and how far each thing reaches.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::skills::SkillError;
+use crate::tools::workspace::WorkspaceError;
+
+/// Says why a folder is no plugin; nothing of it is looked at or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginError {
+    /// The folder or its `plugin.json` cannot be read.
+    #[error("plugin.json cannot be read")]
+    Unreadable {
+        /// Why not.
+        #[source]
+        source: Box<WorkspaceError>,
+    },
+    /// The manifest breaks the specification.
+    #[error("plugin.json is wrong: {problem}")]
+    Manifest {
+        /// What is wrong.
+        problem: ManifestError,
+    },
+    /// A file or folder can be changed by others, or is someone else's.
+    #[error("{} {problem}", path.display())]
+    Exposed {
+        /// The file, relative to the plugin.
+        path: PathBuf,
+        /// How.
+        problem: &'static str,
+    },
+    /// The folder is too large or cannot be read to its end, so that nobody can trust what it holds.
+    #[error("the content of the folder cannot be summed up: {problem}")]
+    Content {
+        /// What is too much.
+        problem: &'static str,
+    },
+    /// A file of the folder cannot be read.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// The file, relative to the plugin.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another plugin has the name.
+    #[error("the plugin in {} has the name `{name}` too", first.display())]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// The folder of the other.
+        first: PathBuf,
+    },
+}
+
+/// Says what of a manifest breaks the specification.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// It is not JSON.
+    #[error("line {line} is not JSON")]
+    Json {
+        /// The line.
+        line: usize,
+    },
+    /// It is JSON, and not an object.
+    #[error("it is not an object")]
+    NoObject,
+    /// It is written for another version of the specification.
+    #[error("it is for version {version} of Agent Plugins, and 1.0.0 is supported")]
+    UnsupportedVersion {
+        /// The version, or the identifier that names none.
+        version: String,
+    },
+    /// A field is absent or not what it must be.
+    #[error("`{field}` must be {expected}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+/// A part of a plugin that is not used, while the rest is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginIssue {
+    /// The manifest has a field that the specification does not know; it is ignored.
+    #[error("plugin.json has the unknown field `{field}`, which is ignored")]
+    UnknownField {
+        /// The field.
+        field: String,
+    },
+    /// `extensions` is not an object; it is ignored.
+    #[error("`extensions` in plugin.json is not an object and is ignored")]
+    ExtensionsIgnored,
+    /// No skill of the plugin is used.
+    #[error("skills cannot be used")]
+    Skills {
+        /// Why not.
+        #[source]
+        source: Box<WorkspaceError>,
+    },
+    /// One skill is not used.
+    #[error("the skill `{name}` cannot be used")]
+    Skill {
+        /// The folder's name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: Box<SkillError>,
+    },
+    /// `mcp.json` cannot be read; no server of the plugin is used.
+    #[error("mcp.json cannot be used")]
+    ServersUnreadable {
+        /// Why not.
+        #[source]
+        source: Box<WorkspaceError>,
+    },
+    /// `mcp.json` breaks the specification; no server of the plugin is used.
+    #[error("mcp.json cannot be used: {problem}")]
+    Servers {
+        /// What is wrong.
+        problem: String,
+    },
+    /// One MCP server is not used.
+    #[error("the MCP server `{server}` cannot be used: {problem}")]
+    Server {
+        /// The server.
+        server: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// One MCP server is reached in a way that is not supported.
+    #[error("the MCP server `{server}` is reached by `{transport}`, which is not supported")]
+    Transport {
+        /// The server.
+        server: String,
+        /// The way.
+        transport: String,
+    },
+}

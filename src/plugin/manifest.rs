@@ -1,0 +1,185 @@
+//! `plugin.json`: who a plugin is.
+
+use serde_json::{Map, Value};
+
+use super::{ManifestError, PluginIssue};
+
+/// The canonical identifier of the manifest's schema, which chooses the rules (specification, 5.2). Nothing is fetched.
+const SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json";
+const SCHEMA_PREFIX: &str = "https://agent-plugins.org/schemas/";
+
+/// Who a plugin is, as its `plugin.json` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginManifest {
+    /// The name.
+    pub name: String,
+    /// The version, in any form.
+    pub version: Option<String>,
+    /// What the plugin is for.
+    pub description: Option<String>,
+    /// Who made it.
+    pub author: PluginAuthor,
+    /// Where more is to be read.
+    pub homepage: Option<String>,
+    /// Where its source is.
+    pub repository: Option<String>,
+    /// Its licence.
+    pub license: Option<String>,
+    /// Words to find it by.
+    pub keywords: Vec<String>,
+}
+
+/// Who made a plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginAuthor {
+    /// The name.
+    pub name: Option<String>,
+    /// The address of e-mail.
+    pub email: Option<String>,
+    /// A page.
+    pub url: Option<String>,
+}
+
+/// Reads a manifest; what the specification tolerates is added to the issues (5.2, 8.1).
+pub(super) fn parse(
+    text: &str,
+    issues: &mut Vec<PluginIssue>,
+) -> Result<PluginManifest, ManifestError> {
+    let json: Value =
+        serde_json::from_str(text).map_err(|error| ManifestError::Json { line: error.line() })?;
+    let Value::Object(mut fields) = json else {
+        return Err(ManifestError::NoObject);
+    };
+    check_schema(fields.remove("$schema"))?;
+    let mut manifest = PluginManifest {
+        name: name(fields.remove("name"))?,
+        ..PluginManifest::default()
+    };
+    manifest.author = author(&mut fields)?;
+    for (field, value) in [
+        ("version", &mut manifest.version),
+        ("description", &mut manifest.description),
+        ("homepage", &mut manifest.homepage),
+        ("repository", &mut manifest.repository),
+        ("license", &mut manifest.license),
+    ] {
+        *value = text_of(&mut fields, field)?;
+    }
+    manifest.keywords = keywords(fields.remove("keywords"))?;
+    check_extensions(fields.remove("extensions"), issues)?;
+    for (field, _) in fields {
+        issues.push(PluginIssue::UnknownField { field });
+    }
+    Ok(manifest)
+}
+
+/// Other versions are refused by their name (5.2).
+fn check_schema(schema: Option<Value>) -> Result<(), ManifestError> {
+    match schema {
+        Some(Value::String(schema)) if schema == SCHEMA => Ok(()),
+        Some(Value::String(schema)) => Err(ManifestError::UnsupportedVersion {
+            version: version_of(&schema).to_owned(),
+        }),
+        _ => Err(wrong("$schema", "a text: the identifier of the schema")),
+    }
+}
+
+/// The version that an identifier names, or the whole of one that names none.
+pub(super) fn version_of(schema: &str) -> &str {
+    let rest = schema.strip_prefix(SCHEMA_PREFIX);
+    let version = rest.and_then(|rest| rest.split_once('/'));
+    version.map_or(schema, |(version, _)| version)
+}
+
+/// 5.5.
+fn name(name: Option<Value>) -> Result<String, ManifestError> {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_name = |name: &str| {
+        (1..=64).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| is_alphanumeric(c) || c == '-' || c == '.')
+            && name.starts_with(is_alphanumeric)
+            && name.ends_with(is_alphanumeric)
+            && !name.contains("--")
+            && !name.contains("..")
+    };
+    match name {
+        Some(Value::String(name)) if is_name(&name) => Ok(name),
+        _ => Err(wrong(
+            "name",
+            "1 to 64 of a-z, 0-9, - and ., with a letter or digit at both ends, and neither -- nor ..",
+        )),
+    }
+}
+
+/// 5.4: closed, and all of it text.
+fn author(fields: &mut Map<String, Value>) -> Result<PluginAuthor, ManifestError> {
+    const EXPECTED: &str = "an object of `name`, `email` and `url`, each a text";
+    let mut author = match fields.remove("author") {
+        None => return Ok(PluginAuthor::default()),
+        Some(Value::Object(author)) => author,
+        Some(_) => return Err(wrong("author", EXPECTED)),
+    };
+    let [name, email, url] = ["name", "email", "url"].map(|field| match author.remove(field) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong("author", EXPECTED)),
+    });
+    if !author.is_empty() {
+        return Err(wrong("author", EXPECTED));
+    }
+    Ok(PluginAuthor {
+        name: name?,
+        email: email?,
+        url: url?,
+    })
+}
+
+fn text_of(
+    fields: &mut Map<String, Value>,
+    field: &'static str,
+) -> Result<Option<String>, ManifestError> {
+    match fields.remove(field) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong(field, "a text")),
+    }
+}
+
+fn keywords(keywords: Option<Value>) -> Result<Vec<String>, ManifestError> {
+    let wrong = || wrong("keywords", "a list of texts");
+    match keywords {
+        None => Ok(Vec::new()),
+        Some(Value::Array(keywords)) => keywords
+            .into_iter()
+            .map(|keyword| match keyword {
+                Value::String(keyword) => Ok(keyword),
+                _ => Err(wrong()),
+            })
+            .collect(),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// 8.1: not an object is reported and ignored; of an object every member is one, whoever's it is.
+fn check_extensions(
+    extensions: Option<Value>,
+    issues: &mut Vec<PluginIssue>,
+) -> Result<(), ManifestError> {
+    match extensions {
+        None => Ok(()),
+        Some(Value::Object(namespaces)) if namespaces.values().all(Value::is_object) => Ok(()),
+        Some(Value::Object(_)) => Err(wrong("extensions", "an object whose members are objects")),
+        Some(_) => {
+            issues.push(PluginIssue::ExtensionsIgnored);
+            Ok(())
+        }
+    }
+}
+
+fn wrong(field: &'static str, expected: &'static str) -> ManifestError {
+    ManifestError::Field { field, expected }
+}

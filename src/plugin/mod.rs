@@ -1,0 +1,87 @@
+//! Plugins: folders in the format of Agent Plugins 1.0 (agent-plugins.org), with skills and MCP servers.
+//!
+//! A [`PluginSearch`] finds and loads the plugins of a folder and runs nothing of them. One that is trusted, with the very content that it
+//! had when it was trusted, may be used: its [skills](Plugin::skills) are like any other, and its MCP servers are
+//! [tool sources](Plugin::tool_sources) of agents. Everything else is listed with the reason.
+
+mod error;
+mod manifest;
+mod loader;
+mod servers;
+mod content;
+mod trust;
+mod registry;
+mod tools;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ManifestError, PluginError, PluginIssue};
+pub use manifest::{PluginAuthor, PluginManifest};
+pub use registry::{FoundPlugin, PluginSearch, Plugins};
+pub use servers::{PluginServer, PluginTransport};
+pub use tools::PluginTools;
+pub use trust::{PluginTrust, TrustState};
+
+use std::path::{Path, PathBuf};
+
+use crate::skills::Skill;
+
+/// A plugin that was loaded; of what it brings, nothing was run.
+#[derive(Debug)]
+pub struct Plugin {
+    folder: PathBuf,
+    root: PathBuf,
+    data: PathBuf,
+    manifest: PluginManifest,
+    hash: String,
+    skills: Vec<Skill>,
+    servers: Vec<PluginServer>,
+    issues: Vec<PluginIssue>,
+}
+
+impl Plugin {
+    /// Gives the name.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// Gives what `plugin.json` says.
+    pub const fn manifest(&self) -> &PluginManifest {
+        &self.manifest
+    }
+
+    /// Gives the folder as it was named.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Gives the folder, links resolved.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Gives the folder that the plugin's servers can write to, and that outlives an update; it is made before one is started.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Gives the SHA-256 of all that the folder holds, in hex.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Gives the skills that can be used.
+    pub fn skills(&self) -> &[Skill] {
+        &self.skills
+    }
+
+    /// Gives the MCP servers that can be used.
+    pub fn servers(&self) -> &[PluginServer] {
+        &self.servers
+    }
+
+    /// Gives what is wrong with the rest.
+    pub fn issues(&self) -> &[PluginIssue] {
+        &self.issues
+    }
+}

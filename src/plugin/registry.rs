@@ -1,0 +1,189 @@
+//! All plugins that are there, each with its state.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Plugin, PluginError, PluginTrust, TrustState, loader};
+
+/// The plugins of a folder and those that were named, in the order of their names.
+#[derive(Debug, Default)]
+pub struct Plugins {
+    found: Vec<FoundPlugin>,
+}
+
+/// A folder that is a plugin, or should be one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FoundPlugin {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The plugin, or why it is none.
+    pub plugin: Result<Plugin, PluginError>,
+    /// Whether it is trusted.
+    pub trust: TrustState,
+}
+
+impl FoundPlugin {
+    /// Gives the plugin if it may be used.
+    pub fn enabled(&self) -> Option<&Plugin> {
+        match self.trust {
+            TrustState::Trusted => self.plugin.as_ref().ok(),
+            TrustState::Changed | TrustState::Untrusted => None,
+        }
+    }
+}
+
+/// Where plugins are looked for.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct PluginSearch<'a> {
+    /// The folder of which each child with a `plugin.json` is a plugin; one that is not there has none.
+    pub path: Option<&'a Path>,
+    /// Folders that are plugins, trusted because somebody named them just now.
+    pub named: &'a [PathBuf],
+    /// The folder below which each plugin keeps its data.
+    pub data: &'a Path,
+    /// Which plugins are trusted.
+    pub trust: &'a PluginTrust,
+}
+
+impl<'a> PluginSearch<'a> {
+    /// Looks nowhere yet.
+    pub const fn new(data: &'a Path, trust: &'a PluginTrust) -> Self {
+        Self {
+            path: None,
+            named: &[],
+            data,
+            trust,
+        }
+    }
+
+    /// Looks in a folder.
+    #[must_use]
+    pub const fn path(mut self, path: &'a Path) -> Self {
+        self.path = Some(path);
+        self
+    }
+
+    /// Takes folders that are plugins.
+    #[must_use]
+    pub const fn named(mut self, named: &'a [PathBuf]) -> Self {
+        self.named = named;
+        self
+    }
+
+    /// Finds and loads all plugins; nothing of them is run.
+    ///
+    /// # Errors
+    ///
+    /// [`io::Error`] if the folder is there and cannot be listed.
+    pub fn find(self) -> io::Result<Plugins> {
+        let mut found: Vec<FoundPlugin> = Vec::new();
+        for folder in self.named {
+            let plugin = loader::load(folder, self.data);
+            found.push(FoundPlugin {
+                folder: folder.clone(),
+                plugin,
+                trust: TrustState::Trusted,
+            });
+        }
+        for folder in children(self.path)? {
+            let plugin = loader::load(&folder, self.data);
+            let trust = plugin.as_ref();
+            found.push(FoundPlugin {
+                trust: trust.map_or(TrustState::Untrusted, |plugin| self.trust.state(plugin)),
+                folder,
+                plugin,
+            });
+        }
+        refuse_duplicates(&mut found);
+        found.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        Ok(Plugins { found })
+    }
+}
+
+impl Plugins {
+    /// Gives all, in the order of their names; those that are no plugins by the names of their folders.
+    pub fn found(&self) -> &[FoundPlugin] {
+        &self.found
+    }
+
+    /// Gives those that may be used.
+    pub fn enabled(&self) -> impl Iterator<Item = &Plugin> {
+        self.found.iter().filter_map(FoundPlugin::enabled)
+    }
+
+    /// Finds a plugin by its name, or by that of its folder.
+    pub fn get(&self, name: &str) -> Option<&FoundPlugin> {
+        let by_name = |found: &&FoundPlugin| {
+            found
+                .plugin
+                .as_ref()
+                .is_ok_and(|plugin| plugin.name() == name)
+        };
+        let by_folder = |found: &&FoundPlugin| {
+            found
+                .folder
+                .file_name()
+                .is_some_and(|folder| folder == name)
+        };
+        let mut found = self.found.iter();
+        found
+            .find(by_name)
+            .or_else(|| self.found.iter().find(by_folder))
+    }
+}
+
+impl FoundPlugin {
+    fn sort_key(&self) -> (String, &Path) {
+        let name = match &self.plugin {
+            Ok(plugin) => plugin.name().to_owned(),
+            Err(_) => {
+                let name = self.folder.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+        };
+        (name, &self.folder)
+    }
+}
+
+/// The folders that have a `plugin.json`; others are not plugins that failed.
+fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let folder = entry?.path();
+        // A link that leads nowhere counts: that it cannot be read is then told.
+        if folder.join("plugin.json").symlink_metadata().is_ok() {
+            folders.push(folder);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// The first of a name stays, those that were named before those that were found.
+fn refuse_duplicates(found: &mut [FoundPlugin]) {
+    let mut names: Vec<(String, PathBuf)> = Vec::new();
+    for plugin in found {
+        let Ok(loaded) = &plugin.plugin else {
+            continue;
+        };
+        let name = loaded.name().to_owned();
+        match names.iter().find(|(known, _)| *known == name) {
+            Some((_, first)) => {
+                let first = first.clone();
+                plugin.plugin = Err(PluginError::Duplicate { name, first });
+            }
+            None => names.push((name, plugin.folder.clone())),
+        }
+    }
+}
