@@ -308,7 +308,7 @@ fn diffs_made_at_random_are_applied_as_the_python_sdk_does() {
             match below(20) {
                 0 => diff.push("*** End of File".to_owned()),
                 1 => {
-                    diff.push(["***", "*** x", "", "x", "*** Update File: b"][below(5)].to_owned())
+                    diff.push(["***", "*** x", "", "x", "*** Update File: b"][below(5)].to_owned());
                 }
                 _ => {}
             }

@@ -61,6 +61,10 @@ pub(crate) struct Global {
     /// Seconds to wait for the end of an answer, or none [default: none].
     #[arg(long, global = true, value_name = "SECS")]
     total_timeout: Option<String>,
+    /// Use the plugin in this folder, and trust it for this once; may be repeated.
+    #[cfg(unix)]
+    #[arg(long, global = true, value_name = "DIR")]
+    plugin: Vec<PathBuf>,
     /// Log more: -v what happens, -vv how, -vvv everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -88,7 +92,13 @@ impl Global {
         let given = flags
             .into_iter()
             .filter_map(|(flag, value)| Some([flag.to_owned(), value?.clone()]));
-        given.flatten().collect()
+        let given = given.flatten();
+        #[cfg(unix)]
+        let given = given.chain(self.plugin.iter().flat_map(|folder| {
+            let folder = folder.display().to_string();
+            ["--plugin".to_owned(), folder]
+        }));
+        given.collect()
     }
 
     /// Loads the configuration with these flags over everything else.
@@ -137,6 +147,10 @@ impl Global {
             if let Some(seconds) = seconds {
                 loader = loader.flag(flag, key, seconds);
             }
+        }
+        #[cfg(unix)]
+        for folder in self.plugin {
+            loader = loader.plugin(folder);
         }
         // Other crates stay at `warn` until everything is asked for: their lines are about sockets, not about agents.
         let filter = match self.verbose {

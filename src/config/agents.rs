@@ -19,6 +19,8 @@ const AGENT: Keys = Keys {
         "model",
         "settings",
         "tools",
+        #[cfg(all(feature = "skills", unix))]
+        "skills",
         "mcp_servers",
         "agents_as_tools",
         "needs_approval",
@@ -30,7 +32,10 @@ const AGENT: Keys = Keys {
         "guardrails",
         "limits",
     ],
-    unsupported: &[],
+    unsupported: &[
+        #[cfg(not(all(feature = "skills", unix)))]
+        "skills",
+    ],
 };
 
 const AGENT_TOOL: Keys = Keys {
@@ -177,6 +182,7 @@ fn agent(
         model: fields.text("model")?,
         settings: model_settings(&mut fields)?,
         tools: fields.texts("tools")?.unwrap_or_default(),
+        skills: fields.texts("skills")?.unwrap_or_default(),
         mcp_servers: fields.texts("mcp_servers")?.unwrap_or_default(),
         agents_as_tools: agents_as_tools(&mut fields)?,
         needs_approval: needs_approval(&mut fields)?,
@@ -201,6 +207,7 @@ impl AgentConfig {
             model: None,
             settings: ModelSettings::default(),
             tools: Vec::new(),
+            skills: Vec::new(),
             mcp_servers: Vec::new(),
             agents_as_tools: Vec::new(),
             needs_approval: ApprovalConfig::default(),

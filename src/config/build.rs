@@ -88,7 +88,7 @@ impl<'a> TeamBuilder<'a> {
         let mut builder = Agent::builder(&config.name)
             .model_settings(config.settings.clone())
             .tool_use_behavior(tool_use(config));
-        if let Some(instructions) = &config.instructions {
+        if let Some(instructions) = self.instructions(config)? {
             builder = builder.instructions(instructions);
         }
         if let Some(description) = &config.handoff_description {
@@ -119,6 +119,27 @@ impl<'a> TeamBuilder<'a> {
         Ok(agent)
     }
 
+    /// What an agent is told: its own instructions, and what its skills are for.
+    #[cfg(all(feature = "skills", unix))]
+    fn instructions(&self, config: &AgentConfig) -> Result<Option<String>, ConfigError> {
+        let of_skills = self.config.skills_of(config)?.instructions();
+        let parts = config.instructions.iter().cloned();
+        let parts: Vec<String> = parts
+            .chain(Some(of_skills).filter(|text| !text.is_empty()))
+            .collect();
+        Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
+    }
+
+    #[cfg(not(all(feature = "skills", unix)))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "skills can be wrong"
+    )]
+    fn instructions(&self, config: &AgentConfig) -> Result<Option<String>, ConfigError> {
+        Ok(config.instructions.clone())
+    }
+
     /// Gives an agent the tools of its MCP servers, which are asked for before each turn.
     #[cfg(feature = "mcp-client")]
     fn sources(
@@ -126,7 +147,20 @@ impl<'a> TeamBuilder<'a> {
         config: &AgentConfig,
         mut builder: AgentBuilder,
     ) -> Result<AgentBuilder, ConfigError> {
+        #[cfg(all(feature = "plugins", unix))]
+        for source in self.config.plugin_tools_of(config) {
+            builder = match config.needs_approval {
+                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(source.clone())),
+                ApprovalConfig::Never | ApprovalConfig::Tools(_) => {
+                    builder.tool_source(source.clone())
+                }
+            };
+        }
         for name in &config.mcp_servers {
+            #[cfg(all(feature = "plugins", unix))]
+            if self.config.has_plugin_tools(name) {
+                continue;
+            }
             let server = self.config.mcp_servers().get(name);
             let server = server.ok_or_else(|| {
                 let servers = self.config.mcp_servers().servers().iter();
@@ -170,6 +204,12 @@ impl<'a> TeamBuilder<'a> {
         }
         for tool in &config.agents_as_tools {
             tools.push(self.agent_tool(config, tool)?);
+        }
+        #[cfg(all(feature = "skills", unix))]
+        let skills = self.config.skills_of(config)?;
+        #[cfg(all(feature = "skills", unix))]
+        if skills.iter().len() > 0 {
+            tools.push(skills.tool());
         }
         Ok(tools
             .into_iter()

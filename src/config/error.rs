@@ -244,6 +244,80 @@ pub enum ConfigError {
         #[source]
         source: Box<crate::mcp::McpError>,
     },
+    /// The workspace cannot be used.
+    #[cfg(all(feature = "workspace", unix))]
+    #[error("`{key}` ({origin}) cannot be used")]
+    Workspace {
+        /// The key of the setting.
+        key: String,
+        /// Where it is.
+        origin: Origin,
+        /// Why not.
+        #[source]
+        source: Box<crate::tools::workspace::WorkspaceError>,
+    },
+    /// A folder of skills cannot be listed.
+    #[cfg(all(feature = "skills", unix))]
+    #[error("`{key}` ({origin}): the folder {} cannot be listed", path.display())]
+    SkillFolder {
+        /// The key of the setting.
+        key: String,
+        /// Where it is.
+        origin: Origin,
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Skills cannot be used together.
+    #[cfg(all(feature = "skills", unix))]
+    #[error("`{key}` ({origin}) cannot be used")]
+    Skills {
+        /// The key of the setting.
+        key: String,
+        /// Where it is.
+        origin: Origin,
+        /// Why not.
+        #[source]
+        source: Box<crate::skills::SkillError>,
+    },
+    /// An agent names a skill that does not exist.
+    #[cfg(all(feature = "skills", unix))]
+    #[error("agent `{agent}` ({origin}) has the unknown skill `{skill}`{}", did_you_mean(nearest.as_deref()))]
+    UnknownSkill {
+        /// The skill.
+        skill: Box<str>,
+        /// The skill whose name is most like it.
+        nearest: Option<Box<str>>,
+        /// The agent.
+        agent: Box<str>,
+        /// Where the agent is defined.
+        origin: Origin,
+    },
+    /// An agent names a skill that cannot be used.
+    #[cfg(all(feature = "skills", unix))]
+    #[error("agent `{agent}` ({origin}) has the skill `{skill}`, which cannot be used: {reason}")]
+    UnusableSkill {
+        /// The skill.
+        skill: Box<str>,
+        /// What is wrong with it.
+        reason: Box<str>,
+        /// The agent.
+        agent: Box<str>,
+        /// Where the agent is defined.
+        origin: Origin,
+    },
+    /// An MCP server of a trusted plugin cannot be set up.
+    #[cfg(all(feature = "plugins", unix))]
+    #[error("an MCP server of the plugin `{plugin}` cannot be set up")]
+    PluginServer {
+        /// The plugin.
+        plugin: String,
+        /// Why not.
+        #[source]
+        source: Box<crate::mcp::McpError>,
+    },
     /// A model cannot be spoken to with these settings.
     #[error("the model `{model}` cannot be used")]
     Model {

@@ -51,6 +51,7 @@ const TEXTS: &[&str] = &[
 const NESTED_TEXTS: &[&[&str]] = &[
     &["sessions", "url"],
     &["sessions", "encryption_key"],
+    &["workspace", "root"],
     &["server", "bind"],
     &["server", "token"],
     &["mcp_servers", "*", "command"],
@@ -69,6 +70,7 @@ const SECTIONS: &[&str] = &[
     "sessions",
     "timeouts",
     "trace",
+    "workspace",
 ];
 
 const ROOT: Keys = Keys {
@@ -89,10 +91,18 @@ const ROOT: Keys = Keys {
         "timeouts",
         #[cfg(feature = "mcp-client")]
         "mcp_servers",
+        #[cfg(all(feature = "workspace", unix))]
+        "workspace",
+        #[cfg(all(feature = "skills", unix))]
+        "skills",
     ],
     unsupported: &[
         #[cfg(not(feature = "mcp-client"))]
         "mcp_servers",
+        #[cfg(not(all(feature = "workspace", unix)))]
+        "workspace",
+        #[cfg(not(all(feature = "skills", unix)))]
+        "skills",
         "trace",
     ],
 };
@@ -110,6 +120,8 @@ pub struct Loader {
     home: Option<PathBuf>,
     config_file: Option<(PathBuf, &'static str)>,
     flags: Vec<(&'static str, Variable)>,
+    #[cfg(all(feature = "plugins", unix))]
+    pub(super) plugins: Vec<PathBuf>,
 }
 
 impl Loader {
@@ -122,6 +134,8 @@ impl Loader {
             home: None,
             config_file: None,
             flags: Vec::new(),
+            #[cfg(all(feature = "plugins", unix))]
+            plugins: Vec::new(),
         }
     }
 
@@ -286,6 +300,12 @@ impl Loader {
             timeouts,
             #[cfg(feature = "mcp-client")]
             mcp_servers: super::mcp::mcp_servers(&mut fields, &client)?,
+            #[cfg(all(feature = "workspace", unix))]
+            workspace: super::workspace::workspace(&mut fields, &self)?,
+            #[cfg(all(feature = "skills", unix))]
+            skills: super::skills::skills(&mut fields, &self)?,
+            #[cfg(all(feature = "plugins", unix))]
+            plugins: super::plugins::ConfiguredPlugins::default(),
             agents: agents(&mut fields, &self.files)?,
             dialect: dialect(&mut fields, &self.variables)?,
             settings: Vec::new(),
@@ -295,6 +315,8 @@ impl Loader {
             agent_set: OnceLock::new(),
         };
         (config.settings, config.redactor) = seen.finish();
+        #[cfg(all(feature = "plugins", unix))]
+        super::plugins::load(&self, &mut config)?;
         Ok(config)
     }
 
@@ -358,12 +380,27 @@ impl Loader {
         }))
     }
 
-    fn folders(&self) -> Folders<'_> {
+    pub(super) fn folders(&self) -> Folders<'_> {
         let data = self.variables.get(DATA_VARIABLE);
         Folders {
             home: self.home.as_ref(),
             data: data.map(|data| (PathBuf::from(&data.value), data.origin.clone())),
         }
+    }
+
+    /// A path of a setting: below the home directory, relative to the file that it stands in, or as it is.
+    #[cfg(all(feature = "workspace", unix))]
+    pub(super) fn path_of(
+        &self,
+        key: &str,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<PathBuf, ConfigError> {
+        let path = self.expand_home(key, text, origin)?;
+        Ok(match path.to_str() {
+            Some(relative) => relative_to_origin(origin, relative),
+            None => path,
+        })
     }
 
     fn expand_home(&self, key: &str, path: &str, origin: &Origin) -> Result<PathBuf, ConfigError> {

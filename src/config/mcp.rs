@@ -104,7 +104,7 @@ impl Config {
 
 /// A server of which every call waits for approval, because the agent wants it so.
 pub(super) struct AlwaysAsked {
-    server: McpClient,
+    server: Box<dyn ToolSource>,
     /// The tools that were seen last, as they are and as they are given on.
     given: Mutex<Option<Given>>,
 }
@@ -117,9 +117,9 @@ struct Given {
 }
 
 impl AlwaysAsked {
-    pub(super) const fn new(server: McpClient) -> Self {
+    pub(super) fn new(server: impl ToolSource + 'static) -> Self {
         Self {
-            server,
+            server: Box::new(server),
             given: Mutex::new(None),
         }
     }
@@ -150,7 +150,7 @@ impl ToolSource for AlwaysAsked {
     }
 
     fn tools(&self) -> BoxFuture<'_, Result<Tools, ToolSourceError>> {
-        Box::pin(async { Ok(self.give(ToolSource::tools(&self.server).await?)) })
+        Box::pin(async { Ok(self.give(self.server.tools().await?)) })
     }
 }
 

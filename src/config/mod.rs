@@ -40,6 +40,12 @@ mod timeouts;
 mod substitution;
 #[cfg(feature = "mcp-client")]
 mod mcp;
+#[cfg(all(feature = "workspace", unix))]
+mod workspace;
+#[cfg(all(feature = "skills", unix))]
+mod skills;
+#[cfg(all(feature = "plugins", unix))]
+mod plugins;
 mod fields;
 mod tree;
 mod sources;

@@ -43,6 +43,12 @@ pub struct Config {
     /// Not connected before someone asks for it; clones share the connections.
     #[cfg(feature = "mcp-client")]
     pub(super) mcp_servers: McpClients,
+    #[cfg(all(feature = "workspace", unix))]
+    pub(super) workspace: Option<super::workspace::ConfiguredWorkspace>,
+    #[cfg(all(feature = "skills", unix))]
+    pub(super) skills: super::skills::ConfiguredSkills,
+    #[cfg(all(feature = "plugins", unix))]
+    pub(super) plugins: super::plugins::ConfiguredPlugins,
     pub(super) settings: Vec<Setting>,
     /// Takes out every secret of the configuration.
     pub(super) redactor: Redactor,
@@ -204,6 +210,8 @@ pub struct AgentConfig {
     pub settings: ModelSettings,
     /// The names of its tools.
     pub tools: Vec<String>,
+    /// The names of the skills that it can read.
+    pub skills: Vec<String>,
     /// The names of the MCP servers whose tools it has too.
     pub mcp_servers: Vec<String>,
     /// The agents that it calls as tools.

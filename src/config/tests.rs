@@ -11,6 +11,10 @@ mod places;
 #[cfg(feature = "mcp-client")]
 mod servers;
 mod wiring;
+#[cfg(all(feature = "workspace", unix))]
+mod workspace;
+#[cfg(all(feature = "skills", unix))]
+mod skills;
 
 const KEY: &str = "sk-secret-0123456789";
 

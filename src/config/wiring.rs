@@ -99,7 +99,27 @@ impl Config {
 
     /// Whether calls of this agent itself may wait.
     pub(super) fn may_wait(&self, agent: &AgentConfig) -> bool {
-        agent.needs_approval != ApprovalConfig::Never || self.has_asking_server(agent)
+        agent.needs_approval != ApprovalConfig::Never
+            || self.has_asking_server(agent)
+            || self.has_asking_tool(agent)
+    }
+
+    #[cfg(all(feature = "workspace", unix))]
+    fn has_asking_tool(&self, agent: &AgentConfig) -> bool {
+        let asks = |name: &String| {
+            let workspace = self.workspace.iter();
+            workspace.into_iter().any(|workspace| workspace.asks(name))
+        };
+        agent.tools.iter().any(asks)
+    }
+
+    #[cfg(not(all(feature = "workspace", unix)))]
+    #[expect(
+        clippy::unused_self,
+        reason = "without a workspace no tool asks by itself"
+    )]
+    const fn has_asking_tool(&self, _: &AgentConfig) -> bool {
+        false
     }
 
     #[cfg(feature = "mcp-client")]
@@ -193,15 +213,26 @@ impl Config {
         }
     }
 
-    /// Gives every tool that an agent may name.
+    /// Gives every tool that an agent may name: the bundled ones, and those of the [workspace](crate::tools::workspace) if there is one.
     pub fn tools(&self) -> ToolRegistry {
-        #[cfg(feature = "bundled-tools")]
-        return crate::tools::bundled::registry();
-        #[cfg(not(feature = "bundled-tools"))]
-        ToolRegistry::new()
+        #[cfg_attr(
+            not(all(feature = "workspace", unix)),
+            expect(unused_mut, reason = "a workspace adds its tools")
+        )]
+        let mut tools = bundled_tools();
+        #[cfg(all(feature = "workspace", unix))]
+        for tool in self
+            .workspace
+            .iter()
+            .flat_map(super::workspace::ConfiguredWorkspace::tools)
+        {
+            // No bundled tool has the name of one of a workspace; a test has them both.
+            drop(tools.register(tool.clone()));
+        }
+        tools
     }
 
-    /// Gives every tool that is served by itself, beside the agents.
+    /// Gives every tool that is served by itself, beside the agents: the bundled ones. Those of a workspace are their agents' alone.
     ///
     /// One that any agent asks approval for asks here too: it is the same tool, and a client is no more trusted than a model.
     pub fn served_tools(&self) -> ToolRegistry {
@@ -211,7 +242,7 @@ impl Config {
             ApprovalConfig::Never => false,
         };
         let mut served = ToolRegistry::new();
-        for tool in &self.tools() {
+        for tool in &bundled_tools() {
             let is_asked_for = self.agents().iter().any(|agent| asks(agent, tool.name()));
             let tool = if is_asked_for {
                 tool.clone().needs_approval()
@@ -260,4 +291,14 @@ impl Config {
     pub const fn http_client(&self) -> &HttpClient {
         &self.client
     }
+}
+
+#[cfg(feature = "bundled-tools")]
+fn bundled_tools() -> ToolRegistry {
+    crate::tools::bundled::registry()
+}
+
+#[cfg(not(feature = "bundled-tools"))]
+fn bundled_tools() -> ToolRegistry {
+    ToolRegistry::new()
 }

@@ -52,9 +52,9 @@ pub(super) fn parse(
     let Value::Object(mut fields) = json else {
         return Err(ManifestError::NoObject);
     };
-    check_schema(fields.remove("$schema"))?;
+    check_schema(fields.shift_remove("$schema"))?;
     let mut manifest = PluginManifest {
-        name: name(fields.remove("name"))?,
+        name: name(fields.shift_remove("name"))?,
         ..PluginManifest::default()
     };
     manifest.author = author(&mut fields)?;
@@ -67,8 +67,8 @@ pub(super) fn parse(
     ] {
         *value = text_of(&mut fields, field)?;
     }
-    manifest.keywords = keywords(fields.remove("keywords"))?;
-    check_extensions(fields.remove("extensions"), issues)?;
+    manifest.keywords = keywords(fields.shift_remove("keywords"))?;
+    check_extensions(fields.shift_remove("extensions"), issues)?;
     for (field, _) in fields {
         issues.push(PluginIssue::UnknownField { field });
     }
@@ -118,16 +118,17 @@ fn name(name: Option<Value>) -> Result<String, ManifestError> {
 /// 5.4: closed, and all of it text.
 fn author(fields: &mut Map<String, Value>) -> Result<PluginAuthor, ManifestError> {
     const EXPECTED: &str = "an object of `name`, `email` and `url`, each a text";
-    let mut author = match fields.remove("author") {
+    let mut author = match fields.shift_remove("author") {
         None => return Ok(PluginAuthor::default()),
         Some(Value::Object(author)) => author,
         Some(_) => return Err(wrong("author", EXPECTED)),
     };
-    let [name, email, url] = ["name", "email", "url"].map(|field| match author.remove(field) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(wrong("author", EXPECTED)),
-    });
+    let [name, email, url] =
+        ["name", "email", "url"].map(|field| match author.shift_remove(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong("author", EXPECTED)),
+        });
     if !author.is_empty() {
         return Err(wrong("author", EXPECTED));
     }
@@ -142,7 +143,7 @@ fn text_of(
     fields: &mut Map<String, Value>,
     field: &'static str,
 ) -> Result<Option<String>, ManifestError> {
-    match fields.remove(field) {
+    match fields.shift_remove(field) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(wrong(field, "a text")),

@@ -137,12 +137,11 @@ impl Plugins {
 
 impl FoundPlugin {
     fn sort_key(&self) -> (String, &Path) {
-        let name = match &self.plugin {
-            Ok(plugin) => plugin.name().to_owned(),
-            Err(_) => {
-                let name = self.folder.file_name().unwrap_or_default();
-                name.to_string_lossy().into_owned()
-            }
+        let name = if let Ok(plugin) = &self.plugin {
+            plugin.name().to_owned()
+        } else {
+            let name = self.folder.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
         };
         (name, &self.folder)
     }

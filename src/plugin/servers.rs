@@ -67,7 +67,7 @@ pub(super) fn parse(
     let Value::Object(mut fields) = json else {
         return Err("it is not an object".to_owned());
     };
-    match fields.remove("$schema") {
+    match fields.shift_remove("$schema") {
         Some(Value::String(schema)) if schema == SCHEMA => {}
         Some(Value::String(schema)) => {
             return Err(format!(
@@ -77,7 +77,7 @@ pub(super) fn parse(
         }
         _ => return Err("`$schema` must be a text: the identifier of the schema".to_owned()),
     }
-    let Some(Value::Object(described)) = fields.remove("mcpServers") else {
+    let Some(Value::Object(described)) = fields.shift_remove("mcpServers") else {
         return Err("`mcpServers` must be an object".to_owned());
     };
     if let Some(field) = fields.keys().next() {
@@ -122,7 +122,7 @@ fn transport(value: Value, folders: PluginFolders<'_>) -> Result<PluginTransport
     let Value::Object(mut fields) = value else {
         return Err("it is not an object".into());
     };
-    let Some(Value::String(kind)) = fields.remove("type") else {
+    let Some(Value::String(kind)) = fields.shift_remove("type") else {
         return Err("`type` must be a text".into());
     };
     let transport = match kind.as_str() {
@@ -146,7 +146,7 @@ fn stdio(
     let root = folders.package.root().display().to_string();
     let data = folders.data.display().to_string();
     let expand = |text: &str| expand(text, &root, &data);
-    let args = match fields.remove("args") {
+    let args = match fields.shift_remove("args") {
         None => Vec::new(),
         Some(Value::Array(args)) => args
             .iter()
@@ -169,10 +169,10 @@ fn stdio(
     env.insert("PLUGIN_ROOT".to_owned(), root.clone());
     env.insert("PLUGIN_DATA".to_owned(), data.clone());
     Ok(PluginTransport::Stdio {
-        command: command(fields.remove("command"), folders.package)?,
+        command: command(fields.shift_remove("command"), folders.package)?,
         args,
         env,
-        cwd: working_folder(fields.remove("cwd"), folders)?,
+        cwd: working_folder(fields.shift_remove("cwd"), folders)?,
     })
 }
 
@@ -240,7 +240,7 @@ fn working_folder(cwd: Option<Value>, folders: PluginFolders<'_>) -> Result<Path
 }
 
 fn http(fields: &mut Map<String, Value>) -> Result<PluginTransport, Refusal> {
-    let Some(Value::String(url)) = fields.remove("url") else {
+    let Some(Value::String(url)) = fields.shift_remove("url") else {
         return Err("`url` must be a text".into());
     };
     // It has no user and no fragment, and is absolute.
@@ -278,7 +278,7 @@ fn texts(
     field: &'static str,
 ) -> Result<Vec<(String, String)>, Refusal> {
     let wrong = || Refusal::Invalid(format!("`{field}` must be an object of texts"));
-    match fields.remove(field) {
+    match fields.shift_remove(field) {
         None => Ok(Vec::new()),
         Some(Value::Object(texts)) => texts
             .into_iter()

@@ -62,7 +62,7 @@ impl Skills {
         let mut text = "Skills are instructions for certain tasks. If a task is one that a skill is for, read the skill with the tool \
             read_skill first.\n"
             .to_owned();
-        for skill in self.iter() {
+        for skill in self {
             // One line each, whatever the author wrote.
             let words: Vec<&str> = skill.description().split_whitespace().collect();
             // Writing to a string does not fail.
@@ -74,6 +74,7 @@ impl Skills {
     /// Gives the tool `read_skill`, which reads the instructions of a skill and its files.
     #[expect(
         clippy::expect_used,
+        clippy::missing_panics_doc,
         reason = "name and schema are constants, and a test makes the tool"
     )]
     pub fn tool(&self) -> FunctionTool {

@@ -75,12 +75,13 @@ fn write_text(out: &mut Lines, config: &Config) -> io::Result<()> {
 }
 
 /// What an agent has to do with others, and what stands in its way.
-fn graph(agent: &AgentConfig) -> [(&'static str, Vec<String>); 5] {
+fn graph(agent: &AgentConfig) -> [(&'static str, Vec<String>); 6] {
     let tool = |tool: &AgentToolConfig| match &tool.name {
         Some(name) => format!("{} as {name}", tool.agent),
         None => tool.agent.clone(),
     };
     [
+        ("skills", agent.skills.clone()),
         ("hands off to", agent.handoffs.clone()),
         (
             "agents as tools",
@@ -119,6 +120,7 @@ fn write_json(out: &mut Lines, agents: &[AgentConfig]) -> io::Result<()> {
             "instructions": agent.instructions,
             "model": agent.model,
             "tools": agent.tools,
+            "skills": agent.skills,
             "mcp_servers": agent.mcp_servers,
             "agents_as_tools": tools,
             "needs_approval": approval(agent),

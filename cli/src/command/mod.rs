@@ -10,6 +10,10 @@ mod resume;
 mod run;
 mod serve;
 mod sessions;
+#[cfg(unix)]
+mod plugins;
+#[cfg(unix)]
+mod skills;
 mod tools;
 
 use anyhow::{Context as _, Result};
@@ -30,6 +34,10 @@ pub(crate) enum Command {
     Sessions(sessions::Arguments),
     Agents(agents::Arguments),
     Tools(tools::Arguments),
+    #[cfg(unix)]
+    Skills(skills::Arguments),
+    #[cfg(unix)]
+    Plugins(plugins::Arguments),
     Check(check::Arguments),
 }
 
@@ -43,6 +51,10 @@ impl Command {
             Self::Sessions(command) => command.is_json(),
             Self::Agents(command) => command.json,
             Self::Tools(command) => command.json,
+            #[cfg(unix)]
+            Self::Skills(command) => command.is_json(),
+            #[cfg(unix)]
+            Self::Plugins(command) => command.is_json(),
             Self::Serve(_) | Self::Reload(_) | Self::Check(_) => false,
         }
     }
@@ -73,6 +85,10 @@ async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<
         Command::Sessions(command) => signals.unless(sessions::run(global, &command)).await,
         Command::Agents(command) => agents::run(global, &command),
         Command::Tools(command) => signals.unless(tools::run(global, &command)).await,
+        #[cfg(unix)]
+        Command::Skills(command) => skills::run(global, &command),
+        #[cfg(unix)]
+        Command::Plugins(command) => signals.unless(plugins::run(global, &command)).await,
         Command::Check(_) => signals.unless(check::run(global)).await,
         Command::Reload(command) => signals.unless(reload::run(global, &command)).await,
     }

@@ -58,9 +58,8 @@ fn write(
     servers: &[InspectedServer],
     json: bool,
 ) -> io::Result<()> {
-    // The program itself has every tool that there is without a server.
-    let origin = Origin::BuiltIn.to_string();
     for tool in &config.tools() {
+        let origin = origin_of(config, tool);
         let agents = agents_with(config, |agent| {
             agent.tools.iter().any(|name| *tool.name() == **name)
         });
@@ -91,6 +90,22 @@ fn write(
         }
     }
     Ok(())
+}
+
+/// Says where a tool comes from that is there without a server.
+#[cfg(unix)]
+fn origin_of(config: &Config, tool: &FunctionTool) -> String {
+    match config.workspace() {
+        Some(workspace) if config.has_workspace_tool(tool.name()) => {
+            format!("workspace {}", workspace.root().display())
+        }
+        _ => Origin::BuiltIn.to_string(),
+    }
+}
+
+#[cfg(not(unix))]
+fn origin_of(_: &Config, _: &FunctionTool) -> String {
+    Origin::BuiltIn.to_string()
 }
 
 fn write_tool(

@@ -43,7 +43,7 @@ Guide (./config.yaml:2)
         lines(&output)[2],
         json!({
             "type": "agent", "name": "Guide", "instructions": "Guide.\nWell.\n", "model": "big",
-            "tools": ["calculator"], "mcp_servers": [], "agents_as_tools": [], "needs_approval": [], "handoffs": [],
+            "tools": ["calculator"], "skills": [], "mcp_servers": [], "agents_as_tools": [], "needs_approval": [], "handoffs": [],
             "handoff_description": null, "input_guardrails": [], "output_guardrails": [], "output_schema": null,
             "origin": "./config.yaml:2",
         })

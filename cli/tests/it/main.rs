@@ -48,3 +48,12 @@ mod support;
 mod together;
 #[cfg(test)]
 mod words;
+#[cfg(test)]
+#[cfg(unix)]
+mod plugins;
+#[cfg(test)]
+#[cfg(unix)]
+mod skills;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod workspace;

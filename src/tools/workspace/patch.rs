@@ -148,7 +148,7 @@ fn wrong(line: &str, expected: &'static str) -> PatchError {
     }
 }
 
-/// PatchAction will be done, all of it known.
+/// A change that will be made, all of it known.
 #[derive(Debug)]
 enum Change {
     Add(WorkspacePath, String),

@@ -176,7 +176,7 @@ fn skills_are_found_one_level_deep_and_a_wrong_one_is_skipped() {
         .unwrap()
         .skills()
         .iter()
-        .map(|skill| skill.name())
+        .map(openai_agents::skills::Skill::name)
         .collect();
     assert_eq!(names, ["good"]);
     let root = package.root().display().to_string();
@@ -221,7 +221,7 @@ fn skills_behind_links_stay_in_the_folder() {
         .unwrap()
         .skills()
         .iter()
-        .map(|skill| skill.name())
+        .map(openai_agents::skills::Skill::name)
         .collect();
     assert_eq!(names, ["good", "linked"]);
     let issues = issues(&plugins.found()[0]);

@@ -54,14 +54,14 @@ fn plugins_that_change_in_any_way_lose_their_trust() {
                 package.path("skills/a/SKILL.md"),
                 "---\nname: a\ndescription: other\n---",
             )
-            .unwrap()
+            .unwrap();
         },
         |package| fs::write(package.path("new"), "").unwrap(),
         |package| fs::create_dir(package.path("folder")).unwrap(),
         |package| fs::remove_file(package.path("extra")).unwrap(),
         |package| fs::rename(package.path("extra"), package.path("other")).unwrap(),
         |package| {
-            fs::set_permissions(package.path("extra"), fs::Permissions::from_mode(0o755)).unwrap()
+            fs::set_permissions(package.path("extra"), fs::Permissions::from_mode(0o755)).unwrap();
         },
         |package| symlink("extra", package.path("link")).unwrap(),
     ];

@@ -1,0 +1,157 @@
+//! `openai-agents plugins`, and what a trusted plugin brings to a run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use openai_agents::testing::FakeServer;
+
+use crate::support::{Directory, check_output, lines, on, streamed_call, streamed_text};
+
+const MANIFEST: &str = r#"{"$schema": "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json", "name": "tools", "description": "Tells where it is."}"#;
+const SERVERS: &str = r#"{"$schema": "https://agent-plugins.org/schemas/1.0.0/mcp.schema.json",
+    "mcpServers": {"here": {"type": "stdio", "command": "./server"}}}"#;
+const SERVER: &str = r#"#!/bin/sh
+while read -r request; do
+    case $request in
+        *'"method":"server/discover"'*) answer='"error":{"code":-32601,"message":"unknown"}' ;;
+        *'"method":"initialize"'*) answer='"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}' ;;
+        *'"method":"tools/list"'*) answer='"result":{"tools":[{"name":"where","inputSchema":{"type":"object"}}]}' ;;
+        *'"method":"tools/call"'*) answer='"result":{"content":[{"type":"text","text":"here"}]}' ;;
+        *) continue ;;
+    esac
+    id=${request#*\"id\":}
+    id=${id%%[,\}]*}
+    printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$id" "$answer"
+done
+"#;
+
+fn directory(name: &str) -> Directory {
+    let directory = Directory::new(name).file("config.yaml", "plugins_path: plugins\n");
+    fs::create_dir_all(directory.path("plugins/tools/skills/notes")).unwrap();
+    directory.write("plugins/tools/plugin.json", MANIFEST);
+    directory.write("plugins/tools/mcp.json", SERVERS);
+    directory.write("plugins/tools/server", SERVER);
+    directory.write(
+        "plugins/tools/skills/notes/SKILL.md",
+        "---\nname: notes\ndescription: Writes notes.\n---\nBe brief.\n",
+    );
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(directory.path("plugins/tools/server"), mode).unwrap();
+    directory
+}
+
+fn plugins(directory: &Directory, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = directory
+        .program()
+        .arg("plugins")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn plugins_are_listed_trusted_and_checked() {
+    let directory = directory("plugins-trust");
+    let rest = "(./plugins/tools)\n  Tells where it is.\n  skills: notes\n  MCP servers: here\n";
+    assert_eq!(
+        plugins(&directory, &["list"]),
+        (Some(0), format!("tools: not trusted {rest}"), String::new())
+    );
+    let (code, text, _) = plugins(&directory, &["check", "tools"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(!text.contains("ready"), "nothing is started: {text}");
+    let (code, text, _) = plugins(&directory, &["trust", "tools"]);
+    assert_eq!(code, Some(0));
+    assert!(text.starts_with("tools is trusted with sha256 "), "{text}");
+    assert_eq!(
+        plugins(&directory, &["list"]).1,
+        format!("tools: trusted {rest}")
+    );
+    let (code, text, error) = plugins(&directory, &["check", "tools"]);
+    assert_eq!(code, Some(0), "{text}{error}");
+    assert!(
+        text.ends_with("\n  tools/here: ready: mcp_tools_here__where\n"),
+        "{text}"
+    );
+    directory.write("plugins/tools/new", "");
+    assert_eq!(
+        plugins(&directory, &["list"]).1,
+        format!("tools: changed since it was trusted {rest}")
+    );
+    assert_eq!(
+        plugins(&directory, &["untrust", "tools"]).1,
+        "tools is not trusted any more\n"
+    );
+    assert_eq!(
+        plugins(&directory, &["list"]).1,
+        format!("tools: not trusted {rest}")
+    );
+    let unknown = "error: there is no plugin `other`; there are: tools\n";
+    assert_eq!(
+        plugins(&directory, &["check", "other"]),
+        (Some(2), String::new(), unknown.to_owned())
+    );
+}
+
+#[test]
+fn plugins_list_says_what_is_broken() {
+    let directory = directory("plugins-broken");
+    directory.write("plugins/tools/plugin.json", "{}");
+    let output = directory
+        .program()
+        .args(["plugins", "list", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let lines = lines(&output);
+    assert_eq!(lines[0]["state"], "broken");
+    assert_eq!(
+        lines[0]["error"],
+        "plugin.json is wrong: `$schema` must be a text: the identifier of the schema"
+    );
+    assert_eq!(lines[1]["error"]["kind"], "plugin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_has_what_a_named_plugin_brings() {
+    let directory = directory("plugins-run");
+    let server = FakeServer::start([
+        streamed_call("", "mcp_tools_here__where", "{}"),
+        streamed_text("It is ", "here."),
+    ])
+    .await
+    .unwrap();
+    let folder = directory.path("plugins/tools");
+    let run = ["run", "--plugin", folder.to_str().unwrap(), "hi"];
+    let output = on(&server, &directory, &run).output().unwrap();
+    check_output(
+        &output,
+        0,
+        "It is here.\n",
+        "-> mcp_tools_here__where {}\n<- here\n",
+    );
+    let told = server.requests()[0].json().unwrap()["messages"][0]["content"].clone();
+    assert!(
+        told.as_str().unwrap().ends_with("\n- notes: Writes notes."),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_has_nothing_of_a_plugin_that_is_not_trusted() {
+    let directory = directory("plugins-untrusted");
+    let server = FakeServer::start([streamed_text("Do", "ne.")])
+        .await
+        .unwrap();
+    let output = on(&server, &directory, &["run", "hi"]).output().unwrap();
+    check_output(&output, 0, "Done.\n", "");
+    let request = server.requests()[0].json().unwrap().to_string();
+    assert!(!request.contains("mcp_tools_here__where"), "{request}");
+    assert!(!request.contains("Writes notes."), "{request}");
+}

@@ -1,0 +1,156 @@
+//! The section `workspace`: the folder that tools act below.
+
+use std::collections::BTreeMap;
+
+use super::error::ConfigError;
+use super::fields::{Fields, Keys};
+use super::loader::Loader;
+use super::schema::Config;
+use super::tree::{TreeNode, Value};
+use crate::tools::FunctionTool;
+use crate::tools::workspace::{Workspace, WorkspaceError};
+
+const WORKSPACE: Keys = Keys {
+    known: &["root", "approval"],
+    unsupported: &[],
+};
+
+/// The tools that wait for approval unless the file says otherwise.
+const ASKING: [&str; 3] = ["write_file", "edit_file", "apply_patch"];
+
+impl Config {
+    /// Gives the workspace, if the file has one; agents name its tools.
+    pub fn workspace(&self) -> Option<&Workspace> {
+        Some(&self.workspace.as_ref()?.workspace)
+    }
+
+    /// Says whether a tool is one of the workspace.
+    pub fn has_workspace_tool(&self, name: &str) -> bool {
+        let mut tools = self.workspace.iter().flat_map(ConfiguredWorkspace::tools);
+        tools.any(|tool| tool.name() == name)
+    }
+}
+
+/// A workspace, and which of its tools ask.
+#[derive(Debug, Clone)]
+pub(super) struct ConfiguredWorkspace {
+    workspace: Workspace,
+    tools: Vec<FunctionTool>,
+    approval: WorkspaceApproval,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum WorkspaceApproval {
+    Always,
+    Never,
+    /// What the file says of single tools, over what holds without it.
+    ByTool(BTreeMap<String, bool>),
+}
+
+impl WorkspaceApproval {
+    fn is_needed(&self, tool: &str) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::ByTool(tools) => tools
+                .get(tool)
+                .copied()
+                .unwrap_or_else(|| ASKING.contains(&tool)),
+        }
+    }
+}
+
+impl ConfiguredWorkspace {
+    pub(super) fn tools(&self) -> &[FunctionTool] {
+        &self.tools
+    }
+
+    /// Whether calls of a tool wait for approval, if it is one of the workspace.
+    pub(super) fn asks(&self, tool: &str) -> bool {
+        self.tools.iter().any(|own| own.name() == tool) && self.approval.is_needed(tool)
+    }
+}
+
+pub(super) fn workspace(
+    root: &mut Fields<'_>,
+    loader: &Loader,
+) -> Result<Option<ConfiguredWorkspace>, ConfigError> {
+    const KEY: &str = "workspace";
+    let Some(node) = root.take(KEY) else {
+        return Ok(None);
+    };
+    let origin = node.origin.clone();
+    let mut fields = Fields::new(KEY, node, WORKSPACE, root.settings())?;
+    let Some((text, root_origin)) = fields.text_and_origin("root")? else {
+        return Err(fields.invalid("root", "set, to the folder that tools act below", origin));
+    };
+    let path = loader.path_of(&fields.path_of("root"), &text, &root_origin)?;
+    fields.list("root", text, &root_origin);
+    let workspace =
+        Workspace::open(path).map_err(|source| unusable(&fields, root_origin, source))?;
+    let tools: Vec<FunctionTool> = workspace.tools().iter().cloned().collect();
+    let approval = approval(&mut fields, |name| {
+        tools.iter().any(|tool| tool.name() == name)
+    })?;
+    let tools = tools.into_iter().map(|tool| {
+        if approval.is_needed(tool.name()) {
+            tool.needs_approval()
+        } else {
+            tool.needs_approval_if(|_, _| false)
+        }
+    });
+    Ok(Some(ConfiguredWorkspace {
+        tools: tools.collect(),
+        workspace,
+        approval,
+    }))
+}
+
+/// `always`, `never`, or a map from tools to either.
+fn approval(
+    fields: &mut Fields<'_>,
+    is_tool: impl Fn(&str) -> bool,
+) -> Result<WorkspaceApproval, ConfigError> {
+    const KEY: &str = "approval";
+    const EXPECTED: &str =
+        "`always`, `never`, or a map from names of tools of the workspace to `always` or `never`";
+    let Some(TreeNode { value, origin }) = fields.take(KEY) else {
+        return Ok(WorkspaceApproval::ByTool(BTreeMap::new()));
+    };
+    let is_needed = |value: &Value| match value {
+        Value::Text(text) if text == "always" => Some(true),
+        Value::Text(text) if text == "never" => Some(false),
+        _ => None,
+    };
+    let (approval, shown) = match (&value, is_needed(&value)) {
+        (_, Some(true)) => (WorkspaceApproval::Always, "always".to_owned()),
+        (_, Some(false)) => (WorkspaceApproval::Never, "never".to_owned()),
+        (Value::Map(entries), None) => {
+            let mut tools = BTreeMap::new();
+            for entry in entries {
+                let place = format!("{KEY}.{}", entry.key);
+                let is_needed = is_needed(&entry.node.value).filter(|_| is_tool(&entry.key));
+                let is_needed = is_needed
+                    .ok_or_else(|| fields.invalid(&place, EXPECTED, entry.origin.clone()))?;
+                tools.insert(entry.key.clone(), is_needed);
+            }
+            let words = |(name, is_needed): (&String, &bool)| {
+                let word = if *is_needed { "always" } else { "never" };
+                format!("{name}: {word}")
+            };
+            let shown: Vec<String> = tools.iter().map(words).collect();
+            (WorkspaceApproval::ByTool(tools), shown.join(", "))
+        }
+        _ => return Err(fields.invalid(KEY, EXPECTED, origin)),
+    };
+    fields.list(KEY, shown, &origin);
+    Ok(approval)
+}
+
+fn unusable(fields: &Fields<'_>, origin: super::Origin, source: WorkspaceError) -> ConfigError {
+    ConfigError::Workspace {
+        key: fields.path_of("root"),
+        origin,
+        source: Box::new(source),
+    }
+}
