@@ -345,6 +345,24 @@ async fn the_settings_of_the_run_lie_over_those_of_the_agent() {
 }
 
 #[tokio::test]
+async fn settings_of_runner_agent_and_run_lie_over_each_other_in_this_order() {
+    let model = ScriptedModel::text("hi");
+    let agent = Agent::builder("A")
+        .model_settings(ModelSettings::default().seed(2).top_p(0.2))
+        .build()
+        .unwrap();
+    let of_runner = ModelSettings::default().max_tokens(1).seed(1).top_p(0.1);
+    let runner = Runner::new(model.clone()).model_settings(of_runner);
+    let request = runner.run(&agent, "hi");
+    let of_run = ModelSettings::default().top_p(0.3);
+    request.model_settings(of_run).await.unwrap();
+    assert_eq!(
+        *model.requests()[0].settings,
+        ModelSettings::default().max_tokens(1).seed(2).top_p(0.3)
+    );
+}
+
+#[tokio::test]
 async fn tools_find_the_state_of_the_run_by_its_type() {
     struct Name(&'static str);
     let options = ToolOptions::default().failure(ToolFailure::TellModelDetail);

@@ -210,7 +210,7 @@ async fn parameters_become_settings_over_those_of_runner_and_agent() {
     let expect = ModelSettings::default()
         .temperature(0.7)
         .top_p(0.3)
-        .seed(2)
+        .seed(1)
         .max_tokens(9)
         .stop(vec!["END".to_owned()])
         .presence_penalty(0.5)

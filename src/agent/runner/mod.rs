@@ -1,4 +1,18 @@
 //! Running agents: the doorway.
+//!
+//! # Settings and models
+//!
+//! Model settings lie over each other, one by one; the later wins:
+//!
+//! 1. those of the runner ([`Runner::model_settings`]);
+//! 2. the agent's own ([`AgentBuilder::model_settings`](crate::agent::AgentBuilder::model_settings));
+//! 3. those of the run ([`RunRequest::model_settings`]), which reach every agent of it, those that are called as tools too.
+//!
+//! Models are chosen in the same order: the runner's ([`Runner::new`]), the agent's own, and that of the run ([`RunRequest::model`]) for every
+//! agent of it. [`Runner::model`] chooses for all runs of a runner what a run does not choose itself.
+//!
+//! Everything else that a runner and a run can set is the run's if it is set there. Lists, such as hooks, guardrails, layers and
+//! agents, are added to: the runner's come first.
 
 mod options;
 mod models;

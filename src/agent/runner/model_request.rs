@@ -55,7 +55,7 @@ impl RequestTemplate {
         options: &RunOptions,
         delivery: Delivery,
     ) -> Self {
-        let mut settings = agent.model_settings().overlaid_with(&options.settings);
+        let mut settings = options.settings_of(agent);
         let gives_output_by_tool = agent.output_type().and_then(OutputType::tool).is_some();
         if gives_output_by_tool && settings.tool_choice.is_none() {
             settings.tool_choice = Some(ToolChoice::Required);

@@ -22,6 +22,9 @@ use crate::tools::{ToolContext, ToolError};
 #[derive(Clone)]
 pub(crate) struct RunOptions {
     pub(super) limits: Limits,
+    /// Those of the runner, below the agents' own.
+    pub(super) runner_settings: ModelSettings,
+    /// Those of the run, above all others.
     pub(super) settings: ModelSettings,
     pub(super) states: States,
     pub(super) agents: Vec<Agent>,
@@ -137,6 +140,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            runner_settings: ModelSettings::default(),
             settings: ModelSettings::default(),
             states: States::default(),
             agents: Vec::new(),
@@ -187,12 +191,6 @@ macro_rules! setters {
             /// Sets the limits of a run.
             pub fn limits(mut self, limits: Limits) -> Self {
                 self.options.limits = limits;
-                self
-            }
-
-            /// Lays model settings over the agents' own.
-            pub fn model_settings(mut self, settings: ModelSettings) -> Self {
-                self.options.settings = settings;
                 self
             }
 
@@ -360,6 +358,35 @@ macro_rules! setters {
 }
 
 setters!(Runner, RunRequest);
+
+impl Runner {
+    /// Sets model settings for what neither agent nor run says.
+    ///
+    /// Settings [lie over each other](crate::agent::runner#settings-and-models).
+    pub fn model_settings(mut self, settings: ModelSettings) -> Self {
+        self.options.runner_settings = settings;
+        self
+    }
+}
+
+impl RunRequest {
+    /// Lays model settings over those of the agents and of the runner.
+    ///
+    /// Settings [lie over each other](crate::agent::runner#settings-and-models).
+    pub fn model_settings(mut self, settings: ModelSettings) -> Self {
+        self.options.settings = settings;
+        self
+    }
+}
+
+impl RunOptions {
+    /// The settings of an agent in a run: the runner's, over them the agent's, over them the run's.
+    pub(super) fn settings_of(&self, agent: &Agent) -> ModelSettings {
+        self.runner_settings
+            .overlaid_with(agent.model_settings())
+            .overlaid_with(&self.settings)
+    }
+}
 
 impl fmt::Debug for RunOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

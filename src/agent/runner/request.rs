@@ -143,7 +143,7 @@ impl RunRequest {
         self
     }
 
-    /// Lays model settings over those that the runner has, where [`model_settings`](Self::model_settings) replaces them.
+    /// Lays model settings over those that the run has, where [`model_settings`](Self::model_settings) replaces them.
     pub fn more_settings(mut self, over: &ModelSettings) -> Self {
         self.options.settings = self.options.settings.overlaid_with(over);
         self

@@ -11,6 +11,7 @@ mod scenario;
 mod settings;
 mod wiring;
 
+use openai_agents::model::ModelSettings;
 use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
 use openai_agents::testing::FakeServer;
 use openai_agents::{
@@ -145,6 +146,7 @@ async fn run(file: &File, scenario: &Scenario) -> Result<Value, Failure> {
         runner: wiring::runner(scenario, &server, agents.values(), &log)?,
         start: agents.get(&scenario.start).ok_or("no such start agent")?,
         session: MemorySession::new(SessionId::new(&*scenario.name)?),
+        settings: settings::settings(&scenario.run_config.model_settings)?,
     };
     let before: Result<Vec<_>, _> = scenario
         .session_before
@@ -180,6 +182,8 @@ struct Stage<'a> {
     runner: Runner,
     start: &'a Agent,
     session: MemorySession,
+    /// Those of the run's configuration.
+    settings: ModelSettings,
 }
 
 type Ended = Result<RunResult, RunError>;
@@ -219,6 +223,7 @@ impl Stage<'_> {
 
     fn kept(&self, mut request: RunRequest) -> RunRequest {
         let scenario = self.scenario;
+        request = request.model_settings(self.settings.clone());
         if scenario.session {
             request = request.session(&self.session);
         }

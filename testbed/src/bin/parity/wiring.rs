@@ -325,7 +325,6 @@ pub(crate) fn runner<'a>(
 
 /// Sets what the run's configuration says; what has no place here is an error, unless it says what holds anyway.
 fn configured(mut runner: Runner, config: &RunConfig) -> Result<Runner, Failure> {
-    runner = runner.model_settings(settings(&config.model_settings)?);
     if let Some(name) = &config.handoff_input_filter {
         runner = runner.handoff_filter(filter(name)?);
     } else if config.nest_handoff_history {
