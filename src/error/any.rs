@@ -7,6 +7,7 @@ use super::{RunError, SetupError};
 use crate::agent::{AgentError, OutputError, StateError};
 use crate::context::MissingState;
 use crate::future::BoxError;
+#[cfg(feature = "http")]
 use crate::http::HttpError;
 use crate::item::ItemError;
 use crate::journal::JournalError;
@@ -89,7 +90,6 @@ from! {
     StateError => |error| error.kind(),
     ToolError => |error| error.kind(),
     ToolSourceError => |error| error.kind(),
-    HttpError => |error| error.kind(),
     OutputError => |_| ErrorKind::InvalidOutput,
     ToolOutputError => |_| ErrorKind::ToolFailed,
     ItemError => |_| ErrorKind::InvalidJson,
@@ -101,6 +101,9 @@ from! {
     ToolDefinitionError => |_| ErrorKind::Config,
     ToolNameError => |_| ErrorKind::Config,
 }
+
+#[cfg(feature = "http")]
+from! { HttpError => |error| error.kind(), }
 
 /// Prints what the wrapped error prints.
 impl fmt::Display for Error {

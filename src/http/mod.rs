@@ -33,6 +33,8 @@ mod tests;
 #[cfg(feature = "realtime")]
 pub(crate) use client::UpgradeResponse;
 pub use sse::{SseDecoder, SseError, SseEvent};
+#[cfg(feature = "config")]
+pub(crate) use timer::Timeouts;
 #[cfg(feature = "http")]
 pub use {
     body::HttpBody,
@@ -43,7 +45,4 @@ pub use {
     url::{BaseUrl, Url},
 };
 #[cfg(feature = "http")]
-pub(crate) use {
-    body::WholeBody,
-    timer::{IdleTimer, Timeouts},
-};
+pub(crate) use {body::WholeBody, timer::IdleTimer};

@@ -46,7 +46,7 @@ pub(crate) use handler::Fault;
 pub use hosted::{HostedTool, McpApprovalRequest};
 pub(crate) use identity::ToolIdentity;
 pub use invocation::ToolCallResult;
-#[cfg(feature = "mcp-server")]
+#[cfg(any(feature = "mcp-server", feature = "realtime"))]
 pub(crate) use invocation::Unobserved;
 pub(crate) use invocation::{Approval, CallObserver, NOT_APPROVED, ToolCall};
 pub use name::{ToolName, ToolNameError};
