@@ -429,7 +429,12 @@ fn the_example_of_the_documentation_is_right() {
     let page = include_str!("../../docs/configuration.md");
     let (_, rest) = page.split_once("```yaml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
-    let config = load(yaml(example).file("guide.md", "Guide.").home("/h"));
+    // The folders that it names have to be there.
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let example = example
+        .replace("./skills", &format!("{fixtures}/skills"))
+        .replace("./project", fixtures);
+    let config = load(yaml(&example).file("guide.md", "Guide.").home("/h"));
     if cfg!(feature = "bundled-tools") {
         config.check().unwrap();
     }
