@@ -1,6 +1,5 @@
 //! This project, through the same doorway that its users take: one agent, built once, and a run per measurement.
 use bench_common::{Args, Done, INSTRUCTIONS, PROMPT, TOOL_DESC, big_schema, do_tool};
-use futures_util::StreamExt;
 use openai_agents::model::{OpenAiResponses, OpenAiChat};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, FunctionTool, Limits, RunEvent, Runner};
