@@ -236,27 +236,12 @@ impl Machine {
     }
 
     fn on_text_delta(&mut self, delta: ItemContent<String>) {
-        let (response, is_interrupted) = self.response_of();
-        let ItemContent {
-            item_id,
-            content_index,
-            is_transcript,
-            content,
-            ..
-        } = delta;
-        let entry = self.conversation.of_model(&item_id, response);
-        let is_cut = entry
-            .audio
-            .as_ref()
-            .is_some_and(|audio| audio.cut.is_some());
-        if is_cut || (is_interrupted && entry.audio.is_none()) {
-            // Nobody hears it; the server forgets it with the audio.
+        let Some((response, part)) = self.heard_text(&delta) else {
             return;
-        }
-        let part = ContentPlace {
-            index: content_index,
-            is_transcript,
         };
+        let ItemContent {
+            item_id, content, ..
+        } = delta;
         self.conversation.push_text(&item_id, part, &content);
         self.look_at(&item_id, response);
         self.emit(RealtimeEvent::TextDelta {
@@ -266,32 +251,33 @@ impl Machine {
     }
 
     fn on_text_done(&mut self, text: ItemContent<String>) {
-        let (response, is_interrupted) = self.response_of();
-        let ItemContent {
-            item_id,
-            content_index,
-            is_transcript,
-            content,
-            ..
-        } = text;
-        let entry = self.conversation.of_model(&item_id, response);
-        let is_cut = entry
-            .audio
-            .as_ref()
-            .is_some_and(|audio| audio.cut.is_some());
-        if is_cut || (is_interrupted && entry.audio.is_none()) {
+        let Some((response, part)) = self.heard_text(&text) else {
             return;
-        }
-        let part = ContentPlace {
-            index: content_index,
-            is_transcript,
         };
+        let ItemContent {
+            item_id, content, ..
+        } = text;
         self.conversation.set_text(&item_id, part, &content);
         self.look_at_all(&item_id, response);
         self.emit(RealtimeEvent::TextDone {
             item_id,
             text: content,
         });
+    }
+
+    /// Gives the response and the place of a text; nothing if nobody hears it, since the server forgets it with the audio.
+    fn heard_text(&mut self, text: &ItemContent<String>) -> Option<(u64, ContentPlace)> {
+        let (response, is_interrupted) = self.response_of();
+        let entry = self.conversation.of_model(&text.item_id, response);
+        let is_heard = match &entry.audio {
+            Some(audio) => audio.cut.is_none(),
+            None => !is_interrupted,
+        };
+        let part = ContentPlace {
+            index: text.content_index,
+            is_transcript: text.is_transcript,
+        };
+        is_heard.then_some((response, part))
     }
 
     fn on_audio(&mut self, delta: &ItemContent<Bytes>) {
