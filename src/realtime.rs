@@ -12,7 +12,7 @@ mod machine;
 mod queue;
 mod drive;
 mod session;
-mod show;
+mod display;
 mod streaming;
 #[cfg(test)]
 mod tests;

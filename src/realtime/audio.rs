@@ -104,12 +104,12 @@ impl ItemAudio {
     /// Says how much was heard: what the application reported, or what a player that never pauses has played.
     ///
     /// It is never more than what came: a server refuses to keep audio that it has not sent.
-    pub(super) fn heard(&self, now: Duration, is_reported: bool) -> Duration {
+    pub(super) fn heard(&self, now: Duration, has_playback_reports: bool) -> Duration {
         if let Some(cut) = self.cut {
             return cut;
         }
         let received = self.received();
-        if is_reported {
+        if has_playback_reports {
             return self.reported.unwrap_or_default().min(received);
         }
         let played = self

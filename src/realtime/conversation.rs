@@ -84,15 +84,15 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Whether there is audio that was received and not heard.
-    pub(super) fn unheard(&self, now: Duration, is_reported: bool) -> bool {
+    pub(super) fn has_unheard_audio(&self, now: Duration, has_playback_reports: bool) -> bool {
         self.audio.as_ref().is_some_and(|audio| {
-            audio.cut.is_none() && audio.heard(now, is_reported) < audio.received()
+            audio.cut.is_none() && audio.heard(now, has_playback_reports) < audio.received()
         })
     }
 
-    fn item(&self, now: Duration, is_reported: bool) -> RealtimeItem {
+    fn item(&self, now: Duration, has_playback_reports: bool) -> RealtimeItem {
         let audio = self.audio.as_ref();
-        let heard = audio.map(|audio| audio.heard(now, is_reported));
+        let heard = audio.map(|audio| audio.heard(now, has_playback_reports));
         let cut = audio.filter(|audio| audio.cut.is_some());
         RealtimeItem {
             id: self.id.clone(),
@@ -149,7 +149,7 @@ impl SessionHistory {
     }
 
     /// Puts in a message of the user of which only the place is known yet; its words come later.
-    pub(super) fn put_spoken(&mut self, id: String, previous: Option<String>) {
+    pub(super) fn insert_user_audio(&mut self, id: String, previous: Option<String>) {
         let role = "user".to_owned();
         let content = vec![ContentPart::Audio { transcript: None }];
         let item = ConversationItem::Message { id, role, content };
@@ -186,7 +186,7 @@ impl SessionHistory {
     }
 
     /// Finds an item of the model, or begins it: its content may come before it does.
-    pub(super) fn of_model(&mut self, id: &str, response: u64) -> &mut Entry {
+    pub(super) fn model_entry(&mut self, id: &str, response: u64) -> &mut Entry {
         let at = self.position(id).unwrap_or_else(|| {
             let role = "assistant".to_owned();
             let parts = Vec::new();
@@ -239,23 +239,30 @@ impl SessionHistory {
     }
 
     /// Gives one item as the history has it.
-    pub(super) fn item(&self, id: &str, now: Duration, is_reported: bool) -> Option<RealtimeItem> {
+    pub(super) fn item(
+        &self,
+        id: &str,
+        now: Duration,
+        has_playback_reports: bool,
+    ) -> Option<RealtimeItem> {
         let entry = self.entries.get(self.position(id)?)?;
-        Some(entry.item(now, is_reported))
+        Some(entry.item(now, has_playback_reports))
     }
 
     /// Gives all items; a call that the model never finished is none.
-    pub(super) fn items(&self, now: Duration, is_reported: bool) -> Vec<RealtimeItem> {
+    pub(super) fn items(&self, now: Duration, has_playback_reports: bool) -> Vec<RealtimeItem> {
         let whole = |entry: &&Entry| {
             entry.is_complete || !matches!(entry.content, RealtimeContent::FunctionCall { .. })
         };
         let entries = self.entries.iter().filter(whole);
-        entries.map(|entry| entry.item(now, is_reported)).collect()
+        entries
+            .map(|entry| entry.item(now, has_playback_reports))
+            .collect()
     }
 
     /// Forgets everything, for a new session that is told what was heard; gives what is to be told.
-    pub(super) fn rebuild(&mut self, now: Duration, is_reported: bool) -> Vec<NewItem> {
-        let items = self.items(now, is_reported);
+    pub(super) fn rebuild(&mut self, now: Duration, has_playback_reports: bool) -> Vec<NewItem> {
+        let items = self.items(now, has_playback_reports);
         *self = Self::default();
         items
             .iter()

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::agent::RealtimeAgent;
 use super::conversation::RealtimeItem;
 use super::machine::{
-    GuardOrder, HandoffOrder, Machine, MachineInput, MachineStep, ToolOrder, UserInput,
+    GuardrailCheck, HandoffRequest, Machine, MachineInput, MachineStep, ToolRequest, UserInput,
 };
 use super::queue::EventQueue;
 use super::{Clock, RealtimeError, Reconnect};
@@ -76,8 +76,8 @@ pub(super) struct DriverParts {
     pub(super) audio: mpsc::Receiver<Command>,
 }
 
-/// What the driver woke up for.
-enum Woken {
+/// What the driver waits for.
+enum DriverEvent {
     Command(Command),
     MachineInput(MachineInput),
     /// The application is gone.
@@ -118,10 +118,10 @@ impl Driver {
         self.connection = Some(connection);
         self.take(MachineInput::Opened { instructions });
         while self.perform() {
-            match poll_fn(|cx| self.poll_woken(cx)).await {
-                Woken::Command(command) => self.obey(command),
-                Woken::MachineInput(input) => self.take(input),
-                Woken::Dropped => return,
+            match poll_fn(|cx| self.poll_driver_event(cx)).await {
+                DriverEvent::Command(command) => self.on_command(command),
+                DriverEvent::MachineInput(input) => self.take(input),
+                DriverEvent::Dropped => return,
             }
         }
         if let Some(mut connection) = self.connection.take() {
@@ -136,7 +136,7 @@ impl Driver {
         self.machine.accept(self.clock.now(), input);
     }
 
-    fn obey(&mut self, command: Command) {
+    fn on_command(&mut self, command: Command) {
         match command {
             Command::Ask(input, reply) => {
                 let done = self.machine.ask(self.clock.now(), input);
@@ -167,10 +167,11 @@ impl Driver {
                 MachineStep::HandOff(order) => {
                     self.work.push(Box::pin(hand_off(self.cx.clone(), order)));
                 }
-                MachineStep::Guard(order) => {
-                    self.work.push(Box::pin(guard(self.cx.clone(), order)));
+                MachineStep::CheckGuardrails(order) => {
+                    self.work
+                        .push(Box::pin(check_guardrails(self.cx.clone(), order)));
                 }
-                MachineStep::Reconnect => self.open_again(),
+                MachineStep::Reconnect => self.reopen(),
                 MachineStep::Close => return false,
             }
         }
@@ -197,7 +198,7 @@ impl Driver {
         }
     }
 
-    fn open_again(&mut self) {
+    fn reopen(&mut self) {
         self.connection = None;
         self.queue.clear();
         self.n_waiting = 0;
@@ -221,28 +222,28 @@ impl Driver {
     }
 
     /// Waits for what happens next; what the application asks comes first, what the server says last.
-    fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+    fn poll_driver_event(&mut self, cx: &mut Context<'_>) -> Poll<DriverEvent> {
         match self.control.poll_recv(cx) {
-            Poll::Ready(Some(command)) => return Poll::Ready(Woken::Command(command)),
-            Poll::Ready(None) => return Poll::Ready(Woken::Dropped),
+            Poll::Ready(Some(command)) => return Poll::Ready(DriverEvent::Command(command)),
+            Poll::Ready(None) => return Poll::Ready(DriverEvent::Dropped),
             Poll::Pending => {}
         }
         if let Some(end) = self.poll_send(cx) {
-            return Poll::Ready(Woken::MachineInput(MachineInput::Lost(end)));
+            return Poll::Ready(DriverEvent::MachineInput(MachineInput::Lost(end)));
         }
         if self.n_waiting < MAX_WAITING_AUDIO
             && let Poll::Ready(Some(command)) = self.audio.poll_recv(cx)
         {
-            return Poll::Ready(Woken::Command(command));
+            return Poll::Ready(DriverEvent::Command(command));
         }
         if let Poll::Ready(Some(input)) = self.work.poll_next_unpin(cx) {
-            return Poll::Ready(Woken::MachineInput(input));
+            return Poll::Ready(DriverEvent::MachineInput(input));
         }
         if let Some(opening) = &mut self.opening
             && let Poll::Ready(opened) = opening.as_mut().poll(cx)
         {
             self.opening = None;
-            return Poll::Ready(Woken::MachineInput(match opened {
+            return Poll::Ready(DriverEvent::MachineInput(match opened {
                 Ok((connection, instructions)) => {
                     self.connection = Some(connection);
                     MachineInput::Opened { instructions }
@@ -262,7 +263,7 @@ impl Driver {
                     reason: String::new(),
                 }),
             };
-            return Poll::Ready(Woken::MachineInput(input));
+            return Poll::Ready(DriverEvent::MachineInput(input));
         }
         Poll::Pending
     }
@@ -310,19 +311,19 @@ pub(super) async fn open(
 }
 
 /// Makes a call in the one place for calls.
-pub(super) async fn run_tool(cx: RunContext, order: ToolOrder) -> MachineInput {
+pub(super) async fn run_tool(cx: RunContext, order: ToolRequest) -> MachineInput {
     let call_id = order.call_id.clone();
-    let result = make(cx, order).await;
+    let result = call_tool(cx, order).await;
     MachineInput::ToolEnded { call_id, result }
 }
 
-async fn make(cx: RunContext, order: ToolOrder) -> ToolCallResult {
+async fn call_tool(cx: RunContext, order: ToolRequest) -> ToolCallResult {
     if let Err(limit) = cx.begin_tool_calls(1) {
         let source = Box::new(limit);
         let tool = order.tool.name().clone();
         return ToolCallResult::Fatal(ToolError::Failed { tool, source });
     }
-    let (call, approved_after) = prepared(cx, order);
+    let (call, approved_after) = tool_call(cx, order);
     let approval = match approved_after {
         Some(guardrails) => Approval::GivenAfter(guardrails),
         None => match call.needs_approval().await {
@@ -334,10 +335,10 @@ async fn make(cx: RunContext, order: ToolOrder) -> ToolCallResult {
     call.make(approval, Unobserved).await
 }
 
-pub(super) async fn refuse(cx: RunContext, order: ToolOrder, message: String) -> MachineInput {
+pub(super) async fn refuse(cx: RunContext, order: ToolRequest, message: String) -> MachineInput {
     let call_id = order.call_id.clone();
     let tool = order.tool.name().clone();
-    let (call, guardrails) = prepared(cx, order);
+    let (call, guardrails) = tool_call(cx, order);
     let refused = ToolError::NotApproved { tool };
     let result = call.refuse(message, refused, guardrails.unwrap_or_default());
     MachineInput::ToolEnded {
@@ -346,8 +347,8 @@ pub(super) async fn refuse(cx: RunContext, order: ToolOrder, message: String) ->
     }
 }
 
-fn prepared(cx: RunContext, order: ToolOrder) -> (ToolCall, Option<Vec<GuardrailResult>>) {
-    let ToolOrder {
+fn tool_call(cx: RunContext, order: ToolRequest) -> (ToolCall, Option<Vec<GuardrailResult>>) {
+    let ToolRequest {
         call_id,
         agent,
         tool,
@@ -359,10 +360,10 @@ fn prepared(cx: RunContext, order: ToolOrder) -> (ToolCall, Option<Vec<Guardrail
 }
 
 /// Calls the function of a handoff, and finds out what the next agent is told.
-pub(super) async fn hand_off(cx: RunContext, order: HandoffOrder) -> MachineInput {
+pub(super) async fn hand_off(cx: RunContext, order: HandoffRequest) -> MachineInput {
     let call_id = order.call.call_id.clone();
     let tool = order.call.tool.name().clone();
-    let result = match make(cx.clone(), order.call).await {
+    let result = match call_tool(cx.clone(), order.call).await {
         ToolCallResult::Output { .. } => order.to.instructions(&cx).await.map_err(|source| {
             ToolCallResult::Fatal(ToolError::CallbackFailed {
                 tool,
@@ -376,8 +377,8 @@ pub(super) async fn hand_off(cx: RunContext, order: HandoffOrder) -> MachineInpu
 }
 
 /// Asks all guardrails of an agent; one that fails stops the answer like one that trips.
-pub(super) async fn guard(cx: RunContext, order: GuardOrder) -> MachineInput {
-    let GuardOrder {
+pub(super) async fn check_guardrails(cx: RunContext, order: GuardrailCheck) -> MachineInput {
+    let GuardrailCheck {
         response,
         item_id,
         agent,
@@ -407,7 +408,7 @@ pub(super) async fn guard(cx: RunContext, order: GuardOrder) -> MachineInput {
             verdict,
         ));
     }
-    MachineInput::Guarded {
+    MachineInput::GuardrailsChecked {
         response,
         item_id,
         results,

@@ -126,7 +126,7 @@ impl StreamingSession {
                 self.answer = None;
             }
             Some(Ok(event)) => answer.deliver(event),
-            Some(Err(error)) => drop(self.settle(error.progress())),
+            Some(Err(error)) => drop(self.finish_answer(error.progress())),
             None => self.answer = None,
         }
         event
@@ -143,9 +143,9 @@ impl StreamingSession {
         while let Some(event) = answer.stream.next().await {
             match event {
                 // It was over in the same moment; what was not delivered is left out all the same.
-                Ok(RunEvent::RunDone { result }) => return self.settle(result.progress()),
+                Ok(RunEvent::RunDone { result }) => return self.finish_answer(result.progress()),
                 Ok(_) => {}
-                Err(error) => return self.settle(error.progress()),
+                Err(error) => return self.finish_answer(error.progress()),
             }
         }
         self.answer = None;
@@ -163,7 +163,7 @@ impl StreamingSession {
     }
 
     /// Takes over what a run has done, as far as it was delivered.
-    fn settle(&mut self, progress: &RunProgress) -> Option<String> {
+    fn finish_answer(&mut self, progress: &RunProgress) -> Option<String> {
         let Answer {
             mut messages, text, ..
         } = self.answer.take()?;

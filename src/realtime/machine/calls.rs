@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CallDecision, HandoffOrder, Machine, MachineStep, ToolOrder};
+use super::{CallDecision, HandoffRequest, Machine, MachineStep, ToolRequest};
 use crate::guardrail::GuardrailResult;
 use crate::kind::ErrorKind;
 use crate::model::Deviation;
@@ -62,7 +62,7 @@ enum CallState {
 
 impl OpenCalls {
     /// The calls are no part of the conversation that begins.
-    pub(super) fn forget_conversation(&mut self) {
+    pub(super) fn on_connection_lost(&mut self) {
         for call in &mut self.open {
             call.is_in_conversation = false;
         }
@@ -98,7 +98,7 @@ impl Machine {
             Some(active) => (active.agent.clone(), active.number, active.has_handed_off),
             None => (self.agent.clone(), self.responses.number(), false),
         };
-        let order = |tool: &FunctionTool| ToolOrder {
+        let order = |tool: &FunctionTool| ToolRequest {
             call_id: call_id.clone(),
             agent: agent.shared_name(),
             tool: tool.clone(),
@@ -113,11 +113,11 @@ impl Machine {
                         active.has_handed_off = true;
                     }
                     // Small models write a reason where nothing is asked for; the handoff happens all the same.
-                    let call = ToolOrder {
+                    let call = ToolRequest {
                         arguments: "{}".to_owned(),
                         ..order(&handoff.tool)
                     };
-                    Ok(MachineStep::HandOff(HandoffOrder { call, to }))
+                    Ok(MachineStep::HandOff(HandoffRequest { call, to }))
                 }
                 None => Err(unknown(&agent, &name)),
             }
@@ -164,7 +164,7 @@ impl Machine {
             message: error.error_chain(),
         };
         let (output, failure) = match result {
-            ToolCallResult::Output { output, .. } => (self.text_of(&output), None),
+            ToolCallResult::Output { output, .. } => (self.output_text(&output), None),
             ToolCallResult::Refused {
                 message, failure, ..
             } => (message, failure.as_ref().map(fault)),
@@ -182,7 +182,7 @@ impl Machine {
     }
 
     /// Function outputs are text here; that a picture was left out is told to the model and to the application.
-    fn text_of(&mut self, output: &ToolOutput) -> String {
+    fn output_text(&mut self, output: &ToolOutput) -> String {
         let ToolOutput::Parts(parts) = output else {
             return output.text();
         };
@@ -230,7 +230,7 @@ impl Machine {
         let CallState::Waiting(tool, guardrails) = &call.state else {
             return false;
         };
-        let order = ToolOrder {
+        let order = ToolRequest {
             call_id: call.id.clone(),
             agent: call.agent.shared_name(),
             tool: tool.clone(),
@@ -328,7 +328,7 @@ impl Machine {
             open.any(|call| call.response == *response && matches!(call.state, CallState::Running))
         };
         if delivered.iter().any(|response| !is_running(response)) {
-            self.want_response(ResponseOptions::default());
+            self.request_response(ResponseOptions::default());
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::{Connection, GuardOrder, Machine, MachineStep};
+use super::{Connection, GuardrailCheck, Machine, MachineStep};
 use crate::guardrail::GuardrailResult;
 use crate::model::realtime::NewItem;
 use crate::realtime::event::{InterruptedBy, RealtimeEvent};
 
 /// How much more is said before guardrails look again, in bytes of text; the Python SDK's measure.
-const LOOK_EVERY_BYTES: usize = 100;
+const CHECK_INTERVAL_BYTES: usize = 100;
 
 /// What guardrails have looked at.
 #[derive(Debug, Default)]
-pub(super) struct Guard {
+pub(super) struct GuardrailState {
     /// The item that is being said, and how much of it was looked at.
     item: Option<(String, usize)>,
     /// The answers that were stopped: one stop and one correction each.
@@ -23,16 +23,16 @@ pub(super) struct Guard {
 
 impl Machine {
     /// Has guardrails look at what is being said, if there is enough of it that is new.
-    pub(super) fn look_at(&mut self, item_id: &str, response: u64) {
-        self.look(item_id, response, LOOK_EVERY_BYTES);
+    pub(super) fn check_new_text(&mut self, item_id: &str, response: u64) {
+        self.queue_guardrail_check(item_id, response, CHECK_INTERVAL_BYTES);
     }
 
     /// Has guardrails look at all that was said.
-    pub(super) fn look_at_all(&mut self, item_id: &str, response: u64) {
-        self.look(item_id, response, 1);
+    pub(super) fn check_whole_text(&mut self, item_id: &str, response: u64) {
+        self.queue_guardrail_check(item_id, response, 1);
     }
 
-    fn look(&mut self, item_id: &str, response: u64, least_bytes: usize) {
+    fn queue_guardrail_check(&mut self, item_id: &str, response: u64, least_bytes: usize) {
         let agent = match self.responses.active() {
             Some(active) => active.agent.clone(),
             None => self.agent.clone(),
@@ -40,26 +40,27 @@ impl Machine {
         if agent.output_guardrails().is_empty() || self.guard.tripped.contains(&response) {
             return;
         }
-        let looked_at = match &self.guard.item {
+        let n_checked = match &self.guard.item {
             Some((item, n_bytes)) if item == item_id => *n_bytes,
             _ => 0,
         };
         let Some(text) = self.conversation.text(item_id) else {
             return;
         };
-        if text.len() < looked_at + least_bytes {
+        if text.len() < n_checked + least_bytes {
             return;
         }
         self.guard.item = Some((item_id.to_owned(), text.len()));
-        self.steps.push_back(MachineStep::Guard(GuardOrder {
-            response,
-            item_id: item_id.to_owned(),
-            agent,
-            text,
-        }));
+        self.steps
+            .push_back(MachineStep::CheckGuardrails(GuardrailCheck {
+                response,
+                item_id: item_id.to_owned(),
+                agent,
+                text,
+            }));
     }
 
-    pub(super) fn on_guarded(
+    pub(super) fn on_guardrail_results(
         &mut self,
         response: u64,
         item_id: &str,
@@ -91,11 +92,11 @@ impl Machine {
         }
         let words = format!("guardrail triggered: {}", names.join(", "));
         self.create_item(NewItem::message("system", words));
-        self.responses.want_correction();
+        self.responses.request_correction();
     }
 }
 
-impl Guard {
+impl GuardrailState {
     /// Notes that an answer is a correction.
     pub(super) fn corrects(&mut self, response: u64) {
         self.corrections.insert(response);

@@ -30,14 +30,14 @@ impl Machine {
         {
             active.state = ActiveState::Interrupted;
         }
-        let (now, is_reported) = (self.now, self.is_reported);
+        let (now, has_playback_reports) = (self.now, self.has_playback_reports);
         let (format, modality) = (self.settings.output_format, self.settings.modality);
         let mut cut = Vec::new();
         for entry in self.conversation.entries_mut() {
             if only.is_some() && entry.response != only {
                 continue;
             }
-            let is_unheard = entry.unheard(now, is_reported);
+            let is_unheard = entry.has_unheard_audio(now, has_playback_reports);
             let grows = is_active && entry.response == active;
             if grows && modality == Modality::Audio {
                 // Its transcript may have come before its audio: nothing of it was heard.
@@ -49,7 +49,7 @@ impl Machine {
             if audio.cut.is_some() || !(is_unheard || grows) {
                 continue;
             }
-            let heard = audio.heard(now, is_reported);
+            let heard = audio.heard(now, has_playback_reports);
             audio.cut = Some(heard);
             was_silent &= !is_unheard;
             if is_unheard {

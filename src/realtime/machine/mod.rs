@@ -30,7 +30,7 @@ use crate::model::realtime::{
 };
 use crate::tools::{FunctionTool, ToolCallResult};
 use calls::OpenCalls;
-use guard::Guard;
+use guard::GuardrailState;
 use responses::Responses;
 pub(super) use user::{CallDecision, UserInput};
 
@@ -54,7 +54,7 @@ pub(super) enum MachineInput {
         result: Result<Option<Arc<str>>, ToolCallResult>,
     },
     /// Guardrails have looked at an answer.
-    Guarded {
+    GuardrailsChecked {
         response: u64,
         item_id: String,
         results: Vec<GuardrailResult>,
@@ -73,13 +73,13 @@ pub(super) enum MachineStep {
     /// Tell the application.
     Emit(RealtimeEvent),
     /// Call a tool.
-    RunTool(ToolOrder),
+    RunTool(ToolRequest),
     /// Call a handoff's function, and find out what the next agent is told.
-    HandOff(HandoffOrder),
+    HandOff(HandoffRequest),
     /// Answer a call without making it.
-    RefuseTool { order: ToolOrder, message: String },
+    RefuseTool { order: ToolRequest, message: String },
     /// Ask guardrails.
-    Guard(GuardOrder),
+    CheckGuardrails(GuardrailCheck),
     /// Open another connection.
     Reconnect,
     /// Close the connection; the session is over.
@@ -88,7 +88,7 @@ pub(super) enum MachineStep {
 
 /// A call that is to be made.
 #[derive(Debug, Clone)]
-pub(super) struct ToolOrder {
+pub(super) struct ToolRequest {
     pub(super) call_id: String,
     pub(super) agent: Arc<str>,
     pub(super) tool: FunctionTool,
@@ -99,14 +99,14 @@ pub(super) struct ToolOrder {
 
 /// A handoff that is to be made.
 #[derive(Debug, Clone)]
-pub(super) struct HandoffOrder {
-    pub(super) call: ToolOrder,
+pub(super) struct HandoffRequest {
+    pub(super) call: ToolRequest,
     pub(super) to: RealtimeAgent,
 }
 
 /// An answer that guardrails are to look at.
 #[derive(Debug, Clone)]
-pub(super) struct GuardOrder {
+pub(super) struct GuardrailCheck {
     pub(super) response: u64,
     pub(super) item_id: String,
     pub(super) agent: RealtimeAgent,
@@ -145,10 +145,10 @@ pub(super) struct Machine {
     /// Until when a player that never pauses plays what it was given.
     plays_until: Duration,
     /// Whether the application reports what was played; then only that counts.
-    is_reported: bool,
+    has_playback_reports: bool,
     responses: Responses,
     calls: OpenCalls,
-    guard: Guard,
+    guard: GuardrailState,
     /// Whether the server must be told the settings before it is asked for an answer.
     must_update: bool,
     speech: Speech,
@@ -185,7 +185,7 @@ enum Speech {
     /// Speaking: an answer now would be talked over.
     Speaking,
     /// Has spoken: the server begins an answer by itself.
-    Awaiting,
+    AwaitingResponse,
 }
 
 impl Machine {
@@ -212,10 +212,10 @@ impl Machine {
             now: Duration::ZERO,
             conversation: SessionHistory::default(),
             plays_until: Duration::ZERO,
-            is_reported: false,
+            has_playback_reports: false,
             responses: Responses::default(),
             calls: OpenCalls::default(),
-            guard: Guard::default(),
+            guard: GuardrailState::default(),
             must_update: false,
             speech: Speech::Silent,
             server_interrupts: None,
@@ -238,7 +238,7 @@ impl Machine {
             MachineInput::Opened { instructions } => self.on_opened(instructions),
             MachineInput::Server(received) => self.on_received(received),
             MachineInput::Played { item_id, position } => {
-                self.is_reported = true;
+                self.has_playback_reports = true;
                 if let Some(audio) = self
                     .conversation
                     .entry(&item_id)
@@ -251,15 +251,15 @@ impl Machine {
             MachineInput::HandoffEnded { call_id, result } => {
                 self.on_handoff_ended(&call_id, result);
             }
-            MachineInput::Guarded {
+            MachineInput::GuardrailsChecked {
                 response,
                 item_id,
                 results,
-            } => self.on_guarded(response, &item_id, results),
+            } => self.on_guardrail_results(response, &item_id, results),
             MachineInput::Lost(end) => self.on_lost(end),
             MachineInput::Close => self.end(SessionEnd::Closed),
         }
-        self.proceed();
+        self.send_deferred();
     }
 
     /// Gives what is to be done next.
@@ -270,7 +270,7 @@ impl Machine {
     /// Gives the conversation, with what was heard by now.
     pub(super) fn history(&mut self, now: Duration) -> Vec<RealtimeItem> {
         self.now = self.now.max(now);
-        self.conversation.items(self.now, self.is_reported)
+        self.conversation.items(self.now, self.has_playback_reports)
     }
 
     pub(super) const fn agent(&self) -> &RealtimeAgent {
@@ -298,7 +298,7 @@ impl Machine {
             ConnectionEnd::Broken(error) => SessionEnd::Lost(error),
             ConnectionEnd::Protocol(error) => SessionEnd::Protocol(error),
         };
-        let is_tried = self.connection == Connection::Open && end.is_worth_another();
+        let is_tried = self.connection == Connection::Open && end.allows_reconnect();
         if !is_tried || self.n_losses >= self.max_reconnects {
             return self.end(end);
         }
@@ -306,10 +306,12 @@ impl Machine {
         self.interrupt(InterruptedBy::Connection, None);
         self.connection = Connection::Opening { is_again: true };
         self.is_expired = false;
-        self.rebuilt = self.conversation.rebuild(self.now, self.is_reported);
+        self.rebuilt = self
+            .conversation
+            .rebuild(self.now, self.has_playback_reports);
         self.rebuilt.extend(self.unconfirmed.drain(..));
-        self.responses.forget();
-        self.calls.forget_conversation();
+        self.responses.on_connection_lost();
+        self.calls.on_connection_lost();
         self.speech = Speech::Silent;
         self.n_uncommitted = 0;
         self.steps.push_back(MachineStep::Reconnect);
@@ -327,7 +329,7 @@ impl Machine {
     }
 
     /// Does what had to wait for the end of an answer: settings, outputs, the next answer.
-    fn proceed(&mut self) {
+    fn send_deferred(&mut self) {
         if self.conversation.is_too_large() && self.connection != Connection::Over {
             let max_bytes = super::conversation::MAX_HISTORY_BYTES;
             return self.end_by_limit(format!(
@@ -342,11 +344,12 @@ impl Machine {
         }
         self.deliver_outputs();
         if self.speech == Speech::Silent
-            && let Some(wanted) = self.responses.take_wanted()
+            && let Some(request) = self.responses.take_pending()
         {
-            let options = Box::new(wanted.options.clone());
+            let options = Box::new(request.options.clone());
             let event_id = self.send(ClientEvent::CreateResponse(options));
-            self.responses.asked(event_id, wanted, self.agent.clone());
+            self.responses
+                .set_requested(event_id, request, self.agent.clone());
         }
     }
 
@@ -356,9 +359,9 @@ impl Machine {
         self.send(ClientEvent::UpdateSession(settings));
     }
 
-    /// Asks for an answer as soon as there can be one; wishes that wait together are one.
-    fn want_response(&mut self, options: ResponseOptions) {
-        self.responses.want(options);
+    /// Asks for an answer as soon as there can be one; requests that wait together are one.
+    fn request_response(&mut self, options: ResponseOptions) {
+        self.responses.request(options);
     }
 
     /// Adds an item to the conversation.
@@ -383,7 +386,7 @@ impl Machine {
         self.steps.push_back(MachineStep::Emit(event));
     }
 
-    fn detects_turns(&self) -> bool {
+    fn server_detects_turns(&self) -> bool {
         let detection = self.settings.turn_detection.as_ref();
         detection.is_none_or(crate::model::realtime::TurnDetection::creates_responses)
     }
@@ -413,7 +416,7 @@ impl Machine {
 
 impl SessionEnd {
     /// Whether another connection can go on: not where the server was not understood, or does not want this client (1008, 4000).
-    const fn is_worth_another(&self) -> bool {
+    const fn allows_reconnect(&self) -> bool {
         match self {
             Self::Expired | Self::Lost(_) => true,
             Self::ServerClosed { code, .. } => {

@@ -7,14 +7,14 @@ use crate::realtime::agent::RealtimeAgent;
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     phase: Phase,
-    /// The one that is to be asked for next. Wishes that wait together become one: the model answers all that is there.
-    wanted: Option<Wanted>,
+    /// The one that is to be asked for next. Requests that wait together become one: the model answers all that is there.
+    pending: Option<ResponseRequest>,
     n_begun: u64,
 }
 
-/// An answer that is wanted.
+/// A request for an answer.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wanted {
+pub(super) struct ResponseRequest {
     pub(super) options: ResponseOptions,
     /// Whether it is to correct an answer that a guardrail stopped; one that is stopped again is not corrected.
     pub(super) is_correction: bool,
@@ -25,9 +25,9 @@ enum Phase {
     #[default]
     Idle,
     /// Asked for; the server has not begun it.
-    Asked {
+    Requested {
         event_id: String,
-        wanted: Wanted,
+        request: ResponseRequest,
         agent: RealtimeAgent,
         is_cancelled: bool,
         /// Whether the cancel came before the server had begun it: it has to be sent again.
@@ -43,7 +43,7 @@ pub(super) struct Active {
     /// Its number in the session.
     pub(super) number: u64,
     /// What this session asked for, if it did: the server may say that it began another one in between.
-    asked: Option<Wanted>,
+    request: Option<ResponseRequest>,
     /// Who answers: its calls are those of this agent, whoever speaks when they end.
     pub(super) agent: RealtimeAgent,
     pub(super) is_correction: bool,
@@ -70,7 +70,7 @@ impl Responses {
     pub(super) const fn active(&mut self) -> Option<&mut Active> {
         match &mut self.phase {
             Phase::Active(active) => Some(active),
-            Phase::Idle | Phase::Asked { .. } => None,
+            Phase::Idle | Phase::Requested { .. } => None,
         }
     }
 
@@ -79,25 +79,30 @@ impl Responses {
         self.n_begun
     }
 
-    pub(super) fn want(&mut self, options: ResponseOptions) {
-        let wanted = self.wanted.get_or_insert_default();
+    pub(super) fn request(&mut self, options: ResponseOptions) {
+        let request = self.pending.get_or_insert_default();
         if options != ResponseOptions::default() {
-            wanted.options = options;
+            request.options = options;
         }
     }
 
-    pub(super) fn want_correction(&mut self) {
-        self.wanted.get_or_insert_default().is_correction = true;
+    pub(super) fn request_correction(&mut self) {
+        self.pending.get_or_insert_default().is_correction = true;
     }
 
-    pub(super) const fn take_wanted(&mut self) -> Option<Wanted> {
-        self.wanted.take()
+    pub(super) const fn take_pending(&mut self) -> Option<ResponseRequest> {
+        self.pending.take()
     }
 
-    pub(super) fn asked(&mut self, event_id: String, wanted: Wanted, agent: RealtimeAgent) {
-        self.phase = Phase::Asked {
+    pub(super) fn set_requested(
+        &mut self,
+        event_id: String,
+        request: ResponseRequest,
+        agent: RealtimeAgent,
+    ) {
+        self.phase = Phase::Requested {
             event_id,
-            wanted,
+            request,
             agent,
             is_cancelled: false,
             missed_cancel: false,
@@ -105,11 +110,11 @@ impl Responses {
     }
 
     /// Notes that the server has begun an answer, by itself or because it was asked.
-    pub(super) fn began(&mut self, id: Option<String>, agent: &RealtimeAgent) {
+    pub(super) fn on_created(&mut self, id: Option<String>, agent: &RealtimeAgent) {
         self.n_begun += 1;
         let (asked, agent, state) = match std::mem::take(&mut self.phase) {
-            Phase::Asked {
-                wanted,
+            Phase::Requested {
+                request,
                 agent,
                 is_cancelled,
                 missed_cancel,
@@ -120,18 +125,18 @@ impl Responses {
                     (true, true) => ActiveState::Interrupted,
                     (true, false) => ActiveState::Cancelled,
                 };
-                (Some(wanted), agent, state)
+                (Some(request), agent, state)
             }
             // The server answers the user's turn. What waited is in the conversation by now, so that this answers it too.
             Phase::Idle | Phase::Active(_) => {
-                (self.wanted.take(), agent.clone(), ActiveState::Speaking)
+                (self.pending.take(), agent.clone(), ActiveState::Speaking)
             }
         };
         self.phase = Phase::Active(Active {
             id,
             number: self.n_begun,
-            is_correction: asked.as_ref().is_some_and(|wanted| wanted.is_correction),
-            asked,
+            is_correction: asked.as_ref().is_some_and(|request| request.is_correction),
+            request: asked,
             agent,
             state,
             has_handed_off: false,
@@ -139,7 +144,7 @@ impl Responses {
     }
 
     /// Notes that an answer is over; gives it, if it is the one under way.
-    pub(super) fn ended(&mut self, id: Option<&str>) -> Option<Active> {
+    pub(super) fn on_done(&mut self, id: Option<&str>) -> Option<Active> {
         match std::mem::take(&mut self.phase) {
             Phase::Active(active)
                 if id.is_none() || active.id.is_none() || active.id.as_deref() == id =>
@@ -157,7 +162,7 @@ impl Responses {
     pub(super) fn cancel(&mut self) -> Option<ClientEvent> {
         let response_id = match &mut self.phase {
             Phase::Idle => return None,
-            Phase::Asked { is_cancelled, .. } => {
+            Phase::Requested { is_cancelled, .. } => {
                 if std::mem::replace(is_cancelled, true) {
                     return None;
                 }
@@ -175,44 +180,44 @@ impl Responses {
     }
 
     /// Notes that the server refused to begin an answer: one is under way already. It is asked for again when that is over.
-    pub(super) fn was_busy(&mut self) {
+    pub(super) fn on_already_active(&mut self) {
         let asked = match &mut self.phase {
             // The other one was taken for the one that was asked for.
-            Phase::Active(active) => active.asked.take(),
-            Phase::Asked { wanted, agent, .. } => {
-                let (wanted, agent) = (wanted.clone(), agent.clone());
+            Phase::Active(active) => active.request.take(),
+            Phase::Requested { request, agent, .. } => {
+                let (request, agent) = (request.clone(), agent.clone());
                 self.n_begun += 1;
                 self.phase = Phase::Active(Active {
                     id: None,
                     number: self.n_begun,
-                    asked: None,
+                    request: None,
                     agent,
                     is_correction: false,
                     state: ActiveState::Speaking,
                     has_handed_off: false,
                 });
-                Some(wanted)
+                Some(request)
             }
             Phase::Idle => None,
         };
         if let Some(asked) = asked {
-            self.wanted.get_or_insert(asked);
+            self.pending.get_or_insert(asked);
         }
     }
 
     /// Notes that the server refused to begin the answer that this event asked for.
-    pub(super) fn was_refused(&mut self, refused: Option<&str>) {
-        if matches!(&self.phase, Phase::Asked { event_id, .. } if Some(event_id.as_str()) == refused)
+    pub(super) fn on_create_refused(&mut self, refused: Option<&str>) {
+        if matches!(&self.phase, Phase::Requested { event_id, .. } if Some(event_id.as_str()) == refused)
         {
             self.phase = Phase::Idle;
         }
     }
 
     /// Notes that there was nothing to cancel.
-    pub(super) fn was_over(&mut self) {
+    pub(super) fn on_cancel_not_active(&mut self) {
         match &mut self.phase {
             Phase::Idle => {}
-            Phase::Asked {
+            Phase::Requested {
                 is_cancelled,
                 missed_cancel,
                 ..
@@ -225,14 +230,14 @@ impl Responses {
     }
 
     /// Notes that the connection is gone, and the answer with it; one that had not begun is asked for again.
-    pub(super) fn forget(&mut self) {
-        if let Phase::Asked {
-            wanted,
+    pub(super) fn on_connection_lost(&mut self) {
+        if let Phase::Requested {
+            request,
             is_cancelled: false,
             ..
         } = std::mem::take(&mut self.phase)
         {
-            self.wanted.get_or_insert(wanted);
+            self.pending.get_or_insert(request);
         }
     }
 }

@@ -24,7 +24,7 @@ impl Machine {
             ServerEvent::Error(error) => self.on_error(error),
             ServerEvent::ResponseCreated { response_id } => {
                 self.speech = Speech::Silent;
-                self.responses.began(response_id.clone(), &self.agent);
+                self.responses.on_created(response_id.clone(), &self.agent);
                 let mut agent = self.agent.shared_name();
                 if let Some(active) = self.responses.active() {
                     agent = active.agent.shared_name();
@@ -33,7 +33,7 @@ impl Machine {
                     }
                 }
                 self.emit(RealtimeEvent::ResponseStarted { response_id, agent });
-                self.cancel_late();
+                self.resend_cancel();
             }
             ServerEvent::ResponseDone(end) => self.on_response_done(*end),
             ServerEvent::OutputItemAdded { item, .. } => self.on_output_item(item, false),
@@ -59,7 +59,7 @@ impl Machine {
     }
 
     /// Cancels an answer that was interrupted before the server had begun it, if the cancel came too early.
-    fn cancel_late(&mut self) {
+    fn resend_cancel(&mut self) {
         let is_interrupted = self
             .responses
             .active()
@@ -90,7 +90,8 @@ impl Machine {
                 previous_item_id,
             } => {
                 self.n_uncommitted = 0;
-                self.conversation.put_spoken(item_id, previous_item_id);
+                self.conversation
+                    .insert_user_audio(item_id, previous_item_id);
             }
             ServerEvent::AudioCleared => {
                 self.n_uncommitted = 0;
@@ -99,7 +100,7 @@ impl Machine {
             ServerEvent::SpeechStarted { .. } => self.on_speech_started(),
             ServerEvent::SpeechStopped { .. } => {
                 if self.speech == Speech::Speaking {
-                    self.speech = Speech::Awaiting;
+                    self.speech = Speech::AwaitingResponse;
                 }
                 self.emit(RealtimeEvent::SpeechStopped);
             }
@@ -112,7 +113,7 @@ impl Machine {
                 transcript,
             } => {
                 self.conversation.set_text(&item_id, SPOKEN, &transcript);
-                if transcript.trim().is_empty() && self.speech == Speech::Awaiting {
+                if transcript.trim().is_empty() && self.speech == Speech::AwaitingResponse {
                     // A noise was taken for speech: the server answers nothing.
                     self.speech = Speech::Silent;
                 }
@@ -150,19 +151,21 @@ impl Machine {
     fn on_error(&mut self, error: ServerFault) {
         match error.code.as_deref() {
             // The cancel crossed the end of the answer, which is what was wanted.
-            Some("response_cancel_not_active") => return self.responses.was_over(),
+            Some("response_cancel_not_active") => return self.responses.on_cancel_not_active(),
             // The server began an answer to the user's turn in the same moment.
-            Some("conversation_already_has_active_response") => return self.responses.was_busy(),
+            Some("conversation_already_has_active_response") => {
+                return self.responses.on_already_active();
+            }
             // The close follows.
             Some("session_expired") => self.is_expired = true,
-            _ => self.responses.was_refused(error.event_id.as_deref()),
+            _ => self.responses.on_create_refused(error.event_id.as_deref()),
         }
         self.emit(RealtimeEvent::ServerError { error });
     }
 
     fn on_speech_started(&mut self) {
         self.emit(RealtimeEvent::SpeechStarted);
-        if self.detects_turns() {
+        if self.server_detects_turns() {
             self.speech = Speech::Speaking;
         }
         if self.speech_interrupts() {
@@ -175,7 +178,9 @@ impl Machine {
         let is_written = matches!(&item, ConversationItem::Message { role, content, .. }
             if role != "assistant" && !content.iter().any(|part| matches!(part, ContentPart::Audio { .. })));
         if self.conversation.put(item, previous, is_complete)
-            && let Some(item) = self.conversation.item(&id, self.now, self.is_reported)
+            && let Some(item) = self
+                .conversation
+                .item(&id, self.now, self.has_playback_reports)
         {
             if is_written {
                 self.unconfirmed.pop_front();
@@ -216,7 +221,7 @@ impl Machine {
                 self.start_call(item);
             }
         }
-        self.responses.ended(end.response_id.as_deref());
+        self.responses.on_done(end.response_id.as_deref());
         self.n_losses = 0;
         self.emit(RealtimeEvent::ResponseDone {
             response_id: end.response_id,
@@ -243,7 +248,7 @@ impl Machine {
             item_id, content, ..
         } = delta;
         self.conversation.push_text(&item_id, part, &content);
-        self.look_at(&item_id, response);
+        self.check_new_text(&item_id, response);
         self.emit(RealtimeEvent::TextDelta {
             item_id,
             delta: content,
@@ -258,7 +263,7 @@ impl Machine {
             item_id, content, ..
         } = text;
         self.conversation.set_text(&item_id, part, &content);
-        self.look_at_all(&item_id, response);
+        self.check_whole_text(&item_id, response);
         self.emit(RealtimeEvent::TextDone {
             item_id,
             text: content,
@@ -268,7 +273,7 @@ impl Machine {
     /// Gives the response and the place of a text; nothing if nobody hears it, since the server forgets it with the audio.
     fn heard_text(&mut self, text: &ItemContent<String>) -> Option<(u64, ContentPlace)> {
         let (response, is_interrupted) = self.response_of();
-        let entry = self.conversation.of_model(&text.item_id, response);
+        let entry = self.conversation.model_entry(&text.item_id, response);
         let is_heard = match &entry.audio {
             Some(audio) => audio.cut.is_none(),
             None => !is_interrupted,
@@ -282,13 +287,13 @@ impl Machine {
 
     fn on_audio(&mut self, delta: &ItemContent<Bytes>) {
         let (response, is_interrupted) = self.response_of();
-        let entry = self.conversation.of_model(&delta.item_id, response);
+        let entry = self.conversation.model_entry(&delta.item_id, response);
         let format = self.settings.output_format;
         let audio = entry.audio(delta.content_index, format);
         if audio.cut.is_some() || is_interrupted {
             // It was on its way when the answer was interrupted. The server has it, and has to forget it.
             audio.push_unheard(&delta.content);
-            let heard = audio.heard(self.now, self.is_reported);
+            let heard = audio.heard(self.now, self.has_playback_reports);
             let heard = *audio.cut.get_or_insert(heard);
             return self.truncate(&delta.item_id, heard);
         }

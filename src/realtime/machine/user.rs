@@ -87,7 +87,7 @@ impl Machine {
             }
             UserInput::Respond(options) => {
                 self.speech = Speech::Silent;
-                self.want_response(*options);
+                self.request_response(*options);
             }
             UserInput::Interrupt => self.interrupt(InterruptedBy::Application, None),
             UserInput::Update(fields) => {
@@ -102,7 +102,7 @@ impl Machine {
                 }
             }
         }
-        self.proceed();
+        self.send_deferred();
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Machine {
         }
         if is_answered {
             self.speech = Speech::Silent;
-            self.want_response(ResponseOptions::default());
+            self.request_response(ResponseOptions::default());
         }
         Ok(())
     }

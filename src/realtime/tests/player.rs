@@ -14,9 +14,9 @@ use crate::model::wire::realtime::{decode, encode};
 use crate::realtime::RealtimeError;
 use crate::realtime::agent::{RealtimeAgent, RealtimeHandoff};
 use crate::realtime::conversation::RealtimeItem;
-use crate::realtime::drive::{guard, hand_off, refuse, run_tool};
+use crate::realtime::drive::{check_guardrails, hand_off, refuse, run_tool};
 use crate::realtime::machine::{
-    CallDecision, Machine, MachineInput, MachineStep, Setup, ToolOrder, UserInput,
+    CallDecision, Machine, MachineInput, MachineStep, Setup, ToolRequest, UserInput,
 };
 use crate::testing::realtime::{RealtimeScript, ScriptLine, UserAction};
 use crate::tools::{FunctionTool, ToolCallResult, ToolOptions};
@@ -28,7 +28,7 @@ pub(super) struct Player {
     pub(super) sent: VecDeque<Value>,
     events: VecDeque<String>,
     /// The calls of `book`, which a script ends.
-    pub(super) open: HashMap<String, ToolOrder>,
+    pub(super) open: HashMap<String, ToolRequest>,
     is_over: bool,
 }
 
@@ -184,7 +184,7 @@ impl Player {
                 MachineStep::RunTool(order) => run_tool(cx, order).await,
                 MachineStep::RefuseTool { order, message } => refuse(cx, order, message).await,
                 MachineStep::HandOff(order) => hand_off(cx, order).await,
-                MachineStep::Guard(order) => guard(cx, order).await,
+                MachineStep::CheckGuardrails(order) => check_guardrails(cx, order).await,
                 MachineStep::Reconnect => continue,
                 MachineStep::Close => {
                     self.is_over = true;

@@ -113,7 +113,7 @@ struct Stage {
     player: Player,
     server: Server,
     runtime: tokio::runtime::Runtime,
-    is_reported: bool,
+    has_playback_reports: bool,
     /// What the listener heard of an item when it was cut, by the reports.
     reported: HashMap<String, u64>,
 }
@@ -127,7 +127,7 @@ impl Stage {
             player: Player::new(&[]),
             server: Server::default(),
             runtime: runtime.unwrap(),
-            is_reported: false,
+            has_playback_reports: false,
             reported: HashMap::new(),
         };
         stage.accept(MachineInput::Opened { instructions: None });
@@ -201,7 +201,7 @@ impl Stage {
             }),
             Happening::UserInterrupts => self.ask(UserInput::Interrupt),
             Happening::Plays { ms } => {
-                self.is_reported = true;
+                self.has_playback_reports = true;
                 let heard = self.reported.entry(item.clone()).or_default();
                 *heard = (*heard).max(u64::from(*ms));
                 let position = Duration::from_millis(*heard);
@@ -243,7 +243,7 @@ impl Stage {
     }
 
     /// Lets everything that waits come to its end.
-    fn settle(&mut self) {
+    fn finish_answer(&mut self) {
         for _ in 0..70 {
             let open: Vec<String> = self.player.open.keys().cloned().collect();
             for call in open {
@@ -286,7 +286,7 @@ proptest! {
         for happening in &happenings {
             stage.happen(happening);
         }
-        stage.settle();
+        stage.finish_answer();
         stage.check();
     }
 }
