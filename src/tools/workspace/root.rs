@@ -120,50 +120,70 @@ impl Root {
     /// Refuses an open file that has, or may have, a name outside of the root.
     ///
     /// The number of its names alone proves nothing: the one inside may have been removed after it was opened, so that the one that is
-    /// left is outside. What the open file is called does: the kernel never takes back that a name was removed, so one that is there
-    /// after the names were counted was there all the time, and was the one that was counted. To look at the path again instead was
-    /// tried; a test that exchanges the file as fast as it can came through.
-    #[cfg(target_os = "linux")]
+    /// left is outside. So the name is shown to have been there when the names were counted. Two things were tried before and a test that
+    /// exchanges the file as fast as it can came through both: to look at the path again, and to ask the kernel what the open file is
+    /// called. A file system takes a name off the count before the kernel forgets the name, and a thread can be made to wait in between.
+    ///
+    /// Both happen while the folder is locked, and to list a folder waits for that lock. So what was being removed when the names were
+    /// counted is forgotten after the listing, and a name that is still there then was the one that was counted.
     fn refuse_other_names(&self, path: &WorkspacePath, file: &File) -> Result<(), WorkspaceError> {
         let unreadable = |error| refused(path, "read", error);
-        let n_links = file.metadata().map_err(unreadable)?.nlink();
-        if n_links > 1 {
-            return Err(WorkspaceError::HardLinks {
-                path: path.to_string(),
-                n_links,
-            });
+        let counted = file.metadata().map_err(unreadable)?;
+        refuse_second_name(path, &counted)?;
+        let exchanged = || WorkspaceError::Exchanged {
+            path: path.to_string(),
+        };
+        let place = self.place_of(path, file)?.ok_or_else(exchanged)?;
+        let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
+            return Err(exchanged());
+        };
+        let folder = self.dir.open_dir(non_empty(folder)).map_err(unreadable)?;
+        drop(folder.entries().map_err(unreadable)?.next());
+        let named = match folder.symlink_metadata(name) {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(exchanged()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let opened = file.metadata().map_err(unreadable)?;
+        refuse_second_name(path, &opened)?;
+        // The time of change moves with each name that is made or removed, so that one that came and went in between is seen too.
+        let is_same =
+            identity(&named) == identity(&counted) && identity(&opened) == identity(&counted);
+        if is_same && self.place_of(path, file)?.as_ref() == Some(&place) {
+            Ok(())
+        } else {
+            Err(exchanged())
         }
-        let name = name_of(file).map_err(unreadable)?;
-        let root = name_of(&self.dir).map_err(unreadable)?;
-        if !name.starts_with(root) || name.as_os_str().as_bytes().ends_with(b" (deleted)") {
-            return Err(WorkspaceError::Exchanged {
-                path: path.to_string(),
-            });
-        }
-        Ok(())
     }
 
-    /// Where the kernel does not tell the name of an open file, the path is looked at before and after the names are counted.
-    #[cfg(not(target_os = "linux"))]
-    fn refuse_other_names(&self, path: &WorkspacePath, file: &File) -> Result<(), WorkspaceError> {
-        for _ in 0..2 {
-            let opened = file
-                .metadata()
-                .map_err(|error| refused(path, "read", error))?;
-            if opened.nlink() > 1 {
-                return Err(WorkspaceError::HardLinks {
-                    path: path.to_string(),
-                    n_links: opened.nlink(),
-                });
-            }
-            let named = self.metadata(path)?;
-            if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
-                return Err(WorkspaceError::Exchanged {
-                    path: path.to_string(),
-                });
-            }
+    /// Where an open file stands now, relative to the root; nothing if it was removed or is not below the root.
+    #[cfg(target_os = "linux")]
+    fn place_of(
+        &self,
+        path: &WorkspacePath,
+        file: &File,
+    ) -> Result<Option<PathBuf>, WorkspaceError> {
+        let unreadable = |error| refused(path, "read", error);
+        let name = name_of(file).map_err(unreadable)?;
+        let root = name_of(&self.dir).map_err(unreadable)?;
+        if name.as_os_str().as_bytes().ends_with(b" (deleted)") {
+            return Ok(None);
         }
-        Ok(())
+        Ok(name.strip_prefix(root).ok().map(Path::to_owned))
+    }
+
+    /// Where the kernel does not tell the name of an open file, it is where its path leads.
+    #[cfg(not(target_os = "linux"))]
+    fn place_of(
+        &self,
+        path: &WorkspacePath,
+        _file: &File,
+    ) -> Result<Option<PathBuf>, WorkspaceError> {
+        match self.dir.canonicalize(path.as_path()) {
+            Ok(place) => Ok(Some(place)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(refused(path, "read", error)),
+        }
     }
 
     /// Reads a regular file of one name, and no more than `max_bytes` of it.
@@ -273,6 +293,36 @@ impl Root {
 #[cfg(target_os = "linux")]
 fn name_of(open: &impl AsFd) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", open.as_fd().as_raw_fd()))
+}
+
+/// What tells one file from another, and one state of its names from another.
+fn identity(found: &Metadata) -> (u64, u64, u64, i64, i64) {
+    (
+        found.dev(),
+        found.ino(),
+        found.nlink(),
+        found.ctime(),
+        found.ctime_nsec(),
+    )
+}
+
+fn refuse_second_name(path: &WorkspacePath, found: &Metadata) -> Result<(), WorkspaceError> {
+    if found.nlink() > 1 {
+        return Err(WorkspaceError::HardLinks {
+            path: path.to_string(),
+            n_links: found.nlink(),
+        });
+    }
+    Ok(())
+}
+
+/// `openat` takes no empty path for the folder itself.
+fn non_empty(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
 }
 
 /// What stands where a file will be written: nothing, or a regular file.
