@@ -5,6 +5,7 @@
 
 mod message;
 mod call;
+mod call_item;
 mod reasoning;
 mod history;
 
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub use call::{FunctionCall, FunctionCallOutput, OutputContent};
+pub(crate) use call_item::CallItem;
 pub use history::History;
 pub use message::{Content, Message, Part, Role};
 pub use reasoning::{Reasoning, ReasoningPart};

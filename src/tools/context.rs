@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{ToolError, ToolName};
 use crate::context::{MissingState, RunContext, State};
 use crate::future::BoxFuture;
-use crate::item::{History, Item};
+use crate::item::{CallItem, History, Item};
 use crate::usage::Usage;
 
 /// Tells a tool which call it answers, and gives it access to the run.
@@ -38,12 +38,17 @@ pub(crate) trait CallLinks: Send + Sync {
     fn as_any(&self) -> &(dyn Any + Send + Sync);
 }
 
+/// What the model wrote, or whoever else calls.
+enum CallTexts {
+    Own { call_id: String, arguments: String },
+    Item(CallItem),
+}
+
 struct Inner {
     run: RunContext,
     agent: Arc<str>,
     tool_name: ToolName,
-    call_id: String,
-    arguments: String,
+    call: CallTexts,
     links: Option<Arc<dyn CallLinks>>,
     /// The state that the tool asked for in vain.
     missing: OnceLock<MissingState>,
@@ -58,12 +63,29 @@ impl ToolContext {
         call_id: impl Into<String>,
         arguments: impl Into<String>,
     ) -> Self {
-        let inner = Arc::new(Inner {
-            run,
-            agent: agent.into(),
-            tool_name,
+        let call = CallTexts::Own {
             call_id: call_id.into(),
             arguments: arguments.into(),
+        };
+        Self::with(run, agent.into(), tool_name, call)
+    }
+
+    /// Creates the context of a model's call, whose texts are not copied.
+    pub(crate) fn of_call(
+        run: RunContext,
+        agent: Arc<str>,
+        tool_name: ToolName,
+        call: CallItem,
+    ) -> Self {
+        Self::with(run, agent, tool_name, CallTexts::Item(call))
+    }
+
+    fn with(run: RunContext, agent: Arc<str>, tool_name: ToolName, call: CallTexts) -> Self {
+        let inner = Arc::new(Inner {
+            run,
+            agent,
+            tool_name,
+            call,
             links: None,
             missing: OnceLock::new(),
         });
@@ -189,12 +211,18 @@ impl ToolContext {
 
     /// Gives the id of the call.
     pub fn call_id(&self) -> &str {
-        &self.inner.call_id
+        match &self.inner.call {
+            CallTexts::Own { call_id, .. } => call_id,
+            CallTexts::Item(call) => &call.call_id,
+        }
     }
 
     /// Gives the arguments as the model wrote them.
     pub fn arguments(&self) -> &str {
-        &self.inner.arguments
+        match &self.inner.call {
+            CallTexts::Own { arguments, .. } => arguments,
+            CallTexts::Item(call) => &call.arguments,
+        }
     }
 }
 
@@ -204,8 +232,8 @@ impl fmt::Debug for ToolContext {
             .field("run", &self.inner.run)
             .field("agent", &self.inner.agent)
             .field("tool_name", &self.inner.tool_name)
-            .field("call_id", &self.inner.call_id)
-            .field("arguments", &self.inner.arguments)
+            .field("call_id", &self.call_id())
+            .field("arguments", &self.arguments())
             .finish_non_exhaustive()
     }
 }

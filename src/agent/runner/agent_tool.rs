@@ -214,7 +214,7 @@ impl AgentTool {
                 Ok(event) => {
                     links
                         .show(RunEvent::Nested {
-                            call_id: links.call_id.clone(),
+                            call_id: links.call.call_id.clone(),
                             agent: self.agent.shared_name(),
                             event: Box::new(event),
                         })

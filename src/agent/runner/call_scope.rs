@@ -1,8 +1,10 @@
 //! What connects a tool call with its run.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Context;
 
+use futures_util::task::AtomicWaker;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -12,14 +14,13 @@ use super::request::{RunScope, RunSetup};
 use crate::agent::{Agent, RunState};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
-use crate::item::History;
+use crate::item::{CallItem, History};
 use crate::tools::{CallLinks, ToolContext, ToolError};
 
 /// What the run gives each of its calls.
 pub(super) struct CallScope {
     pub(super) turn: Arc<TurnScope>,
-    pub(super) call_id: String,
-    pub(super) name: String,
+    pub(super) call: CallItem,
     /// The run inside this call, if it paused: before the call it is to go on, after the call it waits.
     pub(super) paused: Mutex<Option<Box<RunState>>>,
 }
@@ -31,8 +32,41 @@ pub(super) struct TurnScope {
     /// The conversation as the model saw it, with the calls; let go of before it grows, which would copy it.
     pub(super) history: History,
     pub(super) layers: Layers,
-    /// Boxed, because the channel has room for many from its beginning.
-    pub(super) events: mpsc::Sender<Box<RunEvent>>,
+    pub(super) events: EventSlot,
+}
+
+/// The channel by which the calls of a turn show events, made for the first of them: most turns show nothing.
+#[derive(Default)]
+pub(super) struct EventSlot {
+    sender: OnceLock<mpsc::Sender<Box<RunEvent>>>,
+    receiver: Mutex<Option<mpsc::Receiver<Box<RunEvent>>>>,
+    /// Whoever polls the calls, until they have the receiver: an event can come from another task.
+    pool: AtomicWaker,
+}
+
+/// How many events of its tools a run takes before it must be read; then the tools wait.
+const MAX_WAITING_EVENTS: usize = 64;
+
+impl EventSlot {
+    fn sender(&self) -> &mpsc::Sender<Box<RunEvent>> {
+        self.sender.get_or_init(|| {
+            // Boxed, because the channel has room for many from its beginning.
+            let (sender, receiver) = mpsc::channel(MAX_WAITING_EVENTS);
+            *self.lock() = Some(receiver);
+            self.pool.wake();
+            sender
+        })
+    }
+
+    /// Gives the receiver, once there is one.
+    pub(super) fn take_receiver(&self, cx: &Context<'_>) -> Option<mpsc::Receiver<Box<RunEvent>>> {
+        self.pool.register(cx.waker());
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<mpsc::Receiver<Box<RunEvent>>>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl CallScope {
@@ -51,13 +85,13 @@ impl CallScope {
 
     /// Shows an event to whoever watches the run; nobody does once the run is over.
     pub(super) async fn show(&self, event: RunEvent) {
-        drop(self.turn.events.send(Box::new(event)).await);
+        drop(self.turn.events.sender().send(Box::new(event)).await);
     }
 
     /// Where the run of an agent inside this call stands.
     pub(super) fn scope_of(&self, agent: &Agent, cx: &RunContext) -> RunScope {
         let RunScope { path, agents, .. } = &self.turn.setup.scope;
-        let step = format!("{}/{}", self.turn.number, self.call_id);
+        let step = format!("{}/{}", self.turn.number, self.call.call_id);
         RunScope {
             parent: Some(cx.clone()),
             path: path.iter().cloned().chain([step.into()]).collect(),
@@ -69,8 +103,8 @@ impl CallScope {
 impl CallLinks for CallScope {
     fn progress(&self, message: Value) -> BoxFuture<'_, ()> {
         Box::pin(self.show(RunEvent::ToolProgress {
-            call_id: self.call_id.clone(),
-            name: self.name.clone(),
+            call_id: self.call.call_id.clone(),
+            name: self.call.name.clone(),
             message,
         }))
     }

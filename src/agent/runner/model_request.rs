@@ -101,30 +101,32 @@ impl RequestTemplate {
                 state.unsent().to_vec().into()
             }
         };
-        let mut request = ModelRequest::new(items);
-        request.continuation = continuation;
-        request.instructions.clone_from(&self.instructions);
-        request.prompt = state.agent.prompt().cloned();
-        request.output.clone_from(&self.output);
-        request.settings = Arc::clone(if state.used_tools() {
+        let settings = if state.used_tools() {
             &self.settings_after_tools
         } else {
             &self.settings
-        });
-        match offer {
-            ToolOffer::Tools => request.tools = self.enabled(state, graph, cx),
+        };
+        let (tools, settings) = match offer {
+            ToolOffer::Tools => (self.enabled(state, graph, cx), Arc::clone(settings)),
             ToolOffer::Nothing => {
-                request.tools = Arc::new(ToolSet::default());
-                let settings = &*request.settings;
-                request.settings = Arc::new(ModelSettings {
+                let settings = ModelSettings {
                     tool_choice: None,
-                    ..settings.clone()
-                });
+                    ..(**settings).clone()
+                };
+                (Arc::default(), Arc::new(settings))
             }
+        };
+        ModelRequest {
+            instructions: self.instructions.clone(),
+            prompt: state.agent.prompt().cloned(),
+            items,
+            tools,
+            output: self.output.clone(),
+            settings,
+            delivery: self.delivery,
+            continuation,
+            turn: state.turn,
         }
-        request.delivery = self.delivery;
-        request.turn = state.turn;
-        request
     }
 
     /// Takes the tools that the agent's sources have now.

@@ -12,14 +12,14 @@ use crate::context::States;
 use crate::error::{RunFailure, RunProgress};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::item::Item;
-use crate::journal::{Journal, NoJournal};
+use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Providers};
 use crate::session::{Session, SessionInput, SessionSettings};
 use crate::tools::{ToolContext, ToolError};
 
 /// What can be set for a run.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct RunOptions {
     pub(super) limits: Limits,
     /// Those of the runner, below the agents' own.
@@ -39,7 +39,8 @@ pub(crate) struct RunOptions {
     pub(super) last_turn: LastTurn,
     pub(super) max_tool_concurrency: Option<usize>,
     pub(super) history_owner: HistoryOwner,
-    pub(super) journal: Arc<dyn Journal>,
+    /// What remembers side effects; most runs have nothing of the kind, and make no effect for it to hold.
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) hooks: Vec<Arc<dyn DynHooks>>,
     pub(super) layers: Vec<Arc<dyn RunLayer>>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
@@ -133,40 +134,6 @@ impl Recovery {
     pub const fn not_in_history(mut self) -> Self {
         self.in_history = false;
         self
-    }
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            runner_settings: ModelSettings::default(),
-            settings: ModelSettings::default(),
-            states: States::default(),
-            agents: Vec::new(),
-            model: None,
-            named_models: NamedModels::default(),
-            unknown_tool: UnknownTool::default(),
-            tool_failure_text: None,
-            unknown_tool_text: None,
-            withheld_output_text: None,
-            invalid_output: InvalidOutput::default(),
-            last_turn: LastTurn::default(),
-            max_tool_concurrency: None,
-            history_owner: HistoryOwner::default(),
-            journal: Arc::new(NoJournal),
-            hooks: Vec::new(),
-            layers: Vec::new(),
-            input_guardrails: Vec::new(),
-            output_guardrails: Vec::new(),
-            handoff_filter: None,
-            model_input_filter: None,
-            recover: None,
-            session: None,
-            session_settings: SessionSettings::default(),
-            session_input: None,
-            tripped_input: TrippedInput::default(),
-        }
     }
 }
 
@@ -302,7 +269,7 @@ macro_rules! setters {
 
             /// Sends every side effect through a journal.
             pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
-                self.options.journal = journal;
+                self.options.journal = Some(journal);
                 self
             }
 

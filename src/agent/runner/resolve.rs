@@ -16,7 +16,7 @@ use crate::agent::run_state::{Decision, ExecutionCertainty};
 use crate::agent::{Agent, OutputType};
 use crate::context::RunContext;
 use crate::error::RunFailure;
-use crate::item::{FunctionCall, Item, ItemKind, Message, Role};
+use crate::item::{CallItem, FunctionCall, Item, ItemKind, Message, Role};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::limits::{LimitReached, Limits};
@@ -50,18 +50,14 @@ pub(super) struct ResolveContext<'a> {
 pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolution, RunFailure> {
     let agent = &cx.state.agent;
     let mut turn = PendingTurn::default();
-    let mut ids = HashSet::new();
+    check_ids(items)?;
     for item in items {
         match item.kind() {
             ItemKind::FunctionCall(call) => {
-                if !ids.insert(&*call.call_id) {
-                    return Err(RunFailure::Model(twice(call)));
-                }
                 let status = cx.plan(call, &turn.calls)?;
-                turn.calls.push(TurnCall {
-                    call: call.clone(),
-                    status,
-                });
+                let call = CallItem::new(item);
+                turn.calls
+                    .extend(call.map(|call| TurnCall { call, status }));
             }
             ItemKind::Unknown { type_name } if type_name == "mcp_approval_request" => {
                 turn.questions.push(question(cx.state, item)?);
@@ -95,6 +91,24 @@ pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolut
         None if text.is_empty() && items.iter().any(is_other) => Ok(Resolution::Work(turn)),
         None if text.is_empty() => Err(RunFailure::EmptyResponse),
         None => checked(agent, text).map(Resolution::Final),
+    }
+}
+
+/// Finds two calls of one response with one id.
+fn check_ids(items: &[Item]) -> Result<(), RunFailure> {
+    let calls = || {
+        items.iter().filter_map(|item| match item.kind() {
+            ItemKind::FunctionCall(call) => Some(call),
+            _ => None,
+        })
+    };
+    if calls().nth(1).is_none() {
+        return Ok(());
+    }
+    let mut ids = HashSet::new();
+    match calls().find(|call| !ids.insert(&*call.call_id)) {
+        Some(call) => Err(RunFailure::Model(twice(call))),
+        None => Ok(()),
     }
 }
 

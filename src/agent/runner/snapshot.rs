@@ -8,11 +8,11 @@ use super::turn::{CallStatus, HostedQuestion, PendingTurn, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
     AskedCall, ExecutionCertainty, HistoryOwner, RunState, SavedCall, SavedQuestion, SavedSession,
-    SavedStatus, SavedView, Standing, StandingDecision, StateError, call_at, question_at,
+    SavedStatus, SavedView, Standing, StandingDecision, StateError, question_at,
 };
 use crate::context::Ledger;
 use crate::error::RunFailure;
-use crate::item::{FunctionCall, Item, ItemKind};
+use crate::item::{CallItem, FunctionCall, Item, ItemKind};
 use crate::limits::Limits;
 
 /// Saves a run that waits.
@@ -145,14 +145,20 @@ pub(super) fn restore(
     let pending = restore_turn(&saved, &agent)?;
     let is_open = !pending.is_empty();
     let name = |name: &String| graph.agent(name).map(Agent::shared_name);
-    let calls = saved
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a call is found by its id, and what of an item can change is what was made of it"
+    )]
+    let mut calls = HashSet::new();
+    // Of calls with one id the latest counts, which `collect` would leave out.
+    let own = saved
         .history
         .iter()
         .skip(saved.n_input)
-        .filter_map(|item| match item.kind() {
-            ItemKind::FunctionCall(call) => Some((call.call_id.clone(), item.clone())),
-            _ => None,
-        });
+        .filter_map(CallItem::new);
+    for call in own {
+        calls.replace(call);
+    }
     let state = MachineState {
         start: start.shared_name(),
         is_fresh: false,
@@ -165,7 +171,7 @@ pub(super) fn restore(
         turn: saved.turn,
         responses: saved.responses,
         used_tools: saved.used_tools.iter().filter_map(name).collect(),
-        calls: calls.collect(),
+        calls,
         guardrails: saved.guardrails,
         standing: standing(saved.standing),
         pending: is_open.then_some(pending),
@@ -190,11 +196,11 @@ pub(super) fn restore(
 fn restore_turn(saved: &RunState, agent: &Agent) -> Result<PendingTurn, RunFailure> {
     let mut turn = PendingTurn::default();
     for one in &saved.calls {
-        let call = call_at(&saved.history, one.item)
-            .ok_or_else(|| missing(format!("the call in item {}", one.item)))?;
+        let call = saved.history.get(one.item).and_then(CallItem::new);
+        let call = call.ok_or_else(|| missing(format!("the call in item {}", one.item)))?;
         turn.calls.push(TurnCall {
-            call: call.clone(),
-            status: restore_status(agent, call, &one.status)?,
+            status: restore_status(agent, &call, &one.status)?,
+            call,
         });
     }
     for one in &saved.questions {

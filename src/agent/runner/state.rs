@@ -10,7 +10,7 @@ use crate::agent::run_state::{Decision, StandingDecision};
 use crate::context::RunContext;
 use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
-use crate::item::{FunctionCall, History, Item};
+use crate::item::{CallItem, FunctionCall, History, Item};
 use crate::model::ResponseMeta;
 use crate::tools::{FunctionTool, ToolName, ToolRegistry};
 
@@ -43,7 +43,7 @@ pub(super) struct MachineState {
     /// The agents that have called a tool, after which their tool choice is dropped.
     pub(super) used_tools: HashSet<Arc<str>>,
     /// The latest call of each call id in this run.
-    pub(super) calls: HashMap<String, Item>,
+    pub(super) calls: HashSet<CallItem>,
     pub(super) guardrails: Vec<GuardrailResult>,
     /// Decisions that hold for all calls of a tool by an agent.
     pub(super) standing: HashMap<(String, String), StandingDecision>,
@@ -87,7 +87,7 @@ impl MachineState {
             turn: 0,
             responses: Vec::new(),
             used_tools: HashSet::new(),
-            calls: HashMap::new(),
+            calls: HashSet::new(),
             guardrails: Vec::new(),
             standing: HashMap::new(),
             pending: None,
@@ -139,6 +139,9 @@ impl MachineState {
         tool: &FunctionTool,
         call: &FunctionCall,
     ) -> (Option<Decision>, Option<String>) {
+        if self.standing.is_empty() {
+            return (None, None);
+        }
         let key = (self.agent.name().to_owned(), call.name.clone());
         match self.standing.get(&key).map(|standing| standing.about(tool)) {
             None => (None, None),

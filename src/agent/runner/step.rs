@@ -15,7 +15,7 @@ use crate::agent::{Instructions, ModelInputFilter};
 use crate::context::Cancel;
 use crate::error::{RunError, RunFailure};
 use crate::guardrail::{GuardrailInput, GuardrailResult, InputGuardrail, OutputGuardrail};
-use crate::item::{FunctionCall, Item};
+use crate::item::{CallItem, Item};
 use crate::model::{Model, ModelRequest};
 use crate::session::Session;
 use crate::tools::{FunctionTool, ToolSource};
@@ -47,7 +47,7 @@ pub(super) enum Step {
     /// Calls the model, and asks these guardrails about the input beside it.
     ///
     /// Those that hold let nothing out before their verdict: the run keeps the model's events back, and comes to no other step.
-    CallModel(Box<ModelStep>),
+    CallModel(ModelStep),
     /// Makes all of these calls, side by side.
     RunTools(Vec<PlannedCall>),
     /// Tells the application of a handoff, which has its own callback.
@@ -138,7 +138,7 @@ pub(super) struct ModelStep {
 /// A handoff about to happen.
 pub(super) struct HandoffStep {
     pub(super) to: Agent,
-    pub(super) call: FunctionCall,
+    pub(super) call: CallItem,
     pub(super) handoff: BoundHandoff,
 }
 

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::RunEvent;
-use super::call_scope::{CallScope, TurnScope};
+use super::call_scope::{CallScope, EventSlot, TurnScope};
 use super::layer::{HookSet, Performance, RunStep, StepKind, StepOutcome, ToolCallEnd};
 use super::run::Run;
 use super::turn::{CallAction, CallEnd, Permission, PlannedCall};
@@ -21,21 +21,19 @@ use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty};
 use crate::error::RunFailure;
 use crate::future::BoxFuture;
 use crate::guardrail::GuardrailResult;
-use crate::item::FunctionCall;
 use crate::journal::{
     EffectKey, OnUncertain, OutcomeSource, ToolCallEffect, ToolEffect, ToolOutcome,
 };
 use crate::tools::{Approval, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError};
 
-/// How many events of its tools a run takes before it must be read; then the tools wait.
-const MAX_WAITING_EVENTS: usize = 64;
-
 /// The tool calls of one turn; a stream of what happens in them, and of them as each one ends.
 pub(super) struct ToolPool {
-    running: FuturesUnordered<RunningCall>,
+    running: Running,
     waiting: VecDeque<RunningCall>,
     max_running: usize,
-    events: mpsc::Receiver<Box<RunEvent>>,
+    shared: Arc<TurnScope>,
+    /// What the calls show, once one of them has shown something.
+    events: Option<mpsc::Receiver<Box<RunEvent>>>,
     /// A call that ended, while what it had shown before is read.
     last: Option<ToolEvent>,
 }
@@ -67,7 +65,6 @@ struct TurnTools<'a> {
 impl ToolPool {
     /// Takes the calls; none begins before the pool is polled.
     pub(super) fn new(calls: Vec<PlannedCall>, run: &Run) -> Self {
-        let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
         let options = &run.setup().options;
         let turn = TurnTools {
             run,
@@ -76,17 +73,24 @@ impl ToolPool {
                 setup: Arc::clone(run.setup()),
                 history: run.seen().clone(),
                 layers: run.layers().clone(),
-                events: sender,
+                events: EventSlot::default(),
             }),
             hooks: HookSet::of(options, run.agent()),
         };
-        let calls = calls.into_iter();
+        let calls = calls.into_iter().map(|planned| turn.start(planned));
+        let mut waiting: VecDeque<_> = calls.collect();
+        let only = if waiting.len() == 1 {
+            waiting.pop_front()
+        } else {
+            None
+        };
         Self {
-            running: FuturesUnordered::new(),
-            waiting: calls.map(|planned| turn.start(planned)).collect(),
+            running: only.map_or_else(|| Running::Many(FuturesUnordered::new()), Running::One),
+            waiting,
             max_running: options.max_tool_concurrency.unwrap_or(usize::MAX).max(1),
-            events,
+            events: None,
             last: None,
+            shared: turn.shared,
         }
     }
 }
@@ -107,17 +111,11 @@ impl TurnTools<'_> {
         };
         let scope = Arc::new(CallScope {
             turn: Arc::clone(&self.shared),
-            call_id: call.call_id.clone(),
-            name: call.name.clone(),
+            call: call.clone(),
             paused: Mutex::new(None),
         });
-        let cx = ToolContext::new(
-            self.run.cx().clone(),
-            self.run.agent().shared_name(),
-            tool.name().clone(),
-            &*call.call_id,
-            &*call.arguments,
-        );
+        let agent = self.run.agent().shared_name();
+        let cx = ToolContext::of_call(self.run.cx().clone(), agent, tool.name().clone(), call);
         let cx = cx.linked(Arc::<CallScope>::clone(&scope));
         let attempt = Attempt {
             call: ToolCall::new(&tool, cx.clone()),
@@ -129,12 +127,12 @@ impl TurnTools<'_> {
         let layers = self.run.layers();
         if layers.is_empty() {
             return Box::pin(async move {
-                let end = attempt.make(permission, &call).await;
+                let end = attempt.make(permission).await;
                 ToolEvent::Ended { n, end }
             });
         }
         let inner = async move {
-            match attempt.make(permission, &call).await {
+            match attempt.make(permission).await {
                 Ok(end) => StepOutcome::ToolCalled(ToolCallEnd(end)),
                 Err(error) => StepOutcome::Failed(RunFailure::Tool(error)),
             }
@@ -158,6 +156,19 @@ impl TurnTools<'_> {
     }
 }
 
+impl ToolPool {
+    /// Waits for something that a call shows; pending also while none has shown anything.
+    fn poll_shown(&mut self, cx: &mut Context<'_>) -> Poll<ToolEvent> {
+        if self.events.is_none() {
+            self.events = self.shared.events.take_receiver(cx);
+        }
+        match self.events.as_mut().map(|events| events.poll_recv(cx)) {
+            Some(Poll::Ready(Some(event))) => Poll::Ready(ToolEvent::Shown(event)),
+            Some(Poll::Ready(None) | Poll::Pending) | None => Poll::Pending,
+        }
+    }
+}
+
 impl Stream for ToolPool {
     type Item = ToolEvent;
 
@@ -165,9 +176,8 @@ impl Stream for ToolPool {
         let pool = &mut *self;
         loop {
             // What a call has shown comes before its end.
-            match pool.events.poll_recv(cx) {
-                Poll::Ready(Some(event)) => return Poll::Ready(Some(ToolEvent::Shown(event))),
-                Poll::Ready(None) | Poll::Pending => {}
+            if let Poll::Ready(event) = pool.poll_shown(cx) {
+                return Poll::Ready(Some(event));
             }
             if let Some(event) = pool.last.take() {
                 return Poll::Ready(Some(event));
@@ -178,15 +188,47 @@ impl Stream for ToolPool {
                 };
                 pool.running.push(call);
             }
-            match Pin::new(&mut pool.running).poll_next(cx) {
+            match pool.running.poll(cx) {
                 Poll::Ready(Some(ended)) => pool.last = Some(ended),
                 Poll::Ready(None) => return Poll::Ready(None),
                 // The poll may have shown something; its wake-up brings us back here.
-                Poll::Pending => match pool.events.poll_recv(cx) {
-                    Poll::Ready(Some(event)) => return Poll::Ready(Some(ToolEvent::Shown(event))),
-                    Poll::Ready(None) | Poll::Pending => return Poll::Pending,
-                },
+                Poll::Pending => return pool.poll_shown(cx).map(Some),
             }
+        }
+    }
+}
+
+/// The calls that run. One alone, as most turns have it, needs no set.
+enum Running {
+    One(RunningCall),
+    Many(FuturesUnordered<RunningCall>),
+    None,
+}
+
+impl Running {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(calls) => calls.len(),
+        }
+    }
+
+    fn push(&mut self, call: RunningCall) {
+        if let Self::Many(calls) = self {
+            calls.push(call);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ToolEvent>> {
+        match self {
+            Self::None => Poll::Ready(None),
+            Self::One(call) => {
+                let ended = std::task::ready!(call.as_mut().poll(cx));
+                *self = Self::None;
+                Poll::Ready(Some(ended))
+            }
+            Self::Many(calls) => calls.poll_next_unpin(cx),
         }
     }
 }
@@ -211,9 +253,14 @@ enum CallDecision {
 }
 
 impl Attempt {
-    async fn make(self, permission: Permission, call: &FunctionCall) -> Result<CallEnd, ToolError> {
-        let mut asked = AskedCall::new(&self.tool, ExecutionCertainty::Certain);
-        let approval = match self.decide(permission, &mut asked).await? {
+    async fn make(self, permission: Permission) -> Result<CallEnd, ToolError> {
+        let (decision, changed) = self.decide(permission).await?;
+        let waits = Waiting {
+            tool: self.tool.clone(),
+            changed,
+            scope: Arc::clone(&self.scope),
+        };
+        let approval = match decision {
             CallDecision::Make(approval) => approval,
             CallDecision::Refuse {
                 message,
@@ -221,19 +268,20 @@ impl Attempt {
                 guardrails,
             } => {
                 let refused = self.call.refuse(message, failure, guardrails);
-                return end(refused.await, asked, &self.scope);
+                return waits.end(refused.await);
             }
         };
-        let made = self.call.make(approval.clone(), self.hooks);
-        // A call that waits has no effect yet, and the effects inside a call of an agent pass the journal one by one.
-        if approval == Approval::Required || self.tool.is_composite() {
-            return end(made.await, asked, &self.scope);
-        }
-        let effect: ToolEffect = Box::pin(async move { outcome(made.await) });
+        let is_effect = approval != Approval::Required && !self.tool.is_composite();
+        let made = self.call.make(approval, self.hooks);
         let TurnScope { setup, number, .. } = &*self.scope.turn;
-        let key = EffectKey::tool_call(*number, &*call.call_id).within(&setup.scope.path);
-        let passed = setup.options.journal.tool_call(ToolCallEffect {
-            key,
+        // A call that waits has no effect yet, and the effects inside a call of an agent pass the journal one by one.
+        let Some(journal) = setup.options.journal.as_ref().filter(|_| is_effect) else {
+            return waits.end(made.await);
+        };
+        let call = &self.scope.call;
+        let effect: ToolEffect = Box::pin(async move { outcome(made.await) });
+        let passed = journal.tool_call(ToolCallEffect {
+            key: EffectKey::tool_call(*number, &*call.call_id).within(&setup.scope.path),
             tool: self.tool.name().clone(),
             arguments: call.arguments.clone(),
             on_uncertain: self.on_uncertain,
@@ -241,49 +289,50 @@ impl Attempt {
         });
         match passed.await {
             Ok(outcome) => Ok(CallEnd::Done(outcome)),
-            Err(ToolError::InDoubt { tool }) => {
-                end(ToolCallResult::InDoubt { tool }, asked, &self.scope)
-            }
+            Err(ToolError::InDoubt { tool }) => waits.end(ToolCallResult::InDoubt { tool }),
             Err(error) => Err(error),
         }
     }
 
     /// Finds what becomes of the call, by what is known of it and by what its tool says.
+    ///
+    /// Beside it, what of the tool changed since someone decided about it.
     async fn decide(
         &self,
         permission: Permission,
-        asked: &mut AskedCall,
-    ) -> Result<CallDecision, ToolError> {
+    ) -> Result<(CallDecision, Option<String>), ToolError> {
         let tool = || self.tool.name().clone();
+        let mut tool_changed = None;
         let (decision, guardrails) = match permission {
             Permission::Disabled { message } => {
-                return Ok(CallDecision::Refuse {
+                let refused = CallDecision::Refuse {
                     message,
                     failure: ToolError::Disabled { tool: tool() },
                     guardrails: Vec::new(),
-                });
+                };
+                return Ok((refused, None));
             }
             Permission::GoesOn { state, guardrails } => {
                 self.scope.pause(state);
-                return Ok(CallDecision::Make(Approval::GoesOn(guardrails)));
+                return Ok((CallDecision::Make(Approval::GoesOn(guardrails)), None));
             }
             Permission::Decided {
                 decision,
                 guardrails,
             } => (Some(decision), guardrails),
             Permission::AskAgain { changed } => {
-                asked.changed = Some(changed);
+                tool_changed = Some(changed);
                 (None, None)
             }
             Permission::Open { standing, changed } => {
                 if !self.call.needs_approval().await? {
-                    return Ok(CallDecision::Make(Approval::Given));
+                    return Ok((CallDecision::Make(Approval::Given), None));
                 }
-                asked.changed = changed;
+                tool_changed = changed;
                 (standing, None)
             }
         };
-        Ok(match (decision, guardrails) {
+        let decision = match (decision, guardrails) {
             (None, _) => CallDecision::Make(Approval::Required),
             (Some(Decision::Approved), None) => CallDecision::Make(Approval::Given),
             (Some(Decision::Approved), Some(before)) => {
@@ -294,31 +343,44 @@ impl Attempt {
                 failure: ToolError::NotApproved { tool: tool() },
                 guardrails: before.unwrap_or_default(),
             },
-        })
+        };
+        Ok((decision, tool_changed))
     }
 }
 
-/// What the result of a call means for the turn.
-fn end(
-    result: ToolCallResult,
-    mut asked: AskedCall,
-    scope: &CallScope,
-) -> Result<CallEnd, ToolError> {
-    match result {
-        ToolCallResult::ApprovalRequired { guardrails, .. } => {
-            asked.guardrails = Some(guardrails);
-            Ok(CallEnd::Asked(Box::new(asked)))
+/// What is needed if the call has to wait; it is put together only then.
+struct Waiting {
+    tool: FunctionTool,
+    changed: Option<String>,
+    scope: Arc<CallScope>,
+}
+
+impl Waiting {
+    /// What the result of a call means for the turn.
+    fn end(self, result: ToolCallResult) -> Result<CallEnd, ToolError> {
+        match result {
+            ToolCallResult::ApprovalRequired { guardrails, .. } => {
+                let mut asked = self.asked(ExecutionCertainty::Certain);
+                asked.guardrails = Some(guardrails);
+                Ok(CallEnd::Asked(Box::new(asked)))
+            }
+            ToolCallResult::InDoubt { .. } => {
+                let asked = self.asked(ExecutionCertainty::MayHaveRun);
+                Ok(CallEnd::Asked(Box::new(asked)))
+            }
+            ToolCallResult::Paused { tool, guardrails } => match self.scope.take_paused() {
+                Some(state) => Ok(CallEnd::Paused { state, guardrails }),
+                // Who pauses leaves the state there.
+                None => Err(ToolError::ApprovalRequired { tool }),
+            },
+            made => outcome(made).map(CallEnd::Done),
         }
-        ToolCallResult::InDoubt { .. } => {
-            asked.certainty = ExecutionCertainty::MayHaveRun;
-            Ok(CallEnd::Asked(Box::new(asked)))
-        }
-        ToolCallResult::Paused { tool, guardrails } => match scope.take_paused() {
-            Some(state) => Ok(CallEnd::Paused { state, guardrails }),
-            // Who pauses leaves the state there.
-            None => Err(ToolError::ApprovalRequired { tool }),
-        },
-        made => outcome(made).map(CallEnd::Done),
+    }
+
+    fn asked(self, certainty: ExecutionCertainty) -> AskedCall {
+        let mut asked = AskedCall::new(&self.tool, certainty);
+        asked.changed = self.changed;
+        asked
     }
 }
 

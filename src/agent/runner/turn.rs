@@ -3,7 +3,7 @@
 use crate::agent::ToolResult;
 use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty, RunState};
 use crate::guardrail::GuardrailResult;
-use crate::item::{FunctionCall, Item};
+use crate::item::{CallItem, Item};
 use crate::journal::{OnUncertain, OutcomeSource, ToolOutcome};
 use crate::tools::{FunctionTool, McpApprovalRequest};
 
@@ -11,7 +11,7 @@ use crate::tools::{FunctionTool, McpApprovalRequest};
 pub(super) struct PlannedCall {
     /// Its place among the calls of its turn.
     pub(super) n: usize,
-    pub(super) call: FunctionCall,
+    pub(super) call: CallItem,
     pub(super) action: CallAction,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct PendingTurn {
 
 /// A call of a turn and how far it is.
 pub(super) struct TurnCall {
-    pub(super) call: FunctionCall,
+    pub(super) call: CallItem,
     pub(super) status: CallStatus,
 }
 
@@ -193,7 +193,7 @@ impl PendingTurn {
     }
 
     /// The outputs of calls that are done, in the order of the calls.
-    pub(super) fn done(self) -> impl Iterator<Item = (FunctionCall, ToolOutcome)> {
+    pub(super) fn done(self) -> impl Iterator<Item = (CallItem, ToolOutcome)> {
         self.calls.into_iter().filter_map(|call| match call.status {
             CallStatus::Done(outcome) => Some((call.call, outcome)),
             _ => None,
@@ -219,8 +219,8 @@ pub(super) fn invoke(
 }
 
 /// The item of a call's output.
-pub(super) fn output_item((call, outcome): (FunctionCall, ToolOutcome)) -> Item {
-    crate::item::FunctionCallOutput::new(call.call_id, outcome.output).into()
+pub(super) fn output_item((call, outcome): (CallItem, ToolOutcome)) -> Item {
+    crate::item::FunctionCallOutput::new(call.call_id.clone(), outcome.output).into()
 }
 
 impl From<CallEnd> for CallStatus {

@@ -24,9 +24,12 @@ pub(super) fn model_call(
     model: &dyn Model,
     request: &ModelRequest,
 ) -> ModelEffect {
-    let key = EffectKey::model_call(request.turn).within(&setup.scope.path);
     let call = model.call(request.clone());
-    setup.options.journal.model_call(key, request, call)
+    let Some(journal) = &setup.options.journal else {
+        return call;
+    };
+    let key = EffectKey::model_call(request.turn).within(&setup.scope.path);
+    journal.model_call(key, request, call)
 }
 
 pub(super) fn session_read(setup: &RunSetup, read: SessionReadStep) -> SessionRead {
@@ -37,7 +40,7 @@ pub(super) fn session_read(setup: &RunSetup, read: SessionReadStep) -> SessionRe
         settings,
     } = read;
     let reader = Arc::clone(&session);
-    setup.options.journal.session_read(SessionReadEffect {
+    let read = SessionReadEffect {
         key: EffectKey::new(turn, effect).within(&setup.scope.path),
         session,
         effect: Box::pin(async move {
@@ -46,7 +49,11 @@ pub(super) fn session_read(setup: &RunSetup, read: SessionReadStep) -> SessionRe
                 None => reader.items(None).await,
             }
         }),
-    })
+    };
+    match &setup.options.journal {
+        Some(journal) => journal.session_read(read),
+        None => read.effect,
+    }
 }
 
 pub(super) fn session_write(setup: &RunSetup, step: SessionChangeStep) -> SessionWrite {
@@ -56,7 +63,7 @@ pub(super) fn session_write(setup: &RunSetup, step: SessionChangeStep) -> Sessio
         effect,
         change,
     } = step;
-    setup.options.journal.session_write(SessionWriteEffect {
+    let write = SessionWriteEffect {
         change: match effect {
             Effect::ClaimWrite(_) => SessionChange::Replace,
             _ => SessionChange::Append,
@@ -64,7 +71,11 @@ pub(super) fn session_write(setup: &RunSetup, step: SessionChangeStep) -> Sessio
         key: EffectKey::new(turn, effect).within(&setup.scope.path),
         session,
         turn: change,
-    })
+    };
+    match &setup.options.journal {
+        Some(journal) => journal.session_write(write),
+        None => write.make(),
+    }
 }
 
 /// Takes out of the session what this run has written to it, because another has written since.

@@ -25,6 +25,7 @@ use super::step::Step;
 use crate::context::Cancel;
 use crate::error::{RunError, RunFailure, SetupError};
 use interrupts::Interrupts;
+use perform::Performer;
 use work::Work;
 
 /// A run in progress: a stream of its events.
@@ -128,6 +129,7 @@ impl RunStream {
     ///
     /// Dropping the future cancels the run.
     pub async fn finish(mut self) -> Result<RunResult, RunError> {
+        self.run.unwatch();
         while let Some(event) = self.next().await {
             if let RunEvent::RunDone { result } = event? {
                 return Ok(*result);
@@ -156,7 +158,7 @@ impl RunStream {
             ..
         } = self;
         loop {
-            // A wish to end comes before all else, so that nothing happens after it is known.
+            // A request to end comes before all else, so that nothing happens after it is known.
             if let Some(interrupt) = interrupts.take(work) {
                 run.accept(interrupt);
             }
@@ -167,7 +169,7 @@ impl RunStream {
                     Poll::Ready(outcome) => run.accept(outcome),
                     Poll::Pending => run.accept(std::task::ready!(interrupts.poll(cx))),
                 },
-                step => work.begin(step, run),
+                step => Performer::of(run).begin(step, work),
             }
         }
     }

@@ -6,16 +6,18 @@ use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
 use super::journaled;
-use super::work::{InProgress, Verdict};
+use super::work::{Checks, InProgress, Verdict, Work};
 use crate::agent::runner::callbacks;
 use crate::agent::runner::layer::{Performance, RunStep, StepKind, StepOutcome};
 use crate::agent::runner::run::Run;
 use crate::agent::runner::session::{SessionChangeStep, SessionReadStep};
+use crate::agent::runner::session_writes::SessionWrites;
 use crate::agent::runner::step::{InputAfter, InputCheck, ModelStep, Outcome, PrepareStep, Step};
 use crate::agent::runner::tool_calls::ToolPool;
 use crate::error::RunFailure;
 use crate::future::BoxFuture;
 use crate::guardrail::OutputGuardrail;
+use crate::session::Session;
 use crate::tools::{ToolOffer, ToolSource};
 
 /// Performs the steps of one run, through its layers.
@@ -28,24 +30,24 @@ impl<'a> Performer<'a> {
         Self { run }
     }
 
-    /// Begins a step; nothing of it happens before it is polled.
-    pub(super) fn perform(&self, step: Step) -> InProgress {
-        match step {
+    /// Begins a step in the place of the one before; nothing of it happens before it is polled.
+    pub(super) fn begin(&self, step: Step, work: &mut Work) {
+        work.step = match step {
+            Step::Stop => {
+                work.checks = Checks::default();
+                InProgress::Nothing
+            }
+            Step::CheckInput(checks) => {
+                self.check_input(checks, work);
+                InProgress::Nothing
+            }
+            Step::CallModel(mut call) => {
+                self.check_input(std::mem::take(&mut call.checks), work);
+                self.call_model(call)
+            }
             Step::LoadSession(read) => self.read_session(read),
             Step::ClaimSession(change) | Step::SaveTurn(change) => self.write_session(change),
-            Step::WithdrawTurns(session, writes) => {
-                let kind = StepKind::WithdrawTurns {
-                    session: session.id().clone(),
-                };
-                let withdrawn = journaled::withdraw(session, writes);
-                self.future(
-                    kind,
-                    withdrawn.map(|done| match done {
-                        Ok(()) => StepOutcome::Done,
-                        Err(error) => StepOutcome::SessionFailed(error),
-                    }),
-                )
-            }
+            Step::WithdrawTurns(session, writes) => self.withdraw(session, writes),
             Step::ListTools(sources) => self.future(StepKind::ListTools, list_tools(sources)),
             Step::CheckOffers(tools) => {
                 let (cx, agent) = (self.run.cx().clone(), self.run.agent().shared_name());
@@ -65,8 +67,7 @@ impl<'a> Performer<'a> {
             }
             Step::StartAgent => self.at_once(|| StepKind::StartAgent),
             Step::PrepareRequest(prepare) => self.prepare_request(*prepare),
-            Step::CallModel(call) => InProgress::One(self.call_model(*call)),
-            Step::RunTools(calls) => InProgress::Tools(Box::new(ToolPool::new(calls, self.run))),
+            Step::RunTools(calls) => InProgress::Tools(ToolPool::new(calls, self.run)),
             Step::HandOff(step) => {
                 let kind = || StepKind::HandOff {
                     to: step.to.clone(),
@@ -91,11 +92,9 @@ impl<'a> Performer<'a> {
                 kind: note.kind,
                 message: note.message,
             }),
-            // Those that begin nothing of their own.
-            Step::CheckInput(_) | Step::Proceed | Step::Emit(_) | Step::Stop | Step::Over => {
-                InProgress::Nothing
-            }
-        }
+            // The loop has them for itself.
+            Step::Proceed | Step::Emit(_) | Step::Over => return,
+        };
     }
 
     fn step(&self, kind: StepKind) -> RunStep {
@@ -159,6 +158,20 @@ impl<'a> Performer<'a> {
         )
     }
 
+    fn withdraw(&self, session: Arc<dyn Session>, writes: SessionWrites) -> InProgress {
+        let kind = StepKind::WithdrawTurns {
+            session: session.id().clone(),
+        };
+        let withdrawn = journaled::withdraw(session, writes);
+        self.future(
+            kind,
+            withdrawn.map(|done| match done {
+                Ok(()) => StepOutcome::Done,
+                Err(error) => StepOutcome::SessionFailed(error),
+            }),
+        )
+    }
+
     fn prepare_request(&self, prepare: PrepareStep) -> InProgress {
         let kind = StepKind::PrepareRequest {
             request: Arc::new(prepare.request.clone()),
@@ -167,20 +180,25 @@ impl<'a> Performer<'a> {
         self.future(kind, prepared)
     }
 
-    pub(super) fn call_model(&self, step: ModelStep) -> Performance {
+    fn call_model(&self, step: ModelStep) -> InProgress {
         let ModelStep { model, request, .. } = step;
         let call = journaled::model_call(self.run.setup(), &*model, &request);
         let kind = || StepKind::CallModel {
             request: Arc::new(request),
         };
-        let layers = self.run.layers();
-        layers.around(|| self.step(kind()), Performance::Model(call))
+        self.one(kind, Performance::Model(call))
     }
 
-    pub(super) fn check_input(&self, check: InputCheck) -> Verdict {
-        let guardrail = Arc::clone(check.guardrail.name());
-        let verdict = callbacks::check_input(check, self.run.agent());
-        self.verdict(|| StepKind::CheckInput { guardrail }, verdict)
+    /// Asks guardrails beside whatever else is done.
+    fn check_input(&self, checks: Vec<InputCheck>, work: &Work) {
+        for check in checks {
+            let holds = check.holds();
+            let guardrail = Arc::clone(check.guardrail.name());
+            let verdict = callbacks::check_input(check, self.run.agent());
+            let verdict = self.verdict(|| StepKind::CheckInput { guardrail }, verdict);
+            work.checks
+                .push(Box::pin(async move { (holds, verdict.await) }));
+        }
     }
 
     fn check_output(&self, output: &Arc<str>, guardrails: &[OutputGuardrail]) -> InProgress {

@@ -7,10 +7,8 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::perform::Performer;
 use crate::agent::runner::layer::{Performance, StepOutcome};
-use crate::agent::runner::run::Run;
-use crate::agent::runner::step::{Holds, InputCheck, Outcome, Step};
+use crate::agent::runner::step::{Holds, Outcome};
 use crate::agent::runner::tool_calls::ToolPool;
 use crate::error::RunFailure;
 use crate::future::BoxFuture;
@@ -21,9 +19,13 @@ pub(super) type Verdict = BoxFuture<'static, Result<GuardrailResult, RunFailure>
 
 #[derive(Default)]
 pub(super) struct Work {
-    step: InProgress,
-    checks: FuturesUnordered<BoxFuture<'static, (Holds, Result<GuardrailResult, RunFailure>)>>,
+    pub(super) step: InProgress,
+    /// Input guardrails that think.
+    pub(super) checks: Checks,
 }
+
+pub(super) type Checks =
+    FuturesUnordered<BoxFuture<'static, (Holds, Result<GuardrailResult, RunFailure>)>>;
 
 /// The step that is in progress.
 #[derive(Default)]
@@ -32,35 +34,11 @@ pub(super) enum InProgress {
     Nothing,
     Input(Outcome),
     One(Performance),
-    Tools(Box<ToolPool>),
+    Tools(ToolPool),
     OutputChecks(FuturesUnordered<Verdict>),
 }
 
 impl Work {
-    /// Begins a step in the place of the one before.
-    pub(super) fn begin(&mut self, step: Step, run: &Run) {
-        let performer = Performer::of(run);
-        match step {
-            Step::Stop => *self = Self::default(),
-            Step::CheckInput(checks) => self.check(checks, &performer),
-            Step::CallModel(mut call) => {
-                self.check(std::mem::take(&mut call.checks), &performer);
-                self.step = InProgress::One(performer.call_model(*call));
-            }
-            step => self.step = performer.perform(step),
-        }
-    }
-
-    /// Asks guardrails beside whatever else is done.
-    fn check(&mut self, checks: Vec<InputCheck>, performer: &Performer<'_>) {
-        for check in checks {
-            let holds = check.holds();
-            let verdict = performer.check_input(check);
-            self.checks
-                .push(Box::pin(async move { (holds, verdict.await) }));
-        }
-    }
-
     /// Whether no step is in progress.
     pub(super) const fn is_idle(&self) -> bool {
         matches!(self.step, InProgress::Nothing)

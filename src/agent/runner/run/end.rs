@@ -241,7 +241,7 @@ impl Run {
             return Vec::new();
         }
         self.end_turn(None);
-        if self.options().journal.continues() {
+        if self.is_continued() {
             return Vec::new();
         }
         let mut items = self.unsaved();

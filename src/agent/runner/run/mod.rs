@@ -62,12 +62,14 @@ pub(super) struct Run {
     /// Input guardrails that have not given their verdict.
     checks: Checks,
     events: VecDeque<Result<RunEvent, RunError>>,
+    /// Whether anyone sees the events; for nobody none are made.
+    is_watched: bool,
     /// Whether what the model says may yet be withheld by an output guardrail.
     holds_output: bool,
     /// Whether what is in progress has to be dropped first.
     must_stop: bool,
-    /// Whether no further turn is to begin.
-    cancels_after_turn: bool,
+    /// The end that was asked for, if it is not at once.
+    requested_cancel: Option<Cancel>,
     /// Whether this turn's request offered tools.
     offer: ToolOffer,
     /// What a handoff whose agent was found leads to.
@@ -79,12 +81,14 @@ pub(super) struct Run {
     saved_session: Option<SavedSession>,
 }
 
-/// What is decided next.
+/// What is decided next; in the order in which a run comes to it.
 enum Next {
     /// Whether the parts of the run fit together, and what became of calls that waited.
     SetUp(Option<RunFailure>),
+    /// Whether there is a session to read, or to claim for a run that goes on.
     OpenSession,
     ClaimSession(Box<(SessionWriter, SessionChangeStep)>),
+    /// The input of a run that a journal continues, which does not wait for the first turn.
     SaveInput,
     /// Whether the input may be looked at.
     CheckInput,
@@ -94,7 +98,6 @@ enum Next {
     CheckOffers,
     /// What the turn asks.
     AskModel,
-    StartAgent(Box<ModelRequest>),
     PrepareRequest(Box<ModelRequest>),
     CallModel(Box<ModelRequest>),
     RunTools,
@@ -195,8 +198,7 @@ impl Run {
             Next::BeginTurn => self.begin_turn(),
             Next::CheckOffers => Ok(self.check_offers()),
             Next::AskModel => self.ask_model(),
-            Next::StartAgent(request) => Ok(self.start_agent(request)),
-            Next::PrepareRequest(request) => Ok(self.prepare_request(request)),
+            Next::PrepareRequest(request) => self.prepare_request(*request).map(Some),
             Next::CallModel(request) => self.call_model(*request).map(Some),
             Next::RunTools => Ok(Some(self.run_tools())),
             Next::HandOff(n) => self.hand_off(n).map(Some),
@@ -243,7 +245,7 @@ impl Run {
             // What ends already is not ended again: the session is to have what it is to have.
             Outcome::Cancelled(_) | Outcome::TimeOver if self.is_closing() => Ok(()),
             Outcome::Cancelled(Cancel::AfterTurn) => {
-                self.cancels_after_turn = true;
+                self.requested_cancel = Some(Cancel::AfterTurn);
                 Ok(())
             }
             Outcome::Cancelled(Cancel::Now) => Err(RunFailure::Cancelled),
@@ -374,6 +376,23 @@ impl Run {
             return Err(RunFailure::GuardrailTripped { result });
         }
         Ok(())
+    }
+
+    /// Makes no events from now on, but for the last.
+    pub(super) const fn unwatch(&mut self) {
+        self.is_watched = false;
+    }
+
+    fn show(&mut self, event: impl FnOnce() -> RunEvent) {
+        if self.is_watched {
+            self.events.push_back(Ok(event()));
+        }
+    }
+
+    /// Whether a journal lets the run be continued after a failure.
+    fn is_continued(&self) -> bool {
+        let journal = self.options().journal.as_ref();
+        journal.is_some_and(|journal| journal.continues())
     }
 
     fn options(&self) -> &RunOptions {

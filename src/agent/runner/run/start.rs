@@ -93,9 +93,10 @@ impl Run {
             awaited: None,
             checks: Checks::default(),
             events: VecDeque::new(),
+            is_watched: true,
             holds_output: false,
             must_stop: false,
-            cancels_after_turn: false,
+            requested_cancel: None,
             offer: ToolOffer::Tools,
             handing_to: None,
             filtering: None,
@@ -279,7 +280,7 @@ impl Run {
         let input = self.state.own_input().to_vec();
         let merge = self.options().session_input.as_ref();
         let (merged, writer) = SessionWriter::behind(session, read, input, merge);
-        let writes_at_once = self.options().journal.continues() && writer.has_waiting_input();
+        let writes_at_once = self.is_continued() && writer.has_waiting_input();
         self.state.begin_with(merged.items, merged.new);
         self.session = Some(writer);
         if writes_at_once {

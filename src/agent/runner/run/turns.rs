@@ -13,7 +13,7 @@ use crate::agent::runner::turn::{CallEnd, CallStatus, PendingTurn, Resolution, o
 use crate::agent::{Agent, Instructions, ToolResult, ToolUseBehavior, ToolUseFn};
 use crate::error::RunFailure;
 use crate::guardrail::{GuardrailTiming, OutputGuardrail};
-use crate::item::{Item, ItemKind};
+use crate::item::{CallItem, Item};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{
@@ -39,7 +39,7 @@ impl Run {
         if let Some(step) = self.list_tools() {
             return Ok(Some(step));
         }
-        if self.cancels_after_turn && self.state.turn > 0 {
+        if self.requested_cancel.is_some() && self.state.turn > 0 {
             return Err(RunFailure::Cancelled);
         }
         self.next = Next::CheckOffers;
@@ -101,32 +101,26 @@ impl Run {
         let request = self
             .template
             .request(&self.state, conversation, &self.cx, self.offer);
-        self.next = Next::StartAgent(Box::new(request));
-        Ok(None)
-    }
-
-    pub(super) fn start_agent(&mut self, request: Box<ModelRequest>) -> Option<Step> {
-        self.next = Next::PrepareRequest(request);
-        if !std::mem::take(&mut self.state.is_fresh) {
-            return None;
+        if std::mem::take(&mut self.state.is_fresh) {
+            self.next = Next::PrepareRequest(Box::new(request));
+            self.awaited = Some(Awaited::Done);
+            return Ok(Some(Step::StartAgent));
         }
-        self.awaited = Some(Awaited::Done);
-        Some(Step::StartAgent)
+        self.prepare_request(request).map(Some)
     }
 
     /// Lets the application change the request, if it wants to.
-    pub(super) fn prepare_request(&mut self, request: Box<ModelRequest>) -> Option<Step> {
+    pub(super) fn prepare_request(&mut self, request: ModelRequest) -> Result<Step, RunFailure> {
         let instructions = self.state.agent.instruction_source();
         let is_computed = |source: &&Instructions| matches!(source, Instructions::Computed(_));
         let instructions = instructions.filter(is_computed).cloned();
         let filter = self.options().model_input_filter.clone();
         if instructions.is_none() && filter.is_none() {
-            self.next = Next::CallModel(request);
-            return None;
+            return self.call_model(request);
         }
         self.awaited = Some(Awaited::Request);
-        Some(Step::PrepareRequest(Box::new(PrepareStep {
-            request: *request,
+        Ok(Step::PrepareRequest(Box::new(PrepareStep {
+            request,
             instructions,
             filter,
         })))
@@ -136,11 +130,8 @@ impl Run {
     pub(super) fn call_model(&mut self, request: ModelRequest) -> Result<Step, RunFailure> {
         let agent = &self.state.agent;
         let model = self.options().model_of(agent, &self.setup.model)?;
-        let event = RunEvent::TurnStarted {
-            turn: self.state.turn,
-            agent: agent.shared_name(),
-        };
-        self.events.push_back(Ok(event));
+        let (turn, agent) = (self.state.turn, agent.shared_name());
+        self.show(|| RunEvent::TurnStarted { turn, agent });
         let holds_output = self.output_guardrails().any(OutputGuardrail::holds);
         self.holds_output = holds_output;
         let checks = if self.state.turn == 1 {
@@ -149,11 +140,11 @@ impl Run {
             Vec::new()
         };
         self.awaited = Some(Awaited::Response(ResponseAccumulator::default()));
-        Ok(Step::CallModel(Box::new(ModelStep {
+        Ok(Step::CallModel(ModelStep {
             model,
             request,
             checks,
-        })))
+        }))
     }
 
     /// Shows an event of the model, and understands the response with the last.
@@ -163,7 +154,11 @@ impl Run {
         event: ModelEvent,
     ) -> Result<(), RunFailure> {
         let is_last = matches!(event, ModelEvent::ResponseDone(_));
-        to_run_events(event, &mut fold, &self.state.agent, &mut self.events);
+        if self.is_watched {
+            to_run_events(event, &mut fold, &self.state.agent, &mut self.events);
+        } else {
+            fold.push(event);
+        }
         if !is_last {
             self.awaited = Some(Awaited::Response(fold));
             return Ok(());
@@ -247,7 +242,7 @@ impl Run {
     pub(super) fn take_tool_event(&mut self, event: ToolEvent) -> Result<(), RunFailure> {
         let (n, end) = match event {
             ToolEvent::Shown(event) => {
-                self.events.push_back(Ok(*event));
+                self.show(|| *event);
                 return Ok(());
             }
             ToolEvent::Ended { n, end } => (n, end.map_err(RunFailure::Tool)?),
@@ -358,12 +353,8 @@ impl Run {
     /// Notes call ids that an earlier turn had for another call; outputs still go by their place.
     fn reused_ids(&mut self, items: &[Item]) -> Vec<Deviation> {
         let mut deviations = Vec::new();
-        for item in items {
-            let ItemKind::FunctionCall(call) = item.kind() else {
-                continue;
-            };
-            let before = self.state.calls.insert(call.call_id.clone(), item.clone());
-            if let Some(ItemKind::FunctionCall(before)) = before.as_ref().map(Item::kind)
+        for call in items.iter().filter_map(CallItem::new) {
+            if let Some(before) = self.state.calls.replace(call.clone())
                 && (&before.name, &before.arguments) != (&call.name, &call.arguments)
             {
                 // Deviations are logged, where arguments have no place.
