@@ -43,6 +43,7 @@ pub mod secret;
 mod usage;
 pub mod future;
 pub mod file;
+mod few;
 mod memo;
 pub mod item;
 pub mod schema;

@@ -1,5 +1,6 @@
 //! Encoded bytes that are made once and shared.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -12,22 +13,33 @@ pub(crate) enum Encoding {
     Responses,
 }
 
-/// Remembers the first encoding of an immutable value.
+/// Remembers one encoding of an immutable value.
 ///
-/// A value is nearly always sent over one wire; a second encoding is made anew each time and not kept.
+/// A value is nearly always sent over one wire; what is encoded for another is made anew each time and not kept.
 #[derive(Default)]
-pub(crate) struct Memo(OnceLock<(Encoding, Bytes)>);
+pub(crate) struct Memo {
+    kept: OnceLock<(Encoding, Bytes)>,
+    /// Whether it was encoded before.
+    is_known: AtomicBool,
+}
 
 impl Memo {
     /// Gives the bytes, if the value was encoded so before.
     pub(crate) fn get(&self, encoding: Encoding) -> Option<&[u8]> {
-        let (kept, bytes) = self.0.get()?;
+        let (kept, bytes) = self.kept.get()?;
         (*kept == encoding).then_some(bytes)
     }
 
-    /// Keeps a copy of the bytes, unless there are some already.
-    pub(crate) fn keep(&self, encoding: Encoding, bytes: &[u8]) {
-        self.0
+    /// Keeps a copy of the bytes, if this is not the first time that they were made.
+    ///
+    /// A conversation remembers its own encoding ([`EncodedPrefix`]), so that its items are encoded once in a run. Those of a session are
+    /// sent in every run of it.
+    pub(crate) fn keep_again(&self, encoding: Encoding, bytes: &[u8]) {
+        // Nothing is read through the mark: an item that two threads encode at once is kept by one of them or the next.
+        if !self.is_known.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.kept
             .get_or_init(|| (encoding, Bytes::copy_from_slice(bytes)));
     }
 
@@ -37,14 +49,14 @@ impl Memo {
         encoding: Encoding,
         encode: impl FnOnce() -> Result<Bytes, E>,
     ) -> Result<Bytes, E> {
-        if let Some((kept, bytes)) = self.0.get()
+        if let Some((kept, bytes)) = self.kept.get()
             && *kept == encoding
         {
             return Ok(bytes.clone());
         }
         let bytes = encode()?;
         // Another thread may have been quicker; both made the same bytes.
-        drop(self.0.set((encoding, bytes.clone())));
+        drop(self.kept.set((encoding, bytes.clone())));
         Ok(bytes)
     }
 }

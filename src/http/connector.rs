@@ -161,7 +161,8 @@ pub(super) struct PooledStream {
 
 impl Connection for PooledStream {
     fn connected(&self) -> Connected {
-        self.stream.connected().proxy(self.via_proxy)
+        // Without the addresses that the stream would tell: the pool copies what it is told for every request.
+        Connected::new().proxy(self.via_proxy)
     }
 }
 

@@ -35,6 +35,13 @@ impl History {
         Arc::make_mut(&mut self.0).items.extend(items);
     }
 
+    /// How large the last encoding of the beginning is.
+    #[cfg(feature = "http")]
+    pub(crate) fn n_encoded_bytes(&self) -> usize {
+        let encoded = self.0.lock();
+        encoded.as_ref().map_or(0, |encoded| encoded.bytes.len())
+    }
+
     /// Gives the last encoding of the beginning.
     pub(crate) fn encoded(&self) -> Option<EncodedPrefix> {
         self.0.lock().clone()

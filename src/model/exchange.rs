@@ -58,10 +58,14 @@ pub(super) struct Exchange {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies in an exchange, which is boxed once for each request"
+)]
 enum ExchangeState {
     Head(BoxFuture<'static, Result<HttpResponse, HttpError>>),
     /// A body that is needed whole: an answer, or the words of an error.
-    Body(Box<(BodyKind, WholeBody)>),
+    Body(BodyKind, WholeBody),
     Stream(Box<(HttpBody, SseDecoder)>),
     /// The answer is complete; only the end of the body is still to come.
     Ending(Box<HttpBody>, Pin<Box<Sleep>>),
@@ -129,14 +133,14 @@ impl Exchange {
                 let response = ready!(head.as_mut().poll(cx)).map_err(http_error)?;
                 Poll::Ready(self.on_head(response))
             }
-            ExchangeState::Body(whole) => {
-                let body = ready!(whole.1.poll(cx));
-                let ExchangeState::Body(whole) =
+            ExchangeState::Body(_, whole) => {
+                let body = ready!(whole.poll(cx));
+                let ExchangeState::Body(kind, _) =
                     std::mem::replace(&mut self.state, ExchangeState::Over)
                 else {
                     return Poll::Ready(Ok(()));
                 };
-                Poll::Ready(self.on_body(whole.0, body))
+                Poll::Ready(self.on_body(kind, body))
             }
             ExchangeState::Stream(_) => self.poll_stream(cx),
             ExchangeState::Ending(body, grace) => {
@@ -167,7 +171,7 @@ impl Exchange {
                 status,
                 retry_after: retry_after(&headers),
             };
-            self.state = ExchangeState::Body(Box::new((kind, body.whole(MAX_ERROR_BYTES))));
+            self.state = ExchangeState::Body(kind, body.whole(MAX_ERROR_BYTES));
             return Ok(());
         }
         let content_type = headers.get("content-type").unwrap_or_default();
@@ -178,7 +182,7 @@ impl Exchange {
             }
             Delivery::Whole => {
                 let body = body.whole(self.endpoint.limits.max_bytes);
-                ExchangeState::Body(Box::new((BodyKind::Answer, body)))
+                ExchangeState::Body(BodyKind::Answer, body)
             }
             Delivery::Stream if is_events || content_type.is_empty() => {
                 // From here on events count, and not bytes.
@@ -191,7 +195,7 @@ impl Exchange {
             Delivery::Stream => {
                 let content_type = content_type.to_owned();
                 let kind = BodyKind::NotAStream { content_type };
-                ExchangeState::Body(Box::new((kind, body.whole(MAX_ERROR_BYTES))))
+                ExchangeState::Body(kind, body.whole(MAX_ERROR_BYTES))
             }
         };
         Ok(())

@@ -127,12 +127,23 @@ const WORDS: [(FinishReason, &[&str]); 5] = [
 impl FinishReason {
     /// Gives the meaning of a vendor's word, in any case, if it is known.
     pub fn from_word(word: &str) -> Option<Self> {
-        let word = word.to_ascii_lowercase().replace('-', "_");
-        let word = word.strip_prefix("finish_reason_").unwrap_or(&word);
-        WORDS
-            .iter()
-            .find_map(|(meaning, words)| words.contains(&word).then_some(*meaning))
+        const PREFIX: &str = "finish_reason_";
+        let (prefix, rest) = word.split_at_checked(PREFIX.len()).unwrap_or(("", word));
+        let word = if is_word(prefix, PREFIX) { rest } else { word };
+        WORDS.iter().find_map(|(meaning, words)| {
+            let is_known = words.iter().any(|known| is_word(word, known));
+            is_known.then_some(*meaning)
+        })
     }
+}
+
+/// Whether a vendor's word is this one of the table, which has lower case and underscores.
+fn is_word(word: &str, known: &str) -> bool {
+    let in_table = |byte: u8| match byte {
+        b'-' => b'_',
+        byte => byte.to_ascii_lowercase(),
+    };
+    word.bytes().map(in_table).eq(known.bytes())
 }
 
 #[cfg(test)]
@@ -145,6 +156,7 @@ mod tests {
             ("stop", Some(FinishReason::Complete)),
             ("STOP", Some(FinishReason::Complete)),
             ("FINISH_REASON_STOP", Some(FinishReason::Complete)),
+            ("finish-reason-stop", Some(FinishReason::Complete)),
             ("tool-calls", Some(FinishReason::ToolCalls)),
             ("MAX_TOKENS", Some(FinishReason::Truncated)),
             ("content-filter", Some(FinishReason::Filtered)),
@@ -153,6 +165,8 @@ mod tests {
             ("FINISH_REASON_UNSPECIFIED", None),
             ("load", None),
             ("stopped", None),
+            ("finish_reason_", None),
+            ("ended: ünfinished", None),
             ("", None),
         ] {
             assert_eq!(FinishReason::from_word(word), meaning, "{word}");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use super::{ModelError, ModelEvent};
-use crate::item::Item;
+use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::secret::{Redactor, StreamRedactor};
 
@@ -105,7 +105,7 @@ impl EventRedactor {
                 }
             }
             ModelEvent::ItemDone { item } => {
-                if self.redactor.is_in(item.to_json()) {
+                if self.is_in(item) {
                     *item = self.item(item)?;
                 }
             }
@@ -116,6 +116,17 @@ impl EventRedactor {
             | ModelEvent::ToolCallDelta { .. } => {}
         }
         Ok(())
+    }
+
+    /// Whether an item holds a secret. A call that has nothing but its texts is not written as JSON for that.
+    fn is_in(&self, item: &Item) -> bool {
+        match item.kind() {
+            ItemKind::FunctionCall(call) if call.extra.is_empty() => {
+                let texts = [&call.call_id, &call.name, &call.arguments];
+                texts.iter().any(|text| self.redactor.is_in(text))
+            }
+            _ => self.redactor.is_in(item.to_json()),
+        }
     }
 
     fn item(&self, item: &Item) -> Result<Item, ModelError> {

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::few::Few;
 use crate::item::{History, Item};
 use crate::kind::ErrorKind;
 use crate::memo::{EncodedPrefix, PrefixBasis};
@@ -15,10 +16,13 @@ use crate::model::{ModelError, ModelSettings};
 /// A JSON object that is being written; a key that is written twice is refused.
 pub(super) struct Body<'a> {
     bytes: BytesMut,
-    keys: Vec<&'a str>,
+    keys: Few<&'a str, 16>,
     /// What is said under these names whatever else would be.
     verbatim: &'a [VerbatimField],
 }
+
+/// What a turn usually adds to a conversation, and what stands before it in a body.
+const ROOM_FOR_MORE: usize = 768;
 
 /// What of a conversation is still to be written.
 pub(super) struct Rest<'a> {
@@ -29,13 +33,14 @@ pub(super) struct Rest<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn new() -> Self {
+    /// Begins a body that ends with this conversation.
+    pub(super) fn new(items: &History) -> Self {
         // It lasts as long as the run, which remembers what of the conversation is written: a short one should not be large.
-        let mut bytes = BytesMut::with_capacity(1024);
+        let mut bytes = BytesMut::with_capacity(items.n_encoded_bytes() + 2 * ROOM_FOR_MORE);
         bytes.put_u8(b'{');
         Self {
             bytes,
-            keys: Vec::with_capacity(8),
+            keys: Few::default(),
             verbatim: &[],
         }
     }
@@ -111,7 +116,7 @@ impl<'a> Body<'a> {
     ) -> Result<(), ModelError> {
         for VerbatimField { name, word } in self.verbatim {
             match word {
-                Word::Value(value) if !self.keys.contains(&&**name) => self.written(name, value)?,
+                Word::Value(value) if !self.has_key(name) => self.written(name, value)?,
                 Word::Value(_) | Word::LeftOut => {}
                 Word::Unsupported => refuse(name, true, api)?,
             }
@@ -147,7 +152,7 @@ impl<'a> Body<'a> {
             .filter(|kept| kept.basis == basis && kept.n_items <= items.len());
         let mut n_kept = 0;
         if let Some(kept) = kept {
-            self.bytes.reserve(kept.bytes.len() + 1024);
+            self.bytes.reserve(kept.bytes.len() + ROOM_FOR_MORE);
             self.bytes.put_slice(&kept.bytes);
             n_kept = kept.n_items;
         }
@@ -172,8 +177,12 @@ impl<'a> Body<'a> {
         Ok(bytes)
     }
 
+    fn has_key(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| *known == key)
+    }
+
     fn key(&mut self, key: &'a str) -> Result<(), ModelError> {
-        if self.keys.contains(&key) {
+        if self.has_key(key) {
             return Err(ModelError::new(
                 ErrorKind::Config,
                 format!("`{key}` is set twice, once by extra_body"),

@@ -156,27 +156,29 @@ pub fn check_finish_reason(
     field: &str,
     word: &str,
 ) -> Result<FinishReason, ModelError> {
-    let says = format!("({field} `{}`)", excerpt(word));
+    let says = || format!("({field} `{}`)", excerpt(word));
     let (kind, message) = match dialect.finish_reason(word) {
         Some(end @ (FinishReason::Complete | FinishReason::ToolCalls)) => return Ok(end),
         Some(FinishReason::Truncated) => (
             ErrorKind::Truncated,
             format!(
-                "the answer was cut by its length limit {says}: raise max_tokens or the server's own limit"
+                "the answer was cut by its length limit {}: raise max_tokens or the server's own limit",
+                says()
             ),
         ),
         Some(FinishReason::Filtered) => (
             ErrorKind::ContentFilter,
-            format!("the provider cut the answer {says}"),
+            format!("the provider cut the answer {}", says()),
         ),
         Some(FinishReason::Failed) => (
             ErrorKind::StreamError,
-            format!("the server ended the answer by an error {says}"),
+            format!("the server ended the answer by an error {}", says()),
         ),
         None => (
             ErrorKind::UnknownFinishReason,
             format!(
-                "nobody knows whether the answer is complete {says}: `dialect.finish_reasons` can say what the word means"
+                "nobody knows whether the answer is complete {}: `dialect.finish_reasons` can say what the word means",
+                says()
             ),
         ),
     };

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::deviations::Deviations;
 use super::{excerpt, parse};
+use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
 
@@ -49,6 +50,7 @@ impl<'a> Object<'a> {
     /// Gives the values of a key, in order; nulls say nothing and are left out.
     fn values<'b>(&'b self, key: &'b str) -> impl Iterator<Item = &'a RawValue> + 'b {
         self.fields
+            .0
             .iter()
             .filter(move |(name, value)| name == key && value.get() != "null")
             .map(|(_, value)| *value)
@@ -63,6 +65,7 @@ impl<'a> Object<'a> {
     pub(crate) fn n_bytes_without(&self, keys: &[&str]) -> usize {
         let others = self
             .fields
+            .0
             .iter()
             .filter(|(key, _)| !keys.contains(&&**key));
         others.map(|(key, raw)| key.len() + raw.get().len()).sum()
@@ -70,9 +73,10 @@ impl<'a> Object<'a> {
 
     fn note_repeats(&self, key: &str, notes: &mut Deviations) {
         let is_key = |(name, _): &&(Cow<'a, str>, &'a RawValue)| name == key;
-        if self.fields.iter().filter(is_key).nth(1).is_some() {
+        if self.fields.0.iter().filter(is_key).nth(1).is_some() {
             let values: Vec<&str> = self
                 .fields
+                .0
                 .iter()
                 .filter(is_key)
                 .map(|field| field.1.get())
@@ -131,7 +135,7 @@ impl<'a> Object<'a> {
         &self,
         key: &str,
         notes: &mut Deviations,
-    ) -> Result<Option<Vec<&'a RawValue>>, ModelError> {
+    ) -> Result<Option<List<'a>>, ModelError> {
         let raw = self.required(key, notes)?;
         raw.map(|raw| list(raw).ok_or_else(|| self.wrong_type(key, "a list", raw)))
             .transpose()
@@ -216,15 +220,11 @@ impl<'a> Object<'a> {
     }
 
     /// Gives the fields that are not among these and say something, each once.
-    pub(crate) fn rest(
-        &self,
-        known: &[&str],
-        notes: &mut Deviations,
-    ) -> Vec<(Cow<'a, str>, &'a RawValue)> {
-        let mut others: Vec<Field<'a>> = Vec::new();
+    pub(crate) fn rest(&self, known: &[&str], notes: &mut Deviations) -> OtherFields<'a> {
+        let mut others = OtherFields::default();
         // A set costs an allocation, and comparing all with all costs their square.
-        let mut seen = (self.fields.len() > MAX_FEW).then(HashSet::new);
-        for (key, raw) in self.fields.iter() {
+        let mut seen = (self.fields.0.len() > MAX_FEW).then(HashSet::new);
+        for (key, raw) in self.fields.0.iter() {
             if known.contains(&&**key) || matches!(raw.get(), "null" | "{}" | "[]" | "\"\"") {
                 continue;
             }
@@ -244,13 +244,13 @@ impl<'a> Object<'a> {
     /// Whether a key comes twice; then the object means what its reader makes of it.
     pub(crate) fn has_repeats(&self) -> bool {
         let mut seen = HashSet::new();
-        !self.fields.iter().all(|(key, _)| seen.insert(&**key))
+        !self.fields.0.iter().all(|(key, _)| seen.insert(&**key))
     }
 
     /// Gives the object as a map: of each key the first value that says something, and what JSON values cannot hold as text.
     pub(crate) fn to_map(&self, notes: &mut Deviations) -> Map<String, Value> {
         let mut map = Map::new();
-        for (key, raw) in self.fields.iter() {
+        for (key, raw) in self.fields.0.iter() {
             let is_news = map.get(&**key).is_none_or(Value::is_null);
             if is_news {
                 map.insert(key.clone().into_owned(), self.value(key, raw, notes));
@@ -350,7 +350,7 @@ fn parse_text(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
 }
 
 /// Reads the elements of a list.
-pub(crate) fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
+pub(crate) fn list(raw: &RawValue) -> Option<List<'_>> {
     serde_json::from_str::<Elements<'_>>(raw.get())
         .ok()
         .map(|elements| elements.0)
@@ -372,8 +372,10 @@ fn too_many<E: de::Error>() -> E {
     E::custom(format!("more than {MAX_PARTS} parts"))
 }
 
-/// The elements of a list.
-struct Elements<'a>(Vec<&'a RawValue>);
+/// The elements of a list, each as it stands there.
+pub(crate) type List<'a> = Few<&'a RawValue, 2>;
+
+struct Elements<'a>(List<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -384,14 +386,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
 struct ElementsVisitor;
 
 impl<'de> Visitor<'de> for ElementsVisitor {
-    type Value = Vec<&'de RawValue>;
+    type Value = List<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut elements = Vec::new();
+        let mut elements = List::default();
         while let Some(element) = seq.next_element()? {
             if elements.len() == MAX_PARTS {
                 return Err(too_many());
@@ -403,38 +405,17 @@ impl<'de> Visitor<'de> for ElementsVisitor {
 }
 
 /// A field, its value as it stands there.
-type Field<'a> = (Cow<'a, str>, &'a RawValue);
+pub(crate) type Field<'a> = (Cow<'a, str>, &'a RawValue);
 
-/// So many fields of an object are kept without an allocation; an answer consists of objects that have fewer.
-const MAX_FEW: usize = 10;
+/// Fields that are kept: most answers have one or two in the body, and none elsewhere.
+pub(crate) type OtherFields<'a> = Few<Field<'a>, 2>;
 
 /// The fields as they come; serde's own maps and structs refuse or merge keys that come twice.
 #[derive(Default)]
-struct Fields<'a> {
-    few: [Option<Field<'a>>; MAX_FEW],
-    n_few: usize,
-    more: Vec<Field<'a>>,
-}
+struct Fields<'a>(Few<Field<'a>, MAX_FEW>);
 
-impl<'a> Fields<'a> {
-    fn push(&mut self, field: Field<'a>) {
-        match self.few.get_mut(self.n_few) {
-            Some(slot) => {
-                *slot = Some(field);
-                self.n_few += 1;
-            }
-            None => self.more.push(field),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.n_few + self.more.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Field<'a>> {
-        self.few.iter().flatten().chain(&self.more)
-    }
-}
+/// So many fields of an object are kept without an allocation; an answer consists of objects that have fewer.
+const MAX_FEW: usize = 10;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -454,10 +435,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
         while let Some((Key(key), value)) = map.next_entry()? {
-            if fields.len() == MAX_PARTS {
+            if fields.0.len() == MAX_PARTS {
                 return Err(too_many());
             }
-            fields.push((key, value));
+            fields.0.push((key, value));
         }
         Ok(fields)
     }

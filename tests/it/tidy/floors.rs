@@ -8,7 +8,7 @@ use super::source::Source;
 /// with the longest matching path says where a module is.
 const FLOORS: [&[&str]; 6] = [
     &[
-        "kind", "secret", "usage", "id", "future", "file", "memo", "item", "schema", "http",
+        "kind", "secret", "usage", "id", "future", "file", "few", "memo", "item", "schema", "http",
     ],
     &[
         "limits",

@@ -1,6 +1,7 @@
 //! A chat answer as it comes together, whole or from pieces, and the rules by which it is taken or refused.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -16,7 +17,7 @@ use crate::model::wire::deviations::Deviations;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
 use crate::model::wire::usage::Reported;
 use crate::model::wire::{DecodeContext, check_finish_reason, object};
-use crate::model::{FinishReason, ModelError, Received, ResponseMeta};
+use crate::model::{FinishReason, ModelError, ModelEvent, Received, ResponseMeta};
 
 /// The answer so far.
 pub(super) struct ResponseBuilder {
@@ -219,18 +220,22 @@ impl ResponseBuilder {
     }
 
     /// Decides whether the answer is one, and gives its items: reasoning, message, tool calls.
-    pub(super) fn finish(&mut self, reason: Option<&str>) -> Result<Vec<Item>, ModelError> {
+    pub(super) fn finish(
+        &mut self,
+        reason: Option<&str>,
+        events: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), ModelError> {
         self.finish_reason = reason.map(str::to_owned);
         self.check_finish_reason()?;
-        let calls = self.calls.finish(self.cx.turn, &mut self.notes)?;
-        if self.text.is_empty() && self.refusal.is_empty() && calls.is_empty() {
+        self.calls.check(self.cx.turn, &mut self.notes)?;
+        if self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty() {
             return Err(self.says_nothing());
         }
-        let mut items = Vec::with_capacity(calls.len() + 2);
-        items.extend(self.reasoning_item());
-        items.extend(self.message_item()?);
-        items.extend(calls);
-        Ok(items)
+        let reasoning = self.reasoning_item();
+        let message = self.message_item()?;
+        let items = reasoning.into_iter().chain(message);
+        events.extend(items.chain(self.calls.items()).map(ModelEvent::item_done));
+        Ok(())
     }
 
     fn says_nothing(&self) -> ModelError {

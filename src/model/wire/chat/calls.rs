@@ -1,5 +1,6 @@
 //! The tool calls of a chat answer as they come together, and the rules by which a piece belongs to one of them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, json};
@@ -143,9 +144,13 @@ impl Calls {
             budget.spend(name.len())?;
             call.push_name(name)?;
         }
-        let arguments = function.arguments.as_deref().unwrap_or_default();
+        let arguments = function.arguments.unwrap_or_default();
         budget.spend(arguments.len())?;
-        append(&mut call.arguments, arguments);
+        match arguments {
+            // With escapes in them they were copied already.
+            Cow::Owned(arguments) if call.arguments.is_empty() => call.arguments = arguments,
+            arguments => append(&mut call.arguments, &arguments),
+        }
         Ok(())
     }
 
@@ -219,6 +224,10 @@ impl Calls {
         if let Some(index) = index {
             self.by_index.insert(index, n);
         }
+        if n == 0 {
+            // Most answers have one call; a list that grows by itself begins with room for four.
+            self.list.reserve_exact(1);
+        }
         self.list.push(PartialCall {
             index,
             ..PartialCall::default()
@@ -267,12 +276,8 @@ impl Calls {
         Ok(started)
     }
 
-    /// Decides whether the calls can be made, and gives them in their own order, whatever order they came in.
-    pub(super) fn finish(
-        &mut self,
-        turn: u32,
-        notes: &mut Deviations,
-    ) -> Result<Vec<Item>, ModelError> {
+    /// Decides whether the calls can be made, and puts them in their own order, whatever order they came in.
+    pub(super) fn check(&mut self, turn: u32, notes: &mut Deviations) -> Result<(), ModelError> {
         self.list.sort_by_key(|call| call.index);
         let mut assigned = Vec::new();
         for (n, call) in self.list.iter_mut().enumerate() {
@@ -303,7 +308,12 @@ impl Calls {
                 format!("the server sent tool calls without an id; they were given {ids}"),
             );
         }
-        Ok(self.list.iter_mut().map(PartialCall::item).collect())
+        Ok(())
+    }
+
+    /// Gives the calls.
+    pub(super) fn items(&mut self) -> impl Iterator<Item = Item> {
+        self.list.iter_mut().map(PartialCall::item)
     }
 }
 

@@ -1,17 +1,18 @@
 //! Fields of an answer that this crate does not act on: kept with the answer.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::few::Few;
 use crate::model::wire::budget::{ResponseBudget, VALUE_COST};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object;
 use crate::model::{JsonText, ModelError};
 
 /// Fields as they stand on the wire.
-pub(super) type Extra<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+pub(super) type Extra<'a> = object::OtherFields<'a>;
 
 /// The fields of a message or a choice that are kept; what comes in several chunks is put together.
 #[derive(Debug)]
@@ -22,9 +23,22 @@ pub(super) struct ExtraFields {
 
 /// The fields of the body that are kept: of each the last that came, as it stands there.
 ///
-/// Every answer has some (`system_fingerprint`), in every chunk, and nearly nobody looks at them.
+/// Every answer has some (`system_fingerprint`), in every chunk, and nearly nobody looks at them: so they are copied once, into the text
+/// in which they are passed on.
 #[derive(Debug, Default)]
-pub(super) struct BodyFields(Vec<(String, Box<str>)>);
+pub(super) struct BodyFields {
+    /// An object without its end.
+    json: String,
+    places: Few<FieldPlace, 6>,
+}
+
+/// Where a field stands in the text.
+#[derive(Debug)]
+struct FieldPlace {
+    /// The key, without quotes and with its escapes.
+    key: Range<usize>,
+    value: Range<usize>,
+}
 
 impl BodyFields {
     /// Keeps fields.
@@ -38,51 +52,96 @@ impl BodyFields {
         notes: &mut Deviations,
         budget: &mut ResponseBudget,
     ) -> Result<(), ModelError> {
+        if self.json.is_empty() {
+            let n_bytes = extra
+                .iter()
+                .map(|(key, raw)| key.len() + raw.get().len() + 4);
+            self.json.reserve(n_bytes.sum::<usize>() + 1);
+        }
         for (key, raw) in extra {
-            let known = self.0.iter_mut().find(|(known, _)| *known == key);
-            if known.as_ref().is_some_and(|(_, json)| **json == *raw.get()) {
+            let written = escaped(&key);
+            let known = self.find(&written);
+            let known_json = known
+                .as_ref()
+                .and_then(|value| self.json.get(value.clone()));
+            if known_json == Some(raw.get()) {
                 continue;
             }
             if !object::is_readable(raw) {
                 notes.field("unreadable_field", &key, raw.get());
                 continue;
             }
-            let n_known = known.as_ref().map_or(0, |(_, json)| json.len());
-            budget.spend(
-                raw.get()
-                    .len()
-                    .saturating_sub(n_known)
-                    .saturating_mul(VALUE_COST),
-            )?;
-            match known {
-                Some((_, json)) => *json = raw.get().into(),
-                None => self.0.push((key.into_owned(), raw.get().into())),
+            let n_more = raw
+                .get()
+                .len()
+                .saturating_sub(known_json.map_or(0, str::len));
+            budget.spend(n_more.saturating_mul(VALUE_COST))?;
+            if let Some(value) = known {
+                self.replace(&value, raw.get());
+            } else {
+                let place = self.append(&written, raw.get());
+                self.places.push(place);
             }
         }
         Ok(())
     }
 
+    /// Finds the value of a key.
+    fn find(&self, written: &str) -> Option<Range<usize>> {
+        let is_key = |place: &&FieldPlace| self.json.get(place.key.clone()) == Some(written);
+        self.places
+            .iter()
+            .find(is_key)
+            .map(|place| place.value.clone())
+    }
+
+    fn append(&mut self, written: &str, value: &str) -> FieldPlace {
+        self.json.push(if self.json.is_empty() { '{' } else { ',' });
+        let start = self.json.len() + 1;
+        self.json.extend(["\"", written, "\":", value]);
+        FieldPlace {
+            key: start..start + written.len(),
+            value: self.json.len() - value.len()..self.json.len(),
+        }
+    }
+
+    /// Puts another value in the place of one, and moves what stands behind it.
+    fn replace(&mut self, known: &Range<usize>, value: &str) {
+        self.json.replace_range(known.clone(), value);
+        let moved = |at: usize| at - known.len() + value.len();
+        for place in self.places.iter_mut() {
+            if place.value.start == known.start {
+                place.value.end = moved(place.value.end);
+            } else if place.key.start > known.start {
+                place.key = moved(place.key.start)..moved(place.key.end);
+                place.value = moved(place.value.start)..moved(place.value.end);
+            }
+        }
+    }
+
     /// Gives the fields as one object, with those of the choice and the message in it.
     pub(super) fn take(&mut self, inner: [(&str, Map<String, Value>); 2]) -> Option<JsonText> {
-        let fields = std::mem::take(&mut self.0);
-        let inner = inner.into_iter().filter(|(_, kept)| !kept.is_empty());
-        let inner: Vec<_> = inner
-            .map(|(key, kept)| (key, Value::Object(kept).to_string()))
-            .collect();
-        let fields = fields.iter().map(|(key, json)| (&**key, &**json));
-        let all = fields.chain(inner.iter().map(|(key, json)| (*key, &**json)));
-        let mut json = String::new();
-        for (key, value) in all {
-            json.push(if json.is_empty() { '{' } else { ',' });
-            let key = Value::from(key).to_string();
-            json.extend([&*key, ":", value]);
+        for (key, kept) in inner.into_iter().filter(|(_, kept)| !kept.is_empty()) {
+            self.append(key, &Value::Object(kept).to_string());
         }
+        let Self { mut json, .. } = std::mem::take(self);
         if json.is_empty() {
             return None;
         }
         json.push('}');
         Some(JsonText::of_json(json))
     }
+}
+
+/// A text as it stands between the quotes of JSON.
+fn escaped(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let quoted = Value::from(text).to_string();
+    let inner = quoted.get(1..quoted.len() - 1);
+    Cow::Owned(inner.unwrap_or_default().to_owned())
 }
 
 impl ExtraFields {

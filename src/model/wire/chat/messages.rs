@@ -51,9 +51,9 @@ pub(super) fn encode(
         if n_group == 0 {
             writer.single(item, items)?;
         } else if dialect.force_functions && group.iter().any(is_call) {
-            writer.legacy_turn(&Group::of(group)?, rest)?;
+            writer.legacy_turn(Group::of(group)?, rest)?;
         } else {
-            writer.assistant(&Group::of(group)?)?;
+            writer.assistant(Group::of(group)?)?;
         }
     }
     writer.media(&mut media)
@@ -100,33 +100,51 @@ fn is_call(item: &Item) -> bool {
 }
 
 /// The items of one assistant message.
-#[derive(Default)]
-struct Group<'a> {
-    messages: Vec<(&'a Item, &'a Message)>,
-    reasoning: Vec<(&'a Item, &'a Reasoning)>,
-    calls: Vec<(&'a Item, &'a FunctionCall)>,
-}
+#[derive(Clone, Copy)]
+struct Group<'a>(&'a [Item]);
 
 impl<'a> Group<'a> {
     fn of(items: &'a [Item]) -> Result<Self, ModelError> {
-        let mut group = Self::default();
-        for item in items {
-            match item.kind() {
-                ItemKind::Message(message) => group.messages.push((item, message)),
-                ItemKind::Reasoning(reasoning) => group.reasoning.push((item, reasoning)),
-                ItemKind::FunctionCall(call) => group.calls.push((item, call)),
-                ItemKind::FunctionCallOutput(_) | ItemKind::Unknown { .. } => {
-                    return Err(unsupported(item, "it is not the assistant's"));
-                }
-            }
+        let is_other = |item: &&Item| match item.kind() {
+            ItemKind::Message(_) | ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => false,
+            ItemKind::FunctionCallOutput(_) | ItemKind::Unknown { .. } => true,
+        };
+        match items.iter().find(is_other) {
+            Some(item) => Err(unsupported(item, "it is not the assistant's")),
+            None => Ok(Self(items)),
         }
-        Ok(group)
+    }
+
+    fn messages(self) -> impl Iterator<Item = (&'a Item, &'a Message)> {
+        self.0.iter().filter_map(|item| match item.kind() {
+            ItemKind::Message(message) => Some((item, message)),
+            _ => None,
+        })
+    }
+
+    fn reasoning(self) -> impl Iterator<Item = &'a Reasoning> {
+        self.0.iter().filter_map(|item| match item.kind() {
+            ItemKind::Reasoning(reasoning) => Some(reasoning),
+            _ => None,
+        })
+    }
+
+    fn calls(self) -> impl Iterator<Item = (&'a Item, &'a FunctionCall)> {
+        self.0.iter().filter_map(|item| match item.kind() {
+            ItemKind::FunctionCall(call) => Some((item, call)),
+            _ => None,
+        })
+    }
+
+    fn texts(self) -> Vec<String> {
+        let messages = self.messages();
+        messages.map(|(_, message)| message.text("\n")).collect()
     }
 
     /// The fields of the chat API that were noted beside the first of the items.
-    fn chat_fields(&self) -> Option<&'a Map<String, Value>> {
-        let of_messages = self.messages.iter().map(|(_, message)| &message.extra);
-        let of_calls = self.calls.iter().map(|(_, call)| &call.extra);
+    fn chat_fields(self) -> Option<&'a Map<String, Value>> {
+        let of_messages = self.messages().map(|(_, message)| &message.extra);
+        let of_calls = self.calls().map(|(_, call)| &call.extra);
         of_messages.chain(of_calls).find_map(chat_fields)
     }
 }
@@ -159,12 +177,10 @@ impl Writer<'_> {
             put(self.bytes, known);
             return Ok(());
         }
-        #[cfg(test)]
-        super::tests::N_ENCODED.with(|count| count.set(count.get() + 1));
         let start = self.bytes.len();
         encode(self.bytes)?;
         let encoded = self.bytes.get(start..).unwrap_or_default();
-        item.memo().keep(Encoding::Chat, encoded);
+        item.memo().keep_again(Encoding::Chat, encoded);
         Ok(())
     }
 
@@ -217,18 +233,19 @@ impl Writer<'_> {
         self.value(&json!({ "role": "user", "content": content }))
     }
 
-    fn assistant(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+    fn assistant(&mut self, group: Group<'_>) -> Result<(), ModelError> {
+        let has_calls = group.calls().next().is_some();
         // Reasoning alone says nothing to a chat server, and what it thought before a plain answer is not wanted back.
-        if group.messages.is_empty() && group.calls.is_empty() {
+        if group.messages().next().is_none() && !has_calls {
             return Ok(());
         }
         self.comma();
         self.bytes
             .put_slice(b"{\"role\":\"assistant\",\"content\":");
         self.assistant_content(group)?;
-        if !group.calls.is_empty() {
+        if has_calls {
             self.bytes.put_slice(b",\"tool_calls\":[");
-            for (n, (item, call)) in group.calls.iter().enumerate() {
+            for (n, (item, call)) in group.calls().enumerate() {
                 if n > 0 {
                     self.bytes.put_u8(b',');
                 }
@@ -243,7 +260,7 @@ impl Writer<'_> {
     }
 
     /// Writes the fields of the chat API that no item has a place for.
-    fn chat_fields(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+    fn chat_fields(&mut self, group: Group<'_>) -> Result<(), ModelError> {
         let fields = group.chat_fields().into_iter().flatten();
         for (key, value) in fields.filter(|(key, _)| *key != "content") {
             self.bytes.put_u8(b',');
@@ -255,17 +272,15 @@ impl Writer<'_> {
     }
 
     /// Writes the value of `content`, and a refusal beside it.
-    fn assistant_content(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+    fn assistant_content(&mut self, group: Group<'_>) -> Result<(), ModelError> {
         if let Some(content) = group.chat_fields().and_then(|fields| fields.get("content")) {
             return write_json(self.bytes, content);
         }
-        let refusal = group
-            .messages
-            .iter()
-            .find_map(|(_, message)| message.refusal());
-        match group.messages.as_slice() {
-            [] => self.bytes.put_slice(b"null"),
-            [(item, message)] => self.remembered(item, |bytes| {
+        let refusal = group.messages().find_map(|(_, message)| message.refusal());
+        let mut messages = group.messages();
+        match (messages.next(), messages.next()) {
+            (None, _) => self.bytes.put_slice(b"null"),
+            (Some((item, message)), None) => self.remembered(item, |bytes| {
                 let text = message.text("\n");
                 if text.is_empty() && refusal.is_some() {
                     bytes.put_slice(b"null");
@@ -273,13 +288,7 @@ impl Writer<'_> {
                 }
                 write_json(bytes, &text)
             })?,
-            messages => {
-                let texts: Vec<String> = messages
-                    .iter()
-                    .map(|(_, message)| message.text("\n"))
-                    .collect();
-                write_json(self.bytes, &texts.join("\n"))?;
-            }
+            (Some(_), Some(_)) => write_json(self.bytes, &group.texts().join("\n"))?,
         }
         if let Some(refusal) = refusal {
             self.bytes.put_slice(b",\"refusal\":");
@@ -289,11 +298,11 @@ impl Writer<'_> {
     }
 
     /// Writes the reasoning in the field that it came in.
-    fn reasoning(&mut self, group: &Group<'_>) -> Result<(), ModelError> {
+    fn reasoning(&mut self, group: Group<'_>) -> Result<(), ModelError> {
         if !self.dialect.replay_reasoning {
             return Ok(());
         }
-        let Some((_, first)) = group.reasoning.first() else {
+        let Some(first) = group.reasoning().next() else {
             return Ok(());
         };
         let blocks = first
@@ -304,11 +313,7 @@ impl Writer<'_> {
             self.bytes.put_slice(b",\"thinking_blocks\":");
             write_json(self.bytes, blocks)?;
         }
-        let texts: Vec<String> = group
-            .reasoning
-            .iter()
-            .map(|(_, reasoning)| reasoning.text())
-            .collect();
+        let texts: Vec<String> = group.reasoning().map(Reasoning::text).collect();
         let text = texts.join("\n");
         if text.is_empty() {
             return Ok(());
@@ -328,14 +333,10 @@ impl Writer<'_> {
     /// Writes calls as legacy functions: for each an assistant message, followed by its output.
     ///
     /// The output is looked for behind the calls: the ids that are made up for legacy calls come again in every run.
-    fn legacy_turn(&mut self, group: &Group<'_>, after: &[Item]) -> Result<(), ModelError> {
-        let mut text: Vec<String> = group
-            .messages
-            .iter()
-            .map(|(_, message)| message.text("\n"))
-            .collect();
-        for (_, call) in &group.calls {
-            let content = std::mem::take(&mut text).join("\n");
+    fn legacy_turn(&mut self, group: Group<'_>, after: &[Item]) -> Result<(), ModelError> {
+        let mut texts = group.texts();
+        for (_, call) in group.calls() {
+            let content = std::mem::take(&mut texts).join("\n");
             let content = if content.is_empty() {
                 Value::Null
             } else {

@@ -36,7 +36,7 @@ pub(crate) fn encode(
     if request.prompt.is_some() {
         return Err(only_responses("a stored prompt"));
     }
-    let mut body = Body::new();
+    let mut body = Body::new(&request.items);
     body.field("model", &model)?;
     let streams = request.delivery == Delivery::Stream;
     if streams {

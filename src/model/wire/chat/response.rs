@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::builder::ResponseBuilder;
 use super::types::{Body, Form, Message};
-use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object::Object;
@@ -30,16 +29,19 @@ pub(super) fn decode(
             "the server answered with an empty body",
         ));
     }
-    let items = read(answer, text)?;
-    events.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
+    read(answer, text, events)?;
     let meta = Box::new(answer.take_meta());
     events.push_back(ModelEvent::ResponseDone(meta));
     Ok(())
 }
 
-fn read(answer: &mut ResponseBuilder, text: &str) -> Result<Vec<Item>, ModelError> {
+fn read(
+    answer: &mut ResponseBuilder,
+    text: &str,
+    events: &mut VecDeque<ModelEvent>,
+) -> Result<(), ModelError> {
     let body = Body::parse(text, Form::Whole, &mut answer.notes)?;
-    let Some(mut choices) = body.choices else {
+    let Some(choices) = body.choices else {
         return Err(no_choices(text));
     };
     if choices.len() > 1 {
@@ -51,7 +53,7 @@ fn read(answer: &mut ResponseBuilder, text: &str) -> Result<Vec<Item>, ModelErro
             ),
         ));
     }
-    let Some(choice) = choices.pop() else {
+    let Some(choice) = choices.into_iter().next() else {
         return Err(ModelError::new(
             ErrorKind::EmptyResponse,
             format!(
@@ -79,7 +81,7 @@ fn read(answer: &mut ResponseBuilder, text: &str) -> Result<Vec<Item>, ModelErro
     push_message(answer, message)?;
     answer.push_logprobs(choice.logprobs)?;
     answer.keep_of_choice(choice.extra)?;
-    answer.finish(reason.as_deref())
+    answer.finish(reason.as_deref(), events)
 }
 
 fn push_message(answer: &mut ResponseBuilder, mut message: Message<'_>) -> Result<(), ModelError> {

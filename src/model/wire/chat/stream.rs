@@ -216,9 +216,8 @@ impl Decoder {
             for call in self.answer.calls.start_all()? {
                 push_call_events(call, events);
             }
-            let items = self.answer.finish(Some(&reason))?;
+            self.answer.finish(Some(&reason), events)?;
             self.finished = true;
-            events.extend(items.into_iter().map(|item| ModelEvent::ItemDone { item }));
         }
         Ok(())
     }

@@ -97,9 +97,7 @@ fn string(quoted: &str) -> Option<Cow<'_, str>> {
 ///
 /// The call of a piece of arguments is not known here, and given as the first.
 pub(super) fn single_delta<'a>(body: &Body<'a>) -> Option<(DeltaKind, &'a str)> {
-    let [choice] = body.choices.as_deref()? else {
-        return None;
-    };
+    let choice = body.choices.as_ref()?.only()?;
     let has_end = body.usage.is_some()
         || choice.finish_reason.is_some()
         || choice.index.is_some_and(|index| index > 0);
@@ -118,16 +116,13 @@ pub(super) fn single_delta<'a>(body: &Body<'a>) -> Option<(DeltaKind, &'a str)> 
         return None;
     }
     let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
-    let (kind, text) = match (
-        text(&message.content),
-        reasoning(message),
-        message.tool_calls.as_slice(),
-    ) {
-        (Some(text), None, []) => (DeltaKind::Text, text),
-        (None, Some((text, in_reasoning_field)), []) => {
+    let calls = &message.tool_calls;
+    let (kind, text) = match (text(&message.content), reasoning(message)) {
+        (Some(text), None) if calls.is_empty() => (DeltaKind::Text, text),
+        (None, Some((text, in_reasoning_field))) if calls.is_empty() => {
             (DeltaKind::Reasoning { in_reasoning_field }, text)
         }
-        (None, None, [call]) => (DeltaKind::Arguments { call: 0 }, arguments(call)?),
+        (None, None) => (DeltaKind::Arguments { call: 0 }, arguments(calls.only()?)?),
         _ => return None,
     };
     match text {

@@ -217,14 +217,16 @@ fn a_later_turn_begins_with_the_bytes_of_an_earlier_one() {
 }
 
 #[test]
-fn no_item_is_encoded_twice() {
-    N_ENCODED.with(|count| count.set(0));
+fn body_of_a_growing_conversation_is_remembered_whole() {
     let mut request = ModelRequest::new(vec![Item::user("go")]);
     for n in 0..50 {
         request.items.extend(turn(n));
-        encode(&request, "m", &Dialect::default()).unwrap();
+        let body = encode(&request, "m", &Dialect::default()).unwrap();
+        let prefix = request.items.encoded().unwrap();
+        // The next body copies these bytes, which are those of this one.
+        assert_eq!(prefix.n_items, request.items.len());
+        assert!(body.as_ptr_range().contains(&prefix.bytes.as_ptr()));
     }
-    assert_eq!(N_ENCODED.with(Cell::get), request.items.len());
 }
 
 /// A streamed request with a tool, its call and output, and settings.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::extra::Extra;
+use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::model::wire::deviations::Deviations;
@@ -25,7 +26,8 @@ pub(super) enum Form {
 pub(super) struct Body<'a> {
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) model: Option<Cow<'a, str>>,
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    /// One, unless a server does what nobody asked for.
+    pub(super) choices: Option<Few<Choice<'a>, 1>>,
     pub(super) usage: Option<Reported>,
     pub(super) extra: Extra<'a>,
 }
@@ -54,7 +56,7 @@ pub(super) struct Message<'a> {
     pub(super) reasoning_content: Option<Cow<'a, str>>,
     pub(super) reasoning: Option<Cow<'a, str>>,
     pub(super) thinking_blocks: Option<&'a RawValue>,
-    pub(super) tool_calls: Vec<Call<'a>>,
+    pub(super) tool_calls: Few<Call<'a>, 1>,
     pub(super) function_call: Option<Function<'a>>,
     pub(super) annotations: Option<&'a RawValue>,
     pub(super) extra: Extra<'a>,

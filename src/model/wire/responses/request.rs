@@ -6,9 +6,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value, json};
 
-use crate::item::Item;
 use crate::memo::{Encoding, PrefixBasis};
-use crate::model::wire::body::{Body, Rest, refuse, unencodable, write_json};
+use crate::model::wire::body::{Body, Rest, put, refuse, unencodable, write_json};
 use crate::model::{
     Continuation, Delivery, Dialect, ModelError, ModelRequest, ModelSettings, ToolChoice, ToolSet,
 };
@@ -27,7 +26,7 @@ pub(crate) fn encode(
     model: &str,
     dialect: &Dialect,
 ) -> Result<Bytes, ModelError> {
-    let mut body = Body::new();
+    let mut body = Body::new(&request.items);
     body.field("model", &model)?;
     if request.delivery == Delivery::Stream {
         body.field("stream", &true)?;
@@ -185,20 +184,19 @@ fn write_items(
         if !std::mem::take(&mut is_first) {
             bytes.put_u8(b',');
         }
-        bytes.put(
-            item.memo()
-                .get_or_encode(Encoding::Responses, || encoded_item(item))?,
-        );
+        let json = item.to_json();
+        if json.contains("\"provider_data\"") {
+            let encode = || without_provider_data(json);
+            bytes.put(item.memo().get_or_encode(Encoding::Responses, encode)?);
+        } else {
+            put(bytes, json.as_bytes());
+        }
     }
     Ok(())
 }
 
-/// An item as it came, without what was noted beside it for another wire.
-fn encoded_item(item: &Item) -> Result<Bytes, ModelError> {
-    let json = item.to_json();
-    if !json.contains("\"provider_data\"") {
-        return Ok(Bytes::copy_from_slice(json.as_bytes()));
-    }
+/// An item without what was noted beside it for another wire.
+fn without_provider_data(json: &str) -> Result<Bytes, ModelError> {
     let mut value: Value = serde_json::from_str(json).map_err(unencodable)?;
     if let Some(object) = value.as_object_mut() {
         object.shift_remove("provider_data");

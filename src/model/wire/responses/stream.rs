@@ -11,7 +11,7 @@ use crate::item::{FunctionCall, Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::wire::budget::ResponseBudget;
 use crate::model::wire::harmony::{leak::LeakGuard, served};
-use crate::model::wire::object::Object;
+use crate::model::wire::object::{List, Object};
 use crate::model::wire::{DecodeContext, ResponseDecoder, ServerError, append, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent, Received};
 
@@ -327,7 +327,7 @@ impl Decoder {
         let mut body = Body::read(response, &mut self.reader.notes)?;
         check_status(&mut body, &self.cx)?;
         match body.output(&mut self.reader.notes)? {
-            Some(output) => self.compare_with(&output, events)?,
+            Some(output) => self.compare_with(output, events)?,
             None => self.reader.notes.note(
                 "missing_output",
                 "response.completed has no output; the items came before",
@@ -344,7 +344,7 @@ impl Decoder {
     /// Calls are known by their ids; other items by their place among those of their type, since some servers give them other ids here.
     fn compare_with(
         &mut self,
-        output: &[&RawValue],
+        output: List<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let mut before: HashMap<String, usize> = HashMap::new();

@@ -52,7 +52,7 @@ impl<'a> Body<'a> {
     pub(super) fn output(
         &self,
         notes: &mut Deviations,
-    ) -> Result<Option<Vec<&'a RawValue>>, ModelError> {
+    ) -> Result<Option<object::List<'a>>, ModelError> {
         self.object.required_list("output", notes)
     }
 }
