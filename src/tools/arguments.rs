@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::{optional_nulls, plain, unknown};
+use crate::few::Few;
 
 /// Checks the arguments of every call of one tool.
 pub(super) struct ArgumentRules {
@@ -53,23 +55,24 @@ impl ArgumentRules {
             return Ok(Arguments::Text(text));
         }
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let mut scan = Scan::default();
+        let mut scan = Scan {
+            closed: self.closed.as_deref(),
+            ..Scan::default()
+        };
         let mut json = serde_json::Deserializer::from_str(text);
-        (&mut scan)
+        ScannedValue::outermost(&mut scan)
             .deserialize(&mut json)
             .and_then(|()| json.end())
             .map_err(|error| not_json(&error))?;
 
-        if let Some(field) = scan.duplicate {
+        if let Some(field) = scan.repeated {
             return Err(format!("the field `{field}` appears twice"));
         }
-        let Some(names) = scan.names else {
+        if !scan.is_object {
             return Err("they must be a JSON object".to_owned());
-        };
-        if let Some(closed) = &self.closed
-            && let Some(unknown) = names.iter().find(|&name| !closed.contains(name))
-        {
-            return Err(unknown_field(unknown, closed));
+        }
+        if let (Some(unknown), Some(closed)) = (scan.unknown, &self.closed) {
+            return Err(unknown_field(&unknown, closed));
         }
         if self.closed_inside.is_none() && self.with_absent.is_none() {
             return Ok(Arguments::Text(text));
@@ -108,20 +111,26 @@ impl Arguments<'_> {
     /// Reads the arguments into their type, or says which field is wrong.
     pub(super) fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
         match self {
-            Self::Text(text) => {
-                serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))
+            // Where it is read is only followed for those that cannot be.
+            Self::Text(text) => serde_json::from_str(text).or_else(|_| {
+                let mut json = serde_json::Deserializer::from_str(text);
+                serde_path_to_error::deserialize(&mut json).map_err(|error| misfit(&error))
+            }),
+            Self::Tree(tree) => {
+                serde_path_to_error::deserialize(tree).map_err(|error| misfit(&error))
             }
-            Self::Tree(tree) => serde_path_to_error::deserialize(tree),
         }
-        .map_err(|error| {
-            let path = error.path().to_string();
-            let words = plain::words(&error.inner().to_string());
-            if path == "." {
-                words
-            } else {
-                format!("field `{path}`: {words}")
-            }
-        })
+    }
+}
+
+/// What of the arguments does not fit their type.
+fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let path = error.path().to_string();
+    let words = plain::words(&error.inner().to_string());
+    if path == "." {
+        words
+    } else {
+        format!("field `{path}`: {words}")
     }
 }
 
@@ -139,17 +148,101 @@ fn unknown_field(unknown: &str, known: &[String]) -> String {
     )
 }
 
-/// Reads over JSON and notes the fields of the outermost object and the first field that appears twice.
+/// What is found in reading over arguments: the first field that appears twice, and of the outermost object the first that does not exist.
 ///
 /// serde cannot be relied on for that: maps keep the last of two equal keys without a word.
 #[derive(Default)]
-struct Scan {
-    path: Vec<String>,
-    names: Option<HashSet<String>>,
-    duplicate: Option<String>,
+struct Scan<'r> {
+    closed: Option<&'r [String]>,
+    is_object: bool,
+    repeated: Option<String>,
+    unknown: Option<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Scan {
+/// A value that is read over, and where it stands. Every call of a tool is read so: nothing is copied of one that is as it should be.
+struct ScannedValue<'a, 'r> {
+    scan: &'a mut Scan<'r>,
+    place: Option<&'a Place<'a>>,
+}
+
+/// A step on the way to a value.
+struct Place<'a> {
+    up: Option<&'a Self>,
+    step: PlaceStep<'a>,
+}
+
+enum PlaceStep<'a> {
+    Field(&'a str),
+    Element(usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(up) = self.up {
+            write!(f, "{up}")?;
+        }
+        match self.step {
+            PlaceStep::Field(name) if self.up.is_none() => f.write_str(name),
+            PlaceStep::Field(name) => write!(f, ".{name}"),
+            PlaceStep::Element(element_idx) => write!(f, "[{element_idx}]"),
+        }
+    }
+}
+
+/// The names of an object's fields. A set costs an allocation, and comparing all with all costs their square.
+#[derive(Default)]
+struct FieldNames<'de> {
+    few: Few<Cow<'de, str>, 8>,
+    more: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> FieldNames<'de> {
+    fn contains(&self, name: &str) -> bool {
+        self.few.iter().any(|known| known == name) || self.more.contains(name)
+    }
+
+    fn push(&mut self, name: Cow<'de, str>) {
+        if self.few.len() < 8 {
+            self.few.push(name);
+        } else {
+            self.more.insert(name);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a, 'r> ScannedValue<'a, 'r> {
+    const fn outermost(scan: &'a mut Scan<'r>) -> Self {
+        Self { scan, place: None }
+    }
+
+    fn inside<'b>(&'b mut self, place: &'b Place<'b>) -> ScannedValue<'b, 'r> {
+        ScannedValue {
+            scan: self.scan,
+            place: Some(place),
+        }
+    }
+
+    fn note_field(&mut self, name: &str, is_repeated: bool) {
+        if is_repeated && self.scan.repeated.is_none() {
+            let place = Place {
+                up: self.place,
+                step: PlaceStep::Field(name),
+            };
+            self.scan.repeated = Some(place.to_string());
+        }
+        let closed = self.scan.closed.filter(|_| self.place.is_none());
+        if self.scan.unknown.is_none()
+            && closed.is_some_and(|closed| closed.iter().all(|known| known != name))
+        {
+            self.scan.unknown = Some(name.to_owned());
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ScannedValue<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -157,39 +250,36 @@ impl<'de> DeserializeSeed<'de> for &mut Scan {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Scan {
+impl<'de> Visitor<'de> for ScannedValue<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            self.path.push(match &*self.path {
-                [] => name.clone(),
-                _ => format!(".{name}"),
-            });
-            if !names.insert(name) && self.duplicate.is_none() {
-                self.duplicate = Some(self.path.concat());
-            }
-            map.next_value_seed(&mut *self)?;
-            self.path.pop();
-        }
-        if self.path.is_empty() {
-            self.names = Some(names);
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.scan.is_object |= self.place.is_none();
+        let mut names = FieldNames::default();
+        while let Some(FieldName(name)) = map.next_key()? {
+            self.note_field(&name, names.contains(&name));
+            let place = Place {
+                up: self.place,
+                step: PlaceStep::Field(&name),
+            };
+            map.next_value_seed(self.inside(&place))?;
+            names.push(name);
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
         let mut element_idx = 0_usize;
         loop {
-            self.path.push(format!("[{element_idx}]"));
-            let element = elements.next_element_seed(&mut *self)?;
-            self.path.pop();
-            if element.is_none() {
+            let place = Place {
+                up: self.place,
+                step: PlaceStep::Element(element_idx),
+            };
+            if elements.next_element_seed(self.inside(&place))?.is_none() {
                 return Ok(());
             }
             element_idx += 1;

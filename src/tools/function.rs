@@ -169,9 +169,7 @@ impl FunctionTool {
             spec,
             options: ToolOptions::default(),
             rules: ArgumentRules::none(),
-            handler: Box::new(move |_| {
-                Ok(Box::new(move |_| Box::pin(async move { Err(nobody()) })))
-            }),
+            handler: Box::new(move |_, _| Ok(Box::pin(async move { Err(nobody()) }))),
         };
         let tool = Self {
             definition: Arc::new(definition),
@@ -371,9 +369,9 @@ impl FunctionTool {
     {
         let name = ToolName::new(name)?;
         let call = handler::of_engine(function);
-        let handler: Box<Handler> = Box::new(move |arguments| {
-            reads.read(&arguments.to_text()).map(drop)?;
-            call(arguments)
+        let handler: Box<Handler> = Box::new(move |cx, arguments| {
+            reads.read(cx.clone(), &arguments.to_text()).map(drop)?;
+            call(cx, arguments)
         });
         let mut tool = Self::define(name, description, options, parameters, handler)?;
         Arc::make_mut(&mut tool.policy).is_composite = true;
@@ -440,8 +438,8 @@ impl FunctionTool {
     }
 
     /// Reads the arguments of a call, or says what is wrong with them.
-    pub(super) fn read(&self, arguments: &str) -> Result<ReadCall, String> {
-        (self.definition.handler)(self.definition.rules.check(arguments)?)
+    pub(super) fn read(&self, cx: ToolContext, arguments: &str) -> Result<ReadCall, String> {
+        (self.definition.handler)(cx, self.definition.rules.check(arguments)?)
     }
 
     fn define(

@@ -9,11 +9,11 @@ use super::{IntoToolOutput, Tool, ToolContext, ToolOutput};
 use crate::context::MissingState;
 use crate::future::{BoxError, BoxFuture};
 
-/// Reads the arguments, or says what is wrong with them; nothing of the tool runs yet.
-pub(super) type Handler = dyn Fn(Arguments<'_>) -> Result<ReadCall, String> + Send + Sync;
-/// A call whose arguments were read.
-pub(super) type ReadCall = Box<dyn FnOnce(ToolContext) -> Call + Send>;
-pub(super) type Call = BoxFuture<'static, Result<ToolOutput, Fault>>;
+/// Reads the arguments, or says what is wrong with them; nothing of the tool runs before the call is polled.
+pub(super) type Handler =
+    dyn Fn(ToolContext, Arguments<'_>) -> Result<ReadCall, String> + Send + Sync;
+/// A call whose arguments were read, and that has not begun.
+pub(super) type ReadCall = BoxFuture<'static, Result<ToolOutput, Fault>>;
 
 /// Says why a call that was made has no output.
 pub(crate) enum Fault {
@@ -28,12 +28,10 @@ pub(crate) enum Fault {
 }
 
 pub(super) fn of_tool<T: Tool>(tool: Arc<T>) -> Box<Handler> {
-    Box::new(move |arguments| {
+    Box::new(move |cx, arguments| {
         let args = arguments.decode::<T::Args>()?;
         let tool = Arc::clone(&tool);
-        Ok(Box::new(move |cx| {
-            Box::pin(async move { finish(tool.call(&cx, args).await) })
-        }))
+        Ok(Box::pin(async move { finish(tool.call(&cx, args).await) }))
     })
 }
 
@@ -59,10 +57,11 @@ where
     R: Future<Output = Result<ToolOutput, Fault>> + Send + 'static,
 {
     let function = Arc::new(function);
-    Box::new(move |arguments| {
+    Box::new(move |cx, arguments| {
         let args = arguments.decode::<Args>()?;
         let function = Arc::clone(&function);
-        Ok(Box::new(move |cx| Box::pin(function(cx, args))))
+        // What a closure does before it gives its future belongs to the call, too.
+        Ok(Box::pin(async move { function(cx, args).await }))
     })
 }
 

@@ -244,7 +244,7 @@ impl ToolCall {
             let tool = self.tool.name().clone();
             return Err(Stop::Fatal(ToolError::Disabled { tool }));
         }
-        let read = || self.tool.read(self.cx.arguments());
+        let read = || self.tool.read(self.cx.for_tool(), self.cx.arguments());
         let call = match catch_unwind(AssertUnwindSafe(read)) {
             Ok(read) => read.map_err(|detail| self.bad_arguments(detail))?,
             Err(payload) => return Err(Stop::Failed(self.panicked(&*payload))),
@@ -348,7 +348,7 @@ impl ToolCall {
     async fn within_limits(&self, call: ReadCall) -> Result<ToolOutput, Stop> {
         let (options, tool) = (self.tool.options(), || self.tool.name().clone());
         // Nothing of the tool is used again by this call after a panic, so no broken state can be seen.
-        let begun = AssertUnwindSafe(async { call(self.cx.for_tool()).await }).catch_unwind();
+        let begun = AssertUnwindSafe(call).catch_unwind();
         let ended = match options.timeout {
             None => begun.await,
             Some(after) => match tokio::time::timeout(after, begun).await {
