@@ -176,6 +176,17 @@ impl MachineState {
         self.history = keep(&self.history, self.n_before_turn);
     }
 
+    /// What was done, at the end of the run, which needs nothing of it any more.
+    pub(super) fn take_progress(&mut self, cx: &RunContext) -> RunProgress {
+        let responses = std::mem::take(&mut self.responses);
+        let guardrails = std::mem::take(&mut self.guardrails);
+        RunProgress {
+            responses,
+            guardrails,
+            ..self.progress(cx)
+        }
+    }
+
     pub(super) fn progress(&self, cx: &RunContext) -> RunProgress {
         let (input, items) = self.history.split_at(self.n_input.min(self.history.len()));
         RunProgress {

@@ -77,15 +77,18 @@ impl ToolPool {
             }),
             hooks: HookSet::of(options, run.agent()),
         };
-        let calls = calls.into_iter().map(|planned| turn.start(planned));
-        let mut waiting: VecDeque<_> = calls.collect();
-        let only = if waiting.len() == 1 {
-            waiting.pop_front()
+        let is_only = calls.len() == 1;
+        let mut calls = calls.into_iter().map(|planned| turn.start(planned));
+        let (running, waiting) = if is_only {
+            (
+                calls.next().map_or(Running::None, Running::One),
+                VecDeque::new(),
+            )
         } else {
-            None
+            (Running::Many(FuturesUnordered::new()), calls.collect())
         };
         Self {
-            running: only.map_or_else(|| Running::Many(FuturesUnordered::new()), Running::One),
+            running,
             waiting,
             max_running: options.max_tool_concurrency.unwrap_or(usize::MAX).max(1),
             events: None,

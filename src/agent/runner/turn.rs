@@ -125,7 +125,7 @@ impl PendingTurn {
 
     /// Takes the calls that can be made now.
     pub(super) fn take_ready(&mut self) -> Vec<PlannedCall> {
-        let mut ready = Vec::new();
+        let mut ready = Vec::with_capacity(self.calls.len());
         for (n, turn_call) in self.calls.iter_mut().enumerate() {
             if !matches!(turn_call.status, CallStatus::Ready(_)) {
                 continue;
@@ -177,7 +177,7 @@ impl PendingTurn {
     }
 
     /// What tools gave, in the order of the calls; what the runner answered itself is no result.
-    pub(super) fn results(&self) -> Vec<ToolResult> {
+    pub(super) fn results(&self) -> impl Iterator<Item = ToolResult> {
         let result = |call: &TurnCall| match &call.status {
             CallStatus::Done(outcome) if outcome.source == OutcomeSource::Tool => {
                 Some(ToolResult {
@@ -189,7 +189,7 @@ impl PendingTurn {
             }
             _ => None,
         };
-        self.calls.iter().filter_map(result).collect()
+        self.calls.iter().filter_map(result)
     }
 
     /// The outputs of calls that are done, in the order of the calls.

@@ -154,7 +154,7 @@ impl Run {
                 let output = self.state.final_output.take().unwrap_or_default();
                 let result = Box::new(RunResult {
                     final_output: (*output).to_owned(),
-                    progress: self.progress(),
+                    progress: self.state.take_progress(&self.cx),
                 });
                 self.last_word(Ok(RunEvent::RunDone { result }));
                 Step::Finish(output)

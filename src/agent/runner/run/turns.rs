@@ -10,7 +10,7 @@ use crate::agent::runner::step::{InputAfter, ModelStep, PrepareStep, Step};
 use crate::agent::runner::to_run_events::to_run_events;
 use crate::agent::runner::tool_calls::ToolEvent;
 use crate::agent::runner::turn::{CallEnd, CallStatus, PendingTurn, Resolution, output_item};
-use crate::agent::{Agent, Instructions, ToolResult, ToolUseBehavior, ToolUseFn};
+use crate::agent::{Agent, Instructions, ToolUseBehavior, ToolUseFn};
 use crate::error::RunFailure;
 use crate::guardrail::{GuardrailTiming, OutputGuardrail};
 use crate::item::{CallItem, Item};
@@ -256,12 +256,14 @@ impl Run {
             self.state
                 .guardrails
                 .extend(outcome.guardrails.iter().cloned());
-            self.events.push_back(Ok(RunEvent::ToolOutputDone {
-                call_id: called.call.call_id.clone(),
-                name: called.call.name.clone(),
-                output: outcome.output.text(),
-                failure: outcome.failure.clone(),
-            }));
+            if self.is_watched {
+                self.events.push_back(Ok(RunEvent::ToolOutputDone {
+                    call_id: called.call.call_id.clone(),
+                    name: called.call.name.clone(),
+                    output: outcome.output.text(),
+                    failure: outcome.failure.clone(),
+                }));
+            }
         }
         called.status = end.into();
         Ok(())
@@ -310,7 +312,8 @@ impl Run {
     /// Lets the application decide what the outputs of the turn mean.
     pub(super) fn decide_tool_use(&mut self) -> Option<Step> {
         let turn = self.state.pending.as_ref();
-        let results = turn.map(PendingTurn::results).unwrap_or_default();
+        let results = turn.map(|turn| turn.results().collect());
+        let results = results.unwrap_or_default();
         let ToolUseBehavior::Custom(decide) = self.state.agent.tool_use_behavior() else {
             self.tool_use_decided(None);
             return None;
@@ -384,15 +387,12 @@ fn final_output(agent: &Agent, turn: &PendingTurn) -> Option<String> {
     if let Some(call) = by_tool {
         return Some(call.call.arguments.clone());
     }
-    let results = turn.results();
-    let output = |result: Option<&ToolResult>| result.map(|result| result.output.clone());
-    match agent.tool_use_behavior() {
+    let mut results = turn.results();
+    let result = match agent.tool_use_behavior() {
         // The application decides in a step of its own.
         ToolUseBehavior::RunAgain | ToolUseBehavior::Custom(_) => None,
-        _ if results.is_empty() => None,
-        ToolUseBehavior::StopOnFirstTool => output(results.first()),
-        ToolUseBehavior::StopAtTools(names) => {
-            output(results.iter().find(|result| names.contains(&result.name)))
-        }
-    }
+        ToolUseBehavior::StopOnFirstTool => results.next(),
+        ToolUseBehavior::StopAtTools(names) => results.find(|result| names.contains(&result.name)),
+    };
+    result.map(|result| result.output)
 }
