@@ -21,6 +21,7 @@ DRIVERS = {
     "rig": ("native", [f"{REL}/driver-rig"], ("chat", "responses")),
     "async-openai": ("native", [f"{REL}/driver-async-openai"], ("chat",)),
     "genai": ("native", [f"{REL}/driver-genai"], ("chat", "responses")),
+    "openai-agents-sdk": ("native", [f"{REL}/driver-openai-agents-sdk"], ("chat", "responses")),
     "openai-agents-py": ("script", [PY, f"{HERE}/drivers/python/openai_agents.py"], ("chat", "responses")),
     "pydantic-ai": ("script", [PY, f"{HERE}/drivers/python/pydantic_ai_driver.py"], ("chat", "responses")),
     "langgraph": ("script", [PY, f"{HERE}/drivers/python/langgraph_driver.py"], ("chat", "responses")),

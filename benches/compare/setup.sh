@@ -2,7 +2,7 @@
 # Builds what the benchmark needs, in this folder.
 #
 #   ./setup.sh                    the server, the two marks (limit, ideal), async-openai and this project
-#   ./setup.sh rig genai          these peers besides: rig genai experiments python js
+#   ./setup.sh rig genai          these peers besides: rig genai openai-agents-sdk experiments python js
 #   ./setup.sh all                all of them
 #
 # Each Rust package is built by itself: one build of the whole workspace would give every driver the union of all
@@ -12,13 +12,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 packages=(modelserver driver-limit driver-ideal driver-async-openai driver-ours)
 scripts=()
-[ "${1:-}" = all ] && set -- rig genai experiments python js
+[ "${1:-}" = all ] && set -- rig genai openai-agents-sdk experiments python js
 for peer in "$@"; do
   case $peer in
-    rig | genai) packages+=("driver-$peer") ;;
+    rig | genai | openai-agents-sdk) packages+=("driver-$peer") ;;
     experiments) packages+=(experiments) ;;
     python | js) scripts+=("$peer") ;;
-    *) echo "setup.sh: unknown peer '$peer'; one of: rig genai experiments python js all" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown peer '$peer'; one of: rig genai openai-agents-sdk experiments python js all" >&2; exit 2 ;;
   esac
 done
 

@@ -48,7 +48,7 @@ async fn run(runner: &Runner, agent: &Agent) -> Result<Done, Error> {
 
 async fn stream(runner: &Runner, agent: &Agent) -> Result<Done, Error> {
     let mut done = Done::default();
-    let mut events = runner.stream(agent, PROMPT).start();
+    let mut events = runner.run(agent, PROMPT).stream();
     while let Some(event) = events.next().await {
         if let RunEvent::TextDelta { delta, .. } = event? {
             done.chars += delta.len();
