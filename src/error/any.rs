@@ -138,3 +138,19 @@ impl fmt::Display for WithCauses<'_> {
         Ok(())
     }
 }
+
+#[cfg(any(feature = "mcp-client", feature = "mcp-server", feature = "server"))]
+/// Says an error with its causes; one that is in the text already, as some libraries have it, is left out.
+pub(crate) fn error_chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

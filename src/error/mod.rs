@@ -21,6 +21,8 @@ use crate::tools::{ToolError, ToolSourceError};
 use crate::usage::Usage;
 
 pub use any::Error;
+#[cfg(any(feature = "mcp-client", feature = "mcp-server", feature = "server"))]
+pub(crate) use any::error_chain;
 
 /// A run that failed, with everything that was done before.
 ///

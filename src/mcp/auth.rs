@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
+use hyper::header::AUTHORIZATION;
 use rmcp::transport::auth::{
     AuthClient, AuthError, AuthorizationManager, AuthorizationRequest, AuthorizationSession,
     OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRequest,
 };
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use super::McpRefusal;
 use super::backend::Backend;
+use super::tokens::Tokens;
 use crate::future::BoxFuture;
-use crate::http::{Headers, HttpClient, Url};
+use crate::http::{Headers, Url};
 use crate::secret::Secret;
 
 /// How long an authorization server may take to answer.
@@ -96,6 +100,10 @@ impl OAuth {
         self
     }
 
+    pub(super) fn client_secret(&self) -> Option<&Secret> {
+        self.client.as_ref()?.1.as_ref()
+    }
+
     fn request(&self, challenge: &str) -> AuthorizationRequest {
         let mut request = AuthorizationRequest::new(&self.redirect_uri)
             .with_client_name(&self.client_name)
@@ -150,7 +158,14 @@ impl Authorization {
     }
 
     /// Answers a server's challenge: asks the user, and gets a token for the answer.
+    ///
+    /// Without a log: rmcp (3.11) writes the user's code into it.
     pub(super) async fn answer(&self, challenge: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let answered = self.answer_loudly(challenge);
+        answered.with_subscriber(NoSubscriber::new()).await
+    }
+
+    async fn answer_loudly(&self, challenge: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         let mut asked = self.asked.lock().await;
         let placeholder = manager(&self.url, &self.http).await?;
         let mut held = self.client.auth_manager.lock().await;
@@ -166,7 +181,10 @@ impl Authorization {
         let session = AuthorizationSession::new(current, request)
             .await
             .map_err(|(_, error)| error)?;
-        let callback = (self.oauth.ask)(session.get_authorization_url().to_owned()).await?;
+        let address = session.get_authorization_url().to_owned();
+        self.http.secrets().add_url(&address);
+        let callback = (self.oauth.ask)(address).await?;
+        self.http.secrets().add_url(&callback);
         session.handle_callback_url(&callback).await?;
         *held = session.auth_manager;
         *asked = true;
@@ -183,23 +201,37 @@ impl fmt::Debug for Authorization {
 }
 
 async fn manager(url: &str, http: &Backend) -> Result<AuthorizationManager, AuthError> {
-    let client = Arc::new(Http(http.http.clone()));
-    AuthorizationManager::new_with_oauth_http_client(url, client).await
+    let client = Arc::new(Http(http.clone()));
+    let mut manager = AuthorizationManager::new_with_oauth_http_client(url, client).await?;
+    manager.set_credential_store(Tokens::default());
+    Ok(manager)
 }
 
 /// The requests of OAuth over the client of the transport, which follows no redirect.
-struct Http(HttpClient);
+///
+/// All that is granted passes here, so this is where it becomes known as secret: before anyone can write an error or a log line of it.
+struct Http(Backend);
 
 impl OAuthHttpClient for Http {
     fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
         Box::pin(async move {
             let (head, body) = request.request.into_parts();
             let url = Url::parse(&head.uri.to_string())?;
+            let secrets = self.0.secrets();
+            secrets.add_granted(&body);
+            if let Some(Ok(credentials)) = head.headers.get(AUTHORIZATION).map(|it| it.to_str()) {
+                secrets.add_header(credentials);
+            }
             let headers = Headers::from_map(head.headers);
             let answered = async {
                 let response = match head.method {
-                    Method::GET => self.0.get(&url, &headers).await?,
-                    Method::POST => self.0.post(&url, &headers, Bytes::from(body)).await?,
+                    Method::GET => self.0.http().get(&url, &headers).await?,
+                    Method::POST => {
+                        self.0
+                            .http()
+                            .post(&url, &headers, Bytes::from(body))
+                            .await?
+                    }
                     method => return Err(OAuthHttpClientError::from(format!("no {method} here"))),
                 };
                 let mut answer = hyper::Response::builder().status(response.status);
@@ -207,7 +239,16 @@ impl OAuthHttpClient for Http {
                     answer = answer.header(name, value);
                 }
                 let body = response.body.collect_up_to(MAX_ANSWER_BYTES).await?;
-                Ok(answer.body(body.to_vec())?)
+                secrets.add_granted(&body);
+                if (200..300).contains(&response.status) {
+                    return Ok(answer.body(body.to_vec())?);
+                }
+                // What is refused is only shown, by rmcp (3.11) in its log too.
+                let shown = secrets.redactor();
+                let shown = shown
+                    .redact_json(&String::from_utf8_lossy(&body))
+                    .into_owned();
+                Ok(answer.body(shown.into_bytes())?)
             };
             tokio::time::timeout(request.timeout.unwrap_or(TIMEOUT), answered).await?
         })

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -19,22 +21,51 @@ use rmcp::transport::streamable_http_client::{
     AuthRequiredError, InsufficientScopeError, StreamableHttpClient, StreamableHttpError,
     StreamableHttpPostResponse,
 };
+use tokio::time::Instant;
 
 use super::deviations::excerpt;
-use super::events::{self, Events};
+use super::events::{self, Awaited, Events};
 use super::frames::Frames;
+use super::redaction::ServerSecrets;
+use super::resume::Resumption;
 use crate::http::{Headers, HttpBody, HttpClient, HttpError, HttpResponse, Url};
 
 /// How large a JSON answer or an event may be.
 pub(super) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How much of an answer that is not understood is kept for the error.
 const MAX_EXCERPT_BYTES: usize = 1024;
+/// How long a standing stream that brought nothing is left alone, beside what rmcp waits; twice as long each time, up to half a minute.
+const REOPEN_AFTER: Duration = Duration::from_millis(250);
+const MAX_DOUBLINGS: u32 = 7;
 
 /// Sends the messages of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Backend {
-    pub(super) http: HttpClient,
-    pub(super) frames: Arc<Frames>,
+    http: HttpClient,
+    frames: Arc<Frames>,
+    /// How long whoever makes a request waits for its answer, at most.
+    patience: Duration,
+    /// How many standing streams in a row brought nothing.
+    n_silent: Arc<AtomicU32>,
+}
+
+impl Backend {
+    pub(super) fn new(http: HttpClient, frames: Arc<Frames>, patience: Duration) -> Self {
+        Self {
+            http,
+            frames,
+            patience,
+            n_silent: Arc::default(),
+        }
+    }
+
+    pub(super) fn secrets(&self) -> &ServerSecrets {
+        self.frames.secrets()
+    }
+
+    pub(super) const fn http(&self) -> &HttpClient {
+        &self.http
+    }
 }
 
 /// Why a message has no answer over HTTP. No secret is in it.
@@ -57,6 +88,8 @@ pub(super) enum BackendError {
     Unreadable(String),
     #[error("its session id or token is no value of a header")]
     Header,
+    #[error("it did not answer within {0:?}")]
+    Silent(Duration),
 }
 
 fn after(retry_after: Option<&str>) -> String {
@@ -125,22 +158,16 @@ impl StreamableHttpClient for Backend {
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Fault> {
-        let body = Bytes::from(serde_json::to_vec(&message)?);
-        self.frames.sent(&message);
         let session = session_id.as_deref();
         let mut line = Line::new(&uri, session, auth_header.as_deref(), custom_headers)?;
         let json = HeaderValue::from_static(JSON_MIME_TYPE);
         line.headers.insert(CONTENT_TYPE, json);
-        let (url, headers) = line.headers();
-        let response = self.http.post(&url, &headers, body).await.map_err(fault)?;
-        self.refuse_challenge(&response)?;
-        let answer = ServerAnswer {
-            frames: &self.frames,
-            message: &message,
-            has_session: session.is_some(),
-            response,
-        };
-        answer.read().await
+        // rmcp (3.11) does not stop a request when the connection that is being made is given up.
+        let deadline = Instant::now() + self.patience;
+        let posted = self.post(message, line, session.is_some(), deadline);
+        tokio::time::timeout_at(deadline, posted)
+            .await
+            .unwrap_or(Err(Fault::Client(BackendError::Silent(self.patience))))
     }
 
     async fn delete_session(
@@ -173,6 +200,11 @@ impl StreamableHttpClient for Backend {
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Events, Fault> {
+        let n_silent = self.n_silent.load(Ordering::Relaxed);
+        if n_silent > 0 {
+            let wait = REOPEN_AFTER.saturating_mul(1 << n_silent.min(MAX_DOUBLINGS));
+            tokio::time::sleep(wait).await;
+        }
         let session = session_id.as_deref();
         let mut line = Line::new(&uri, session, auth_header.as_deref(), custom_headers)?;
         if let Some(id) = last_event_id {
@@ -190,7 +222,8 @@ impl StreamableHttpClient for Backend {
         }
         match media_type(&response) {
             Some(kind) if kind == EVENT_STREAM_MIME_TYPE => {
-                Ok(events::read(&self.frames, response.body, None))
+                let n_silent = Arc::clone(&self.n_silent);
+                Ok(events::standing(&self.frames, response.body, n_silent))
             }
             kind => Err(Fault::Client(BackendError::ContentType { kind })),
         }
@@ -198,6 +231,30 @@ impl StreamableHttpClient for Backend {
 }
 
 impl Backend {
+    async fn post(
+        &self,
+        message: ClientJsonRpcMessage,
+        line: Line,
+        has_session: bool,
+        deadline: Instant,
+    ) -> Result<StreamableHttpPostResponse, Fault> {
+        let body = Bytes::from(serde_json::to_vec(&message)?);
+        self.frames.sent(&message);
+        let resumption = Resumption::new(self.http.clone(), line.url.clone(), line.headers.clone());
+        let (url, headers) = line.headers();
+        let response = self.http.post(&url, &headers, body).await.map_err(fault)?;
+        self.refuse_challenge(&response)?;
+        let answer = ServerAnswer {
+            frames: &self.frames,
+            message: &message,
+            has_session,
+            response,
+            resumption,
+            deadline,
+        };
+        answer.read().await
+    }
+
     /// Gives a server's challenge as the error that the authorization understands.
     fn refuse_challenge(&self, response: &HttpResponse) -> Result<(), Fault> {
         let Some(challenge) = response.headers.get(WWW_AUTHENTICATE.as_str()) else {
@@ -229,10 +286,12 @@ struct ServerAnswer<'a> {
     message: &'a ClientJsonRpcMessage,
     has_session: bool,
     response: HttpResponse,
+    resumption: Resumption,
+    deadline: Instant,
 }
 
 impl ServerAnswer<'_> {
-    async fn read(self) -> Result<StreamableHttpPostResponse, Fault> {
+    async fn read(mut self) -> Result<StreamableHttpPostResponse, Fault> {
         let status = self.response.status;
         let request = match self.message {
             ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
@@ -256,7 +315,15 @@ impl ServerAnswer<'_> {
         let kind = media_type(&self.response);
         match kind.as_deref() {
             Some(EVENT_STREAM_MIME_TYPE) => {
-                let events = events::read(self.frames, self.response.body, Some(id));
+                if let Some(session) = &session {
+                    self.resumption.in_session(session);
+                }
+                let awaited = Awaited {
+                    id,
+                    deadline: is_answered_once(self.message).then_some(self.deadline),
+                    resumption: self.resumption,
+                };
+                let events = events::answering(self.frames, self.response.body, awaited);
                 Ok(StreamableHttpPostResponse::Sse(events, session))
             }
             Some(JSON_MIME_TYPE) => {
@@ -302,6 +369,17 @@ impl ServerAnswer<'_> {
         }
         Err(failed.into_fault(self.frames, &body))
     }
+}
+
+/// Whether the stream of an answer ends with it; a subscription goes on as long as the connection.
+fn is_answered_once(message: &ClientJsonRpcMessage) -> bool {
+    let ClientJsonRpcMessage::Request(request) = message else {
+        return true;
+    };
+    !matches!(
+        request.request,
+        ClientRequest::SubscriptionsListenRequest(_)
+    )
 }
 
 /// An answer of several messages passes as a stream.
@@ -365,7 +443,7 @@ async fn whole(body: HttpBody) -> Result<Bytes, Fault> {
 }
 
 /// Gives the media type without its parameters, in lower case.
-fn media_type(response: &HttpResponse) -> Option<String> {
+pub(super) fn media_type(response: &HttpResponse) -> Option<String> {
     let value = response.headers.get(CONTENT_TYPE.as_str())?;
     let kind = value.split(';').next().unwrap_or_default();
     Some(kind.trim().to_ascii_lowercase())

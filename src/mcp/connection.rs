@@ -25,11 +25,12 @@ use super::frames::Frames;
 use super::lines::Lines;
 use super::options::Options;
 use super::start::StartError;
-use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp, error_chain};
+use super::{McpError, McpProtocol, McpTransport, Stdio, StreamableHttp};
+use crate::error::error_chain;
 use crate::future::BoxFuture;
 use crate::http::HttpClient;
 
-/// How often in a row a stream that broke is opened again: half a second, 1, 2 and 4 seconds later, if the server names no other time.
+/// How often in a row the stream on which a server says what is no answer is asked for in vain: half a second, 1, 2 and 4 seconds later, if the server names no other time.
 const MAX_REOPENINGS: usize = 4;
 /// How long the end of a session may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -99,7 +100,7 @@ impl Connection {
                 return Err(match failed {
                     Ok(Err(error)) => error.into_error(
                         server,
-                        blueprint.frames.redactor(),
+                        &blueprint.frames.redactor(),
                         Remains { end, stderr },
                     ),
                     _ => McpError::ConnectTimeout {
@@ -194,7 +195,7 @@ fn spawn(
     blueprint: &Blueprint<'_>,
     stdio: &Stdio,
 ) -> Result<(ServerProcess, super::child::Pipes), McpError> {
-    let redactor = blueprint.frames.redactor().clone();
+    let redactor = blueprint.frames.redactor();
     ServerProcess::spawn(blueprint.server, stdio, redactor).map_err(|source| {
         let directory = stdio.directory.as_ref().filter(|it| !it.is_dir());
         let hint = match directory {
@@ -244,7 +245,7 @@ async fn over_http(
 ) -> Result<Session, StartError> {
     let lifecycle = lifecycle(blueprint.options.protocol);
     let Some(authorization) = blueprint.authorization else {
-        let client = backend(http, Arc::clone(&blueprint.frames))?;
+        let client = backend(http, Arc::clone(&blueprint.frames), blueprint.options)?;
         let transport = StreamableHttpClientTransport::with_client(client, http_config(http)?);
         let transport = Bounded::new(transport, watch);
         return Ok(bridge.serve_with_lifecycle(transport, lifecycle).await?);
@@ -275,7 +276,11 @@ async fn over_http(
 }
 
 /// Makes the client of a connection; how long anything may take is up to the connection and the call.
-pub(super) fn backend(http: &StreamableHttp, frames: Arc<Frames>) -> Result<Backend, StartError> {
+pub(super) fn backend(
+    http: &StreamableHttp,
+    frames: Arc<Frames>,
+    options: &Options,
+) -> Result<Backend, StartError> {
     let builder = http.client.as_ref().map(HttpClient::to_builder);
     let http = builder
         .unwrap_or_else(HttpClient::builder)
@@ -284,7 +289,8 @@ pub(super) fn backend(http: &StreamableHttp, frames: Arc<Frames>) -> Result<Back
         .idle_timeout(None)
         .total_timeout(None)
         .build()?;
-    Ok(Backend { http, frames })
+    let patience = options.connect_timeout.max(options.call_timeout);
+    Ok(Backend::new(http, frames, patience))
 }
 
 fn http_config(http: &StreamableHttp) -> Result<StreamableHttpClientTransportConfig, StartError> {

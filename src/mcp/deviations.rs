@@ -1,12 +1,12 @@
 //! The deviations of a server that were tolerated, each kind listed once.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::redaction::ServerSecrets;
 use crate::model::Deviation;
-use crate::secret::Redactor;
 
 /// How many deviations of one server are kept.
 const MAX_DEVIATIONS: usize = 200;
@@ -17,7 +17,7 @@ const MAX_QUOTED_BYTES: usize = 200;
 #[derive(Debug)]
 pub(super) struct Deviations {
     server: String,
-    redactor: Redactor,
+    secrets: Arc<ServerSecrets>,
     listed: Mutex<DeviationSet>,
 }
 
@@ -68,10 +68,10 @@ impl Difference {
 }
 
 impl Deviations {
-    pub(super) fn new(server: &str, redactor: Redactor) -> Self {
+    pub(super) fn new(server: &str, secrets: Arc<ServerSecrets>) -> Self {
         Self {
             server: server.to_owned(),
-            redactor,
+            secrets,
             listed: Mutex::default(),
         }
     }
@@ -87,7 +87,7 @@ impl Deviations {
         {
             return;
         }
-        let detail = self.redactor.redact(detail).into_owned();
+        let detail = self.secrets.redactor().redact(detail).into_owned();
         let server = &self.server;
         if difference == Difference::UnknownField {
             tracing::debug!(target: "openai_agents::mcp", server, code, "{detail}");

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -9,10 +10,12 @@ use futures_util::stream::{self, BoxStream};
 use rmcp::model::{RequestId, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::SseError;
 use sse_stream::{Sse, SseStream};
+use tokio::time::Instant;
 
 use super::backend::MAX_ANSWER_BYTES;
-use super::error_chain;
 use super::frames::Frames;
+use super::resume::Resumption;
+use crate::error::error_chain;
 use crate::http::{HttpBody, HttpError};
 
 pub(super) type Events = BoxStream<'static, Result<Sse, SseError>>;
@@ -23,17 +26,36 @@ pub(super) fn of(messages: Vec<ServerJsonRpcMessage>) -> Events {
     stream::iter(messages.map(Ok).collect::<Vec<_>>()).boxed()
 }
 
-/// Reads events, each within the bound.
+/// The request that a stream answers.
+pub(super) struct Awaited {
+    pub(super) id: RequestId,
+    /// When whoever made the request has given it up; `None` if it has no end of its own.
+    pub(super) deadline: Option<Instant>,
+    pub(super) resumption: Resumption,
+}
+
+/// Reads the events that answer a request, each within the bound.
 ///
-/// A stream that answers a request and ends before the answer, without an id at which it could be taken up again, ends in an error
-/// that says why.
-pub(super) fn read(frames: &Arc<Frames>, body: HttpBody, request: Option<RequestId>) -> Events {
+/// A stream that breaks before the answer is taken up again if the server said where. If that does not succeed, the last event is an
+/// error that says why.
+pub(super) fn answering(frames: &Arc<Frames>, body: HttpBody, awaited: Awaited) -> Events {
+    read(frames, body, EventSource::Request(Box::new(awaited)))
+}
+
+/// Reads the events of the stream on which a server says what is no answer; whoever reads it opens it again when it ends.
+///
+/// `n_silent` counts the streams in a row that brought no event.
+pub(super) fn standing(frames: &Arc<Frames>, body: HttpBody, n_silent: Arc<AtomicU32>) -> Events {
+    n_silent.fetch_add(1, Ordering::Relaxed);
+    read(frames, body, EventSource::Standing { n_silent })
+}
+
+fn read(frames: &Arc<Frames>, body: HttpBody, source: EventSource) -> Events {
     let reader = EventReader {
         frames: Arc::clone(frames),
-        request,
+        source,
         events: SseStream::from_bytes_stream(bounded(body)).boxed(),
         ready: VecDeque::new(),
-        can_resume: false,
         has_ended: false,
     };
     stream::unfold(reader, |mut reader| async move {
@@ -43,14 +65,16 @@ pub(super) fn read(frames: &Arc<Frames>, body: HttpBody, request: Option<Request
     .boxed()
 }
 
+enum EventSource {
+    Request(Box<Awaited>),
+    Standing { n_silent: Arc<AtomicU32> },
+}
+
 struct EventReader {
     frames: Arc<Frames>,
-    /// The request that the stream answers.
-    request: Option<RequestId>,
+    source: EventSource,
     events: Events,
     ready: VecDeque<Sse>,
-    /// Whether an event had an id, at which the server can go on with another stream.
-    can_resume: bool,
     has_ended: bool,
 }
 
@@ -63,50 +87,77 @@ impl EventReader {
             if self.has_ended {
                 return None;
             }
-            match self.events.next().await {
-                Some(Ok(event)) => self.take(event),
-                Some(Err(error)) if self.can_resume && !is_too_large(&error) => {
-                    return Some(Err(error));
-                }
-                Some(Err(error)) => {
-                    self.end(format!("nothing, {}", error_chain(&error)));
-                }
-                None if self.can_resume => return None,
-                None => self.end("nothing: the stream ended before the answer".to_owned()),
+            let deadline = match &self.source {
+                EventSource::Request(awaited) => awaited.deadline,
+                EventSource::Standing { .. } => None,
+            };
+            let Some(deadline) = deadline else {
+                self.advance().await;
+                continue;
+            };
+            let advanced = tokio::time::timeout_at(deadline, self.advance()).await;
+            if advanced.is_err() {
+                self.end("nothing in time".to_owned());
             }
+        }
+    }
+
+    async fn advance(&mut self) {
+        let reason = match self.events.next().await {
+            Some(Ok(event)) => return self.take(event),
+            Some(Err(error)) if is_too_large(&error) => {
+                return self.end(format!("nothing, {}", error_chain(&error)));
+            }
+            Some(Err(error)) => format!("nothing, {}", error_chain(&error)),
+            None => "nothing: the stream ended before the answer".to_owned(),
+        };
+        let EventSource::Request(awaited) = &mut self.source else {
+            // An end is taken up after a wait, and an error (by rmcp 3.11) at once: what breaks at once would keep both sides busy.
+            self.has_ended = true;
+            return;
+        };
+        if !self.frames.awaits(&awaited.id) {
+            self.has_ended = true;
+            return;
+        }
+        match awaited.resumption.reopen(reason).await {
+            Ok(body) => self.events = SseStream::from_bytes_stream(bounded(body)).boxed(),
+            Err(reason) => self.end(reason),
         }
     }
 
     fn end(&mut self, reason: String) {
         self.has_ended = true;
-        let failed = self
-            .request
-            .as_ref()
-            .and_then(|id| self.frames.fail_one(id, reason));
-        self.ready.extend(failed.as_ref().and_then(event));
+        if let EventSource::Request(awaited) = &self.source {
+            let failed = self.frames.fail_one(&awaited.id, reason);
+            self.ready.extend(failed.as_ref().and_then(event));
+        }
     }
 
     fn take(&mut self, mut sse: Sse) {
-        self.can_resume |= sse.id.as_ref().is_some_and(|id| !id.is_empty());
+        match &mut self.source {
+            EventSource::Request(awaited) => awaited.resumption.hear(&mut sse),
+            EventSource::Standing { n_silent } => n_silent.store(0, Ordering::Relaxed),
+        }
         let is_message = matches!(sse.event.as_deref(), None | Some("" | "message"));
         let data = sse.data.take().filter(|_| is_message).unwrap_or_default();
         let messages = if data.trim().is_empty() {
             Vec::new()
         } else {
-            match (self.frames.read(data.as_bytes()), &self.request) {
+            match (self.frames.read(data.as_bytes()), &self.source) {
                 (Ok(messages), _) => messages,
-                (Err(broken), Some(id)) => self
+                (Err(broken), EventSource::Request(awaited)) => self
                     .frames
-                    .fail_one(id, broken.reason)
+                    .fail_one(&awaited.id, broken.reason)
                     .into_iter()
                     .collect(),
-                (Err(broken), None) => {
+                (Err(broken), EventSource::Standing { .. }) => {
                     self.frames.stray(&broken.reason);
                     Vec::new()
                 }
             }
         };
-        // The id and the time to wait stand first, whatever becomes of the message.
+        // The id and the time to wait of a standing stream come first, whatever becomes of the message.
         self.ready.push_back(sse);
         self.ready.extend(messages.iter().filter_map(event));
     }

@@ -13,6 +13,7 @@ use super::compare::compare;
 use super::deviations::{Deviations, Difference, excerpt, quoted};
 use super::json::{Parsed, Repeated, id_of_broken, parse};
 use super::normal::{self, Raw};
+use super::redaction::ServerSecrets;
 use crate::secret::Redactor;
 
 /// How many requests without an answer are remembered; rmcp gives up far fewer.
@@ -25,7 +26,7 @@ const UNREADABLE_KEY: &str = "openai-agents/unreadable";
 /// Reads the messages of one connection.
 #[derive(Debug)]
 pub(super) struct Frames {
-    redactor: Redactor,
+    secrets: Arc<ServerSecrets>,
     deviations: Arc<Deviations>,
     /// The methods of the requests that wait for their answer.
     open: Mutex<BTreeMap<i64, String>>,
@@ -41,16 +42,20 @@ pub(super) struct Broken {
 }
 
 impl Frames {
-    pub(super) fn new(redactor: Redactor, deviations: Arc<Deviations>) -> Self {
+    pub(super) fn new(secrets: Arc<ServerSecrets>, deviations: Arc<Deviations>) -> Self {
         Self {
-            redactor,
+            secrets,
             deviations,
             open: Mutex::default(),
         }
     }
 
-    pub(super) const fn redactor(&self) -> &Redactor {
-        &self.redactor
+    pub(super) fn redactor(&self) -> Redactor {
+        self.secrets.redactor()
+    }
+
+    pub(super) const fn secrets(&self) -> &Arc<ServerSecrets> {
+        &self.secrets
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<i64, String>> {
@@ -91,8 +96,9 @@ impl Frames {
             repeated,
             has_halves,
         } = parsed;
-        if self.redactor.is_in(text) {
-            value = self.redactor.redact_value(value);
+        let redactor = self.redactor();
+        if redactor.is_in(text) {
+            value = redactor.redact_value(value);
         }
         if has_halves {
             let detail = "a message has halves of characters, which are replaced by U+FFFD";
@@ -145,6 +151,11 @@ impl Frames {
             .collect()
     }
 
+    /// Whether a request still waits for its answer.
+    pub(super) fn awaits(&self, id: &RequestId) -> bool {
+        number(id).is_some_and(|id| self.open().contains_key(&id))
+    }
+
     /// Says that a request has no answer, if it still waits for one.
     pub(super) fn fail_one(&self, id: &RequestId, reason: String) -> Option<ServerJsonRpcMessage> {
         self.open().remove(&number(id)?)?;
@@ -154,7 +165,7 @@ impl Frames {
     /// Reads the error that came with a status of failure, as the answer to a request.
     pub(super) fn failure(&self, body: &[u8], id: &RequestId) -> Option<ServerJsonRpcMessage> {
         let body = parse(str::from_utf8(body).ok()?).ok()?.value;
-        let body = self.redactor.redact_value(body);
+        let body = self.redactor().redact_value(body);
         let error = body.get("error").filter(|error| error.is_object())?;
         let method = self.open().remove(&number(id)?)?;
         Some(self.refusal(&method, error, id.clone()))
@@ -169,7 +180,7 @@ impl Frames {
     }
 
     fn broken(&self, text: &str, reason: &str) -> Broken {
-        let quoted = excerpt(&self.redactor.redact(text.trim()), MAX_QUOTED_BYTES);
+        let quoted = excerpt(&self.redactor().redact(text.trim()), MAX_QUOTED_BYTES);
         let quoted = if quoted.is_empty() {
             "nothing".to_owned()
         } else {

@@ -49,7 +49,11 @@ mod tests;
 #[cfg(feature = "mcp-client")]
 mod lines;
 #[cfg(feature = "mcp-client")]
+mod resume;
+#[cfg(feature = "mcp-client")]
 mod events;
+#[cfg(feature = "mcp-client")]
+mod tokens;
 #[cfg(feature = "mcp-client")]
 mod auth;
 #[cfg(feature = "mcp-client")]

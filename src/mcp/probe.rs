@@ -13,7 +13,8 @@ use super::deviations::Deviations;
 use super::frames::Frames;
 use super::normal::Raw;
 use super::parse::{self, Page, Unusable};
-use super::{McpTransport, Stdio, redaction};
+use super::redaction::ServerSecrets;
+use super::{McpTransport, Stdio};
 
 /// The id of the request that waits.
 const ID: i64 = 7;
@@ -26,9 +27,10 @@ pub(crate) fn read(method: &str, bytes: &[u8]) -> String {
 
 /// Reads a message for a client that waits for the answer to one request; gives the answers and the deviations.
 pub(super) fn answers(method: &str, bytes: &[u8]) -> (Vec<String>, Vec<String>) {
-    let redactor = redaction::redactor(&McpTransport::Stdio(Stdio::new("server")));
-    let deviations = Arc::new(Deviations::new("server", redactor.clone()));
-    let frames = Frames::new(redactor, Arc::clone(&deviations));
+    let secrets = ServerSecrets::new(&McpTransport::Stdio(Stdio::new("server")));
+    let secrets = Arc::new(secrets);
+    let deviations = Arc::new(Deviations::new("server", Arc::clone(&secrets)));
+    let frames = Frames::new(secrets, Arc::clone(&deviations));
     let request = ClientRequest::CustomRequest(CustomRequest::new(method, None));
     frames.sent(&ClientJsonRpcMessage::request(
         request,

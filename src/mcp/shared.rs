@@ -15,10 +15,11 @@ use super::frames::{Frames, is_unreadable};
 use super::normal::Raw;
 use super::options::Options;
 use super::parse::{self, Unusable};
+use super::redaction::ServerSecrets;
 use super::start::words_of;
-use super::{McpError, McpState, McpToolResult, McpTransport, error_chain, redaction};
+use super::{McpError, McpState, McpToolResult, McpTransport};
+use crate::error::error_chain;
 use crate::future::BoxFuture;
-use crate::secret::Redactor;
 
 /// How often one request may lead to an authorization.
 const MAX_CHALLENGES: usize = 3;
@@ -28,7 +29,7 @@ pub(super) struct Shared {
     pub(super) name: String,
     transport: McpTransport,
     pub(super) options: Options,
-    redactor: Redactor,
+    secrets: Arc<ServerSecrets>,
     pub(super) deviations: Arc<Deviations>,
     authorization: OnceCell<Authorization>,
     pub(super) changes: Arc<Changes>,
@@ -46,10 +47,10 @@ enum ConnectionState {
 
 impl Shared {
     pub(super) fn new(name: String, transport: McpTransport, options: Options) -> Self {
-        let redactor = redaction::redactor(&transport);
+        let secrets = Arc::new(ServerSecrets::new(&transport));
         Self {
-            deviations: Arc::new(Deviations::new(&name, redactor.clone())),
-            redactor,
+            deviations: Arc::new(Deviations::new(&name, Arc::clone(&secrets))),
+            secrets,
             name,
             transport,
             options,
@@ -153,7 +154,7 @@ impl Shared {
     /// Makes what reads the messages of one connection.
     fn frames(&self) -> Arc<Frames> {
         let deviations = Arc::clone(&self.deviations);
-        Arc::new(Frames::new(self.redactor.clone(), deviations))
+        Arc::new(Frames::new(Arc::clone(&self.secrets), deviations))
     }
 
     async fn authorization(&self) -> Result<Option<&Authorization>, McpError> {
@@ -168,8 +169,8 @@ impl Shared {
             reason,
         };
         let make = async || {
-            let client =
-                backend(http, self.frames()).map_err(|error| refuse(format!("{error:?}")))?;
+            let client = backend(http, self.frames(), &self.options)
+                .map_err(|error| refuse(format!("{error:?}")))?;
             Authorization::new(oauth.clone(), &http.url, client)
                 .await
                 .map_err(|error| refuse(error_chain(&error)))
@@ -304,7 +305,7 @@ impl Shared {
     }
 
     fn redacted(&self, text: &str) -> String {
-        self.redactor.redact(text).into_owned()
+        self.secrets.redactor().redact(text).into_owned()
     }
 
     /// Reads what a server answered.

@@ -6,10 +6,11 @@ use hyper::header::{InvalidHeaderName, InvalidHeaderValue};
 use rmcp::service::{ClientInitializeError, ServiceError};
 use rmcp::transport::DynamicTransportError;
 
+use super::McpError;
 use super::backend::Fault;
 use super::connection::Remains;
 use super::frames::is_unreadable;
-use super::{McpError, error_chain};
+use crate::error::error_chain;
 use crate::http::HttpError;
 use crate::secret::Redactor;
 

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::parse::ListedTool;
 use super::shared::Shared;
-use super::{McpContent, McpToolResult, error_chain};
+use super::{McpContent, McpToolResult};
+use crate::error::error_chain;
 use crate::tools::{FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolOutput};
 
 /// How many characters of a hash tell names apart.

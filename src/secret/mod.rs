@@ -13,6 +13,8 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+#[cfg(feature = "mcp-client")]
+pub(crate) use encoding::decode_percent;
 #[cfg(feature = "http")]
 pub(crate) use redactor::CUT_MARK;
 #[cfg(feature = "mcp-client")]

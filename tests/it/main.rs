@@ -59,6 +59,7 @@ mod mcp_script;
 mod mcp_client;
 mod mcp_deviations;
 mod mcp_http;
+mod mcp_oauth;
 mod mcp_proxy;
 mod mcp_agents;
 mod mcp_approvals;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future;
+use futures_util::{StreamExt, future, stream};
 use openai_agents::mcp::{McpClient, McpContent, McpError, McpProtocol};
 use openai_agents::server::mcp::McpServer;
 use openai_agents::testing::ScriptedModel;
@@ -17,10 +17,18 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
+#[cfg(unix)]
+use crate::mcp_script::{call, connected, script};
 use crate::mcp_server::{client, serve};
 
 /// No exchange takes this long, on any machine.
 const HANG: Duration = Duration::from_secs(60);
+/// How many exchanges are under way at once: many of them wait until a stream that broke may be opened again.
+const N_AT_ONCE: usize = 128;
+#[cfg(unix)]
+const N_SHELLS: usize = 4;
+/// More than there are exchanges, each of which leaves a session behind.
+const MAX_SESSIONS: usize = 10_000;
 
 /// What a proxy does with the bytes that it passes on.
 #[derive(Clone)]
@@ -33,8 +41,18 @@ struct Proxy {
     /// How many bytes pass at once.
     piece: usize,
     cut: watch::Sender<bool>,
+    after_cut: AfterCut,
     /// Holds answers back until so many wait, and lets them go in the opposite order.
     held: Arc<Mutex<Held>>,
+}
+
+/// What becomes of connections that are made after the cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AfterCut {
+    /// They are closed, so that nobody gets around the cut by connecting again.
+    Close,
+    /// All passes, as after an interruption of the network.
+    Pass,
 }
 
 #[derive(Default)]
@@ -51,6 +69,7 @@ impl Proxy {
             down: Arc::new(AtomicUsize::new(usize::MAX)),
             piece: usize::MAX,
             cut: watch::Sender::new(false),
+            after_cut: AfterCut::Close,
             held: Arc::default(),
         }
     }
@@ -61,10 +80,14 @@ impl Proxy {
         let proxy = self.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // After the cut nothing is let through, so that nobody gets around it by connecting again.
-                if !*proxy.cut.borrow() {
-                    tokio::spawn(proxy.clone().relay(stream));
+                let mut proxy = proxy.clone();
+                if *proxy.cut.borrow() {
+                    match proxy.after_cut {
+                        AfterCut::Close => continue,
+                        AfterCut::Pass => proxy = Self::new(proxy.target),
+                    }
                 }
+                tokio::spawn(proxy.relay(stream));
             }
         });
         address
@@ -140,7 +163,10 @@ fn echo() -> FunctionTool {
 }
 
 async fn server() -> SocketAddr {
-    serve(McpServer::builder(Runner::new(ScriptedModel::new([]))).tool(echo())).await
+    let builder = McpServer::builder(Runner::new(ScriptedModel::new([])))
+        .tool(echo())
+        .max_sessions(MAX_SESSIONS);
+    serve(builder).await
 }
 
 async fn say(client: &McpClient, text: &str) -> Result<String, McpError> {
@@ -173,19 +199,37 @@ async fn outcome(proxy: &Proxy, protocol: McpProtocol) -> Result<(), McpError> {
     done.expect("an end").map(|said| assert_eq!(said, ANSWER))
 }
 
-async fn cut_at_every_byte(side: fn(&Proxy) -> &Arc<AtomicUsize>, protocol: McpProtocol) {
+async fn cut_at_every_byte(
+    side: fn(&Proxy) -> &Arc<AtomicUsize>,
+    protocol: McpProtocol,
+    after_cut: AfterCut,
+) {
     let target = server().await;
     let whole = Proxy::new(target);
     outcome(&whole, protocol).await.unwrap();
     let n_bytes = usize::MAX - side(&whole).load(Ordering::SeqCst);
     assert!(n_bytes > 500, "{n_bytes}");
-    let (mut n_errors, mut n_answers) = (0, 0);
     // Numbers and dates in the heads make an exchange some bytes shorter or longer than another.
-    for n_passed in 1..n_bytes + 10 {
-        let proxy = Proxy::new(target);
+    let cuts = stream::iter(1..n_bytes + 10).map(async |n_passed| {
+        let proxy = Proxy {
+            after_cut,
+            ..Proxy::new(target)
+        };
         side(&proxy).store(n_passed, Ordering::SeqCst);
-        match outcome(&proxy, protocol).await {
+        (n_passed, outcome(&proxy, protocol).await)
+    });
+    let outcomes: Vec<_> = cuts.buffer_unordered(N_AT_ONCE).collect().await;
+    let is_waited = |error: &McpError| {
+        matches!(
+            error,
+            McpError::Timeout { .. } | McpError::ConnectTimeout { .. }
+        )
+    };
+    let (mut n_errors, mut n_answers) = (0, 0);
+    for (n_passed, outcome) in outcomes {
+        match outcome {
             Ok(()) => n_answers += 1,
+            Err(error) if is_waited(&error) => panic!("cut after {n_passed} bytes: {error}"),
             Err(_) => n_errors += 1,
         }
     }
@@ -198,7 +242,41 @@ async fn cut_at_every_byte(side: fn(&Proxy) -> &Arc<AtomicUsize>, protocol: McpP
 
 #[tokio::test]
 async fn mcp_requests_that_are_cut_at_any_byte_are_error_or_answer() {
-    cut_at_every_byte(|proxy| &proxy.up, McpProtocol::Stateless).await;
+    cut_at_every_byte(|proxy| &proxy.up, McpProtocol::Stateless, AfterCut::Close).await;
+}
+
+#[tokio::test]
+async fn mcp_answers_that_are_cut_at_any_byte_are_error_or_answer() {
+    cut_at_every_byte(|proxy| &proxy.down, McpProtocol::Stateless, AfterCut::Close).await;
+}
+
+#[tokio::test]
+async fn mcp_answers_that_are_interrupted_at_any_byte_are_error_or_answer() {
+    cut_at_every_byte(|proxy| &proxy.down, McpProtocol::Handshake, AfterCut::Pass).await;
+}
+
+/// Over pipes, a server that ends in the middle of its answer.
+#[cfg(unix)]
+#[tokio::test]
+async fn mcp_answer_over_stdio_that_is_cut_at_any_byte_is_an_error() {
+    // The shell puts the number of the request where this has 0.
+    let whole = r#"{"jsonrpc":"2.0","id":0,"result":{"content":[{"type":"text","text":"oh hi"}]}}"#;
+    let (head, tail) = whole.split_once('0').unwrap();
+    let cuts = stream::iter(0..=whole.len() - 1).map(async |n_passed| {
+        let passed = whole.get(..n_passed).unwrap();
+        let answer = match passed.strip_prefix(&format!("{head}0")) {
+            Some(rest) => format!(r#"printf '%s%s%s' '{head}' "$id" '{rest}'; exit"#),
+            None => format!("printf '%s' '{passed}'; exit"),
+        };
+        let client = connected(script(&answer)).await;
+        (n_passed, call(&client).await)
+    });
+    let errors: Vec<_> = cuts.buffer_unordered(N_SHELLS).collect().await;
+    assert_eq!(errors.len(), head.len() + 1 + tail.len());
+    for (n_passed, error) in errors {
+        let is_named = matches!(error, McpError::Ended { .. } | McpError::Unexpected { .. });
+        assert!(is_named, "cut after {n_passed} bytes: {error}");
+    }
 }
 
 #[tokio::test]

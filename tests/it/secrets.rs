@@ -15,10 +15,10 @@ use crate::support::{KEY, agent, chunk, last_chunk, play, whole, whole_text};
 
 /// Keeps everything that is logged in this thread, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 }

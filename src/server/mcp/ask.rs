@@ -13,8 +13,9 @@ use super::{McpCall, McpCallError, Served, approvals, run_sessions};
 use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
 use crate::agent::{Agent, Interruption, RunState};
 use crate::error::RunError;
+use crate::error::error_chain;
 use crate::kind::ErrorKind;
-use crate::mcp::{McpProgress, error_chain};
+use crate::mcp::McpProgress;
 use crate::server::id;
 use crate::session::Session;
 

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::run_log::RunLogStatus;
 use super::{CompletionRequest, Served};
+use crate::error::error_chain;
 use crate::item::Item;
-use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate, error_chain};
+use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate};
 use crate::schema::percent_decode;
 use crate::session::SessionId;
 

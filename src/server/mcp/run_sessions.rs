@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::error::error_chain;
 use crate::future::BoxFuture;
 use crate::item::Item;
-use crate::mcp::error_chain;
 use crate::server::sessions::{InMemory, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 

@@ -8,8 +8,8 @@ use super::approvals;
 use super::{McpCall, McpCallError, output};
 use crate::agent::Interruption;
 use crate::context::{RunContext, States};
+use crate::error::error_chain;
 use crate::kind::ErrorKind;
-use crate::mcp::error_chain;
 use crate::tools::{
     Approval, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError, Unobserved,
 };
