@@ -3,9 +3,8 @@
 //! A server that an MCP entry starts may start others that leave its process group (`setsid`). On Linux they become children of this
 //! program when their parent ends, so that they can be found and ended with it.
 //!
-//! A program that is killed (`kill -9`) ends nothing. The kernel would (`PR_SET_PDEATHSIG`), but it is told that between fork and exec,
-//! which is `unsafe` and denied here, and it goes by the thread that forked, which may end before the program. What is left is what the
-//! protocol has: the server's input ends, and a server that reads it ends too.
+//! A program that is killed (`kill -9`) ends nothing. Its servers then end by the kernel (the library asks for that when it starts them, on
+//! Linux); what they started themselves ends when it reads the end of its input.
 
 /// Takes over, from now on, the processes below this one that lose their parent.
 #[cfg(target_os = "linux")]

@@ -20,7 +20,7 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 /// How long a server may take to end by itself after its input was closed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A server's process; it ends, with all that it started, when this is dropped.
+/// A server's process; it ends, with all that it started, when this is dropped, and by itself when this program is killed.
 #[derive(Debug)]
 pub(super) struct ServerProcess {
     child: Child,
@@ -61,7 +61,7 @@ impl ServerProcess {
         if let Some(directory) = &stdio.directory {
             command.current_dir(directory);
         }
-        let mut child = command.spawn()?;
+        let mut child = super::spawn::spawn(command)?;
         let missing = || io::Error::other("a pipe of the child is missing");
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stdin = child.stdin.take().ok_or_else(missing)?;

@@ -65,6 +65,8 @@ mod redaction;
 #[cfg(feature = "mcp-client")]
 mod bridge;
 #[cfg(feature = "mcp-client")]
+mod spawn;
+#[cfg(feature = "mcp-client")]
 mod child;
 #[cfg(feature = "mcp-client")]
 mod start;
@@ -86,7 +88,7 @@ pub use ask::{
     SamplingMessage, SamplingRequest,
 };
 pub use content::{McpContent, McpRole};
-pub(crate) use convert::{convert, error_chain};
+pub(crate) use convert::convert;
 pub use notice::{McpLog, McpLogLevel, McpProgress};
 pub use prompt::{McpMessage, McpPrompt, McpPromptArgument, McpPromptMessages};
 pub use resource::{McpResource, McpResourceBody, McpResourceContent, McpResourceTemplate};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::allowed_hosts::OriginError;
 use super::kept::Why;
-use crate::error::RunError;
+use crate::error::{RunError, error_chain};
 use crate::session::SessionError;
 
 /// An error of a request.
@@ -149,7 +149,7 @@ impl ApiError {
         Self {
             retry_after: error.retry_after(),
             has_run: true,
-            ..Self::new(status, error.kind().as_str(), error.to_string())
+            ..Self::new(status, error.kind().as_str(), error_chain(error))
         }
     }
 
@@ -159,7 +159,7 @@ impl ApiError {
             SessionError::Dropped { .. } => 410,
             _ => kind.http_status(),
         };
-        Self::new(status, kind.as_str(), error.to_string())
+        Self::new(status, kind.as_str(), error_chain(error))
     }
 
     /// Something that was kept is not any more, or never was.

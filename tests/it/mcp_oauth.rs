@@ -177,7 +177,7 @@ fn chain(error: &McpError) -> String {
     let mut shown = format!("{error:?}");
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        shown.push_str(&format!("\n{error}"));
+        shown = format!("{shown}\n{error}");
         cause = error.source();
     }
     shown

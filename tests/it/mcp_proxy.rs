@@ -262,7 +262,7 @@ async fn mcp_answer_over_stdio_that_is_cut_at_any_byte_is_an_error() {
     // The shell puts the number of the request where this has 0.
     let whole = r#"{"jsonrpc":"2.0","id":0,"result":{"content":[{"type":"text","text":"oh hi"}]}}"#;
     let (head, tail) = whole.split_once('0').unwrap();
-    let cuts = stream::iter(0..=whole.len() - 1).map(async |n_passed| {
+    let cuts = stream::iter(0..whole.len()).map(async |n_passed| {
         let passed = whole.get(..n_passed).unwrap();
         let answer = match passed.strip_prefix(&format!("{head}0")) {
             Some(rest) => format!(r#"printf '%s%s%s' '{head}' "$id" '{rest}'; exit"#),

@@ -249,7 +249,47 @@ fn is_there(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Nobody can clean up behind a program that is killed; a server that does what the protocol says ends with its input.
+/// A program that is killed cleans up nothing; the kernel ends a server that does not even read its input.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn mcp_server_that_reads_nothing_ends_when_the_program_is_killed() {
+    let hello = json!({
+        "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+        "serverInfo": {"name": "deaf", "version": "1"},
+    });
+    // It shakes hands, and then looks at nothing any more.
+    let script = format!(
+        r#"reply() {{ printf '{{"jsonrpc":"2.0","id":%s,%s}}\n' "$id" "$1"; }}
+while read request; do
+    id=${{request#*\"id\":}}; id=${{id%%[,\}}]*}}
+    case $request in
+        *server/discover*) reply '"error":{{"code":-32601,"message":"unknown"}}' ;;
+        *'"initialize"'*) reply '"result":{hello}' ;;
+        *initialized*) exec sleep 1000 ;;
+    esac
+done"#
+    );
+    let directory = Directory::new("mcp-killed-deaf")
+        .file("deaf.sh", &script)
+        .file(
+            "config.yaml",
+            "mcp_servers: { deaf: { command: sh, args: [deaf.sh] } }
+agents: [{ name: Sum, mcp_servers: [deaf] }]
+",
+        );
+    let server = FakeServer::start([]).await.unwrap();
+    let arguments = ["serve", "--bind", "127.0.0.1:0"];
+    let mut served = Served::start(on(&server, &directory, &arguments));
+    let servers = children(served.child.id());
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
+    while is_there(&servers[0]) {
+        std::thread::yield_now();
+    }
+}
+
+/// A server that does what the protocol says ends with its input.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]
 async fn mcp_server_that_reads_its_input_ends_when_the_program_is_killed() {
@@ -299,8 +339,8 @@ async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_cal
     let chat = json!({"model": "Sum", "messages": [{"role": "user", "content": "100 + 250?"}]});
     let (status, answer) = served.ask("POST", "/v1/chat/completions", &[], &chat.to_string());
     assert_eq!(status, 500, "{answer}");
-    assert!(
-        answer.contains("the tools of `sums` cannot be had") && answer.contains("\"code\":\"mcp\""),
-        "{answer}"
-    );
+    assert!(answer.contains("\"code\":\"mcp\""), "{answer}");
+    let cause = "the tools of `sums` cannot be had: MCP server `sums` is not connected: MCP server `sums` ended by signal 9";
+    let advice = "it is not started again by itself, but when it is connected anew, by a reload of the program that serves";
+    assert!(answer.contains(&format!("{cause}; {advice}")), "{answer}");
 }
