@@ -1,5 +1,6 @@
 //! A run that waits for decisions, saved so that any process can go on with it.
 
+mod arguments;
 mod decision;
 #[cfg(feature = "seal")]
 mod seal;
@@ -221,6 +222,14 @@ pub enum StateError {
         /// How many have it.
         n_found: usize,
     },
+    /// The arguments that a call is to have are no JSON object.
+    #[error("the arguments for the call {id:?} are no JSON object: {detail}")]
+    Arguments {
+        /// The id.
+        id: String,
+        /// What is wrong with them.
+        detail: String,
+    },
 }
 
 impl StateError {
@@ -233,7 +242,8 @@ impl StateError {
             | Self::Newer { .. }
             | Self::Sealed
             | Self::Missing { .. }
-            | Self::UnknownCall { .. } => ErrorKind::StateInvalid,
+            | Self::UnknownCall { .. }
+            | Self::Arguments { .. } => ErrorKind::StateInvalid,
         }
     }
 }
