@@ -30,9 +30,14 @@ impl ServedSessions {
         let Some(store) = self.0.clone() else {
             return server;
         };
-        server.sessions(move |id| {
-            let session = store.main(&id);
+        let opened = Arc::clone(&store);
+        let server = server.sessions(move |id| {
+            let session = opened.main(&id);
             async move { Ok(session) }
+        });
+        server.list_sessions(move || {
+            let store = Arc::clone(&store);
+            async move { store.latest(MAX_LISTED).await }
         })
     }
 

@@ -265,7 +265,12 @@ impl Config {
         agent_set(self, Purpose::Check).map(drop)
     }
 
-    pub(super) fn driver(&self, name: &str) -> Result<Arc<dyn Model>, ConfigError> {
+    /// Makes a driver for a model of this name, as the configuration reaches it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the base URL or the name cannot be used.
+    pub fn driver(&self, name: &str) -> Result<Arc<dyn Model>, ConfigError> {
         let base_url = self.base_url()?;
         let model = match self.model_api() {
             ModelApi::Chat => wired!(self, OpenAiChat::builder(base_url, name)),

@@ -12,12 +12,14 @@ use super::kept::{Keeper, KeptLimits, Kind};
 use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
+use super::page::PageUse;
 use super::reload::{Reload, Reloaded};
 use super::service::Service;
-use super::sessions::{self, OpenSession};
+use super::sessions::{self, ListSessions, OpenSession};
 use super::state::{AppState, Server, now};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
+use crate::model::ModelProvider;
 use crate::secret::Secret;
 use crate::session::{Session, SessionError, SessionId};
 
@@ -31,6 +33,9 @@ pub struct ServerBuilder {
     allowed_hosts: AllowedHosts,
     token: Option<Secret>,
     sessions: Option<Arc<OpenSession>>,
+    list_sessions: Option<Arc<ListSessions>>,
+    page: PageUse,
+    models: Option<Arc<dyn ModelProvider>>,
     reload: Option<Reload>,
     tool_items: ToolItems,
     bodies: BodyLimits,
@@ -87,6 +92,9 @@ impl ServerBuilder {
             allowed_hosts: AllowedHosts::default(),
             token: None,
             sessions: None,
+            list_sessions: None,
+            page: PageUse::Without,
+            models: None,
             reload: None,
             tool_items: ToolItems::default(),
             bodies: BodyLimits {
@@ -121,6 +129,32 @@ impl ServerBuilder {
         R: Future<Output = Result<Arc<dyn Session>, SessionError>> + Send + 'static,
     {
         self.sessions = Some(Arc::new(move |id| Box::pin(open(id))));
+        self
+    }
+
+    /// Names the sessions that [`sessions`](Self::sessions) opens, the latest first, for `/sessions`; without it those with runs are listed.
+    ///
+    /// Sessions in memory are listed without it.
+    pub fn list_sessions<F, R>(mut self, list: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<SessionId>, SessionError>> + Send + 'static,
+    {
+        self.list_sessions = Some(Arc::new(move || Box::pin(list())));
+        self
+    }
+
+    /// Gives the models that requests to `/run` may name in their `overrides`; without it they cannot name any.
+    pub fn models(mut self, models: impl ModelProvider + 'static) -> Self {
+        self.models = Some(Arc::new(models));
+        self
+    }
+
+    /// Serves the page at `/`, where a person talks with the agents in a browser.
+    ///
+    /// Its files are given without the token, which the page asks for; they hold nothing but its source.
+    pub const fn page(mut self) -> Self {
+        self.page = PageUse::With;
         self
     }
 
@@ -268,15 +302,21 @@ impl ServerBuilder {
             let origin = origin.to_owned();
             return Err(ServerBuildError::Origin { origin });
         }
-        let sessions = self
-            .sessions
-            .unwrap_or_else(|| sessions::in_memory(keeper.shelf(Kind::Session, usize::MAX)));
+        let (sessions, list_sessions) = if let Some(sessions) = self.sessions {
+            (sessions, self.list_sessions)
+        } else {
+            let (sessions, list) = sessions::in_memory(&keeper.shelf(Kind::Session, usize::MAX));
+            (sessions, Some(list))
+        };
         Ok(Server(Arc::new(AppState {
             catalog: RwLock::new(Arc::new(catalog)),
             allowed_hosts: self.allowed_hosts,
             token: self.token,
             in_flight: InFlight::new(self.max_requests),
             sessions,
+            list_sessions,
+            page: self.page,
+            models: self.models,
             reload: self.reload,
             runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
             responses: Responses::new(&keeper),

@@ -12,7 +12,7 @@ use super::allowed_hosts::Caller;
 use super::error::ApiError;
 use super::in_flight::InFlightGuard;
 use super::state::AppState;
-use super::{cors, id, token};
+use super::{cors, id, page, token};
 
 /// Refuses what may not pass, then counts and numbers the answer.
 ///
@@ -60,7 +60,8 @@ async fn answer(app: &AppState, caller: &Caller, request: Request, next: Next) -
 /// Decides by the head of a request alone; what does something is counted.
 fn admit(app: &AppState, request: &Request) -> Result<Option<InFlightGuard>, ApiError> {
     let (path, headers) = (request.uri().path(), request.headers());
-    if path != "/healthz"
+    let is_open = path == "/healthz" || page::is_file(app, request.method(), path);
+    if !is_open
         && let Some(token) = &app.token
         && !token::is_brought(token, headers)
     {

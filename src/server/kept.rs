@@ -225,7 +225,6 @@ impl<V: Keepable + Clone> Shelf<V> {
     }
 
     /// Gives all, the one that was last asked for first.
-    #[cfg(feature = "mcp-server")]
     pub(super) fn all(&self) -> Vec<V> {
         self.keeper.change(|state| {
             let places = state.of_kind.get(&self.kind).into_iter().flatten();

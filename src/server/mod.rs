@@ -37,6 +37,12 @@ mod kept;
 #[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
+mod agents;
+#[cfg(feature = "server")]
+mod page;
+#[cfg(feature = "server")]
+mod ui;
+#[cfg(feature = "server")]
 mod openai;
 #[cfg(feature = "server")]
 mod openapi;

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Extension, FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::Response;
 use axum::middleware;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::body::BodyShare;
 use super::error::ApiError;
 use super::guard::guard;
 use super::openai::{chat, conversations, models, responses};
+use super::page::{self, PageUse};
 use super::state::{AppState, Server};
-use super::{openapi, reload, reply, service};
+use super::{agents, openapi, reload, reply, service, ui};
 
 type Answer = Result<Response<Body>, ApiError>;
 
@@ -53,11 +53,7 @@ impl Server {
             .route("/metrics", get(metrics))
             .route("/openapi.json", get(document))
             .route("/reload", post(reload_agents))
-            .route("/run", post(start_run))
-            .route("/events/{session}", get(read_events))
-            .route("/status/{session}", get(run_status))
-            .route("/cancel/{session}", post(cancel_run))
-            .route("/approve/{session}", post(approve_calls))
+            .route("/agents", get(list_agents))
             .route("/v1/models", get(list_models))
             .route("/v1/models/{*id}", get(one_model))
             .route("/v1/chat/completions", post(create_chat))
@@ -67,7 +63,13 @@ impl Server {
                 get(one_response).delete(delete_response),
             )
             .route("/v1/responses/{id}/cancel", post(cancel_response))
-            .merge(conversations::routes());
+            .merge(conversations::routes())
+            .merge(service::routes())
+            .merge(ui::routes());
+        let routes = match self.0.page {
+            PageUse::With => routes.merge(page::routes()),
+            PageUse::Without => routes,
+        };
         self.with_mcp(routes)
     }
 
@@ -155,46 +157,8 @@ async fn reload_agents(State(app): State<Arc<AppState>>) -> Response<Body> {
     json_or_error(reload::reload(&app).await)
 }
 
-async fn start_run(
-    State(app): State<Arc<AppState>>,
-    Extension(share): Extension<BodyShare>,
-    Whole(body): Whole,
-) -> Response<Body> {
-    response_or_error(service::start(&app, body, share).await)
-}
-
-async fn read_events(
-    State(app): State<Arc<AppState>>,
-    Path(session): Path<String>,
-    request: Request,
-) -> Response<Body> {
-    let last = request.headers().get("last-event-id");
-    // What is not text is no number either.
-    let last = last.map(|last| last.to_str().unwrap_or_default());
-    response_or_error(service::events(&app, &session, last))
-}
-
-async fn run_status(
-    State(app): State<Arc<AppState>>,
-    Path(session): Path<String>,
-) -> Response<Body> {
-    json_or_error(service::status(&app, &session))
-}
-
-async fn cancel_run(
-    State(app): State<Arc<AppState>>,
-    Path(session): Path<String>,
-    Whole(body): Whole,
-) -> Response<Body> {
-    json_or_error(service::cancel(&app, &session, &body))
-}
-
-async fn approve_calls(
-    State(app): State<Arc<AppState>>,
-    Path(session): Path<String>,
-    Whole(body): Whole,
-) -> Response<Body> {
-    json_or_error(service::approve(&app, &session, &body).await)
+async fn list_agents(State(app): State<Arc<AppState>>) -> Response<Body> {
+    reply::json(200, &agents::list(&app).await)
 }
 
 /// The body of a request, which was read before the request came to its route.

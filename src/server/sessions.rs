@@ -13,14 +13,23 @@ use crate::session::{
 pub(super) type OpenSession =
     dyn Fn(SessionId) -> BoxFuture<'static, Result<Arc<dyn Session>, SessionError>> + Send + Sync;
 
-/// Keeps the latest sessions in memory.
+/// Names the sessions that there are, the latest first.
+pub(super) type ListSessions =
+    dyn Fn() -> BoxFuture<'static, Result<Vec<SessionId>, SessionError>> + Send + Sync;
+
+/// Keeps the latest sessions in memory: opens and lists them.
 #[cfg(feature = "server")]
-pub(super) fn in_memory(kept: Shelf<KeptSession>) -> Arc<OpenSession> {
-    let kept = InMemory::new(kept);
-    Arc::new(move |id| {
+pub(super) fn in_memory(kept: &Shelf<KeptSession>) -> (Arc<OpenSession>, Arc<ListSessions>) {
+    let (kept, listed) = (InMemory::new(kept.clone()), InMemory::new(kept.clone()));
+    let open: Arc<OpenSession> = Arc::new(move |id| {
         let session = kept.open(&id);
         Box::pin(async move { session })
-    })
+    });
+    let list: Arc<ListSessions> = Arc::new(move || {
+        let ids = listed.ids();
+        Box::pin(async move { Ok(ids) })
+    });
+    (open, list)
 }
 
 /// The latest sessions, in memory.
@@ -57,7 +66,6 @@ impl InMemory {
     }
 
     /// Gives the ids, that which was last asked for first.
-    #[cfg(feature = "mcp-server")]
     pub(super) fn ids(&self) -> Vec<SessionId> {
         let kept = self.0.all().into_iter();
         kept.map(|kept| kept.session.id().clone()).collect()

@@ -15,11 +15,13 @@ use super::kept::Keeper;
 use super::openai::OpenTurns;
 use super::openai::conversations::Conversations;
 use super::openai::responses::Responses;
+use super::page::PageUse;
 use super::reload::Reload;
 use super::service::Service;
-use super::sessions::OpenSession;
+use super::sessions::{ListSessions, OpenSession};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
+use crate::model::ModelProvider;
 use crate::secret::Secret;
 use crate::session::{Session, SessionId};
 
@@ -35,6 +37,9 @@ pub(super) struct AppState {
     pub(super) allowed_hosts: AllowedHosts,
     pub(super) token: Option<Secret>,
     pub(super) sessions: Arc<OpenSession>,
+    pub(super) list_sessions: Option<Arc<ListSessions>>,
+    pub(super) page: PageUse,
+    pub(super) models: Option<Arc<dyn ModelProvider>>,
     pub(super) reload: Option<Reload>,
     pub(super) in_flight: InFlight,
     pub(super) runs: Arc<Runs>,

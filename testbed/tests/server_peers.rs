@@ -117,7 +117,7 @@ fn the_python_client_and_the_python_agents_sdk() {
     let told = told(command);
     assert_eq!(
         (&told["models"], &told["model"]),
-        (&json!(["Guide", "Slow"]), &json!("Guide"))
+        (&json!(["Guide", "Slow", "Careful"]), &json!("Guide"))
     );
     assert_eq!(
         told["chat"],
@@ -208,6 +208,50 @@ fn session_of_the_python_agents_sdk(told: &Value) {
                 "message", "function_call", "function_call_output", "message", "message", "message",
             ],
             "popped": "5 items.", "many": true, "n_many": 49, "latest": ["48", "49"], "cleared": [[], [], true],
+        })
+    );
+}
+
+#[test]
+fn ag_ui_client_and_use_chat_transport_run_text_tools_approval_and_error() {
+    let served = Served::start();
+    let (mut command, copy) = node("ui.mjs");
+    command.arg(&served.url);
+    let told = told(command);
+    fs::remove_file(copy).unwrap();
+    let call = json!([["double", "{\"n\":21}"]]);
+    let (asked, called, doubled) = (
+        json!(["user", "double"]),
+        json!(["assistant", call]),
+        json!(["tool", "42"]),
+    );
+    assert_eq!(
+        told["ag_ui"],
+        json!({
+            "result": ANSWER, "following": "5 items.",
+            "messages": [
+                asked, called, doubled, ["assistant", ANSWER], ["user", "how long"], ["assistant", "5 items."],
+            ],
+            "n_interrupts": 1, "resumed": ANSWER, "after": [asked, called, doubled, ["assistant", ANSWER]],
+            "failed": "api_status",
+        })
+    );
+    let part = |state: &str, output: Value| json!(["double", state, {"n": 21}, output]);
+    let done = part("output-available", json!("42"));
+    let errors = &told["use_chat"]["failed"];
+    assert!(
+        errors[0]
+            .as_str()
+            .is_some_and(|text| text.starts_with("api_status: ")),
+        "{errors}"
+    );
+    assert_eq!(
+        told["use_chat"],
+        json!({
+            "double": ["step-start", done, "step-start", ANSWER],
+            "waits": ["step-start", part("approval-requested", Value::Null)],
+            "approved": ["step-start", done, "step-start", ANSWER],
+            "is_same": true, "failed": errors,
         })
     );
 }

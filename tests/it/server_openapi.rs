@@ -38,6 +38,8 @@ async fn answers_match_the_openapi_document() {
         ScriptedTurn::text("b"),
         ScriptedTurn::tool_call("look", json!({})),
         ScriptedTurn::text("c"),
+        ScriptedTurn::text("d"),
+        ScriptedTurn::text("e"),
     ]);
     let front = Front::start(reloading(&model, agent)).await;
     let document = front.get("/openapi.json").await.json();
@@ -51,20 +53,9 @@ async fn answers_match_the_openapi_document() {
         tried.check((method, path, route), &body, status).await
     };
     let none = Value::Null;
-    check("GET", "/healthz", "/healthz", none.clone(), 200).await;
-    check("GET", "/metrics", "/metrics", none.clone(), 200).await;
-    check("GET", "/openapi.json", "/openapi.json", none.clone(), 200).await;
-    check("GET", "/v1/models", "/v1/models", none.clone(), 200).await;
-    check("POST", "/reload", "/reload", none.clone(), 200).await;
-    check(
-        "GET",
-        "/v1/models/Guide",
-        "/v1/models/{id}",
-        none.clone(),
-        200,
-    )
-    .await;
-    check("GET", "/v1/models/x", "/v1/models/{id}", none.clone(), 404).await;
+    for (method, path, route, status) in reads() {
+        check(method, path, route, none.clone(), status).await;
+    }
     let chat = json!({"model": "Guide", "messages": [{"role": "user", "content": "hi"}]});
     check(
         "POST",
@@ -99,8 +90,50 @@ async fn answers_match_the_openapi_document() {
     check("POST", "/approve/s", "/approve/{session}", approvals, 200).await;
     front.get("/events/s").await;
     check("GET", "/status/s", "/status/{session}", none.clone(), 200).await;
-    check("POST", "/cancel/s", "/cancel/{session}", none, 409).await;
+    check("POST", "/cancel/s", "/cancel/{session}", none.clone(), 409).await;
+    for (method, path, route, body, status) in sessions() {
+        check(method, path, route, body, status).await;
+    }
     assert_eq!(tried.untried, []);
+}
+
+/// What is only asked for.
+fn reads() -> [(&'static str, &'static str, &'static str, u16); 8] {
+    [
+        ("GET", "/healthz", "/healthz", 200),
+        ("GET", "/metrics", "/metrics", 200),
+        ("GET", "/openapi.json", "/openapi.json", 200),
+        ("GET", "/v1/models", "/v1/models", 200),
+        ("GET", "/v1/models/Guide", "/v1/models/{id}", 200),
+        ("GET", "/v1/models/x", "/v1/models/{id}", 404),
+        ("GET", "/agents", "/agents", 200),
+        ("POST", "/reload", "/reload", 200),
+    ]
+}
+
+/// What can be done with sessions, of which there is `s`, and by the streams for user interfaces.
+fn sessions() -> [(&'static str, &'static str, &'static str, Value, u16); 7] {
+    const ONE: &str = "/sessions/{session}";
+    let input = json!({"input": "more"});
+    let thread =
+        json!({"threadId": "t", "runId": "r", "messages": [{"role": "user", "content": "hi"}]});
+    let said = json!({"role": "user", "parts": [{"type": "text", "text": "hi"}]});
+    let chat = json!({"id": "c", "messages": [said]});
+    [
+        ("POST", "/send/s", "/send/{session}", input, 409),
+        ("GET", "/sessions", "/sessions", Value::Null, 200),
+        ("GET", "/sessions/s", ONE, Value::Null, 200),
+        (
+            "POST",
+            "/sessions/s/fork",
+            "/sessions/{session}/fork",
+            Value::Null,
+            200,
+        ),
+        ("DELETE", "/sessions/s", ONE, Value::Null, 200),
+        ("POST", "/agui/Guide", "/agui/{agent}", thread, 200),
+        ("POST", "/ui/Guide", "/ui/{agent}", chat, 200),
+    ]
 }
 
 /// What can be done with a conversation whose id, and those of whose items, are known before.

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use openai_agents::config::{Config, ServerConfig};
+use openai_agents::model::{ModelError, ModelProvider};
 use openai_agents::server::mcp::McpServer;
 use openai_agents::server::{Server, ServerBuilder};
+use openai_agents::{ErrorKind, Model};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -31,7 +33,7 @@ const FOR_CHILDREN: Duration = Duration::from_millis(500);
 ///
 /// At http://127.0.0.1:8080/v1 any client of the OpenAI API can use the agents; each agent is a model. At /mcp they are an MCP server over
 /// streamable HTTP, with a tool ask_<agent> for each agent, and with each tool. POST /run starts a run that continues after its client is
-/// gone. /openapi.json describes all routes, /healthz says whether new work is accepted, /metrics counts requests and runs.
+/// gone. A browser shows a page at / on which a person can talk with the agents. /openapi.json describes all routes, /healthz says whether new work is accepted, /metrics counts requests and runs.
 ///
 /// Only programs on this machine can connect. To listen at another address, set `server.token`; clients send it as a bearer token.
 ///
@@ -97,7 +99,7 @@ fn mcp_server(catalog: &Catalog, sessions: &ServedSessions) -> Result<McpServer>
 
 /// All agents behind the OpenAI API, beside the MCP server.
 fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> ServerBuilder {
-    let mut builder = Server::builder(catalog.runner).grace(GRACE);
+    let mut builder = Server::builder(catalog.runner).grace(GRACE).page();
     for agent in catalog.agents {
         builder = builder.agent(agent);
     }
@@ -120,6 +122,16 @@ fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> 
         builder = builder.allow_origin(origin);
     }
     sessions.behind(server_limits::set(builder, limits))
+}
+
+/// Models of the configuration that is served now, by names of its server.
+struct NamedModels(Arc<Served>);
+
+impl ModelProvider for NamedModels {
+    fn model(&self, name: &str) -> Result<Arc<dyn Model>, ModelError> {
+        let driver = self.0.now().driver(name);
+        driver.map_err(|error| ModelError::new(ErrorKind::Config, error.to_string()))
+    }
 }
 
 /// An address as it stands in a URL.
@@ -153,6 +165,7 @@ async fn over_http(
             loaded.map_err(|error| format!("{error:#}"))
         }
     });
+    let builder = builder.models(NamedModels(Arc::clone(served)));
     let server = builder.mcp(mcp).build()?;
     let listener = listen(&config).await?;
     drop(config);
@@ -166,7 +179,7 @@ async fn over_http(
     };
     let serving = server.serve(listener, shutdown);
     output::note(format_args!(
-        "serving on http://{address}: the OpenAI API at /v1, MCP at /mcp"
+        "serving on http://{address}: a page for browsers at /, the OpenAI API at /v1, MCP at /mcp"
     ));
     let asked_twice = async {
         if let Ok(n @ 1..) = counted.await {

@@ -16,7 +16,7 @@ use super::paused::PausedRuns;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
 use super::run_log::RunLogs;
-use super::run_sessions::{ListSessions, RunSessions};
+use super::run_sessions::RunSessions;
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -26,7 +26,7 @@ use crate::mcp::{
 };
 use crate::server::allowed_hosts::AllowedHosts;
 use crate::server::kept::{Keeper, KeptLimits, Kind};
-use crate::server::sessions::{InMemory, OpenSession};
+use crate::server::sessions::{InMemory, ListSessions, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError};
 

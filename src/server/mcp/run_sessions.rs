@@ -5,14 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::error_chain;
-use crate::future::BoxFuture;
 use crate::item::Item;
-use crate::server::sessions::{InMemory, OpenSession};
+use crate::server::sessions::{InMemory, ListSessions, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
-
-/// Names the sessions that there are, the latest first.
-pub(super) type ListSessions =
-    dyn Fn() -> BoxFuture<'static, Result<Vec<SessionId>, SessionError>> + Send + Sync;
 
 /// The argument that names a session.
 pub(super) const ARGUMENT: &str = "session";

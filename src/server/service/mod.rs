@@ -5,6 +5,11 @@ mod record;
 mod events;
 mod log;
 mod read;
+mod overrides;
+mod preview;
+mod sessions;
+mod routes;
+mod ui;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +18,12 @@ use axum::http::Response;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use self::record::Record;
+pub(super) use self::record::Decision;
+pub(super) use self::request::session_id;
+pub(super) use self::routes::routes;
+pub(super) use self::ui::{UiAsk, UiInput, ui_events};
+
+use self::record::{AskedRun, Record};
 use self::request::StartRun;
 use super::active::ActiveRun;
 use super::body::BodyShare;
@@ -47,16 +57,11 @@ impl Service {
     }
 
     /// Takes a session for a run, which no other may have meanwhile.
-    fn reserve(
-        &self,
-        session: &SessionId,
-        run_id: &str,
-        agent: &str,
-    ) -> Result<Arc<Record>, ApiError> {
+    fn reserve(&self, session: &SessionId, asked: &AskedRun<'_>) -> Result<Arc<Record>, ApiError> {
         let id = session.as_str();
         let make = || Arc::new(Record::new(session.clone(), self.max_events));
         let record = self.records.get_or_insert_with(id, make);
-        record.reserve(run_id, agent)?;
+        record.reserve(asked)?;
         // It may have been forgotten before it was taken; from now on it is not, since it is busy.
         let kept = self.records.get_or_insert_with(id, || Arc::clone(&record));
         if Arc::ptr_eq(&kept, &record) {
@@ -82,47 +87,76 @@ impl Service {
     }
 }
 
+/// A run that was begun, and the number of the last event before its own.
+struct Begun {
+    run_id: String,
+    record: Arc<Record>,
+    seen: u64,
+}
+
 /// `POST /run`: begins a run, and answers at once or with its events.
-///
-/// The run holds the share of its body, which may be gone from here before it ends.
-pub(super) async fn start(
+async fn start(
     app: &Arc<AppState>,
     body: Bytes,
     share: BodyShare,
 ) -> Result<Response<Body>, ApiError> {
     let request = StartRun::parse(&body)?;
     drop(body);
+    let streams = request.streams;
+    let Begun {
+        run_id,
+        record,
+        seen,
+    } = begin(app, request, share).await?;
+    if streams {
+        let closing = Arc::clone(&app.runs);
+        return Ok(reply::events(read::stream(record, seen, closing)));
+    }
+    let session = record.session.as_str();
+    Ok(reply::json(
+        202,
+        &json!({"run_id": run_id, "session": session, "status": "running"}),
+    ))
+}
+
+/// Begins a run; it holds the share of its body, which may be gone from here before it ends.
+async fn begin(
+    app: &Arc<AppState>,
+    request: StartRun,
+    share: BodyShare,
+) -> Result<Begun, ApiError> {
     let catalog = app.catalog();
-    let agent = catalog.find(&request.agent)?;
+    let served = catalog.find(&request.agent)?;
+    let agent = request.overrides.apply(app, served).await?;
     let run_id = format!("run_{}", id::random()?);
     let session = match request.session {
         Some(session) => session,
         None => request::session_id(run_id.clone())?,
     };
-    let record = app.service.reserve(&session, &run_id, agent.name())?;
+    let asked = AskedRun {
+        run_id: &run_id,
+        agent: agent.name(),
+        overrides: &request.overrides,
+        input: &request.items,
+    };
+    let record = app.service.reserve(&session, &asked)?;
     let seen = record.log.last();
     let begun = async {
         let session = app.session(&record.session).await?;
-        let run = catalog.runner.stream(agent, request.items);
+        let run = catalog.runner.stream(&agent, request.items);
         let run = run.session(&session).more_limits(request.limits);
         app.runs.begin(run).await
     };
     let mut reserved = Reserved::of(&record, None);
     let run = begun.await?;
     reserved.record = None;
+    drop(reserved);
     app.service.spawn(Arc::clone(&record), run, Some(share));
-    if request.streams {
-        let closing = Arc::clone(&app.runs);
-        return Ok(reply::events(read::stream(
-            Arc::clone(&record),
-            seen,
-            closing,
-        )));
-    }
-    Ok(reply::json(
-        202,
-        &json!({"run_id": run_id, "session": session.as_str(), "status": "running"}),
-    ))
+    Ok(Begun {
+        run_id,
+        record,
+        seen,
+    })
 }
 
 /// A session that is taken for a run; given back if the run does not begin, also when the client goes.
@@ -151,7 +185,7 @@ impl Drop for Reserved<'_> {
 }
 
 /// `GET /events/{session}`: the events from where the reader stopped.
-pub(super) fn events(
+fn events(
     app: &Arc<AppState>,
     session: &str,
     last_event_id: Option<&str>,
@@ -175,12 +209,12 @@ pub(super) fn events(
 }
 
 /// `GET /status/{session}`.
-pub(super) fn status(app: &AppState, session: &str) -> Result<Value, ApiError> {
+fn status(app: &AppState, session: &str) -> Result<Value, ApiError> {
     Ok(app.service.find(session)?.to_json())
 }
 
 /// `POST /cancel/{session}`.
-pub(super) fn cancel(app: &AppState, session: &str, body: &[u8]) -> Result<Value, ApiError> {
+fn cancel(app: &AppState, session: &str, body: &[u8]) -> Result<Value, ApiError> {
     let when = request::cancel(body)?;
     let record = app.service.find(session)?;
     record.cancel(when)?;
@@ -188,27 +222,46 @@ pub(super) fn cancel(app: &AppState, session: &str, body: &[u8]) -> Result<Value
     Ok(record.to_json())
 }
 
+/// `POST /send/{session}`: gives more input to the run that goes on.
+fn send(app: &AppState, session: &str, body: &[u8]) -> Result<Value, ApiError> {
+    let items = request::input(body)?;
+    let record = app.service.find(session)?;
+    record.send(items)?;
+    app.service.records.changed(session);
+    Ok(record.to_json())
+}
+
 /// `POST /approve/{session}`: decides about calls; once none waits, the run goes on.
-pub(super) async fn approve(
-    app: &Arc<AppState>,
-    session: &str,
-    body: &[u8],
-) -> Result<Value, ApiError> {
+async fn approve(app: &Arc<AppState>, session: &str, body: &[u8]) -> Result<Value, ApiError> {
     let decisions = request::decisions(body)?;
     let record = app.service.find(session)?;
-    let decided = record.decide(&decisions)?;
-    app.service.records.changed(session);
+    decide(app, &record, &decisions).await?;
+    Ok(record.to_json())
+}
+
+/// Decides about calls; once none waits, the run goes on.
+async fn decide(
+    app: &Arc<AppState>,
+    record: &Arc<Record>,
+    decisions: &[Decision],
+) -> Result<(), ApiError> {
+    let decided = record.decide(decisions)?;
+    app.service.records.changed(record.session.as_str());
     let Some(state) = decided else {
-        return Ok(record.to_json());
+        return Ok(());
     };
-    let mut reserved = Reserved::of(&record, Some(state.clone()));
+    let mut reserved = Reserved::of(record, Some(state.clone()));
     let catalog = app.catalog();
-    let agent = catalog.find(state.start_agent())?;
+    let served = catalog.find(state.start_agent())?;
+    let agent = record.overrides().apply(app, served).await?;
     let session = app.session(&record.session).await?;
-    let run = catalog.runner.resume_stream(agent, state).session(&session);
+    let run = catalog
+        .runner
+        .resume_stream(&agent, state)
+        .session(&session);
     let run = app.runs.begin(run).await?;
     reserved.record = None;
-    app.service.spawn(Arc::clone(&record), run, None);
+    app.service.spawn(Arc::clone(record), run, None);
     drop(reserved);
-    Ok(record.to_json())
+    Ok(())
 }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-use super::events;
 use super::log::EventLog;
-use crate::agent::RunState;
+use super::overrides::AgentOverrides;
+use super::{events, preview};
 use crate::agent::runner::{RunEvent, RunHandle};
+use crate::agent::{RunState, StateError};
 use crate::context::Cancel;
 use crate::error::RunError;
+use crate::item::Item;
 use crate::kind::ErrorKind;
 use crate::server::error::ApiError;
 use crate::server::kept::Keepable;
@@ -28,11 +30,24 @@ pub(super) struct Record {
 struct Latest {
     run_id: String,
     agent: String,
+    overrides: AgentOverrides,
+    /// The beginning of what it was asked.
+    title: String,
+    /// What it was asked, without pictures and files.
+    input: Value,
     status: RunStatus,
     handle: Option<RunHandle>,
     paused: Option<PausedRun>,
     /// The JSON of the last event, which is the result; the log shares it.
     result: Option<Bytes>,
+}
+
+/// A run that is to begin.
+pub(super) struct AskedRun<'a> {
+    pub(super) run_id: &'a str,
+    pub(super) agent: &'a str,
+    pub(super) overrides: &'a AgentOverrides,
+    pub(super) input: &'a [Item],
 }
 
 /// A run that waits for decisions.
@@ -71,7 +86,7 @@ impl Record {
     }
 
     /// Takes the session for a run, which no other may have meanwhile.
-    pub(super) fn reserve(&self, run_id: &str, agent: &str) -> Result<(), ApiError> {
+    pub(super) fn reserve(&self, asked: &AskedRun<'_>) -> Result<(), ApiError> {
         let mut latest = self.latest();
         match latest.status {
             RunStatus::Running => {
@@ -85,8 +100,15 @@ impl Record {
             RunStatus::New | RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {}
         }
         *latest = Latest {
-            run_id: run_id.to_owned(),
-            agent: agent.to_owned(),
+            run_id: asked.run_id.to_owned(),
+            agent: asked.agent.to_owned(),
+            overrides: asked.overrides.clone(),
+            title: if latest.title.is_empty() {
+                preview::title(asked.input)
+            } else {
+                std::mem::take(&mut latest.title)
+            },
+            input: preview::of_input(asked.input),
             status: RunStatus::Running,
             ..Latest::default()
         };
@@ -101,7 +123,9 @@ impl Record {
     pub(super) fn begun(&self, handle: RunHandle) {
         let mut latest = self.latest();
         latest.handle = Some(handle);
-        let begun = json!({"type": "run_started", "run_id": latest.run_id, "agent": latest.agent});
+        let begun = json!({
+            "type": "run_started", "run_id": latest.run_id, "agent": latest.agent, "input": latest.input,
+        });
         drop(latest);
         self.log.push(&begun);
     }
@@ -163,6 +187,36 @@ impl Record {
         })
     }
 
+    /// Gives the beginning of what the first run was asked; nothing if none has begun.
+    pub(super) fn title(&self) -> String {
+        self.latest().title.clone()
+    }
+
+    /// Says how the latest run stands, without its result.
+    pub(super) fn summary(&self) -> Value {
+        let latest = self.latest();
+        json!({"run_id": latest.run_id, "agent": latest.agent, "status": latest.status.as_str()})
+    }
+
+    /// What of the agent is other in the latest run.
+    pub(super) fn overrides(&self) -> AgentOverrides {
+        self.latest().overrides.clone()
+    }
+
+    /// Gives the run more input, which it takes before its next model call.
+    pub(super) fn send(&self, items: Vec<Item>) -> Result<(), ApiError> {
+        let latest = self.latest();
+        let over = || {
+            let message = "no run of this session takes input; begin another";
+            ApiError::new(409, "run_over", message)
+        };
+        let handle = latest.handle.as_ref().ok_or_else(over)?;
+        let queued = json!({"type": "input_queued", "input": preview::of_input(&items)});
+        handle.send(items).map_err(|_| over())?;
+        self.log.push(&queued);
+        Ok(())
+    }
+
     /// Ends the run, or gives up one that waits.
     pub(super) fn cancel(&self, when: Cancel) -> Result<(), ApiError> {
         let mut latest = self.latest();
@@ -182,6 +236,13 @@ impl Record {
         Ok(())
     }
 
+    /// Ends the run if one goes on; one that waits is left as it is.
+    pub(super) fn cancel_running(&self) {
+        if let Some(handle) = &self.latest().handle {
+            handle.cancel(Cancel::Now);
+        }
+    }
+
     /// Decides about waiting calls; gives the state when all are decided about, and the session is then taken for its run.
     pub(super) fn decide(&self, decisions: &[Decision]) -> Result<Option<RunState>, ApiError> {
         let mut latest = self.latest();
@@ -195,13 +256,11 @@ impl Record {
         })?;
         let mut state = waiting.state.clone();
         for decision in decisions {
-            let id = decision.id.as_str();
-            let decided = match (decision.approve, &decision.message) {
-                (true, _) => state.approve(id),
-                (false, None) => state.reject(id),
-                (false, Some(message)) => state.reject_with(id, message.clone()),
-            };
+            let decided = decision.apply(&mut state);
             decided.map_err(|error| ApiError::invalid("approvals", error.to_string()))?;
+        }
+        for decision in decisions {
+            self.log.push(&decision.to_json());
         }
         if !state.interruptions().is_empty() {
             latest.paused = Some(PausedRun::new(state));
@@ -250,10 +309,34 @@ pub(super) fn busy() -> ApiError {
 
 /// What was decided about a call.
 #[derive(Debug, Clone)]
-pub(super) struct Decision {
-    pub(super) id: String,
-    pub(super) approve: bool,
-    pub(super) message: Option<String>,
+pub(in crate::server) struct Decision {
+    pub(in crate::server) id: String,
+    pub(in crate::server) approve: bool,
+    /// What the model is told of a refusal.
+    pub(in crate::server) message: Option<String>,
+    /// The arguments with which the call is made instead of its own.
+    pub(in crate::server) arguments: Option<String>,
+}
+
+impl Decision {
+    fn apply(&self, state: &mut RunState) -> Result<(), StateError> {
+        let id = self.id.as_str();
+        if let Some(arguments) = &self.arguments {
+            state.set_arguments(id, arguments.as_str())?;
+        }
+        match (self.approve, &self.message) {
+            (true, _) => state.approve(id),
+            (false, None) => state.reject(id),
+            (false, Some(message)) => state.reject_with(id, message.clone()),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "type": "call_decided", "id": self.id, "approve": self.approve, "message": self.message,
+            "arguments": self.arguments,
+        })
+    }
 }
 
 impl RunStatus {

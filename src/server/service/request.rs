@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::overrides::AgentOverrides;
 use super::record::Decision;
 use crate::context::Cancel;
 use crate::item::Item;
@@ -19,6 +20,7 @@ pub(super) struct StartRun {
     pub(super) items: Vec<Item>,
     pub(super) session: Option<SessionId>,
     pub(super) limits: Limits,
+    pub(super) overrides: AgentOverrides,
     pub(super) streams: bool,
 }
 
@@ -31,6 +33,7 @@ impl StartRun {
             items: items(fields.need("input")?)?,
             session: session.map(session_id).transpose()?,
             limits: limits(fields.object("limits")?)?,
+            overrides: AgentOverrides::parse(fields.object("overrides")?)?,
             streams: fields.take("stream")?.unwrap_or(false),
         };
         fields.finish()?;
@@ -38,7 +41,7 @@ impl StartRun {
     }
 }
 
-pub(super) fn session_id(id: String) -> Result<SessionId, ApiError> {
+pub(in crate::server) fn session_id(id: String) -> Result<SessionId, ApiError> {
     SessionId::new(id).map_err(|error| ApiError::invalid("session", error.to_string()))
 }
 
@@ -51,6 +54,14 @@ fn items(input: Value) -> Result<Vec<Item>, ApiError> {
     if items.is_empty() {
         return Err(ApiError::invalid("input", "`input` must not be empty"));
     }
+    Ok(items)
+}
+
+/// `POST /send/{session}`.
+pub(super) fn input(body: &[u8]) -> Result<Vec<Item>, ApiError> {
+    let mut fields = BodyFields::parse(body)?;
+    let items = items(fields.need("input")?)?;
+    fields.finish()?;
     Ok(items)
 }
 
@@ -101,7 +112,17 @@ pub(super) fn decisions(body: &[u8]) -> Result<Vec<Decision>, ApiError> {
                 id: fields.need("id")?,
                 approve: fields.need("approve")?,
                 message: fields.take("message")?,
+                arguments: fields.take("arguments")?,
             };
+            let (given, without) = if decision.approve {
+                ("message", decision.message.is_none())
+            } else {
+                ("arguments", decision.arguments.is_none())
+            };
+            if !without {
+                let message = "a refusal has a message, and an approval may have other arguments";
+                return Err(ApiError::invalid(fields.name(given), message));
+            }
             fields.finish()?;
             Ok(decision)
         })

@@ -9,7 +9,8 @@
 //!
 //! The agent `Guide` doubles numbers by its tool when it is asked to `double`, fails like its model's server when it is asked to `fail` or
 //! finds it `busy`, refuses when it is asked to `refuse`, tells of pictures, fills in whatever schema it is asked for, calls a tool of the
-//! client when it must or when it is asked `where`, and otherwise says how things are. `Slow` has a tool that takes a second.
+//! client when it must or when it is asked `where`, and otherwise says how things are. `Slow` has a tool that takes a second; `Careful` is like `Guide`, and its tool
+//! waits for approval.
 
 use std::env;
 use std::error::Error;
@@ -73,9 +74,11 @@ async fn server(sessions: Option<String>, token: Option<String>) -> Result<Serve
         tokio::time::sleep(SLOW).await;
         Ok::<_, String>(args.n)
     })?;
+    let asking = double.clone().needs_approval();
     let mut builder = Server::builder(Runner::new(Canned))
         .agent(Agent::builder("Guide").tool(double).build()?)
-        .agent(Agent::builder("Slow").tool(slow).build()?);
+        .agent(Agent::builder("Slow").tool(slow).build()?)
+        .agent(Agent::builder("Careful").tool(asking).build()?);
     if let Some(token) = token {
         builder = builder.token(Secret::new(token));
     }

@@ -8,16 +8,16 @@ use crate::item::{Item, ItemKind};
 
 /// An item with its id.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct ListedItem {
-    pub(super) id: String,
-    pub(super) item: Item,
+pub(in crate::server) struct ListedItem {
+    pub(in crate::server) id: String,
+    pub(in crate::server) item: Item,
 }
 
 /// Gives each item an id: of what it says, and how many before it say the same.
 ///
 /// Sessions keep no ids, and the places of items change. So an id lasts as long as the item, on every server that has the session, and
 /// never means an item that says something else, whatever was taken away before it.
-pub(super) fn listed(items: Vec<Item>) -> Vec<ListedItem> {
+pub(in crate::server) fn listed(items: Vec<Item>) -> Vec<ListedItem> {
     let mut n_alike: HashMap<u64, usize> = HashMap::new();
     let listed = items.into_iter().map(|item| {
         let digest = digest(item.to_json());
@@ -48,7 +48,7 @@ fn digest(text: &str) -> u64 {
 
 impl ListedItem {
     /// Gives the item as OpenAI writes it: what may be left out of an input is there.
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::server) fn to_json(&self) -> Value {
         // An item is an object; that of a message may say no type.
         let fields: Map<String, Value> =
             serde_json::from_str(self.item.to_json()).unwrap_or_default();

@@ -11,6 +11,7 @@ mod store;
 
 use serde_json::{Value, json};
 
+pub(in crate::server) use self::listed::{ListedItem, listed};
 pub(in crate::server) use self::routes::routes;
 pub(in crate::server) use self::store::Conversations;
 

@@ -23,7 +23,7 @@ use axum::http::Response;
 use serde_json::{Value, json};
 
 pub(super) use self::entries::read_items;
-pub(super) use self::request::conversation_id;
+pub(in crate::server) use self::request::conversation_id;
 pub(in crate::server) use self::store::Responses;
 
 use self::assembly::Assembly;

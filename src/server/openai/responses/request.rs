@@ -150,7 +150,7 @@ fn conversation(value: &Value) -> Result<SessionId, ApiError> {
 }
 
 /// The session of a conversation; those of responses are none.
-pub(in crate::server::openai) fn conversation_id(id: &str) -> Result<SessionId, ApiError> {
+pub(in crate::server) fn conversation_id(id: &str) -> Result<SessionId, ApiError> {
     if id.starts_with(super::RESPONSE) {
         let message = "this is the id of a response; use `previous_response_id`";
         return Err(ApiError::invalid("conversation", message));
