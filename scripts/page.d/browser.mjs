@@ -1,0 +1,52 @@
+// One browser for the tests of a file: pages that must not say anything in the console, and what axe finds.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const modules = process.env.PAGE_MODULES;
+const require = createRequire(join(modules, 'x.js'));
+const { chromium } = require('playwright-core');
+const AXE = readFileSync(join(modules, 'axe-core/axe.min.js'), 'utf8');
+
+export async function launch() {
+  // In a container there is no other sandbox than that of the container itself.
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox'] });
+  return {
+    close: () => browser.close(),
+    /** Opens a page; `errors` has what it said in its console or threw. */
+    async open(url, { width = 1280, height = 800, dark = false } = {}) {
+      // The policy of the page would keep axe out.
+      const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true });
+      const page = await context.newPage();
+      page.setDefaultTimeout(8000);
+      page.errors = [];
+      page.foreign = [];
+      page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) page.errors.push(message.text()); });
+      page.on('pageerror', (error) => page.errors.push(error.stack));
+      page.on('request', (request) => { if (!/^(http:\/\/127\.0\.0\.1[:/]|data:|blob:)/.test(request.url())) page.foreign.push(request.url()); });
+      await page.goto(url);
+      return page;
+    },
+  };
+}
+
+/** Gives what axe finds serious, as `rule: element`. */
+export async function serious(page) {
+  const client = await page.context().newCDPSession(page);
+  await client.send('Runtime.evaluate', { expression: AXE });
+  const { result, exceptionDetails } = await client.send('Runtime.evaluate', { expression: 'axe.run().then((found) => JSON.stringify(found.violations))', awaitPromise: true, returnByValue: true });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description);
+  const violations = JSON.parse(result.value).filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 120)} ${node.failureSummary?.split('\n')[1] ?? ''}`));
+}
+
+export async function say(page, text) {
+  await page.locator('#composer').fill(text);
+  await page.locator('#composer').press('Enter');
+}
+
+/** Waits until the run is over. */
+export function over(page, status = 'completed') {
+  return page.locator(`body[data-status="${status}"]`).waitFor();
+}
