@@ -48,6 +48,7 @@ mod memo;
 pub mod item;
 pub mod schema;
 pub mod http;
+pub mod trace;
 pub mod limits;
 pub mod context;
 pub mod tools;

@@ -58,6 +58,11 @@ pub trait Journal: Send + Sync {
     fn continues(&self) -> bool {
         false
     }
+
+    /// Names the run that it keeps, which each of its executions has; nothing for a journal that keeps none.
+    fn run_name(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A model call that has not begun.
@@ -219,6 +224,7 @@ impl SessionWriteEffect {
             ..
         } = self;
         Box::pin(async move {
+            crate::trace::note_effect();
             match change {
                 SessionChange::Append => session.append(turn).await,
                 SessionChange::Replace => session.replace(turn).await,

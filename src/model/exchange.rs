@@ -21,6 +21,7 @@ use crate::http::{
 };
 use crate::kind::ErrorKind;
 use crate::model::endpoint::Endpoint;
+use crate::model::recording;
 use crate::model::redaction::EventRedactor;
 use crate::model::wire::{ResponseDecoder, ServerError, excerpt, too_large};
 use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, Received};
@@ -104,7 +105,14 @@ impl Exchange {
             (own_headers, redactor) = (Some(headers), with_own);
         }
         let shared = Arc::clone(&endpoint);
+        let recorded = redactor.clone();
         let head = Box::pin(async move {
+            recording::record_request(shared.url(delivery), &body, &recorded);
+            if let Some(traceparent) = recording::traceparent() {
+                let mut headers = own_headers.unwrap_or_else(|| shared.headers.clone());
+                headers.insert("traceparent", &traceparent)?;
+                own_headers = Some(headers);
+            }
             let headers = own_headers.as_ref().unwrap_or(&shared.headers);
             shared
                 .client
@@ -166,6 +174,7 @@ impl Exchange {
         } = response;
         let id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
         self.request_id = id.map(str::to_owned);
+        recording::record_status(status);
         if !(200..300).contains(&status) {
             let kind = BodyKind::Status {
                 status,
@@ -206,6 +215,9 @@ impl Exchange {
         kind: BodyKind,
         body: Result<Bytes, HttpError>,
     ) -> Result<(), ModelError> {
+        if let Ok(body) = &body {
+            recording::record_answer(body, self.redaction.redactor());
+        }
         match kind {
             BodyKind::Answer => {
                 let body = body.map_err(|error| match error {
@@ -261,7 +273,10 @@ impl Exchange {
         let sse = &mut stream.1;
         let has_ended = chunk.is_none();
         match chunk {
-            Some(chunk) => sse.push(chunk),
+            Some(chunk) => {
+                recording::record_answer(&chunk, self.redaction.redactor());
+                sse.push(chunk);
+            }
             None => {
                 if let Some(event) = sse.finish().map_err(sse_error)? {
                     self.on_event(&event)?;

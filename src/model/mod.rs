@@ -16,6 +16,8 @@ pub mod realtime;
 #[cfg(feature = "http")]
 pub mod wire;
 #[cfg(feature = "http")]
+mod recording;
+#[cfg(feature = "http")]
 mod redaction;
 #[cfg(feature = "http")]
 mod endpoint;

@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 use crate::future::BoxStream;
 use crate::kind::ErrorKind;
 use crate::model::{Deviation, Model, ModelError, ModelEvent, ModelRequest, ResponseMeta};
+use crate::trace::gen_ai;
 use crate::usage::Usage;
 
 /// Calls a model again when a call fails as its [`RetryPolicy`] says, and before any of the answer was delivered.
@@ -298,6 +299,14 @@ impl Attempts {
             model = model.name(), attempt, max_attempts = policy.max_attempts,
             kind = %error.kind(), cause = %error, ?delay, "an attempt failed; another follows"
         );
+        crate::trace::with_current(|span| {
+            let said = [
+                ("attempt", attempt.into()),
+                (gen_ai::ERROR_TYPE, error.kind().as_str().into()),
+                ("message", error.to_string().into()),
+            ];
+            span.event("attempt failed", said);
+        });
         let detail =
             format!("attempt {attempt} failed and another was made after {delay:?}: {error}");
         self.retried.push(Deviation::new("retried", detail));

@@ -46,6 +46,8 @@ pub struct ServerBuilder {
     kept: KeptLimits,
     max_events: usize,
     grace: Duration,
+    #[cfg(feature = "sqlite")]
+    traces: Option<crate::trace::TraceStore>,
     #[cfg(feature = "mcp-server")]
     mcp: Option<super::mcp::McpServer>,
 }
@@ -109,6 +111,8 @@ impl ServerBuilder {
             kept: KeptLimits::DEFAULT,
             max_events: 1000,
             grace: Duration::from_secs(9),
+            #[cfg(feature = "sqlite")]
+            traces: None,
             #[cfg(feature = "mcp-server")]
             mcp: None,
         }
@@ -277,6 +281,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the traces of a store at `/traces`, to whom this server may be asked by.
+    ///
+    /// It writes nothing there: the runner's [tracer](crate::Runner::tracer) does, with the store's processor.
+    #[cfg(feature = "sqlite")]
+    pub fn traces(mut self, store: crate::trace::TraceStore) -> Self {
+        self.traces = Some(store);
+        self
+    }
+
     /// Serves an MCP server at `/mcp`, to whom this server may be asked by: names and token are those of this server, not its own.
     #[cfg(feature = "mcp-server")]
     pub fn mcp(mut self, mcp: super::mcp::McpServer) -> Self {
@@ -329,6 +342,8 @@ impl ServerBuilder {
             max_connections: self.max_connections,
             grace: self.grace,
             started_at: now(),
+            #[cfg(feature = "sqlite")]
+            traces: self.traces,
             #[cfg(feature = "mcp-server")]
             mcp: self.mcp,
         })))

@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::in_flight::InFlightGuard;
 use super::state::AppState;
 use super::{cors, id, page, token};
+use crate::trace::TraceScope;
 
 /// Refuses what may not pass, then counts and numbers the answer.
 ///
@@ -52,7 +53,7 @@ async fn answer(app: &AppState, caller: &Caller, request: Request, next: Next) -
     }
     match admit(app, &request) {
         Err(refusal) => refuse(app, request, refusal).await,
-        Ok(None) => next.run(request).await,
+        Ok(None) => traced(request, next).await,
         Ok(Some(in_flight)) => respond(app, in_flight, request, next).await,
     }
 }
@@ -95,8 +96,19 @@ async fn respond(
     // For a run that goes on when the request has its answer.
     request.extensions_mut().insert(read.share.clone());
     let in_flight = in_flight.with_body(read.share);
-    let response = next.run(request).await;
+    let response = traced(request, next).await;
     response.map(|body| in_flight.until_end_of(body))
+}
+
+/// Lets the route answer within the trace of whoever asks, if the request names one: runs that it begins are a part of that.
+async fn traced(request: Request, next: Next) -> Response<Body> {
+    let parent = request.headers().get("traceparent");
+    let parent = parent.and_then(|parent| parent.to_str().ok()?.parse().ok());
+    match parent {
+        Some(parent) => TraceScope::remote(parent).run(next.run(request)).await,
+        // What cannot be read is ignored, as the specification asks for.
+        None => next.run(request).await,
+    }
 }
 
 /// Answers with an error, once the client can hear it.

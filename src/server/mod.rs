@@ -52,6 +52,8 @@ mod comments;
 mod reply;
 #[cfg(feature = "server")]
 mod router;
+#[cfg(all(feature = "server", feature = "sqlite"))]
+mod traces;
 #[cfg(feature = "server")]
 mod connections;
 #[cfg(feature = "server")]

@@ -70,7 +70,21 @@ impl Server {
             PageUse::With => routes.merge(page::routes()),
             PageUse::Without => routes,
         };
-        self.with_mcp(routes)
+        self.with_mcp(self.with_traces(routes))
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn with_traces(&self, routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
+        match &self.0.traces {
+            Some(_) => routes.merge(super::traces::routes()),
+            None => routes,
+        }
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is used")]
+    fn with_traces(&self, routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
+        routes
     }
 
     #[cfg(feature = "mcp-server")]

@@ -56,6 +56,9 @@ pub(super) struct AppState {
     pub(super) grace: Duration,
     /// When the server was made, in seconds since 1970.
     pub(super) started_at: u64,
+    /// Where traces are kept, if they are.
+    #[cfg(feature = "sqlite")]
+    pub(super) traces: Option<crate::trace::TraceStore>,
     #[cfg(feature = "mcp-server")]
     pub(super) mcp: Option<super::mcp::McpServer>,
 }

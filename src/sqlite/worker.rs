@@ -89,6 +89,20 @@ impl Worker {
         self.submit(Box::new(job), answered).await
     }
 
+    /// Runs a job that keeps what has happened, for a thread that may wait: not one of an asynchronous program.
+    pub(crate) fn keep_blocking<T: Send + 'static, E: StoreError>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure<E>> + Send + 'static,
+    ) -> Result<T, E> {
+        let (answer, answered) = oneshot::channel();
+        let job = move |db: &mut Connection| drop(answer.send(job(db)));
+        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
+        jobs.blocking_send(Box::new(job))
+            .map_err(|_| self.closed())?;
+        let done = answered.blocking_recv().map_err(|_| self.closed())?;
+        done.map_err(|failure| failure.at(&self.store))
+    }
+
     async fn submit<T, E: StoreError>(
         &self,
         job: Job,

@@ -10,6 +10,7 @@ use openai_agents::item::{ItemKind, Message, Part, Reasoning, Role};
 use openai_agents::model::{ModelError, ModelEvent, ModelRequest};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::ToolOptions;
+use openai_agents::trace::{MemorySpans, Tracer};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Handoff, Item, Limits, Model, RunError, RunRequest, RunResult,
     RunState, Runner, Usage,
@@ -369,6 +370,33 @@ proptest! {
         let (through, _) = run(Approval::NotNeeded, approve);
         for decide in [approve, approve_last, approve_first_always] {
             prop_assert_eq!(&run(Approval::Needed, decide).0, &through);
+        }
+    }
+
+    #[test]
+    fn a_traced_run_is_the_run_that_is_not_traced(script in script(), is_streamed: bool) {
+        let run = |tracer: Option<&Tracer>| {
+            let mut stage = Stage::new(&script, Approval::Needed);
+            if let Some(tracer) = tracer {
+                stage.runner = stage.runner.tracer(tracer);
+            }
+            let first = in_runtime(play(stage.runner.run(&stage.main, "go")));
+            let state = first.1.err().and_then(|error| error.into_state().ok());
+            let state = state.map(|state| state.to_json().unwrap());
+            let mut stage = Stage::new(&script, Approval::Needed);
+            if let Some(tracer) = tracer {
+                stage.runner = stage.runner.tracer(tracer);
+            }
+            (state, in_runtime(stage.run(is_streamed, approve)))
+        };
+        let spans = MemorySpans::default();
+        let tracer = Tracer::builder().processor(spans.clone()).build();
+        prop_assert_eq!(run(Some(&tracer)), run(None));
+        // Each span ended, within one that is there.
+        let ended = spans.ended();
+        for span in &ended {
+            let is_inside = ended.iter().any(|around| Some(around.id) == span.parent);
+            prop_assert!(is_inside || span.parent.is_none(), "{}", span.to_json());
         }
     }
 

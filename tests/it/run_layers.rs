@@ -285,7 +285,7 @@ struct Remembered;
 
 impl RunLayer for Remembered {
     fn perform(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
-        let StepKind::CallModel { request } = &step.kind else {
+        let StepKind::CallModel { request, .. } = &step.kind else {
             return outcomes;
         };
         let text = format!("{} items", request.items.len());

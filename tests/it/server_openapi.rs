@@ -1,7 +1,10 @@
 //! The description of the routes is true: what is answered is what it says, and nothing else is there.
 
+use std::time::Duration;
+
 use openai_agents::server::{Reloaded, Server, ServerBuilder};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::trace::{TraceFilter, TraceId, TraceStore, Tracer};
 use openai_agents::{Agent, FunctionTool, Runner};
 use serde_json::{Value, json};
 
@@ -41,7 +44,9 @@ async fn answers_match_the_openapi_document() {
         ScriptedTurn::text("d"),
         ScriptedTurn::text("e"),
     ]);
-    let front = Front::start(reloading(&model, agent)).await;
+    let store = TraceStore::open(":memory:").await.unwrap();
+    let trace = stored_trace(&store).await;
+    let front = Front::start(reloading(&model, agent).traces(store)).await;
     let document = front.get("/openapi.json").await.json();
     let untried = operations(&document);
     let mut tried = Tried {
@@ -94,6 +99,7 @@ async fn answers_match_the_openapi_document() {
     for (method, path, route, body, status) in sessions() {
         check(method, path, route, body, status).await;
     }
+    tried.check_traces(trace).await;
     assert_eq!(tried.untried, []);
 }
 
@@ -136,6 +142,17 @@ fn sessions() -> [(&'static str, &'static str, &'static str, Value, u16); 7] {
     ]
 }
 
+/// Puts the trace of a run into a store.
+async fn stored_trace(store: &TraceStore) -> TraceId {
+    let processor = store.processor().await.unwrap();
+    let tracer = Tracer::builder().processor(processor).build();
+    let runner = Runner::new(ScriptedModel::text("hi")).tracer(&tracer);
+    runner.run(&guide(), "go").await.unwrap();
+    assert!(tracer.flush(Duration::from_secs(60)).await);
+    let list = store.list(TraceFilter::default()).await.unwrap();
+    list.traces[0].id()
+}
+
 /// What can be done with a conversation whose id, and those of whose items, are known before.
 fn conversation() -> [(&'static str, &'static str, &'static str, Value); 8] {
     const ONE: &str = "/v1/conversations/{id}";
@@ -170,6 +187,19 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
+    async fn check_traces(&mut self, trace: TraceId) {
+        let none = &Value::Null;
+        self.check(("GET", "/traces", "/traces"), none, 200).await;
+        let path = format!("/traces/{trace}");
+        let trace = self.check(("GET", &path, "/traces/{id}"), none, 200).await;
+        let span = trace["spans"][0]["span_id"].as_str().unwrap();
+        let span = format!("{path}/spans/{span}");
+        let route = "/traces/{id}/spans/{span}";
+        self.check(("GET", &span, route), none, 200).await;
+        self.check(("DELETE", &path, "/traces/{id}"), none, 200)
+            .await;
+    }
+
     async fn check(
         &mut self,
         (method, path, route): (&str, &str, &str),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::layer::{Layers, RunLayer};
+use super::layer::{Layers, RunLayer, TraceLayer};
 use super::models::NamedModels;
 use super::{RunRequest, Runner};
 use crate::agent::run_state::HistoryOwner;
@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Providers};
 use crate::session::{Session, SessionInput, SessionSettings};
 use crate::tools::{ToolContext, ToolError};
+use crate::trace::Tracer;
 
 /// What can be set for a run.
 #[derive(Clone, Default)]
@@ -43,6 +44,8 @@ pub(crate) struct RunOptions {
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) hooks: Vec<Arc<dyn DynHooks>>,
     pub(super) layers: Vec<Arc<dyn RunLayer>>,
+    /// The outermost layer, of which there is one.
+    pub(super) tracer: Option<Arc<dyn RunLayer>>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
     pub(super) output_guardrails: Vec<OutputGuardrail>,
     pub(super) handoff_filter: Option<HandoffFilter>,
@@ -141,7 +144,8 @@ impl RunOptions {
     /// What the run of an agent that is called as a tool takes over; its limits are its own.
     pub(super) fn inherited(&self, layers: &Layers) -> Self {
         Self {
-            layers: layers.inherited(self.layers.len()),
+            layers: layers.inherited(self.layers.len() + usize::from(self.tracer.is_some())),
+            tracer: None,
             limits: Limits::default(),
             history_owner: HistoryOwner::default(),
             recover: None,
@@ -282,6 +286,12 @@ macro_rules! setters {
             /// Puts a layer around every step of a run, inside those that it has.
             pub fn layer(mut self, layer: impl RunLayer + 'static) -> Self {
                 self.options.layers.push(Arc::new(layer));
+                self
+            }
+
+            /// Records runs in a tracer, with the runs of agents that are called as tools; the runs are the same without.
+            pub fn tracer(mut self, tracer: &Tracer) -> Self {
+                self.options.tracer = Some(Arc::new(TraceLayer(tracer.clone())));
                 self
             }
 

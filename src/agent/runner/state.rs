@@ -12,7 +12,9 @@ use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
 use crate::item::{CallItem, FunctionCall, History, Item};
 use crate::model::ResponseMeta;
+use crate::session::SessionId;
 use crate::tools::{FunctionTool, ToolName, ToolRegistry};
+use crate::trace::fnv;
 
 /// The state of a run between two steps.
 pub(super) struct MachineState {
@@ -115,6 +117,25 @@ impl MachineState {
                 self.history.extend(items);
             }
         }
+    }
+
+    /// What is the same when a run that waits goes on, in whatever process: its conversation, the calls that wait, its session.
+    ///
+    /// It is made for those who stand around runs only; a state has no id of its own, and two runs that wait for the same in the same
+    /// words cannot be told apart by it.
+    pub(super) fn pause_key(&self, session: Option<&SessionId>) -> Option<u64> {
+        let turn = self.pending.as_ref()?;
+        let mut text = format!("{}/{}", self.agent.name(), self.turn);
+        let calls = turn.calls.iter().map(|call| call.call.call_id.as_str());
+        for part in calls.chain(session.map(SessionId::as_str)) {
+            text.push('/');
+            text.push_str(part);
+        }
+        for item in &*self.history {
+            // An item was read from JSON or can be written as such.
+            text.push_str(&serde_json::to_string(item).unwrap_or_default());
+        }
+        Some(fnv(3, text.as_bytes()))
     }
 
     /// The run's own input, without what a session had before it.

@@ -25,6 +25,7 @@ use crate::journal::{
     EffectKey, OnUncertain, OutcomeSource, ToolCallEffect, ToolEffect, ToolOutcome,
 };
 use crate::tools::{Approval, FunctionTool, ToolCall, ToolCallResult, ToolContext, ToolError};
+use crate::trace;
 
 /// The tool calls of one turn; a stream of what happens in them, and of them as each one ends.
 pub(super) struct ToolPool {
@@ -282,7 +283,10 @@ impl Attempt {
             return waits.end(made.await);
         };
         let call = &self.scope.call;
-        let effect: ToolEffect = Box::pin(async move { outcome(made.await) });
+        let effect: ToolEffect = Box::pin(async move {
+            trace::note_effect();
+            outcome(made.await)
+        });
         let passed = journal.tool_call(ToolCallEffect {
             key: EffectKey::tool_call(*number, &*call.call_id).within(&setup.scope.path),
             tool: self.tool.name().clone(),
@@ -290,7 +294,9 @@ impl Attempt {
             on_uncertain: self.on_uncertain,
             effect,
         });
-        match passed.await {
+        let passed = passed.await;
+        trace::note_replay();
+        match passed {
             Ok(outcome) => Ok(CallEnd::Done(outcome)),
             Err(ToolError::InDoubt { tool }) => waits.end(ToolCallResult::InDoubt { tool }),
             Err(error) => Err(error),

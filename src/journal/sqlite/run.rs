@@ -313,6 +313,10 @@ impl Journal for DurableRun {
         Box::pin(stream::once(asked).flatten())
     }
 
+    fn run_name(&self) -> Option<&str> {
+        Some(self.0.id.as_str())
+    }
+
     fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
         let place = EffectId::new(&call.key, RequestDigest::of_call(&call));
         let run = self.clone();

@@ -11,6 +11,7 @@ const FLOORS: [&[&str]; 6] = [
         "kind", "secret", "usage", "id", "future", "file", "few", "memo", "item", "schema", "http",
     ],
     &[
+        "trace",
         "limits",
         "context",
         "guardrail",
@@ -20,7 +21,6 @@ const FLOORS: [&[&str]; 6] = [
         "model",
         "session",
         "journal",
-        "trace",
     ],
     &["agent", "error"],
     &["agent::runner", "agent::runtime", "realtime"],

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::poll_fn;
+
 use crate::agent::runner::request::RunSetup;
 use crate::agent::runner::session::{SessionChangeStep, SessionReadStep};
 use crate::agent::runner::session_writes::SessionWrites;
@@ -15,6 +17,7 @@ use crate::journal::{
 };
 use crate::model::{Model, ModelRequest};
 use crate::session::{Session, SessionError, SessionItems, SessionTurn};
+use crate::trace;
 
 /// How often a run that lost its session tries to take out what it wrote; each time it fails, somebody else's change has succeeded.
 const MAX_WITHDRAWALS: u32 = 100;
@@ -28,8 +31,24 @@ pub(super) fn model_call(
     let Some(journal) = &setup.options.journal else {
         return call;
     };
+    let call = if setup.options.tracer.is_some() || !setup.options.layers.is_empty() {
+        noted(call)
+    } else {
+        call
+    };
     let key = EffectKey::model_call(request.turn).within(&setup.scope.path);
     journal.model_call(key, request, call)
+}
+
+/// Tells the trace when a journal has the call made, which it does not for an outcome that it remembers.
+fn noted(mut call: ModelEffect) -> ModelEffect {
+    let mut has_begun = false;
+    Box::pin(poll_fn(move |cx| {
+        if !std::mem::replace(&mut has_begun, true) {
+            trace::note_effect();
+        }
+        call.as_mut().poll_next(cx)
+    }))
 }
 
 pub(super) fn session_read(setup: &RunSetup, read: SessionReadStep) -> SessionRead {
@@ -44,6 +63,7 @@ pub(super) fn session_read(setup: &RunSetup, read: SessionReadStep) -> SessionRe
         key: EffectKey::new(turn, effect).within(&setup.scope.path),
         session,
         effect: Box::pin(async move {
+            trace::note_effect();
             match settings {
                 Some(settings) => settings.read(&*reader).await,
                 None => reader.items(None).await,

@@ -86,7 +86,10 @@ impl<'a> Performer<'a> {
             }
             Step::EndAgent(output) => self.at_once(|| StepKind::EndAgent { output }),
             Step::CheckOutput(output, guardrails) => self.check_output(&output, &guardrails),
-            Step::Pause(interruptions) => self.end(|| StepKind::Pause { interruptions }),
+            Step::Pause(interruptions) => self.end(|| StepKind::Pause {
+                interruptions,
+                pause_key: self.run.pause_key(),
+            }),
             Step::Finish(output) => self.end(|| StepKind::Finish { output }),
             Step::Fail(note) => self.end(|| StepKind::Fail {
                 kind: note.kind,
@@ -185,6 +188,7 @@ impl<'a> Performer<'a> {
         let call = journaled::model_call(self.run.setup(), &*model, &request);
         let kind = || StepKind::CallModel {
             request: Arc::new(request),
+            model: model.name().into(),
         };
         self.one(kind, Performance::Model(call))
     }

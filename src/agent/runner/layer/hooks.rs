@@ -119,7 +119,7 @@ impl RunLayer for HookLayer {
             StepKind::CheckInput { .. } | StepKind::CheckOutput { .. } => {
                 guardrail_heard(hooks, cx, outcomes)
             }
-            StepKind::Pause { interruptions } => {
+            StepKind::Pause { interruptions, .. } => {
                 let failed = (ErrorKind::ApprovalRequired, pause_message(interruptions));
                 before(run_ended(hooks, cx, Err(failed)), outcomes)
             }
@@ -130,7 +130,7 @@ impl RunLayer for HookLayer {
                 let failed = (*kind, message.clone());
                 before(run_ended(hooks, cx, Err(failed)), outcomes)
             }
-            StepKind::CallModel { request } => {
+            StepKind::CallModel { request, .. } => {
                 let call = ModelCall { hooks, cx, agent };
                 let request = Arc::clone(request);
                 let outcomes = call.clone().around_response(outcomes);

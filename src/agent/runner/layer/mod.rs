@@ -1,6 +1,7 @@
 //! What stands around the steps of a run: the hooks of the application, and whatever else is to see or change what a run does.
 
 mod hooks;
+mod trace;
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,9 +12,11 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 
 pub(super) use hooks::HookSet;
+pub(super) use trace::TraceLayer;
 
 use super::graph::Graph;
 use super::options::RunOptions;
+use super::state::MachineState;
 use super::turn::CallEnd;
 use crate::agent::{Agent, HandoffHistory, Interruption};
 use crate::context::RunContext;
@@ -79,7 +82,6 @@ pub trait RunLayer: Send + Sync {
 }
 
 /// Which run a layer is to stand around.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct RunIdentity<'a> {
     /// The run.
@@ -88,6 +90,13 @@ pub struct RunIdentity<'a> {
     pub agent: &'a Agent,
     /// The calls of agents as tools that lead to it, the outermost first, each as `turn/call id`; empty for a run of its own.
     pub path: &'a [Arc<str>],
+    /// The session that it keeps.
+    pub session: Option<&'a SessionId>,
+    /// The name of a run that its journal keeps, which each of its executions has.
+    pub durable_run: Option<&'a str>,
+    pub(super) state: &'a MachineState,
+    /// Whether side effects may be remembered ones.
+    pub(super) has_journal: bool,
 }
 
 /// A step of a run.
@@ -145,6 +154,8 @@ pub enum StepKind {
     CallModel {
         /// What is asked.
         request: Arc<ModelRequest>,
+        /// The model's name.
+        model: Arc<str>,
     },
     /// A tool call is made, if nothing forbids it, beside others of its turn: [`StepOutcome::ToolCalled`].
     CallTool {
@@ -176,6 +187,8 @@ pub enum StepKind {
     Pause {
         /// What they are about.
         interruptions: Vec<Interruption>,
+        /// What is the same when the run goes on: [`RunIdentity::resumed_key`].
+        pause_key: u64,
     },
     /// The run ends with its final output.
     Finish {
@@ -229,6 +242,29 @@ pub enum StepOutcome {
 /// How a tool call ended.
 #[derive(Debug)]
 pub struct ToolCallEnd(pub(super) CallEnd);
+
+impl RunIdentity<'_> {
+    /// What the run itself is given, without what its session had before.
+    pub fn input(&self) -> &[Item] {
+        self.state.own_input()
+    }
+
+    /// By what a run that goes on is known, as its [pause](StepKind::Pause) said; nothing for one that begins.
+    pub fn resumed_key(&self) -> Option<u64> {
+        self.state.pause_key(self.session)
+    }
+}
+
+impl fmt::Debug for RunIdentity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunIdentity")
+            .field("agent", &self.agent.name())
+            .field("path", &self.path)
+            .field("session", &self.session)
+            .field("durable_run", &self.durable_run)
+            .finish_non_exhaustive()
+    }
+}
 
 impl RunStep {
     /// Names what is done, as `call_model`.
@@ -292,10 +328,12 @@ impl Layers {
     pub(super) fn begin(options: &RunOptions, graph: &Graph, run: &RunIdentity<'_>) -> Self {
         let has_hooks =
             !options.hooks.is_empty() || graph.agents().any(|agent| !agent.hooks().is_empty());
-        if options.layers.is_empty() && !has_hooks {
+        if options.layers.is_empty() && options.tracer.is_none() && !has_hooks {
             return Self::default();
         }
-        let begun = options.layers.iter().map(|layer| {
+        // The trace is outermost: it sees what the layers make of a step.
+        let layers = options.tracer.iter().chain(&options.layers);
+        let begun = layers.map(|layer| {
             let own = layer.begin(run);
             own.unwrap_or_else(|| Arc::clone(layer))
         });

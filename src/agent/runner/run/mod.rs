@@ -420,6 +420,13 @@ impl Run {
         &self.layers
     }
 
+    /// By what the run is known to those around it when it goes on.
+    pub(super) fn pause_key(&self) -> u64 {
+        let session = self.options().session.as_ref();
+        let key = self.state.pause_key(session.map(|session| session.id()));
+        key.unwrap_or_default()
+    }
+
     /// The turn, from 1; 0 before the first.
     pub(super) fn turn(&self) -> u32 {
         self.state.turn

@@ -80,6 +80,10 @@ impl Run {
             cx: &cx,
             agent: &state.agent,
             path: &setup.scope.path,
+            session: options.session.as_ref().map(|session| session.id()),
+            durable_run: options.journal.as_ref().and_then(|kept| kept.run_name()),
+            has_journal: options.journal.is_some(),
+            state: &state,
         };
         Self {
             layers: Layers::begin(options, &graph, &identity),

@@ -1,0 +1,295 @@
+//! The trace of a run: a span for the run, for each agent at work in it, for each turn, and below those for its steps.
+//!
+//! Which span is around which follows from what is current: the run of an agent that is called as a tool begins while the span of that
+//! call is polled, and so stands below it. A span of a step ends with the step's last outcome; one whose outcomes are dropped was
+//! cancelled. Nothing that passes is changed.
+
+mod open;
+mod step;
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use super::{RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes};
+use crate::trace::{
+    ActiveSpan, Entered, PausedTrace, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
+    SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai,
+};
+use open::OpenSpans;
+use step::StepSpan;
+
+/// Records runs in a tracer.
+pub(in crate::agent::runner) struct TraceLayer(pub(in crate::agent::runner) Tracer);
+
+/// Records one run.
+struct RunTrace {
+    tracer: Tracer,
+    trace: Arc<TraceInfo>,
+    spans: OpenSpans,
+    has_journal: bool,
+}
+
+impl RunLayer for TraceLayer {
+    fn begin(&self, run: &RunIdentity<'_>) -> Option<Arc<dyn RunLayer>> {
+        Some(RunTrace::begin(&self.0, run))
+    }
+
+    /// Each run has its own, by which it is recorded.
+    fn perform(&self, _: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
+        outcomes
+    }
+}
+
+/// Where a run belongs.
+struct RunOrigin {
+    trace: Arc<TraceInfo>,
+    parent: Option<SpanId>,
+    is_root: bool,
+    paused: Option<PausedTrace>,
+}
+
+impl RunOrigin {
+    fn find(tracer: &Tracer, run: &RunIdentity<'_>) -> Self {
+        let paused = run.resumed_key().and_then(|key| tracer.resume(key));
+        if let Some(paused) = paused {
+            return Self {
+                trace: Arc::clone(&paused.trace),
+                parent: Some(paused.task),
+                is_root: true,
+                paused: Some(paused),
+            };
+        }
+        if let Some(scope) = TraceScope::current() {
+            let (trace, parent) = scope.place(|| run.agent.shared_name());
+            return Self {
+                trace,
+                parent,
+                is_root: !scope.is_span(),
+                paused: None,
+            };
+        }
+        Self {
+            trace: Arc::new(TraceInfo {
+                id: run
+                    .durable_run
+                    .map_or_else(TraceId::random, TraceId::of_name),
+                name: run.agent.shared_name(),
+                group: None,
+                metadata: Vec::new(),
+            }),
+            parent: None,
+            is_root: true,
+            paused: None,
+        }
+    }
+}
+
+impl RunTrace {
+    fn begin(tracer: &Tracer, run: &RunIdentity<'_>) -> Arc<dyn RunLayer> {
+        let RunOrigin {
+            trace,
+            parent,
+            is_root,
+            paused,
+        } = RunOrigin::find(tracer, run);
+        if let Some(paused) = &paused {
+            let mut start = start(&trace, parent, SpanKind::Approval, "wait for approval");
+            start.started_at = Some(paused.paused_at);
+            tracer.begin(start).end_at(SystemTime::now());
+        }
+        let mut start = start(&trace, parent, SpanKind::Task, "");
+        start.is_root = is_root;
+        start.name = format!("run {}", run.agent.name()).into();
+        start.attributes = run_attributes(run);
+        let input = run.input();
+        if tracer.records_content() && !input.is_empty() && paused.is_none() {
+            let input = input.to_vec();
+            start
+                .content
+                .push((Cow::Borrowed("input"), step::items_content(input)));
+        }
+        let task = tracer.begin(start);
+        Arc::new(Self {
+            spans: OpenSpans::new(tracer.clone(), Arc::clone(&trace), task),
+            tracer: tracer.clone(),
+            trace,
+            has_journal: run.has_journal,
+        })
+    }
+
+    /// Begins a span of a step.
+    fn step(
+        &self,
+        parent: &ActiveSpan,
+        kind: SpanKind,
+        name: impl Into<Cow<'static, str>>,
+    ) -> ActiveSpan {
+        let parent = Some(parent.context().span_id);
+        let mut start = start(&self.trace, parent, kind, "");
+        start.name = name.into();
+        self.tracer.begin(start)
+    }
+}
+
+fn start(
+    trace: &Arc<TraceInfo>,
+    parent: Option<SpanId>,
+    kind: SpanKind,
+    name: &'static str,
+) -> SpanStart {
+    SpanStart {
+        trace: Arc::clone(trace),
+        parent,
+        kind,
+        is_root: false,
+        name: name.into(),
+        attributes: Vec::new(),
+        content: Vec::new(),
+        started_at: None,
+    }
+}
+
+fn run_attributes(run: &RunIdentity<'_>) -> Vec<(Cow<'static, str>, Value)> {
+    let mut attributes: Vec<(Cow<'static, str>, Value)> =
+        vec![(gen_ai::AGENT_NAME.into(), run.agent.name().into())];
+    if let Some(session) = run.session {
+        attributes.push((gen_ai::CONVERSATION.into(), session.as_str().into()));
+    }
+    if let Some(durable) = run.durable_run {
+        attributes.push((gen_ai::DURABLE_RUN.into(), durable.into()));
+    }
+    attributes
+}
+
+impl RunLayer for RunTrace {
+    /// The run of an agent that is called as a tool.
+    fn begin(&self, run: &RunIdentity<'_>) -> Option<Arc<dyn RunLayer>> {
+        Some(Self::begin(&self.tracer, run))
+    }
+
+    fn perform(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
+        let watched = match &step.kind {
+            StepKind::Pause { .. } | StepKind::Finish { .. } | StepKind::Fail { .. } => {
+                return self.last_step(step, outcomes);
+            }
+            StepKind::ReadSession { .. }
+            | StepKind::WriteSession { .. }
+            | StepKind::WithdrawTurns { .. } => self.session_step(step),
+            StepKind::ListTools => self.list_step(step),
+            StepKind::CheckInput { guardrail } => self.guardrail_step(step, guardrail, "input"),
+            StepKind::CheckOutput { guardrail } => self.guardrail_step(step, guardrail, "output"),
+            StepKind::CallModel { request, model } => self.generation_step(step, request, model),
+            StepKind::CallTool { call } => self.tool_step(step, call),
+            StepKind::HandOff { to, .. } => self.handoff_step(step, to),
+            StepKind::EndAgent { output } => {
+                let agent = self.spans.agent(&step.agent);
+                agent.add_content("output", || SpanContent::text(Arc::clone(output)));
+                StepSpan::around(agent)
+            }
+            // The callbacks of the application, which may begin spans of their own.
+            StepKind::PrepareRequest { .. } | StepKind::DecideToolUse => {
+                StepSpan::around(self.spans.turn(&step.agent, step.turn))
+            }
+            StepKind::StartAgent | StepKind::CheckOffers | StepKind::FilterHistory => {
+                StepSpan::around(self.spans.agent(&step.agent))
+            }
+        };
+        self.watch(watched, outcomes)
+    }
+}
+
+impl RunTrace {
+    fn watch(&self, step: StepSpan, outcomes: StepOutcomes) -> StepOutcomes {
+        Box::pin(WatchedStep {
+            scope: TraceScope::span(step.current().clone()),
+            step,
+            spans: self.spans.clone(),
+            outcomes,
+        })
+    }
+
+    /// The run ends once its last step has: the hooks that are told of it belong to it.
+    fn last_step(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
+        let task = self.spans.task().clone();
+        task.set(gen_ai::TURNS, step.turn);
+        step::set_usage(&task, &step.cx.usage());
+        let mut error = None;
+        let status = match &step.kind {
+            StepKind::Pause { pause_key, .. } => {
+                task.set(gen_ai::PAUSE_KEY, format!("{pause_key:016x}"));
+                self.tracer.pause(
+                    *pause_key,
+                    PausedTrace {
+                        trace: Arc::clone(&self.trace),
+                        task: task.context().span_id,
+                        paused_at: SystemTime::now(),
+                    },
+                );
+                SpanStatus::Paused
+            }
+            StepKind::Fail { kind, message } => {
+                if *kind == crate::kind::ErrorKind::Cancelled {
+                    SpanStatus::Cancelled
+                } else {
+                    error = Some(SpanError::new(*kind, message.as_str()));
+                    SpanStatus::Error
+                }
+            }
+            StepKind::Finish { output } => {
+                task.add_content("output", || SpanContent::text(Arc::clone(output)));
+                SpanStatus::Ok
+            }
+            _ => SpanStatus::Ok,
+        };
+        if let Some(error) = error {
+            task.fail(error);
+        }
+        let (spans, scope) = (self.spans.clone(), TraceScope::span(task));
+        let mut outcomes = outcomes;
+        futures_util::stream::poll_fn(move |cx| {
+            let entered = Entered::new(&scope);
+            let outcome = std::task::ready!(outcomes.poll_next_unpin(cx));
+            drop(entered);
+            spans.end(status);
+            Poll::Ready(outcome)
+        })
+        .boxed()
+    }
+}
+
+/// A step whose span goes on.
+struct WatchedStep {
+    scope: TraceScope,
+    step: StepSpan,
+    spans: OpenSpans,
+    outcomes: StepOutcomes,
+}
+
+impl Stream for WatchedStep {
+    type Item = StepOutcome;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<StepOutcome>> {
+        let watched = &mut *self;
+        let entered = Entered::new(&watched.scope);
+        let outcome = std::task::ready!(watched.outcomes.poll_next_unpin(cx));
+        drop(entered);
+        match &outcome {
+            Some(outcome) => watched.step.take(outcome, &watched.spans),
+            None => watched.step.end(),
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for WatchedStep {
+    fn drop(&mut self) {
+        self.step.drop_unfinished();
+    }
+}

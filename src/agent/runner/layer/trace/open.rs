@@ -1,0 +1,157 @@
+//! The spans of a run that are around its steps.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::start;
+use crate::agent::Agent;
+use crate::trace::{ActiveSpan, SpanKind, SpanStatus, TraceInfo, Tracer, gen_ai};
+use crate::usage::Usage;
+
+/// The run, the agent at work, and its turn; those that are open when the last handle is dropped were cancelled.
+#[derive(Clone)]
+pub(super) struct OpenSpans(Arc<RunSpans>);
+
+struct RunSpans {
+    tracer: Tracer,
+    trace: Arc<TraceInfo>,
+    task: ActiveSpan,
+    inner: Mutex<InnerSpans>,
+}
+
+#[derive(Default)]
+struct InnerSpans {
+    agent: Option<(Agent, ActiveSpan)>,
+    turn: Option<(u32, ActiveSpan)>,
+    /// The conversation has left the agent, though what follows the handoff still belongs to its turn.
+    has_handed_off: bool,
+}
+
+impl OpenSpans {
+    pub(super) fn new(tracer: Tracer, trace: Arc<TraceInfo>, task: ActiveSpan) -> Self {
+        Self(Arc::new(RunSpans {
+            tracer,
+            trace,
+            task,
+            inner: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn task(&self) -> &ActiveSpan {
+        &self.0.task
+    }
+
+    /// The span of the agent at work, which begins with its first step.
+    pub(super) fn agent(&self, agent: &Agent) -> ActiveSpan {
+        self.0.agent(&mut self.0.lock(), agent)
+    }
+
+    /// The span of a turn, which begins with its first step.
+    pub(super) fn turn(&self, agent: &Agent, number: u32) -> ActiveSpan {
+        let mut inner = self.0.lock();
+        let around = self.0.agent(&mut inner, agent);
+        if let Some((open, span)) = &inner.turn {
+            if *open == number {
+                return span.clone();
+            }
+            span.end();
+        }
+        let parent = Some(around.context().span_id);
+        let mut start = start(&self.0.trace, parent, SpanKind::Turn, "");
+        start.name = format!("turn {number}").into();
+        start.attributes = vec![
+            (gen_ai::TURN.into(), number.into()),
+            (gen_ai::AGENT_NAME.into(), agent.name().into()),
+        ];
+        let span = self.0.tracer.begin(start);
+        inner.turn = Some((number, span.clone()));
+        span
+    }
+
+    /// The innermost span that is open.
+    pub(super) fn innermost(&self) -> ActiveSpan {
+        let inner = self.0.lock();
+        let turn = inner.turn.as_ref().map(|(_, span)| span);
+        let agent = inner.agent.as_ref().map(|(_, span)| span);
+        turn.or(agent).unwrap_or(&self.0.task).clone()
+    }
+
+    /// Notes that the conversation goes to another agent, or to the same one anew.
+    pub(super) fn handed_off(&self) {
+        self.0.lock().has_handed_off = true;
+    }
+
+    /// Adds what a model call of the turn used.
+    pub(super) fn used(&self, usage: &Usage) {
+        if let Some((_, turn)) = &self.0.lock().turn {
+            super::step::set_usage(turn, usage);
+        }
+    }
+
+    /// Ends all of them.
+    pub(super) fn end(&self, status: SpanStatus) {
+        self.0.end(status);
+    }
+}
+
+impl RunSpans {
+    fn agent(&self, inner: &mut InnerSpans, agent: &Agent) -> ActiveSpan {
+        if let Some((open, span)) = &inner.agent
+            && open.is_same(agent)
+            && !inner.has_handed_off
+        {
+            return span.clone();
+        }
+        inner.close(None);
+        let parent = Some(self.task.context().span_id);
+        let mut start = start(&self.trace, parent, SpanKind::Agent, "");
+        start.name = format!("{} {}", gen_ai::INVOKE_AGENT, agent.name()).into();
+        let handoffs: Vec<&str> = agent.handoffs().collect();
+        let tools: Vec<&str> = agent.tools().specs().map(|tool| &*tool.name).collect();
+        let output = match agent.output_type() {
+            Some(output) => output
+                .format()
+                .map_or_else(|| "object".to_owned(), |format| format.name.clone()),
+            None => "str".to_owned(),
+        };
+        start.attributes = vec![
+            (gen_ai::OPERATION.into(), gen_ai::INVOKE_AGENT.into()),
+            (gen_ai::AGENT_NAME.into(), agent.name().into()),
+            (gen_ai::HANDOFFS.into(), handoffs.into()),
+            (gen_ai::TOOLS.into(), tools.into()),
+            (gen_ai::AGENT_OUTPUT.into(), output.into()),
+        ];
+        let span = self.tracer.begin(start);
+        inner.agent = Some((agent.clone(), span.clone()));
+        span
+    }
+
+    fn end(&self, status: SpanStatus) {
+        self.lock().close(Some(status));
+        self.task.end_as(status);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InnerSpans> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InnerSpans {
+    fn close(&mut self, status: Option<SpanStatus>) {
+        self.has_handed_off = false;
+        let turn = self.turn.take().map(|(_, span)| span);
+        let agent = self.agent.take().map(|(_, span)| span);
+        for span in [turn, agent].into_iter().flatten() {
+            match status {
+                Some(status) => span.end_as(status),
+                None => span.end(),
+            }
+        }
+    }
+}
+
+/// A run that ended has ended them; what is open here was dropped.
+impl Drop for RunSpans {
+    fn drop(&mut self) {
+        self.end(SpanStatus::Cancelled);
+    }
+}

@@ -1,0 +1,57 @@
+//! Traces: what a run did, span by span.
+//!
+//! A [`Tracer`] records runs that are given it; without one nothing is recorded, and with one every result is the same. Its spans go to
+//! [`Processor`]s: an [`ExportQueue`] before an [`Exporter`] for what takes time, such as [`JsonLines`], or one of your own.
+//!
+//! Spans of one run form a tree: the task (the run), its agents, their turns, and in those the model calls, tool calls and handoffs; a
+//! run inside a tool call stands below that call. [`span()`] adds spans of your own; [`Tracer::trace`] puts several runs together.
+//!
+//! Secrets that a model's endpoint was trusted with are never in a span. What goes in and comes out is recorded or
+//! [withheld](ContentRecording) by one switch.
+
+mod id;
+mod time;
+mod span;
+mod active;
+mod processor;
+mod scope;
+mod tracer;
+mod queue;
+mod json;
+mod lines;
+mod custom;
+#[cfg(feature = "sqlite")]
+mod store;
+#[cfg(feature = "sqlite")]
+mod usage;
+pub(crate) mod gen_ai;
+
+pub use active::ActiveSpan;
+pub use custom::{CustomSpan, span};
+pub use id::{ParseIdError, SpanContext, SpanId, TraceId};
+pub use lines::{JsonLines, ReadTracesError, read_lines};
+pub use processor::{Exporter, MemorySpans, Processor};
+pub use queue::{ExportQueue, QueueLimits};
+pub use scope::{InScope, TraceScope, current_span};
+pub use span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
+#[cfg(feature = "sqlite")]
+pub use store::{StoredTrace, TraceFilter, TraceList, TraceStore, TraceStoreError, TraceSummary};
+pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Tracer, TracerBuilder};
+
+pub(crate) use active::SpanStart;
+pub(crate) use id::fnv;
+pub(crate) use scope::{Entered, with_current};
+
+/// Notes that the side effect of the current span begins, and is not one whose outcome a journal remembers.
+pub(crate) fn note_effect() {
+    with_current(ActiveSpan::note_effect);
+}
+
+/// Notes of the current span that its outcome was remembered, if its side effect has not begun.
+pub(crate) fn note_replay() {
+    with_current(|span| {
+        if !span.has_effect() {
+            span.set(gen_ai::REPLAYED, true);
+        }
+    });
+}

@@ -1,0 +1,320 @@
+//! What a trace is made of.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::id::{SpanContext, SpanId, TraceId};
+use crate::kind::ErrorKind;
+use crate::secret::Redactor;
+
+/// A trace: what belongs together, a run as a rule.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TraceInfo {
+    /// Its id.
+    pub id: TraceId,
+    /// Its name: the agent that the run begins with, or what [`Tracer::trace`](super::Tracer::trace) was given.
+    pub name: Arc<str>,
+    /// What several traces have in common, such as a chat.
+    pub group: Option<Arc<str>>,
+    /// What the application says of it.
+    pub metadata: Vec<(String, Value)>,
+}
+
+/// A part of a trace, as it is or as it ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Span {
+    /// The trace.
+    pub trace: Arc<TraceInfo>,
+    /// Its id.
+    pub id: SpanId,
+    /// The span around it, which may be another program's.
+    pub parent: Option<SpanId>,
+    /// Its name, as the OpenTelemetry conventions give it: `chat gpt-4o`, `execute_tool get_weather`.
+    pub name: Cow<'static, str>,
+    /// What it is.
+    pub kind: SpanKind,
+    /// Whether no other span of this program is around it: a run that nothing else of its trace is about.
+    pub is_root: bool,
+    /// How it ended, if it did.
+    pub status: SpanStatus,
+    /// When it began.
+    pub started_at: SystemTime,
+    /// When it ended.
+    pub ended_at: Option<SystemTime>,
+    /// What is known of it, by names of the OpenTelemetry conventions and, below `openai_agents.`, of this library.
+    pub attributes: Vec<(Cow<'static, str>, Value)>,
+    /// What happened in it, such as an attempt that failed and was made again.
+    pub events: Vec<SpanEvent>,
+    /// Why it failed.
+    pub error: Option<SpanError>,
+    /// What went in and came out, unless the tracer withholds that.
+    pub content: Vec<(Cow<'static, str>, SpanContent)>,
+}
+
+/// What a span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// A run.
+    Task,
+    /// An agent, from when the conversation comes to it until it goes on or ends.
+    Agent,
+    /// A turn.
+    Turn,
+    /// A model call.
+    Generation,
+    /// A tool call.
+    Function,
+    /// A handoff.
+    Handoff,
+    /// A guardrail.
+    Guardrail,
+    /// Asking tool sources, such as MCP servers, for their tools.
+    McpTools,
+    /// Reading or writing a session.
+    Session,
+    /// The time from when a run paused for a decision until it went on.
+    Approval,
+    /// Speech to text.
+    Transcription,
+    /// Text to speech.
+    Speech,
+    /// The application's own.
+    Custom,
+}
+
+/// How far a span has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpanStatus {
+    /// It goes on.
+    Running,
+    /// It ended as it should.
+    Ok,
+    /// It failed.
+    Error,
+    /// It was cancelled or dropped.
+    Cancelled,
+    /// It waits for a decision.
+    Paused,
+}
+
+/// Something that happened within a span.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SpanEvent {
+    /// What happened.
+    pub name: Cow<'static, str>,
+    /// When.
+    pub at: SystemTime,
+    /// What is known of it.
+    pub attributes: Vec<(Cow<'static, str>, Value)>,
+}
+
+/// Why a span failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpanError {
+    /// The kind, as [`ErrorKind`](crate::ErrorKind) names it.
+    pub kind: Cow<'static, str>,
+    /// What it says, with the server's own words.
+    pub message: String,
+}
+
+/// What went into a span or came out of it: a text that may be large.
+///
+/// It is put together, and secrets are taken out of it, only when someone asks for it: on the thread of an exporter, not on the run's.
+#[derive(Clone)]
+pub struct SpanContent {
+    pieces: Pieces,
+    redactors: Vec<Redactor>,
+}
+
+#[derive(Clone)]
+enum Pieces {
+    Text(Arc<str>),
+    Bytes(Vec<Bytes>),
+    Made(Arc<dyn Fn() -> String + Send + Sync>),
+}
+
+impl Span {
+    /// Names the span for other programs.
+    pub fn context(&self) -> SpanContext {
+        SpanContext::new(self.trace.id, self.id)
+    }
+
+    /// Finds an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&Value> {
+        let mut attributes = self.attributes.iter();
+        attributes.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    /// Whether its outcome is one that a journal remembered, and nothing was done.
+    pub fn is_replayed(&self) -> bool {
+        self.attribute(super::gen_ai::REPLAYED) == Some(&Value::Bool(true))
+    }
+
+    /// Finds a part of the content: `request` and `response` of a model call, `arguments` and `result` of a tool call.
+    pub fn content(&self, name: &str) -> Option<&SpanContent> {
+        let mut content = self.content.iter();
+        content.find_map(|(known, content)| (known == name).then_some(content))
+    }
+}
+
+impl SpanKind {
+    const ALL: [Self; 13] = [
+        Self::Task,
+        Self::Agent,
+        Self::Turn,
+        Self::Generation,
+        Self::Function,
+        Self::Handoff,
+        Self::Guardrail,
+        Self::McpTools,
+        Self::Session,
+        Self::Approval,
+        Self::Transcription,
+        Self::Speech,
+        Self::Custom,
+    ];
+
+    /// Names it, as `generation`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Agent => "agent",
+            Self::Turn => "turn",
+            Self::Generation => "generation",
+            Self::Function => "function",
+            Self::Handoff => "handoff",
+            Self::Guardrail => "guardrail",
+            Self::McpTools => "mcp_tools",
+            Self::Session => "session",
+            Self::Approval => "approval",
+            Self::Transcription => "transcription",
+            Self::Speech => "speech",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// Finds the kind of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl SpanStatus {
+    /// Names it, as `error`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// Finds the status of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [
+            Self::Running,
+            Self::Ok,
+            Self::Error,
+            Self::Cancelled,
+            Self::Paused,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == name)
+    }
+}
+
+impl SpanError {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind: Cow::Borrowed(kind.as_str()),
+            message: message.into(),
+        }
+    }
+}
+
+impl SpanContent {
+    /// Makes content of a text.
+    pub fn text(text: impl Into<Arc<str>>) -> Self {
+        Self::of(Pieces::Text(text.into()))
+    }
+
+    /// Makes content of the pieces of a text, as they came.
+    pub(crate) const fn bytes(pieces: Vec<Bytes>) -> Self {
+        Self::of(Pieces::Bytes(pieces))
+    }
+
+    /// Makes content that is written when it is asked for.
+    pub(crate) fn made(make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self::of(Pieces::Made(Arc::new(make)))
+    }
+
+    const fn of(pieces: Pieces) -> Self {
+        Self {
+            pieces,
+            redactors: Vec::new(),
+        }
+    }
+
+    /// Takes the secrets that this one knows out of it.
+    #[must_use]
+    pub(crate) fn without_secrets_of(mut self, redactor: &Redactor) -> Self {
+        if !redactor.is_empty() {
+            self.redactors.push(redactor.clone());
+        }
+        self
+    }
+
+    /// Adds a piece to content that has pieces.
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        if let Pieces::Bytes(pieces) = &mut self.pieces {
+            pieces.push(piece);
+        }
+    }
+
+    /// Puts the text together.
+    pub fn to_text(&self) -> String {
+        let text = match &self.pieces {
+            Pieces::Text(text) => text.to_string(),
+            Pieces::Bytes(pieces) => match String::from_utf8(pieces.concat()) {
+                Ok(text) => text,
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            },
+            Pieces::Made(make) => make(),
+        };
+        self.redactors.iter().fold(text, |mut text, redactor| {
+            redactor.redact_in(&mut text);
+            text
+        })
+    }
+
+    /// About how many bytes are held by it, for queues that are bounded.
+    pub(crate) fn n_bytes(&self) -> usize {
+        match &self.pieces {
+            Pieces::Text(text) => text.len(),
+            Pieces::Bytes(pieces) => pieces.iter().map(Bytes::len).sum(),
+            Pieces::Made(_) => 1024,
+        }
+    }
+}
+
+/// The text is not shown: it may be large, and a secret.
+impl fmt::Debug for SpanContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanContent")
+            .field("n_bytes", &self.n_bytes())
+            .finish_non_exhaustive()
+    }
+}

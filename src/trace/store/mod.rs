@@ -1,0 +1,500 @@
+//! The local store of traces: a SQLite file.
+//!
+//! Spans are written batch by batch: a row has the spans of one trace that ended together, as JSON lines, and beside them all of their
+//! content in one text, of which the lines say where each part stands. That costs two rows for a batch where a row for each span and value
+//! would cost dozens, which a run would feel; and the list and the tree of a trace are read without their large values.
+
+mod schema;
+mod summary;
+mod write;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::id::{SpanId, TraceId};
+use super::processor::Processor;
+use super::queue::ExportQueue;
+use super::span::{Span, SpanStatus, TraceInfo};
+use super::time::of_micros;
+use super::tracer::PausedTrace;
+use super::{ActiveSpan, QueueLimits};
+use crate::future::{BoxError, BoxFuture};
+use crate::kind::ErrorKind;
+use crate::sqlite::{self, Access, StoreError, Trouble, Worker};
+use summary::read_summary;
+use write::StoreWriter;
+
+pub use summary::TraceSummary;
+
+/// Why a job failed, before it is known where.
+type Failure = sqlite::Failure<TraceStoreError>;
+
+/// The most traces of one answer.
+const MAX_PAGE: usize = 200;
+
+/// How many runs that wait are looked for at the beginning.
+const MAX_PAUSED: i64 = 1000;
+
+/// Keeps traces in a SQLite file, and finds them again; a cheap handle.
+///
+/// The file can be that of the sessions or one of its own; it is made for its owner only. Nothing is taken out of it but by
+/// [`delete`](Self::delete).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::trace::{TraceFilter, TraceStore, Tracer};
+/// use openai_agents::{Agent, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = TraceStore::open(":memory:").await?;
+/// let tracer = Tracer::builder().processor(store.processor().await?).build();
+/// let runner = Runner::new(ScriptedModel::text("Paris.")).tracer(&tracer);
+/// runner.run(&Agent::builder("Guide").build()?, "The capital of France?").await?;
+/// tracer.flush(Duration::from_secs(5)).await;
+///
+/// let list = store.list(TraceFilter::default()).await?;
+/// let trace = store.trace(list.traces[0].id()).await?.ok_or("it is there")?;
+/// assert_eq!(trace.spans.len(), 4);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct TraceStore(Arc<Worker>);
+
+/// Which traces are listed, the newest first.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct TraceFilter {
+    /// Only those of this status.
+    pub status: Option<SpanStatus>,
+    /// Only those of the agent of this name.
+    pub agent: Option<String>,
+    /// Only those of the session of this id.
+    pub session: Option<String>,
+    /// Only those in which this text stands, in messages, arguments, names or errors; ASCII letters of either case.
+    pub text: Option<String>,
+    /// The most traces of the page; 50 by default, 200 at most.
+    pub limit: Option<usize>,
+    /// What [`TraceList::next`] of the page before was.
+    pub after: Option<String>,
+}
+
+/// A page of traces.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TraceList {
+    /// The traces.
+    pub traces: Vec<TraceSummary>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// A trace with its spans.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StoredTrace {
+    /// What the list says of it.
+    pub summary: TraceSummary,
+    /// Its spans as JSON, those that go on too; of their content the sizes.
+    pub spans: Vec<Box<RawValue>>,
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceStoreError {
+    /// It cannot be opened, read or written.
+    #[error("the traces in `{store}` cannot be used")]
+    Unavailable {
+        /// The file.
+        store: String,
+        /// What SQLite says.
+        #[source]
+        source: BoxError,
+    },
+    /// A newer version of this library made it.
+    #[error(
+        "the traces in `{store}` have format {found}; this library knows formats up to {known}"
+    )]
+    Newer {
+        /// The file.
+        store: String,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known.
+        known: u32,
+    },
+    /// It was closed.
+    #[error("the traces in `{store}` were closed")]
+    Closed {
+        /// The file.
+        store: String,
+    },
+    /// The filter cannot be used.
+    #[error("{detail}")]
+    Filter {
+        /// What is wrong.
+        detail: &'static str,
+    },
+}
+
+impl TraceStoreError {
+    /// Gives the stable name of what went wrong.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Filter { .. } => ErrorKind::Config,
+            _ => ErrorKind::Session,
+        }
+    }
+}
+
+impl StoreError for TraceStoreError {
+    fn at(store: &str, trouble: Trouble) -> Self {
+        let store = store.to_owned();
+        match trouble {
+            Trouble::Unavailable(source)
+            | Trouble::Full(source)
+            | Trouble::ReadOnly(source)
+            | Trouble::Refused(source) => Self::Unavailable { store, source },
+            Trouble::Newer { found, known } => Self::Newer {
+                store,
+                found,
+                known,
+            },
+            Trouble::Closed => Self::Closed { store },
+        }
+    }
+}
+
+impl TraceStore {
+    /// Opens the file, and makes it and its tables if they are not there; `:memory:` is a store without a file.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`] when the file cannot be opened or made, is no database, or of a newer version.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, TraceStoreError> {
+        let path: PathBuf = path.as_ref().to_owned();
+        let worker = Worker::start(path, Access::ReadWrite, schema::prepare).await?;
+        Ok(Self(Arc::new(worker)))
+    }
+
+    /// Gives the processor that writes to it, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`] when the runs that wait cannot be read.
+    pub async fn processor(&self) -> Result<impl Processor + use<>, TraceStoreError> {
+        let paused = self.0.run(|db| paused(db)).await?;
+        let writer = StoreWriter::new(Arc::clone(&self.0));
+        Ok(StoreProcessor {
+            queue: ExportQueue::with_limits(writer, QueueLimits::default()),
+            paused,
+        })
+    }
+
+    /// Lists traces, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn list(&self, filter: TraceFilter) -> Result<TraceList, TraceStoreError> {
+        self.0.run(move |db| list(db, &filter)).await
+    }
+
+    /// Gives a trace and its spans, without their content.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn trace(&self, id: TraceId) -> Result<Option<StoredTrace>, TraceStoreError> {
+        self.0.run(move |db| trace(db, id)).await
+    }
+
+    /// Gives a span as JSON, with its content.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn span(&self, id: TraceId, span: SpanId) -> Result<Option<Value>, TraceStoreError> {
+        self.0.run(move |db| one_span(db, id, span)).await
+    }
+
+    /// Gives all spans of a trace that ended, with their content.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn spans(&self, id: TraceId) -> Result<Vec<Span>, TraceStoreError> {
+        self.0.run(move |db| whole_spans(db, id)).await
+    }
+
+    /// Takes a trace out; says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn delete(&self, id: TraceId) -> Result<bool, TraceStoreError> {
+        let delete = move |db: &mut Connection| -> Result<bool, Failure> {
+            let id = id.to_string();
+            let change = db.transaction()?;
+            change.execute("DELETE FROM trace_spans WHERE trace_id = ?1", [&id])?;
+            let n_deleted = change.execute("DELETE FROM traces WHERE id = ?1", [&id])?;
+            change.commit()?;
+            Ok(n_deleted > 0)
+        };
+        self.0.keep(delete).await
+    }
+}
+
+/// Writes to a store, and knows which runs other processes left waiting there.
+struct StoreProcessor {
+    queue: ExportQueue,
+    paused: Vec<(u64, PausedTrace)>,
+}
+
+impl Processor for StoreProcessor {
+    fn on_start(&self, span: &ActiveSpan) {
+        self.queue.on_start(span);
+    }
+
+    fn on_end(&self, span: &Arc<Span>) {
+        self.queue.on_end(span);
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.queue.flush()
+    }
+
+    fn n_lost(&self) -> u64 {
+        self.queue.n_lost()
+    }
+
+    fn paused(&self, key: u64) -> Option<PausedTrace> {
+        let mut paused = self.paused.iter();
+        paused.find_map(|(known, paused)| (*known == key).then(|| paused.clone()))
+    }
+}
+
+fn paused(db: &Connection) -> Result<Vec<(u64, PausedTrace)>, Failure> {
+    let mut found = db.prepare(
+        "SELECT id, name, group_id, metadata, pause_key, pause_task, ended_at FROM traces
+         WHERE pause_key IS NOT NULL AND status = 'paused' ORDER BY started_at DESC LIMIT ?1",
+    )?;
+    let mut rows = found.query([MAX_PAUSED])?;
+    let mut paused = Vec::new();
+    while let Some(row) = rows.next()? {
+        let metadata: String = row.get(3)?;
+        let trace = TraceInfo::from_value(&json!({
+            "trace_id": row.get::<_, String>(0)?,
+            "name": row.get::<_, String>(1)?,
+            "group_id": row.get::<_, Option<String>>(2)?,
+            "metadata": serde_json::from_str::<Value>(&metadata).unwrap_or_default(),
+        }));
+        let key: String = row.get(4)?;
+        let task: String = row.get(5)?;
+        let ended_at: Option<i64> = row.get(6)?;
+        if let (Some(trace), Ok(key), Ok(task)) =
+            (trace, u64::from_str_radix(&key, 16), task.parse())
+        {
+            let found = PausedTrace {
+                trace: Arc::new(trace),
+                task,
+                paused_at: of_micros(ended_at.unwrap_or_default()),
+            };
+            paused.push((key, found));
+        }
+    }
+    Ok(paused)
+}
+
+fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, Failure> {
+    let (before, before_id) = match &filter.after {
+        None => (i64::MAX, String::new()),
+        Some(after) => {
+            let place = after.split_once('-');
+            let place = place.and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+            place.ok_or(Failure::Own(TraceStoreError::Filter {
+                detail: "`after` is not what a page before gave",
+            }))?
+        }
+    };
+    let limit = filter.limit.unwrap_or(50).clamp(1, MAX_PAGE);
+    // What stands in a pattern is no pattern of its own.
+    let text = filter.text.as_ref().filter(|text| !text.is_empty());
+    let text = text.map(|text| {
+        let text = text.replace('\\', r"\\").replace('%', r"\%");
+        format!("%{}%", text.replace('_', r"\_"))
+    });
+    let mut statement = db.prepare(&format!(
+        r"SELECT {} FROM traces WHERE (started_at, id) < (?1, ?2)
+          AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR agent = ?4)
+          AND (?5 IS NULL OR session_id = ?5)
+          AND (?6 IS NULL OR name LIKE ?6 ESCAPE '\' OR error_message LIKE ?6 ESCAPE '\'
+            OR EXISTS (SELECT 1 FROM trace_spans WHERE trace_id = traces.id
+              AND (spans LIKE ?6 ESCAPE '\' OR content LIKE ?6 ESCAPE '\')))
+          ORDER BY started_at DESC, id DESC LIMIT ?7",
+        summary::COLUMNS
+    ))?;
+    let status = filter.status.map(SpanStatus::as_str);
+    let mut rows = statement.query(params![
+        before,
+        before_id,
+        status,
+        filter.agent,
+        filter.session,
+        text,
+        i64::try_from(limit + 1).unwrap_or(i64::MAX)
+    ])?;
+    let mut traces = Vec::new();
+    while let Some(row) = rows.next()? {
+        traces.push(read_summary(row)?);
+    }
+    let has_more = traces.len() > limit;
+    traces.truncate(limit);
+    let next = traces.last().filter(|_| has_more);
+    let next = next.map(TraceSummary::place);
+    Ok(TraceList { traces, next })
+}
+
+fn summary_of(db: &Connection, id: TraceId) -> Result<Option<TraceSummary>, Failure> {
+    let sql = format!("SELECT {} FROM traces WHERE id = ?1", summary::COLUMNS);
+    let found = db
+        .query_row(&sql, [id.to_string()], |row| Ok(read_summary(row)))
+        .optional()?;
+    found.transpose().map_err(Failure::from)
+}
+
+fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, Failure> {
+    let Some(summary) = summary_of(db, id)? else {
+        return Ok(None);
+    };
+    let mut lines: Vec<String> = Vec::new();
+    let mut rows = db.prepare("SELECT spans FROM trace_spans WHERE trace_id = ?1 ORDER BY id")?;
+    let mut rows = rows.query([id.to_string()])?;
+    while let Some(row) = rows.next()? {
+        lines.extend(
+            row.get_ref(0)?
+                .as_str()
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned),
+        );
+    }
+    let running: String = db.query_row(
+        "SELECT running FROM traces WHERE id = ?1",
+        [id.to_string()],
+        |row| row.get(0),
+    )?;
+    lines.extend(running.lines().map(str::to_owned));
+    let spans = lines.into_iter().map(RawValue::from_string);
+    let spans: Result<_, _> = spans.collect();
+    let spans = spans.map_err(Failure::refused)?;
+    Ok(Some(StoredTrace { summary, spans }))
+}
+
+fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>, Failure> {
+    let known = format!(r#""span_id":"{span}""#);
+    let row = db
+        .query_row(
+            "SELECT id, spans FROM trace_spans WHERE trace_id = ?1 AND instr(spans, ?2) ORDER BY id LIMIT 1",
+            params![id.to_string(), known],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+        )
+        .optional()?;
+    if let Some((row, spans)) = row {
+        let line = spans.lines().find(|line| line.contains(&known));
+        return line.map(|line| with_content(db, row, line)).transpose();
+    }
+    let running: Option<String> = db
+        .query_row(
+            "SELECT running FROM traces WHERE id = ?1",
+            [id.to_string()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let line = running.as_deref().unwrap_or_default().lines();
+    let line = line.into_iter().find(|line| line.contains(&known));
+    line.map(|line| serde_json::from_str(line).map_err(Failure::refused))
+        .transpose()
+}
+
+/// Puts the content of a span in the place of what says where it stands.
+fn with_content(db: &Connection, row: i64, line: &str) -> Result<Value, Failure> {
+    let mut span: Value = serde_json::from_str(line).map_err(Failure::refused)?;
+    let Some(places) = span.get_mut("content").and_then(Value::as_object_mut) else {
+        return Ok(span);
+    };
+    let mut part = db.prepare(
+        "SELECT substr(CAST(content AS BLOB), ?2 + 1, ?3) FROM trace_spans WHERE id = ?1",
+    )?;
+    for (_, place) in places.iter_mut() {
+        let number = |name: &str| place.get(name).and_then(Value::as_i64).unwrap_or_default();
+        let (offset, size) = (number("offset"), number("size"));
+        let bytes: Vec<u8> = part.query_row(params![row, offset, size], |row| row.get(0))?;
+        let text = String::from_utf8(bytes).map_err(Failure::refused)?;
+        *place = Value::String(text);
+    }
+    Ok(span)
+}
+
+fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, Failure> {
+    let Some(summary) = summary_of(db, id)? else {
+        return Ok(Vec::new());
+    };
+    let trace = Arc::new(summary.trace);
+    let mut statement =
+        db.prepare("SELECT id, spans FROM trace_spans WHERE trace_id = ?1 ORDER BY id")?;
+    let mut rows = statement.query([id.to_string()])?;
+    let mut spans = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (row, lines): (i64, String) = (row.get(0)?, row.get(1)?);
+        for line in lines.lines() {
+            let span = with_content(db, row, line)?;
+            spans.extend(Span::from_json(&trace, &span));
+        }
+    }
+    Ok(spans)
+}
+
+impl StoredTrace {
+    /// Writes it as JSON: the fields of the list, and `spans`.
+    pub fn to_value(&self) -> Map<String, Value> {
+        let mut json = self.summary.to_value();
+        let spans = self.spans.iter();
+        // They were written as JSON.
+        let spans = spans.filter_map(|span| serde_json::from_str(span.get()).ok());
+        json.insert("spans".to_owned(), Value::Array(spans.collect()));
+        json
+    }
+
+    /// Writes it as the text of that JSON, without reading the spans.
+    pub fn to_json(&self) -> String {
+        let mut json = Value::Object(self.summary.to_value()).to_string();
+        json.pop();
+        json.push_str(r#","spans":["#);
+        for (n, span) in self.spans.iter().enumerate() {
+            if n > 0 {
+                json.push(',');
+            }
+            json.push_str(span.get());
+        }
+        json.push_str("]}");
+        json
+    }
+}
+
+impl fmt::Debug for TraceStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceStore")
+            .field("store", &self.0.store())
+            .finish()
+    }
+}

@@ -1,0 +1,127 @@
+//! Writing spans to the store, on the thread of a queue.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, params};
+
+use super::summary::{OpenTrace, OpenTraces, by_trace};
+use super::{Failure, TraceStoreError};
+use crate::future::BoxError;
+use crate::sqlite::Worker;
+use crate::trace::json::ContentPlace;
+use crate::trace::processor::Exporter;
+use crate::trace::span::Span;
+
+/// How much content a row has, unless one span alone has more.
+const MAX_ROW_CONTENT: usize = 4 * 1024 * 1024;
+
+pub(super) struct StoreWriter {
+    worker: Arc<Worker>,
+    open: Arc<Mutex<OpenTraces>>,
+}
+
+impl StoreWriter {
+    pub(super) fn new(worker: Arc<Worker>) -> Self {
+        Self {
+            worker,
+            open: Arc::default(),
+        }
+    }
+}
+
+impl Exporter for StoreWriter {
+    fn export(&mut self, spans: &[Arc<Span>]) -> Result<(), BoxError> {
+        let (spans, open) = (spans.to_vec(), Arc::clone(&self.open));
+        let write = move |db: &mut Connection| -> Result<(), Failure> {
+            let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = write(db, &mut open, &spans);
+            if written.is_err() {
+                // What the store has is known again when it is read.
+                open.clear();
+            }
+            written
+        };
+        let written: Result<(), TraceStoreError> = self.worker.keep_blocking(write);
+        Ok(written?)
+    }
+
+    fn wants_running(&self) -> bool {
+        true
+    }
+
+    fn target(&self) -> String {
+        self.worker.store().to_owned()
+    }
+}
+
+fn write(db: &mut Connection, open: &mut OpenTraces, spans: &[Arc<Span>]) -> Result<(), Failure> {
+    let change = db.transaction()?;
+    for (id, spans) in by_trace(spans) {
+        let mut trace = match (open.remove(&id), spans.first()) {
+            (Some(trace), _) => trace,
+            (None, Some(first)) => OpenTrace::load(&change, first)?,
+            (None, None) => continue,
+        };
+        let mut rows = Rows::default();
+        for span in &spans {
+            if span.ended_at.is_none() {
+                trace.take(span, &span.to_json_with(&[]));
+                continue;
+            }
+            if rows.content.len() > MAX_ROW_CONTENT {
+                rows.insert(&change, &id.to_string())?;
+            }
+            trace.take(span, "");
+            rows.push(span);
+        }
+        rows.insert(&change, &id.to_string())?;
+        trace.save(&change)?;
+        if !trace.is_settled() {
+            open.insert(id, trace);
+        }
+    }
+    change.commit()?;
+    Ok(())
+}
+
+/// A row that is put together.
+#[derive(Default)]
+struct Rows {
+    spans: String,
+    content: String,
+}
+
+impl Rows {
+    fn push(&mut self, span: &Span) {
+        let has_request = span.content("request").is_some();
+        let mut places = Vec::new();
+        for (name, content) in &span.content {
+            // The exact request says all that is known otherwise of what the model was given.
+            if has_request && matches!(&**name, "input" | "instructions") {
+                continue;
+            }
+            let text = content.to_text();
+            places.push(ContentPlace {
+                name: name.clone(),
+                offset: self.content.len() as u64,
+                size: text.len() as u64,
+            });
+            self.content.push_str(&text);
+        }
+        if !self.spans.is_empty() {
+            self.spans.push('\n');
+        }
+        self.spans.push_str(&span.to_json_with(&places));
+    }
+
+    fn insert(&mut self, db: &Connection, trace: &str) -> Result<(), Failure> {
+        if self.spans.is_empty() {
+            return Ok(());
+        }
+        let mut insert =
+            db.prepare("INSERT INTO trace_spans (trace_id, spans, content) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![trace, self.spans, self.content])?;
+        *self = Self::default();
+        Ok(())
+    }
+}
