@@ -483,7 +483,17 @@ fn retry_after(headers: &Headers) -> Option<Duration> {
         Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         None => value
             .and_then(|value| httpdate::parse_http_date(value).ok())
-            .map(|date| date.duration_since(SystemTime::now()).unwrap_or_default()),
+            .map(|date| {
+                date.duration_since(time_at_server(headers))
+                    .unwrap_or_default()
+            }),
     };
     wait.filter(|wait| *wait <= MAX_RETRY_AFTER)
+}
+
+/// The time by the server's clock when it answered, with which the dates that it sends go together; this machine's may be set differently.
+fn time_at_server(headers: &Headers) -> SystemTime {
+    let date = headers.get("date");
+    let date = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+    date.unwrap_or_else(SystemTime::now)
 }

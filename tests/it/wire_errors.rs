@@ -99,7 +99,7 @@ type Headers<'a> = &'a [(&'a str, &'a str)];
 #[tokio::test]
 async fn the_time_to_wait_is_read_in_all_its_forms() {
     let seconds = Duration::from_secs;
-    let cases: [(Headers<'_>, Option<Duration>); 12] = [
+    let cases: [(Headers<'_>, Option<Duration>); 13] = [
         (&[("retry-after", "2")], Some(seconds(2))),
         (
             &[("retry-after", " 1.5 ")],
@@ -120,6 +120,14 @@ async fn the_time_to_wait_is_read_in_all_its_forms() {
         (
             &[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")],
             Some(seconds(0)),
+        ),
+        // By the clock of the server, whatever this machine's says.
+        (
+            &[
+                ("date", "Wed, 21 Oct 2015 07:27:53 GMT"),
+                ("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),
+            ],
+            Some(seconds(7)),
         ),
         // Beyond a week it is a mistake of the server, such as a time where a duration was due.
         (&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], None),

@@ -4,19 +4,18 @@ use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use rmcp::model::RequestStateCodec;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::McpCatalog;
 use super::changes::Changes;
 use super::dynamic_resources;
-use super::elicitation;
 use super::paused::PausedRuns;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
 use super::run_log::RunLogs;
 use super::run_sessions::RunSessions;
+use super::seal::{self, StateSeal};
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -310,9 +309,11 @@ impl McpServerBuilder {
             sessions,
             run_logs: RunLogs::new(&keeper),
             keeper,
-            waiting: PausedRuns::new(elicitation::TTL),
+            waiting: PausedRuns::new(seal::TTL),
             states: self.states,
-            seal: seal()?,
+            seal: StateSeal::new().map_err(|error| McpBuildError::NoRandomness {
+                reason: error.to_string(),
+            })?,
             changes: Changes::new(),
             closing: CancellationToken::new(),
             http: self.http,
@@ -323,14 +324,6 @@ impl McpServerBuilder {
 pub(super) fn first_twice<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut seen = HashSet::new();
     names.find(|name| !seen.insert(*name)).map(str::to_owned)
-}
-
-/// Makes a seal with a key that nobody else has and that ends with the server.
-fn seal() -> Result<RequestStateCodec, McpBuildError> {
-    let mut key = [0; RequestStateCodec::MIN_KEY_LENGTH];
-    let failed = |reason: String| McpBuildError::NoRandomness { reason };
-    getrandom::fill(&mut key).map_err(|error| failed(error.to_string()))?;
-    RequestStateCodec::try_new(key).map_err(|error| failed(error.to_string()))
 }
 
 impl std::fmt::Debug for McpServerBuilder {

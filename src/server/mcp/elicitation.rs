@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rmcp::model::{
-    ClientCapabilities, ErrorData, InputRequest, InputRequests, InputRequiredResult,
-    InputResponses, RequestStateCodec, SealOptions,
+    ClientCapabilities, ErrorData, InputRequest, InputRequests, InputRequiredResult, InputResponses,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::seal::StateSeal;
 use super::tools::APPROVAL_KEY;
-
-/// How long a client may take to come back.
-pub(super) const TTL: Duration = Duration::from_secs(3600);
 
 /// The questions of one call to its client, and the answers so far.
 #[derive(Debug, Default)]
@@ -53,7 +49,7 @@ impl Subject {
 impl ElicitationRounds {
     /// Takes up a call where it was left.
     pub(super) fn resume(
-        seal: &RequestStateCodec,
+        seal: &StateSeal,
         subject: &Subject,
         state: Option<&str>,
         responses: Option<InputResponses>,
@@ -67,7 +63,7 @@ impl ElicitationRounds {
                 SealedRounds::default()
             }
             Some(state) => {
-                let opened = seal.open_json_with::<SealedRounds>(state, &subject.0);
+                let opened = seal.open::<SealedRounds>(state, &subject.0);
                 opened.map_err(|error| {
                     let message = format!("the request state cannot be used: {error}");
                     ErrorData::invalid_params(message, None)
@@ -115,7 +111,7 @@ impl ElicitationRounds {
     /// Gives what a call that failed ends with, if it failed for want of an answer.
     pub(super) fn end(
         &self,
-        seal: &RequestStateCodec,
+        seal: &StateSeal,
         subject: &Subject,
     ) -> Option<Result<InputRequiredResult, ErrorData>> {
         let outcome = std::mem::take(&mut *self.outcome());
@@ -123,12 +119,11 @@ impl ElicitationRounds {
             return Some(Err(ErrorData::invalid_params(complaint, None)));
         }
         if !outcome.asked.is_empty() {
-            let options = SealOptions::new().associated_data(&subject.0).ttl(TTL);
             let known = SealedRounds {
                 answers: self.known.answers.clone(),
                 run: outcome.run,
             };
-            let state = seal.seal_json_with(&known, &options);
+            let state = seal.seal(known, &subject.0);
             return Some(match state {
                 Ok(state) => Ok(InputRequiredResult::new(Some(outcome.asked), Some(state))),
                 Err(error) => Err(ErrorData::internal_error(error.to_string(), None)),

@@ -63,6 +63,7 @@ mod paused;
 mod ask;
 mod tools;
 mod output;
+mod seal;
 mod elicitation;
 mod call;
 mod sessions;
@@ -80,7 +81,6 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use rmcp::ServiceExt;
-use rmcp::model::RequestStateCodec;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,7 @@ use prompts::Prompts;
 use resources::Resources;
 use run_log::RunLogs;
 use run_sessions::RunSessions;
+use seal::StateSeal;
 use sessions::Sessions;
 
 use super::allowed_hosts::AllowedHosts;
@@ -128,7 +129,7 @@ struct Served {
     waiting: PausedRuns<WaitingRun>,
     states: States,
     /// Seals what a client brings back between the rounds of one call.
-    seal: RequestStateCodec,
+    seal: StateSeal,
     changes: Changes,
     /// Ends what goes on over HTTP.
     closing: CancellationToken,
