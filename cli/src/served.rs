@@ -54,6 +54,7 @@ impl Served {
     pub(crate) async fn load_again(&self, mcp: &McpServer) -> Result<Reloaded> {
         let config = load(&self.global, self.bind.as_deref())?;
         output::keep_secret(config.redactor());
+        config.replaces(&self.now());
         let catalog = Catalog::of(&config)?;
         connect(&config).await?;
         mcp.set_agents(

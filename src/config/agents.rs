@@ -85,6 +85,7 @@ pub(super) const ALL_LIMITS: Keys = Keys {
         "max_tool_calls",
         "max_seconds",
         "max_answer_bytes",
+        "max_answers_bytes",
         "max_answer_tool_calls",
         "max_event_bytes",
     ],
@@ -160,6 +161,7 @@ pub(super) fn limits(parent: &mut Fields<'_>, keys: Keys) -> Result<LimitsConfig
         max_tool_calls: fields.count("max_tool_calls")?,
         max_seconds: fields.count("max_seconds")?,
         max_answer_bytes: fields.count("max_answer_bytes")?,
+        max_answers_bytes: fields.count("max_answers_bytes")?,
         max_answer_tool_calls: fields.count("max_answer_tool_calls")?,
         max_event_bytes: fields.count("max_event_bytes")?,
     })

@@ -312,6 +312,7 @@ impl Loader {
             redactor: Redactor::default(),
             client,
             concurrency_limit: OnceLock::new(),
+            memory_limit: OnceLock::new(),
             agent_set: OnceLock::new(),
         };
         (config.settings, config.redactor) = seen.finish();

@@ -14,7 +14,7 @@ use super::{
 use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
 use crate::mcp::McpClients;
-use crate::model::{ConcurrencyLimit, Dialect, ModelSettings};
+use crate::model::{ConcurrencyLimit, Dialect, MemoryLimit, ModelSettings};
 use crate::secret::Redactor;
 use crate::{Limits, Secret};
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub(super) client: HttpClient,
     /// The place of all requests, if they are bounded.
     pub(super) concurrency_limit: OnceLock<ConcurrencyLimit>,
+    /// What bounds all answers that come at once.
+    pub(super) memory_limit: OnceLock<MemoryLimit>,
     /// The agents; made when the first of them is asked for.
     pub(super) agent_set: OnceLock<Arc<AgentSet>>,
 }
@@ -296,6 +298,8 @@ pub struct LimitsConfig {
     pub max_seconds: Option<u64>,
     /// The most bytes of an answer of a model, in sum over all its parts; 64 MiB by default. Not of one agent alone.
     pub max_answer_bytes: Option<u64>,
+    /// The most bytes of all answers of models that come at once; 128 MiB by default. Not of one agent alone.
+    pub max_answers_bytes: Option<u64>,
     /// The most tool calls of an answer of a model; 1024 by default. Not of one agent alone.
     pub max_answer_tool_calls: Option<u64>,
     /// The most bytes of one event of a streamed answer; 32 MiB by default. Not of one agent alone.

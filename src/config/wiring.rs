@@ -9,7 +9,7 @@ use super::build::{AgentSet, Purpose, agent_set};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
 use crate::http::HttpClient;
-use crate::model::{ConcurrencyLimit, LiteLlm, Model, OpenAiChat, OpenAiResponses};
+use crate::model::{ConcurrencyLimit, LiteLlm, MemoryLimit, Model, OpenAiChat, OpenAiResponses};
 use crate::{Agent, Limits, Runner, ToolRegistry};
 
 /// Gives a driver's builder what all drivers of a configuration have, and builds it.
@@ -17,7 +17,8 @@ macro_rules! wired {
     ($config:expr, $builder:expr) => {{
         let mut builder = $builder
             .http_client($config.http_client().clone())
-            .dialect($config.dialect().clone());
+            .dialect($config.dialect().clone())
+            .memory_limit($config.memory_limit().clone());
         if let Some(key) = $config.api_key() {
             builder = builder.api_key(key.clone());
         }
@@ -36,6 +37,9 @@ macro_rules! wired {
             .map(|model| -> Arc<dyn Model> { Arc::new(model) })
     }};
 }
+
+/// Two answers as large as one may be: they cost up to three times as much memory.
+const MAX_ANSWERS_BYTES: usize = 128 * 1024 * 1024;
 
 /// A limit that no machine can reach bounds nothing.
 fn whole(limit: u64) -> usize {
@@ -289,6 +293,26 @@ impl Config {
                     .wrap_shared(model),
             ),
         })
+    }
+
+    /// Gives what bounds all answers that come at once (`limits.max_answers_bytes`).
+    pub fn memory_limit(&self) -> &MemoryLimit {
+        self.memory_limit
+            .get_or_init(|| MemoryLimit::new(self.max_answers_bytes()))
+    }
+
+    fn max_answers_bytes(&self) -> usize {
+        let max_bytes = self.limits().max_answers_bytes;
+        max_bytes.map_or(MAX_ANSWERS_BYTES, whole)
+    }
+
+    /// Counts the answers of this configuration in one sum with those of the one before, which it takes the place of.
+    ///
+    /// Without an effect once a model was made.
+    pub fn replaces(&self, before: &Self) {
+        let shared = before.memory_limit().clone();
+        shared.set_max_bytes(self.max_answers_bytes());
+        self.memory_limit.set(shared).ok();
     }
 
     /// Gives the HTTP client that all models of this configuration share, with its time-outs, and whose proxies and certificates MCP

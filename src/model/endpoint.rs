@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::http::{Headers, HttpClient, HttpError, Url};
 use crate::model::wire::ResponseLimits;
-use crate::model::{Delivery, ModelError};
+use crate::model::{Delivery, MemoryLimit, ModelError};
 use crate::secret::Redactor;
 
 /// One model at one address, as all its requests share it.
@@ -17,6 +17,8 @@ pub(super) struct Endpoint {
     pub(super) redactor: Redactor,
     pub(super) max_event_bytes: usize,
     pub(super) limits: ResponseLimits,
+    /// What this model's answers share with those of others.
+    pub(super) memory: Option<MemoryLimit>,
 }
 
 impl Endpoint {

@@ -21,10 +21,11 @@ use crate::http::{
 };
 use crate::kind::ErrorKind;
 use crate::model::endpoint::Endpoint;
+use crate::model::memory_limit::MemoryShare;
 use crate::model::recording;
 use crate::model::redaction::EventRedactor;
 use crate::model::wire::{ResponseDecoder, ServerError, excerpt, too_large};
-use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, Received};
+use crate::model::{Delivery, MemoryLimit, ModelError, ModelEvent, ModelRequest, Received};
 
 /// The most bytes of an error's body that are read: its words, and no flood.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -43,6 +44,7 @@ const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "x-litellm-call-id
 pub(super) struct Exchange {
     endpoint: Arc<Endpoint>,
     decoder: Box<dyn ResponseDecoder>,
+    memory: Option<MemoryShare>,
     state: ExchangeState,
     /// What was decoded and not yet taken.
     events: VecDeque<ModelEvent>,
@@ -121,6 +123,7 @@ impl Exchange {
         });
         Ok(Self {
             decoder,
+            memory: endpoint.memory.as_ref().map(MemoryLimit::share),
             state: ExchangeState::Head(head),
             events: VecDeque::new(),
             is_complete: false,
@@ -161,6 +164,14 @@ impl Exchange {
                 Poll::Ready(Ok(()))
             }
             ExchangeState::Over => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn count_memory(&mut self) -> Result<(), ModelError> {
+        let n_kept = self.decoder.n_kept_bytes();
+        match &mut self.memory {
+            Some(memory) => memory.grow_to(n_kept),
+            None => Ok(()),
         }
     }
 
@@ -225,6 +236,7 @@ impl Exchange {
                     error => http_error(error),
                 })?;
                 self.decoder.on_body(&body, &mut self.events)?;
+                self.count_memory()?;
                 // Some decoders read both deliveries alike.
                 self.events.retain(|event| !event.is_delta());
                 self.note_end();
@@ -289,6 +301,7 @@ impl Exchange {
             };
             self.on_event(&event)?;
         }
+        self.count_memory()?;
         if has_ended && !self.is_complete {
             self.decoder.on_end(&mut self.events)?;
             self.note_end();

@@ -11,7 +11,7 @@ use crate::kind::ErrorKind;
 use crate::model::endpoint::{Endpoint, config_error};
 use crate::model::exchange::Exchange;
 use crate::model::wire::{ResponseLimits, Wire};
-use crate::model::{Delivery, Model, ModelError, ModelEvent, ModelRequest};
+use crate::model::{Delivery, MemoryLimit, Model, ModelError, ModelEvent, ModelRequest};
 use crate::secret::{Redactor, Secret};
 
 /// A model at an HTTP endpoint, spoken to over a [`Wire`].
@@ -42,6 +42,7 @@ pub struct HttpModelBuilder<W> {
     key: Option<Secret>,
     max_event_bytes: usize,
     limits: ResponseLimits,
+    memory: Option<MemoryLimit>,
 }
 
 impl<W: Wire> HttpModel<W> {
@@ -61,6 +62,7 @@ impl<W: Wire> HttpModel<W> {
             // A picture that a hosted tool made comes in one event.
             max_event_bytes: 32 * 1024 * 1024,
             limits: ResponseLimits::default(),
+            memory: None,
         }
     }
 
@@ -121,6 +123,12 @@ impl<W: Wire> HttpModelBuilder<W> {
         self
     }
 
+    /// Counts what answers under way hold in a sum with those of other models; not counted by default.
+    pub fn memory_limit(mut self, memory_limit: MemoryLimit) -> Self {
+        self.memory = Some(memory_limit);
+        self
+    }
+
     /// Sets how many tool calls an answer may hold, 1024 by default; more is the error `limit_exceeded`.
     pub fn max_answer_tool_calls(mut self, max_answer_tool_calls: usize) -> Self {
         self.limits.max_tool_calls = max_answer_tool_calls;
@@ -155,6 +163,7 @@ impl<W: Wire> HttpModelBuilder<W> {
             redactor,
             max_event_bytes: self.max_event_bytes,
             limits: self.limits,
+            memory: self.memory,
         };
         Ok(HttpModel(Arc::new(BackEnd {
             wire: self.wire,

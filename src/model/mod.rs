@@ -10,6 +10,8 @@ mod dialect;
 mod finish_reason;
 mod providers;
 mod limited;
+#[cfg(feature = "http")]
+mod memory_limit;
 mod retry;
 #[cfg(feature = "realtime")]
 pub mod realtime;
@@ -52,6 +54,8 @@ pub use json_text::JsonText;
 pub use limited::{ConcurrencyLimit, LimitedModel};
 #[cfg(feature = "http")]
 pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder, LiteLlmWire};
+#[cfg(feature = "http")]
+pub use memory_limit::MemoryLimit;
 #[cfg(feature = "http")]
 pub use openai_chat::{ChatWire, OpenAiChat, OpenAiChatBuilder};
 #[cfg(feature = "realtime")]

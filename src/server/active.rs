@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::error::ApiError;
-use super::metrics::{Metrics, RunOutcome};
+use super::metrics::{self, Metrics, RunOutcome};
 use crate::agent::runner::{RunEvent, RunHandle, RunRequest, RunResult, RunStream};
 use crate::context::Cancel;
 use crate::error::RunError;
+use crate::model::MemoryLimit;
 use crate::usage::Usage;
 
 /// The runs of a server.
@@ -21,6 +22,7 @@ pub(super) struct Runs {
     handles: Mutex<Handles>,
     n_active: watch::Sender<usize>,
     closing: watch::Sender<bool>,
+    memory_limit: Option<MemoryLimit>,
     pub(super) metrics: Metrics,
 }
 
@@ -41,7 +43,11 @@ pub(super) struct ActiveRun {
 }
 
 impl Runs {
-    pub(super) fn new(max_runs: usize, max_waiting: usize) -> Self {
+    pub(super) fn new(
+        max_runs: usize,
+        max_waiting: usize,
+        memory_limit: Option<MemoryLimit>,
+    ) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(max_runs.min(Semaphore::MAX_PERMITS))),
             max_waiting,
@@ -49,6 +55,7 @@ impl Runs {
             handles: Mutex::default(),
             n_active: watch::Sender::new(0),
             closing: watch::Sender::new(false),
+            memory_limit,
             metrics: Metrics::new(),
         }
     }
@@ -139,8 +146,12 @@ impl Runs {
     }
 
     pub(super) fn metrics_text(&self) -> String {
-        self.metrics
-            .to_text(self.n_active(), self.n_waiting.load(Ordering::Relaxed))
+        let n_waiting = self.n_waiting.load(Ordering::Relaxed);
+        let mut text = self.metrics.to_text(self.n_active(), n_waiting);
+        if let Some(limit) = &self.memory_limit {
+            metrics::answers(&mut text, limit);
+        }
+        text
     }
 
     fn handles(&self) -> MutexGuard<'_, Handles> {

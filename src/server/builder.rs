@@ -19,7 +19,7 @@ use super::sessions::{self, ListSessions, OpenSession};
 use super::state::{AppState, Server, now};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
-use crate::model::ModelProvider;
+use crate::model::{MemoryLimit, ModelProvider};
 use crate::secret::Secret;
 use crate::session::{Session, SessionError, SessionId};
 
@@ -45,6 +45,7 @@ pub struct ServerBuilder {
     max_waiting_runs: usize,
     kept: KeptLimits,
     max_events: usize,
+    memory_limit: Option<MemoryLimit>,
     grace: Duration,
     #[cfg(feature = "sqlite")]
     traces: Option<crate::trace::TraceStore>,
@@ -110,6 +111,7 @@ impl ServerBuilder {
             max_waiting_runs: 1024,
             kept: KeptLimits::DEFAULT,
             max_events: 1000,
+            memory_limit: None,
             grace: Duration::from_secs(9),
             #[cfg(feature = "sqlite")]
             traces: None,
@@ -297,6 +299,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Shows by `/metrics` what the answers of models hold that are under way.
+    ///
+    /// A run whose answer would be too much is answered 503, with the time after which to ask again.
+    pub fn memory_limit(mut self, memory_limit: MemoryLimit) -> Self {
+        self.memory_limit = Some(memory_limit);
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -331,7 +341,11 @@ impl ServerBuilder {
             page: self.page,
             models: self.models,
             reload: self.reload,
-            runs: Arc::new(Runs::new(self.max_runs, self.max_waiting_runs)),
+            runs: Arc::new(Runs::new(
+                self.max_runs,
+                self.max_waiting_runs,
+                self.memory_limit,
+            )),
             responses: Responses::new(&keeper),
             conversations: Conversations::new(&keeper),
             open_turns: OpenTurns::new(&keeper),

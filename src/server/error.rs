@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::allowed_hosts::OriginError;
 use super::kept::Why;
 use crate::error::{RunError, error_chain};
+use crate::kind::ErrorKind;
 use crate::session::SessionError;
 
 /// An error of a request.
@@ -144,6 +145,8 @@ impl ApiError {
     pub(super) fn of_run(error: &RunError) -> Self {
         let status = match error.failure() {
             _ if error.status() == Some(429) => 429,
+            // Not the model's server is busy, but this one.
+            _ if error.kind() == ErrorKind::LimitExceeded && error.retry_after().is_some() => 503,
             _ => error.kind().http_status(),
         };
         Self {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::kind::ErrorKind;
+use crate::model::MemoryLimit;
 use crate::usage::Usage;
 
 /// How a run ended.
@@ -139,6 +140,22 @@ impl Metrics {
         );
         text
     }
+}
+
+/// Writes what the answers of models hold that are under way.
+pub(super) fn answers(text: &mut String, limit: &MemoryLimit) {
+    single(
+        text,
+        ("answers_bytes", "gauge"),
+        "Bytes of the answers of models that are under way.",
+        limit.n_bytes() as u64,
+    );
+    single(
+        text,
+        ("answers_max_bytes", "gauge"),
+        "How many bytes these may have.",
+        limit.max_bytes() as u64,
+    );
 }
 
 fn add(count: &AtomicU64, more: u64) {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use openai_agents::model::{MemoryLimit, OpenAiChat};
 use openai_agents::server::Server;
-use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, FunctionTool, Runner};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::front::{Answer, Front};
+use crate::support::{chunk, whole_text};
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct NoArgs {}
@@ -290,4 +292,41 @@ async fn run_route_invalid_request_names_the_field() {
     let result = front.post("/run", &body).await.events().pop().unwrap();
     assert_eq!(result["error"]["kind"], "max_turns");
     assert_eq!(front.get("/status/s").await.json()["status"], "failed");
+}
+
+#[tokio::test]
+async fn run_whose_answer_is_too_much_beside_others_is_refused_and_they_go_on() {
+    let large = "x".repeat(150_000);
+    let begun = Reply::sse([chunk(&json!({ "content": large }))]).hang();
+    let model = FakeServer::start([begun, whole_text(&large)])
+        .await
+        .unwrap();
+    // Either answer fits, beside its free part; both do not.
+    let limit = MemoryLimit::new(100_000);
+    let driver = OpenAiChat::builder(model.url(), "m").memory_limit(limit.clone());
+    let agent = Agent::builder("Guide").build().unwrap();
+    let server = Server::builder(Runner::new(driver.build().unwrap()));
+    let front = Front::start(server.agent(agent).memory_limit(limit.clone())).await;
+    start(&front, "first").await;
+    while limit.n_bytes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let held = limit.n_bytes();
+    let body = json!({"model": "Guide", "messages": [{"role": "user", "content": "hi"}]});
+    let refused = front.post("/v1/chat/completions", &body).await;
+    assert_eq!(refused.code(), (503, "limit_exceeded".to_owned()));
+    let headers = ["retry-after", "x-should-retry"].map(|name| refused.header(name));
+    assert_eq!(headers, [Some("5"), Some("false")]);
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("limits.max_answers_bytes"), "{message}");
+    let metrics = front.get("/metrics").await.body;
+    assert!(
+        metrics.contains(&format!("openai_agents_answers_bytes {held}\n")),
+        "{metrics}"
+    );
+    assert_eq!(front.get("/status/first").await.json()["status"], "running");
+    front.post("/cancel/first", &json!({})).await;
+    while limit.n_bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
 }

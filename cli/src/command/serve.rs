@@ -99,7 +99,10 @@ fn mcp_server(catalog: &Catalog, sessions: &ServedSessions) -> Result<McpServer>
 
 /// All agents behind the OpenAI API, beside the MCP server.
 fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> ServerBuilder {
-    let mut builder = Server::builder(catalog.runner).grace(GRACE).page();
+    let mut builder = Server::builder(catalog.runner)
+        .grace(GRACE)
+        .memory_limit(config.memory_limit().clone())
+        .page();
     for agent in catalog.agents {
         builder = builder.agent(agent);
     }

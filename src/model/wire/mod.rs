@@ -117,6 +117,13 @@ pub trait ResponseDecoder: Send {
     /// `no_terminal_event`, unless what came before says that the answer was complete.
     fn on_end(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError>;
 
+    /// Gives how many bytes it keeps of the answer by now, as a [`ResponseBudget`] counts them.
+    ///
+    /// By them the answers under way are bounded in sum ([`MemoryLimit`](crate::model::MemoryLimit)); 0, the default, counts nothing.
+    fn n_kept_bytes(&self) -> usize {
+        0
+    }
+
     /// Gives what was received so far, for the error that ended the response.
     fn take_received(&mut self) -> Received;
 }

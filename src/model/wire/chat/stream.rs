@@ -95,6 +95,10 @@ impl ResponseDecoder for Decoder {
         Ok(())
     }
 
+    fn n_kept_bytes(&self) -> usize {
+        self.answer.budget.n_bytes()
+    }
+
     fn take_received(&mut self) -> Received {
         self.answer.take_received()
     }

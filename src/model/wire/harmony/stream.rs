@@ -200,6 +200,10 @@ impl ResponseDecoder for Decoder {
         }
     }
 
+    fn n_kept_bytes(&self) -> usize {
+        self.budget.n_bytes()
+    }
+
     fn take_received(&mut self) -> Received {
         self.transcript.take_received()
     }

@@ -129,6 +129,10 @@ impl ResponseDecoder for Decoder {
         Err(cut("the stream ended"))
     }
 
+    fn n_kept_bytes(&self) -> usize {
+        self.reader.budget.n_bytes()
+    }
+
     fn take_received(&mut self) -> Received {
         std::mem::take(&mut self.received)
     }
