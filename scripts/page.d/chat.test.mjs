@@ -144,7 +144,7 @@ test('chat_8_run_is_stopped_and_a_message_is_queued', async () => {
   await page.locator('.waiting', { hasText: 'Waiting for the model of Assistant' }).waitFor();
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
   await over(page, 'cancelled');
-  assert.equal(await page.locator('.notice strong').innerText(), 'Stopped');
+  assert.equal(await page.locator('#thread .notice strong').innerText(), 'Stopped');
   await say(page, 'drip 20');
   await page.locator('.assistant').waitFor();
   await say(page, 'say queued');
@@ -236,7 +236,7 @@ test('each_way_to_fail_says_what_happened_and_what_can_be_done', async () => {
     ['drop', 'The connection to the model server failed', 'broke off'],
   ]) {
     await say(page, text);
-    const last = page.locator('.notice').last();
+    const last = page.locator('#thread .notice').last();
     await last.getByText(title, { exact: true }).waitFor();
     await over(page, 'failed');
     assert.ok((await last.innerText()).includes(words), text);

@@ -71,3 +71,26 @@ test('stream_is_drawn_up_to_where_nothing_changes_any_more', async () => {
     assert.equal(found, stable, JSON.stringify(text));
   }
 });
+
+test('tree_of_spans_has_each_span_once_whatever_the_parents_are', async () => {
+  const rows = await page.evaluate(async () => {
+    const { rowsOf, treeOf, firstToSee } = await import('/page/spans.js');
+    const span = (id, parent, second, status = 'ok') => ({ span_id: id, parent_id: parent, started_at: `2026-01-01T00:00:0${second}Z`, ended_at: `2026-01-01T00:00:09Z`, status });
+    const tree = treeOf([span('c', 'b', 3, 'error'), span('a', null, 1, 'error'), span('b', 'a', 2), span('x', 'y', 4), span('y', 'x', 5), span('z', 'gone', 6)]);
+    return [rowsOf(tree).map(({ node, depth }) => `${node.span.span_id}${depth}`), rowsOf(tree, new Set(['a'])).map(({ node }) => node.span.span_id), firstToSee(tree), tree.duration];
+  });
+  assert.deepEqual(rows, [['a0', 'b1', 'c2', 'z0', 'x0', 'y0'], ['a', 'z', 'x', 'y'], 'c', 8000]);
+});
+
+test('bodies_of_both_apis_become_a_conversation', async () => {
+  const shown = await page.evaluate(async () => {
+    const { conversationOf } = await import('/page/spans.js');
+    const kinds = (request, response) => conversationOf({ request: JSON.stringify(request), response: JSON.stringify(response) })?.map((item) => item.role ?? item.type);
+    return [
+      kinds({ messages: [{ role: 'system', content: 's' }, { role: 'user', content: 'u' }, { role: 'assistant', tool_calls: [{ id: '1', function: { name: 'f', arguments: '{}' } }] }, { role: 'tool', tool_call_id: '1', content: 'o' }] }, { choices: [{ message: { content: 'a', role: 'assistant' } }] }),
+      kinds({ instructions: 's', input: [{ role: 'user', content: 'u' }, { type: 'function_call', call_id: '1' }] }, { output: [{ type: 'message', role: 'assistant', content: [] }] }),
+      kinds({ other: 1 }, null) ?? null,
+    ];
+  });
+  assert.deepEqual(shown, [['system', 'user', 'function_call', 'function_call_output', 'assistant'], ['system', 'user', 'function_call', 'assistant'], null]);
+});

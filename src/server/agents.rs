@@ -12,7 +12,18 @@ pub(super) async fn list(app: &AppState) -> Value {
     for agent in &catalog.agents {
         agents.push(describe(agent).await);
     }
-    json!({"agents": agents})
+    json!({"agents": agents, "keeps_traces": keeps_traces(app)})
+}
+
+/// Whether there is a store, so that `/traces` can be asked.
+#[cfg(feature = "sqlite")]
+const fn keeps_traces(app: &AppState) -> bool {
+    app.traces.is_some()
+}
+
+#[cfg(not(feature = "sqlite"))]
+const fn keeps_traces(_: &AppState) -> bool {
+    false
 }
 
 async fn describe(agent: &Agent) -> Value {

@@ -7,6 +7,7 @@ import { agentYaml } from './copy.js';
 export class Agents extends EventTarget {
   all = [];
   chosen = null;
+  keepsTraces = false;
   #changes = { model: null, instructions: null, tools: null };
   #select = document.getElementById('agent');
   #panel = document.getElementById('agent-panel');
@@ -20,7 +21,7 @@ export class Agents extends EventTarget {
   }
 
   async load() {
-    ({ agents: this.all } = await ask('GET', 'agents'));
+    ({ agents: this.all, keeps_traces: this.keepsTraces } = await ask('GET', 'agents'));
     fill(this.#select, this.all.map((agent) => el('option', { value: agent.name }, agent.name)));
     const known = localStorage.getItem('openai-agents-agent');
     this.choose(this.all.find((agent) => agent.name === known)?.name ?? this.all.find((agent) => agent.name === 'Assistant')?.name ?? this.all[0]?.name);

@@ -167,6 +167,7 @@ export class Chat extends EventTarget {
     this.#following?.stop.abort();
     const stop = new AbortController();
     const following = { stop };
+    let isOver = false;
     this.#following = following;
     following.done = (async () => {
       const stream = events(this.session, after, {
@@ -178,6 +179,7 @@ export class Chat extends EventTarget {
         for await (const [id, event] of stream) {
           if (stop.signal.aborted) return;
           this.#seen = id;
+          isOver = event.type === 'result' || event.type === 'cancelled';
           take(id, event);
         }
       } catch (error) {
@@ -186,7 +188,8 @@ export class Chat extends EventTarget {
         this.#put(notice('warn', 'The events of this run are not there any more', [`${error.message}. What the session keeps is shown by loading it again.`], [button('Load again', () => this.open(this.session), { class: 'primary' })]));
         this.#set('new');
       }
-      if (this.#following === following && this.status === 'running') await this.#askHowItStands();
+      // After an end another run may have begun already, which is not asked about here.
+      if (!isOver && this.#following === following && this.status === 'running') await this.#askHowItStands();
     })();
     await following.done;
   }
@@ -256,6 +259,7 @@ export class Chat extends EventTarget {
       edit: (place, text, content) => this.#guarded(() => this.edit(place, text, content, this.#agents.overrides)),
       again: (place) => this.#guarded(() => this.branch(place, null, this.#agents.overrides)),
       reload: () => this.open(this.session),
+      select: (call) => this.dispatchEvent(new CustomEvent('call', { detail: call })),
     });
     this.#seen = 0;
     this.runId = null;

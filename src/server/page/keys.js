@@ -11,7 +11,7 @@ const KEYS = [
   ['a  r  e', 'Approve, reject, edit the call that waits'],
   ['s', 'Stop the run'],
   ['n', 'New conversation'],
-  ['c', 'To the conversation'],
+  ['c  t', 'To the conversation, to the trace'],
   ['?', 'This card'],
 ];
 

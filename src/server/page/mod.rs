@@ -62,6 +62,12 @@ const FILES: &[PageFile] = &files![
     SCRIPT "copy.js",
     SCRIPT "notices.js",
     SCRIPT "keys.js",
+    SCRIPT "spans.js",
+    SCRIPT "traces.js",
+    SCRIPT "waterfall.js",
+    SCRIPT "span.js",
+    SCRIPT "compare.js",
+    SCRIPT "transfer.js",
 ];
 
 pub(super) fn routes() -> Router<Arc<AppState>> {

@@ -9,7 +9,7 @@ import { cutAnswer, failure, notice } from './notices.js';
 import { showMedia, showText } from './value.js';
 
 /**
- * `handlers` has `decide(decision)`, `edit(place, text)`, `again(place)` and `reload()`; a place is the number of a message
+ * `handlers` has `decide(decision)`, `edit(place, text)`, `again(place)`, `reload()` and `select(call id)`; a place is the number of a message
  * of the user, from 0.
  */
 export class Thread {
@@ -316,7 +316,7 @@ export class Thread {
     this.#end();
     for (const entry of this.#queued.splice(0)) fill(entry.querySelector('.tag'), 'not taken: the run was over');
     if (!event.ok) this.fail(event.error, event);
-    if (event.turns) this.#put(el('p', { class: 'run-end quiet' }, `${event.turns === 1 ? '1 turn' : `${event.turns} turns`} · ${usage(event.usage)}${event.cost ? ` · ${event.cost}` : ''}`));
+    if (event.turns) this.#put(el('p', { class: 'run-end quiet' }, `${event.turns === 1 ? '1 turn' : `${event.turns} turns`} · ${usage(event.usage)}`));
     for (const deviation of event.deviations ?? []) this.#put(el('p', { class: 'run-end quiet' }, `deviation of the model server: ${deviation.code}${deviation.detail ? `: ${deviation.detail}` : ''}`));
   }
 
@@ -450,7 +450,7 @@ class Call {
 
   #draw() {
     if (!this.element.open) return;
-    fill(this.#given, el('h4', {}, 'Arguments'), showText(this.#arguments || '{}', 'Arguments'));
+    fill(this.#given, this.id && this.handlers.select && button('Show in the trace', () => this.handlers.select(this.id), { class: 'small in-trace' }), el('h4', {}, 'Arguments'), showText(this.#arguments || '{}', 'Arguments'));
     if (!this.#result) return;
     const { output, failed } = this.#result;
     fill(this.#came, el('h4', {}, failed ? 'What the model was told of the failure' : 'Output'),

@@ -91,6 +91,11 @@ export function showMedia({ url, type, words }) {
   return el('p', { class: 'media' }, `${words} `, button('Save', async () => save(await (await fetch(url)).blob(), 'file', type), { class: 'small' }));
 }
 
+/** A text in which pictures and other bytes are only counted. */
+export function withoutBase64(text) {
+  return text.replace(/data:[\w/.+-]*;base64,[A-Za-z0-9+/_=-]*|[A-Za-z0-9+/_-]{400,}={0,2}/g, (found) => `‹${bytes(Math.floor(found.length * 0.75))} of base64›`);
+}
+
 /** Lets the browser save something as a file. */
 export function save(content, name, type) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
