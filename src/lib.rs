@@ -27,6 +27,7 @@
 //! - [`mcp`] (feature `mcp-client`) calls tools of MCP servers; [`server`] offers agents and tools as one (feature
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
 //! - [`realtime`] (feature `realtime`) talks with a realtime model: text and audio, tools, interruptions.
+//! - [`voice`] (feature `voice`) talks with any agent: speech to text, a run, and its answer spoken sentence by sentence.
 //! - [`plugin`] (feature `plugins`, Unix) loads folders in the format of Agent Plugins 1.0.
 //! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -70,6 +71,8 @@ pub mod mcp;
 pub mod plugin;
 #[cfg(any(feature = "mcp-server", feature = "server"))]
 pub mod server;
+#[cfg(feature = "voice")]
+pub mod voice;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "testing")]

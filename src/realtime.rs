@@ -18,6 +18,8 @@ mod streaming;
 mod tests;
 
 pub use agent::{RealtimeAgent, RealtimeAgentBuilder, RealtimeHandoff};
+#[cfg(feature = "voice")]
+pub(crate) use conversation::heard_prefix;
 pub use conversation::{RealtimeContent, RealtimeItem};
 pub use error::RealtimeError;
 pub use event::{CutItem, InterruptedBy, RealtimeEvent, SessionEnd, ToolFault};

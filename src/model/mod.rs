@@ -15,6 +15,8 @@ mod memory_limit;
 mod retry;
 #[cfg(feature = "realtime")]
 pub mod realtime;
+#[cfg(feature = "voice")]
+pub mod voice;
 #[cfg(feature = "http")]
 pub mod wire;
 #[cfg(feature = "http")]
@@ -37,6 +39,8 @@ mod gpt_oss_completions;
 mod litellm;
 #[cfg(feature = "realtime")]
 mod openai_realtime;
+#[cfg(feature = "voice")]
+mod openai_speech;
 
 use crate::future::BoxStream;
 
@@ -60,6 +64,8 @@ pub use memory_limit::MemoryLimit;
 pub use openai_chat::{ChatWire, OpenAiChat, OpenAiChatBuilder};
 #[cfg(feature = "realtime")]
 pub use openai_realtime::{OpenAiRealtime, OpenAiRealtimeBuilder, SipCalls};
+#[cfg(feature = "voice")]
+pub use openai_speech::{OpenAiSpeech, OpenAiSpeechBuilder, OpenAiStt, OpenAiTts};
 pub use providers::{ModelProvider, Providers};
 #[cfg(feature = "server")]
 pub(crate) use request::VerbatimFormat;

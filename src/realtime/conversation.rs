@@ -435,26 +435,32 @@ impl RealtimeContent {
         if (heard < received || received.is_zero())
             && let Some(text) = content.text_mut(part)
         {
-            let n_chars = text.chars().count() as u128;
-            let n_heard = n_chars * heard.as_nanos() / received.as_nanos().max(1);
-            let n_heard = usize::try_from(n_heard).unwrap_or(usize::MAX);
-            let end = text
-                .char_indices()
-                .nth(n_heard)
-                .map_or(text.len(), |(at, _)| at);
-            let begun = text.get(..end).unwrap_or_default();
-            let is_whole = text
-                .get(end..)
-                .is_some_and(|rest| rest.starts_with(char::is_whitespace));
-            let words = if is_whole {
-                Some(begun.len())
-            } else {
-                begun.rfind(char::is_whitespace)
-            };
-            text.truncate(words.unwrap_or(0));
+            let end = heard_prefix(text, heard, received).len();
+            text.truncate(end);
         }
         content
     }
+}
+
+/// Gives the share of a text that goes with the share of its audio that was heard, up to a whole word.
+pub(crate) fn heard_prefix(text: &str, heard: Duration, received: Duration) -> &str {
+    let n_chars = text.chars().count() as u128;
+    let n_heard = n_chars * heard.as_nanos() / received.as_nanos().max(1);
+    let n_heard = usize::try_from(n_heard).unwrap_or(usize::MAX);
+    let end = text
+        .char_indices()
+        .nth(n_heard)
+        .map_or(text.len(), |(at, _)| at);
+    let begun = text.get(..end).unwrap_or_default();
+    let is_whole = text
+        .get(end..)
+        .is_some_and(|rest| rest.starts_with(char::is_whitespace));
+    let end = if is_whole {
+        Some(begun.len())
+    } else {
+        begun.rfind(char::is_whitespace)
+    };
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 impl ContentPart {

@@ -152,6 +152,40 @@ impl StreamingSession {
         None
     }
 
+    /// Shortens what the last answer says to its first bytes: a listener heard no more of it. What its tools did stays.
+    #[cfg(feature = "voice")]
+    pub(crate) fn keep_heard(&mut self, n_bytes: usize) {
+        let by = |item: &Item, role| matches!(item.kind(), ItemKind::Message(message) if message.role == role);
+        let begin = self.history.iter().rposition(|item| by(item, Role::User));
+        let answer = self.history.split_off(begin.map_or(0, |at| at + 1));
+        let mut left = n_bytes;
+        for item in answer {
+            let text = match item.kind() {
+                ItemKind::Message(message) if message.role == Role::Assistant => message.text(""),
+                _ => {
+                    self.history.push(item);
+                    continue;
+                }
+            };
+            if text.len() <= left {
+                left -= text.len();
+                self.history.push(item);
+            } else if let Some(heard) = text.get(..left).filter(|heard| !heard.is_empty()) {
+                self.history
+                    .push(Message::new(Role::Assistant, heard).into());
+                left = 0;
+            } else {
+                left = 0;
+            }
+        }
+    }
+
+    /// Says whether an answer is under way.
+    #[cfg(feature = "voice")]
+    pub(crate) const fn is_answering(&self) -> bool {
+        self.answer.is_some()
+    }
+
     /// Gives the conversation: what was said, and what was delivered of the answers.
     pub fn history(&self) -> &[Item] {
         &self.history

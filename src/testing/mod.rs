@@ -21,9 +21,13 @@ mod shelf;
 mod tool_context;
 #[cfg(feature = "realtime")]
 pub mod realtime;
+#[cfg(feature = "voice")]
+mod voice;
 
 pub use conformance::{NonConformance, model_conformance, session_conformance};
 pub use fake_server::{CapturedRequest, FakeServer, Framing, Reply};
 pub use scripted_model::{ScriptedModel, ScriptedTurn};
 pub use shelf::SessionShelf;
 pub use tool_context::tool_context;
+#[cfg(feature = "voice")]
+pub use voice::{ScriptedStt, ScriptedTts};

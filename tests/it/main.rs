@@ -84,6 +84,7 @@ mod server_reload;
 mod server_runs;
 mod readme;
 mod realtime;
+mod voice;
 mod concurrency_limit;
 mod retry;
 mod sessions;

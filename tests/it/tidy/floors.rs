@@ -43,6 +43,8 @@ const FLOORS: [&[&str]; 6] = [
         "model::LiteLlm",
         "model::openai_realtime",
         "model::OpenAiRealtime",
+        "model::openai_speech",
+        "model::OpenAiSpeech",
         "sqlite",
         "session::sqlite",
         "session::postgres",

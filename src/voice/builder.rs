@@ -1,0 +1,146 @@
+//! Builds a pipeline.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pipeline::{Pipeline, TurnPhase};
+use crate::item::Item;
+use crate::model::Delivery;
+use crate::model::voice::{AudioFile, SpeechRequest, Stt, TranscriptionRequest, Tts};
+use crate::realtime::{Clock, StreamingSession};
+
+#[derive(Debug, Clone)]
+pub(super) struct PipelineSettings {
+    /// All of a request but its audio.
+    pub(super) transcription: TranscriptionRequest,
+    /// All of a request but its text.
+    pub(super) speech: SpeechRequest,
+    /// How long behind its own speech the pipeline hears nothing; `None` is full duplex.
+    pub(super) half_duplex: Option<Duration>,
+    pub(super) clock: Clock,
+}
+
+/// Builds a [`Pipeline`]; begun by [`Pipeline::builder`].
+///
+/// It can be built once both [`stt`](Self::stt) and [`tts`](Self::tts) are set.
+#[must_use = "a pipeline is made by build()"]
+pub struct PipelineBuilder<S = (), T = ()> {
+    session: StreamingSession,
+    stt: S,
+    tts: T,
+    settings: PipelineSettings,
+}
+
+impl PipelineBuilder {
+    pub(super) fn new(session: StreamingSession) -> Self {
+        let mut transcription = TranscriptionRequest::new(AudioFile::new("audio.wav", ""));
+        // The user's words are shown as they are found; a model that cannot stream answers whole.
+        transcription.delivery = Delivery::Stream;
+        Self {
+            session,
+            stt: (),
+            tts: (),
+            settings: PipelineSettings {
+                transcription,
+                speech: SpeechRequest::new("", ""),
+                half_duplex: None,
+                clock: Clock::default(),
+            },
+        }
+    }
+}
+
+impl<S, T> PipelineBuilder<S, T> {
+    /// Writes the user's speech down by this.
+    pub fn stt(self, stt: impl Stt + 'static) -> PipelineBuilder<Arc<dyn Stt>, T> {
+        PipelineBuilder {
+            session: self.session,
+            stt: Arc::new(stt),
+            tts: self.tts,
+            settings: self.settings,
+        }
+    }
+
+    /// Speaks the answers by this, in a voice.
+    pub fn tts(
+        mut self,
+        tts: impl Tts + 'static,
+        voice: impl Into<String>,
+    ) -> PipelineBuilder<S, Arc<dyn Tts>> {
+        self.settings.speech.voice = voice.into();
+        PipelineBuilder {
+            session: self.session,
+            stt: self.stt,
+            tts: Arc::new(tts),
+            settings: self.settings,
+        }
+    }
+
+    /// Goes on with a conversation.
+    pub fn history(mut self, history: Vec<Item>) -> Self {
+        self.session = self.session.with_history(history);
+        self
+    }
+
+    /// Says which language the user speaks, as `en`.
+    pub fn language(mut self, language: impl Into<String>) -> Self {
+        self.settings.transcription.language = Some(language.into());
+        self
+    }
+
+    /// Gives words that help with names and spelling.
+    pub fn transcription_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.settings.transcription.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Says how the answers are to be spoken.
+    pub fn speech_instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.settings.speech.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Sets how fast the answers are spoken; 1 is usual.
+    pub fn speed(mut self, speed: f64) -> Self {
+        self.settings.speech.speed = Some(speed);
+        self
+    }
+
+    /// Hears nothing while the agent speaks and for this time behind it: where a microphone hears the loudspeaker.
+    pub fn half_duplex(mut self, hold: Duration) -> Self {
+        self.settings.half_duplex = Some(hold);
+        self
+    }
+
+    /// Tells the time by this clock, for tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+}
+
+impl PipelineBuilder<Arc<dyn Stt>, Arc<dyn Tts>> {
+    /// Makes the pipeline; nothing is sent.
+    pub fn build(self) -> Pipeline {
+        Pipeline {
+            session: self.session,
+            stt: self.stt,
+            tts: self.tts,
+            settings: self.settings,
+            input: None,
+            phase: TurnPhase::Idle,
+            answer: None,
+            plays_until: Duration::ZERO,
+        }
+    }
+}
+
+impl<S, T> fmt::Debug for PipelineBuilder<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineBuilder")
+            .field("session", &self.session)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,5 @@
+//! Spoken conversations: the two speech APIs over a socket, and the pipeline.
+
+mod pipeline;
+mod stt;
+mod tts;
