@@ -30,7 +30,12 @@ impl AnswerFile {
     /// Writes the answer in the place of what was there, with a line end as on stdout.
     pub(crate) fn write(&self, answer: &str) -> Result<()> {
         let end = if answer.ends_with('\n') { "" } else { "\n" };
-        whole_file::replace(&self.0, format!("{answer}{end}").as_bytes())
+        self.write_bytes(format!("{answer}{end}").as_bytes())
+    }
+
+    /// Writes bytes in the place of what was there.
+    pub(crate) fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
+        whole_file::replace(&self.0, bytes)
             .with_context(|| format!("cannot write the answer to {}", self.0.display()))
     }
 }

@@ -106,14 +106,18 @@ impl Global {
         self.loader()?.load()
     }
 
-    /// The same with a flag of one command.
+    /// The same with flags of one command, each with the setting that it sets.
     pub(crate) fn load_with(
         self,
-        flag: &'static str,
-        key: &'static str,
-        value: &str,
+        flags: &[(&'static str, &'static str, Option<&str>)],
     ) -> Result<Config, ConfigError> {
-        self.loader()?.flag(flag, key, value).load()
+        let mut loader = self.loader()?;
+        for (flag, key, value) in flags {
+            if let Some(value) = value {
+                loader = loader.flag(flag, key, *value);
+            }
+        }
+        loader.load()
     }
 
     fn loader(self) -> Result<Loader, ConfigError> {

@@ -41,6 +41,13 @@ pub(crate) struct Usage(pub(crate) String);
 #[derive(Debug)]
 pub(crate) struct ServingFailed(pub(crate) &'static str);
 
+/// A speech server did not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct SpeechFailed {
+    pub(crate) error: ModelError,
+    pub(crate) hint: Option<String>,
+}
+
 /// A signal asked for the end.
 #[derive(Debug)]
 pub(crate) struct Ended(pub(crate) Signal);
@@ -61,6 +68,9 @@ impl Failure {
         if let Some(Ended(signal)) = error.downcast_ref() {
             return Self::ended(*signal);
         }
+        if let Some(failed) = error.downcast_ref::<SpeechFailed>() {
+            return Self::of_speech(failed);
+        }
         let unusable = error.downcast_ref::<Unusable>();
         let kinds = [
             unusable.map(|unusable| unusable.kind),
@@ -79,6 +89,40 @@ impl Failure {
             kind: kind.unwrap_or(ErrorKind::Config),
             message: format!("{error:#}"),
             hint: unusable.and_then(|unusable| unusable.hint.clone()),
+            status: None,
+            retry_after: None,
+            saved: None,
+            unsaved: None,
+        }
+    }
+
+    /// Judges the error of a speech server; if it could not be reached, nothing was done.
+    pub(crate) fn of_speech(failed: &SpeechFailed) -> Self {
+        let SpeechFailed { error, hint } = failed;
+        let is_setting = error.is_unreachable() || error.kind() == ErrorKind::Config;
+        Self {
+            exit: if is_setting {
+                Exit::Usage
+            } else {
+                Exit::Failed
+            },
+            kind: error.kind(),
+            message: error.to_string(),
+            hint: hint.clone(),
+            status: error.status(),
+            retry_after: error.retry_after(),
+            saved: None,
+            unsaved: None,
+        }
+    }
+
+    /// A recording in which nobody speaks.
+    pub(crate) fn nothing_heard(text: &str) -> Self {
+        Self {
+            exit: Exit::Failed,
+            kind: ErrorKind::EmptyResponse,
+            message: format!("no word was found in the recording (the server wrote {text:?})"),
+            hint: None,
             status: None,
             retry_after: None,
             saved: None,
@@ -135,6 +179,17 @@ impl Failure {
             exit: Exit::Failed,
             ..Self::of(error)
         }
+    }
+
+    /// What ended a session that stood: nothing was wrong with what it needs.
+    pub(crate) fn after_session(error: &Error) -> Self {
+        let failure = Self::of(error);
+        let exit = match failure.kind {
+            ErrorKind::GuardrailTripped => Exit::Guardrail,
+            _ if matches!(failure.exit, Exit::Ended(_)) => failure.exit,
+            _ => Exit::Failed,
+        };
+        Self { exit, ..failure }
     }
 
     /// A recording that is not whole; the run went on without it.
@@ -332,6 +387,14 @@ impl fmt::Display for ServingFailed {
         f.write_str(self.0)
     }
 }
+
+impl fmt::Display for SpeechFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for SpeechFailed {}
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

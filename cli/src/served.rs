@@ -13,7 +13,7 @@ use crate::args::Global;
 use crate::{logging, output};
 
 /// The sections that are read when the program starts, and never again.
-const FIXED: [&str; 3] = ["server", "sessions", "log_level"];
+const FIXED: [&str; 4] = ["server", "sessions", "realtime", "log_level"];
 
 /// The configuration that is served, and how to load it again: with the flags that the program was started with.
 pub(crate) struct Served {
@@ -96,7 +96,9 @@ pub(crate) async fn connect(config: &Config) -> Result<(), McpError> {
 
 fn load(global: &Global, bind: Option<&str>) -> Result<Config, ConfigError> {
     match bind {
-        Some(bind) => global.clone().load_with("--bind", "server.bind", bind),
+        Some(bind) => global
+            .clone()
+            .load_with(&[("--bind", "server.bind", Some(bind))]),
         None => global.clone().load(),
     }
 }

@@ -130,6 +130,17 @@ pub enum ConfigError {
         /// Where it is set.
         origin: Origin,
     },
+    /// An agent cannot speak in realtime sessions.
+    #[cfg(feature = "realtime")]
+    #[error("agent `{agent}` ({origin}) cannot speak in realtime sessions: {source}")]
+    Realtime {
+        /// The agent.
+        agent: String,
+        /// Where it is defined.
+        origin: Origin,
+        /// Why not.
+        source: Box<crate::realtime::RealtimeError>,
+    },
     /// A value of the wrong type, or outside its range.
     #[error("`{key}` ({origin}) must be {expected}")]
     Invalid {

@@ -14,6 +14,7 @@ use super::schema::{Config, ModelApi};
 use super::server::server;
 use super::sessions::{Folders, sessions};
 use super::sources::{Files, Variable, Variables, plain};
+use super::speech::{HTTP, realtime, url, voice};
 use super::substitution::Environment;
 use super::timeouts::{TimeoutsConfig, timeouts};
 use super::tree::{self, Map, Source, TreeNode, Value};
@@ -54,6 +55,8 @@ const NESTED_TEXTS: &[&[&str]] = &[
     &["workspace", "root"],
     &["server", "bind"],
     &["server", "token"],
+    &["realtime", "*"],
+    &["voice", "*"],
     &["mcp_servers", "*", "command"],
     &["mcp_servers", "*", "cwd"],
     &["mcp_servers", "*", "url"],
@@ -66,10 +69,12 @@ const SECTIONS: &[&str] = &[
     "dialect",
     "limits",
     "mcp_servers",
+    "realtime",
     "server",
     "sessions",
     "timeouts",
     "trace",
+    "voice",
     "workspace",
 ];
 
@@ -89,6 +94,8 @@ const ROOT: Keys = Keys {
         "sessions",
         "server",
         "timeouts",
+        "realtime",
+        "voice",
         #[cfg(feature = "mcp-client")]
         "mcp_servers",
         #[cfg(all(feature = "workspace", unix))]
@@ -277,7 +284,7 @@ impl Loader {
         };
         let mut seen = Seen::default();
         let mut fields = Fields::new("", root, ROOT, &mut seen)?;
-        let base_url = base_url(&mut fields)?;
+        let base_url = url(&mut fields, "base_url", &HTTP)?;
         let model = fields.text("model")?;
         let api_key = fields.secret("api_key")?;
         let model_api = model_api(&mut fields)?;
@@ -298,6 +305,8 @@ impl Loader {
             sessions: sessions(&mut fields, &self.folders())?,
             server: server(&mut fields)?,
             timeouts,
+            realtime: realtime(&mut fields)?,
+            voice: voice(&mut fields)?,
             #[cfg(feature = "mcp-client")]
             mcp_servers: super::mcp::mcp_servers(&mut fields, &client)?,
             #[cfg(all(feature = "workspace", unix))]
@@ -479,26 +488,6 @@ fn client(fields: &mut Fields<'_>, timeouts: TimeoutsConfig) -> Result<HttpClien
         .settings()
         .keep_secret(|secrets| secrets.all_of(of_proxies));
     Ok(client)
-}
-
-fn base_url(fields: &mut Fields<'_>) -> Result<Option<String>, ConfigError> {
-    const KEY: &str = "base_url";
-    let Some((text, origin)) = fields.text_and_origin(KEY)? else {
-        return Ok(None);
-    };
-    let rest = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
-    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-    if host.is_none_or(|host| host.is_empty() || host.contains('@')) {
-        let expected =
-            "a URL that starts with http:// or https://, with a host and without a user name";
-        return Err(fields.invalid(KEY, expected, origin));
-    }
-    let url = text.trim_end_matches('/').to_owned();
-    fields.settings().keep_secret(|secrets| secrets.url(&url));
-    fields.list(KEY, without_query_values(&url), &origin);
-    Ok(Some(url))
 }
 
 /// What may be shown of an address: some servers take keys in its query.

@@ -37,6 +37,7 @@ mod guardrails;
 mod sessions;
 mod server;
 mod timeouts;
+mod speech;
 mod substitution;
 #[cfg(feature = "mcp-client")]
 mod mcp;
@@ -64,6 +65,7 @@ pub use schema::{
 };
 pub use server::{ServerConfig, ServerLimits};
 pub use sessions::{SessionStore, SessionsConfig};
+pub use speech::{RealtimeConfig, VoiceConfig};
 pub use timeouts::TimeoutsConfig;
 
 /// Loads the configuration of this process: file, `.env` and environment.

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::build::AgentSet;
 use super::{
-    ConfigError, GuardrailConfig, Origin, ServerConfig, SessionsConfig, Setting, TimeoutsConfig,
+    ConfigError, GuardrailConfig, Origin, RealtimeConfig, ServerConfig, SessionsConfig, Setting,
+    TimeoutsConfig, VoiceConfig,
 };
 use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
@@ -40,6 +41,16 @@ pub struct Config {
     pub(super) sessions: SessionsConfig,
     pub(super) server: ServerConfig,
     pub(super) timeouts: TimeoutsConfig,
+    #[cfg_attr(
+        not(feature = "realtime"),
+        expect(dead_code, reason = "it is checked, and used by `realtime` only")
+    )]
+    pub(super) realtime: RealtimeConfig,
+    #[cfg_attr(
+        not(feature = "voice"),
+        expect(dead_code, reason = "it is checked, and used by `voice` only")
+    )]
+    pub(super) voice: VoiceConfig,
     /// Not connected before someone asks for it; clones share the connections.
     #[cfg(feature = "mcp-client")]
     pub(super) mcp_servers: McpClients,

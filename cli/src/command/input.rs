@@ -67,7 +67,23 @@ impl Input {
         Ok(Message::from_parts(Role::User, parts))
     }
 
-    async fn text(&self, patience: Option<Duration>) -> Result<String> {
+    /// Asks for a text alone.
+    pub(super) const fn of_text(prompt: Option<String>) -> Self {
+        Self {
+            prompt,
+            image: Vec::new(),
+            file: Vec::new(),
+            no_stdin: false,
+            max_input_bytes: None,
+        }
+    }
+
+    /// Reads the text of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`message`](Self::message).
+    pub(super) async fn text(&self, patience: Option<Duration>) -> Result<String> {
         let is_terminal = io::stdin().is_terminal();
         match self.prompt.as_deref() {
             Some("-") if self.no_stdin => {

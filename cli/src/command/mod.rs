@@ -4,12 +4,16 @@ mod agents;
 mod check;
 mod decisions;
 mod input;
+mod listen;
+mod realtime;
 mod reload;
 mod replay;
 mod resume;
 mod run;
 mod serve;
 mod sessions;
+mod speak;
+mod talk;
 #[cfg(unix)]
 mod plugins;
 #[cfg(unix)]
@@ -31,6 +35,10 @@ pub(crate) enum Command {
     Run(Box<run::Arguments>),
     Resume(resume::Arguments),
     Replay(replay::Arguments),
+    Speak(speak::Arguments),
+    Listen(listen::Arguments),
+    Talk(talk::Arguments),
+    Realtime(realtime::Arguments),
     Sessions(sessions::Arguments),
     Agents(agents::Arguments),
     Tools(tools::Arguments),
@@ -48,6 +56,10 @@ impl Command {
             Self::Run(command) => command.json,
             Self::Resume(command) => command.json,
             Self::Replay(command) => command.json,
+            Self::Speak(command) => command.json,
+            Self::Listen(command) => command.json,
+            Self::Talk(command) => command.json,
+            Self::Realtime(command) => command.json,
             Self::Sessions(command) => command.is_json(),
             Self::Agents(command) => command.json,
             Self::Tools(command) => command.json,
@@ -82,6 +94,10 @@ async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<
         Command::Resume(command) => resume::run(global, &command, signals).await,
         Command::Replay(command) => replay::run(global, &command, signals).await,
         Command::Serve(command) => serve::run(global, &command, signals).await,
+        Command::Speak(command) => signals.unless(speak::run(global, &command)).await,
+        Command::Listen(command) => signals.unless(listen::run(global, &command)).await,
+        Command::Talk(command) => talk::run(global, &command, signals).await,
+        Command::Realtime(command) => realtime::run(global, &command, signals).await,
         Command::Sessions(command) => signals.unless(sessions::run(global, &command)).await,
         Command::Agents(command) => agents::run(global, &command),
         Command::Tools(command) => signals.unless(tools::run(global, &command)).await,

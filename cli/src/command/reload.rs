@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
     let config = match &arguments.bind {
-        Some(bind) => global.load_with("--bind", "server.bind", bind)?,
+        Some(_) => global.load_with(&[("--bind", "server.bind", arguments.bind.as_deref())])?,
         None => global.load()?,
     };
     logging::start(&config)?;

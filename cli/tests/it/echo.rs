@@ -2,6 +2,7 @@
 
 mod mcp;
 mod served;
+mod speech;
 
 use std::collections::HashSet;
 use std::fs;

@@ -4,6 +4,7 @@ mod done;
 mod failed;
 #[cfg(unix)]
 mod signals;
+mod speech;
 mod stopped;
 mod usage;
 
@@ -112,6 +113,7 @@ fn all() -> Vec<&'static Row> {
     rows.extend(usage::ROWS);
     rows.extend(stopped::ROWS);
     rows.extend(signals::ROWS);
+    rows.extend(speech::ROWS);
     rows
 }
 
@@ -186,6 +188,11 @@ async fn stopped_is_3_4_or_5() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_are_129_130_or_143() {
     check("signals", signals::ROWS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speech_commands_end_alike() {
+    check("speech", speech::ROWS).await;
 }
 
 /// The page is what was played; not every system has every row.

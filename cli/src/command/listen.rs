@@ -1,0 +1,160 @@
+//! `openai-agents listen`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use futures_util::StreamExt as _;
+use openai_agents::file;
+use openai_agents::model::Delivery;
+use openai_agents::model::voice::{
+    AudioFile, Stt as _, TimestampGranularity, Transcript, TranscriptFormat, TranscriptionEvent,
+    TranscriptionRequest,
+};
+use serde_json::{Value, json};
+
+use super::speak::{failed, usage_json};
+use crate::answer_file::AnswerFile;
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::failure::Usage;
+use crate::logging;
+use crate::output::{self, Lines};
+
+/// Speech servers take files of 25 MB.
+const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
+
+/// Write down what is said in an audio file
+///
+/// The file is sent to /audio/transcriptions of the server at `voice.stt_url`, or else at the base URL. The model is `voice.stt_model`
+/// of the settings. The text goes to stdout.
+///
+/// With --json, stdout has one JSON object per line: transcript_delta where the server streams, and last a result with `text` and, in the
+/// format verbose_json, `language`, `duration`, `segments` and `words`.
+///
+/// Exit codes: 0 done; 1 the server did not answer with a text, or an output cannot be written; 2 nothing was done: wrong usage or
+/// settings, no such file, or the server cannot be reached.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "this is a help text for terminals, where backticks would be noise"
+)]
+pub(crate) struct Arguments {
+    /// The audio file: WAV, MP3, FLAC, OGG, MP4 or WebM.
+    file: PathBuf,
+    /// The language that is spoken, such as en.
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
+    /// Words that help with names and spelling.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// The form of the text: json (the text alone), text, srt, vtt, verbose_json or diarized_json.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    format: String,
+    /// Use this model.
+    #[arg(long, value_name = "NAME")]
+    stt_model: Option<String>,
+    /// Write the text to this file too. Replaces the file.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print events and the result as lines of JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+    let stt_model = arguments.stt_model.as_deref();
+    let config = global.load_with(&[("--stt-model", "voice.stt_model", stt_model)])?;
+    logging::start(&config)?;
+    let format = TranscriptFormat::ALL
+        .into_iter()
+        .find(|format| format.as_str() == arguments.format);
+    let format = format.ok_or_else(|| {
+        let names = TranscriptFormat::ALL
+            .map(TranscriptFormat::as_str)
+            .join(", ");
+        Usage(format!(
+            "--format {} is no format; there are {names}",
+            arguments.format
+        ))
+    })?;
+    let file = arguments
+        .output
+        .as_deref()
+        .map(AnswerFile::new)
+        .transpose()?;
+    let stt = config.stt()?;
+    let mut request = TranscriptionRequest::new(read(&arguments.file)?);
+    request.format = format;
+    request.language.clone_from(&arguments.language);
+    request.prompt.clone_from(&arguments.prompt);
+    if format == TranscriptFormat::VerboseJson {
+        request.timestamps = vec![TimestampGranularity::Word, TimestampGranularity::Segment];
+    }
+    if arguments.json && format == TranscriptFormat::Json {
+        request.delivery = Delivery::Stream;
+    }
+    let mut out = Lines::stdout();
+    let mut events = stt.transcribe(request);
+    while let Some(event) = events.next().await {
+        match event.map_err(|error| failed(error, "voice.stt_url", &config))? {
+            TranscriptionEvent::Delta { delta } if arguments.json => {
+                let line = json!({ "type": "transcript_delta", "delta": delta });
+                if !output::is_read(out.json(&line))? {
+                    return Ok(Exit::Done);
+                }
+            }
+            TranscriptionEvent::Done(transcript) => {
+                if let Some(file) = &file {
+                    file.write(&transcript.text)?;
+                }
+                if arguments.json {
+                    output::is_read(output::result(&result(&transcript)))?;
+                } else {
+                    for line in transcript.text.trim_end_matches('\n').split('\n') {
+                        if !output::is_read(out.text(line))? {
+                            break;
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a recording.
+pub(super) fn read(path: &Path) -> Result<AudioFile> {
+    let bytes = file::read(path, MAX_AUDIO_BYTES).map_err(|error| {
+        let path = path.display();
+        Usage(format!("cannot read {path}: {error}"))
+    })?;
+    if bytes.is_empty() {
+        let path = path.display();
+        return Err(Usage(format!("{path} is empty")).into());
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    Ok(AudioFile::new(name.to_string_lossy(), bytes))
+}
+
+fn result(transcript: &Transcript) -> Value {
+    let segments = transcript.segments.iter().map(|segment| {
+        json!({ "start": segment.start.as_secs_f64(), "end": segment.end.as_secs_f64(),
+            "text": segment.text, "speaker": segment.speaker })
+    });
+    let words = transcript.words.iter().map(|word| {
+        json!({ "start": word.start.as_secs_f64(), "end": word.end.as_secs_f64(), "word": word.word })
+    });
+    let deviations = transcript
+        .deviations
+        .iter()
+        .map(|deviation| json!({ "code": deviation.code, "detail": deviation.detail }));
+    json!({
+        "type": "result", "ok": true, "text": transcript.text, "language": transcript.language,
+        "duration": transcript.duration.map(|duration| duration.as_secs_f64()),
+        "segments": segments.collect::<Vec<_>>(), "words": words.collect::<Vec<_>>(),
+        "usage": transcript.usage.as_ref().map(usage_json),
+        "deviations": deviations.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,476 @@
+//! `openai-agents realtime`.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use openai_agents::config::Config;
+use openai_agents::model::realtime::{AudioFormat, Modality, ResponseStatus, TurnDetection};
+use openai_agents::model::voice::PcmAudio;
+use openai_agents::realtime::{RealtimeError, RealtimeEvent, RealtimeSession, SessionEnd};
+use openai_agents::{ErrorKind, Limits};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::listen::read;
+use crate::answer_file::AnswerFile;
+use crate::args::Global;
+use crate::escape::answer;
+use crate::exit::Exit;
+use crate::failure::{Ended, Failure, Unusable, Usage};
+use crate::logging;
+use crate::output::{self, Lines, Output};
+use crate::signal::Signals;
+
+/// Talk with a realtime model: text in the terminal, audio from and to files
+///
+/// Each line of stdin is a message; its answer comes before the next line is sent, and the end of stdin ends the session. With --audio, the
+/// file is the first message. The model is `realtime.model` of the settings, at `realtime.url` or else at the base URL. The agent is the
+/// `RealtimeAgent` of the settings, or one with the tools of `Assistant`.
+///
+/// The answers go to stdout as text; what was heard, tool calls and notices go to stderr. With -o, the model answers in audio, which is
+/// written to the file at the end, and its transcript goes to stdout. A call that needs approval is refused, since nobody is asked.
+///
+/// With --json, stdout has one JSON object per line: user_transcript, text_delta, tool_called, tool_output, handoff_occurred,
+/// guardrail_tripped, interrupted, response_done, server_error, deviation, model_event. The last line has the type result.
+///
+/// Exit codes: 0 done; 1 an answer failed or the session ended early; 2 nothing was done: wrong usage or settings, or the server cannot be
+/// reached; 3 a guardrail tripped on the last answer; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "this is a help text for terminals, where backticks would be noise"
+)]
+pub(crate) struct Arguments {
+    /// Send this message first, before those of stdin.
+    text: Option<String>,
+    /// Send this WAV file first: 24,000 samples a second, one channel.
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    audio: Option<PathBuf>,
+    /// Answer in audio, and write it to this WAV file. Replaces the file.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Do not read stdin.
+    #[arg(long)]
+    no_stdin: bool,
+    /// Speak in this voice.
+    #[arg(long, value_name = "NAME")]
+    voice: Option<String>,
+    /// Use this realtime model.
+    #[arg(long, value_name = "NAME")]
+    realtime_model: Option<String>,
+    /// Print events and the result as lines of JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What there is to say.
+enum UserMessage {
+    Text(String),
+    Audio(PcmAudio),
+}
+
+/// What a session has come to.
+struct TerminalSession {
+    json: bool,
+    out: Output,
+    agent: String,
+    /// The answer under way: a call in it means that another one follows.
+    has_called: bool,
+    is_answered: bool,
+    text: String,
+    audio: Vec<u8>,
+    n_answers: u32,
+    tripped: Option<String>,
+}
+
+pub(crate) async fn run(
+    global: Global,
+    arguments: &Arguments,
+    signals: &mut Signals,
+) -> Result<Exit> {
+    let prepared = signals.unless(Box::pin(prepare(global, arguments))).await;
+    let (mut session, first, file, agent) = prepared?;
+    let mut conversation = TerminalSession::new(arguments.json, agent);
+    let lines = (!arguments.no_stdin).then(stdin_lines).transpose()?;
+    let talked = tokio::select! {
+        biased;
+        signal = signals.first() => Err(Ended(signal).into()),
+        talked = Box::pin(conversation.talk(&mut session, first, lines)) => talked,
+    };
+    let usage = session.usage();
+    if talked.is_ok() {
+        session.close().await;
+    }
+    let failure = talked.err().map(|error| Failure::after_session(&error));
+    let written = match &file {
+        Some(file) if !conversation.audio.is_empty() => PcmAudio::new(
+            AudioFormat::Pcm16.sample_rate_hz(),
+            1,
+            conversation.audio.clone(),
+        )
+        .and_then(|audio| audio.to_wav())
+        .context("the spoken answers")
+        .and_then(|wav| file.write_bytes(&wav)),
+        _ => Ok(()),
+    };
+    let failure = failure.or_else(|| written.err().map(|error| Failure::after_run(&error)));
+    if let Some(failure) = failure {
+        output::result(&failure.to_json(Some(&conversation.agent), conversation.n_answers)).ok();
+        return Ok(failure.report());
+    }
+    let result = json!({
+        "type": "result", "ok": true, "final_output": conversation.text, "agent": conversation.agent,
+        "turns": conversation.n_answers, "usage": usage, "audio": arguments.output,
+    });
+    output::is_read(output::result(&result))?;
+    Ok(Exit::Done)
+}
+
+/// Everything that can be wrong before something is said.
+async fn prepare(
+    global: Global,
+    arguments: &Arguments,
+) -> Result<(
+    RealtimeSession,
+    Option<UserMessage>,
+    Option<AnswerFile>,
+    String,
+)> {
+    let config = global.load_with(&[
+        ("--voice", "realtime.voice", arguments.voice.as_deref()),
+        (
+            "--realtime-model",
+            "realtime.model",
+            arguments.realtime_model.as_deref(),
+        ),
+    ])?;
+    logging::start(&config)?;
+    let file = arguments
+        .output
+        .as_deref()
+        .map(AnswerFile::new)
+        .transpose()?;
+    let model = config.realtime_model()?;
+    let agents = config.realtime_agents()?;
+    let Some(first_agent) = agents.first() else {
+        anyhow::bail!("there is no realtime agent");
+    };
+    let first = match (&arguments.text, &arguments.audio) {
+        (Some(text), _) => Some(UserMessage::Text(text.clone())),
+        (None, Some(path)) => Some(UserMessage::Audio(recording(path)?)),
+        (None, None) => None,
+    };
+    if first.is_none() && arguments.no_stdin {
+        let message = "nothing to say: give a text, --audio, or lines on stdin";
+        return Err(Usage(message.to_owned()).into());
+    }
+    let mut builder = RealtimeSession::builder(first_agent, model)
+        .limits(config.limits().over(Limits::default()))
+        .modality(if file.is_some() {
+            Modality::Audio
+        } else {
+            Modality::Text
+        });
+    for agent in agents.iter().skip(1) {
+        builder = builder.register_agent(agent);
+    }
+    if let Some(voice) = &config.realtime().voice {
+        builder = builder.voice(voice);
+    }
+    if arguments.audio.is_some() {
+        // The file is one turn, whatever pauses are in it.
+        builder = builder.turn_detection(TurnDetection::Manual);
+    }
+    let session = builder.connect().await;
+    let session = session.map_err(|error| connect_failed(&error, &config))?;
+    Ok((session, first, file, first_agent.name().to_owned()))
+}
+
+fn connect_failed(error: &RealtimeError, config: &Config) -> Unusable {
+    let set = ["realtime.url", "base_url"];
+    let set = set.iter().find_map(|key| config.setting(key));
+    Unusable {
+        kind: error.kind(),
+        message: error.to_string(),
+        hint: set.map(|set| format!("the address is {}, from {}", set.value, set.origin)),
+    }
+}
+
+fn recording(path: &std::path::Path) -> Result<PcmAudio> {
+    let audio = PcmAudio::from_wav(&read(path)?.bytes);
+    let shown = path.display();
+    let audio = audio.map_err(|error| Usage(format!("cannot send {shown}: {error}")))?;
+    let expected = AudioFormat::Pcm16.sample_rate_hz();
+    if (audio.sample_rate_hz(), audio.n_channels()) != (expected, 1) {
+        let found = audio.format();
+        return Err(Usage(format!(
+            "cannot send {shown}: it has {found}, and a realtime model takes {expected} Hz, 1 channel"
+        ))
+        .into());
+    }
+    Ok(audio)
+}
+
+/// Reads stdin line by line, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
+fn stdin_lines() -> Result<mpsc::Receiver<io::Result<String>>> {
+    // One line waits while another is answered.
+    let (sender, lines) = mpsc::channel(1);
+    let reader = thread::Builder::new().name("openai-agents-stdin".to_owned());
+    reader
+        .spawn(move || {
+            for line in io::stdin().lock().lines() {
+                if sender.blocking_send(line).is_err() {
+                    return;
+                }
+            }
+        })
+        .context("cannot read stdin")?;
+    Ok(lines)
+}
+
+impl TerminalSession {
+    fn new(json: bool, agent: String) -> Self {
+        Self {
+            json,
+            out: Output::of_process(),
+            agent,
+            has_called: false,
+            is_answered: true,
+            text: String::new(),
+            audio: Vec::new(),
+            n_answers: 0,
+            tripped: None,
+        }
+    }
+
+    /// Says the messages one by one, each when the one before it is answered.
+    async fn talk(
+        &mut self,
+        session: &mut RealtimeSession,
+        first: Option<UserMessage>,
+        mut lines: Option<mpsc::Receiver<io::Result<String>>>,
+    ) -> Result<()> {
+        let mut next = first;
+        let is_terminal = io::stdin().is_terminal() && lines.is_some();
+        loop {
+            if let Some(message) = next.take() {
+                self.say(session, message).await?;
+                self.hear(session).await?;
+            }
+            if is_terminal && !self.json {
+                self.out.err.write_all(b"> ").ok();
+                self.out.err.flush().ok();
+            }
+            let Some(lines) = &mut lines else {
+                break;
+            };
+            match lines.recv().await {
+                None => break,
+                Some(line) => {
+                    let line =
+                        line.map_err(|error| Usage(format!("cannot read stdin: {error}")))?;
+                    if !line.trim().is_empty() {
+                        next = Some(UserMessage::Text(line));
+                    }
+                }
+            }
+        }
+        match self.tripped.take() {
+            Some(guardrail) => Err(Unusable {
+                kind: ErrorKind::GuardrailTripped,
+                message: format!("the guardrail `{guardrail}` tripped"),
+                hint: None,
+            }
+            .into()),
+            None => Ok(()),
+        }
+    }
+
+    async fn say(&mut self, session: &RealtimeSession, message: UserMessage) -> Result<()> {
+        self.is_answered = false;
+        self.text.clear();
+        self.tripped = None;
+        match message {
+            UserMessage::Text(text) => session.send_text(text).await?,
+            UserMessage::Audio(audio) => {
+                session.send_audio(audio.bytes().clone()).await?;
+                session.commit().await?;
+                session.respond().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what happens until the message is answered.
+    async fn hear(&mut self, session: &mut RealtimeSession) -> Result<()> {
+        while !self.is_answered {
+            let Some(event) = session.next().await else {
+                anyhow::bail!("the session is over");
+            };
+            if let RealtimeEvent::ApprovalRequired { call_id, .. } = &event {
+                // Nobody is asked here; the model is told so.
+                session.reject(call_id, None).await?;
+            }
+            self.show(&event)?;
+        }
+        if !self.json {
+            self.write("\n")?;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, event: &RealtimeEvent) -> Result<()> {
+        let line = event_line(event);
+        let note = match event {
+            RealtimeEvent::TextDelta { delta, .. } => {
+                self.text.push_str(delta);
+                if !self.json {
+                    self.write(delta)?;
+                }
+                None
+            }
+            RealtimeEvent::Audio { audio, .. } => {
+                self.audio.extend_from_slice(audio);
+                None
+            }
+            RealtimeEvent::ResponseStarted { agent, .. } => {
+                self.agent = agent.to_string();
+                self.has_called = false;
+                None
+            }
+            RealtimeEvent::ToolCalled { .. } => {
+                self.has_called = true;
+                Some(event.to_string())
+            }
+            RealtimeEvent::GuardrailTripped { result, .. } => {
+                self.tripped = Some(result.guardrail.clone());
+                // The correction is another answer.
+                self.has_called = true;
+                Some(event.to_string())
+            }
+            RealtimeEvent::ResponseDone { status, .. } => {
+                self.n_answers += 1;
+                let is_followed = std::mem::take(&mut self.has_called);
+                match status {
+                    ResponseStatus::Completed => self.is_answered = !is_followed,
+                    ResponseStatus::Cancelled if is_followed => {}
+                    _ => {
+                        self.line(line.as_ref())?;
+                        let message = event.to_string();
+                        return Err(ended(ErrorKind::ResponseFailed, message));
+                    }
+                }
+                None
+            }
+            RealtimeEvent::ToolEnded { .. }
+            | RealtimeEvent::ApprovalRequired { .. }
+            | RealtimeEvent::HandedOff { .. }
+            | RealtimeEvent::UserTranscriptDone { .. }
+            | RealtimeEvent::UserTranscriptFailed { .. }
+            | RealtimeEvent::Interrupted { .. }
+            | RealtimeEvent::ServerError { .. }
+            | RealtimeEvent::Deviation { .. } => Some(event.to_string()),
+            RealtimeEvent::Ended { end } => {
+                let kind = end.kind().unwrap_or(ErrorKind::Transport);
+                return match end {
+                    SessionEnd::Closed => Ok(()),
+                    end => Err(ended(kind, end.to_string())),
+                };
+            }
+            _ => None,
+        };
+        self.line(line.as_ref())?;
+        if let (false, Some(note)) = (self.json, note) {
+            output::note(note);
+        }
+        Ok(())
+    }
+
+    fn line(&self, line: Option<&Value>) -> Result<()> {
+        if let (true, Some(line)) = (self.json, line)
+            && !output::is_read(Lines::stdout().json(line))?
+        {
+            anyhow::bail!("nobody reads stdout any more");
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, text: &str) -> Result<()> {
+        let shown = if self.out.out_is_terminal {
+            answer(text)
+        } else {
+            text.into()
+        };
+        let written = self.out.out.write_all(shown.as_bytes());
+        let flushed = written.and_then(|()| self.out.out.flush());
+        if !output::is_read(flushed)? {
+            anyhow::bail!("nobody reads stdout any more");
+        }
+        Ok(())
+    }
+}
+
+fn ended(kind: ErrorKind, message: String) -> anyhow::Error {
+    let hint = None;
+    Unusable {
+        kind,
+        message,
+        hint,
+    }
+    .into()
+}
+
+/// The line of `--json` that stands for an event, if there is one.
+fn event_line(event: &RealtimeEvent) -> Option<Value> {
+    Some(match event {
+        RealtimeEvent::TextDelta { delta, .. } => json!({ "type": "text_delta", "delta": delta }),
+        RealtimeEvent::UserTranscriptDone { transcript, .. } => {
+            json!({ "type": "user_transcript", "text": transcript })
+        }
+        RealtimeEvent::ToolCalled {
+            agent,
+            tool,
+            call_id,
+            arguments,
+        } => {
+            json!({ "type": "tool_called", "agent": agent, "name": tool, "call_id": call_id, "arguments": arguments })
+        }
+        RealtimeEvent::ToolEnded {
+            tool,
+            call_id,
+            output,
+            failure,
+        } => json!({
+            "type": "tool_output", "name": tool, "call_id": call_id, "output": output,
+            "failure": failure.as_ref().map(|failure| failure.message.as_str()),
+        }),
+        RealtimeEvent::HandedOff { from, to } => {
+            json!({ "type": "handoff_occurred", "from": from, "to": to })
+        }
+        RealtimeEvent::GuardrailTripped { result, .. } => {
+            json!({ "type": "guardrail_tripped", "guardrail": result.guardrail, "info": result.info })
+        }
+        RealtimeEvent::Interrupted { by, .. } => {
+            json!({ "type": "interrupted", "by": by.as_str() })
+        }
+        RealtimeEvent::ResponseDone {
+            status,
+            reason,
+            usage,
+            ..
+        } => {
+            json!({ "type": "response_done", "status": status.as_str(), "reason": reason, "usage": usage })
+        }
+        RealtimeEvent::ServerError { error } => {
+            json!({ "type": "server_error", "message": error.message, "code": error.code })
+        }
+        RealtimeEvent::Deviation { deviation } => {
+            json!({ "type": "deviation", "code": deviation.code, "detail": deviation.detail })
+        }
+        RealtimeEvent::Other { name, .. } => json!({ "type": "model_event", "name": name }),
+        _ => return None,
+    })
+}

@@ -1,0 +1,352 @@
+//! The sections `realtime` and `voice`: speech models, where they are, and by which key.
+
+use super::ConfigError;
+use super::fields::{Fields, Keys};
+use super::loader::without_query_values;
+#[cfg(feature = "realtime")]
+use super::schema::AgentConfig;
+#[cfg(any(feature = "realtime", feature = "voice"))]
+use super::schema::Config;
+#[cfg(feature = "realtime")]
+use crate::model::OpenAiRealtime;
+#[cfg(feature = "voice")]
+use crate::model::{OpenAiSpeech, OpenAiStt, OpenAiTts};
+#[cfg(feature = "realtime")]
+use crate::realtime::{RealtimeAgent, RealtimeAgentBuilder, RealtimeHandoff};
+use crate::secret::Secret;
+
+const REALTIME: Keys = Keys {
+    known: &["model", "url", "voice", "api_key"],
+    unsupported: &[],
+};
+
+const VOICE: Keys = Keys {
+    known: &[
+        "stt_model",
+        "tts_model",
+        "voice",
+        "stt_url",
+        "tts_url",
+        "api_key",
+    ],
+    unsupported: &[],
+};
+
+/// The agent of realtime sessions.
+#[cfg(feature = "realtime")]
+const REALTIME_AGENT: &str = "RealtimeAgent";
+
+/// The agent whose tools it has, unless it is described in the file.
+#[cfg(feature = "realtime")]
+const ASSISTANT: &str = "Assistant";
+
+/// What the agent is told, unless it is described in the file.
+#[cfg(feature = "realtime")]
+const INSTRUCTIONS: &str = "You are a helpful assistant in a spoken conversation. Answer in one or two short sentences, without lists \
+    and formatting. Use your tools when they help.";
+
+/// Holds where realtime sessions go.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RealtimeConfig {
+    /// The model; without one there is no realtime agent.
+    pub model: Option<String>,
+    /// The URL of its server, if not the base URL.
+    pub url: Option<String>,
+    /// The voice.
+    pub voice: Option<String>,
+    /// The key of its server.
+    pub api_key: Option<Secret>,
+}
+
+/// Holds by what speech is written down and spoken.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct VoiceConfig {
+    /// The model that writes speech down.
+    pub stt_model: Option<String>,
+    /// The model that speaks.
+    pub tts_model: Option<String>,
+    /// The voice that it speaks in.
+    pub voice: Option<String>,
+    /// The URL of the server that writes speech down, if not the base URL.
+    pub stt_url: Option<String>,
+    /// The URL of the server that speaks, if not the base URL.
+    pub tts_url: Option<String>,
+    /// The key of these servers.
+    pub api_key: Option<Secret>,
+}
+
+pub(super) fn realtime(parent: &mut Fields<'_>) -> Result<RealtimeConfig, ConfigError> {
+    let node = parent.take("realtime").unwrap_or_else(Fields::nothing);
+    let path = parent.path_of("realtime");
+    let mut fields = Fields::new(&path, node, REALTIME, parent.settings())?;
+    Ok(RealtimeConfig {
+        model: fields.text("model")?,
+        url: url(
+            &mut fields,
+            "url",
+            &["http://", "https://", "ws://", "wss://"],
+        )?,
+        voice: fields.text("voice")?,
+        api_key: fields.secret("api_key")?,
+    })
+}
+
+pub(super) fn voice(parent: &mut Fields<'_>) -> Result<VoiceConfig, ConfigError> {
+    let node = parent.take("voice").unwrap_or_else(Fields::nothing);
+    let path = parent.path_of("voice");
+    let mut fields = Fields::new(&path, node, VOICE, parent.settings())?;
+    Ok(VoiceConfig {
+        stt_model: fields.text("stt_model")?,
+        tts_model: fields.text("tts_model")?,
+        voice: fields.text("voice")?,
+        stt_url: url(&mut fields, "stt_url", &HTTP)?,
+        tts_url: url(&mut fields, "tts_url", &HTTP)?,
+        api_key: fields.secret("api_key")?,
+    })
+}
+
+pub(super) const HTTP: [&str; 2] = ["http://", "https://"];
+
+/// Reads an address of one of these schemes, with a host and without a user name; a slash at its end does not matter.
+pub(super) fn url(
+    fields: &mut Fields<'_>,
+    key: &str,
+    schemes: &[&str],
+) -> Result<Option<String>, ConfigError> {
+    let Some((text, origin)) = fields.text_and_origin(key)? else {
+        return Ok(None);
+    };
+    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    if host.is_none_or(|host| host.is_empty() || host.contains('@')) {
+        let expected = if schemes.len() > HTTP.len() {
+            "a URL that starts with http://, https://, ws:// or wss://, with a host and without a user name"
+        } else {
+            "a URL that starts with http:// or https://, with a host and without a user name"
+        };
+        return Err(fields.invalid(key, expected, origin));
+    }
+    let url = text.trim_end_matches('/').to_owned();
+    fields.settings().keep_secret(|secrets| secrets.url(&url));
+    fields.list(key, without_query_values(&url), &origin);
+    Ok(Some(url))
+}
+
+#[cfg(any(feature = "realtime", feature = "voice"))]
+impl Config {
+    /// The address of a speech server, and the key that belongs to it.
+    ///
+    /// The key of the base URL is that server's alone: another server gets it only where it has the same origin.
+    fn speech_server<'a>(
+        &'a self,
+        url: Option<&'a str>,
+        own_key: Option<&'a Secret>,
+    ) -> Result<(&'a str, Option<&'a Secret>), ConfigError> {
+        let Some(url) = url else {
+            return Ok((self.base_url()?, own_key.or(self.api_key())));
+        };
+        let base = self.base_url.as_deref();
+        let is_same = base.is_some_and(|base| origin_of(base) == origin_of(url));
+        let shared = self.api_key().filter(|_| is_same);
+        Ok((url, own_key.or(shared)))
+    }
+
+    fn missing(&self, what: &'static str, [variable, key, flag]: [&'static str; 3]) -> ConfigError {
+        ConfigError::Missing {
+            what,
+            variable,
+            key,
+            file: self.file.to_path_buf(),
+            flag,
+        }
+    }
+}
+
+/// Scheme, host and port; a WebSocket begins as a request of HTTP.
+#[cfg(any(feature = "realtime", feature = "voice"))]
+fn origin_of(url: &str) -> Option<(&str, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = match scheme {
+        "ws" => "http",
+        "wss" => "https",
+        scheme => scheme,
+    };
+    let host = rest.split(['/', '?', '#']).next()?;
+    let default = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.strip_suffix(default).unwrap_or(host);
+    Some((scheme, host.to_ascii_lowercase()))
+}
+
+#[cfg(feature = "voice")]
+impl Config {
+    /// Gives by what speech is written down and spoken.
+    pub const fn voice(&self) -> &VoiceConfig {
+        &self.voice
+    }
+
+    /// Makes what writes speech down. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the model or the address is missing or cannot be used.
+    pub fn stt(&self) -> Result<OpenAiStt, ConfigError> {
+        let model = self.voice.stt_model.as_deref().ok_or_else(|| {
+            let names = [
+                "OPENAI_AGENTS__VOICE__STT_MODEL",
+                "voice.stt_model",
+                "--stt-model",
+            ];
+            self.missing("model that writes speech down", names)
+        })?;
+        Ok(self
+            .speech(self.voice.stt_url.as_deref(), model)?
+            .stt(model))
+    }
+
+    /// Makes what speaks. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`stt`](Self::stt).
+    pub fn tts(&self) -> Result<OpenAiTts, ConfigError> {
+        let model = self.voice.tts_model.as_deref().ok_or_else(|| {
+            let names = [
+                "OPENAI_AGENTS__VOICE__TTS_MODEL",
+                "voice.tts_model",
+                "--tts-model",
+            ];
+            self.missing("model that speaks", names)
+        })?;
+        Ok(self
+            .speech(self.voice.tts_url.as_deref(), model)?
+            .tts(model))
+    }
+
+    /// Gives the voice that answers are spoken in.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] if nothing sets it: there is no default voice.
+    pub fn speaking_voice(&self) -> Result<&str, ConfigError> {
+        self.voice.voice.as_deref().ok_or_else(|| {
+            let names = ["OPENAI_AGENTS__VOICE__VOICE", "voice.voice", "--voice"];
+            self.missing("voice", names)
+        })
+    }
+
+    fn speech(&self, url: Option<&str>, model: &str) -> Result<OpenAiSpeech, ConfigError> {
+        let (url, key) = self.speech_server(url, self.voice.api_key.as_ref())?;
+        let mut builder = OpenAiSpeech::builder(url).http_client(self.http_client().clone());
+        if let Some(key) = key {
+            builder = builder.api_key(key.clone());
+        }
+        builder.build().map_err(|source| ConfigError::Model {
+            model: model.to_owned(),
+            source,
+        })
+    }
+}
+
+#[cfg(feature = "realtime")]
+impl Config {
+    /// Gives where realtime sessions go.
+    pub const fn realtime(&self) -> &RealtimeConfig {
+        &self.realtime
+    }
+
+    /// Makes the model of realtime sessions. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the model or the address is missing or cannot be used.
+    pub fn realtime_model(&self) -> Result<OpenAiRealtime, ConfigError> {
+        let model = self.realtime.model.as_deref().ok_or_else(|| {
+            let names = [
+                "OPENAI_AGENTS__REALTIME__MODEL",
+                "realtime.model",
+                "--realtime-model",
+            ];
+            self.missing("realtime model", names)
+        })?;
+        let own_key = self.realtime.api_key.as_ref();
+        let (url, key) = self.speech_server(self.realtime.url.as_deref(), own_key)?;
+        let mut builder =
+            OpenAiRealtime::builder(url, model).http_client(self.http_client().clone());
+        if let Some(key) = key {
+            builder = builder.api_key(key.clone());
+        }
+        builder.build().map_err(|source| ConfigError::Model {
+            model: model.to_owned(),
+            source,
+        })
+    }
+
+    /// Makes the agents of realtime sessions: `RealtimeAgent` first, then those that it can hand off to.
+    ///
+    /// It is the agent of this name in the file, or one with the tools of `Assistant`. What a realtime session cannot do is an error, not
+    /// left out: MCP servers, agents as tools, input guardrails, output schemas.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if an agent cannot be built, or has what a realtime session cannot do.
+    pub fn realtime_agents(&self) -> Result<Vec<RealtimeAgent>, ConfigError> {
+        let Ok(described) = self.agent_config(REALTIME_AGENT) else {
+            let tools = self.agent(ASSISTANT)?;
+            let agent = RealtimeAgent::builder(REALTIME_AGENT).instructions(INSTRUCTIONS);
+            let agent = tools
+                .tools()
+                .iter()
+                .cloned()
+                .fold(agent, RealtimeAgentBuilder::tool);
+            let origin = super::Origin::Default;
+            return Ok(vec![agent.build().map_err(|source| {
+                ConfigError::Realtime {
+                    agent: REALTIME_AGENT.to_owned(),
+                    origin,
+                    source: Box::new(source),
+                }
+            })?]);
+        };
+        let agents = self.reachable(described).into_iter();
+        agents.map(|agent| self.realtime_agent(agent)).collect()
+    }
+
+    fn realtime_agent(&self, described: &AgentConfig) -> Result<RealtimeAgent, ConfigError> {
+        let impossible = [
+            ("mcp_servers", !described.mcp_servers.is_empty()),
+            ("agents_as_tools", !described.agents_as_tools.is_empty()),
+            ("input_guardrails", !described.input_guardrails.is_empty()),
+            ("output_schema", described.output_schema.is_some()),
+        ];
+        if let Some((key, _)) = impossible.iter().find(|(_, is_there)| *is_there) {
+            return Err(ConfigError::Unsupported {
+                key: format!("agents.{}.{key} of a realtime agent", described.name),
+                origin: described.origin.clone(),
+            });
+        }
+        let built = self.agent(&described.name)?;
+        let mut agent = RealtimeAgent::builder(&described.name);
+        if let Some(instructions) = &described.instructions {
+            agent = agent.instructions(instructions.as_str());
+        }
+        if let Some(description) = &described.handoff_description {
+            agent = agent.handoff_description(description);
+        }
+        for tool in built.tools() {
+            agent = agent.tool(tool.clone());
+        }
+        for handoff in &described.handoffs {
+            agent = agent.handoff(RealtimeHandoff::to_name(handoff.as_str()));
+        }
+        for guardrail in built.output_guardrails() {
+            agent = agent.output_guardrail(guardrail.clone());
+        }
+        agent.build().map_err(|source| ConfigError::Realtime {
+            agent: described.name.clone(),
+            origin: described.origin.clone(),
+            source: Box::new(source),
+        })
+    }
+}
