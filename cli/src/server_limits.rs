@@ -45,5 +45,10 @@ pub(crate) fn set(builder: ServerBuilder, limits: &ServerLimits) -> ServerBuilde
         limits.max_kept_bytes,
         ServerBuilder::max_kept_bytes,
     );
-    with(builder, limits.max_kept_age, ServerBuilder::max_kept_age)
+    let builder = with(builder, limits.max_kept_age, ServerBuilder::max_kept_age);
+    with(
+        builder,
+        limits.max_realtime_sessions,
+        ServerBuilder::max_realtime_sessions,
+    )
 }

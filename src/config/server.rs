@@ -24,6 +24,7 @@ const SERVER: Keys = Keys {
         "max_kept",
         "max_kept_bytes",
         "max_kept_secs",
+        "max_realtime_sessions",
     ],
     unsupported: &[],
 };
@@ -72,6 +73,8 @@ pub struct ServerLimits {
     pub max_kept_bytes: Option<usize>,
     /// How long something is kept that nobody asks for.
     pub max_kept_age: Option<Duration>,
+    /// How many realtime sessions there may be at once.
+    pub max_realtime_sessions: Option<usize>,
 }
 
 impl Default for ServerConfig {
@@ -154,6 +157,7 @@ fn limits(fields: &mut Fields<'_>) -> Result<ServerLimits, ConfigError> {
         max_kept: size(fields, "max_kept")?,
         max_kept_bytes: size(fields, "max_kept_bytes")?,
         max_kept_age: seconds(fields, "max_kept_secs")?,
+        max_realtime_sessions: size(fields, "max_realtime_sessions")?,
     })
 }
 

@@ -100,6 +100,7 @@ impl RealtimeEvent {
             Self::Deviation { deviation } => {
                 write!(f, "deviation {}: {}", deviation.code, deviation.detail)
             }
+            Self::Received { json } => write!(f, "event of the server: {} bytes", json.len()),
             Self::Other { name, .. } => write!(f, "other event {name}"),
             Self::Ended { end } => write!(f, "ended: {end}"),
             event => write!(f, "{event:?}"),

@@ -187,9 +187,7 @@ impl Driver {
                 | ClientEvent::TruncateItem { .. }
                 | ClientEvent::ClearOutputAudio
         );
-        if let ClientEvent::AppendAudio(audio) = &outgoing.event {
-            self.n_waiting += audio.len();
-        }
+        self.n_waiting += audio_bytes(&outgoing.event);
         if is_urgent {
             let last = self.queue.iter().rposition(|waiting| !is_audio(waiting));
             self.queue.insert(last.map_or(0, |last| last + 1), outgoing);
@@ -275,11 +273,8 @@ impl Driver {
         self.n_waiting = if self.queue.is_empty() {
             0
         } else {
-            let audio = self.queue.iter().map(|waiting| match &waiting.event {
-                ClientEvent::AppendAudio(audio) => audio.len(),
-                _ => 0,
-            });
-            audio.sum()
+            let audio = self.queue.iter();
+            audio.map(|waiting| audio_bytes(&waiting.event)).sum()
         };
         match sent {
             Poll::Ready(Err(end)) => {
@@ -291,6 +286,15 @@ impl Driver {
             }
             Poll::Ready(Ok(())) | Poll::Pending => None,
         }
+    }
+}
+
+/// How much of what may wait an event takes.
+fn audio_bytes(event: &ClientEvent) -> usize {
+    match event {
+        ClientEvent::AppendAudio(audio) => audio.len(),
+        ClientEvent::Verbatim(json) => json.len(),
+        _ => 0,
     }
 }
 

@@ -165,6 +165,11 @@ pub enum RealtimeEvent {
         /// What it did.
         deviation: Deviation,
     },
+    /// An event of the server as JSON, before what follows from it; only where a session is passed on to another client.
+    Received {
+        /// The event.
+        json: String,
+    },
     /// Any other event of the server, verbatim.
     Other {
         /// Its type.

@@ -106,6 +106,7 @@ impl QueueState {
 fn cost(event: &RealtimeEvent) -> usize {
     let content = match event {
         RealtimeEvent::Audio { audio, .. } => audio.len(),
+        RealtimeEvent::Received { json } => json.len(),
         RealtimeEvent::TextDelta { delta, .. }
         | RealtimeEvent::UserTranscriptDelta { delta, .. } => delta.len(),
         RealtimeEvent::TextDone { text, .. } => text.len(),

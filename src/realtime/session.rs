@@ -22,8 +22,8 @@ use super::queue::EventQueue;
 use crate::context::{RunContext, States};
 use crate::limits::Limits;
 use crate::model::realtime::{
-    AudioFormat, Modality, NewContent, NewItem, RealtimeModel, RealtimeSettings, ResponseOptions,
-    Transcription, TurnDetection,
+    AudioFormat, Modality, NewContent, NewItem, Playback, RealtimeModel, RealtimeSettings,
+    ResponseOptions, Transcription, TurnDetection,
 };
 use crate::usage::Usage;
 
@@ -71,6 +71,9 @@ pub struct RealtimeHandle {
 }
 
 /// Builds a [`RealtimeSession`]; begun by [`RealtimeSession::builder`].
+///
+/// A clone begins another session of the same kind.
+#[derive(Clone)]
 #[must_use = "a session is begun by connect()"]
 pub struct RealtimeSessionBuilder {
     agent: RealtimeAgent,
@@ -81,6 +84,8 @@ pub struct RealtimeSessionBuilder {
     limits: Limits,
     reconnect: Option<Reconnect>,
     clock: Clock,
+    /// Whether another client plays the audio, to which the events of the server are passed on.
+    is_for_other_client: bool,
 }
 
 /// When a lost connection is made again, and how often that is tried.
@@ -114,6 +119,7 @@ impl RealtimeSession {
             limits: Limits::default(),
             reconnect: None,
             clock: Clock::default(),
+            is_for_other_client: false,
         }
     }
 
@@ -334,6 +340,22 @@ impl RealtimeHandle {
         self.cx.usage()
     }
 
+    /// Passes an event of another client on, behind those before it.
+    #[cfg(feature = "server")]
+    pub(crate) async fn pass_on(&self, json: String) -> Result<(), RealtimeError> {
+        ask(&self.audio, UserInput::Verbatim(json)).await
+    }
+
+    /// Asks for an answer, behind the events of another client that were passed on.
+    #[cfg(feature = "server")]
+    pub(crate) async fn respond_behind(
+        &self,
+        options: ResponseOptions,
+    ) -> Result<(), RealtimeError> {
+        let options = Box::new(options);
+        ask(&self.audio, UserInput::Respond(options)).await
+    }
+
     async fn ask(&self, input: UserInput) -> Result<(), RealtimeError> {
         ask(&self.control, input).await
     }
@@ -412,6 +434,19 @@ impl RealtimeSessionBuilder {
         self
     }
 
+    /// Shows the events of the server as they came, for another client that plays the audio.
+    #[cfg(feature = "server")]
+    pub(crate) fn for_other_client(mut self) -> Self {
+        self.is_for_other_client = true;
+        self
+    }
+
+    /// Gives the name of the agent that speaks first.
+    #[cfg(feature = "server")]
+    pub(crate) fn agent_name(&self) -> &str {
+        self.agent.name()
+    }
+
     /// Connects, and begins the session on a task of the current Tokio runtime.
     ///
     /// # Errors
@@ -430,13 +465,18 @@ impl RealtimeSessionBuilder {
             (None, Vec::new()),
         );
         let opened = open(&*self.model, &self.agent, &cx).await;
-        let opened = opened.map_err(RealtimeError::Connect)?;
+        let mut opened = opened.map_err(RealtimeError::Connect)?;
+        let mut playback = self.model.playback();
+        if self.is_for_other_client {
+            opened.0.keep_json();
+            playback = Playback::OtherClient;
+        }
         let machine = Machine::new(Setup {
             agent: self.agent,
             agents,
             cx: cx.clone(),
             settings: self.settings,
-            playback: self.model.playback(),
+            playback,
             max_reconnects: self.reconnect.map_or(0, |reconnect| reconnect.max_attempts),
         });
         let events = Arc::<EventQueue>::default();
@@ -520,7 +560,7 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         (self.0)()
     }
 }

@@ -51,6 +51,10 @@ pub struct ServerBuilder {
     traces: Option<crate::trace::TraceStore>,
     #[cfg(feature = "mcp-server")]
     mcp: Option<super::mcp::McpServer>,
+    #[cfg(feature = "realtime")]
+    realtime: Vec<crate::realtime::RealtimeSessionBuilder>,
+    #[cfg(feature = "realtime")]
+    max_realtime_sessions: usize,
 }
 
 /// How a response shows the calls that an agent's tools answered.
@@ -117,6 +121,10 @@ impl ServerBuilder {
             traces: None,
             #[cfg(feature = "mcp-server")]
             mcp: None,
+            #[cfg(feature = "realtime")]
+            realtime: Vec::new(),
+            #[cfg(feature = "realtime")]
+            max_realtime_sessions: 64,
         }
     }
 
@@ -307,6 +315,23 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves realtime sessions of this kind at `/v1/realtime`, as a model of the name of its agent.
+    ///
+    /// Any client of the Realtime API can connect; tools, handoffs and guardrails are the agent's, and run here. Each client has a session
+    /// of its own with the realtime model.
+    #[cfg(feature = "realtime")]
+    pub fn realtime(mut self, sessions: crate::realtime::RealtimeSessionBuilder) -> Self {
+        self.realtime.push(sessions);
+        self
+    }
+
+    /// Sets how many realtime sessions there may be at once; 64 by default. A client above them is answered 503.
+    #[cfg(feature = "realtime")]
+    pub const fn max_realtime_sessions(mut self, max_realtime_sessions: usize) -> Self {
+        self.max_realtime_sessions = max_realtime_sessions;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -360,6 +385,8 @@ impl ServerBuilder {
             traces: self.traces,
             #[cfg(feature = "mcp-server")]
             mcp: self.mcp,
+            #[cfg(feature = "realtime")]
+            realtime: super::realtime::Realtime::new(self.realtime, self.max_realtime_sessions),
         })))
     }
 }

@@ -98,7 +98,9 @@ async fn answer(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // A realtime session goes on over its connection.
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut is_gone = ending.clone();
     let is_told = pin!(async { ending.wait_for(|is_ending| *is_ending).await.is_ok() });

@@ -15,6 +15,9 @@ use super::state::AppState;
 use super::{cors, id, page, token};
 use crate::trace::TraceScope;
 
+/// Where browsers send the token as a protocol of a WebSocket: they cannot set a header there.
+const REALTIME: &str = "/v1/realtime";
+
 /// Refuses what may not pass, then counts and numbers the answer.
 ///
 /// The order is that of what an answer gives away. `Host` and `Origin` come first: a stranger's page must not learn even whether a token is
@@ -65,6 +68,7 @@ fn admit(app: &AppState, request: &Request) -> Result<Option<InFlightGuard>, Api
     if !is_open
         && let Some(token) = &app.token
         && !token::is_brought(token, headers)
+        && !(path == REALTIME && token::is_in_protocols(token, headers))
     {
         return Err(ApiError::no_token());
     }

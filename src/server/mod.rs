@@ -44,6 +44,8 @@ mod page;
 mod ui;
 #[cfg(feature = "server")]
 mod openai;
+#[cfg(all(feature = "server", feature = "realtime"))]
+mod realtime;
 #[cfg(feature = "server")]
 mod openapi;
 #[cfg(feature = "server")]

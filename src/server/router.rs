@@ -70,7 +70,7 @@ impl Server {
             PageUse::With => routes.merge(page::routes()),
             PageUse::Without => routes,
         };
-        self.with_mcp(self.with_traces(routes))
+        self.with_mcp(self.with_traces(with_realtime(routes)))
     }
 
     #[cfg(feature = "sqlite")]
@@ -103,6 +103,16 @@ impl Server {
     fn with_mcp(&self, routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
         routes
     }
+}
+
+#[cfg(feature = "realtime")]
+fn with_realtime(routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
+    routes.route("/v1/realtime", get(super::realtime::connect))
+}
+
+#[cfg(not(feature = "realtime"))]
+const fn with_realtime(routes: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
+    routes
 }
 
 async fn healthy(State(app): State<Arc<AppState>>) -> Response<Body> {

@@ -61,6 +61,8 @@ pub(super) struct AppState {
     pub(super) traces: Option<crate::trace::TraceStore>,
     #[cfg(feature = "mcp-server")]
     pub(super) mcp: Option<super::mcp::McpServer>,
+    #[cfg(feature = "realtime")]
+    pub(super) realtime: super::realtime::Realtime,
 }
 
 impl Server {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
 use crate::secret::Secret;
 
@@ -21,6 +21,18 @@ pub(super) fn is_brought(token: &Secret, headers: &HeaderMap) -> bool {
         })
 }
 
+/// Whether a WebSocket is asked for with the token among its protocols, as OpenAI's clients in browsers send their keys.
+pub(super) fn is_in_protocols(token: &Secret, headers: &HeaderMap) -> bool {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut protocols = offered.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    protocols.any(|protocol| {
+        let given = protocol
+            .trim_ascii()
+            .strip_prefix(b"openai-insecure-api-key.");
+        given.is_some_and(|given| is_same(given, token.expose().as_bytes()))
+    })
+}
+
 /// Compares in a time that depends on the lengths only.
 fn is_same(given: &[u8], token: &[u8]) -> bool {
     let differs = |differs, (a, b): (&u8, &u8)| black_box(differs | (a ^ b));
@@ -32,6 +44,21 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn token_may_be_a_protocol_of_a_websocket() {
+        for (value, is_right) in [
+            ("realtime, openai-insecure-api-key.token-123", true),
+            ("openai-insecure-api-key.token-123,realtime", true),
+            ("realtime, openai-insecure-api-key.token-12", false),
+            ("token-123", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(value));
+            let found = is_in_protocols(&Secret::new("token-123"), &headers);
+            assert_eq!(found, is_right, "{value}");
+        }
+    }
 
     #[track_caller]
     fn check(values: &[&str], is_right: bool) {

@@ -85,6 +85,7 @@ mod server_runs;
 mod readme;
 mod realtime;
 mod voice;
+mod server_realtime;
 mod concurrency_limit;
 mod retry;
 mod sessions;

@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use crate::front::Front;
 
 /// Every route, with a method and a body that it takes, and one that is not there.
-const ROUTES: [(&str, &str, &str); 18] = [
+const ROUTES: [(&str, &str, &str); 19] = [
     ("GET", "/healthz", ""),
     ("GET", "/metrics", ""),
     ("GET", "/openapi.json", ""),
     ("GET", "/v1/models", ""),
     ("GET", "/v1/models/Guide", ""),
+    ("GET", "/v1/realtime?model=RealtimeAgent", ""),
     (
         "POST",
         "/v1/chat/completions",

@@ -104,7 +104,7 @@ async fn answers_match_the_openapi_document() {
 }
 
 /// What is only asked for.
-fn reads() -> [(&'static str, &'static str, &'static str, u16); 8] {
+fn reads() -> [(&'static str, &'static str, &'static str, u16); 9] {
     [
         ("GET", "/healthz", "/healthz", 200),
         ("GET", "/metrics", "/metrics", 200),
@@ -112,6 +112,8 @@ fn reads() -> [(&'static str, &'static str, &'static str, u16); 8] {
         ("GET", "/v1/models", "/v1/models", 200),
         ("GET", "/v1/models/Guide", "/v1/models/{id}", 200),
         ("GET", "/v1/models/x", "/v1/models/{id}", 404),
+        // Only a WebSocket is answered otherwise.
+        ("GET", "/v1/realtime", "/v1/realtime", 426),
         ("GET", "/agents", "/agents", 200),
         ("POST", "/reload", "/reload", 200),
     ]

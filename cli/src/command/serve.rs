@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use openai_agents::Limits;
 use openai_agents::config::{Config, ServerConfig};
 use openai_agents::model::{ModelError, ModelProvider};
+use openai_agents::realtime::RealtimeSession;
 use openai_agents::server::mcp::McpServer;
 use openai_agents::server::{Server, ServerBuilder};
 use openai_agents::{ErrorKind, Model};
@@ -33,7 +35,9 @@ const FOR_CHILDREN: Duration = Duration::from_millis(500);
 ///
 /// At http://127.0.0.1:8080/v1 any client of the OpenAI API can use the agents; each agent is a model. At /mcp they are an MCP server over
 /// streamable HTTP, with a tool ask_<agent> for each agent, and with each tool. POST /run starts a run that continues after its client is
-/// gone. A browser shows a page at / on which a person can talk with the agents. /openapi.json describes all routes, /healthz says whether new work is accepted, /metrics counts requests and runs.
+/// gone. A browser shows a page at / on which a person can talk with the agents. With `realtime.model`, any client of the Realtime API can
+/// talk with `RealtimeAgent` at /v1/realtime. /openapi.json describes all routes, /healthz says whether new work is accepted, /metrics counts
+/// requests and runs.
 ///
 /// Only programs on this machine can connect. To listen at another address, set `server.token`; clients send it as a bearer token.
 ///
@@ -137,6 +141,26 @@ impl ModelProvider for NamedModels {
     }
 }
 
+/// The realtime agent at `/v1/realtime`, if a realtime model is set.
+fn with_realtime(builder: ServerBuilder, config: &Config) -> Result<ServerBuilder> {
+    if config.realtime().model.is_none() {
+        return Ok(builder);
+    }
+    let agents = config.realtime_agents()?;
+    let Some(first) = agents.first() else {
+        return Ok(builder);
+    };
+    let mut sessions = RealtimeSession::builder(first, config.realtime_model()?)
+        .limits(config.limits().over(Limits::default()));
+    for agent in agents.iter().skip(1) {
+        sessions = sessions.register_agent(agent);
+    }
+    if let Some(voice) = &config.realtime().voice {
+        sessions = sessions.voice(voice);
+    }
+    Ok(builder.realtime(sessions))
+}
+
 /// An address as it stands in a URL.
 fn name_of(address: IpAddr) -> String {
     match address {
@@ -169,6 +193,7 @@ async fn over_http(
         }
     });
     let builder = builder.models(NamedModels(Arc::clone(served)));
+    let builder = with_realtime(builder, &config)?;
     let server = builder.mcp(mcp).build()?;
     let listener = listen(&config).await?;
     drop(config);

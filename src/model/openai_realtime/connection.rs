@@ -42,6 +42,7 @@ pub(super) struct WebSocket {
     n_control_frames: u32,
     is_over: bool,
     is_closing: bool,
+    keeps_json: bool,
 }
 
 impl WebSocket {
@@ -60,6 +61,7 @@ impl WebSocket {
             n_control_frames: 0,
             is_over: false,
             is_closing: false,
+            keeps_json: false,
         }
     }
 
@@ -70,7 +72,11 @@ impl WebSocket {
             Message::Text(text) => {
                 self.n_control_frames = 0;
                 let json = self.redactor.redact_json(&text);
-                Some(decode(&json).map_err(|error| self.protocol(error)))
+                let decoded = decode(&json).map_err(|error| self.protocol(error));
+                Some(decoded.map(|received| ReceivedEvent {
+                    json: self.keeps_json.then(|| json.into_owned()),
+                    ..received
+                }))
             }
             Message::Ping(_) | Message::Pong(_) => {
                 self.n_control_frames += 1;
@@ -228,6 +234,10 @@ impl RealtimeConnection for WebSocket {
                 None => Ok(()),
             },
         })
+    }
+
+    fn keep_json(&mut self) {
+        self.keeps_json = true;
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

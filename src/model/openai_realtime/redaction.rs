@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde_json::Value;
+
 use crate::model::realtime::{ItemContent, ReceivedEvent, ServerEvent};
 use crate::secret::{Redactor, StreamRedactor};
 
@@ -18,6 +20,8 @@ struct Text {
     stream: StreamRedactor,
     /// The last piece, whose form the rest takes that was held back.
     last: ItemContent<String>,
+    /// Its JSON, if that is kept.
+    json: Option<String>,
 }
 
 impl DeltaRedactor {
@@ -42,11 +46,18 @@ impl DeltaRedactor {
                 let text = self.texts.entry(key).or_insert_with(|| Text {
                     stream: StreamRedactor::new(self.redactor.clone()),
                     last: delta.clone(),
+                    json: None,
                 });
+                text.json.clone_from(&received.json);
                 let content = text.stream.push(delta.content.clone());
                 if !content.is_empty() {
+                    let json = with_delta(received.json, &content);
                     let event = ServerEvent::TextDelta(ItemContent { content, ..delta });
-                    out.push_back(ReceivedEvent { event, ..received });
+                    out.push_back(ReceivedEvent {
+                        event,
+                        json,
+                        ..received
+                    });
                 }
             }
             // Audio comes between the pieces of its transcript.
@@ -64,6 +75,7 @@ impl DeltaRedactor {
             let content = text.stream.finish();
             if !content.is_empty() {
                 let n_bytes = content.len();
+                let json = with_delta(text.json, &content);
                 let event = ServerEvent::TextDelta(ItemContent {
                     content,
                     ..text.last
@@ -72,8 +84,19 @@ impl DeltaRedactor {
                     event,
                     deviations: Vec::new(),
                     n_bytes,
+                    json,
                 });
             }
         }
     }
+}
+
+/// The JSON of an event whose piece of text is another now; JSON that cannot be changed is not kept.
+fn with_delta(json: Option<String>, content: &str) -> Option<String> {
+    let mut event: Value = serde_json::from_str(&json?).ok()?;
+    let delta = event.get_mut("delta")?;
+    if delta.as_str() != Some(content) {
+        *delta = content.into();
+    }
+    Some(event.to_string())
 }

@@ -52,6 +52,8 @@ pub enum ClientEvent {
     },
     /// Throws away what the server has still to play.
     ClearOutputAudio,
+    /// An event of another client, as JSON, which is passed on as it is.
+    Verbatim(String),
 }
 
 /// What differs in one answer from the settings of the session.

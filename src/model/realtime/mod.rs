@@ -53,6 +53,8 @@ pub enum Playback {
     Client,
     /// The server, into a telephone call: it knows what was heard, and audio cannot be sent to it here.
     Server,
+    /// Another client, for which this session passes events on: it says itself what was heard, by truncating.
+    OtherClient,
 }
 
 /// An open connection to a realtime model, polled by one session.
@@ -71,6 +73,9 @@ pub trait RealtimeConnection: Send {
         cx: &mut Context<'_>,
         queue: &mut VecDeque<Outgoing>,
     ) -> Poll<Result<(), ConnectionEnd>>;
+
+    /// Keeps the JSON of each event of the server, for whoever passes it on; a transport that has none does nothing.
+    fn keep_json(&mut self) {}
 
     /// Closes the connection regularly; ready when the server knows.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;

@@ -16,6 +16,8 @@ pub struct ReceivedEvent {
     pub deviations: Vec<Deviation>,
     /// How large the event was on the wire.
     pub n_bytes: usize,
+    /// Its JSON, without secrets, on a connection that was told to [keep it](super::RealtimeConnection::keep_json).
+    pub json: Option<String>,
 }
 
 /// An event of the server, by the names of the GA protocol; those of the beta are read as well.

@@ -74,8 +74,8 @@ impl Machine {
 
     /// Has the server forget what was not heard of an item, once.
     pub(super) fn truncate(&mut self, item_id: &str, heard: Duration) {
-        // A server that plays the audio itself knows best what was heard.
-        if self.playback == Playback::Server {
+        // Whoever plays the audio knows best what was heard.
+        if self.playback != Playback::Client {
             return;
         }
         let Some(audio) = self

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::responses::ActiveState;
 use super::{Connection, Machine, Speech};
 use crate::model::realtime::{
-    ContentPart, ConversationItem, ItemContent, ReceivedEvent, ResponseEnd, ServerEvent,
+    ContentPart, ConversationItem, ItemContent, Playback, ReceivedEvent, ResponseEnd, ServerEvent,
     ServerFault,
 };
 use crate::realtime::conversation::ContentPlace;
@@ -18,6 +18,9 @@ impl Machine {
         for deviation in received.deviations {
             tracing::warn!(target: "openai_agents::wire", code = %deviation.code, "{}", deviation.detail);
             self.emit(RealtimeEvent::Deviation { deviation });
+        }
+        if let Some(json) = received.json {
+            self.emit(RealtimeEvent::Received { json });
         }
         match received.event {
             ServerEvent::Session { session, .. } => self.on_session(session),
@@ -298,7 +301,8 @@ impl Machine {
             return self.truncate(&delta.item_id, heard);
         }
         let whole = audio.push(self.now, &delta.content, &mut self.plays_until);
-        if !whole.is_empty() && self.connection == Connection::Open {
+        let is_played_here = self.playback != Playback::OtherClient;
+        if !whole.is_empty() && is_played_here && self.connection == Connection::Open {
             self.emit(RealtimeEvent::Audio {
                 item_id: delta.item_id.clone(),
                 audio: whole,

@@ -17,6 +17,12 @@ pub(in crate::realtime) enum UserInput {
     Item { item: NewItem, is_answered: bool },
     /// Adds audio of the user.
     Audio(Bytes),
+    /// Passes an event of another client on.
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "only a server passes events on")
+    )]
+    Verbatim(String),
     /// Makes the audio so far a message.
     Commit,
     /// Throws the audio so far away.
@@ -68,6 +74,11 @@ impl Machine {
                 }
                 let frames = self.input_frames.push(&audio);
                 self.append(frames);
+            }
+            UserInput::Verbatim(json) => {
+                if self.connection == Connection::Open {
+                    self.send(ClientEvent::Verbatim(json));
+                }
             }
             UserInput::Commit => {
                 let rest = self.input_frames.finish(self.settings.input_format);

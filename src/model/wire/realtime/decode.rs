@@ -37,6 +37,7 @@ pub(crate) fn decode(json: &str) -> Result<ReceivedEvent, ModelError> {
         event,
         deviations: notes.take(),
         n_bytes: json.len(),
+        json: None,
     })
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn encode(outgoing: &Outgoing) -> String {
     let (name, fields) = match &outgoing.event {
         // A second of audio comes fifty times: it is written without a tree of values.
         ClientEvent::AppendAudio(audio) => return append(&outgoing.event_id, audio),
+        ClientEvent::Verbatim(json) => return json.clone(),
         ClientEvent::UpdateSession(settings) => {
             ("session.update", json!({ "session": session(settings) }))
         }
