@@ -28,7 +28,8 @@
 //!   `mcp-server`), and agents behind the OpenAI API (feature `server`).
 //! - [`realtime`] (feature `realtime`) talks with a realtime model: text and audio, tools, interruptions.
 //! - [`voice`] (feature `voice`) talks with any agent: speech to text, a run, and its answer spoken sentence by sentence.
-//! - [`plugin`] (feature `plugins`, Unix) loads folders in the format of Agent Plugins 1.0.
+//! - [`plugin`] (feature `plugins`, Unix) loads folders in the format of Agent Plugins 1.0, and modules of code in them (features
+//!   `plugins-native`, `plugins-wasm`).
 //! - [`testing`] (feature `testing`) has a scripted model, a scripted server, and what a session must do, for tests of your own.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -156,6 +156,15 @@ impl<'a> TeamBuilder<'a> {
                 }
             };
         }
+        #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+        for module in self.config.plugin_modules_of(config) {
+            builder = match config.needs_approval {
+                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(module.clone())),
+                ApprovalConfig::Never | ApprovalConfig::Tools(_) => {
+                    builder.tool_source(module.clone())
+                }
+            };
+        }
         for name in &config.mcp_servers {
             #[cfg(all(feature = "plugins", unix))]
             if self.config.has_plugin_tools(name) {
@@ -196,6 +205,10 @@ impl<'a> TeamBuilder<'a> {
     fn tools_of(&mut self, config: &'a AgentConfig) -> Result<Vec<FunctionTool>, ConfigError> {
         let mut tools = Vec::with_capacity(config.tools.len() + config.agents_as_tools.len());
         for name in &config.tools {
+            #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+            if self.config.has_plugin_module(name) {
+                continue;
+            }
             let tool = self.tools.get(name).ok_or_else(|| {
                 let names = self.tools.specs().map(|spec| spec.name.as_str());
                 unknown_tool(config, name, names)

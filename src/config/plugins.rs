@@ -8,6 +8,8 @@ use super::loader::Loader;
 use super::origin::Origin;
 use super::schema::{AgentConfig, Config};
 use super::sessions::Folders;
+#[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+use crate::plugin::ModuleTools;
 use crate::plugin::{Plugin, PluginSearch, PluginTools, PluginTrust, Plugins};
 use crate::skills::Skill;
 use crate::tools::ToolSource as _;
@@ -24,6 +26,8 @@ const ASSISTANT: &str = "Assistant";
 pub(super) struct ConfiguredPlugins {
     plugins: Arc<Plugins>,
     sources: Arc<[PluginTools]>,
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    modules: Arc<[ModuleTools]>,
     trust_file: Option<PathBuf>,
 }
 
@@ -53,6 +57,36 @@ impl Config {
     /// Gives the tools of the MCP servers of trusted plugins; none is started before its tools are asked for.
     pub fn plugin_tools(&self) -> &[PluginTools] {
         &self.plugins.sources
+    }
+
+    /// Gives the tools of the modules of trusted plugins; none is loaded before its tools are asked for.
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    pub fn plugin_modules(&self) -> &[ModuleTools] {
+        &self.plugins.modules
+    }
+
+    /// Whether a trusted plugin has a module of this name, `PLUGIN/MODULE`.
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    pub(super) fn has_plugin_module(&self, name: &str) -> bool {
+        let named = name.split_once('/');
+        self.plugins().enabled().any(|plugin| {
+            named.is_some_and(|(of, module)| {
+                of == plugin.name() && plugin.modules().iter().any(|known| known.name == module)
+            })
+        })
+    }
+
+    /// The modules that an agent has: those among its tools, and all of them for the agent that always exists.
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    pub(super) fn plugin_modules_of<'a>(
+        &'a self,
+        agent: &'a AgentConfig,
+    ) -> impl Iterator<Item = &'a ModuleTools> {
+        let has_all = is_assistant(agent);
+        let is_had = move |module: &&ModuleTools| {
+            has_all || agent.tools.iter().any(|name| name == module.name())
+        };
+        self.plugin_modules().iter().filter(is_had)
     }
 
     /// Gives the file that says which plugins are trusted, if there is a place for it.
@@ -141,7 +175,11 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
             source: Box::new(source),
         })?);
     }
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    let modules = plugins.enabled().flat_map(Plugin::module_tools).collect();
     config.plugins = ConfiguredPlugins {
+        #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+        modules,
         plugins: Arc::new(plugins),
         sources: sources.into(),
         trust_file: Some(trust_file),

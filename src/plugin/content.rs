@@ -1,5 +1,6 @@
 //! What a plugin's folder holds, summed up in one hash, so that trust ends when anything of it changes.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -16,40 +17,109 @@ const MAX_FILES: usize = 100_000;
 const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const MAX_DEPTH: usize = 64;
 
-/// Sums up every file, link and folder below a folder: its path, whether it can be run, and what it holds.
-///
-/// What others can change, or someone else owns, is refused: it could be exchanged after it was trusted.
-pub(super) fn hash(root: &Path) -> Result<String, PluginError> {
-    let mut content = Content {
-        root,
-        hash: Sha256::new(),
-        n_files: 0,
-        n_bytes: 0,
-        user: rustix::process::geteuid().as_raw(),
-    };
-    let metadata = root
-        .symlink_metadata()
-        .map_err(|source| content.unreadable(root, source))?;
-    content.refuse_exposed(root, &metadata)?;
-    content.folder(root, MAX_DEPTH)?;
-    let digest = content.hash.finalize();
-    let mut hex = String::with_capacity(64);
-    for byte in digest {
+/// What a folder held when it was summed up.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The SHA-256 of all, in hex.
+    pub(super) hash: String,
+    /// The SHA-256 of each file, by its path relative to the folder.
+    files: HashMap<PathBuf, [u8; 32]>,
+}
+
+impl Content {
+    /// One file that is a plugin by itself.
+    pub(super) fn of_file(hash: String) -> Self {
+        let files = HashMap::new();
+        Self { hash, files }
+    }
+
+    /// The SHA-256 of a file, in hex; the path has no link in it.
+    pub(super) fn sha256_of(&self, relative: &Path) -> Option<String> {
+        self.files.get(relative).map(|hash| hex(hash))
+    }
+
+    /// Whether a text is what the file held.
+    pub(super) fn is_text_of(&self, relative: &Path, text: &str) -> bool {
+        self.files
+            .get(relative)
+            .is_some_and(|hash| Sha256::digest(text.as_bytes())[..] == hash[..])
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         // Writing to a string does not fail.
         write!(hex, "{byte:02x}").ok();
     }
-    Ok(hex)
+    hex
 }
 
-struct Content<'a> {
+/// The SHA-256 of a file as it is now, in hex.
+pub(super) fn sha256_now(file: &Path) -> io::Result<String> {
+    let mut summing = Summing::new(file);
+    summing.file(file).map(|hash| hex(&hash))
+}
+
+/// Sums up one file that is a plugin by itself; the same is refused as in a folder, of the folder that it is in too.
+pub(super) fn hash_file(file: &Path) -> Result<String, PluginError> {
+    let folder = file.parent().unwrap_or(file);
+    let mut summing = Summing::new(folder);
+    for path in [folder, file] {
+        let metadata = path
+            .symlink_metadata()
+            .map_err(|source| summing.unreadable(path, source))?;
+        // A link has a mode of its own, which says nothing.
+        if path == file && !metadata.is_file() {
+            return Err(PluginError::Exposed {
+                path: file.to_owned(),
+                problem: "is not a regular file",
+            });
+        }
+        summing.refuse_exposed(path, &metadata)?;
+    }
+    let hash = summing.file(file);
+    let hash = hash.map_err(|source| summing.unreadable(file, source))?;
+    Ok(hex(&hash))
+}
+
+/// Sums up every file, link and folder below a folder: its path, whether it can be run, and what it holds.
+///
+/// What others can change, or someone else owns, is refused: it could be exchanged after it was trusted.
+pub(super) fn sum_up(root: &Path) -> Result<Content, PluginError> {
+    let mut summing = Summing::new(root);
+    let metadata = root
+        .symlink_metadata()
+        .map_err(|source| summing.unreadable(root, source))?;
+    summing.refuse_exposed(root, &metadata)?;
+    summing.folder(root, MAX_DEPTH)?;
+    Ok(Content {
+        hash: hex(&summing.hash.finalize()),
+        files: summing.files,
+    })
+}
+
+struct Summing<'a> {
     root: &'a Path,
     hash: Sha256,
+    files: HashMap<PathBuf, [u8; 32]>,
     n_files: usize,
     n_bytes: u64,
     user: u32,
 }
 
-impl Content<'_> {
+impl<'a> Summing<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            hash: Sha256::new(),
+            files: HashMap::new(),
+            n_files: 0,
+            n_bytes: 0,
+            user: rustix::process::geteuid().as_raw(),
+        }
+    }
+
     fn folder(&mut self, folder: &Path, depth: usize) -> Result<(), PluginError> {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(PluginError::Content {
@@ -111,6 +181,7 @@ impl Content<'_> {
             .file(path)
             .map_err(|source| self.unreadable(path, source))?;
         self.add(kind, &[relative.as_os_str().as_bytes(), &of_file]);
+        self.files.insert(relative.to_owned(), of_file);
         if self.n_bytes > MAX_BYTES {
             return Err(PluginError::Content {
                 problem: "there are more than 2 GiB",
@@ -128,7 +199,7 @@ impl Content<'_> {
         }
     }
 
-    fn file(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    fn file(&mut self, path: &Path) -> io::Result<[u8; 32]> {
         let mut file = File::open(path)?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -137,7 +208,7 @@ impl Content<'_> {
             self.n_bytes += n as u64;
             // Of a file that grows without end the rest is not needed to refuse it.
             if n == 0 || self.n_bytes > MAX_BYTES {
-                return Ok(hash.finalize().to_vec());
+                return Ok(hash.finalize().into());
             }
             hash.update(buffer.get(..n).unwrap_or_default());
         }

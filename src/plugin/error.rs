@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::mcp::McpError;
 use crate::skills::SkillError;
 use crate::tools::workspace::WorkspaceError;
 
@@ -37,6 +38,17 @@ pub enum PluginError {
         /// What is too much.
         problem: &'static str,
     },
+    /// A file says something else than it did a moment ago.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The file, relative to the plugin.
+        path: PathBuf,
+    },
+    /// A file that is a plugin by itself has a name that no plugin can have.
+    #[error(
+        "the name of the file makes no name of a plugin; it must be 1 to 64 of a-z, 0-9, - and _"
+    )]
+    FileName,
     /// A file of the folder cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
@@ -83,6 +95,21 @@ pub enum ManifestError {
         /// What it must be.
         expected: &'static str,
     },
+}
+
+/// Says why an MCP server of a plugin gives no tools.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginServerError {
+    /// A file that would be started is not the one that was trusted.
+    #[error("{} has changed since it was checked; the server was not started", file.display())]
+    Changed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The server cannot be started or reached, or fails.
+    #[error(transparent)]
+    Server(#[from] McpError),
 }
 
 /// A part of a plugin that is not used, while the rest is.
@@ -132,6 +159,20 @@ pub enum PluginIssue {
     Server {
         /// The server.
         server: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// `extension.json` of our own folder cannot be used; no module of the plugin is.
+    #[error("extension.json cannot be used: {problem}")]
+    Extension {
+        /// What is wrong.
+        problem: String,
+    },
+    /// One module is not used.
+    #[error("the module `{name}` cannot be used: {problem}")]
+    Module {
+        /// The module.
+        name: String,
         /// What is wrong.
         problem: String,
     },

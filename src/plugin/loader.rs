@@ -3,8 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use super::content::Content;
+use super::manifest::PluginManifest;
+use super::module::PluginModule;
 use super::servers::{self, PluginFolders, PluginServer};
-use super::{Plugin, PluginError, PluginIssue, content, manifest};
+use super::{Plugin, PluginError, PluginIssue, content, extension, manifest};
 use crate::skills::Skill;
 use crate::tools::workspace::{Workspace, WorkspaceError};
 
@@ -28,24 +31,78 @@ pub(super) fn load(folder: &Path, data: &Path) -> Result<Plugin, PluginError> {
     let mut issues = Vec::new();
     let manifest =
         manifest::parse(&text, &mut issues).map_err(|problem| PluginError::Manifest { problem })?;
-    let hash = content::hash(package.root())?;
-    let data = data.join(&manifest.name);
-    let skills = skills(&package, &mut issues);
-    let folders = PluginFolders {
-        package: &package,
-        data: &data,
+    let content = content::sum_up(package.root())?;
+    let package = Package {
+        files: package,
+        content,
     };
-    let servers = mcp_servers(folders, &mut issues);
+    package.refuse_changed(MANIFEST, &text)?;
+    let data = data.join(&manifest.name);
+    let skills = skills(&package.files, &mut issues);
+    let servers = mcp_servers(&package, &data, &mut issues)?;
+    let modules = modules(&package, &mut issues)?;
     Ok(Plugin {
         folder: folder.to_owned(),
-        root: package.root().to_owned(),
+        root: package.files.root().to_owned(),
         data,
         manifest,
-        hash,
+        content: package.content,
         skills,
         servers,
+        modules,
         issues,
     })
+}
+
+/// Loads a shared library or a WebAssembly module that is a plugin by itself; nothing of it is run.
+pub(super) fn load_file(file: &Path, data: &Path) -> Result<Plugin, PluginError> {
+    let (name, kind) = extension::name_of_file(file).ok_or(PluginError::FileName)?;
+    if !extension::is_name(&name) {
+        return Err(PluginError::FileName);
+    }
+    let hash = content::hash_file(file)?;
+    let root = file.canonicalize().map_err(|source| PluginError::File {
+        path: file.to_owned(),
+        source,
+    })?;
+    let module = PluginModule::new(name.clone(), kind, root.clone(), hash.clone());
+    let content = Content::of_file(hash);
+    Ok(Plugin {
+        folder: file.to_owned(),
+        root,
+        data: data.join(&name),
+        manifest: PluginManifest {
+            name,
+            ..PluginManifest::default()
+        },
+        content,
+        skills: Vec::new(),
+        servers: Vec::new(),
+        modules: vec![module],
+        issues: Vec::new(),
+    })
+}
+
+/// The files of a plugin, and what they held when they were summed up.
+struct Package {
+    files: Workspace,
+    content: Content,
+}
+
+impl Package {
+    /// What is read must be what is trusted, so that nothing can be exchanged between the two.
+    fn refuse_changed(&self, path: &str, text: &str) -> Result<(), PluginError> {
+        let resolved = self.files.resolve(path);
+        let is_same = resolved.is_ok_and(|resolved| {
+            let relative = resolved.strip_prefix(self.files.root());
+            relative.is_ok_and(|relative| self.content.is_text_of(relative, text))
+        });
+        if is_same {
+            return Ok(());
+        }
+        let path = path.into();
+        Err(PluginError::Changed { path })
+    }
 }
 
 /// The immediate children of `skills` that have a `SKILL.md` (7.1).
@@ -76,21 +133,54 @@ fn skills(package: &Workspace, issues: &mut Vec<PluginIssue>) -> Vec<Skill> {
     skills
 }
 
-fn mcp_servers(folders: PluginFolders<'_>, issues: &mut Vec<PluginIssue>) -> Vec<PluginServer> {
-    let text = match folders.package.read_text(SERVERS) {
+fn mcp_servers(
+    package: &Package,
+    data: &Path,
+    issues: &mut Vec<PluginIssue>,
+) -> Result<Vec<PluginServer>, PluginError> {
+    let text = match package.files.read_text(SERVERS) {
         Ok(text) => text,
-        Err(error) if is_absent(&error) => return Vec::new(),
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
         Err(error) => {
             issues.push(PluginIssue::ServersUnreadable {
                 source: Box::new(error),
             });
-            return Vec::new();
+            return Ok(Vec::new());
         }
     };
-    servers::parse(&text, folders, issues).unwrap_or_else(|problem| {
+    package.refuse_changed(SERVERS, &text)?;
+    let folders = PluginFolders {
+        package: &package.files,
+        data,
+    };
+    let servers = servers::parse(&text, folders, issues);
+    Ok(servers.unwrap_or_else(|problem| {
         issues.push(PluginIssue::Servers { problem });
         Vec::new()
-    })
+    }))
+}
+
+/// The modules of our own folder; another client's folder is none of ours (8.2).
+fn modules(
+    package: &Package,
+    issues: &mut Vec<PluginIssue>,
+) -> Result<Vec<PluginModule>, PluginError> {
+    let text = match package.files.read_text(extension::FILE) {
+        Ok(text) => text,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => {
+            let problem = error.to_string();
+            issues.push(PluginIssue::Extension { problem });
+            return Ok(Vec::new());
+        }
+    };
+    package.refuse_changed(extension::FILE, &text)?;
+    Ok(extension::parse(
+        &text,
+        &package.files,
+        &package.content,
+        issues,
+    ))
 }
 
 /// What is not there is no error (6.2).

@@ -1,4 +1,4 @@
-//! Plugins: folders in the format of Agent Plugins 1.0 (agent-plugins.org), with skills and MCP servers.
+//! Plugins: folders in the format of Agent Plugins 1.0 (agent-plugins.org), with skills and MCP servers, and modules of code.
 //!
 //! A [`PluginSearch`] finds and loads the plugins of a folder and runs nothing of them. One that is trusted, with the very content that it
 //! had when it was trusted, may be used: its [skills](Plugin::skills) are like any other, and its MCP servers are
@@ -9,14 +9,29 @@ mod manifest;
 mod loader;
 mod servers;
 mod content;
+mod extension;
+mod module;
+#[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+mod module_error;
+#[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+mod module_tools;
+#[cfg(feature = "plugins-native")]
+mod native;
+#[cfg(feature = "plugins-wasm")]
+mod wasm;
 mod trust;
 mod registry;
 mod tools;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ManifestError, PluginError, PluginIssue};
+pub use error::{ManifestError, PluginError, PluginIssue, PluginServerError};
 pub use manifest::{PluginAuthor, PluginManifest};
+pub use module::{ModuleKind, PluginModule};
+#[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+pub use module_error::{ModuleCallError, ModuleError};
+#[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+pub use module_tools::ModuleTools;
 pub use registry::{FoundPlugin, PluginSearch, Plugins};
 pub use servers::{PluginServer, PluginTransport};
 pub use tools::PluginTools;
@@ -33,9 +48,10 @@ pub struct Plugin {
     root: PathBuf,
     data: PathBuf,
     manifest: PluginManifest,
-    hash: String,
+    content: content::Content,
     skills: Vec<Skill>,
     servers: Vec<PluginServer>,
+    modules: Vec<PluginModule>,
     issues: Vec<PluginIssue>,
 }
 
@@ -67,7 +83,7 @@ impl Plugin {
 
     /// Gives the SHA-256 of all that the folder holds, in hex.
     pub fn hash(&self) -> &str {
-        &self.hash
+        &self.content.hash
     }
 
     /// Gives the skills that can be used.
@@ -78,6 +94,11 @@ impl Plugin {
     /// Gives the MCP servers that can be used.
     pub fn servers(&self) -> &[PluginServer] {
         &self.servers
+    }
+
+    /// Gives the modules of code that can be used: shared libraries, and WebAssembly in a sandbox.
+    pub fn modules(&self) -> &[PluginModule] {
+        &self.modules
     }
 
     /// Gives what is wrong with the rest.

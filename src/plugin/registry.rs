@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Plugin, PluginError, PluginTrust, TrustState, loader};
+use super::{Plugin, PluginError, PluginTrust, TrustState, extension, loader};
 
 /// The plugins of a folder and those that were named, in the order of their names.
 #[derive(Debug, Default)]
@@ -12,11 +12,11 @@ pub struct Plugins {
     found: Vec<FoundPlugin>,
 }
 
-/// A folder that is a plugin, or should be one.
+/// A folder or a file that is a plugin, or should be one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FoundPlugin {
-    /// The folder.
+    /// The folder, or the file of a plugin that is one.
     pub folder: PathBuf,
     /// The plugin, or why it is none.
     pub plugin: Result<Plugin, PluginError>,
@@ -38,7 +38,8 @@ impl FoundPlugin {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct PluginSearch<'a> {
-    /// The folder of which each child with a `plugin.json` is a plugin; one that is not there has none.
+    /// The folder of which each child with a `plugin.json` is a plugin, and each shared library and WebAssembly module; one that is not
+    /// there has none.
     pub path: Option<&'a Path>,
     /// Folders that are plugins, trusted because somebody named them just now.
     pub named: &'a [PathBuf],
@@ -81,7 +82,7 @@ impl<'a> PluginSearch<'a> {
     pub fn find(self) -> io::Result<Plugins> {
         let mut found: Vec<FoundPlugin> = Vec::new();
         for folder in self.named {
-            let plugin = loader::load(folder, self.data);
+            let plugin = load(folder, self.data);
             found.push(FoundPlugin {
                 folder: folder.clone(),
                 plugin,
@@ -89,7 +90,7 @@ impl<'a> PluginSearch<'a> {
             });
         }
         for folder in children(self.path)? {
-            let plugin = loader::load(&folder, self.data);
+            let plugin = load(&folder, self.data);
             let trust = plugin.as_ref();
             found.push(FoundPlugin {
                 trust: trust.map_or(TrustState::Untrusted, |plugin| self.trust.state(plugin)),
@@ -147,7 +148,15 @@ impl FoundPlugin {
     }
 }
 
-/// The folders that have a `plugin.json`; others are not plugins that failed.
+fn load(path: &Path, data: &Path) -> Result<Plugin, PluginError> {
+    if extension::name_of_file(path).is_some() && !path.is_dir() {
+        loader::load_file(path, data)
+    } else {
+        loader::load(path, data)
+    }
+}
+
+/// The folders that have a `plugin.json`, and the files that are modules; others are not plugins that failed.
 fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let Some(path) = path else {
         return Ok(Vec::new());
@@ -161,7 +170,8 @@ fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     for entry in entries {
         let folder = entry?.path();
         // A link that leads nowhere counts: that it cannot be read is then told.
-        if folder.join("plugin.json").symlink_metadata().is_ok() {
+        let is_module = extension::name_of_file(&folder).is_some() && !folder.is_dir();
+        if is_module || folder.join("plugin.json").symlink_metadata().is_ok() {
             folders.push(folder);
         }
     }

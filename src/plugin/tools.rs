@@ -3,16 +3,16 @@
 use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::{Plugin, PluginServer, PluginTransport};
+use super::{Plugin, PluginServer, PluginServerError, PluginTransport, content};
 use crate::future::BoxFuture;
 use crate::http::HttpClient;
 use crate::mcp::{McpClient, McpError, McpTransport, Stdio, StreamableHttp};
-use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
+use crate::tools::{FunctionTool, ToolSource, ToolSourceError, blocking};
 
 /// The tools of one MCP server of a plugin; clones share the connection.
 ///
@@ -22,7 +22,14 @@ use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
 pub struct PluginTools {
     client: McpClient,
     data: PathBuf,
-    connected: Arc<OnceCell<Result<(), Arc<McpError>>>>,
+    files: Arc<[StartedFile]>,
+    connected: Arc<OnceCell<Result<(), Arc<PluginServerError>>>>,
+}
+
+/// A file of the plugin that a server's command line names, with what it held when the plugin was loaded.
+struct StartedFile {
+    path: PathBuf,
+    sha256: String,
 }
 
 impl Plugin {
@@ -71,8 +78,25 @@ impl Plugin {
         Ok(PluginTools {
             client: McpClient::builder(name, transport).prefix_tools().build()?,
             data: self.data.clone(),
+            files: self.started_files(server).into(),
             connected: Arc::default(),
         })
+    }
+
+    /// The program and the arguments that are files of the plugin, such as the script of an interpreter.
+    fn started_files(&self, server: &PluginServer) -> Vec<StartedFile> {
+        let PluginTransport::Stdio { command, args, .. } = &server.transport else {
+            return Vec::new();
+        };
+        let named = args.iter().map(Path::new).chain([command.as_path()]);
+        named
+            .filter_map(|path| {
+                let relative = path.strip_prefix(&self.root).ok()?;
+                let sha256 = self.content.sha256_of(relative)?;
+                let path = path.to_owned();
+                Some(StartedFile { path, sha256 })
+            })
+            .collect()
     }
 }
 
@@ -81,20 +105,39 @@ impl PluginTools {
     ///
     /// # Errors
     ///
-    /// [`McpError`] if the server failed, now or before.
+    /// [`PluginServerError`] if a file that it starts has changed since the plugin was loaded, or if it failed, now or before.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends what was started; the next call tries again.
-    pub async fn state(&self) -> Result<Arc<[FunctionTool]>, Arc<McpError>> {
+    pub async fn state(&self) -> Result<Arc<[FunctionTool]>, Arc<PluginServerError>> {
         let connected = self.connected.get_or_init(|| async {
+            self.refuse_changed().await?;
             if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&self.data) {
                 tracing::warn!(target: "openai_agents::plugin", folder = %self.data.display(), %error, "no folder for the data of a plugin can be made");
             }
-            self.client.connect().await.map_err(Arc::new)
+            let connected = self.client.connect().await;
+            connected.map_err(|error| Arc::new(error.into()))
         });
         connected.await.clone()?;
-        self.client.function_tools().await.map_err(Arc::new)
+        let tools = self.client.function_tools().await;
+        tools.map_err(|error| Arc::new(error.into()))
+    }
+
+    /// What was trusted is what is started: as late as it can be seen, since an interpreter opens its script by its path.
+    async fn refuse_changed(&self) -> Result<(), Arc<PluginServerError>> {
+        let files = Arc::clone(&self.files);
+        let changed = blocking(move || {
+            let mut files = files.iter();
+            let changed = files.find(|file| {
+                content::sha256_now(&file.path).map_or(true, |now| now != file.sha256)
+            });
+            changed.map(|file| file.path.clone())
+        });
+        match changed.await {
+            None => Ok(()),
+            Some(file) => Err(Arc::new(PluginServerError::Changed { file })),
+        }
     }
 
     /// Ends the server.
@@ -115,7 +158,7 @@ impl ToolSource for PluginTools {
     fn tools(&self) -> BoxFuture<'_, Result<Arc<[FunctionTool]>, ToolSourceError>> {
         Box::pin(async {
             Ok(self.state().await.unwrap_or_else(|error| {
-                let error: &McpError = &error;
+                let error: &PluginServerError = &error;
                 tracing::warn!(target: "openai_agents::plugin", server = self.name(), error = error as &dyn std::error::Error, "an MCP server of a plugin gives no tools");
                 Arc::default()
             }))

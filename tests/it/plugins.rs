@@ -1,9 +1,12 @@
 //! Plugins in the format of Agent Plugins 1.0.0; each test names the paragraphs of the specification that it stands on.
 #![cfg(unix)]
 
+mod modules;
+mod native;
 mod packages;
 mod servers;
 mod trust;
+mod wasm;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -6,8 +6,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use futures_util::future::join_all;
 use openai_agents::ErrorKind;
+use openai_agents::FunctionTool;
 use openai_agents::config::Config;
-use openai_agents::plugin::{FoundPlugin, Plugin, PluginTransport, PluginTrust, TrustState};
+use openai_agents::plugin::{
+    FoundPlugin, ModuleKind, Plugin, PluginModule, PluginTransport, PluginTrust, TrustState,
+};
 use openai_agents::skills::Skill;
 use openai_agents::tools::ToolSource as _;
 use serde_json::{Value, json};
@@ -141,7 +144,11 @@ fn write_text(out: &mut Lines, found: &FoundPlugin) -> io::Result<()> {
     if let Some(description) = &plugin.manifest().description {
         out.text(format_args!("  {}", excerpt(description)))?;
     }
-    for (what, names) in [("skills", skills(plugin)), ("MCP servers", servers(plugin))] {
+    for (what, names) in [
+        ("skills", skills(plugin)),
+        ("MCP servers", servers(plugin)),
+        ("modules", modules(plugin)),
+    ] {
         if !names.is_empty() {
             out.text(format_args!("  {what}: {}", names.join(", ")))?;
         }
@@ -161,6 +168,11 @@ fn servers(plugin: &Plugin) -> Vec<&str> {
     servers.map(|server| server.name.as_str()).collect()
 }
 
+fn modules(plugin: &Plugin) -> Vec<&str> {
+    let modules = plugin.modules().iter();
+    modules.map(|module| module.name.as_str()).collect()
+}
+
 fn to_json(found: &FoundPlugin) -> Value {
     let plugin = found.plugin.as_ref().ok();
     let issues = plugin.map_or(&[][..], Plugin::issues).iter();
@@ -175,6 +187,7 @@ fn to_json(found: &FoundPlugin) -> Value {
         "error": found.plugin.as_ref().err().map(|error| error_chain(error)),
         "skills": plugin.map(skills).unwrap_or_default(),
         "mcp_servers": plugin.map(servers).unwrap_or_default(),
+        "modules": plugin.map(modules).unwrap_or_default(),
         "issues": issues,
         "sha256": plugin.map(Plugin::hash),
     })
@@ -204,10 +217,7 @@ async fn check(config: &Config, found: &FoundPlugin) -> Result<Exit> {
     };
     for (source, state) in sources.iter().zip(states) {
         let words = match state {
-            Ok(tools) => {
-                let names: Vec<&str> = tools.iter().map(|tool| tool.name().as_str()).collect();
-                format!("ready: {}", names.join(", "))
-            }
+            Ok(tools) => ready(&tools),
             Err(error) => {
                 exit = Exit::Usage;
                 error_chain(&*error)
@@ -216,7 +226,23 @@ async fn check(config: &Config, found: &FoundPlugin) -> Result<Exit> {
         source.close().await;
         is_read(out.text(format_args!("  {}: {words}", source.name())))?;
     }
+    let modules = config.plugin_modules().iter();
+    for module in modules.filter(|module| module.name().starts_with(&prefix)) {
+        let words = match module.state().await {
+            Ok(tools) => ready(&tools),
+            Err(error) => {
+                exit = Exit::Usage;
+                error_chain(&*error)
+            }
+        };
+        is_read(out.text(format_args!("  {}: {words}", module.name())))?;
+    }
     Ok(exit)
+}
+
+fn ready(tools: &[FunctionTool]) -> String {
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name().as_str()).collect();
+    format!("ready: {}", names.join(", "))
 }
 
 fn write_details(out: &mut Lines, plugin: &Plugin) -> io::Result<()> {
@@ -236,6 +262,21 @@ fn write_details(out: &mut Lines, plugin: &Plugin) -> io::Result<()> {
             other => format!("{other:?}"),
         };
         out.text(format_args!("  MCP server {name} {words}"))?;
+    }
+    for module in plugin.modules() {
+        let PluginModule { name, file, .. } = module;
+        let words = match module.kind {
+            ModuleKind::Native => "loads, with all rights of this program,",
+            ModuleKind::Wasm => "runs, in a sandbox,",
+            // A way of a newer library.
+            _ => "uses",
+        };
+        let tools = module.tools.as_ref().map(|tools| tools.join(", "));
+        let tools = tools.map_or_else(String::new, |tools| format!(" for {tools}"));
+        out.text(format_args!(
+            "  module {name} {words} {}{tools}",
+            file.display()
+        ))?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! `openai-agents plugins`, and what a trusted plugin brings to a run.
 
+#[path = "../../../tests/fixtures/plugins/module.rs"]
+mod by_hand;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use openai_agents::testing::FakeServer;
+use serde_json::json;
 
 use crate::support::{Directory, check_output, lines, on, streamed_call, streamed_text};
 
@@ -154,4 +158,40 @@ async fn run_has_nothing_of_a_plugin_that_is_not_trusted() {
     let request = server.requests()[0].json().unwrap().to_string();
     assert!(!request.contains("mcp_tools_here__where"), "{request}");
     assert!(!request.contains("Writes notes."), "{request}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_calls_the_tools_of_a_module() {
+    let directory = directory("plugins-module");
+    let config = "plugins_path: plugins\nagents: [{ name: Counter, tools: [words/echo-m] }]\n";
+    directory.write("config.yaml", config);
+    let folder = "plugins/words/io.github.openai-agents-rs";
+    fs::create_dir_all(directory.path(folder)).unwrap();
+    directory.write(
+        "plugins/words/plugin.json",
+        MANIFEST.replace("\"tools\"", "\"words\""),
+    );
+    let module = json!({"name": "echo-m", "kind": "wasm", "abi": 1, "file": "m.wasm", "tools": by_hand::NAMES});
+    let extension = json!({"version": 1, "modules": [module]});
+    directory.write(&format!("{folder}/extension.json"), extension.to_string());
+    let bytes = by_hand::wasm_module(" ", " ");
+    fs::write(directory.path(&format!("{folder}/m.wasm")), bytes).unwrap();
+    let (code, text, _) = plugins(&directory, &["trust", "words"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text, error) = plugins(&directory, &["check", "words"]);
+    assert_eq!(code, Some(0), "{text}{error}");
+    let names = by_hand::NAMES.join(", ");
+    assert!(
+        text.ends_with(&format!("\n  words/echo-m: ready: {names}\n")),
+        "{text}"
+    );
+    let server = FakeServer::start([
+        streamed_call("", "echo", "{}"),
+        streamed_text("It is ", "{}."),
+    ])
+    .await
+    .unwrap();
+    let run = ["run", "--agent", "Counter", "hi"];
+    let output = on(&server, &directory, &run).output().unwrap();
+    check_output(&output, 0, "It is {}.\n", "-> echo {}\n<- {}\n");
 }

@@ -393,3 +393,25 @@ async fn servers_that_do_not_start_leave_the_others() {
     assert_eq!(counts, [0, 0, 1]);
     assert!(sources[0].state().await.is_err());
 }
+
+/// What is trusted is what is started: the program, and a script among the arguments.
+#[tokio::test]
+async fn servers_whose_files_changed_after_the_check_are_not_started() {
+    let package = Package::new("").program("bin/server", SERVER).file("script", SERVER).servers(
+        r#"{"a": {"type": "stdio", "command": "./bin/server"}, "b": {"type": "stdio", "command": "sh", "args": ["${PLUGIN_ROOT}/script"]}}"#,
+    );
+    let plugins = package.named();
+    let plugin = plugins.enabled().next().unwrap();
+    let client = HttpClient::builder().build().unwrap();
+    let sources = plugin.tool_sources(&client).unwrap();
+    for (source, name) in sources.iter().zip(["bin/server", "script"]) {
+        let changed = format!("#!/bin/sh\ntouch ran\n{SERVER}");
+        std::fs::write(package.path(name), changed).unwrap();
+        let file = package.root().join(name).display().to_string();
+        assert_eq!(
+            source.state().await.unwrap_err().to_string(),
+            format!("{file} has changed since it was checked; the server was not started")
+        );
+        assert!(!package.path("ran").exists());
+    }
+}

@@ -1,0 +1,79 @@
+//! The ABI between the host and a WebAssembly module, version 1.
+//!
+//! The same JSON as in [`abi`](crate::abi), in the module's memory. The host asks [`allocate`] for room, writes there, and is given
+//! answers as one number: the address in its upper half, the length in the lower. The first byte of an answer is its status. The room of
+//! what the host wrote and of the last answer is taken back by the next call.
+
+#![expect(unsafe_code, reason = "this is the ABI")]
+
+use std::cell::RefCell;
+
+use crate::abi::{STATUS_FAILED, STATUS_OUTPUT, STATUS_PANICKED};
+use crate::{Outcome, Plugin};
+
+thread_local! {
+    /// What was handed out and not taken back; a module has one thread.
+    static ROOMS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static ANSWER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes room for what the host writes.
+pub fn allocate(length: u32) -> u32 {
+    let mut room = vec![0_u8; length as usize];
+    let address = room.as_mut_ptr() as u32;
+    ROOMS.with_borrow_mut(|rooms| rooms.push(room));
+    address
+}
+
+/// Gives the description.
+pub fn describe(plugin: &Plugin) -> u64 {
+    answer(&plugin.describe())
+}
+
+/// Calls a tool.
+///
+/// The host wrote name and arguments into the last two rooms.
+pub fn call(plugin: &Plugin) -> u64 {
+    let mut rooms = ROOMS.take().into_iter();
+    match (rooms.next(), rooms.next()) {
+        (Some(name), Some(arguments)) => answer(&plugin.call(&name, &arguments)),
+        _ => answer(&Outcome::Failed("the host wrote nothing".to_owned())),
+    }
+}
+
+fn answer(outcome: &Outcome) -> u64 {
+    let (status, text) = match outcome {
+        Outcome::Output(text) => (STATUS_OUTPUT, text),
+        Outcome::Failed(text) => (STATUS_FAILED, text),
+        Outcome::Panicked(text) => (STATUS_PANICKED, text),
+    };
+    let mut bytes = vec![status as u8];
+    bytes.extend_from_slice(text.as_bytes());
+    let place = (u64::from(bytes.as_ptr() as u32) << 32) | bytes.len() as u64;
+    ANSWER.replace(bytes);
+    place
+}
+
+/// Exports the functions of a WebAssembly module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_table {
+    ($plugin:ident) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn openai_agents_abi_version() -> u32 {
+            $crate::abi::ABI_VERSION
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn openai_agents_allocate(length: u32) -> u32 {
+            $crate::wasm::allocate(length)
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn openai_agents_describe() -> u64 {
+            $crate::wasm::describe(&$plugin)
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn openai_agents_call() -> u64 {
+            $crate::wasm::call(&$plugin)
+        }
+    };
+}

@@ -1,0 +1,130 @@
+//! The threads on which a library's code runs. One that does not come back cannot be ended; it is counted and another takes its place.
+
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+
+/// How many calls of one library run at once. Tokio's threads are not used: a runtime waits for all of them when it ends.
+pub(super) const MAX_THREADS: usize = 64;
+
+type Job = Box<dyn FnOnce() + Send>;
+/// A job, and the way to its thread, which goes back to the idle ones with it.
+type Message = (Job, Worker);
+struct Worker(mpsc::Sender<Message>);
+
+/// The threads of a library; idle ones end when it is dropped.
+#[derive(Clone)]
+pub(super) struct Threads {
+    pool: Arc<Pool>,
+    name: Arc<str>,
+}
+
+struct Pool {
+    idle: Mutex<Vec<Worker>>,
+    n_threads: AtomicUsize,
+    n_given_up: Arc<AtomicUsize>,
+}
+
+/// A job that was begun; dropping it before the job is done gives its thread up.
+pub(super) struct Begun {
+    state: Arc<AtomicU8>,
+    n_given_up: Arc<AtomicUsize>,
+}
+
+const RUNNING: u8 = 0;
+const DONE: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Threads {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            pool: Arc::new(Pool {
+                idle: Mutex::default(),
+                n_threads: AtomicUsize::new(0),
+                n_given_up: Arc::default(),
+            }),
+            name: format!("plugin {name}").into(),
+        }
+    }
+
+    pub(super) fn n_given_up(&self) -> usize {
+        self.pool.n_given_up.load(Ordering::Relaxed)
+    }
+
+    /// Runs a job on an idle thread or a new one; nothing if there are as many as there may be.
+    pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) -> Option<Begun> {
+        let state = Arc::new(AtomicU8::new(RUNNING));
+        let n_given_up = Arc::clone(&self.pool.n_given_up);
+        let begun = Begun {
+            state: Arc::clone(&state),
+            n_given_up: Arc::clone(&n_given_up),
+        };
+        let job: Job = Box::new(move || {
+            job();
+            if state.swap(DONE, Ordering::AcqRel) == GIVEN_UP {
+                n_given_up.fetch_sub(1, Ordering::Relaxed);
+            }
+        });
+        let idle = lock(&self.pool.idle).pop();
+        let worker = match idle {
+            Some(worker) => worker,
+            None => self.start().ok()?,
+        };
+        let way = worker.0.clone();
+        way.send((job, worker)).ok()?;
+        Some(begun)
+    }
+
+    fn start(&self) -> io::Result<Worker> {
+        let n_before = self.pool.n_threads.fetch_add(1, Ordering::AcqRel);
+        let (sender, receiver) = mpsc::channel();
+        let pool = Arc::downgrade(&self.pool);
+        let started = if n_before < MAX_THREADS {
+            let thread = std::thread::Builder::new().name(self.name.to_string());
+            thread.spawn(move || work(&receiver, &pool))
+        } else {
+            Err(io::Error::other(
+                "there are as many threads as there may be",
+            ))
+        };
+        if let Err(error) = started {
+            self.pool.n_threads.fetch_sub(1, Ordering::AcqRel);
+            return Err(error);
+        }
+        Ok(Worker(sender))
+    }
+}
+
+/// Ends when nobody can send any more, which is when the pool with all ways to its threads is gone.
+fn work(jobs: &mpsc::Receiver<Message>, pool: &Weak<Pool>) {
+    while let Ok((job, worker)) = jobs.recv() {
+        job();
+        if let Some(pool) = pool.upgrade() {
+            lock(&pool.idle).push(worker);
+        }
+    }
+}
+
+fn lock(idle: &Mutex<Vec<Worker>>) -> std::sync::MutexGuard<'_, Vec<Worker>> {
+    // A list of threads cannot be half changed.
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Begun {
+    /// Lets the thread end the job in its own time: it was answered.
+    pub(super) fn forget(self) {
+        self.state.store(DONE, Ordering::Release);
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let before =
+            self.state
+                .compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Relaxed);
+        if before.is_ok() {
+            let n_given_up = self.n_given_up.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!(target: "openai_agents::plugin", n_given_up, "a call of a plugin is not waited for any more; its thread cannot be ended");
+        }
+    }
+}
