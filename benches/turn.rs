@@ -23,7 +23,9 @@ fn one_turn(bencher: Bencher<'_, '_>) {
 /// The same in a hundred pieces.
 #[divan::bench]
 fn one_streamed_turn(bencher: Bencher<'_, '_>) {
-    bench(bencher, 0, |runner, agent| runner.stream(agent, "go"));
+    bench(bencher, 0, |runner, agent| {
+        runner.run(agent, "go").delivery(Delivery::Stream)
+    });
 }
 
 /// Ten turns with a tool call each, then the text.

@@ -396,7 +396,7 @@ impl MessagesDecoder {
             );
         }
         self.budget.spend_call()?;
-        events.push_back(ModelEvent::tool_call_started(self.calls.len(), name));
+        events.push_back(ModelEvent::tool_call_started(self.calls.len(), id, name));
         self.calls.push(id.to_owned());
         Ok(())
     }

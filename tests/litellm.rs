@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::{LiteLlm, LiteLlmApi, Model, OpenAiChat, OpenAiResponses, Providers};
+use openai_agents::model::{
+    Delivery, LiteLlm, LiteLlmApi, Model, OpenAiChat, OpenAiResponses, Providers,
+};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Item, RunError, RunRequest, RunResult, Runner,
 };
@@ -67,7 +69,7 @@ type Begin = fn(&Runner, &Agent) -> RunRequest;
 
 const BOTH: [Begin; 2] = [
     |runner, agent| runner.run(agent, PROMPT),
-    |runner, agent| runner.stream(agent, PROMPT),
+    |runner, agent| runner.run(agent, PROMPT).delivery(Delivery::Stream),
 ];
 
 /// Two turns: a call of the tool, and an answer that holds its result.
@@ -172,7 +174,11 @@ async fn one_program_runs_on_all_back_ends() {
 async fn failure(api: LiteLlmApi, name: Option<&str>, key: Option<&str>) -> RunError {
     let runner = Runner::new(model(api, name, key));
     let error = runner.run(&adder().0, PROMPT).await.unwrap_err();
-    let streamed = runner.stream(&adder().0, PROMPT).await.unwrap_err();
+    let streamed = runner
+        .run(&adder().0, PROMPT)
+        .delivery(Delivery::Stream)
+        .await
+        .unwrap_err();
     assert_eq!(streamed.to_string(), error.to_string());
     error
 }

@@ -40,7 +40,7 @@ pub(crate) async fn play(
             if let Some(durable) = &setup.durable {
                 renderer.durable(durable.id())?;
             }
-            let played = watch(request.start(), &setup, renderer, signals).await;
+            let played = watch(request.stream(), &setup, renderer, signals).await;
             tokio::select! {
                 // Dropping the servers ends them without waiting.
                 _ = signals.second() => {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use openai_agents::config::Config;
 use openai_agents::journal::FileJournal;
+use openai_agents::model::Delivery;
 use openai_agents::session::{Session, SessionId};
 use openai_agents::{ErrorKind, Item, RunError, RunFailure, RunRequest, RunState};
 use serde_json::{Map, Value};
@@ -98,9 +99,9 @@ impl RunSetup {
             .connect_mcp(self.config.agent_config(agent)?)
             .await?;
         Ok(if no_stream {
-            runner.run(&built, input)
+            runner.run(&built, input).delivery(Delivery::Whole)
         } else {
-            runner.stream(&built, input)
+            runner.run(&built, input).delivery(Delivery::Stream)
         })
     }
 
@@ -117,9 +118,9 @@ impl RunSetup {
             .connect_mcp(self.config.agent_config(agent)?)
             .await?;
         Ok(if no_stream {
-            runner.resume(&built, state)
+            runner.resume(&built, state).delivery(Delivery::Whole)
         } else {
-            runner.resume_stream(&built, state)
+            runner.resume(&built, state).delivery(Delivery::Stream)
         })
     }
 

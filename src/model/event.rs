@@ -32,6 +32,8 @@ pub enum ModelEvent {
     ToolCallStarted {
         /// The place of the call in this response, by when it began, from 0.
         index: usize,
+        /// The call's id, as its [`ItemDone`](Self::ItemDone) has it.
+        call_id: String,
         /// The tool's name.
         name: String,
     },
@@ -74,9 +76,14 @@ impl ModelEvent {
     }
 
     /// A tool call began.
-    pub fn tool_call_started(index: usize, name: impl Into<String>) -> Self {
+    pub fn tool_call_started(
+        index: usize,
+        call_id: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
         Self::ToolCallStarted {
             index,
+            call_id: call_id.into(),
             name: name.into(),
         }
     }
@@ -236,10 +243,8 @@ fn push_deltas(item: &Item, n_calls: &mut usize, events: &mut Vec<ModelEvent>) {
         ItemKind::FunctionCall(call) => {
             let index = *n_calls;
             *n_calls += 1;
-            events.push(ModelEvent::ToolCallStarted {
-                index,
-                name: call.name.clone(),
-            });
+            let (id, name) = (call.call_id.as_str(), call.name.as_str());
+            events.push(ModelEvent::tool_call_started(index, id, name));
             events.push(ModelEvent::ToolCallDelta {
                 index,
                 delta: call.arguments.clone(),
@@ -257,6 +262,8 @@ fn push_deltas(item: &Item, n_calls: &mut usize, events: &mut Vec<ModelEvent>) {
 pub struct ResponseAccumulator {
     items: Vec<Item>,
     meta: Option<Box<ResponseMeta>>,
+    /// The ids of the calls that began, in that order.
+    call_ids: Vec<String>,
     /// The first event that came behind the end.
     late: Option<&'static str>,
 }
@@ -270,13 +277,18 @@ impl ResponseAccumulator {
         match event {
             ModelEvent::ItemDone { item } => self.items.push(item),
             ModelEvent::ResponseDone(meta) => self.meta = Some(meta),
+            ModelEvent::ToolCallStarted { call_id, .. } => self.call_ids.push(call_id),
             ModelEvent::TextDelta { .. }
             | ModelEvent::RefusalDelta { .. }
             | ModelEvent::ReasoningDelta { .. }
-            | ModelEvent::ToolCallStarted { .. }
             | ModelEvent::ToolCallDelta { .. }
             | ModelEvent::Other { .. } => {}
         }
+    }
+
+    /// Gives the id of a call that began, by its place among them.
+    pub(crate) fn call_id(&self, index: usize) -> Option<&str> {
+        self.call_ids.get(index).map(String::as_str)
     }
 
     /// Gives the response.

@@ -97,7 +97,10 @@ impl EventRedactor {
     /// Redacts an event that is not a piece of a text.
     fn whole(&self, event: &mut ModelEvent) -> Result<(), ModelError> {
         match event {
-            ModelEvent::ToolCallStarted { name, .. } => self.redactor.redact_in(name),
+            ModelEvent::ToolCallStarted { call_id, name, .. } => {
+                self.redactor.redact_in(call_id);
+                self.redactor.redact_in(name);
+            }
             ModelEvent::Other { name, json } => {
                 self.redactor.redact_in(name);
                 if let Cow::Owned(redacted) = self.redactor.redact_json(json) {

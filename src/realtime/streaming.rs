@@ -88,10 +88,7 @@ impl StreamingSession {
     pub async fn send_item(&mut self, item: Item) -> Option<String> {
         let interrupted = self.interrupt().await;
         self.history.push(item);
-        let stream = self
-            .runner
-            .stream(&self.agent, self.history.clone())
-            .start();
+        let stream = self.runner.run(&self.agent, self.history.clone()).stream();
         self.answer = Some(Answer::new(stream));
         interrupted
     }
@@ -103,7 +100,7 @@ impl StreamingSession {
     /// As [`send`](Self::send).
     pub async fn resume(&mut self, agent: &Agent, state: RunState) {
         drop(self.interrupt().await);
-        let stream = self.runner.resume_stream(agent, state).start();
+        let stream = self.runner.resume(agent, state).stream();
         self.answer = Some(Answer::new(stream));
     }
 

@@ -70,7 +70,7 @@ impl Runs {
         request: RunRequest,
     ) -> Result<ActiveRun, ApiError> {
         let slot = self.slot().await?;
-        let stream = Box::new(request.start());
+        let stream = Box::new(request.stream());
         let handle = stream.handle();
         let mut handles = self.handles();
         let key = handles.next;

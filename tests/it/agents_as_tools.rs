@@ -1,6 +1,7 @@
 //! Agents that other agents call: what they take over, what they use up, and what is seen of them.
 
 use openai_agents::agent::Handoff;
+use openai_agents::model::Delivery;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{
@@ -74,7 +75,7 @@ async fn its_events_come_in_the_stream_of_the_caller_with_their_path() {
         ScriptedTurn::text("inner words"),
         ScriptedTurn::text("outer words"),
     ]));
-    let mut stream = runner.stream(&outer, "go").start();
+    let mut stream = runner.run(&outer, "go").stream();
     let mut texts = Vec::new();
     let mut turns = Vec::new();
     while let Some(event) = stream.next().await {
@@ -232,7 +233,7 @@ async fn progress_of_a_tool_comes_before_its_output() {
         ScriptedTurn::items([call("c1", "steps", "{}")]),
         ScriptedTurn::text("done"),
     ]));
-    let (events, result) = play(runner.run(&agent, "go")).await;
+    let (events, result) = play(runner.run(&agent, "go").delivery(Delivery::Whole)).await;
     result.unwrap();
     let mut n_seen = 0;
     for event in &events {

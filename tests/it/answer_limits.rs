@@ -121,9 +121,9 @@ async fn answer_with_too_many_calls_is_limit_exceeded() {
         };
         let agent = crate::support::agent([instant("t", "x")]);
         let run = if is_streamed {
-            runner.stream(&agent, "go")
+            runner.run(&agent, "go").delivery(Delivery::Stream)
         } else {
-            runner.run(&agent, "go")
+            runner.run(&agent, "go").delivery(Delivery::Whole)
         };
         let error = run.await.unwrap_err();
         assert_eq!(
@@ -158,9 +158,9 @@ async fn many_calls_of_one_answer_are_made() {
             .limits(Limits::turns(2));
         let agent = Agent::builder("A").tool(instant("t", "x")).build().unwrap();
         let run = if is_streamed {
-            runner.stream(&agent, "go")
+            runner.run(&agent, "go").delivery(Delivery::Stream)
         } else {
-            runner.run(&agent, "go")
+            runner.run(&agent, "go").delivery(Delivery::Whole)
         };
         let result = run.await.unwrap();
         assert_eq!(

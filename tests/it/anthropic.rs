@@ -206,7 +206,8 @@ async fn run_with_a_tool_sends_blocks_back_as_they_came() {
         .build()
         .unwrap();
     let result = Runner::new(model(&server))
-        .stream(&agent, "1 + 2?")
+        .run(&agent, "1 + 2?")
+        .delivery(Delivery::Stream)
         .await
         .unwrap();
     assert_eq!(result.final_output(), "3");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openai_agents::agent::{HookResult, Hooks};
+use openai_agents::model::Delivery;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolGuardrail, ToolOptions, ToolVerdict};
 use openai_agents::{
@@ -77,7 +78,8 @@ async fn decision_about_a_tool_that_changed_is_asked_for_again() {
                 waiting.approve("c1").unwrap();
             }
             let after = agent([danger(description, properties, &calls)]);
-            let (events, again) = play(runner.resume(&after, waiting)).await;
+            let (events, again) =
+                play(runner.resume(&after, waiting).delivery(Delivery::Whole)).await;
             let mut again = state(again.unwrap_err());
             assert_eq!(changes(&again), [Some(changed.to_owned())]);
             assert!(events.iter().any(|event| matches!(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use openai_agents::model::Delivery;
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{RunEvent, Runner};
 use serde_json::json;
@@ -16,7 +17,7 @@ use crate::support::{
 async fn dropping_a_stream_inside_an_answer_closes_the_connection() {
     let start = [chunk(&json!({ "role": "assistant", "content": "It " }))];
     let server = FakeServer::start([Reply::sse(start).hang()]).await.unwrap();
-    let mut stream = Runner::new(chat(&server)).stream(&agent([]), "go").start();
+    let mut stream = Runner::new(chat(&server)).run(&agent([]), "go").stream();
     loop {
         if let RunEvent::TextDelta { delta } = stream.next().await.unwrap().unwrap() {
             assert_eq!(delta, "It ");
@@ -75,7 +76,8 @@ async fn dropping_a_run_drops_its_tools_and_starts_none() {
     let mut stream = Runner::new(chat(&server))
         .run(&agent([hangs, later]), "go")
         .max_tool_concurrency(1)
-        .start();
+        .delivery(Delivery::Whole)
+        .stream();
     let mut n_called = 0;
     while n_called < 2 {
         n_called += usize::from(matches!(
@@ -165,7 +167,7 @@ async fn dropped_run_leaves_nothing() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let mut stream = runner.stream(&agent, "go").start();
+        let mut stream = runner.run(&agent, "go").stream();
         for _ in 0..random % 16 {
             match stream.next().await {
                 Some(event) => drop(event.unwrap()),
@@ -196,7 +198,7 @@ async fn waiting_for_an_event_and_giving_up_loses_nothing() {
     }
     let reply = reply.event(&last_chunk("stop")).event("[DONE]");
     let server = FakeServer::start([reply]).await.unwrap();
-    let mut stream = Runner::new(chat(&server)).stream(&agent([]), "go").start();
+    let mut stream = Runner::new(chat(&server)).run(&agent([]), "go").stream();
     let mut text = String::new();
     loop {
         let event = tokio::select! {

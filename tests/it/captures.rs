@@ -137,7 +137,7 @@ pub(crate) fn told(events: &[ModelEvent]) -> Vec<Value> {
     for event in events {
         match event {
             ModelEvent::TextDelta { delta } => text.push_str(delta),
-            ModelEvent::ToolCallStarted { index, name } => {
+            ModelEvent::ToolCallStarted { index, name, .. } => {
                 assert_eq!(*index, calls.len());
                 calls.push((name.clone(), String::new()));
             }

@@ -11,7 +11,8 @@ use openai_agents::agent::runner::Input;
 use openai_agents::future::BoxStream;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    ConcurrencyLimit, LimitedModel, Model, ModelError, ModelEvent, ModelRequest, OpenAiChat,
+    ConcurrencyLimit, Delivery, LimitedModel, Model, ModelError, ModelEvent, ModelRequest,
+    OpenAiChat,
 };
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Runner};
@@ -85,7 +86,8 @@ async fn there_are_never_more_requests_than_allowed_and_they_come_in_order() {
     let agent = agent();
     let runs = (0..100).map(|n| {
         runner
-            .stream(&agent, Input::from(vec![item(n)]))
+            .run(&agent, Input::from(vec![item(n)]))
+            .delivery(Delivery::Stream)
             .into_future()
     });
     for result in join_all(runs).await {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use openai_agents::model::{Dialect, FinishReason, Model, OpenAiChat};
+use openai_agents::model::{Delivery, Dialect, FinishReason, Model, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{ErrorKind, RunError, Runner};
 use serde_json::{Value, json};
@@ -76,9 +76,9 @@ async fn run(
     let runner = Runner::shared(Arc::from(model(&server)));
     let agent = agent([tool]);
     let request = if is_streamed {
-        runner.stream(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Stream)
     } else {
-        runner.run(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Whole)
     };
     let ended = request.await.map(|result| result.final_output().to_owned());
     (ended, n_calls.load(Ordering::SeqCst))

@@ -62,7 +62,7 @@ async fn answer_of(server: &FakeServer, is_streamed: bool) -> String {
         .unwrap();
     let runner = Runner::new(model);
     if is_streamed {
-        let run = runner.stream(&agent, "Weather in Rome?").start();
+        let run = runner.run(&agent, "Weather in Rome?").stream();
         return run.finish().await.unwrap().final_output().to_owned();
     }
     let result = runner.run(&agent, "Weather in Rome?").await.unwrap();

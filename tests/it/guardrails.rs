@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openai_agents::agent::ToolUseBehavior;
 use openai_agents::guardrail::{GuardrailStage, GuardrailTiming, InputGuardrail, OutputGuardrail};
+use openai_agents::model::Delivery;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::tools::{ToolGuardrail, ToolVerdict};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner, Verdict};
 
 use crate::support::{DropFlag, call, instant, output, play, tool};
@@ -40,6 +42,52 @@ fn calls_then_answers() -> ScriptedModel {
     ])
 }
 
+/// The verdicts among events, and whether they tripped.
+fn verdicts(events: &[RunEvent]) -> Vec<(&str, bool)> {
+    let mut verdicts = Vec::new();
+    for event in events {
+        if let RunEvent::GuardrailDone { result } = event {
+            verdicts.push((result.guardrail.as_str(), result.is_tripped));
+        }
+    }
+    verdicts
+}
+
+#[tokio::test]
+async fn verdict_of_each_stage_is_an_event() {
+    let passes = async |_| ToolVerdict::Allow;
+    let look = counted().0;
+    let look = look
+        .input_guardrail(ToolGuardrail::new("arguments", passes))
+        .output_guardrail(ToolGuardrail::new("result", passes));
+    let agent = Agent::builder("A")
+        .tool(look)
+        .input_guardrail(after(0, Verdict::pass()))
+        .output_guardrail(OutputGuardrail::new("output", async |_| {
+            Verdict::trip("no")
+        }))
+        .build()
+        .unwrap();
+    let (events, result) = play(Runner::new(calls_then_answers()).run(&agent, "go")).await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::GuardrailTripped);
+    assert_eq!(
+        verdicts(&events),
+        [
+            ("input", false),
+            ("arguments", false),
+            ("result", false),
+            ("output", true)
+        ]
+    );
+    let json = events.last().unwrap().to_json().unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "type": "guardrail_done", "guardrail": "output", "stage": "output", "agent": "A", "is_tripped": true, "info": "no",
+        })
+    );
+}
+
 #[tokio::test]
 async fn a_tripped_verdict_that_is_waited_for_lets_no_tool_run() {
     // 500 times, with the verdict earlier or later than the model's answer.
@@ -53,10 +101,12 @@ async fn a_tripped_verdict_that_is_waited_for_lets_no_tool_run() {
                 .build()
                 .unwrap();
             let model = calls_then_answers();
-            let (events, result) = play(Runner::new(model.clone()).stream(&agent, "go")).await;
+            let (events, result) = play(Runner::new(model.clone()).run(&agent, "go")).await;
             let error = result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::GuardrailTripped);
-            assert!(events.is_empty(), "{events:?}");
+            // Nothing but the verdict.
+            assert_eq!(events.len(), 1, "{events:?}");
+            assert_eq!(verdicts(&events), [("input", true)]);
             assert!(model.requests().len() <= usize::from(timing == GuardrailTiming::Hold));
             assert!(error.progress().items.is_empty() || timing == GuardrailTiming::Hold);
         }
@@ -78,12 +128,14 @@ async fn a_verdict_that_passes_releases_what_was_held() {
                 .input_guardrail(after(n_yields, Verdict::pass()).timing(timing))
                 .build()
                 .unwrap();
-            let (events, result) =
-                play(Runner::new(calls_then_answers()).stream(&agent, "go")).await;
+            let run = Runner::new(calls_then_answers()).run(&agent, "go");
+            let (mut events, result) = play(run).await;
             let result = result.unwrap();
             assert_eq!(result.final_output(), "wet");
             assert_eq!(n_calls.load(Ordering::SeqCst), 1);
             assert_eq!(result.guardrails().len(), 1);
+            assert_eq!(verdicts(&events), [("input", false)]);
+            events.retain(|event| !matches!(event, RunEvent::GuardrailDone { .. }));
             assert!(matches!(events[0], RunEvent::TurnStarted { turn: 1, .. }));
             assert!(matches!(events.last(), Some(RunEvent::ResponseDone { .. })));
         }
@@ -130,7 +182,8 @@ async fn the_first_trip_drops_the_other_guardrails_and_the_model_call() {
         .unwrap();
     let stream = Runner::new(ScriptedModel::text("x"))
         .run(&agent, "go")
-        .start();
+        .delivery(Delivery::Whole)
+        .stream();
     let error = stream.finish().await.unwrap_err();
     assert!(dropped.is_set());
     let RunFailure::GuardrailTripped { result } = error.failure() else {
@@ -186,7 +239,7 @@ async fn an_output_guardrail_can_hold_the_text_back() {
             ScriptedTurn::items([Item::assistant("Looking."), call("c1", "look", "{}")]),
             ScriptedTurn::text(text),
         ]));
-        let (events, result) = play(runner.stream(&agent, "go")).await;
+        let (events, result) = play(runner.run(&agent, "go")).await;
         let said: String = events
             .iter()
             .filter_map(|event| match event {

@@ -328,7 +328,7 @@ async fn the_progress_of_a_hosted_tool_is_seen() {
     .await
     .unwrap();
 
-    let (events, result) = play(Runner::new(responses(&server)).stream(&searcher(), "go")).await;
+    let (events, result) = play(Runner::new(responses(&server)).run(&searcher(), "go")).await;
 
     let seen: Vec<_> = events
         .iter()

@@ -8,6 +8,7 @@ use openai_agents::future::BoxFuture;
 use openai_agents::journal::{
     DurableRun, JournalError, RunBeginning, RunId, RunStatus, SqliteJournal,
 };
+use openai_agents::model::Delivery;
 use openai_agents::session::{
     MemorySession, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
     SqliteSessions,
@@ -132,7 +133,7 @@ async fn a_run_that_failed_goes_on_where_it_failed() {
     // What is over is given again: the same result, from the same events but for the deltas.
     let run = journal.resume(&id).await.unwrap();
     let silent = ScriptedModel::new([]);
-    let (events, again) = play(request(&run, &silent, &agent)).await;
+    let (events, again) = play(request(&run, &silent, &agent).delivery(Delivery::Whole)).await;
     let again = again.unwrap();
     assert_eq!(again.items(), first.items());
     assert_eq!(again.usage(), first.usage());
@@ -401,7 +402,10 @@ async fn a_run_that_was_cancelled_completes_its_turn_later() {
     ]);
     let session = MemorySession::new(SessionId::new("s").unwrap());
     let run = start(&journal).await;
-    let stream = request(&run, &model, &agent).session(&session).start();
+    let stream = request(&run, &model, &agent)
+        .session(&session)
+        .delivery(Delivery::Whole)
+        .stream();
     let handle = stream.handle();
     let cancel = async {
         tool.called.notified().await;

@@ -2,9 +2,9 @@
 
 use futures_util::stream;
 use openai_agents::future::BoxStream;
-use openai_agents::model::{Delivery, ModelError, ModelEvent, ModelRequest};
+use openai_agents::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseAccumulator};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn, model_conformance};
-use openai_agents::{Item, Model};
+use openai_agents::{ErrorKind, Item, Model};
 use serde_json::json;
 
 /// Plays the same events to each request; deltas only if it was asked to stream.
@@ -86,4 +86,33 @@ async fn model_that_breaks_a_promise_is_told_which() {
             .unwrap_err();
         assert_eq!(error.to_string(), expect);
     }
+}
+
+#[test]
+fn accumulator_event_behind_the_end_is_inconsistent() {
+    for late in [delta("more"), item("more"), end()] {
+        let mut response = ResponseAccumulator::default();
+        for event in [item("a"), end(), late.clone(), delta("and more")] {
+            response.push(event);
+        }
+        let error = response.finish().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Inconsistent);
+        let name = match late {
+            ModelEvent::TextDelta { .. } => "TextDelta",
+            ModelEvent::ItemDone { .. } => "ItemDone",
+            _ => "ResponseDone",
+        };
+        let message = format!("the model's stream went on after its response was done: {name}");
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn accumulator_without_an_end_is_no_response() {
+    let mut response = ResponseAccumulator::default();
+    response.push(item("a"));
+    assert_eq!(
+        response.finish().unwrap_err().kind(),
+        ErrorKind::NoTerminalEvent
+    );
 }

@@ -7,7 +7,7 @@ use openai_agents::agent::runner::UnknownTool;
 use openai_agents::agent::{AgentBuilder, HandoffFilter, Interruption};
 use openai_agents::future::BoxStream;
 use openai_agents::item::{ItemKind, Message, Part, Reasoning, Role};
-use openai_agents::model::{ModelError, ModelEvent, ModelRequest};
+use openai_agents::model::{Delivery, ModelError, ModelEvent, ModelRequest};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::ToolOptions;
 use openai_agents::trace::{MemorySpans, Tracer};
@@ -222,9 +222,9 @@ impl Stage {
     ) -> (Outcome, usize) {
         let mut n_pauses = 0;
         let mut request = if is_streamed {
-            self.runner.stream(&self.main, "go")
+            self.runner.run(&self.main, "go").delivery(Delivery::Stream)
         } else {
-            self.runner.run(&self.main, "go")
+            self.runner.run(&self.main, "go").delivery(Delivery::Whole)
         };
         loop {
             let ended = play(request).await.1;
@@ -243,9 +243,13 @@ impl Stage {
 
     fn resume(&self, state: RunState, is_streamed: bool) -> RunRequest {
         if is_streamed {
-            self.runner.resume_stream(&self.main, state)
+            self.runner
+                .resume(&self.main, state)
+                .delivery(Delivery::Stream)
         } else {
-            self.runner.resume(&self.main, state)
+            self.runner
+                .resume(&self.main, state)
+                .delivery(Delivery::Whole)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Runs over the Responses API: what goes over the wire, turn by turn, and who keeps the conversation.
 
-use openai_agents::model::{Dialect, OpenAiChat};
+use openai_agents::model::{Delivery, Dialect, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::HostedTool;
 use openai_agents::{Agent, ErrorKind, Item, RunError, RunRequest, RunResult, Runner};
@@ -32,7 +32,7 @@ type Answer = fn(&str, &[&str]) -> Reply;
 const BOTH: [(Begin, Answer); 2] = [
     (|runner, agent| runner.run(agent, "Weather?"), response),
     (
-        |runner, agent| runner.stream(agent, "Weather?"),
+        |runner, agent| runner.run(agent, "Weather?").delivery(Delivery::Stream),
         response_events,
     ),
 ];

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    Deviation, Jitter, Model, ModelError, ModelRequest, OpenAiChat, Retry, RetryAfter, RetryPolicy,
-    TransportFailure,
+    Delivery, Deviation, Jitter, Model, ModelError, ModelRequest, OpenAiChat, Retry, RetryAfter,
+    RetryPolicy, TransportFailure,
 };
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, RunError, RunResult, Runner, Usage};
@@ -280,7 +280,8 @@ async fn a_stream_that_broke_in_its_middle_is_an_error_of_the_run() {
     let policy = RetryPolicy::attempts(3).transport(TransportFailure::Retry);
     let model = OpenAiChat::builder(server.url(), "m").build().unwrap();
     let error = Runner::new(Retry::new(model, policy))
-        .stream(&agent(), "go")
+        .run(&agent(), "go")
+        .delivery(Delivery::Stream)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);

@@ -107,7 +107,7 @@ async fn outputs_stand_in_call_order_while_their_events_come_as_tools_finish() {
         ScriptedTurn::text("done"),
     ]);
 
-    let (events, result) = play(Runner::new(model).stream(&agent([slow, fast]), "go")).await;
+    let (events, result) = play(Runner::new(model).run(&agent([slow, fast]), "go")).await;
 
     let finished: Vec<_> = events
         .iter()

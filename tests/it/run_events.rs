@@ -24,7 +24,7 @@ fn check(event: &RunEvent, expect: Value) {
 
 #[test]
 fn delta_event_names_its_item() {
-    let (delta, name) = (owned("Par"), owned("look"));
+    let (delta, call_id, name) = (owned("Par"), owned("c1"), owned("look"));
     for (event, expect) in [
         (
             RunEvent::TextDelta {
@@ -45,12 +45,20 @@ fn delta_event_names_its_item() {
             json!({"type": "reasoning_delta", "delta": "Par"}),
         ),
         (
-            RunEvent::ToolCallStarted { index: 1, name },
-            json!({"type": "tool_call_started", "index": 1, "name": "look"}),
+            RunEvent::ToolCallStarted {
+                index: 1,
+                call_id: call_id.clone(),
+                name,
+            },
+            json!({"type": "tool_call_started", "index": 1, "call_id": "c1", "name": "look"}),
         ),
         (
-            RunEvent::ToolCallDelta { index: 1, delta },
-            json!({"type": "tool_call_delta", "index": 1, "delta": "Par"}),
+            RunEvent::ToolCallDelta {
+                index: 1,
+                call_id,
+                delta,
+            },
+            json!({"type": "tool_call_delta", "index": 1, "call_id": "c1", "delta": "Par"}),
         ),
     ] {
         check(&event, expect);
@@ -126,7 +134,7 @@ async fn a_run_with_an_agent_as_tool_is_told_whole() {
         ScriptedTurn::text("deep"),
         ScriptedTurn::text("done"),
     ]));
-    let mut stream = runner.stream(&outer, "go").start();
+    let mut stream = runner.run(&outer, "go").stream();
     let mut lines = Vec::new();
     while let Some(event) = stream.next().await {
         lines.extend(event.unwrap().to_json());
@@ -192,7 +200,7 @@ async fn a_call_that_waits_far_inside_is_told_once_by_its_whole_id() {
         ScriptedTurn::items([call("o1", "inner", r#"{"input":"x"}"#)]),
         ScriptedTurn::items([call("i1", "look", "{}")]),
     ]));
-    let mut stream = runner.stream(&outer, "go").start();
+    let mut stream = runner.run(&outer, "go").stream();
     let mut lines = Vec::new();
     while let Some(Ok(event)) = stream.next().await {
         lines.extend(event.to_json());

@@ -10,7 +10,7 @@ use openai_agents::agent::runner::{
     RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes,
 };
 use openai_agents::guardrail::{GuardrailTiming, Verdict};
-use openai_agents::model::{ModelEvent, ResponseMeta};
+use openai_agents::model::{Delivery, ModelEvent, ResponseMeta};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, InputGuardrail, Item, OutputGuardrail, RunEvent, Runner};
@@ -244,7 +244,10 @@ async fn layer_of_a_dropped_run_is_dropped_with_its_step() {
     let hangs = tool("hangs", |_| std::future::pending());
     let model = ScriptedModel::new([ScriptedTurn::items([call("c1", "hangs", "{}")])]);
     let runner = Runner::new(model).layer(trace.clone());
-    let mut stream = runner.run(&agent([hangs]), "go").start();
+    let mut stream = runner
+        .run(&agent([hangs]), "go")
+        .delivery(Delivery::Whole)
+        .stream();
     while let Some(event) = stream.next().await {
         if let RunEvent::ResponseDone { .. } = event.unwrap() {
             break;

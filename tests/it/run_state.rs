@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use openai_agents::agent::{StateError, StateKey};
+use openai_agents::model::Delivery;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Item, RunError, RunEvent, RunState, Runner, Secret,
@@ -65,7 +66,7 @@ async fn a_run_pauses_when_everything_else_of_the_turn_is_done() {
         ("danger", ARGUMENTS)
     );
     state.approve(&asked[0].id).unwrap();
-    let (events, result) = play(runner.resume(&agent, state)).await;
+    let (events, result) = play(runner.resume(&agent, state).delivery(Delivery::Whole)).await;
     let result = result.unwrap();
     assert_eq!(result.final_output(), "done");
     assert_eq!(*seen.lock().unwrap(), [ARGUMENTS]);
@@ -257,6 +258,31 @@ async fn every_edit_of_a_sealed_state_is_refused() {
 }
 
 #[tokio::test]
+async fn state_with_two_entries_for_one_call_is_refused() {
+    let (_, _, error, _) = paused().await;
+    let json = error.into_state().unwrap().to_json().unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let calls = value["state"]["calls"].as_array_mut().unwrap();
+    // The same call at the same place, and a copy of it.
+    let again = calls[0].clone();
+    calls.push(again);
+    let n_last = calls.len() - 1;
+    let refused = RunState::from_json(&value.to_string()).unwrap_err();
+    let item = value["state"]["calls"][0]["item"].as_u64().unwrap();
+    let detail = format!("two entries are about the call in item {item}");
+    assert_eq!(refused, StateError::Invalid { detail });
+
+    let copy = value["state"]["history"][usize::try_from(item).unwrap()].clone();
+    let history = value["state"]["history"].as_array_mut().unwrap();
+    history.push(copy);
+    let last = history.len() - 1;
+    value["state"]["calls"][n_last]["item"] = last.into();
+    let refused = RunState::from_json(&value.to_string()).unwrap_err();
+    let detail = format!("two entries are about the call in item {last}");
+    assert_eq!(refused, StateError::Invalid { detail });
+}
+
+#[tokio::test]
 async fn a_state_is_read_with_its_own_key_and_version_only() {
     let (agent, runner, error, _) = paused().await;
     let state = error.into_state().unwrap();
@@ -279,11 +305,11 @@ async fn a_state_is_read_with_its_own_key_and_version_only() {
         StateKey::new(Secret::new("short")).unwrap_err(),
         StateError::WeakKey
     );
-    let newer = open.replacen("\"version\":3", "\"version\":7", 1);
+    let newer = open.replacen("\"version\":4", "\"version\":7", 1);
     let error = RunState::from_json(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the run state has version 7; this library reads up to version 3"
+        "the run state has version 7; this library reads up to version 4"
     );
     for text in [
         "",

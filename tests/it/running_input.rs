@@ -1,5 +1,6 @@
 //! Input for a run that runs, or waits.
 use openai_agents::agent::runner::RunOver;
+use openai_agents::model::Delivery;
 use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Item, RunEvent, RunState, Runner};
@@ -15,7 +16,7 @@ async fn sent_input_is_taken_before_the_next_model_call_and_saved() {
     ]);
     let session = MemorySession::new(SessionId::new("s").unwrap());
     let request = Runner::new(model.clone()).run(&agent([instant("t", "ok")]), "go");
-    let mut stream = request.session(&session).start();
+    let mut stream = request.session(&session).delivery(Delivery::Whole).stream();
     let handle = stream.handle();
     while let Some(event) = stream.next().await {
         if let RunEvent::ToolOutputDone { .. } = event.unwrap() {
@@ -39,7 +40,10 @@ async fn sent_input_is_taken_before_the_next_model_call_and_saved() {
 #[tokio::test]
 async fn input_sent_during_the_final_answer_is_answered_in_a_further_turn() {
     let model = ScriptedModel::new([ScriptedTurn::text("one"), ScriptedTurn::text("two")]);
-    let mut stream = Runner::new(model.clone()).run(&agent([]), "go").start();
+    let mut stream = Runner::new(model.clone())
+        .run(&agent([]), "go")
+        .delivery(Delivery::Whole)
+        .stream();
     let handle = stream.handle();
     let mut result = None;
     while let Some(event) = stream.next().await {
@@ -65,7 +69,8 @@ async fn input_sent_during_the_final_answer_is_answered_in_a_further_turn() {
 async fn input_sent_to_a_run_that_is_over_is_given_back() {
     let stream = Runner::new(ScriptedModel::text("done"))
         .run(&agent([]), "go")
-        .start();
+        .delivery(Delivery::Whole)
+        .stream();
     let handle = stream.handle();
     stream.finish().await.unwrap();
     let RunOver { input, .. } = handle.send("late").unwrap_err();

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
 use openai_agents::Runner;
-use openai_agents::model::{Dialect, OpenAiChat};
+use openai_agents::model::{Delivery, Dialect, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -70,9 +70,9 @@ async fn all_that_is_told(reply: Reply, is_streamed: bool) -> String {
     let runner = Runner::new(model);
     let agent = agent([]);
     let request = if is_streamed {
-        runner.stream(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Stream)
     } else {
-        runner.run(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Whole)
     };
     let (events, result) = play(request).await;
     assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt;
 use openai_agents::agent::runner::TrippedInput;
 use openai_agents::guardrail::{GuardrailInput, GuardrailTiming, InputGuardrail};
-use openai_agents::model::ModelError;
+use openai_agents::model::{Delivery, ModelError};
 use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Item, RunFailure, Runner, Verdict};
@@ -250,7 +250,11 @@ async fn a_run_that_is_dropped_leaves_its_finished_turns() {
             .take(n_finished);
         let hangs = ScriptedTurn::items([call("c2", "hangs", "{}")]);
         let runner = Runner::new(ScriptedModel::new(looks.chain([hangs])));
-        let mut stream = runner.run(&agent, "go").session(&session).start();
+        let mut stream = runner
+            .run(&agent, "go")
+            .session(&session)
+            .delivery(Delivery::Whole)
+            .stream();
         while let Some(event) = stream.next().now_or_never() {
             event.unwrap().unwrap();
         }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use openai_agents::agent::{AgentBuilder, ToolUseBehavior};
 use openai_agents::future::BoxFuture;
-use openai_agents::guardrail::{InputGuardrail, OutputGuardrail};
-use openai_agents::model::ModelError;
+use openai_agents::guardrail::{GuardrailTiming, InputGuardrail, OutputGuardrail};
+use openai_agents::model::{Delivery, ModelError};
 use openai_agents::session::{
     MemorySession, Session, SessionError, SessionId, SessionItems, SessionSettings, SessionTurn,
     SessionVersion,
@@ -317,6 +317,38 @@ async fn a_turn_whose_write_failed_is_written_later_without_doing_it_again() {
 }
 
 #[tokio::test]
+async fn tripped_input_whose_session_failed_is_judged_again_by_the_resumed_run() {
+    for timing in [
+        GuardrailTiming::Blocking,
+        GuardrailTiming::Hold,
+        GuardrailTiming::Concurrent,
+    ] {
+        let session = Shaky {
+            inner: memory(),
+            n_good: Arc::default(),
+            happens: false,
+        };
+        let guardrail = InputGuardrail::new("no", async |_| Verdict::trip("no")).timing(timing);
+        let agent = Agent::builder("A").input_guardrail(guardrail);
+        let agent = agent.build().unwrap();
+        let model = ScriptedModel::new([ScriptedTurn::text("wet"), ScriptedTurn::text("wet")]);
+        let runner = Runner::new(model.clone());
+        let request = runner.run(&agent, "go").session(&session);
+        let error = request.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Session, "{timing:?}");
+        let n_requests = model.requests().len();
+        let state = error.into_state().unwrap();
+        let state = RunState::from_json(&state.to_json().unwrap()).unwrap();
+        session.n_good.store(9, Ordering::SeqCst);
+        let request = runner.resume(&agent, state).session(&session);
+        let error = request.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::GuardrailTripped, "{timing:?}");
+        assert_eq!(model.requests().len(), n_requests, "{timing:?}");
+        assert_eq!(kept(&session).await, [Item::user("go")], "{timing:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_two_that_resume_one_state_one_wins_and_the_tool_runs_once() {
     for at_once in [false, true] {
         let session = memory();
@@ -394,7 +426,8 @@ async fn cancelling_after_the_turn_keeps_the_turn() {
     let stream = Runner::new(looks_then_answers())
         .run(&agent, "go")
         .session(&session)
-        .start();
+        .delivery(Delivery::Whole)
+        .stream();
     stream.cancel(Cancel::AfterTurn);
     let error = stream.finish().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
@@ -424,7 +457,8 @@ async fn cancelling_at_once_keeps_the_calls_that_were_done() {
     let mut stream = Runner::new(model)
         .run(&agent, "go")
         .session(&session)
-        .start();
+        .delivery(Delivery::Whole)
+        .stream();
     while !matches!(
         stream.next().await,
         Some(Ok(RunEvent::ToolOutputDone { .. }))
@@ -443,7 +477,11 @@ async fn an_output_that_nobody_judged_is_not_kept() {
     });
     let agent = Agent::builder("A").output_guardrail(hangs).build().unwrap();
     let runner = Runner::new(ScriptedModel::text("x"));
-    let mut stream = runner.run(&agent, "go").session(&session).start();
+    let mut stream = runner
+        .run(&agent, "go")
+        .session(&session)
+        .delivery(Delivery::Whole)
+        .stream();
     while !matches!(stream.next().await, Some(Ok(RunEvent::ResponseDone { .. }))) {}
     assert!(stream.next().now_or_never().is_none());
     stream.cancel(Cancel::Now);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use openai_agents::item::{ItemKind, Message, Part, Reasoning, Role};
-use openai_agents::model::ModelError;
+use openai_agents::model::{Delivery, ModelError};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{
@@ -180,11 +180,13 @@ fn check_events(events: &[RunEvent]) {
             RunEvent::TextDelta { delta } => deltas.text.push_str(delta),
             RunEvent::RefusalDelta { delta } => deltas.refusal.push_str(delta),
             RunEvent::ReasoningDelta { delta } => deltas.reasoning.push_str(delta),
-            RunEvent::ToolCallStarted { index, name } => {
+            RunEvent::ToolCallStarted { index, name, .. } => {
                 assert_eq!(*index, deltas.arguments.len());
                 deltas.arguments.push((name.clone(), String::new()));
             }
-            RunEvent::ToolCallDelta { index, delta } => deltas.arguments[*index].1.push_str(delta),
+            RunEvent::ToolCallDelta { index, delta, .. } => {
+                deltas.arguments[*index].1.push_str(delta);
+            }
             RunEvent::ItemDone { item } => items.push(item.clone()),
             RunEvent::ToolCalled { call_id, .. } => open.push(call_id.clone()),
             RunEvent::ResponseDone { .. } => {
@@ -215,7 +217,7 @@ proptest! {
         let agent = random_agent();
         let limited = |request: RunRequest| request.limits(Limits::turns(5));
         let (events, streamed) =
-            in_runtime(play(limited(Runner::new(model(&turns)).stream(&agent, "go"))));
+            in_runtime(play(limited(Runner::new(model(&turns)).run(&agent, "go").delivery(Delivery::Stream))));
         let plain = in_runtime(limited(Runner::new(model(&turns)).run(&agent, "go")).into_future());
 
         let outcome = Outcome::of(&plain);
@@ -233,8 +235,16 @@ fn label(event: &RunEvent) -> String {
     match event {
         RunEvent::TurnStarted { turn, .. } => format!("turn {turn}"),
         RunEvent::TextDelta { delta } => format!("text {delta:?}"),
-        RunEvent::ToolCallStarted { index, name } => format!("call {index} started: {name}"),
-        RunEvent::ToolCallDelta { index, delta } => format!("call {index}: {delta}"),
+        RunEvent::ToolCallStarted {
+            index,
+            call_id,
+            name,
+        } => format!("call {index} started: {name} ({call_id})"),
+        RunEvent::ToolCallDelta {
+            index,
+            call_id,
+            delta,
+        } => format!("call {index}: {delta} ({call_id})"),
         RunEvent::ItemDone { .. } => "item".to_owned(),
         RunEvent::ToolCalled { call_id, .. } => format!("called {call_id}"),
         RunEvent::ResponseDone { .. } => "response".to_owned(),
@@ -254,17 +264,17 @@ async fn the_events_of_a_run_come_in_order() {
         ])
     };
     let agent = agent([instant("t", "x")]);
-    let (streamed, _) = play(Runner::new(script()).stream(&agent, "go")).await;
+    let (streamed, _) = play(Runner::new(script()).run(&agent, "go")).await;
     assert_eq!(
         streamed.iter().map(label).collect::<Vec<_>>(),
         [
             "turn 1",
-            "call 0 started: t",
-            "call 0: {}",
+            "call 0 started: t (c1)",
+            "call 0: {} (c1)",
             "item",
             "called c1",
-            "call 1 started: t",
-            "call 1: ",
+            "call 1 started: t (c2)",
+            "call 1:  (c2)",
             "item",
             "called c2",
             "response",
@@ -277,7 +287,12 @@ async fn the_events_of_a_run_come_in_order() {
             "response",
         ]
     );
-    let (whole, _) = play(Runner::new(script()).run(&agent, "go")).await;
+    let (whole, _) = play(
+        Runner::new(script())
+            .run(&agent, "go")
+            .delivery(Delivery::Whole),
+    )
+    .await;
     let without_deltas: Vec<_> = streamed
         .iter()
         .map(label)
@@ -308,7 +323,8 @@ async fn an_error_is_the_last_item() {
         ),
     ] {
         let request = Runner::new(ScriptedModel::new([turn]))
-            .stream(&agent([instant("t", "")]), "go")
+            .run(&agent([instant("t", "")]), "go")
+            .delivery(Delivery::Stream)
             .limits(Limits::turns(3).tool_calls(1));
         // `play` checks that nothing comes after it.
         let (events, result) = play(request).await;
@@ -320,8 +336,8 @@ async fn an_error_is_the_last_item() {
 #[tokio::test]
 async fn a_stream_that_is_over_cannot_be_finished() {
     let mut stream = Runner::new(ScriptedModel::text("hi"))
-        .stream(&agent([]), "hi")
-        .start();
+        .run(&agent([]), "hi")
+        .stream();
     while stream.next().await.is_some() {}
     let error = stream.finish().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
@@ -332,8 +348,8 @@ async fn unpolled_stream_sends_nothing() {
     let model = ScriptedModel::text("hi");
     drop(
         Runner::new(model.clone())
-            .stream(&agent([tool("t", |_| async { Ok(String::new()) })]), "hi")
-            .start(),
+            .run(&agent([tool("t", |_| async { Ok(String::new()) })]), "hi")
+            .stream(),
     );
     assert_eq!(model.requests().len(), 0);
 }

@@ -71,7 +71,7 @@ pub(crate) fn offered(request: &ModelRequest) -> Vec<&str> {
 
 /// Polls a run to its end: its events, and its result or error.
 pub(crate) async fn play(request: RunRequest) -> (Vec<RunEvent>, Result<RunResult, RunError>) {
-    let mut stream = request.start();
+    let mut stream = request.stream();
     let mut events = Vec::new();
     let ended = loop {
         match stream

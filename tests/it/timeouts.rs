@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openai_agents::http::{HttpClient, HttpClientBuilder};
-use openai_agents::model::OpenAiChat;
+use openai_agents::model::{Delivery, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{ErrorKind, ModelSettings, Runner};
 use serde_json::json;
@@ -12,12 +12,6 @@ use crate::support::{agent, chunk};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(600);
-
-#[derive(Debug, Clone, Copy)]
-enum Delivery {
-    Whole,
-    Stream,
-}
 
 /// What a run against a reply ends with.
 async fn failure(
@@ -28,11 +22,8 @@ async fn failure(
     let server = FakeServer::start([reply]).await.unwrap();
     let model = OpenAiChat::builder(server.url(), "m").http_client(client.build().unwrap());
     let runner = Runner::new(model.build().unwrap());
-    let result = match delivery {
-        Delivery::Whole => runner.run(&agent([]), "go").await,
-        Delivery::Stream => runner.stream(&agent([]), "go").await,
-    };
-    let error = result.unwrap_err();
+    let request = runner.run(&agent([]), "go").delivery(delivery);
+    let error = request.await.unwrap_err();
     let message = error
         .to_string()
         .replace(&server.address().to_string(), "S");
@@ -136,7 +127,11 @@ async fn the_time_of_a_request_names_where_it_is_set() {
         .model_settings(ModelSettings::default().timeout(SHORT))
         .build()
         .unwrap();
-    let error = Runner::new(model).stream(&agent, "go").await.unwrap_err();
+    let error = Runner::new(model)
+        .run(&agent, "go")
+        .delivery(Delivery::Stream)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimeoutTotal);
     assert_eq!(
         error.to_string(),

@@ -59,7 +59,7 @@ async fn run(tool: FunctionTool, arguments: &str) -> (Option<String>, Result<Run
         ScriptedTurn::items([call("c1", &name, arguments)]),
         ScriptedTurn::text("I see."),
     ]);
-    let (events, result) = play(Runner::new(model).stream(&agent([tool]), "go")).await;
+    let (events, result) = play(Runner::new(model).run(&agent([tool]), "go")).await;
     let failure = events.into_iter().find_map(|event| match event {
         RunEvent::ToolOutputDone { failure, .. } => failure,
         _ => None,
@@ -205,7 +205,7 @@ async fn outputs_before_a_raised_failure_are_kept() {
     ]);
     let agent = agent([hangs, raises, instant("fine", "yes")]);
 
-    let (events, result) = play(Runner::new(model.clone()).stream(&agent, "go")).await;
+    let (events, result) = play(Runner::new(model.clone()).run(&agent, "go")).await;
 
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ToolFailed);

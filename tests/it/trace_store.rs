@@ -149,7 +149,7 @@ async fn run_that_goes_on_is_shown_and_a_pause_is_resumed_by_another_process() {
     // As another process would.
     let (store, tracer) = stored(&path).await;
     let runner = Runner::new(ScriptedModel::text("Done.")).tracer(&tracer);
-    let mut stream = runner.resume_stream(&agent, state).start();
+    let mut stream = runner.resume(&agent, state).stream();
     stream.next().await.unwrap().unwrap();
     flush(&tracer).await;
     let running = list(&store, TraceFilter::default()).await;

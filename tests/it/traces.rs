@@ -320,7 +320,7 @@ async fn dropped_run_ends_its_spans_as_cancelled() {
     let model = ScriptedModel::new([ScriptedTurn::tool_call("stuck", json!({}))]);
     let runner = Runner::new(model).tracer(&tracer);
     let agent = agent([stuck]);
-    let mut stream = runner.run(&agent, "go").start();
+    let mut stream = runner.run(&agent, "go").stream();
     // Until the tool is waited for.
     while let Ok(event) = tokio::time::timeout(Duration::ZERO, stream.next()).await {
         event.unwrap().unwrap();

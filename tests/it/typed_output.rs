@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use openai_agents::agent::runner::InvalidOutput;
 use openai_agents::agent::{AgentError, OutputMode, OutputType};
-use openai_agents::model::{OpenAiChat, OpenAiResponses};
+use openai_agents::model::{Delivery, OpenAiChat, OpenAiResponses};
 use openai_agents::schema::SchemaError;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, RunFailure, RunResult, Runner};
@@ -146,7 +146,11 @@ async fn only_the_final_text_is_held_to_the_type() {
         ScriptedTurn::tool_call("look", json!({})),
         ScriptedTurn::text(REPORT),
     ]);
-    let result = Runner::new(model).stream(&agent, "go").await.unwrap();
+    let result = Runner::new(model)
+        .run(&agent, "go")
+        .delivery(Delivery::Stream)
+        .await
+        .unwrap();
     assert_eq!(result.output::<Report>().unwrap().n_findings, 0);
 }
 

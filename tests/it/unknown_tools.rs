@@ -1,6 +1,7 @@
 //! Calls of tools that do not exist or are disabled.
 
 use openai_agents::agent::runner::UnknownTool;
+use openai_agents::model::Delivery;
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{ErrorKind, FunctionTool, Item, RunEvent, RunFailure, Runner};
 use serde_json::json;
@@ -103,7 +104,8 @@ async fn the_model_can_be_told_which_tools_there_are() {
         ]);
         let (events, result) = play(
             Runner::new(model)
-                .stream(&agent, "go")
+                .run(&agent, "go")
+                .delivery(Delivery::Stream)
                 .unknown_tool(UnknownTool::TellModel),
         )
         .await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openai_agents::http::HttpClient;
-use openai_agents::model::OpenAiChat;
+use openai_agents::model::{Delivery, OpenAiChat};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{ErrorKind, ModelSettings, RunError, Runner};
 use serde_json::json;
@@ -16,9 +16,9 @@ async fn failure(reply: &Reply, is_streamed: bool) -> RunError {
     let runner = Runner::new(chat(&server));
     let agent = agent([]);
     let request = if is_streamed {
-        runner.stream(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Stream)
     } else {
-        runner.run(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Whole)
     };
     let error = request.await.unwrap_err();
     assert_eq!(server.problems(), [""; 0]);
@@ -238,7 +238,8 @@ async fn broken_stream_error_has_the_received_part() {
             .build()
             .unwrap();
         let error = Runner::new(model)
-            .stream(&agent([]), "go")
+            .run(&agent([]), "go")
+            .delivery(Delivery::Stream)
             .await
             .unwrap_err();
         let received = error.model_error().unwrap().received();
@@ -292,7 +293,8 @@ async fn an_answer_that_is_not_complete_in_time_is_an_error() {
     ] {
         let server = FakeServer::start([reply]).await.unwrap();
         let error = Runner::new(chat(&server))
-            .stream(&agent([]), "go")
+            .run(&agent([]), "go")
+            .delivery(Delivery::Stream)
             .model_settings(settings.clone())
             .await
             .unwrap_err();
@@ -319,7 +321,8 @@ async fn comments_do_not_keep_a_stream_alive() {
         .build()
         .unwrap();
     let error = Runner::new(model)
-        .stream(&agent([]), "go")
+        .run(&agent([]), "go")
+        .delivery(Delivery::Stream)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimeoutIdle);

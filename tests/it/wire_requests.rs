@@ -1,7 +1,7 @@
 //! What goes over the wire of `/chat/completions`, seen by the server.
 
 use openai_agents::item::{Message, Part, Role};
-use openai_agents::model::{Dialect, OpenAiChat, ToolChoice};
+use openai_agents::model::{Delivery, Dialect, OpenAiChat, ToolChoice};
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{Agent, Item, ModelSettings, RunResult, Runner};
 use serde_json::{Value, json};
@@ -92,7 +92,8 @@ async fn a_streamed_run_asks_for_a_stream_and_its_usage() {
         .await
         .unwrap();
     let result = Runner::new(chat(&server))
-        .stream(&agent([]), "Hi?")
+        .run(&agent([]), "Hi?")
+        .delivery(Delivery::Stream)
         .await
         .unwrap();
     assert_eq!(result.usage().total_tokens, 5);
@@ -264,9 +265,9 @@ async fn legacy_functions_go_out_and_come_in() {
             .tool_choice(ToolChoice::Function("look".to_owned()))
             .parallel_tool_calls(true);
         let request = if n == 0 {
-            runner.run(&agent, "Go.")
+            runner.run(&agent, "Go.").delivery(Delivery::Whole)
         } else {
-            runner.stream(&agent, "Go.")
+            runner.run(&agent, "Go.").delivery(Delivery::Stream)
         };
         let result = request.model_settings(settings).await.unwrap();
 
@@ -354,7 +355,8 @@ async fn a_minimal_payload_has_nothing_else() {
         .await
         .unwrap();
     runner
-        .stream(&agent, "Hi?")
+        .run(&agent, "Hi?")
+        .delivery(Delivery::Stream)
         .model_settings(settings)
         .await
         .unwrap();
@@ -383,7 +385,11 @@ async fn all_turns_share_one_connection() {
     let agent = agent([instant("look", "wet")]);
 
     let whole: RunResult = runner.run(&agent, "Go.").await.unwrap();
-    let streamed = runner.stream(&agent, "Go.").await.unwrap();
+    let streamed = runner
+        .run(&agent, "Go.")
+        .delivery(Delivery::Stream)
+        .await
+        .unwrap();
 
     assert_eq!((whole.turns(), streamed.turns()), (5, 5));
     assert_eq!(whole.items()[..8], streamed.items()[..8]);

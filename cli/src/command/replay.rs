@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use openai_agents::journal::{Difference, Recording};
+use openai_agents::model::Delivery;
 use openai_agents::{ErrorKind, Limits, Runner};
 use serde_json::json;
 
@@ -107,9 +108,9 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Start, RunSet
     };
     let input = recording.first_items().to_vec();
     let request = if arguments.no_stream {
-        runner.run(&agent, input)
+        runner.run(&agent, input).delivery(Delivery::Whole)
     } else {
-        runner.stream(&agent, input)
+        runner.run(&agent, input).delivery(Delivery::Stream)
     };
     let request = request.journal(Arc::new(journal)).limits(limits);
     Ok((Start::Run(Box::new(request)), setup))

@@ -22,8 +22,8 @@ async fn a_tool_of_ones_own_is_called_in_a_stream() {
     .unwrap();
     let agent = Agent::builder("Guide").tool(add).build().unwrap();
     let mut stream = Runner::new(model)
-        .stream(&agent, "What is the sum of 100 and 250?")
-        .start();
+        .run(&agent, "What is the sum of 100 and 250?")
+        .stream();
     let (mut outputs, mut text, mut result) = (Vec::new(), String::new(), None);
     while let Some(event) = stream.next().await {
         match event.unwrap() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::OpenAiResponses;
+use openai_agents::model::{Delivery, OpenAiResponses};
 use openai_agents::{Agent, ErrorKind, FunctionTool, RunEvent, Runner};
 
 use crate::variable;
@@ -38,10 +38,10 @@ fn adder() -> Agent {
 async fn a_tool_loop_runs_whole_and_in_pieces() {
     let (runner, adder) = (runner(), adder());
     for (request, is_streamed) in [
-        (runner.run(&adder, PROMPT), false),
-        (runner.stream(&adder, PROMPT), true),
+        (runner.run(&adder, PROMPT).delivery(Delivery::Whole), false),
+        (runner.run(&adder, PROMPT).delivery(Delivery::Stream), true),
     ] {
-        let mut stream = request.start();
+        let mut stream = request.stream();
         let (mut text, mut arguments, mut result) = (String::new(), String::new(), None);
         while let Some(event) = futures_util::StreamExt::next(&mut stream).await {
             match event.unwrap() {

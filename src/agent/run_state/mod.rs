@@ -5,6 +5,8 @@ mod decision;
 #[cfg(feature = "seal")]
 mod seal;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,8 +26,9 @@ use crate::tools::{McpApprovalRequest, NOT_APPROVED};
 
 /// The version of the format that is written, and the newest that is read.
 ///
-/// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name. Version 3 can have added input.
-const VERSION: u32 = 3;
+/// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name. Version 3 can have added input,
+/// version 4 an input that guardrails have not judged.
+const VERSION: u32 = 4;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 
@@ -87,6 +90,9 @@ pub struct RunState {
     pub(in crate::agent) questions: Vec<SavedQuestion>,
     pub(in crate::agent) final_output: Option<String>,
     pub(in crate::agent) session: Option<SavedSession>,
+    /// Whether guardrails have still to be asked about the input, before anything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::agent) input_unjudged: bool,
     /// What was added for the next model call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::agent) added_input: Vec<Item>,
@@ -500,6 +506,25 @@ impl RunState {
         }
     }
 
+    /// Refuses two entries about one call: a decision about one of them would be missing for the other.
+    fn check_entries(&self) -> Result<(), StateError> {
+        let mut places = HashSet::new();
+        let mut ids = HashSet::new();
+        for saved in &self.calls {
+            let call = call_at(&self.history, saved.item);
+            if !places.insert(saved.item) || !call.is_none_or(|call| ids.insert(&*call.call_id)) {
+                return Err(twice(saved.item));
+            }
+            if let SavedStatus::Paused { state, .. } = &saved.status {
+                state.check_entries()?;
+            }
+        }
+        let mut questions = self.questions.iter().map(|question| question.item);
+        questions
+            .find(|item| !places.insert(*item))
+            .map_or(Ok(()), |item| Err(twice(item)))
+    }
+
     fn collect(&self, path: &[&str], found: &mut Vec<Interruption>) {
         let interruption = |tool: &str, call_id: &str, arguments: &str| Interruption {
             id: id_of(path, call_id),
@@ -563,13 +588,22 @@ impl Envelope<'_> {
     }
 
     fn state(&self) -> Result<RunState, StateError> {
-        serde_json::from_str(self.state.get()).map_err(|error| invalid(&error))
+        let state: RunState =
+            serde_json::from_str(self.state.get()).map_err(|error| invalid(&error))?;
+        state.check_entries()?;
+        Ok(state)
     }
 }
 
 fn invalid(error: &serde_json::Error) -> StateError {
     StateError::Invalid {
         detail: error.to_string(),
+    }
+}
+
+fn twice(item: usize) -> StateError {
+    StateError::Invalid {
+        detail: format!("two entries are about the call in item {item}"),
     }
 }
 

@@ -202,7 +202,7 @@ impl AgentTool {
         if let Some(configure) = &self.configure {
             request = configure(request, &cx);
         }
-        let mut stream = request.start();
+        let mut stream = request.stream();
         while let Some(event) = stream.next().await {
             match event {
                 Ok(RunEvent::RunDone { result }) => {
@@ -242,7 +242,7 @@ impl AgentTool {
             beginning,
             model: Arc::clone(&setup.model),
             options,
-            delivery: setup.delivery,
+            delivery: Some(setup.delivery),
             scope: links.scope_of(&self.agent, cx),
         }
     }

@@ -40,7 +40,7 @@ impl RunHandle {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let model = ScriptedModel::new([ScriptedTurn::text("Paris."), ScriptedTurn::text("In French: Paris.")]);
-    /// let run = Runner::new(model.clone()).run(&Agent::builder("Guide").build()?, "The capital of France?").start();
+    /// let run = Runner::new(model.clone()).run(&Agent::builder("Guide").build()?, "The capital of France?").stream();
     /// let handle = run.handle();
     /// handle.send("In French, please.")?;
     /// let result = run.finish().await?;

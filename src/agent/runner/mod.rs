@@ -54,7 +54,7 @@ pub use request::{Input, RunRequest};
 pub use result::{RunEvent, RunResult};
 
 use crate::agent::{Agent, RunState};
-use crate::model::{Delivery, Model};
+use crate::model::Model;
 use options::RunOptions;
 use request::{RunScope, RunStart};
 
@@ -94,7 +94,7 @@ impl Runner {
         }
     }
 
-    /// Runs an agent; the model answers whole.
+    /// Begins a run: await it for its result, or [`stream`](RunRequest::stream) its events.
     ///
     /// # Errors
     ///
@@ -104,12 +104,7 @@ impl Runner {
     ///
     /// Dropping the future cancels the run, as dropping a [`RunStream`] does.
     pub fn run(&self, agent: &Agent, input: impl Into<Input>) -> RunRequest {
-        self.request(agent, RunStart::Input(input.into().0), Delivery::Whole)
-    }
-
-    /// Runs an agent; the model answers in pieces.
-    pub fn stream(&self, agent: &Agent, input: impl Into<Input>) -> RunRequest {
-        self.request(agent, RunStart::Input(input.into().0), Delivery::Stream)
+        self.request(agent, RunStart::Input(input.into().0))
     }
 
     /// Goes on with a run that paused, from its state, once its [interruptions](RunState::interruptions) are decided about.
@@ -123,22 +118,17 @@ impl Runner {
     /// Awaiting gives `state_invalid` when the agents, or the tools of waiting calls, are no more those of the state.
     pub fn resume(&self, agent: &Agent, state: RunState) -> RunRequest {
         let limits = state.limits();
-        self.request(agent, RunStart::State(Box::new(state)), Delivery::Whole)
+        self.request(agent, RunStart::State(Box::new(state)))
             .limits(limits)
     }
 
-    /// Goes on with a run that paused; the model answers in pieces.
-    pub fn resume_stream(&self, agent: &Agent, state: RunState) -> RunRequest {
-        self.resume(agent, state).delivery(Delivery::Stream)
-    }
-
-    fn request(&self, agent: &Agent, beginning: RunStart, delivery: Delivery) -> RunRequest {
+    fn request(&self, agent: &Agent, beginning: RunStart) -> RunRequest {
         RunRequest {
             agent: agent.clone(),
             beginning,
             model: Arc::clone(&self.model),
             options: self.options.clone(),
-            delivery,
+            delivery: None,
             scope: RunScope::default(),
         }
     }

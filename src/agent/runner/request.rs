@@ -16,15 +16,16 @@ use crate::limits::Limits;
 use crate::model::{Delivery, Model, ModelSettings};
 use crate::session::IntoSession;
 
-/// A run about to start; await it, or [`start`](Self::start) its stream.
-#[must_use = "a run does nothing until it is awaited or started"]
+/// A run about to start: await it for its result, or [`stream`](Self::stream) its events.
+#[must_use = "a run does nothing until it is awaited or streamed"]
 pub struct RunRequest {
     pub(super) agent: Agent,
     pub(super) beginning: RunStart,
     /// The model of agents that have none of their own.
     pub(super) model: Arc<dyn Model>,
     pub(super) options: RunOptions,
-    pub(super) delivery: Delivery,
+    /// How the model answers, if that is not to follow from how the run is watched.
+    pub(super) delivery: Option<Delivery>,
     pub(super) scope: RunScope,
 }
 
@@ -129,9 +130,13 @@ impl RunRequest {
         self
     }
 
-    /// Has the model answer in pieces, or not, whether the run is awaited or streamed.
-    pub(crate) fn delivery(mut self, delivery: Delivery) -> Self {
-        self.delivery = delivery;
+    /// Has the model answer in pieces or whole, whatever becomes of the run.
+    ///
+    /// Without it a run that is [streamed](Self::stream) has its model answer in pieces, and one that is awaited whole. Whole answers suit a
+    /// watcher who wants the tool calls of a run and no deltas; pieces suit a server that cannot answer whole, or one behind a gateway that
+    /// takes silence for the end.
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = Some(delivery);
         self
     }
 
@@ -156,16 +161,18 @@ impl RunRequest {
     }
 
     pub(super) fn into_setup(self) -> (Agent, RunStart, RunSetup) {
+        // Who begins a run has said by then how it is watched.
+        let delivery = self.delivery.unwrap_or(Delivery::Whole);
         let setup = RunSetup {
             model: self.model,
             options: self.options,
-            delivery: self.delivery,
+            delivery,
             scope: self.scope,
         };
         (self.agent, self.beginning, setup)
     }
 
-    /// Makes the run's stream, whose model answers in pieces; nothing happens before it is polled.
+    /// Gives the events of the run as they happen, the model's text in pieces; nothing happens before the stream is polled.
     ///
     /// ```
     /// use openai_agents::testing::ScriptedModel;
@@ -187,7 +194,8 @@ impl RunRequest {
     /// # }
     /// ```
     pub fn stream(self) -> RunStream {
-        self.delivery(Delivery::Stream).start()
+        let delivery = self.delivery.unwrap_or(Delivery::Stream);
+        RunStream::new(self.delivery(delivery))
     }
 
     /// Runs on this thread and waits, for programs that are not asynchronous.
@@ -209,7 +217,7 @@ impl RunRequest {
     /// }
     /// ```
     pub fn run_blocking(self) -> Result<RunResult, RunError> {
-        let mut stream = self.start();
+        let mut stream = RunStream::new(self);
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(stream.setup_error(SetupError::InsideRuntime));
         }
@@ -222,11 +230,6 @@ impl RunRequest {
             }
         }
     }
-
-    /// Makes the run's stream, whose model answers as the request says; nothing happens before it is polled.
-    pub fn start(self) -> RunStream {
-        RunStream::new(self)
-    }
 }
 
 impl IntoFuture for RunRequest {
@@ -234,7 +237,7 @@ impl IntoFuture for RunRequest {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.start().finish())
+        Box::pin(RunStream::new(self).finish())
     }
 }
 

@@ -42,6 +42,8 @@ pub enum RunEvent {
     ToolCallStarted {
         /// The place of the call in this response, by when it began, from 0.
         index: usize,
+        /// The call's id.
+        call_id: String,
         /// The tool's name.
         name: String,
     },
@@ -49,6 +51,8 @@ pub enum RunEvent {
     ToolCallDelta {
         /// The place of the call in this response, by when it began, from 0.
         index: usize,
+        /// The call's id.
+        call_id: String,
         /// The new piece of JSON.
         delta: String,
     },
@@ -114,6 +118,11 @@ pub enum RunEvent {
         from: Arc<str>,
         /// The agent that has it.
         to: Arc<str>,
+    },
+    /// A guardrail gave its verdict; one that tripped is followed by the end of the run.
+    GuardrailDone {
+        /// The verdict.
+        result: GuardrailResult,
     },
     /// A tool gave its output; other tools of the turn may still run.
     ToolOutputDone {

@@ -48,6 +48,7 @@ pub(super) fn save(
         questions: pending
             .map(|turn| save_questions(turn, state))
             .unwrap_or_default(),
+        input_unjudged: state.is_input_unjudged,
         added_input: state.added_input.clone(),
         final_output: state.final_output.as_deref().map(str::to_owned),
         session,
@@ -176,6 +177,7 @@ pub(super) fn restore(
         standing: standing(saved.standing),
         pending: is_open.then_some(pending),
         n_asked_again: saved.n_asked_again,
+        is_input_unjudged: saved.input_unjudged,
         added_input: saved.added_input,
         final_output: saved.final_output.map(Into::into),
         view: saved.view.map(|view| FilteredView {

@@ -53,6 +53,8 @@ pub(super) struct MachineState {
     pub(super) pending: Option<PendingTurn>,
     /// How often the model was asked again for its final output.
     pub(super) n_asked_again: u32,
+    /// Whether the run failed before all guardrails had let its input pass.
+    pub(super) is_input_unjudged: bool,
     /// What was added to a saved run, for its next model call.
     pub(super) added_input: Vec<Item>,
     /// The final output, once there is one.
@@ -94,6 +96,7 @@ impl MachineState {
             standing: HashMap::new(),
             pending: None,
             n_asked_again: 0,
+            is_input_unjudged: false,
             added_input: Vec::new(),
             final_output: None,
         }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::result::{RunEvent, RunResult};
+use crate::guardrail::GuardrailResult;
 use crate::model::ResponseMeta;
 
 impl RunEvent {
@@ -15,12 +16,21 @@ impl RunEvent {
             Self::TextDelta { delta } => json!({"type": "text_delta", "delta": delta}),
             Self::RefusalDelta { delta } => json!({"type": "refusal_delta", "delta": delta}),
             Self::ReasoningDelta { delta } => json!({"type": "reasoning_delta", "delta": delta}),
-            Self::ToolCallStarted { index, name } => {
-                json!({"type": "tool_call_started", "index": index, "name": name})
+            Self::ToolCallStarted {
+                index,
+                call_id,
+                name,
+            } => {
+                json!({"type": "tool_call_started", "index": index, "call_id": call_id, "name": name})
             }
-            Self::ToolCallDelta { index, delta } => {
-                json!({"type": "tool_call_delta", "index": index, "delta": delta})
+            Self::ToolCallDelta {
+                index,
+                call_id,
+                delta,
+            } => {
+                json!({"type": "tool_call_delta", "index": index, "call_id": call_id, "delta": delta})
             }
+            Self::GuardrailDone { result } => guardrail_done(result),
             Self::ItemDone { item } => json!({"type": "item_done", "item": item}),
             Self::ToolCalled {
                 call_id,
@@ -97,6 +107,17 @@ impl RunResult {
             "deviations": self.deviations().collect::<Vec<_>>(),
         })
     }
+}
+
+fn guardrail_done(result: &GuardrailResult) -> Value {
+    json!({
+        "type": "guardrail_done",
+        "guardrail": result.guardrail,
+        "stage": result.stage,
+        "agent": result.agent,
+        "is_tripped": result.is_tripped,
+        "info": result.info,
+    })
 }
 
 fn response_done(meta: &ResponseMeta) -> Value {

@@ -20,8 +20,23 @@ pub(super) fn to_run_events(
         ModelEvent::TextDelta { delta } => RunEvent::TextDelta { delta },
         ModelEvent::RefusalDelta { delta } => RunEvent::RefusalDelta { delta },
         ModelEvent::ReasoningDelta { delta } => RunEvent::ReasoningDelta { delta },
-        ModelEvent::ToolCallStarted { index, name } => RunEvent::ToolCallStarted { index, name },
-        ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta { index, delta },
+        ModelEvent::ToolCallStarted {
+            index,
+            call_id,
+            name,
+        } => {
+            response.push(ModelEvent::tool_call_started(index, &*call_id, &*name));
+            RunEvent::ToolCallStarted {
+                index,
+                call_id,
+                name,
+            }
+        }
+        ModelEvent::ToolCallDelta { index, delta } => RunEvent::ToolCallDelta {
+            index,
+            call_id: response.call_id(index).unwrap_or_default().to_owned(),
+            delta,
+        },
         ModelEvent::Other { name, json } => RunEvent::ModelEvent { name, json },
         ModelEvent::ItemDone { item } => {
             response.push(ModelEvent::ItemDone { item: item.clone() });

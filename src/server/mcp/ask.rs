@@ -145,7 +145,7 @@ impl Ask<'_> {
             session,
             n_steps: 0,
         };
-        let run = asked.runner.stream(&asked.agent, input);
+        let run = asked.runner.run(&asked.agent, input);
         Ok((asked, run))
     }
 
@@ -186,7 +186,7 @@ impl Ask<'_> {
             let decided = approvals::decide(&mut state, call, verdict);
             decided.map_err(|error| self.failed(&asked, error.kind(), &error.to_string()))?;
         }
-        let run = asked.runner.resume_stream(&asked.agent, state);
+        let run = asked.runner.resume(&asked.agent, state);
         Ok((asked, run))
     }
 
@@ -196,7 +196,7 @@ impl Ask<'_> {
         if let Some(session) = &asked.session {
             run = run.session(session);
         }
-        let mut run = run.start();
+        let mut run = run.stream();
         while let Some(event) = run.next().await {
             if let Ok(event) = &event {
                 asked.recording.event(event);

@@ -143,7 +143,7 @@ async fn begin(
     let seen = record.log.last();
     let begun = async {
         let session = app.session(&record.session).await?;
-        let run = catalog.runner.stream(&agent, request.items);
+        let run = catalog.runner.run(&agent, request.items);
         let run = run.session(&session).more_limits(request.limits);
         app.runs.begin(run).await
     };
@@ -255,10 +255,7 @@ async fn decide(
     let served = catalog.find(state.start_agent())?;
     let agent = record.overrides().apply(app, served).await?;
     let session = app.session(&record.session).await?;
-    let run = catalog
-        .runner
-        .resume_stream(&agent, state)
-        .session(&session);
+    let run = catalog.runner.resume(&agent, state).session(&session);
     let run = app.runs.begin(run).await?;
     reserved.record = None;
     app.service.spawn(Arc::clone(record), run, None);

@@ -78,7 +78,7 @@ const fn is_delta(event: &ModelEvent) -> bool {
 struct Deltas {
     text: String,
     is_streamed: bool,
-    calls: Vec<(String, String)>,
+    calls: Vec<[String; 3]>,
 }
 
 impl Deltas {
@@ -88,14 +88,19 @@ impl Deltas {
                 self.is_streamed = true;
                 self.text.push_str(delta);
             }
-            ModelEvent::ToolCallStarted { index, name, .. } => {
+            ModelEvent::ToolCallStarted {
+                index,
+                call_id,
+                name,
+            } => {
                 let promise = "calls are counted from 0 in the order in which they begin";
                 differs(promise, &self.calls.len(), index)?;
-                self.calls.push((name.clone(), String::new()));
+                self.calls
+                    .push([call_id.clone(), name.clone(), String::new()]);
             }
             ModelEvent::ToolCallDelta { index, delta, .. } => {
                 let promise = "a piece of a call comes behind the call's beginning";
-                let Some((_, arguments)) = self.calls.get_mut(*index) else {
+                let Some([.., arguments]) = self.calls.get_mut(*index) else {
                     return differs(promise, &self.calls.len(), index);
                 };
                 arguments.push_str(delta);
@@ -126,8 +131,11 @@ fn check(events: Vec<ModelEvent>) -> Result<(), NonConformance> {
         match item.kind() {
             ItemKind::Message(message) => text.push_str(&message.text("")),
             ItemKind::FunctionCall(FunctionCall {
-                name, arguments, ..
-            }) => calls.push((name.clone(), arguments.clone())),
+                call_id,
+                name,
+                arguments,
+                ..
+            }) => calls.push([call_id.clone(), name.clone(), arguments.clone()]),
             _ => {}
         }
     }
@@ -136,7 +144,7 @@ fn check(events: Vec<ModelEvent>) -> Result<(), NonConformance> {
         differs(promise, &deltas.text, &text)?;
     }
     if !deltas.calls.is_empty() {
-        let promise = "what a call's deltas add up to comes in an `ItemDone` as well";
+        let promise = "a call's id, and what its deltas add up to, come in an `ItemDone` as well";
         differs(promise, &deltas.calls, &calls)?;
     }
     if response.items.is_empty() {

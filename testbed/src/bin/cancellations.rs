@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let stream = runner.stream(&agent, "go").start();
+        let stream = runner.run(&agent, "go").stream();
         let n_before = lock(&ends).len();
         let (ended, items) = cancel(stream, random % 24, n % 3).await?;
         n_orphans += n_open_calls(&items);

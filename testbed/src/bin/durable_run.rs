@@ -108,7 +108,7 @@ async fn decide(
 }
 
 async fn play(request: RunRequest) -> Result<RunResult, RunError> {
-    let mut stream = request.start();
+    let mut stream = request.stream();
     while let Some(event) = stream.next().await {
         match event? {
             RunEvent::ToolOutputDone { call_id, .. } => {

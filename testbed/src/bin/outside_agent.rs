@@ -13,7 +13,7 @@ use std::io;
 
 use futures_util::{StreamExt, stream};
 use openai_agents::mcp::{McpClient, StreamableHttp};
-use openai_agents::model::{OpenAiChat, OpenAiResponses};
+use openai_agents::model::{Delivery, OpenAiChat, OpenAiResponses};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::{Agent, Limits, Runner};
 use serde::Deserialize;
@@ -72,9 +72,9 @@ async fn converse(base: &str, wire: &str, task: &Task, index: usize) -> Result<(
         // A turn may bring new tools, and a server without sessions cannot tell its clients.
         server.forget_tools();
         let request = if index.is_multiple_of(2) {
-            runner.run(&agent, turn.as_str())
+            runner.run(&agent, turn.as_str()).delivery(Delivery::Whole)
         } else {
-            runner.stream(&agent, turn.as_str())
+            runner.run(&agent, turn.as_str()).delivery(Delivery::Stream)
         };
         // The functions of a task act on one state: in order, one after the other.
         request

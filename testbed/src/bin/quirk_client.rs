@@ -11,7 +11,7 @@ use std::time::Duration;
 use openai_agents::error::RunProgress;
 use openai_agents::http::HttpClient;
 use openai_agents::item::ItemKind;
-use openai_agents::model::{OpenAiChat, OpenAiResponses};
+use openai_agents::model::{Delivery, OpenAiChat, OpenAiResponses};
 use openai_agents::tools::{ToolFailure, ToolOptions};
 use openai_agents::{Agent, ErrorKind, FunctionTool, Limits, Model, Runner};
 use serde::Deserialize;
@@ -73,9 +73,9 @@ async fn run(executed: &Executed) -> Result<Value, Box<dyn Error>> {
     let runner = Runner::shared(model)
         .limits(Limits::turns(env::var("QUIRK_MAX_TURNS")?.parse()?).duration(total));
     let request = if env::var("QUIRK_STREAM")? == "1" {
-        runner.stream(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Stream)
     } else {
-        runner.run(&agent, "go")
+        runner.run(&agent, "go").delivery(Delivery::Whole)
     };
     Ok(match request.await {
         Ok(result) => success(result.final_output(), result.progress(), executed),

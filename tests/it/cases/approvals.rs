@@ -54,7 +54,7 @@ async fn case_61_a_run_pauses_for_a_call_when_the_free_ones_have_run() {
         call("c1", "danger", r#"{ "a": 1 }"#),
         call("c2", "free", "{}"),
     ])]);
-    let (events, result) = play(Runner::new(model).stream(&agent(&count), "go")).await;
+    let (events, result) = play(Runner::new(model).run(&agent(&count), "go")).await;
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ApprovalRequired);
     let [waiting] = &error.interruptions()[..] else {

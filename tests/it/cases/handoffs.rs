@@ -80,7 +80,7 @@ async fn case_30_tools_run_before_the_first_handoff_and_the_others_are_ignored()
         ScriptedTurn::items(calls.clone()),
         ScriptedTurn::text("hola"),
     ]);
-    let (events, result) = play(Runner::new(model).stream(&main, "hi")).await;
+    let (events, result) = play(Runner::new(model).run(&main, "hi")).await;
     let outputs = [
         output("h1", SPANISH),
         output("h2", "Multiple handoffs detected, ignoring this one."),

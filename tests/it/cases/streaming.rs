@@ -1,7 +1,7 @@
 //! Cases 52 and 57 to 60: the order of events and hooks, and ends that someone asked for.
 
 use openai_agents::agent::{HookResult, Hooks};
-use openai_agents::model::{ModelRequest, ModelResponse};
+use openai_agents::model::{Delivery, ModelRequest, ModelResponse};
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
 use openai_agents::{
     Agent, Cancel, ErrorKind, RunContext, RunError, RunEvent, RunStream, Runner, ToolContext,
@@ -40,7 +40,9 @@ async fn case_52_arguments_come_in_the_pieces_in_which_they_were_sent() {
         streamed(&[json!({ "content": "done" })], "stop"),
     ];
     let server = FakeServer::start(replies).await.unwrap();
-    let run = Runner::new(chat(&server)).stream(&agent([instant("t", "x")]), "go");
+    let run = Runner::new(chat(&server))
+        .run(&agent([instant("t", "x")]), "go")
+        .delivery(Delivery::Stream);
     let (events, result) = play(run).await;
     assert_eq!(result.unwrap().items()[0], call("c1", "t", "{}"));
     assert_eq!(
@@ -93,7 +95,7 @@ async fn case_57_after_a_cancel_nothing_comes_and_nothing_of_the_turn_is_kept() 
     let server = FakeServer::start([streamed(&pieces, "stop")])
         .await
         .unwrap();
-    let mut stream = Runner::new(chat(&server)).stream(&agent([]), "go").start();
+    let mut stream = Runner::new(chat(&server)).run(&agent([]), "go").stream();
     until(&mut stream, |event| {
         matches!(event, RunEvent::TextDelta { .. })
     })
@@ -117,8 +119,8 @@ async fn case_58_a_cancel_after_the_turn_lets_its_tools_finish() {
         ScriptedTurn::text("never"),
     ]);
     let mut stream = Runner::new(model.clone())
-        .stream(&agent([instant("t", "x")]), "go")
-        .start();
+        .run(&agent([instant("t", "x")]), "go")
+        .stream();
     until(&mut stream, |event| {
         matches!(event, RunEvent::ToolCalled { .. })
     })
@@ -152,7 +154,7 @@ async fn case_59_a_handoff_is_requested_and_occurs_and_is_no_tool_call() {
         ]),
         ScriptedTurn::text("hola"),
     ]);
-    let (events, _) = play(Runner::new(model).stream(&main_and_spanish(), "hi")).await;
+    let (events, _) = play(Runner::new(model).run(&main_and_spanish(), "hi")).await;
     let labels: Vec<_> = events.iter().map(label).collect();
     assert_eq!(
         labels,

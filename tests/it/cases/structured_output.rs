@@ -1,6 +1,7 @@
 //! Cases 47, 48 and 51: final outputs that are wrong, empty or withheld.
 
 use openai_agents::agent::runner::{InvalidOutput, Recovery};
+use openai_agents::model::Delivery;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, Item, RunRequest, Runner};
 use schemars::JsonSchema;
@@ -100,7 +101,8 @@ async fn case_51_an_answer_that_was_cut_or_filtered_is_an_error() {
         let reply = Reply::sse(chunks);
         let server = FakeServer::start([reply]).await.unwrap();
         let error = Runner::new(chat(&server))
-            .stream(&agent([]), "go")
+            .run(&agent([]), "go")
+            .delivery(Delivery::Stream)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), kind, "{content:?} {reason}, streamed");

@@ -75,7 +75,7 @@ pub(crate) async fn take(path: Path, tool: FunctionTool, arguments: &str) -> Fol
         }
         Path::Stream => {
             let model = ScriptedModel::new(turns);
-            let (_, run) = play(Runner::new(model.clone()).stream(&agent([tool]), "go")).await;
+            let (_, run) = play(Runner::new(model.clone()).run(&agent([tool]), "go")).await;
             of_run(&model, run.err())
         }
         Path::NestedAgent => nested(turns, tool).await,

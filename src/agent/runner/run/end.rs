@@ -184,6 +184,7 @@ impl Run {
         let is_closing = self.is_closing();
         let completed = self.stop_tools();
         self.awaited = None;
+        self.state.is_input_unjudged |= self.checks.n_asked > 0;
         self.checks = Checks::default();
         self.must_stop = true;
         let recovered = if is_closing {
@@ -198,7 +199,7 @@ impl Run {
         };
         if is_held {
             // Nothing goes out without a verdict, also when there will be none.
-            self.events.clear();
+            self.events.retain(is_verdict);
             self.holds_output = false;
         }
         if is_of_session(&failure) || is_closing {
@@ -265,6 +266,11 @@ impl Run {
     pub(super) fn progress(&self) -> RunProgress {
         self.state.progress(&self.cx)
     }
+}
+
+/// Whether an event is the verdict of a guardrail, which is no part of what is held back for one.
+const fn is_verdict(event: &Result<RunEvent, RunError>) -> bool {
+    matches!(event, Ok(RunEvent::GuardrailDone { .. }))
 }
 
 /// Whether it is the session itself that failed.

@@ -371,6 +371,8 @@ impl Run {
     /// Notes what a guardrail said, and fails if it tripped.
     fn note(&mut self, result: GuardrailResult) -> Result<(), RunFailure> {
         self.state.guardrails.push(result.clone());
+        let shown = result.clone();
+        self.show(|| RunEvent::GuardrailDone { result: shown });
         if result.is_tripped {
             let result = Box::new(result);
             return Err(RunFailure::GuardrailTripped { result });

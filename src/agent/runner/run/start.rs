@@ -328,10 +328,13 @@ impl Run {
     /// Asks the guardrails that come before everything else, unless the run is past its beginning.
     pub(super) fn check_blocking(&mut self) -> Option<Step> {
         self.advance();
-        if self.state.turn > 0 {
+        // A run that failed before all guardrails had let its input pass (its session could not be written then) asks all of them before
+        // it goes on: its first turn, beside which they are asked, is over.
+        let is_unjudged = std::mem::take(&mut self.state.is_input_unjudged) && self.state.turn > 0;
+        if self.state.turn > 0 && !is_unjudged {
             return None;
         }
-        let checks = self.input_checks(|timing| timing == GuardrailTiming::Blocking);
+        let checks = self.input_checks(|timing| is_unjudged || timing == GuardrailTiming::Blocking);
         (!checks.is_empty()).then_some(Step::CheckInput(checks))
     }
 

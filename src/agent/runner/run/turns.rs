@@ -257,6 +257,9 @@ impl Run {
                 .guardrails
                 .extend(outcome.guardrails.iter().cloned());
             if self.is_watched {
+                let verdicts = outcome.guardrails.iter().cloned();
+                let verdicts = verdicts.map(|result| Ok(RunEvent::GuardrailDone { result }));
+                self.events.extend(verdicts);
                 self.events.push_back(Ok(RunEvent::ToolOutputDone {
                     call_id: called.call.call_id.clone(),
                     name: called.call.name.clone(),

@@ -49,6 +49,7 @@ pub(super) struct ResponseBuilder {
 impl ResponseBuilder {
     pub(super) fn new(mut cx: DecodeContext) -> Self {
         let notes = Deviations::new(std::mem::take(&mut cx.deviations));
+        let calls = Calls::new(cx.turn);
         Self {
             budget: ResponseBudget::new(cx.limits),
             cx,
@@ -60,7 +61,7 @@ impl ResponseBuilder {
             reasoning: String::new(),
             reasoning_field: false,
             thinking: ThinkingBlocks::default(),
-            calls: Calls::default(),
+            calls,
             annotations: Vec::new(),
             logprobs: String::new(),
             message_extra: ExtraFields::new("message"),
@@ -227,7 +228,7 @@ impl ResponseBuilder {
     ) -> Result<(), ModelError> {
         self.finish_reason = reason.map(str::to_owned);
         self.check_finish_reason()?;
-        self.calls.check(self.cx.turn, &mut self.notes)?;
+        self.calls.check(&mut self.notes)?;
         if self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty() {
             return Err(self.says_nothing());
         }

@@ -15,8 +15,9 @@ use crate::model::wire::harmony::served;
 use crate::model::wire::{DecodeContext, excerpt, object};
 
 /// The calls so far.
-#[derive(Default)]
 pub(super) struct Calls {
+    /// The turn of the run, of which ids are made that the server leaves out.
+    turn: u32,
     list: Vec<PartialCall>,
     /// The newest call of each index: lmdeploy and vLLM 0.7 used index 0 for every call.
     by_index: HashMap<u64, usize>,
@@ -30,6 +31,8 @@ pub(super) struct Calls {
 pub(super) struct PartialCall {
     index: Option<u64>,
     id: String,
+    /// Whether the id was made here. It stays then, also if the server sends one later: who watches knows the call by it.
+    has_made_id: bool,
     name: String,
     arguments: String,
     /// Whether `ToolCallStarted` was sent for it.
@@ -40,11 +43,22 @@ pub(super) struct PartialCall {
 /// News of a call for the caller: that it started, and more of its arguments.
 pub(super) struct CallDelta {
     pub(super) index: usize,
-    pub(super) started: Option<String>,
+    /// Id and name.
+    pub(super) started: Option<(String, String)>,
     pub(super) delta: String,
 }
 
 impl Calls {
+    pub(super) fn new(turn: u32) -> Self {
+        Self {
+            turn,
+            list: Vec::new(),
+            by_index: HashMap::new(),
+            by_id: HashMap::new(),
+            is_legacy: false,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -87,7 +101,7 @@ impl Calls {
         let n = self.place(&fragment, notes, budget)?;
         let n_before = self.list.get(n).map_or(0, |call| call.arguments.len());
         if let Some(id) = fragment.id.as_deref().filter(|id| !id.is_empty()) {
-            let is_first = self.list.get(n).is_some_and(|call| call.id.is_empty());
+            let is_first = self.list.get(n).is_some_and(|call| !call.has_own_id());
             if is_first {
                 self.by_id.entry(id.to_owned()).or_insert(n);
             }
@@ -105,7 +119,7 @@ impl Calls {
         let delta = CallDelta {
             index: n,
             delta: delta.to_owned(),
-            started: call.start()?,
+            started: call.start(self.turn, n)?,
         };
         Ok((n, Some(delta)))
     }
@@ -176,8 +190,8 @@ impl Calls {
         };
         let known = self.by_index.get(&index).copied();
         let other_id = known.and_then(|n| {
-            let known = &self.list.get(n)?.id;
-            id.filter(|id| !known.is_empty() && known != id)
+            let known = self.list.get(n)?;
+            id.filter(|id| known.has_own_id() && known.id != *id)
         });
         match (known, other_id) {
             (None, _) => self.open(Some(index), budget),
@@ -265,10 +279,10 @@ impl Calls {
     pub(super) fn start_all(&mut self) -> Result<Vec<CallDelta>, ModelError> {
         let mut started = Vec::new();
         for (index, call) in self.list.iter_mut().enumerate() {
-            if let Some(name) = call.start()? {
+            if let Some(begun) = call.start(self.turn, index)? {
                 started.push(CallDelta {
                     index,
-                    started: Some(name),
+                    started: Some(begun),
                     delta: call.arguments.clone(),
                 });
             }
@@ -277,7 +291,7 @@ impl Calls {
     }
 
     /// Decides whether the calls can be made, and puts them in their own order, whatever order they came in.
-    pub(super) fn check(&mut self, turn: u32, notes: &mut Deviations) -> Result<(), ModelError> {
+    pub(super) fn check(&mut self, notes: &mut Deviations) -> Result<(), ModelError> {
         self.list.sort_by_key(|call| call.index);
         let mut assigned = Vec::new();
         for (n, call) in self.list.iter_mut().enumerate() {
@@ -287,8 +301,8 @@ impl Calls {
                 return Err(ModelError::new(ErrorKind::MissingField, message));
             }
             served::check_tool_name(&call.name)?;
-            if call.id.is_empty() {
-                call.id = format!("call_{turn}_{n}");
+            call.make_id(self.turn, n);
+            if call.has_made_id {
                 assigned.push(call.id.clone());
             }
             if call.tool_name() != call.name {
@@ -339,13 +353,26 @@ impl PartialCall {
         served::tool_name(&self.name)
     }
 
-    /// Marks the call as started, and gives its name the first time.
-    fn start(&mut self) -> Result<Option<String>, ModelError> {
+    fn has_own_id(&self) -> bool {
+        !self.id.is_empty() && !self.has_made_id
+    }
+
+    /// Makes an id of the call's place, if it has none.
+    fn make_id(&mut self, turn: u32, n: usize) {
+        if self.id.is_empty() {
+            self.id = format!("call_{turn}_{n}");
+            self.has_made_id = true;
+        }
+    }
+
+    /// Marks the call as started, and gives its id and name the first time.
+    fn start(&mut self, turn: u32, n: usize) -> Result<Option<(String, String)>, ModelError> {
         if std::mem::replace(&mut self.started, true) {
             return Ok(None);
         }
         served::check_tool_name(&self.name)?;
-        Ok(Some(self.tool_name().to_owned()))
+        self.make_id(turn, n);
+        Ok(Some((self.id.clone(), self.tool_name().to_owned())))
     }
 
     /// Takes a name, whole, repeated with every fragment, or in pieces before the arguments.

@@ -292,8 +292,8 @@ fn push_call_events(call: CallDelta, events: &mut VecDeque<ModelEvent>) {
         started,
         delta,
     } = call;
-    if let Some(name) = started {
-        events.push_back(ModelEvent::ToolCallStarted { index, name });
+    if let Some((call_id, name)) = started {
+        events.push_back(ModelEvent::tool_call_started(index, call_id, name));
     }
     if !delta.is_empty() {
         events.push_back(ModelEvent::ToolCallDelta { index, delta });

@@ -459,10 +459,7 @@ fn deltas_are_told_as_they_come() {
     assert_eq!(
         next(call(Value::Null, json!("it"), "{"), Value::Null),
         [
-            ModelEvent::ToolCallStarted {
-                index: 0,
-                name: "get_it".to_owned()
-            },
+            ModelEvent::tool_call_started(0, "c", "get_it"),
             ModelEvent::ToolCallDelta {
                 index: 0,
                 delta: "{".to_owned()

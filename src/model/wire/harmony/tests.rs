@@ -199,10 +199,7 @@ fn a_completion_becomes_events_and_items() {
             ModelEvent::ItemDone {
                 item: spoken("Wait.", Some("commentary"))
             },
-            ModelEvent::ToolCallStarted {
-                index: 0,
-                name: "f".to_owned()
-            },
+            ModelEvent::tool_call_started(0, "call_7_0", "f"),
             ModelEvent::ToolCallDelta {
                 index: 0,
                 delta: "{}".to_owned()

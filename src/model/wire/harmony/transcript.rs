@@ -198,16 +198,19 @@ impl Transcript {
             (None, None) => return Err(harmony("a message has neither a channel nor a recipient")),
         };
         if let Kind::Call { index, name } = &kind {
-            out.push_back(ModelEvent::ToolCallStarted {
-                index: *index,
-                name: name.clone(),
-            });
+            let id = self.call_id(*index);
+            out.push_back(ModelEvent::tool_call_started(*index, id, name.as_str()));
         }
         self.open = Some(Open {
             kind,
             text: String::new(),
         });
         Ok(())
+    }
+
+    /// Harmony knows no ids of calls; they are made of the call's place.
+    fn call_id(&self, index: usize) -> String {
+        format!("call_{}_{index}", self.turn)
     }
 
     fn called(&mut self, recipient: &str) -> Result<Kind, ModelError> {
@@ -271,9 +274,7 @@ impl Transcript {
         }
         self.has_answer |= is_call || !(text.is_empty() || matches!(kind, Kind::Analysis));
         let item = match kind {
-            Kind::Call { index, name } => {
-                FunctionCall::new(format!("call_{}_{index}", self.turn), name, text).into()
-            }
+            Kind::Call { index, name } => FunctionCall::new(self.call_id(index), name, text).into(),
             Kind::Analysis | Kind::Preamble | Kind::Final if text.is_empty() => return Ok(()),
             Kind::Analysis => Reasoning::from_content(text).into(),
             Kind::Preamble | Kind::Final => {

@@ -54,6 +54,11 @@ impl ItemReader {
         self.check_tokens(item)
     }
 
+    /// The id of a call that came without one, made of its place.
+    pub(super) fn made_call_id(&self, n: usize) -> String {
+        format!("call_{}_{n}", self.turn)
+    }
+
     /// Gives a call without an id one that is made of its place, and counts calls.
     pub(super) fn with_call_id(&mut self, item: Item, n: usize) -> Result<Item, ModelError> {
         let ItemKind::FunctionCall(call) = item.kind() else {
@@ -64,7 +69,7 @@ impl ItemReader {
             return Ok(item);
         }
         let mut call = call.clone();
-        call.call_id = format!("call_{}_{n}", self.turn);
+        call.call_id = self.made_call_id(n);
         let detail = format!(
             "the server sent a tool call without an id; it was given {}",
             call.call_id

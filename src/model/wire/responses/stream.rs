@@ -36,6 +36,8 @@ pub(crate) struct Decoder {
 #[derive(Default)]
 struct OpenCalls {
     arguments: Vec<String>,
+    /// The places of which the ids of those were made that came without one.
+    made_places: Vec<Option<usize>>,
     by_output_index: HashMap<u64, usize>,
     /// By the item's id, or the call's: servers that leave out the first refer to the item by the second.
     by_id: HashMap<String, usize>,
@@ -222,17 +224,19 @@ impl Decoder {
             return Ok(());
         }
         let name = item.required_text("name", notes)?.unwrap_or_default();
-        let ids = [item.text("id", notes), item.text("call_id", notes)];
+        let (id, call_id) = (item.text("id", notes), item.text("call_id", notes));
         let index = event.count("output_index", notes);
         let n_calls = self.calls.arguments.len() + 1;
         self.reader.budget.check_calls(n_calls)?;
         self.reader.budget.spend(name.len())?;
-        events.push_back(ModelEvent::ToolCallStarted {
-            index: self.calls.arguments.len(),
-            name: served::tool_name(&name).to_owned(),
-        });
-        let ids = ids.into_iter().flatten().map(String::from);
-        self.calls.open(index, ids);
+        let known = call_id.as_deref().filter(|id| !id.is_empty());
+        let place = self.calls.next_place(self.items.len());
+        let made = known.is_none().then_some(place);
+        let shown = known.map_or_else(|| self.reader.made_call_id(place), str::to_owned);
+        let (n, name) = (self.calls.arguments.len(), served::tool_name(&name));
+        events.push_back(ModelEvent::tool_call_started(n, shown, name));
+        let ids = [id, call_id].into_iter().flatten().map(String::from);
+        self.calls.open(index, made, ids);
         Ok(())
     }
 
@@ -275,7 +279,8 @@ impl Decoder {
             .spend(raw.get().len().saturating_sub(in_pieces))?;
         let item = self.reader.read(raw)?;
         let item = self.with_arguments(item)?;
-        let item = self.reader.with_call_id(item, self.items.len())?;
+        let place = self.calls.place_of(&item).unwrap_or(self.items.len());
+        let item = self.reader.with_call_id(item, place)?;
         if let ItemKind::FunctionCall(call) = item.kind() {
             let place = self.items.len();
             self.call_places
@@ -396,9 +401,31 @@ impl Decoder {
 }
 
 impl OpenCalls {
-    fn open(&mut self, output_index: Option<u64>, ids: impl Iterator<Item = String>) {
+    /// A place of which no id was made, this one if it can be.
+    fn next_place(&self, place: usize) -> usize {
+        let last = self.made_places.iter().flatten().max();
+        last.map_or(place, |last| place.max(last + 1))
+    }
+
+    /// The place of which the id of a call was made when it began.
+    fn place_of(&self, item: &Item) -> Option<usize> {
+        let ItemKind::FunctionCall(call) = item.kind() else {
+            return None;
+        };
+        let id = call.extra.get("id").and_then(serde_json::Value::as_str);
+        let n = self.place(None, id)?;
+        self.made_places.get(n).copied().flatten()
+    }
+
+    fn open(
+        &mut self,
+        output_index: Option<u64>,
+        made_place: Option<usize>,
+        ids: impl Iterator<Item = String>,
+    ) {
         let n = self.arguments.len();
         self.arguments.push(String::new());
+        self.made_places.push(made_place);
         if let Some(index) = output_index {
             self.by_output_index.entry(index).or_insert(n);
         }

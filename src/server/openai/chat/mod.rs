@@ -20,6 +20,7 @@ use super::head;
 use super::open_turns::OpenTurn;
 use crate::agent::runner::RunRequest;
 use crate::error::RunError;
+use crate::model::Delivery;
 use crate::server::active::ActiveRun;
 use crate::server::error::ApiError;
 use crate::server::state::now;
@@ -50,9 +51,15 @@ pub(in crate::server) async fn create(
         tools: request.tools,
     };
     let run = if request.streams {
-        catalog.runner.stream(&agent, request.items)
+        catalog
+            .runner
+            .run(&agent, request.items)
+            .delivery(Delivery::Stream)
     } else {
-        catalog.runner.run(&agent, request.items)
+        catalog
+            .runner
+            .run(&agent, request.items)
+            .delivery(Delivery::Whole)
     };
     let run = run.more_settings(&request.settings);
     if !request.streams {

@@ -127,11 +127,11 @@ impl Assembly {
             RunEvent::TextDelta { delta } => self.more_text(delta),
             RunEvent::RefusalDelta { delta } => self.more_refusal(delta),
             RunEvent::ReasoningDelta { delta } => self.more_reasoning(delta),
-            RunEvent::ToolCallStarted { index, name } => {
+            RunEvent::ToolCallStarted { index, name, .. } => {
                 self.calls
                     .begin(&mut self.list, &self.agent, name, CallKey::Index(*index));
             }
-            RunEvent::ToolCallDelta { index, delta } => {
+            RunEvent::ToolCallDelta { index, delta, .. } => {
                 self.calls.more_arguments(&mut self.list, *index, delta);
             }
             RunEvent::ItemDone { item } => self.item_done(item),
@@ -155,6 +155,7 @@ impl Assembly {
             | RunEvent::ToolCalled { .. }
             | RunEvent::ResponseDone { .. }
             | RunEvent::ToolProgress { .. }
+            | RunEvent::GuardrailDone { .. }
             | RunEvent::Nested { .. }
             | RunEvent::RunDone { .. } => {}
         }

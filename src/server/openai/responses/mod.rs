@@ -37,6 +37,7 @@ use super::head;
 use crate::agent::runner::RunRequest;
 use crate::context::Cancel;
 use crate::limits::Limits;
+use crate::model::Delivery;
 use crate::server::catalog::Catalog;
 use crate::server::error::ApiError;
 use crate::server::state::now;
@@ -137,8 +138,8 @@ fn prepare(
     };
     let runner = &catalog.runner;
     Ok(match (beginning, request.streams) {
-        (Beginning::Items(items), true) => runner.stream(&agent, items),
-        (Beginning::Items(items), false) => runner.run(&agent, items),
+        (Beginning::Items(items), true) => runner.run(&agent, items).delivery(Delivery::Stream),
+        (Beginning::Items(items), false) => runner.run(&agent, items).delivery(Delivery::Whole),
         (
             Beginning::Paused {
                 state, approvals, ..
@@ -153,9 +154,9 @@ fn prepare(
                 assembly.resume(&waiting, request_id);
             }
             if streams {
-                runner.resume_stream(&agent, *state)
+                runner.resume(&agent, *state).delivery(Delivery::Stream)
             } else {
-                runner.resume(&agent, *state)
+                runner.resume(&agent, *state).delivery(Delivery::Whole)
             }
         }
     })

@@ -11,7 +11,7 @@ mod scenario;
 mod settings;
 mod wiring;
 
-use openai_agents::model::ModelSettings;
+use openai_agents::model::{Delivery, ModelSettings};
 use openai_agents::session::{MemorySession, Session, SessionId, SessionTurn};
 use openai_agents::testing::FakeServer;
 use openai_agents::{
@@ -201,9 +201,9 @@ impl Stage<'_> {
         let items = scenario::items(input)?;
         let n_input = items.len();
         let request = if scenario.stream {
-            runner.stream(start, items)
+            runner.run(start, items).delivery(Delivery::Stream)
         } else {
-            runner.run(start, items)
+            runner.run(start, items).delivery(Delivery::Whole)
         };
         let (events, mut ended) = play(self.kept(request)).await;
         if scenario.stream {
@@ -268,7 +268,10 @@ impl Stage<'_> {
             }
         }
         let state = RunState::from_json(&state.to_json()?)?;
-        let request = self.runner.resume(self.start, state);
+        let request = self
+            .runner
+            .resume(self.start, state)
+            .delivery(Delivery::Whole);
         Ok(play(self.kept(request)).await.1)
     }
 }
@@ -279,7 +282,7 @@ fn is_paused(ended: &Result<RunResult, RunError>) -> bool {
 
 /// Polls a run to its end.
 async fn play(request: RunRequest) -> (Vec<RunEvent>, Result<RunResult, RunError>) {
-    let mut stream = request.start();
+    let mut stream = request.stream();
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
         match event {
