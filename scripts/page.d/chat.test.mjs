@@ -123,7 +123,7 @@ test('chat_5_handoffs_and_nested_agents_are_in_the_same_view', async () => {
 });
 
 test('chat_7_model_instructions_and_tools_are_changed_and_exported', async () => {
-  await page.locator('.panel > summary').click();
+  await page.locator('#agent-panel summary').click();
   await page.getByLabel('Model').fill('other-model');
   await page.getByLabel('Instructions').fill('Shout: "now"');
   await page.getByRole('checkbox', { name: 'current_time' }).uncheck();
