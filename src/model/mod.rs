@@ -10,7 +10,7 @@ mod dialect;
 mod finish_reason;
 mod providers;
 mod limited;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "server"))]
 mod memory_limit;
 mod retry;
 #[cfg(feature = "realtime")]
@@ -58,7 +58,7 @@ pub use json_text::JsonText;
 pub use limited::{ConcurrencyLimit, LimitedModel};
 #[cfg(feature = "http")]
 pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder, LiteLlmWire};
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "server"))]
 pub use memory_limit::MemoryLimit;
 #[cfg(feature = "http")]
 pub use openai_chat::{ChatWire, OpenAiChat, OpenAiChatBuilder};
