@@ -211,6 +211,16 @@ impl RealtimeHandle {
         self.ask(UserInput::Item { item, is_answered }).await
     }
 
+    /// Has the model forget an item; an item that is not there is a [`RealtimeEvent::ServerError`].
+    ///
+    /// # Errors
+    ///
+    /// [`RealtimeError::Ended`].
+    pub async fn delete_item(&self, item_id: impl Into<String>) -> Result<(), RealtimeError> {
+        let item_id = item_id.into();
+        self.ask(UserInput::Delete { item_id }).await
+    }
+
     /// Sends audio of the user, in the input format of the session; in any pieces, also of half a sample.
     ///
     /// It waits while 20 seconds of audio wait to be sent.

@@ -15,6 +15,8 @@ use crate::realtime::event::InterruptedBy;
 pub(in crate::realtime) enum UserInput {
     /// Adds an item; with an answer to it or without.
     Item { item: NewItem, is_answered: bool },
+    /// Removes an item.
+    Delete { item_id: String },
     /// Adds audio of the user.
     Audio(Bytes),
     /// Passes an event of another client on.
@@ -74,6 +76,12 @@ impl Machine {
                 }
                 let frames = self.input_frames.push(&audio);
                 self.append(frames);
+            }
+            // It leaves the history when the server says that it is gone.
+            UserInput::Delete { item_id } => {
+                if self.connection == Connection::Open {
+                    self.send(ClientEvent::DeleteItem { item_id });
+                }
             }
             UserInput::Verbatim(json) => {
                 if self.connection == Connection::Open {

@@ -245,3 +245,16 @@ async fn call_session_sends_no_audio_and_truncates_nothing() {
     );
     assert_eq!(peer.receive().await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn deleted_item_is_named_to_the_server() {
+    let mut stage = Stage::new(&[]).await;
+    stage.session.delete_item("item_1").await.unwrap();
+    // The settings come first.
+    stage.received().await.unwrap();
+    let event = stage.received().await.unwrap();
+    assert_eq!(
+        (&event["type"], &event["item_id"]),
+        (&json!("conversation.item.delete"), &json!("item_1"))
+    );
+}
