@@ -351,12 +351,14 @@ impl TerminalSession {
                 self.has_called = true;
                 Some(event.to_string())
             }
-            RealtimeEvent::ResponseDone { status, .. } => {
+            RealtimeEvent::ResponseDone { status, reason, .. } => {
                 self.n_answers += 1;
                 let is_followed = std::mem::take(&mut self.has_called);
                 match status {
                     ResponseStatus::Completed => self.is_answered = !is_followed,
                     ResponseStatus::Cancelled if is_followed => {}
+                    // Some servers find turns also where they were told not to; they answer the turn that they found.
+                    ResponseStatus::Cancelled if reason.as_deref() == Some("turn_detected") => {}
                     _ => {
                         self.line(line.as_ref())?;
                         let message = event.to_string();
