@@ -256,6 +256,41 @@ fn ag_ui_client_and_use_chat_transport_run_text_tools_approval_and_error() {
     );
 }
 
+/// A realtime model that says what it was told to; it ends when this is dropped.
+fn realtime_model() -> Served {
+    let mut child = Command::new(variable("OPENAI_CLIENTS_PYTHON"))
+        .arg(script("realtime_model.py"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line.trim().strip_prefix("LISTENING ").unwrap().to_owned();
+    Served { child, url }
+}
+
+/// Text, a tool that runs in the server, and audio; the clients see nothing of the call.
+#[test]
+fn realtime_clients_of_both_agents_sdks_talk_with_a_served_agent() {
+    let model = realtime_model();
+    let served = Served::start_with(&["--realtime", &model.url]);
+    let url = served.url.replacen("http", "ws", 1);
+    let url = format!("{url}/realtime?model=Guide");
+    let (mut javascript, copy) = node("realtime.mjs");
+    javascript.arg(&url);
+    let mut python = Command::new(variable("OPENAI_CLIENTS_PYTHON"));
+    python.args([&script("realtime.py"), &url]);
+    let told = [told(javascript), told(python)];
+    fs::remove_file(copy).unwrap();
+    let expected = json!({
+        "text": ["All is well.", 4800], "tool": [ANSWER, 4800], "audio": ["I heard you.", 4800],
+        "errors": [], "calls": [],
+    });
+    assert_eq!(told, [expected.clone(), expected]);
+}
+
 #[test]
 fn the_node_client_and_the_vercel_ai_sdk() {
     let served = Served::start();

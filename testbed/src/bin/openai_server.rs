@@ -1,7 +1,7 @@
 //! Agents behind the OpenAI API that need no model's server, for other people's clients and for the end of a server.
 //!
 //! ```text
-//! cargo run -p testbed --bin openai_server [SESSIONS_FILE] [--token TOKEN]
+//! cargo run -p testbed --bin openai_server [SESSIONS_FILE] [--token TOKEN] [--realtime URL]
 //! ```
 //!
 //! Prints `LISTENING <url>` when it is ready. It ends in order at SIGTERM, and when its standard input ends. With a file, sessions are
@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use openai_agents::future::BoxStream;
 use openai_agents::item::{Content, ItemKind, Message, Part, Role};
-use openai_agents::model::{ModelError, ModelEvent, ModelRequest, ToolChoice};
+use openai_agents::model::{ModelError, ModelEvent, ModelRequest, OpenAiRealtime, ToolChoice};
+use openai_agents::realtime::{RealtimeAgent, RealtimeSession};
 use openai_agents::server::Server;
 use openai_agents::session::{Session, SqliteSessions};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
@@ -39,11 +40,12 @@ const SLOW: Duration = Duration::from_secs(1);
 #[expect(clippy::print_stdout, reason = "the address is one line on stdout")]
 async fn main() -> Result<(), BoxError> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
-    let token = match arguments.iter().position(|argument| argument == "--token") {
-        Some(at) => arguments.drain(at..).nth(1),
-        None => None,
+    let mut flag = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.drain(at..).nth(1)
     };
-    let server = server(arguments.into_iter().next(), token).await?;
+    let (realtime, token) = (flag("--realtime"), flag("--token"));
+    let server = server(arguments.into_iter().next(), token, realtime).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let mut terminated = signal(SignalKind::terminate())?;
     println!("LISTENING http://{}", listener.local_addr()?);
@@ -62,7 +64,11 @@ async fn input_ended() {
     while let Ok(1..) = tokio::io::stdin().read(&mut buffer).await {}
 }
 
-async fn server(sessions: Option<String>, token: Option<String>) -> Result<Server, BoxError> {
+async fn server(
+    sessions: Option<String>,
+    token: Option<String>,
+    realtime: Option<String>,
+) -> Result<Server, BoxError> {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     struct Number {
         n: i64,
@@ -76,9 +82,15 @@ async fn server(sessions: Option<String>, token: Option<String>) -> Result<Serve
     })?;
     let asking = double.clone().needs_approval();
     let mut builder = Server::builder(Runner::new(Canned))
-        .agent(Agent::builder("Guide").tool(double).build()?)
+        .agent(Agent::builder("Guide").tool(double.clone()).build()?)
         .agent(Agent::builder("Slow").tool(slow).build()?)
         .agent(Agent::builder("Careful").tool(asking).build()?);
+    // With a realtime model, `Guide` can be talked with at `/v1/realtime`.
+    if let Some(url) = realtime {
+        let guide = RealtimeAgent::builder("Guide").tool(double).build()?;
+        let model = OpenAiRealtime::builder(url, "canned").build()?;
+        builder = builder.realtime(RealtimeSession::builder(&guide, model));
+    }
     if let Some(token) = token {
         builder = builder.token(Secret::new(token));
     }
