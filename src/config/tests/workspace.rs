@@ -85,3 +85,13 @@ fn workspace_settings_that_are_wrong_say_where() {
         "`workspace.approval.calculator` (./config.yaml:1) must be `always`, `never`, or a map from names of tools of the workspace to `always` or `never`",
     );
 }
+
+#[test]
+fn workspace_root_that_is_missing_is_named_as_it_was_written() {
+    let error = yaml("workspace: { root: ./no/where }").load().unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(
+        cause.to_string(),
+        "the root of the workspace, ./no/where, cannot be opened"
+    );
+}
