@@ -87,7 +87,6 @@ async function begin() {
   traces.addEventListener('span', ({ detail }) => light(detail.attributes['gen_ai.tool.call.id']));
   const showTraces = document.getElementById('show-traces');
   showTraces.hidden = !traces.isAvailable;
-  document.getElementById('no-traces').hidden = traces.isAvailable;
   const drawFailed = () => fill(showTraces, 'Traces', traces.n_failed > 0 && el('span', { class: 'failed-count' }, ` ✕ ${traces.n_failed} failed today`));
   traces.addEventListener('loaded', drawFailed);
   drawFailed();
