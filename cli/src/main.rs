@@ -16,6 +16,7 @@ mod output;
 mod pause;
 mod play;
 mod private_folder;
+mod recorder;
 mod render;
 mod run_lock;
 mod run_setup;

@@ -5,7 +5,9 @@ use openai_agents::{RunEvent, RunRequest, RunState, RunStream};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output;
 use crate::pause::Saved;
+use crate::recorder::{LocalStore, Recorder};
 use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
@@ -40,7 +42,24 @@ pub(crate) async fn play(
             if let Some(durable) = &setup.durable {
                 renderer.durable(durable.id())?;
             }
+            let recorder = match recorder(&setup, signals).await {
+                Ok(recorder) => recorder,
+                Err(error) => return Ok(renderer.failed(&Failure::of(&error))),
+            };
+            let request = match &recorder {
+                Some(recorder) => request.tracer(&recorder.tracer),
+                None => *request,
+            };
             let played = watch(request.stream(), &setup, renderer, signals).await;
+            if let Some(recorder) = &recorder {
+                tokio::select! {
+                    _ = signals.second() => {}
+                    () = recorder.close() => {}
+                }
+                if setup.local_store == LocalStore::Always {
+                    output::note("recorded: see it with `openai-agents trace show`");
+                }
+            }
             tokio::select! {
                 // Dropping the servers ends them without waiting.
                 _ = signals.second() => {}
@@ -53,6 +72,15 @@ pub(crate) async fn play(
             renderer.paused(&setup.pause(&state, saved))
         }
     }
+}
+
+/// Opens what the run is recorded in. One that is played back was recorded when it took place.
+async fn recorder(setup: &RunSetup, signals: &mut Signals) -> Result<Option<Recorder>> {
+    if setup.is_replay {
+        return Ok(None);
+    }
+    let opened = Recorder::open(&setup.config, setup.local_store);
+    signals.unless(opened).await
 }
 
 /// Shows the run's events until it ends, fails, waits, is interrupted, or nobody reads them any more.

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Usage, is_conflict};
 use crate::output;
 use crate::pause::{Pause, Saved};
+use crate::recorder::LocalStore;
 use crate::render::Renderer;
 use crate::state_file::{self, Claim, StateFiles};
 use crate::store::Store;
@@ -37,6 +38,8 @@ pub(crate) struct RunSetup {
     pub(crate) recording: Option<FileJournal>,
     /// The file that gets the answer too.
     pub(crate) answer_file: Option<AnswerFile>,
+    /// Whether the run is recorded even if the configuration does not say so.
+    pub(crate) local_store: LocalStore,
     /// Whether the run is played back, and not saved wherever it ends.
     pub(crate) is_replay: bool,
     /// Whether --model is there.
@@ -56,6 +59,7 @@ impl RunSetup {
             durable: None,
             recording: None,
             answer_file: None,
+            local_store: LocalStore::IfConfigured,
             is_replay: false,
             names_model: false,
             session: None,

@@ -1,6 +1,6 @@
 //! The served configuration, and loading it again for `reload`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Result;
 use openai_agents::config::{Config, ConfigError};
@@ -10,10 +10,11 @@ use openai_agents::server::mcp::McpServer;
 use openai_agents::{Agent, FunctionTool, Runner};
 
 use crate::args::Global;
+use crate::recorder::{LocalStore, Recorder};
 use crate::{logging, output};
 
 /// The sections that are read when the program starts, and never again.
-const FIXED: [&str; 4] = ["server", "sessions", "realtime", "log_level"];
+const FIXED: [&str; 5] = ["server", "sessions", "trace", "realtime", "log_level"];
 
 /// The configuration that is served, and how to load it again: with the flags that the program was started with.
 pub(crate) struct Served {
@@ -22,6 +23,8 @@ pub(crate) struct Served {
     /// The fixed sections that the program started with.
     fixed: [Vec<String>; FIXED.len()],
     now: Mutex<Config>,
+    /// What runs are recorded in.
+    recorder: OnceLock<Recorder>,
 }
 
 /// The part of a configuration that is served.
@@ -41,7 +44,19 @@ impl Served {
             bind,
             fixed: FIXED.map(|section| section_of(&config, section)),
             now: Mutex::new(config),
+            recorder: OnceLock::new(),
         }))
+    }
+
+    /// Opens what runs are recorded in, if anything is configured.
+    pub(crate) async fn open_recorder(&self) -> Result<Option<&Recorder>> {
+        let recorder = Recorder::open(&self.now(), LocalStore::IfConfigured).await?;
+        Ok(recorder.map(|recorder| self.recorder.get_or_init(|| recorder)))
+    }
+
+    /// Gives what runs are recorded in.
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get()
     }
 
     /// Gives what is served now; whoever holds it keeps its MCP servers from ending.
@@ -55,7 +70,7 @@ impl Served {
         let config = load(&self.global, self.bind.as_deref())?;
         output::keep_secret(config.redactor());
         config.replaces(&self.now());
-        let catalog = Catalog::of(&config)?;
+        let catalog = Catalog::of(&config, self.recorder())?;
         connect(&config).await?;
         mcp.set_agents(
             catalog.runner.clone(),
@@ -75,11 +90,15 @@ impl Served {
 }
 
 impl Catalog {
-    pub(crate) fn of(config: &Config) -> Result<Self> {
+    pub(crate) fn of(config: &Config, recorder: Option<&Recorder>) -> Result<Self> {
         let agents = config.agents().iter();
         let agents = agents.map(|agent| config.agent(&agent.name));
+        let runner = config.runner()?;
         Ok(Self {
-            runner: config.runner()?,
+            runner: match recorder {
+                Some(recorder) => runner.tracer(&recorder.tracer),
+                None => runner,
+            },
             agents: agents.collect::<Result<_, _>>()?,
             tools: config.served_tools().iter().cloned().collect(),
         })

@@ -17,6 +17,7 @@ use super::sources::{Files, Variable, Variables, plain};
 use super::speech::{HTTP, realtime, url, voice};
 use super::substitution::Environment;
 use super::timeouts::{TimeoutsConfig, timeouts};
+use super::trace::trace;
 use super::tree::{self, Map, Source, TreeNode, Value};
 use super::{ConfigError, Origin, dotenv};
 use crate::Secret;
@@ -52,6 +53,10 @@ const TEXTS: &[&str] = &[
 const NESTED_TEXTS: &[&[&str]] = &[
     &["sessions", "url"],
     &["sessions", "encryption_key"],
+    &["trace", "store"],
+    &["trace", "otlp_url"],
+    &["trace", "openai_url"],
+    &["trace", "openai_key"],
     &["workspace", "root"],
     &["server", "bind"],
     &["server", "token"],
@@ -96,6 +101,7 @@ const ROOT: Keys = Keys {
         "timeouts",
         "realtime",
         "voice",
+        "trace",
         #[cfg(feature = "mcp-client")]
         "mcp_servers",
         #[cfg(all(feature = "workspace", unix))]
@@ -110,7 +116,6 @@ const ROOT: Keys = Keys {
         "workspace",
         #[cfg(not(all(feature = "skills", unix)))]
         "skills",
-        "trace",
     ],
 };
 
@@ -303,6 +308,7 @@ impl Loader {
             max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             state_key: state_key(&mut fields)?,
             sessions: sessions(&mut fields, &self.folders())?,
+            trace: trace(&mut fields, &self.folders())?,
             server: server(&mut fields)?,
             timeouts,
             realtime: realtime(&mut fields)?,

@@ -35,6 +35,7 @@ mod error;
 mod agents;
 mod guardrails;
 mod sessions;
+mod trace;
 mod server;
 mod timeouts;
 mod speech;
@@ -67,6 +68,7 @@ pub use server::{ServerConfig, ServerLimits};
 pub use sessions::{SessionStore, SessionsConfig};
 pub use speech::{RealtimeConfig, VoiceConfig};
 pub use timeouts::TimeoutsConfig;
+pub use trace::TraceConfig;
 
 /// Loads the configuration of this process: file, `.env` and environment.
 ///

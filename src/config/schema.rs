@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::build::AgentSet;
 use super::{
     ConfigError, GuardrailConfig, Origin, RealtimeConfig, ServerConfig, SessionsConfig, Setting,
-    TimeoutsConfig, VoiceConfig,
+    TimeoutsConfig, TraceConfig, VoiceConfig,
 };
 use crate::http::HttpClient;
 #[cfg(feature = "mcp-client")]
@@ -39,6 +39,7 @@ pub struct Config {
     pub(super) dialect: Dialect,
     pub(super) state_key: Option<Secret>,
     pub(super) sessions: SessionsConfig,
+    pub(super) trace: TraceConfig,
     pub(super) server: ServerConfig,
     pub(super) timeouts: TimeoutsConfig,
     #[cfg_attr(
@@ -151,6 +152,11 @@ impl Config {
     /// Gives the key by which the saved states of paused runs are sealed; it has at least 16 bytes.
     pub fn state_key(&self) -> Option<&Secret> {
         self.state_key.as_ref()
+    }
+
+    /// Gives where runs are recorded; nowhere by default.
+    pub const fn trace(&self) -> &TraceConfig {
+        &self.trace
     }
 
     /// Gives where sessions are kept: by default in a SQLite file of the user's data folder.

@@ -138,8 +138,8 @@ impl Config {
         false
     }
 
-    /// The agents that a run can come to from here, by handoffs and as tools, this one among them.
-    pub(super) fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
+    /// Gives the agents that a run can come to from one, by handoffs and as tools, that one first.
+    pub fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
         let mut found = vec![start];
         let mut n_looked_at = 0;
         while let Some(agent) = found.get(n_looked_at).copied() {

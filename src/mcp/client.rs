@@ -21,6 +21,7 @@ use super::{
 use crate::future::BoxFuture;
 use crate::model::Deviation;
 use crate::tools::{FunctionTool, ToolSource, ToolSourceError};
+use crate::trace::{self, SpanKind, gen_ai};
 
 /// A handle of one MCP server; clones share the connection.
 ///
@@ -332,7 +333,11 @@ impl ToolSource for McpClient {
 
     fn tools(&self) -> BoxFuture<'_, Result<Arc<[FunctionTool]>, ToolSourceError>> {
         Box::pin(async {
-            let tools = self.function_tools().await;
+            let listed = trace::span(format!("tools/list {}", self.shared.name))
+                .attribute(gen_ai::MCP_METHOD, "tools/list")
+                .attribute(gen_ai::MCP_SERVER, self.shared.name.as_str())
+                .run_as(SpanKind::McpTools, self.function_tools());
+            let tools = listed.await;
             tools.map_err(|error| error.into_source_error(&self.shared.name))
         })
     }

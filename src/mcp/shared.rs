@@ -20,6 +20,7 @@ use super::start::words_of;
 use super::{McpError, McpState, McpToolResult, McpTransport};
 use crate::error::error_chain;
 use crate::future::BoxFuture;
+use crate::trace::{self, gen_ai};
 
 /// How often one request may lead to an authorization.
 const MAX_CHALLENGES: usize = 3;
@@ -196,14 +197,32 @@ impl Shared {
         }
     }
 
+    /// By what the server is reached, as traces name it.
+    const fn network(&self) -> &'static str {
+        match &self.transport {
+            McpTransport::Http(_) => "tcp",
+            _ => "pipe",
+        }
+    }
+
     pub(super) async fn call_tool(
         &self,
         tool: &str,
         arguments: Map<String, Value>,
     ) -> Result<McpToolResult, McpError> {
+        // They go onto the span of the tool call, which is the span of this too.
+        trace::with_current(|span| {
+            span.set(gen_ai::MCP_METHOD, "tools/call");
+            span.set(gen_ai::MCP_SERVER, self.name.as_str());
+            span.set(gen_ai::NETWORK_TRANSPORT, self.network());
+        });
         let request = |connection: Arc<Connection>| {
             let name = tool.to_owned();
-            let params = CallToolRequestParams::new(name).with_arguments(arguments.clone());
+            let mut params = CallToolRequestParams::new(name).with_arguments(arguments.clone());
+            if let Some(context) = trace::current_context() {
+                let meta = params.meta.get_or_insert_default();
+                meta.insert("traceparent".to_owned(), context.to_string().into());
+            }
             async move { connection.session.call_tool(params).await }
         };
         let result = self.request("tools/call", request).await?;

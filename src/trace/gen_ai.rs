@@ -72,3 +72,34 @@ pub(crate) const TO_AGENT: &str = "openai_agents.handoff.to";
 pub(crate) const DURABLE_RUN: &str = "openai_agents.durable_run";
 /// By what a run that goes on is known.
 pub(crate) const PAUSE_KEY: &str = "openai_agents.pause_key";
+/// The MCP server that was asked.
+pub(crate) const MCP_SERVER: &str = "openai_agents.mcp.server";
+pub(crate) const MCP_METHOD: &str = "mcp.method.name";
+pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
+/// What a span is, in our words.
+pub(crate) const SPAN_KIND: &str = "openai_agents.span.kind";
+/// How a span ended that neither succeeded nor failed.
+pub(crate) const SPAN_STATUS: &str = "openai_agents.span.status";
+/// The name of the trace.
+pub(crate) const TRACE_NAME: &str = "openai_agents.trace.name";
+/// What several traces have in common.
+pub(crate) const TRACE_GROUP: &str = "openai_agents.trace.group";
+
+pub(crate) const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+pub(crate) const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+pub(crate) const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+pub(crate) const TOOL_ARGUMENTS: &str = "gen_ai.tool.call.arguments";
+pub(crate) const TOOL_RESULT: &str = "gen_ai.tool.call.result";
+
+pub(crate) const INFERENCE_DURATION: &str = "gen_ai.client.inference.duration";
+pub(crate) const FIRST_CHUNK_TIME: &str = "gen_ai.client.inference.time_to_first_chunk";
+pub(crate) const INPUT_TOKEN_COUNT: &str = "gen_ai.client.inference.usage.input_tokens";
+pub(crate) const OUTPUT_TOKEN_COUNT: &str = "gen_ai.client.inference.usage.output_tokens";
+pub(crate) const CACHE_READ_TOKEN_COUNT: &str =
+    "gen_ai.client.inference.usage.cache_read.input_tokens";
+pub(crate) const CACHE_WRITE_TOKEN_COUNT: &str =
+    "gen_ai.client.inference.usage.cache_write.input_tokens";
+pub(crate) const REASONING_TOKEN_COUNT: &str =
+    "gen_ai.client.inference.usage.reasoning.output_tokens";
+pub(crate) const AGENT_DURATION: &str = "gen_ai.invoke_agent.duration";
+pub(crate) const TOOL_DURATION: &str = "gen_ai.execute_tool.duration";

@@ -22,14 +22,26 @@ mod lines;
 mod custom;
 #[cfg(feature = "sqlite")]
 mod store;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "http", feature = "sqlite"))]
 mod usage;
+#[cfg(feature = "http")]
+mod post;
+#[cfg(feature = "http")]
+mod messages;
+#[cfg(feature = "http")]
+mod openai;
+#[cfg(feature = "http")]
+mod otel;
 pub(crate) mod gen_ai;
 
 pub use active::ActiveSpan;
 pub use custom::{CustomSpan, span};
 pub use id::{ParseIdError, SpanContext, SpanId, TraceId};
 pub use lines::{JsonLines, ReadTracesError, read_lines};
+#[cfg(feature = "http")]
+pub use openai::OpenAiIngest;
+#[cfg(feature = "http")]
+pub use otel::{OtlpExporter, otlp_json};
 pub use processor::{Exporter, MemorySpans, Processor};
 pub use queue::{ExportQueue, QueueLimits};
 pub use scope::{InScope, TraceScope, current_span};
@@ -40,6 +52,8 @@ pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Trace
 
 pub(crate) use active::SpanStart;
 pub(crate) use id::fnv;
+#[cfg(feature = "mcp-client")]
+pub(crate) use scope::current_context;
 pub(crate) use scope::{Entered, with_current};
 
 /// Notes that the side effect of the current span begins, and is not one whose outcome a journal remembers.

@@ -165,6 +165,12 @@ pub(crate) fn with_current<T>(act: impl FnOnce(&ActiveSpan) -> T) -> Option<T> {
     CURRENT.with_borrow(|scope| Some(act(scope.as_ref()?.active()?)))
 }
 
+/// The context that the next program is to be told of.
+#[cfg(feature = "mcp-client")]
+pub(crate) fn current_context() -> Option<SpanContext> {
+    CURRENT.with_borrow(|scope| scope.as_ref()?.context())
+}
+
 /// Puts back what was current before, also when a poll panics.
 pub(crate) struct Entered(Option<TraceScope>);
 

@@ -3,6 +3,7 @@
 mod agents;
 mod check;
 mod decisions;
+mod graph;
 mod input;
 mod listen;
 mod realtime;
@@ -19,6 +20,7 @@ mod plugins;
 #[cfg(unix)]
 mod skills;
 mod tools;
+mod trace;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
@@ -40,7 +42,9 @@ pub(crate) enum Command {
     Talk(talk::Arguments),
     Realtime(realtime::Arguments),
     Sessions(sessions::Arguments),
+    Trace(trace::Arguments),
     Agents(agents::Arguments),
+    Graph(graph::Arguments),
     Tools(tools::Arguments),
     #[cfg(unix)]
     Skills(skills::Arguments),
@@ -61,13 +65,14 @@ impl Command {
             Self::Talk(command) => command.json,
             Self::Realtime(command) => command.json,
             Self::Sessions(command) => command.is_json(),
+            Self::Trace(command) => command.is_json(),
             Self::Agents(command) => command.json,
             Self::Tools(command) => command.json,
             #[cfg(unix)]
             Self::Skills(command) => command.is_json(),
             #[cfg(unix)]
             Self::Plugins(command) => command.is_json(),
-            Self::Serve(_) | Self::Reload(_) | Self::Check(_) => false,
+            Self::Serve(_) | Self::Reload(_) | Self::Check(_) | Self::Graph(_) => false,
         }
     }
 }
@@ -99,7 +104,9 @@ async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<
         Command::Talk(command) => talk::run(global, &command, signals).await,
         Command::Realtime(command) => realtime::run(global, &command, signals).await,
         Command::Sessions(command) => signals.unless(sessions::run(global, &command)).await,
+        Command::Trace(command) => signals.unless(trace::run(global, &command)).await,
         Command::Agents(command) => agents::run(global, &command),
+        Command::Graph(command) => graph::run(global, &command),
         Command::Tools(command) => signals.unless(tools::run(global, &command)).await,
         #[cfg(unix)]
         Command::Skills(command) => skills::run(global, &command),

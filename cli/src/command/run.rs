@@ -21,6 +21,7 @@ use crate::failure::{Unusable, Usage};
 use crate::logging;
 use crate::pause::Saved;
 use crate::play::{Start, play};
+use crate::recorder::LocalStore;
 use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
@@ -102,6 +103,9 @@ pub(crate) struct Arguments {
     /// Save every step, so that `openai-agents resume` can finish the run if this process is killed.
     #[arg(long, conflicts_with_all = ["resume", "save_state"])]
     durable: bool,
+    /// Record the run in the local store of traces, for `openai-agents trace`.
+    #[arg(long)]
+    trace: bool,
     /// Record the run in this new file, for `openai-agents replay`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "durable"])]
     record: Option<PathBuf>,
@@ -144,6 +148,11 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Start, RunSet
         answer_file: answer_file.transpose()?,
         names_model,
         session,
+        local_store: if arguments.trace {
+            LocalStore::Always
+        } else {
+            LocalStore::IfConfigured
+        },
         ..RunSetup::new(config, flags)?
     };
     let start = match &arguments.resume {

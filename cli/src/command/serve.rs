@@ -63,7 +63,8 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit> {
     let served = Served::load(global, arguments.bind.clone())?;
-    let catalog = Catalog::of(&served.now())?;
+    signals.unless(served.open_recorder()).await?;
+    let catalog = Catalog::of(&served.now(), served.recorder())?;
     let ready = async {
         let config = served.now();
         let sessions = ServedSessions::open(&config).await?;
@@ -77,6 +78,13 @@ pub(crate) async fn run(
     } else {
         over_http(&served, &sessions, (catalog, mcp), signals).await
     };
+    if let Some(recorder) = served.recorder() {
+        tokio::select! {
+            biased;
+            _ = signals.second() => {}
+            () = recorder.close() => {}
+        }
+    }
     let config = served.now();
     let children = timeout(FOR_CHILDREN, config.mcp_servers().close());
     tokio::select! {
@@ -192,6 +200,13 @@ async fn over_http(
             loaded.map_err(|error| format!("{error:#}"))
         }
     });
+    let store = served
+        .recorder()
+        .and_then(|recorder| recorder.store.clone());
+    let builder = match store {
+        Some(store) => builder.traces(store),
+        None => builder,
+    };
     let builder = builder.models(NamedModels(Arc::clone(served)));
     let builder = with_realtime(builder, &config)?;
     let server = builder.mcp(mcp).build()?;

@@ -2,6 +2,7 @@
 
 mod json;
 mod text;
+pub(crate) mod tree;
 
 use anyhow::Result;
 use openai_agents::error::RunProgress;

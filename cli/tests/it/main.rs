@@ -47,6 +47,8 @@ mod support;
 #[cfg(test)]
 mod together;
 #[cfg(test)]
+mod trace;
+#[cfg(test)]
 mod words;
 #[cfg(test)]
 #[cfg(unix)]

@@ -34,6 +34,7 @@ use super::sessions::ResponseStream;
 use super::versions;
 use super::{CompletionRequest, McpCall, Served, tools};
 use crate::mcp::{McpResourceContent, convert};
+use crate::trace::TraceScope;
 
 /// How long a client may keep a list that it is not told of changes of.
 const LIST_TTL_MS: u64 = 60_000;
@@ -232,10 +233,16 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, McpFault> {
         let catalog = self.served.catalog();
         let agents = &catalog.agents;
+        // The run, or whatever the tool traces, is a part of what the client traces (SEP-414).
+        let parent = context.meta.get("traceparent").and_then(Value::as_str);
+        let parent = parent.and_then(|parent| parent.parse().ok());
+        let traced = parent.map(TraceScope::remote);
         let called = if let Some(tool) = catalog.tools.get(&request.name) {
-            self.call_function(tool, request, &context).await
+            let called = self.call_function(tool, request, &context);
+            in_trace(traced, Box::pin(called)).await
         } else if let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) {
-            self.call_agent((&catalog, agent), request, &context).await
+            let called = self.call_agent((&catalog, agent), request, &context);
+            in_trace(traced, Box::pin(called)).await
         } else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
@@ -495,4 +502,12 @@ fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
 /// Writes what is ours in the protocol library's types.
 fn written<T: serde::de::DeserializeOwned>(value: &impl serde::Serialize) -> Result<T, ErrorData> {
     convert(value).map_err(internal)
+}
+
+/// Waits for a call within the trace of its client, if it named one.
+async fn in_trace<T>(scope: Option<TraceScope>, call: impl Future<Output = T>) -> T {
+    match scope {
+        Some(scope) => scope.run(call).await,
+        None => call.await,
+    }
 }

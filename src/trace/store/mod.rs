@@ -79,6 +79,8 @@ pub struct TraceFilter {
     pub agent: Option<String>,
     /// Only those of the session of this id.
     pub session: Option<String>,
+    /// Only those whose id begins with these digits.
+    pub id_prefix: Option<String>,
     /// Only those in which this text stands, in messages, arguments, names or errors; ASCII letters of either case.
     pub text: Option<String>,
     /// The most traces of the page; 50 by default, 200 at most.
@@ -340,6 +342,7 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, Failure> {
           AND (?6 IS NULL OR name LIKE ?6 ESCAPE '\' OR error_message LIKE ?6 ESCAPE '\'
             OR EXISTS (SELECT 1 FROM trace_spans WHERE trace_id = traces.id
               AND (spans LIKE ?6 ESCAPE '\' OR content LIKE ?6 ESCAPE '\')))
+          AND (?8 IS NULL OR substr(id, 1, length(?8)) = ?8)
           ORDER BY started_at DESC, id DESC LIMIT ?7",
         summary::COLUMNS
     ))?;
@@ -351,7 +354,8 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, Failure> {
         filter.agent,
         filter.session,
         text,
-        i64::try_from(limit + 1).unwrap_or(i64::MAX)
+        i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        filter.id_prefix
     ])?;
     let mut traces = Vec::new();
     while let Some(row) = rows.next()? {

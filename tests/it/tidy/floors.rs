@@ -53,6 +53,7 @@ const FLOORS: [&[&str]; 6] = [
         "journal::file",
         "journal::sqlite",
         "journal::restate",
+        "trace::post",
         "trace::otel",
         "trace::openai",
         "trace::store",

@@ -1,0 +1,253 @@
+//! `openai-agents trace`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use openai_agents::ErrorKind;
+use openai_agents::config::Config;
+use openai_agents::trace::{
+    JsonLines, Span, SpanStatus, TraceFilter, TraceStore, TraceSummary, otlp_json,
+};
+use serde_json::Value;
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::failure::{Unusable, Usage};
+use crate::output::{Lines, is_read};
+use crate::render::tree;
+use crate::{logging, recorder, whole_file};
+
+/// List, show, export and delete what was recorded of runs
+///
+/// Runs are recorded by `run --trace`, and by every command where `trace.store` is set. Nothing leaves this machine.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List traces, the newest first.
+    List {
+        /// Print each as a line of JSON.
+        #[arg(long)]
+        json: bool,
+        /// Only those that failed.
+        #[arg(long)]
+        failed: bool,
+        /// Only those of this agent.
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+        /// Only those in which this text stands.
+        #[arg(long, value_name = "TEXT")]
+        text: Option<String>,
+        /// At most this many.
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: usize,
+    },
+    /// Show a trace as a tree.
+    Show {
+        /// The trace, or the beginning of its id [default: the newest].
+        id: Option<String>,
+        /// Print each span as a line of JSON, with its content.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a trace to a file.
+    Export {
+        /// The trace, or the beginning of its id [default: the newest].
+        id: Option<String>,
+        /// As one HTML page that needs nothing else.
+        #[arg(long, conflicts_with_all = ["json", "otlp"])]
+        html: bool,
+        /// As lines of JSON [default].
+        #[arg(long, conflicts_with = "otlp")]
+        json: bool,
+        /// As the JSON of OTLP, which OpenTelemetry collectors read.
+        #[arg(long)]
+        otlp: bool,
+        /// Write to this file, instead of stdout.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Delete a trace.
+    Delete {
+        /// The trace, or the beginning of its id.
+        id: String,
+    },
+}
+
+impl Arguments {
+    /// Whether the action has --json and is a list.
+    pub(super) fn is_json(&self) -> bool {
+        match self.action {
+            Action::List { json, .. } | Action::Show { json, .. } => json,
+            Action::Export { .. } | Action::Delete { .. } => false,
+        }
+    }
+}
+
+pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+    let config = global.load()?;
+    logging::start(&config)?;
+    let store = open(&config).await?;
+    match &arguments.action {
+        Action::List {
+            json,
+            failed,
+            agent,
+            text,
+            limit,
+        } => {
+            let mut filter = TraceFilter::default();
+            filter.status = failed.then_some(SpanStatus::Error);
+            filter.agent.clone_from(agent);
+            filter.text.clone_from(text);
+            filter.limit = Some(*limit);
+            let list = match &store {
+                Some(store) => store.list(filter).await?.traces,
+                None => Vec::new(),
+            };
+            is_read(write_list(&list, *json))?;
+        }
+        Action::Show { id, json } => {
+            let (store, found) = find(store, &config, id.as_deref()).await?;
+            let spans = store.spans(found.id()).await?;
+            is_read(write_trace(&found, &spans, *json))?;
+        }
+        Action::Export {
+            id,
+            html,
+            otlp,
+            output,
+            ..
+        } => {
+            let (store, found) = find(store, &config, id.as_deref()).await?;
+            let spans = store.spans(found.id()).await?;
+            let text = match (html, otlp) {
+                (true, _) => tree::html(&found, &spans),
+                (_, true) => otlp_json("openai-agents", &spans),
+                _ => json_lines(spans)?,
+            };
+            write(&text, *html, output.as_deref())?;
+        }
+        Action::Delete { id } => {
+            let (store, found) = find(store, &config, Some(id)).await?;
+            store.delete(found.id()).await?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Opens the store; nothing if there is none yet.
+async fn open(config: &Config) -> Result<Option<TraceStore>> {
+    let path = recorder::path(config)?;
+    if !path.try_exists().unwrap_or(true) {
+        return Ok(None);
+    }
+    Ok(Some(TraceStore::open(path).await?))
+}
+
+/// Finds a trace by the beginning of its id, or the newest.
+async fn find(
+    store: Option<TraceStore>,
+    config: &Config,
+    id: Option<&str>,
+) -> Result<(TraceStore, TraceSummary)> {
+    let path = recorder::path(config)?.display();
+    let gone = |message: String| Unusable {
+        kind: ErrorKind::Config,
+        message,
+        hint: None,
+    };
+    let none = || {
+        gone(format!(
+            "nothing is recorded in {path}; `run --trace` records a run"
+        ))
+    };
+    let store = store.ok_or_else(none)?;
+    let Some(id) = id else {
+        let newest = store.list(TraceFilter::default()).await?;
+        let newest = newest.traces.into_iter().next().ok_or_else(none)?;
+        return Ok((store, newest));
+    };
+    if !id
+        .chars()
+        .all(|digit| matches!(digit, '0'..='9' | 'a'..='f'))
+        || id.len() > 32
+    {
+        return Err(Usage(format!(
+            "`{id}` is no id of a trace, nor the beginning of one"
+        ))
+        .into());
+    }
+    let mut filter = TraceFilter::default();
+    filter.id_prefix = Some(id.to_owned());
+    filter.limit = Some(2);
+    let mut found = store.list(filter).await?.traces;
+    match (found.pop(), found.pop()) {
+        (Some(found), None) => Ok((store, found)),
+        (Some(_), Some(_)) => Err(gone(format!(
+            "several traces in {path} have an id that begins with {id}"
+        ))
+        .into()),
+        (None, _) => Err(gone(format!(
+            "no trace in {path} has an id that begins with {id}"
+        ))
+        .into()),
+    }
+}
+
+fn write_list(list: &[TraceSummary], json: bool) -> std::io::Result<()> {
+    let mut out = Lines::stdout();
+    for trace in list {
+        if json {
+            let mut line = trace.to_value();
+            line.shift_insert(0, "type".to_owned(), "trace".into());
+            out.json(&Value::Object(line))?;
+        } else {
+            out.text(tree::summary(trace))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_trace(trace: &TraceSummary, spans: &[Span], json: bool) -> std::io::Result<()> {
+    let mut out = Lines::stdout();
+    if json {
+        for span in spans {
+            let span = span.to_json();
+            let fields = span.strip_prefix('{').unwrap_or(&span);
+            out.stored_json(&format!(r#"{{"type":"span",{fields}"#))?;
+        }
+        return Ok(());
+    }
+    tree::lines(trace, spans)
+        .iter()
+        .try_for_each(|line| out.text(line))
+}
+
+fn json_lines(spans: Vec<Span>) -> Result<String> {
+    let mut bytes = Vec::new();
+    let spans: Vec<_> = spans.into_iter().map(std::sync::Arc::new).collect();
+    JsonLines::new(&mut bytes).write(&spans)?;
+    String::from_utf8(bytes).context("what was recorded is no text")
+}
+
+fn write(text: &str, html: bool, file: Option<&std::path::Path>) -> Result<()> {
+    if let Some(file) = file {
+        let written = whole_file::replace(file, text.as_bytes());
+        return written.with_context(|| format!("cannot write {}", file.display()));
+    }
+    let mut out = Lines::stdout();
+    is_read(text.lines().try_for_each(|line| {
+        if html {
+            out.text(line)
+        } else {
+            out.stored_json(line)
+        }
+    }))?;
+    Ok(())
+}

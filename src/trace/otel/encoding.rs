@@ -1,0 +1,188 @@
+//! The two encodings of OTLP messages: protobuf, and the JSON that is made of it.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+/// A field of a message: its number in protobuf, its name in JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field(pub(super) u32, pub(super) &'static str);
+
+/// A message that is written field by field.
+pub(super) trait OtlpMessage: Default {
+    fn text(&mut self, field: Field, text: &str);
+    /// The id of a trace or span, which is hexadecimal in JSON.
+    fn id(&mut self, field: Field, id: &str);
+    /// Nanoseconds or counts, of 64 bits each.
+    fn fixed(&mut self, field: Field, number: u64);
+    /// The same as the only content of a list.
+    fn fixed_list(&mut self, field: Field, numbers: &[u64]);
+    fn double(&mut self, field: Field, number: f64);
+    fn double_list(&mut self, field: Field, numbers: &[f64]);
+    /// A small number, such as that of an enum.
+    fn number(&mut self, field: Field, number: u32);
+    fn integer(&mut self, field: Field, number: i64);
+    fn boolean(&mut self, field: Field, is: Switch);
+    fn one(&mut self, field: Field, message: Self);
+    fn many(&mut self, field: Field, messages: impl IntoIterator<Item = Self>);
+}
+
+/// A `bool` of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Switch(pub(super) bool);
+
+/// A message in protobuf's wire format.
+#[derive(Default)]
+pub(super) struct Protobuf(Vec<u8>);
+
+const VARINT: u32 = 0;
+const FIXED_64: u32 = 1;
+const LENGTH: u32 = 2;
+
+impl Protobuf {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(0x80 | (number & 0x7f) as u8);
+            number >>= 7;
+        }
+        self.0.push((number & 0x7f) as u8);
+    }
+
+    fn tag(&mut self, field: Field, wire_type: u32) {
+        self.varint(u64::from(field.0 << 3 | wire_type));
+    }
+
+    fn bytes(&mut self, field: Field, bytes: &[u8]) {
+        self.tag(field, LENGTH);
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+impl OtlpMessage for Protobuf {
+    fn text(&mut self, field: Field, text: &str) {
+        self.bytes(field, text.as_bytes());
+    }
+
+    fn id(&mut self, field: Field, id: &str) {
+        let digits = id.as_bytes().chunks(2);
+        let byte = |digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let bytes: Vec<u8> = digits.filter_map(byte).collect();
+        self.bytes(field, &bytes);
+    }
+
+    fn fixed(&mut self, field: Field, number: u64) {
+        self.tag(field, FIXED_64);
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn fixed_list(&mut self, field: Field, numbers: &[u64]) {
+        let bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        self.bytes(field, &bytes);
+    }
+
+    fn double(&mut self, field: Field, number: f64) {
+        self.fixed(field, number.to_bits());
+    }
+
+    fn double_list(&mut self, field: Field, numbers: &[f64]) {
+        let bits: Vec<u64> = numbers.iter().map(|number| number.to_bits()).collect();
+        self.fixed_list(field, &bits);
+    }
+
+    fn number(&mut self, field: Field, number: u32) {
+        self.tag(field, VARINT);
+        self.varint(u64::from(number));
+    }
+
+    fn integer(&mut self, field: Field, number: i64) {
+        self.tag(field, VARINT);
+        self.varint(number.cast_unsigned());
+    }
+
+    fn boolean(&mut self, field: Field, is: Switch) {
+        self.number(field, u32::from(is.0));
+    }
+
+    fn one(&mut self, field: Field, message: Self) {
+        self.bytes(field, &message.0);
+    }
+
+    fn many(&mut self, field: Field, messages: impl IntoIterator<Item = Self>) {
+        messages
+            .into_iter()
+            .for_each(|message| self.one(field, message));
+    }
+}
+
+/// A message as JSON: numbers of 64 bits are texts, ids hexadecimal.
+#[derive(Default)]
+pub(super) struct JsonMessage(Map<String, Value>);
+
+impl JsonMessage {
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
+    fn set(&mut self, field: Field, value: impl Into<Value>) {
+        self.0.insert(field.1.to_owned(), value.into());
+    }
+}
+
+impl OtlpMessage for JsonMessage {
+    fn text(&mut self, field: Field, text: &str) {
+        self.set(field, text);
+    }
+
+    fn id(&mut self, field: Field, id: &str) {
+        self.set(field, id);
+    }
+
+    fn fixed(&mut self, field: Field, number: u64) {
+        let mut text = String::new();
+        // Writing to a text does not fail.
+        let _written = write!(text, "{number}");
+        self.set(field, text);
+    }
+
+    fn fixed_list(&mut self, field: Field, numbers: &[u64]) {
+        let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        self.set(field, texts);
+    }
+
+    fn double(&mut self, field: Field, number: f64) {
+        self.set(field, number);
+    }
+
+    fn double_list(&mut self, field: Field, numbers: &[f64]) {
+        self.set(field, numbers.to_vec());
+    }
+
+    fn number(&mut self, field: Field, number: u32) {
+        self.set(field, number);
+    }
+
+    fn integer(&mut self, field: Field, number: i64) {
+        self.set(field, number.to_string());
+    }
+
+    fn boolean(&mut self, field: Field, is: Switch) {
+        self.set(field, is.0);
+    }
+
+    fn one(&mut self, field: Field, message: Self) {
+        self.set(field, message.0);
+    }
+
+    fn many(&mut self, field: Field, messages: impl IntoIterator<Item = Self>) {
+        let messages: Vec<Value> = messages.into_iter().map(Self::into_value).collect();
+        self.set(field, messages);
+    }
+}
