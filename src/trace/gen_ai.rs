@@ -74,7 +74,9 @@ pub(crate) const DURABLE_RUN: &str = "openai_agents.durable_run";
 pub(crate) const PAUSE_KEY: &str = "openai_agents.pause_key";
 /// The MCP server that was asked.
 pub(crate) const MCP_SERVER: &str = "openai_agents.mcp.server";
+#[cfg(feature = "mcp-client")]
 pub(crate) const MCP_METHOD: &str = "mcp.method.name";
+#[cfg(feature = "mcp-client")]
 pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
 /// What a span is, in our words.
 pub(crate) const SPAN_KIND: &str = "openai_agents.span.kind";

@@ -45,6 +45,7 @@ struct ErrorJson<'a> {
 }
 
 /// Where a part of the content stands, which is not here.
+#[cfg(feature = "sqlite")]
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ContentPlace {
     #[serde(skip)]
@@ -76,8 +77,10 @@ impl Serialize for Whole<'_> {
 }
 
 /// Where content stands, by name.
+#[cfg(feature = "sqlite")]
 struct Places<'a>(&'a [ContentPlace]);
 
+#[cfg(feature = "sqlite")]
 impl Serialize for Places<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|place| (&place.name, place)))
@@ -96,6 +99,7 @@ impl Span {
     }
 
     /// Writes it as JSON that says of its content where it is and how large.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn to_json_with(&self, places: &[ContentPlace]) -> String {
         self.write(Places(places))
     }

@@ -17,12 +17,14 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 }
 
 /// Microseconds since 1970.
+#[cfg(feature = "sqlite")]
 pub(crate) fn micros(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The time of so many microseconds since 1970.
+#[cfg(feature = "sqlite")]
 pub(crate) fn of_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.try_into().unwrap_or_default())
 }
