@@ -180,15 +180,17 @@ impl QueueState {
             } = self.next_batch();
             running.extend(started);
             running.retain(|span| !span.has_ended());
-            for batch in ended.chunks(self.limits.max_batch.max(1)) {
-                self.export(&mut exporter, batch);
-            }
+            // Those that go on come first, so that a run is known before what ended in it.
             if self.wants_running && !running.is_empty() {
-                let snapshots: Vec<_> = running.iter().map(ActiveSpan::snapshot).collect();
-                // One that ended meanwhile is in the next batch, as it is.
+                let snapshots = running.iter().map(ActiveSpan::snapshot);
+                // One that ended meanwhile is in the next batch.
+                let snapshots: Vec<_> = snapshots.filter(|span| span.ended_at.is_none()).collect();
                 if let Err(error) = exporter.export(&snapshots) {
                     tracing::debug!(target: "openai_agents::trace", "{}: {error}", exporter.target());
                 }
+            }
+            for batch in ended.chunks(self.limits.max_batch.max(1)) {
+                self.export(&mut exporter, batch);
             }
             for flush in flushes {
                 // Whoever waited may have given up, which is no matter.

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use openai_agents::server::Server;
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
+use openai_agents::tools::FunctionTool;
 use openai_agents::trace::{
     SpanStatus, TraceFilter, TraceStore, TraceStoreError, TraceSummary, Tracer,
 };
-use openai_agents::{Agent, Runner};
+use openai_agents::{Agent, Runner, Usage};
 use serde_json::{Value, json};
 
 use crate::folder::Folder;
 use crate::front::Front;
 use crate::support::{agent, chat, instant, whole_text};
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Nothing {}
 
 async fn stored(path: impl AsRef<std::path::Path>) -> (TraceStore, Tracer) {
     let store = TraceStore::open(path).await.unwrap();
@@ -78,6 +82,41 @@ async fn stored_run_is_listed_with_its_spans_and_content_on_demand() {
     let exported = store.spans(trace.id()).await.unwrap();
     assert_eq!(exported.len(), 4);
     assert_eq!(exported[0].content("request").unwrap().to_text(), sent);
+}
+
+#[tokio::test]
+async fn run_that_is_written_in_parts_is_counted_once() {
+    let (store, tracer) = stored(":memory:").await;
+    let usage = Usage::of_request(10, 2, 12);
+    let turns = [
+        ScriptedTurn::tool_call("flush", json!({})),
+        ScriptedTurn::text("done"),
+    ];
+    let turns = turns.map(|turn| turn.with_usage(usage));
+    let runner = Runner::new(ScriptedModel::new(turns)).tracer(&tracer);
+    // What ended in the first turn is written while the run goes on.
+    let between = tracer.clone();
+    let tool = FunctionTool::new("flush", "Writes.", move |_cx, _args: Nothing| {
+        let tracer = between.clone();
+        async move {
+            flush(&tracer).await;
+            Ok::<_, String>("written")
+        }
+    });
+    let agent = agent([tool.unwrap()]);
+    runner.run(&agent, "go").await.unwrap();
+    flush(&tracer).await;
+    let [trace] = &*list(&store, TraceFilter::default()).await else {
+        panic!("not one trace");
+    };
+    assert_eq!(
+        (
+            trace.n_turns,
+            trace.usage.input_tokens,
+            trace.usage.output_tokens
+        ),
+        (2, 20, 4)
+    );
 }
 
 #[tokio::test]

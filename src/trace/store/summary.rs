@@ -138,8 +138,13 @@ impl OpenTrace {
             session_id: None,
             error: None,
         });
+        // What a run that goes on had so far is said again, with the rest of it, when it ends.
+        let settled = match summary.status {
+            SpanStatus::Running => (Usage::default(), 0),
+            _ => (summary.usage, summary.n_turns),
+        };
         Ok(Self {
-            settled: (summary.usage, summary.n_turns),
+            settled,
             is_continued: summary.status == SpanStatus::Paused,
             summary,
             pause: None,
