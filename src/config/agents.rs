@@ -302,13 +302,13 @@ fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>
 
 /// A path of the file is relative to the file, any other to the working directory.
 ///
-/// Without the `.` that stand inside of it: `./project` in `./config.yaml` is shown as it was written, and not as `././project`.
+/// `./project` in `./config.yaml` is shown as it was written, and not as `././project`.
 pub(super) fn relative_to_origin(origin: &Origin, path: &str) -> PathBuf {
     let folder = match origin {
         Origin::File { path: file, .. } => file.parent().unwrap_or(Path::new("")),
         _ => return PathBuf::from(path),
     };
-    folder.join(path).components().collect()
+    folder.join(path.strip_prefix("./").unwrap_or(path))
 }
 
 fn model_settings(parent: &mut Fields<'_>) -> Result<ModelSettings, ConfigError> {
