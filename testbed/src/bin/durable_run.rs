@@ -9,7 +9,7 @@
 //! id of each call whose output the run has, `DOUBT` and the id of each call that is in doubt, and `DONE` and the final output.
 
 use openai_agents::journal::{DurableRun, RunBeginning, SqliteJournal};
-use openai_agents::model::OpenAiChat;
+use openai_agents::model::{Delivery, OpenAiChat};
 use openai_agents::session::{SessionId, SqliteSessions};
 use openai_agents::{
     Agent, ErrorKind, FunctionTool, Item, Limits, RunError, RunEvent, RunRequest, RunResult,
@@ -108,7 +108,7 @@ async fn decide(
 }
 
 async fn play(request: RunRequest) -> Result<RunResult, RunError> {
-    let mut stream = request.stream();
+    let mut stream = request.delivery(Delivery::Whole).stream();
     while let Some(event) = stream.next().await {
         match event? {
             RunEvent::ToolOutputDone { call_id, .. } => {
