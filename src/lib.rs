@@ -1,7 +1,7 @@
 //! Agents that call OpenAI-compatible models, with strict, explicit errors.
 //!
 //! A [`Runner`] holds a [`Model`] and runs an [`Agent`]: instructions and [`tools`]. A run is turns until an end; a turn is one model
-//! request and its consequences. [`Runner::run`] gives a [`RunResult`]; [`Runner::stream`] gives a [`RunStream`] of [`RunEvent`]s that
+//! request and its consequences. [`Runner::run`] gives a [`RunResult`]; [`RunRequest::stream`] gives a [`RunStream`] of [`RunEvent`]s that
 //! its caller polls, and that is cancelled by dropping it.
 //!
 //! Nothing happens that was not asked for: no retry, no fallback, no default address, no telemetry. A failure is a [`RunError`] with a
