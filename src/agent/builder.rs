@@ -12,6 +12,7 @@ use super::{
 use crate::context::RunContext;
 use crate::future::IntoOutcome;
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::schema::SchemaError;
 use crate::tools::{
@@ -27,6 +28,7 @@ pub struct AgentBuilder {
     prompt: Option<Arc<Prompt>>,
     model: Option<AgentModel>,
     settings: ModelSettings,
+    limits: Option<Limits>,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
     sources: Vec<Arc<dyn ToolSource>>,
@@ -87,6 +89,7 @@ impl AgentBuilder {
             prompt: None,
             model: None,
             settings: ModelSettings::default(),
+            limits: None,
             tools: ToolRegistry::default(),
             hosted: Vec::new(),
             sources: Vec::new(),
@@ -110,6 +113,7 @@ impl AgentBuilder {
             prompt: agent.prompt.clone(),
             model: agent.model.clone(),
             settings: agent.settings.clone(),
+            limits: agent.limits,
             tools: agent.tools.clone(),
             hosted: agent.hosted.clone(),
             sources: agent.sources.clone(),
@@ -254,6 +258,14 @@ impl AgentBuilder {
     /// Sets how the model is to answer.
     pub fn model_settings(mut self, settings: ModelSettings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Sets the limits of runs that begin with the agent, in place of the runner's; a run that sets its own has those.
+    ///
+    /// An agent that a run hands off to goes on with the limits of that run.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -425,6 +437,7 @@ impl AgentBuilder {
             prompt: self.prompt,
             model: self.model,
             settings: self.settings,
+            limits: self.limits,
             tools: self.tools,
             hosted: self.hosted,
             sources: self.sources,

@@ -41,6 +41,7 @@ pub use trim::TrimToolOutputs;
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::tools::{FunctionTool, HostedTool, ToolRegistry, ToolSource};
 
@@ -64,6 +65,7 @@ struct Parts {
     prompt: Option<Arc<Prompt>>,
     model: Option<AgentModel>,
     settings: ModelSettings,
+    limits: Option<Limits>,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
     sources: Vec<Arc<dyn ToolSource>>,
@@ -224,6 +226,11 @@ impl Agent {
     /// Gives the model settings.
     pub fn model_settings(&self) -> &ModelSettings {
         &self.0.settings
+    }
+
+    /// Gives the limits of runs that begin with the agent, if it has its own.
+    pub fn limits(&self) -> Option<Limits> {
+        self.0.limits
     }
 
     /// Gives the type of the final output; `None` is text.

@@ -7,7 +7,9 @@ use super::agent_guardrail::{AgentGuardrail, Check};
 #[cfg(feature = "mcp-client")]
 use super::mcp::AlwaysAsked;
 use super::nearest::nearest;
-use super::schema::{AgentConfig, AgentToolConfig, ApprovalConfig, Config, ToolUseConfig};
+use super::schema::{
+    AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ToolUseConfig,
+};
 use super::{ConfigError, GuardrailCheck, GuardrailConfig};
 use crate::agent::runner::Judgement;
 use crate::agent::{AgentBuilder, AgentError, ToolUseBehavior};
@@ -93,6 +95,10 @@ impl<'a> TeamBuilder<'a> {
         }
         if let Some(description) = &config.handoff_description {
             builder = builder.handoff_description(description);
+        }
+        if config.limits != LimitsConfig::default() {
+            let below = self.config.limits().over(Limits::default());
+            builder = builder.limits(config.limits.over(below));
         }
         if !config.reset_tool_choice {
             builder = builder.keep_tool_choice();

@@ -59,6 +59,26 @@ async fn n_turns_are_n_requests() {
 }
 
 #[tokio::test]
+async fn limits_of_an_agent_hold_in_place_of_the_runners_and_below_those_of_the_run() {
+    let runner = Runner::new(endless(9, Usage::default())).limits(Limits::turns(4));
+    let own = caller().to_builder().limits(Limits::turns(2)).build();
+    let own = own.unwrap();
+    for (agent, of_run, n_turns) in [
+        (&caller(), None, 4),
+        (&own, None, 2),
+        (&own, Some(Limits::turns(3)), 3),
+    ] {
+        let request = runner.run(agent, "go");
+        let request = match of_run {
+            Some(limits) => request.limits(limits),
+            None => request,
+        };
+        let error = request.await.unwrap_err();
+        assert_eq!(error.progress().turns, n_turns);
+    }
+}
+
+#[tokio::test]
 async fn without_limits_more_than_ten_turns_work() {
     let turns = (0..25)
         .map(|n| ScriptedTurn::items([call(&format!("c{n}"), "t", "{}")]))

@@ -68,7 +68,7 @@ impl Agent {
             name: function_name(self.name()),
             agent: self.clone(),
             description: description.into(),
-            limits: Limits::default(),
+            limits: self.limits().unwrap_or_default(),
             options: ToolOptions::default(),
             parameters: reading::<TextInput>(),
             is_structured: false,
@@ -87,7 +87,7 @@ impl AgentTool {
         self
     }
 
-    /// Sets the limits of each call's run, beside those of the calling run.
+    /// Sets the limits of each call's run, beside those of the calling run; without it they are those of the agent.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

@@ -11,6 +11,8 @@
 //! Models are chosen in the same order: the runner's ([`Runner::new`]), the agent's own, and that of the run ([`RunRequest::model`]) for every
 //! agent of it. [`Runner::model`] chooses for all runs of a runner what a run does not choose itself.
 //!
+//! Limits are replaced whole in that order: the runner's, those of the agent that the run begins with, those of the run.
+//!
 //! Everything else that a runner and a run can set is the run's if it is set there. Lists, such as hooks, guardrails, layers and
 //! agents, are added to: the runner's come first.
 
@@ -123,11 +125,13 @@ impl Runner {
     }
 
     fn request(&self, agent: &Agent, beginning: RunStart) -> RunRequest {
+        let mut options = self.options.clone();
+        options.limits = agent.limits().unwrap_or(options.limits);
         RunRequest {
             agent: agent.clone(),
             beginning,
             model: Arc::clone(&self.model),
-            options: self.options.clone(),
+            options,
             delivery: None,
             scope: RunScope::default(),
         }

@@ -213,6 +213,8 @@ fn limits_are_laid_over_each_other() {
             .tool_calls(9)
             .duration(Duration::from_secs(30))
     );
+    // Whoever runs the agent, `serve` and MCP too, has them from it.
+    assert_eq!(config.agent("A").unwrap().limits(), Some(of_agent));
     assert_eq!(LimitsConfig::default().over(Limits::NONE), Limits::NONE);
 }
 
