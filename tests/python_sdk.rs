@@ -1,10 +1,12 @@
-//! Sessions that the Python Agents SDK wrote, and sessions that it reads; diffs that it applies.
+//! Sessions that the Python Agents SDK wrote, and sessions that it reads; diffs that it applies; traces that a collector decodes.
 //!
 //! Run by `scripts/test --stage python-sdk`, or by `scripts/python-sdk run -- cargo test --all-features --test python_sdk`.
 #![cfg(test)]
 
 #[path = "it/folder.rs"]
 mod folder;
+#[path = "python_sdk/otlp.rs"]
+mod otlp;
 
 use std::env;
 use std::io::Write as _;
