@@ -15,7 +15,9 @@ use crate::serve::{Served, command, send};
 use crate::support::{Directory, KEY, chunk, whole_text};
 
 const MIB: usize = 1024 * 1024;
-const MAX_PEAK_KB: usize = 200 * 1024;
+/// What may come to what `serve` has when it is idle. A release build has 17 MB then (`scripts/measure-serve idle`) and so stays below
+/// 200 MB. The debug build that is tested here has 50 MB, of which 44 are pages of its own code and say nothing about floods.
+const MAX_GROWTH_KB: usize = 182_000;
 const MAX_LEFT_KB: usize = 20 * 1024;
 
 fn status_of(served: &Served, field: &str) -> usize {
@@ -33,7 +35,10 @@ fn status_of(served: &Served, field: &str) -> usize {
 #[track_caller]
 fn check(served: &Served, before: usize) {
     let peak = status_of(served, "VmHWM:");
-    assert!(peak < MAX_PEAK_KB, "{peak} KB at the most");
+    assert!(
+        peak < before + MAX_GROWTH_KB,
+        "{before} KB became {peak} KB"
+    );
     let started = Instant::now();
     while status_of(served, "VmRSS:") > before + MAX_LEFT_KB {
         let now = status_of(served, "VmRSS:");
