@@ -5,7 +5,10 @@ use bytes::Bytes;
 use crate::http::{Headers, HttpClient, HttpError, Url};
 use crate::model::wire::ResponseLimits;
 use crate::model::{Delivery, MemoryLimit, ModelError};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, RedactorBuilder, Secret};
+
+/// How this library calls itself.
+pub(super) const USER_AGENT: &str = concat!("openai-agents/", env!("CARGO_PKG_VERSION"));
 
 /// One model at one address, as all its requests share it.
 pub(super) struct Endpoint {
@@ -59,6 +62,45 @@ impl Endpoint {
         let payload = self.redactor.redact(&pretty);
         tracing::debug!(target: "openai_agents::wire", "request:\n{payload}");
     }
+}
+
+/// Begins the redactor of a driver: what its requests are trusted with is the key, tokens in headers, keys in the address.
+///
+/// Nobody said of the application's headers which is secret, so that all of them are taken out.
+pub(super) fn redactor_of(
+    base_url: &str,
+    client: Option<&HttpClient>,
+    key: Option<&Secret>,
+    headers: &[(String, String)],
+) -> RedactorBuilder {
+    let mut builder = Redactor::builder().url(base_url);
+    if let Some(client) = client {
+        builder = builder.all_of(client.redactor());
+    }
+    if let Some(key) = key {
+        builder = builder.secret(key);
+    }
+    for (_, value) in headers {
+        builder = builder.header(&value.as_str().into());
+    }
+    builder
+}
+
+/// The headers of a driver whose key is a bearer token.
+#[cfg(feature = "realtime")]
+pub(super) fn bearer_headers(
+    key: Option<&Secret>,
+    extra: &[(String, String)],
+) -> Result<Headers, HttpError> {
+    let mut headers = Headers::new();
+    headers.insert("user-agent", USER_AGENT)?;
+    if let Some(key) = key {
+        headers.insert_bearer(key)?;
+    }
+    for (name, value) in extra {
+        headers.insert(name, value)?;
+    }
+    Ok(headers)
 }
 
 pub(super) fn config_error(error: HttpError) -> ModelError {

@@ -8,7 +8,7 @@ use futures_util::stream;
 use crate::future::BoxStream;
 use crate::http::{BaseUrl, Headers, HttpClient, HttpError, Url};
 use crate::kind::ErrorKind;
-use crate::model::endpoint::{Endpoint, config_error};
+use crate::model::endpoint::{Endpoint, USER_AGENT, config_error, redactor_of};
 use crate::model::exchange::Exchange;
 use crate::model::wire::{ResponseLimits, Wire};
 use crate::model::{Delivery, MemoryLimit, Model, ModelError, ModelEvent, ModelRequest};
@@ -171,21 +171,12 @@ impl<W: Wire> HttpModelBuilder<W> {
         })))
     }
 
-    /// Takes out what requests are trusted with: the key, tokens in headers, keys in the address.
     fn redactor(&self, headers: &Headers) -> Redactor {
-        let mut builder = Redactor::builder().url(&self.base_url);
-        if let Some(client) = &self.client {
-            builder = builder.all_of(client.redactor());
-        }
-        if let Some(key) = &self.key {
-            builder = builder.secret(key);
-        }
-        // Those that the wire set, and those of the application, of which nobody said what is secret.
+        let (client, key) = (self.client.as_ref(), self.key.as_ref());
+        let mut builder = redactor_of(&self.base_url, client, key, &self.headers);
+        // Those that the wire set.
         for secret in headers.secrets() {
             builder = builder.header(&secret);
-        }
-        for (_, value) in &self.headers {
-            builder = builder.header(&value.as_str().into());
         }
         builder.build()
     }
@@ -195,10 +186,7 @@ impl<W: Wire> HttpModelBuilder<W> {
         // The HTTP client would write it anew for each request.
         headers.insert("host", url.host_header())?;
         headers.insert("content-type", "application/json")?;
-        headers.insert(
-            "user-agent",
-            concat!("openai-agents/", env!("CARGO_PKG_VERSION")),
-        )?;
+        headers.insert("user-agent", USER_AGENT)?;
         self.wire.set_headers(&mut headers, self.key.as_ref())?;
         for (name, value) in &self.headers {
             headers.insert(name, value)?;

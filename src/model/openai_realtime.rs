@@ -16,9 +16,10 @@ pub use calls::SipCalls;
 use connection::WebSocket;
 
 use crate::future::BoxFuture;
-use crate::http::{BaseUrl, Headers, HttpClient, HttpError, UpgradeResponse};
+use crate::http::{BaseUrl, Headers, HttpClient, UpgradeResponse};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
+use crate::model::endpoint::{bearer_headers, redactor_of};
 use crate::model::exchange::{http_error, refusal};
 use crate::model::realtime::{MAX_EVENT_BYTES, Playback, RealtimeConnection, RealtimeModel};
 use crate::secret::{Redactor, Secret};
@@ -182,40 +183,18 @@ impl OpenAiRealtimeBuilder {
         if self.name.trim().is_empty() {
             return Err(ModelError::new(ErrorKind::Config, "the model has no name"));
         }
-        let mut redactor = Redactor::builder().url(&self.base_url);
-        if let Some(client) = &self.client {
-            redactor = redactor.all_of(client.redactor());
-        }
-        if let Some(key) = &self.key {
-            redactor = redactor.secret(key);
-        }
-        for (_, value) in &self.headers {
-            redactor = redactor.header(&value.as_str().into());
-        }
+        let (client, key) = (self.client.as_ref(), self.key.as_ref());
+        let redactor = redactor_of(&self.base_url, client, key, &self.headers);
+        let headers = bearer_headers(key, &self.headers).map_err(http_error)?;
         let base_url = http_scheme(&self.base_url);
         Ok(OpenAiRealtime(Arc::new(Parts {
             base_url: BaseUrl::parse(&base_url).map_err(http_error)?,
-            headers: self.all_headers().map_err(http_error)?,
+            headers,
             redactor: redactor.build(),
             name: self.name,
             client: self.client.unwrap_or_default(),
             call_id: self.call_id,
         })))
-    }
-
-    fn all_headers(&self) -> Result<Headers, HttpError> {
-        let mut headers = Headers::new();
-        headers.insert(
-            "user-agent",
-            concat!("openai-agents/", env!("CARGO_PKG_VERSION")),
-        )?;
-        if let Some(key) = &self.key {
-            headers.insert_bearer(key)?;
-        }
-        for (name, value) in &self.headers {
-            headers.insert(name, value)?;
-        }
-        Ok(headers)
     }
 }
 

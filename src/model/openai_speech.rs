@@ -15,9 +15,10 @@ use serde_json::Value;
 pub use stt::OpenAiStt;
 pub use tts::OpenAiTts;
 
-use crate::http::{BaseUrl, Headers, HttpClient, HttpError, HttpResponse};
+use crate::http::{BaseUrl, Headers, HttpClient, HttpResponse};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
+use crate::model::endpoint::{bearer_headers, redactor_of};
 use crate::model::exchange::{http_error, refusal};
 use crate::model::voice::SpeechUsage;
 use crate::model::wire::{ServerError, excerpt};
@@ -128,37 +129,15 @@ impl OpenAiSpeechBuilder {
     ///
     /// `config` when the base URL, the key or a header cannot be used.
     pub fn build(self) -> Result<OpenAiSpeech, ModelError> {
-        let mut redactor = Redactor::builder().url(&self.base_url);
-        if let Some(client) = &self.client {
-            redactor = redactor.all_of(client.redactor());
-        }
-        if let Some(key) = &self.key {
-            redactor = redactor.secret(key);
-        }
-        for (_, value) in &self.headers {
-            redactor = redactor.header(&value.as_str().into());
-        }
+        let (client, key) = (self.client.as_ref(), self.key.as_ref());
+        let redactor = redactor_of(&self.base_url, client, key, &self.headers);
+        let headers = bearer_headers(key, &self.headers).map_err(http_error)?;
         Ok(OpenAiSpeech(Arc::new(Parts {
             base_url: BaseUrl::parse(&self.base_url).map_err(http_error)?,
-            headers: self.all_headers().map_err(http_error)?,
+            headers,
             redactor: redactor.build(),
             client: self.client.unwrap_or_default(),
         })))
-    }
-
-    fn all_headers(&self) -> Result<Headers, HttpError> {
-        let mut headers = Headers::new();
-        headers.insert(
-            "user-agent",
-            concat!("openai-agents/", env!("CARGO_PKG_VERSION")),
-        )?;
-        if let Some(key) = &self.key {
-            headers.insert_bearer(key)?;
-        }
-        for (name, value) in &self.headers {
-            headers.insert(name, value)?;
-        }
-        Ok(headers)
     }
 }
 
