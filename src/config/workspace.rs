@@ -1,6 +1,8 @@
 //! The section `workspace`: the folder that tools act below.
 
 use std::collections::BTreeMap;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use super::error::ConfigError;
 use super::fields::{Fields, Keys};
@@ -8,15 +10,33 @@ use super::loader::Loader;
 use super::schema::Config;
 use super::tree::{TreeNode, Value};
 use crate::tools::FunctionTool;
+#[cfg(target_os = "linux")]
+use crate::tools::workspace::{CommandOptions, Confinement};
 use crate::tools::workspace::{Workspace, WorkspaceError};
 
 const WORKSPACE: Keys = Keys {
-    known: &["root", "approval"],
+    known: &["root", "approval", "commands"],
+    unsupported: &[],
+};
+
+#[cfg(target_os = "linux")]
+const COMMANDS: Keys = Keys {
+    known: &[
+        "timeout_secs",
+        "max_output_bytes",
+        "max_memory_bytes",
+        "max_processes",
+        "max_file_bytes",
+        "network",
+        "confinement",
+        "readable",
+        "inherit_env",
+    ],
     unsupported: &[],
 };
 
 /// The tools that wait for approval unless the file says otherwise.
-const ASKING: [&str; 3] = ["write_file", "edit_file", "apply_patch"];
+const ASKING: [&str; 4] = ["write_file", "edit_file", "apply_patch", "run_command"];
 
 impl Config {
     /// Gives the workspace, if the file has one; agents name its tools.
@@ -88,7 +108,8 @@ pub(super) fn workspace(
     fields.list("root", text, &root_origin);
     let workspace =
         Workspace::open(path).map_err(|source| unusable(&fields, root_origin, source))?;
-    let tools: Vec<FunctionTool> = workspace.tools().iter().cloned().collect();
+    let mut tools: Vec<FunctionTool> = workspace.tools().iter().cloned().collect();
+    tools.extend(command_tool(&mut fields, &workspace, loader)?);
     let approval = approval(&mut fields, |name| {
         tools.iter().any(|tool| tool.name() == name)
     })?;
@@ -104,6 +125,82 @@ pub(super) fn workspace(
         workspace,
         approval,
     }))
+}
+
+#[cfg(target_os = "linux")]
+fn command_tool(
+    parent: &mut Fields<'_>,
+    workspace: &Workspace,
+    loader: &Loader,
+) -> Result<Option<FunctionTool>, ConfigError> {
+    const KEY: &str = "commands";
+    let node = parent.take(KEY).unwrap_or_else(Fields::nothing);
+    let path = parent.path_of(KEY);
+    let mut fields = Fields::new(&path, node, COMMANDS, parent.settings())?;
+    let mut options = CommandOptions::default();
+    if let Some(seconds) = fields.count("timeout_secs")? {
+        options = options.timeout(Duration::from_secs(seconds));
+    }
+    // A limit that no machine can reach bounds nothing.
+    let whole = |n| usize::try_from(n).unwrap_or(usize::MAX);
+    if let Some(n) = fields.count("max_output_bytes")? {
+        options = options.max_output_bytes(whole(n));
+    }
+    if let Some(n) = fields.count("max_memory_bytes")? {
+        options = options.max_memory_bytes(n);
+    }
+    if let Some(n) = fields.count("max_processes")? {
+        options = options.max_processes(whole(n));
+    }
+    if let Some(n) = fields.count("max_file_bytes")? {
+        options = options.max_file_bytes(n);
+    }
+    if fields.switch("network")? == Some(true) {
+        options = options.network();
+    }
+    if let Some(confinement) = confinement(&mut fields)? {
+        options = options.confinement(confinement);
+    }
+    let readable_origin = fields.origin_of("readable");
+    for folder in fields.texts("readable")?.unwrap_or_default() {
+        let key = fields.path_of("readable");
+        options = options.readable(loader.path_of(&key, &folder, &readable_origin)?);
+    }
+    for name in fields.texts("inherit_env")?.unwrap_or_default() {
+        options = options.inherit(name);
+    }
+    Ok(Some(workspace.run_command(options)))
+}
+
+#[cfg(target_os = "linux")]
+fn confinement(fields: &mut Fields<'_>) -> Result<Option<Confinement>, ConfigError> {
+    const KEY: &str = "confinement";
+    let Some((text, origin)) = fields.text_and_origin(KEY)? else {
+        return Ok(None);
+    };
+    let confinement = match text.as_str() {
+        "full" => Confinement::Full,
+        "files" => Confinement::Files,
+        "none" => Confinement::Off,
+        _ => return Err(fields.invalid(KEY, "`full`, `files` or `none`", origin)),
+    };
+    fields.list(KEY, text, &origin);
+    Ok(Some(confinement))
+}
+
+/// Commands cannot be confined or counted here.
+#[cfg(not(target_os = "linux"))]
+fn command_tool(
+    parent: &mut Fields<'_>,
+    _: &Workspace,
+    _: &Loader,
+) -> Result<Option<FunctionTool>, ConfigError> {
+    const KEY: &str = "commands";
+    let origin = parent.origin_of(KEY);
+    match parent.take(KEY) {
+        None => Ok(None),
+        Some(_) => Err(parent.invalid(KEY, "absent: commands are run on Linux only", origin)),
+    }
 }
 
 /// `always`, `never`, or a map from tools to either.

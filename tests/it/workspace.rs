@@ -1,6 +1,8 @@
 //! Tools that act below one root: what they do, and that nothing leads out of it.
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
+mod commands;
 mod containment;
 mod files;
 mod patches;

@@ -23,6 +23,8 @@ fn workspace_tools_exist_only_with_a_root() {
         "write_file",
         "edit_file",
         "apply_patch",
+        #[cfg(target_os = "linux")]
+        "run_command",
     ] {
         assert!(tools(&with).contains(&name.to_owned()), "{name}");
         assert!(with.has_workspace_tool(name));
@@ -83,6 +85,44 @@ fn workspace_settings_that_are_wrong_say_where() {
             "workspace: {{ root: {ROOT}, approval: {{ calculator: never }} }}"
         )),
         "`workspace.approval.calculator` (./config.yaml:1) must be `always`, `never`, or a map from names of tools of the workspace to `always` or `never`",
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn commands_of_a_workspace_ask_and_have_settings_of_their_own() {
+    let with = |commands: &str| yaml(&format!("workspace: {{ root: {ROOT}, {commands} }}"));
+    let agent = "\nagents: [{ name: A, tools: [run_command] }]";
+    let config = load(yaml(&format!("workspace: {{ root: {ROOT} }}{agent}")));
+    assert!(config.can_wait(config.agent_config("A").unwrap()));
+    for (setting, value) in [
+        ("timeout_secs", "7"),
+        ("max_output_bytes", "1000"),
+        ("max_memory_bytes", "1000000"),
+        ("max_processes", "8"),
+        ("max_file_bytes", "4096"),
+        ("network", "true"),
+        ("confinement", "files"),
+        ("inherit_env", "[A, B]"),
+    ] {
+        let shown = value.trim_matches(['[', ']']);
+        check(
+            with(&format!("commands: {{ {setting}: {value} }}")),
+            &format!("workspace.commands.{setting}"),
+            &format!("{shown} (./config.yaml:1)"),
+        );
+    }
+    check_error(
+        with("commands: { confinement: some }"),
+        "`workspace.commands.confinement` (./config.yaml:1) must be `full`, `files` or `none`",
+    );
+    check_error(
+        with("commands: { confined: true }"),
+        "unknown setting `workspace.commands.confined` (./config.yaml:1)",
+    );
+    check_error(
+        with("commands: { max_processes: 0 }"),
+        "`workspace.commands.max_processes` (./config.yaml:1) must be a whole number of at least 1",
     );
 }
 

@@ -149,6 +149,47 @@ pub enum WorkspaceError {
         #[source]
         source: Box<Self>,
     },
+    /// A command names no program.
+    #[error("`command` names no program; it is a list of the program and its arguments")]
+    NoProgram,
+    /// A program cannot be started.
+    #[error("`{program}` cannot be started")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The thread that starts a command panicked.
+    #[error("the command was not started, because of a panic")]
+    StarterPanicked,
+    /// The kernel cannot keep a command within the workspace; nothing was run.
+    #[error(
+        "this machine cannot keep commands within the workspace, so none is run (`full` confinement needs Linux 6.12 with Landlock and \
+         seccomp, `files` Linux 6.2)"
+    )]
+    NotConfined {
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// A folder that commands may read cannot be opened.
+    #[error("{}, which commands may read, cannot be opened", path.display())]
+    UnreadableFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// A command cannot have a folder for its temporary files.
+    #[error("no folder for temporary files can be made")]
+    TemporaryFolder {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// An edit would change nothing.
     #[error("{problem}")]
     NoChange {

@@ -29,6 +29,8 @@ mod write;
 mod edit;
 mod diff;
 mod patch;
+#[cfg(target_os = "linux")]
+mod command;
 mod error;
 
 #[cfg(feature = "plugins")]
@@ -42,6 +44,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(target_os = "linux")]
+pub use command::{CommandOptions, Confinement};
 pub use diff::{DiffMode, PatchError, apply_diff};
 pub use error::WorkspaceError;
 
@@ -80,6 +84,8 @@ impl Workspace {
     }
 
     /// Gives every tool for files: `read_file`, `list_files`, `search_files`, `write_file`, `edit_file`, `apply_patch`.
+    ///
+    /// On Linux there is `run_command` besides, which has options.
     pub fn tools(&self) -> ToolRegistry {
         let mut tools = ToolRegistry::new();
         for tool in [
@@ -153,6 +159,29 @@ impl Workspace {
             options(),
             patch::apply_patch,
         )
+        .needs_approval()
+    }
+
+    /// Gives the tool `run_command`, which runs a program with arguments and no shell; each call waits for approval.
+    ///
+    /// Unless the options say otherwise, the kernel keeps the command and all that it starts within the workspace (Landlock and seccomp,
+    /// Linux 6.12): they read and write files below the root and in a folder of their own, which is their home and gone afterwards, and
+    /// read those of the system; they cannot leave their process group, use the network, or signal other processes. Whatever the options
+    /// say, all of them are ended when the program ends, when a limit is reached, and when the call is given up. The last line of the
+    /// output says how it ended.
+    #[cfg(target_os = "linux")]
+    pub fn run_command(&self, options: CommandOptions) -> FunctionTool {
+        let (root, options) = (Arc::clone(&self.root), Arc::new(options));
+        // The output is cut by the options; what is left out of it is counted, and not an error.
+        let tool_options = self::options().max_output_bytes(usize::MAX);
+        always_valid(FunctionTool::with_options(
+            "run_command",
+            command::DESCRIPTION,
+            tool_options,
+            move |_: ToolContext, arguments| {
+                command::run_command(Arc::clone(&root), Arc::clone(&options), arguments)
+            },
+        ))
         .needs_approval()
     }
 

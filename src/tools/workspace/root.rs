@@ -62,6 +62,11 @@ impl Root {
         &self.path
     }
 
+    #[cfg(target_os = "linux")]
+    pub(super) const fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
     /// Reads a path that a model wrote.
     pub(super) fn parse(&self, written: &str) -> Result<WorkspacePath, WorkspaceError> {
         WorkspacePath::parse(written, &self.path)
