@@ -42,7 +42,7 @@
 
 mod kind;
 pub mod secret;
-mod usage;
+pub mod usage;
 pub mod future;
 pub mod file;
 mod few;

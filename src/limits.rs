@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::usage::Usage;
+use crate::usage::{Money, Usage};
 
 /// Bounds on a run; each is checked before the step that would break it.
 ///
@@ -32,6 +32,11 @@ pub struct Limits {
     pub max_total_tokens: Option<u64>,
     /// The most tool calls.
     pub max_tool_calls: Option<u64>,
+    /// The most money; the model of every agent must have a [price](crate::Runner::prices) then.
+    ///
+    /// It is checked before each model call, by what the calls before have cost: the last of them can go beyond it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Money>,
     /// The longest that the run may take; a model call or tool that runs into it is dropped.
     pub max_duration: Option<Duration>,
 }
@@ -70,6 +75,22 @@ pub enum LimitReached {
         /// How many there would be.
         wanted: u64,
     },
+    /// The money is used up.
+    #[error("the run cost {used} of {limit} allowed (max_cost)")]
+    Cost {
+        /// The limit.
+        limit: Money,
+        /// What it cost.
+        used: Money,
+    },
+    /// Nobody knows whether the money is used up.
+    #[error(
+        "a response did not say what it used, so that the cost of the run is unknown, of which {limit} is allowed (max_cost)"
+    )]
+    UnknownCost {
+        /// The limit.
+        limit: Money,
+    },
     /// The time is over.
     #[error("the run took longer than {limit:?} (max_duration)")]
     Duration {
@@ -101,6 +122,7 @@ impl Limits {
         max_output_tokens: None,
         max_total_tokens: None,
         max_tool_calls: None,
+        max_cost: None,
         max_duration: None,
     };
 
@@ -139,6 +161,13 @@ impl Limits {
         self
     }
 
+    /// Allows this much money.
+    #[must_use]
+    pub const fn cost(mut self, limit: Money) -> Self {
+        self.max_cost = Some(limit);
+        self
+    }
+
     /// Allows this much time.
     #[must_use]
     pub const fn duration(mut self, limit: Duration) -> Self {
@@ -160,6 +189,7 @@ impl Limits {
             max_output_tokens: lower(self.max_output_tokens, other.max_output_tokens),
             max_total_tokens: lower(self.max_total_tokens, other.max_total_tokens),
             max_tool_calls: lower(self.max_tool_calls, other.max_tool_calls),
+            max_cost: lower(self.max_cost, other.max_cost),
             max_duration: lower(self.max_duration, other.max_duration),
         }
     }
@@ -184,6 +214,13 @@ impl Limits {
         ] {
             if let Some(limit) = limit.filter(|limit| used >= *limit) {
                 return Err(LimitReached::Tokens { what, limit, used });
+            }
+        }
+        if let Some(limit) = self.max_cost {
+            let used = usage.whole_cost();
+            let used = used.ok_or(LimitReached::UnknownCost { limit })?;
+            if used >= limit {
+                return Err(LimitReached::Cost { limit, used });
             }
         }
         Ok(())

@@ -326,7 +326,7 @@ impl<'a> TeamBuilder<'a> {
             .over(self.config.limits().over(Limits::default()));
         Ok(Some(Check::Agent(Arc::new(AgentGuardrail {
             agent,
-            runner: Runner::shared(model),
+            runner: Runner::shared(model).prices(self.config.prices().clone()),
             limits,
         }))))
     }

@@ -1,6 +1,7 @@
 //! Reads one map of the tree field by field: checks types, finds unknown keys, lists origins.
 
 use std::mem;
+use std::str::FromStr;
 
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -14,6 +15,9 @@ use super::{ConfigError, Origin, Setting};
 
 /// How many unknown keys an error names.
 const MAX_TOLD: usize = 10;
+
+/// How many digits of a decimal number a floating point keeps, whatever they are.
+const MAX_EXACT_DIGITS: usize = 15;
 
 /// Every key that a map may have.
 #[derive(Debug, Clone, Copy)]
@@ -272,6 +276,31 @@ impl<'a> Fields<'a> {
         let number = number.ok_or_else(|| self.invalid(key, "a number", origin.clone()))?;
         self.list(key, number.to_string(), &origin);
         Ok(Some(number))
+    }
+
+    /// An amount of money, as a number or a text of digits with a point.
+    pub(super) fn amount<T: FromStr>(
+        &mut self,
+        key: &str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(TreeNode { value, origin }) = self.take(key) else {
+            return Ok(None);
+        };
+        let text = match value {
+            Value::Whole(number) => Some(number.to_string()),
+            // The shortest text that means this number is the one of the file, up to so many digits.
+            Value::Number(number) => Some(number.to_string())
+                .filter(|text| text.bytes().filter(u8::is_ascii_digit).count() <= MAX_EXACT_DIGITS),
+            Value::Text(text) => Some(text),
+            _ => None,
+        };
+        let amount = text.and_then(|text| Some((text.parse().ok()?, text)));
+        let Some((amount, text)) = amount else {
+            return Err(self.invalid(key, expected, origin));
+        };
+        self.list(key, text, &origin);
+        Ok(Some(amount))
     }
 
     /// `true` or `false`.

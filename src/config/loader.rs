@@ -10,6 +10,7 @@ use super::agents::{ALL_LIMITS, agents, limits, relative_to_origin};
 use super::dialect::dialect;
 use super::fields::{Fields, Keys, Seen};
 use super::nearest::nearest;
+use super::prices::prices;
 use super::schema::{Config, ModelApi};
 use super::server::server;
 use super::sessions::{Folders, sessions};
@@ -74,6 +75,7 @@ const SECTIONS: &[&str] = &[
     "dialect",
     "limits",
     "mcp_servers",
+    "prices",
     "realtime",
     "server",
     "sessions",
@@ -93,6 +95,7 @@ const ROOT: Keys = Keys {
         "model_api",
         "agents",
         "limits",
+        "prices",
         "dialect",
         "max_concurrent_requests",
         "state_key",
@@ -305,6 +308,7 @@ impl Loader {
             log_level: or_default(&mut fields, "log_level", "warn")?,
             plugins_path: self.plugins_path(&mut fields)?,
             limits: limits(&mut fields, ALL_LIMITS)?,
+            prices: prices(&mut fields)?,
             max_concurrent_requests: max_concurrent_requests(&mut fields)?,
             state_key: state_key(&mut fields)?,
             sessions: sessions(&mut fields, &self.folders())?,

@@ -34,6 +34,7 @@ mod dialect;
 mod error;
 mod agents;
 mod guardrails;
+mod prices;
 mod sessions;
 mod trace;
 mod server;

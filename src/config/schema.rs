@@ -17,6 +17,7 @@ use crate::http::HttpClient;
 use crate::mcp::McpClients;
 use crate::model::{ConcurrencyLimit, Dialect, MemoryLimit, ModelSettings};
 use crate::secret::Redactor;
+use crate::usage::{Money, PriceTable};
 use crate::{Limits, Secret};
 
 /// Holds every setting, and where each came from.
@@ -35,6 +36,7 @@ pub struct Config {
     pub(super) model_api: ModelApi,
     pub(super) agents: Vec<AgentConfig>,
     pub(super) limits: LimitsConfig,
+    pub(super) prices: PriceTable,
     pub(super) max_concurrent_requests: Option<NonZeroUsize>,
     pub(super) dialect: Dialect,
     pub(super) state_key: Option<Secret>,
@@ -137,6 +139,11 @@ impl Config {
     /// Gives the limits of every run.
     pub const fn limits(&self) -> &LimitsConfig {
         &self.limits
+    }
+
+    /// Gives what the tokens of models cost; there are no prices but those of the file.
+    pub const fn prices(&self) -> &PriceTable {
+        &self.prices
     }
 
     /// Gives how many requests may be under way at once, across all runs and models.
@@ -311,6 +318,8 @@ pub struct LimitsConfig {
     pub max_total_tokens: Option<u64>,
     /// The most tool calls.
     pub max_tool_calls: Option<u64>,
+    /// The most money, as `prices` count it.
+    pub max_cost: Option<Money>,
     /// The most seconds of wall clock.
     pub max_seconds: Option<u64>,
     /// The most bytes of an answer of a model, in sum over all its parts; 64 MiB by default. Not of one agent alone.
@@ -335,6 +344,7 @@ impl LimitsConfig {
         limits.max_output_tokens = self.max_output_tokens.or(below.max_output_tokens);
         limits.max_total_tokens = self.max_total_tokens.or(below.max_total_tokens);
         limits.max_tool_calls = self.max_tool_calls.or(below.max_tool_calls);
+        limits.max_cost = self.max_cost.or(below.max_cost);
         limits.max_duration = duration.or(below.max_duration);
         limits
     }

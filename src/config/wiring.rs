@@ -85,7 +85,9 @@ impl Config {
     }
 
     fn runner_on(&self, model: Arc<dyn Model>) -> Result<Runner, ConfigError> {
-        let mut runner = Runner::shared(model).limits(self.limits().over(Limits::default()));
+        let mut runner = Runner::shared(model)
+            .limits(self.limits().over(Limits::default()))
+            .prices(self.prices.clone());
         let agent_set = self.agent_set()?;
         // In the order of the file, so that runs do not depend on that of a map.
         let agents = self.agents().iter();

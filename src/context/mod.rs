@@ -144,6 +144,11 @@ impl RunContext {
         *self.0.lock()
     }
 
+    /// Whether the cost of this run or of one around it is limited.
+    pub(crate) fn has_cost_limit(&self) -> bool {
+        self.outward().any(|run| run.0.limits.max_cost.is_some())
+    }
+
     /// Counts a model request, unless a limit of this run or of one around it forbids it.
     pub(crate) fn begin_request(&self) -> Result<(), LimitReached> {
         for run in self.outward() {

@@ -213,6 +213,16 @@ pub enum SetupError {
         /// What it needs.
         missing: MissingState,
     },
+    /// The cost of a run is limited, and a model that it is about to ask has no price.
+    #[error(
+        "the cost of the run is limited (max_cost), and the model `{model}` of agent `{agent}` has no price: set `prices.{model}` in the configuration, or `.prices(..)` of the runner"
+    )]
+    NoPrice {
+        /// The agent.
+        agent: String,
+        /// The model.
+        model: String,
+    },
     /// A thread of an asynchronous program is to wait for a run.
     #[error(
         "this thread belongs to an asynchronous program and must not wait: await the run in place of `run_blocking()`"

@@ -44,6 +44,10 @@ pub(crate) const TURN: &str = "openai_agents.turn";
 pub(crate) const REQUESTS: &str = "openai_agents.requests";
 /// Tokens in total, as the server counts them.
 pub(crate) const TOTAL_TOKENS: &str = "openai_agents.total_tokens";
+/// What the requests cost whose price is known, as a decimal text.
+pub(crate) const COST: &str = "openai_agents.cost";
+/// The model requests whose cost is known.
+pub(crate) const PRICED_REQUESTS: &str = "openai_agents.priced_requests";
 /// What a server did differently from its protocol.
 pub(crate) const DEVIATIONS: &str = "openai_agents.deviations";
 /// The server's id of the request.

@@ -47,7 +47,10 @@ pub use queue::{ExportQueue, QueueLimits};
 pub use scope::{InScope, TraceScope, current_span};
 pub use span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 #[cfg(feature = "sqlite")]
-pub use store::{StoredTrace, TraceFilter, TraceList, TraceStore, TraceStoreError, TraceSummary};
+pub use store::{
+    StoredTrace, TraceFilter, TraceList, TraceStore, TraceStoreError, TraceSummary, UsageFilter,
+    UsageKey, UsageTotal,
+};
 pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Tracer, TracerBuilder};
 
 pub(crate) use active::SpanStart;

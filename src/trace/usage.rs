@@ -24,6 +24,9 @@ pub(crate) fn usage_of(span: &Span) -> Usage {
     );
     if let Some(usage) = &mut usage {
         usage.requests = requests;
+        usage.priced_requests = count(gen_ai::PRICED_REQUESTS).unwrap_or_default();
+        let cost = span.attribute(gen_ai::COST).and_then(Value::as_str);
+        usage.cost = cost.and_then(|cost| cost.parse().ok());
     }
     usage.unwrap_or(Usage {
         requests,

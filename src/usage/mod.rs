@@ -1,8 +1,18 @@
-//! What a model call cost, as the server counted it.
+//! What model calls used, as the servers counted it, and what that cost.
+//!
+//! Prices are those that the application gives ([`PriceTable`]); this library knows none. Money is exact: [`Money`] is a whole number.
+
+mod money;
+mod price;
+#[cfg(test)]
+mod tests;
 
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
+
+pub use money::{Money, ParseMoneyError};
+pub use price::{ParsePriceError, Price, PriceTable, TokenPrice};
 
 /// Counts requests and tokens of one or more model calls.
 ///
@@ -29,6 +39,17 @@ pub struct Usage {
     pub cache_write_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
+    /// What the requests cost whose price is known; nothing if there is no such request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// Requests whose cost is known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priced_requests: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {
@@ -42,6 +63,8 @@ impl Usage {
         cached_tokens: 0,
         cache_write_tokens: 0,
         reasoning_tokens: 0,
+        cost: None,
+        priced_requests: 0,
     };
 
     /// What a server reported of one request: input, output and total tokens, and of these the ones from the cache, into it, and of reasoning.
@@ -98,6 +121,19 @@ impl Usage {
         self.reasoning_tokens = reasoning_tokens;
         self
     }
+
+    /// Says what a request cost, if that can be known.
+    #[must_use]
+    pub fn priced(mut self, price: &Price) -> Self {
+        self.cost = price.cost(&self);
+        self.priced_requests = self.cost.map_or(0, |_| self.requests);
+        self
+    }
+
+    /// Gives what all requests cost together; nothing if one of them has no price, or did not say what it used.
+    pub fn whole_cost(&self) -> Option<Money> {
+        (self.priced_requests == self.requests).then(|| self.cost.unwrap_or_default())
+    }
 }
 
 /// Adds up; counts saturate, since a hostile server may report any number.
@@ -115,8 +151,11 @@ impl AddAssign for Usage {
             (&mut self.cached_tokens, other.cached_tokens),
             (&mut self.cache_write_tokens, other.cache_write_tokens),
             (&mut self.reasoning_tokens, other.reasoning_tokens),
+            (&mut self.priced_requests, other.priced_requests),
         ] {
             *sum = sum.saturating_add(more);
         }
+        let costs = self.cost.into_iter().chain(other.cost);
+        self.cost = costs.reduce(Money::saturating_add);
     }
 }

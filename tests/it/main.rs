@@ -87,6 +87,8 @@ mod realtime;
 mod voice;
 mod server_realtime;
 mod concurrency_limit;
+#[cfg(test)]
+mod cost;
 mod retry;
 mod sessions;
 mod session_processes;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use openai_agents::ErrorKind;
 use openai_agents::config::Config;
 use openai_agents::trace::{
-    JsonLines, Span, SpanStatus, TraceFilter, TraceStore, TraceSummary, otlp_json,
+    JsonLines, Span, SpanStatus, TraceFilter, TraceStore, TraceSummary, UsageFilter, UsageKey,
+    UsageTotal, otlp_json,
 };
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Unusable, Usage};
 use crate::output::{Lines, is_read};
-use crate::render::tree;
+use crate::render::{tree, usage};
 use crate::{logging, recorder, whole_file};
 
 /// List, show, export and delete what was recorded of runs
@@ -55,6 +56,20 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Add up what the model calls of all recorded runs used.
+    ///
+    /// Money is in the currency of `prices`. Calls of models without a price are counted and cost nothing that is known.
+    Usage {
+        /// Add up by these, such as day,model.
+        #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "day")]
+        by: Vec<By>,
+        /// Only from this day on, such as 2026-11-27, in UTC.
+        #[arg(long, value_name = "DAY")]
+        since: Option<String>,
+        /// Print each sum as a line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write a trace to a file.
     Export {
         /// The trace, or the beginning of its id [default: the newest].
@@ -79,11 +94,34 @@ enum Action {
     },
 }
 
+/// What usage is added up by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum By {
+    /// The day, in UTC.
+    Day,
+    Model,
+    Agent,
+    Session,
+}
+
+impl From<By> for UsageKey {
+    fn from(by: By) -> Self {
+        match by {
+            By::Day => Self::Day,
+            By::Model => Self::Model,
+            By::Agent => Self::Agent,
+            By::Session => Self::Session,
+        }
+    }
+}
+
 impl Arguments {
     /// Whether the action has --json and is a list.
     pub(super) fn is_json(&self) -> bool {
         match self.action {
-            Action::List { json, .. } | Action::Show { json, .. } => json,
+            Action::List { json, .. } | Action::Show { json, .. } | Action::Usage { json, .. } => {
+                json
+            }
             Action::Export { .. } | Action::Delete { .. } => false,
         }
     }
@@ -116,6 +154,16 @@ pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
             let (store, found) = find(store, &config, id.as_deref()).await?;
             let spans = store.spans(found.id()).await?;
             is_read(write_trace(&found, &spans, *json))?;
+        }
+        Action::Usage { by, since, json } => {
+            let mut filter = UsageFilter::default();
+            filter.by = by.iter().copied().map(Into::into).collect();
+            filter.since.clone_from(since);
+            let totals = match &store {
+                Some(store) => store.usage(filter).await?,
+                None => Vec::new(),
+            };
+            is_read(write_usage(&totals, *json))?;
         }
         Action::Export {
             id,
@@ -212,6 +260,20 @@ fn write_list(list: &[TraceSummary], json: bool) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn write_usage(totals: &[UsageTotal], json: bool) -> std::io::Result<()> {
+    let mut out = Lines::stdout();
+    if json {
+        return totals.iter().try_for_each(|total| {
+            let mut line = total.to_value();
+            line.shift_insert(0, "type".to_owned(), "usage".into());
+            out.json(&Value::Object(line))
+        });
+    }
+    usage::table(totals)
+        .iter()
+        .try_for_each(|line| out.text(line))
 }
 
 fn write_trace(trace: &TraceSummary, spans: &[Span], json: bool) -> std::io::Result<()> {

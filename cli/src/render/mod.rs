@@ -3,6 +3,7 @@
 mod json;
 mod text;
 pub(crate) mod tree;
+pub(crate) mod usage;
 
 use anyhow::Result;
 use openai_agents::error::RunProgress;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use openai_agents::trace::{Span, SpanKind, SpanStatus, TraceSummary};
 use serde_json::Value;
 
+use super::usage;
 use crate::escape::excerpt;
 
 /// How wide the bar of a span is.
@@ -20,11 +21,14 @@ pub(crate) fn summary(trace: &TraceSummary) -> String {
     let error = trace.error.as_ref();
     let error = error.map(|error| format!("  {}: {}", error.kind, excerpt(&error.message)));
     let id: String = trace.id().to_string().chars().take(8).collect();
+    let cost = trace.usage.cost;
+    let cost = cost.map(|_| format!("cost {}  ", usage::cost(&trace.usage)));
     format!(
-        "{id}  {:<9}  {took:>8}  {:>2} turns  {:>7} tokens  {}{}{}",
+        "{id}  {:<9}  {took:>8}  {:>2} turns  {:>7} tokens  {}{}{}{}",
         trace.status.as_str(),
         trace.n_turns,
         trace.usage.total_tokens,
+        cost.unwrap_or_default(),
         trace.trace.name,
         trace
             .model
@@ -98,7 +102,12 @@ fn about(span: &Span) -> String {
             number("gen_ai.usage.input_tokens")?,
             number("gen_ai.usage.output_tokens")?,
         );
-        Some(format!("{input} in, {output} out"))
+        let cost = span.attribute("openai_agents.cost").and_then(Value::as_str);
+        let cost = cost.map(|cost| format!(", cost {cost}"));
+        Some(format!(
+            "{input} in, {output} out{}",
+            cost.unwrap_or_default()
+        ))
     };
     match span.kind {
         SpanKind::Generation => {

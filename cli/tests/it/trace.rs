@@ -1,6 +1,9 @@
 //! `openai-agents trace` and `graph`.
 
-use crate::support::Directory;
+use openai_agents::testing::{FakeServer, Reply};
+use serde_json::json;
+
+use crate::support::{Directory, KEY, lines, on, streamed_call, streamed_text};
 
 #[track_caller]
 fn trace(directory: &Directory, arguments: &[&str], code: i32) -> String {
@@ -55,4 +58,115 @@ fn graph_draws_agents_tools_and_handoffs() {
         svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"),
         "{svg}"
     );
+}
+
+const PRICED: &str = "prices: {m: {input: 1.5, output: 10}}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_trace_is_shown_with_tokens_and_cost() {
+    let directory = Directory::new("trace_cost").file("config.yaml", PRICED);
+    let server = FakeServer::start([
+        streamed_call("", "calculator", r#"{"expression":"100 + 250"}"#),
+        streamed_text("It is ", "350."),
+    ])
+    .await
+    .unwrap();
+    let output = on(
+        &server,
+        &directory,
+        &["run", "--trace", "--json", "100 + 250?"],
+    )
+    .output()
+    .unwrap();
+    let result = lines(&output).pop().unwrap();
+    assert_eq!(result["ok"], true, "{output:?}");
+    // Two answers of 10 tokens in and 5 out.
+    assert_eq!(result["usage"]["cost"], "0.00013");
+    assert_eq!(result["usage"]["priced_requests"], 2);
+
+    let shown = trace(&directory, &["show"], 0);
+    assert!(shown.contains("execute_tool calculator"), "{shown}");
+    assert!(shown.contains("cost 0.00013"), "{shown}");
+    let listed = trace(&directory, &["list"], 0);
+    assert!(listed.contains("cost 0.00013"), "{listed}");
+    let totals = trace(&directory, &["usage", "--by", "model,agent", "--json"], 0);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(totals.lines().next().unwrap()).unwrap(),
+        json!({"type": "usage", "model": "m", "agent": "Assistant", "usage": result["usage"]})
+    );
+    let table = trace(&directory, &["usage"], 0);
+    let columns: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let head = [
+        "day",
+        "requests",
+        "input",
+        "cached",
+        "output",
+        "reasoning",
+        "cost",
+    ];
+    assert_eq!(columns[0], head);
+    assert_eq!(columns[1][1..], ["2", "20", "0", "10", "0", "0.00013"]);
+    assert_eq!(
+        trace(&directory, &["usage", "--since", "2999-01-01"], 0),
+        ""
+    );
+    let said = trace(&directory, &["usage", "--since", "yesterday"], 2);
+    assert!(
+        said.contains("`since` is no day such as 2026-11-27"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_trace_that_failed_is_found_with_the_words_of_the_server() {
+    let directory = Directory::new("trace_failed");
+    let server = FakeServer::start([Reply::status(
+        500,
+        r#"{"error":{"message":"out of memory"}}"#,
+    )])
+    .await
+    .unwrap();
+    let output = on(&server, &directory, &["run", "--trace", "Hello"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let failed = trace(&directory, &["list", "--failed"], 0);
+    assert!(
+        failed.contains("api_status") && failed.contains("out of memory"),
+        "{failed}"
+    );
+    let page = trace(&directory, &["export", "--html"], 0);
+    assert!(
+        page.contains("out of memory") && !page.contains(KEY),
+        "{page}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_with_a_budget_stops_at_it_or_at_an_unknown_price() {
+    let budget = format!("{PRICED}limits: {{max_cost: 0.00006}}\n");
+    let directory = Directory::new("trace_budget").file("config.yaml", &budget);
+    let sum = r#"{"expression":"100 + 250"}"#;
+    let server = FakeServer::start([streamed_call("", "calculator", sum)])
+        .await
+        .unwrap();
+    let output = on(&server, &directory, &["run", "--json", "100 + 250?"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let result = lines(&output).pop().unwrap();
+    assert_eq!(
+        result["error"]["message"],
+        "the run cost 0.000065 of 0.00006 allowed (max_cost)"
+    );
+    let arguments = ["run", "--json", "--model", "other", "100 + 250?"];
+    let output = on(&server, &directory, &arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let result = lines(&output).pop().unwrap();
+    assert_eq!(result["error"]["kind"], "config");
+    assert_eq!(server.requests().len(), 1);
 }

@@ -18,6 +18,7 @@ use crate::model::{Model, ModelSettings, Providers};
 use crate::session::{Session, SessionInput, SessionSettings};
 use crate::tools::{ToolContext, ToolError};
 use crate::trace::Tracer;
+use crate::usage::PriceTable;
 
 /// What can be set for a run.
 #[derive(Clone, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct RunOptions {
     /// The model of all agents, in place of their own.
     pub(super) model: Option<AgentModel>,
     pub(super) named_models: NamedModels,
+    pub(super) prices: PriceTable,
     pub(super) unknown_tool: UnknownTool,
     pub(super) tool_failure_text: Option<Arc<ToolFailureText>>,
     pub(super) unknown_tool_text: Option<Arc<UnknownToolText>>,
@@ -185,6 +187,13 @@ macro_rules! setters {
             /// Sets who finds the models that agents and runs only name; each name is asked for once.
             pub fn providers(mut self, providers: Providers) -> Self {
                 self.options.named_models = NamedModels::new(providers);
+                self
+            }
+
+            /// Sets what the tokens of models cost: [`Usage::cost`](crate::Usage::cost) says then what was spent, and
+            /// [`Limits::max_cost`] can bound it.
+            pub fn prices(mut self, prices: PriceTable) -> Self {
+                self.options.prices = prices;
                 self
             }
 

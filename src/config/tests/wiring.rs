@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{load, yaml};
 use crate::config::{Config, ConfigError, LimitsConfig, Loader};
 use crate::model::FinishReason;
+use crate::usage::{Price, TokenPrice};
 use crate::{ErrorKind, Limits};
 
 fn served(text: &str) -> Loader {
@@ -244,4 +245,69 @@ fn words_for_the_end_of_an_answer_are_read_and_checked() {
         let error = yaml(text).load().unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
+}
+
+#[test]
+fn prices_are_read_exactly() {
+    let config = load(yaml(
+        "prices: {gpt-5: {input: 1.25, cached_input: 0.125, cache_write: \"2\", output: 10, reasoning: 10.5}}\n\
+         limits: {max_cost: 0.1}",
+    ));
+    let price = |text: &str| text.parse::<TokenPrice>().unwrap();
+    let expected = Price::new(price("1.25"), price("10"))
+        .cached_input(price("0.125"))
+        .cache_write(price("2"))
+        .reasoning(price("10.5"));
+    assert_eq!(config.prices().price("gpt-5"), Some(&expected));
+    assert_eq!(config.prices().price("gpt-5-mini"), None);
+    let budget = "0.1".parse().unwrap();
+    assert_eq!(limits(&config), Limits::default().cost(budget));
+    let cached = config.setting("prices.gpt-5.cached_input").unwrap();
+    assert_eq!(cached.value, "0.125");
+}
+
+#[test]
+fn prices_that_are_none_are_refused_at_their_place() {
+    const PRICE: &str =
+        "must be the price of a million tokens, a number such as 0.15 with at most six decimals";
+    for (text, says) in [
+        (
+            "prices: {m: {input: -1, output: 1}}",
+            format!("`prices.m.input` (./config.yaml:1) {PRICE}"),
+        ),
+        (
+            "prices: {m: {input: 1e-7, output: 1}}",
+            format!("`prices.m.input` (./config.yaml:1) {PRICE}"),
+        ),
+        (
+            "prices: {m: {input: free, output: 1}}",
+            format!("`prices.m.input` (./config.yaml:1) {PRICE}"),
+        ),
+        (
+            "prices: {m: {input: 1234567890.123456, output: 1}}",
+            format!("`prices.m.input` (./config.yaml:1) {PRICE}"),
+        ),
+        (
+            "prices: {m: {input: 1}}",
+            "`prices.m` (./config.yaml:1) must be a map with the prices `input` and `output`"
+                .to_owned(),
+        ),
+        (
+            "prices: [1]",
+            "`prices` (./config.yaml:1) must be a map from the names of models to prices"
+                .to_owned(),
+        ),
+        (
+            "limits: {max_cost: 1 USD}",
+            "`limits.max_cost` (./config.yaml:1) must be an amount of money, a number such as 0.50"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(yaml(text).load().unwrap_err().to_string(), says);
+    }
+    let error = yaml("prices: {m: {inptu: 1, output: 1}}")
+        .load()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("`prices.m.input`"), "{error}");
 }

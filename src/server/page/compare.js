@@ -1,7 +1,7 @@
 // Two runs side by side: what each did, step by step, and where they differ first.
 
 import { el, fill } from './dom.js';
-import { count, duration, short, shortArguments } from './format.js';
+import { cost, count, duration, short, shortArguments } from './format.js';
 import { STATUS, answeredOf, json, rowsOf, treeOf } from './spans.js';
 
 /** Model calls and what they led to; how a run is put together beside that is the same or follows from it. */
@@ -24,7 +24,7 @@ export async function compareView(traces, load) {
   const summary = first < 0 ? 'The two runs did the same, step by step.' : `They differ first in step ${first + 1}.`;
   return el('div', { class: 'compare' }, el('p', { role: 'status' }, summary),
     el('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'Two runs side by side' }, el('table', {},
-      el('thead', {}, el('tr', {}, sides.map(({ trace }) => el('th', {}, `${(STATUS[trace.status] ?? ['•'])[0]} ${trace.name}`, el('div', { class: 'quiet' }, [trace.model, duration(Date.parse(trace.ended_at) - Date.parse(trace.started_at)), `${count(trace.usage?.total_tokens)} tokens`].filter(Boolean).join(' · ')))))),
+      el('thead', {}, el('tr', {}, sides.map(({ trace }) => el('th', {}, `${(STATUS[trace.status] ?? ['•'])[0]} ${trace.name}`, el('div', { class: 'quiet' }, [trace.model, duration(Date.parse(trace.ended_at) - Date.parse(trace.started_at)), `${count(trace.usage?.total_tokens)} tokens`, cost(trace.usage)].filter(Boolean).join(' · ')))))),
       el('tbody', {}, rows))),
     sides.some(({ n_more }) => n_more > 0) && el('p', { class: 'quiet' }, `Of each run the first ${MAX_STEPS} steps are compared.`));
 }

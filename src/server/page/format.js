@@ -53,5 +53,12 @@ export function usage(usage) {
   if (usage.reasoning_tokens) parts.push(`${count(usage.reasoning_tokens)} reasoning`);
   const total = `${plural(usage.total_tokens, 'token')}${parts.length ? ` (${parts.join(', ')})` : ''}`;
   const unknown = usage.requests_without_usage ? `, ${plural(usage.requests_without_usage, 'answer')} without a count` : '';
-  return total + unknown;
+  return [total + unknown, cost(usage)].filter(Boolean).join(', ');
+}
+
+/** `cost 0.0021`, an exact decimal text in the currency of the prices; nothing where no price is known. */
+export function cost(usage) {
+  if (!usage?.cost) return '';
+  const unpriced = (usage.requests ?? 0) - (usage.priced_requests ?? 0);
+  return `cost ${usage.cost}${unpriced > 0 ? ` and ${plural(unpriced, 'request')} without a price` : ''}`;
 }

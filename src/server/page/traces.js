@@ -3,7 +3,7 @@
 import { ask } from './api.js';
 import { compareView } from './compare.js';
 import { add, button, el, fill } from './dom.js';
-import { clock, count, duration, plural, short } from './format.js';
+import { clock, cost, count, duration, plural, short } from './format.js';
 import { spanView } from './span.js';
 import { STATUS, firstToSee, treeOf } from './spans.js';
 import { asHtml, asJsonLines, asOtlp, readJsonLines } from './transfer.js';
@@ -148,7 +148,7 @@ export class Traces extends EventTarget {
   #summary(trace) {
     const [mark, words] = STATUS[trace.status] ?? ['•', trace.status ?? ''];
     const took = trace.ended_at ? duration(Date.parse(trace.ended_at) - Date.parse(trace.started_at)) : null;
-    const facts = [took, trace.model, trace.n_turns && plural(trace.n_turns, 'turn'), trace.usage?.total_tokens && `${count(trace.usage.total_tokens)} tokens`];
+    const facts = [took, trace.model, trace.n_turns && plural(trace.n_turns, 'turn'), trace.usage?.total_tokens && `${count(trace.usage.total_tokens)} tokens`, cost(trace.usage)];
     const failed = trace.error && firstToSee(this.#shown?.tree ?? treeOf(trace.spans));
     return el('div', {},
       el('h2', {}, el('span', { class: `mark ${trace.status}`, title: words }, mark), ` ${trace.name}`, el('span', { class: 'visually-hidden' }, `, ${words}`)),
@@ -229,7 +229,7 @@ export class Traces extends EventTarget {
   #row(trace) {
     const [mark, words] = STATUS[trace.status] ?? ['•', ''];
     const took = trace.ended_at ? duration(Date.parse(trace.ended_at) - Date.parse(trace.started_at)) : 'goes on';
-    const facts = [clock(new Date(trace.started_at)), took, trace.model, trace.n_turns && plural(trace.n_turns, 'turn'), trace.usage?.total_tokens && `${count(trace.usage.total_tokens)} tokens`, trace.isImported && 'from a file'];
+    const facts = [clock(new Date(trace.started_at)), took, trace.model, trace.n_turns && plural(trace.n_turns, 'turn'), trace.usage?.total_tokens && `${count(trace.usage.total_tokens)} tokens`, cost(trace.usage), trace.isImported && 'from a file'];
     const pick = el('input', { type: 'checkbox', 'aria-label': `Compare ${trace.name}, ${clock(new Date(trace.started_at))}` });
     pick.checked = this.#picked.has(trace.trace_id);
     pick.addEventListener('change', () => {

@@ -77,6 +77,7 @@ fn limits(fields: Option<BodyFields>) -> Result<Limits, ApiError> {
     limits.max_output_tokens = fields.take("max_output_tokens")?;
     limits.max_total_tokens = fields.take("max_total_tokens")?;
     limits.max_tool_calls = fields.take("max_tool_calls")?;
+    limits.max_cost = fields.take("max_cost")?;
     limits.max_duration = fields
         .take("max_duration_seconds")?
         .map(Duration::from_secs);

@@ -6,6 +6,7 @@
 
 mod schema;
 mod summary;
+mod totals;
 mod write;
 
 use std::fmt;
@@ -27,9 +28,11 @@ use crate::future::{BoxError, BoxFuture};
 use crate::kind::ErrorKind;
 use crate::sqlite::{self, Access, StoreError, Trouble, Worker};
 use summary::read_summary;
+use totals::usage_totals;
 use write::StoreWriter;
 
 pub use summary::TraceSummary;
+pub use totals::{UsageFilter, UsageKey, UsageTotal};
 
 /// Why a job failed, before it is known where.
 type Failure = sqlite::Failure<TraceStoreError>;
@@ -236,6 +239,15 @@ impl TraceStore {
     /// [`TraceStoreError`].
     pub async fn spans(&self, id: TraceId) -> Result<Vec<Span>, TraceStoreError> {
         self.0.run(move |db| whole_spans(db, id)).await
+    }
+
+    /// Adds up what the model calls of all traces used, in the order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageTotal>, TraceStoreError> {
+        self.0.run(move |db| usage_totals(db, &filter)).await
     }
 
     /// Takes a trace out; says whether it was there.

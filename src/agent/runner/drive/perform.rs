@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use futures_util::future::try_join_all;
+use futures_util::{FutureExt, TryStreamExt};
 
 use super::journaled;
 use super::work::{Checks, InProgress, Verdict, Work};
@@ -17,8 +17,11 @@ use crate::agent::runner::tool_calls::ToolPool;
 use crate::error::RunFailure;
 use crate::future::BoxFuture;
 use crate::guardrail::OutputGuardrail;
+use crate::journal::ModelEffect;
+use crate::model::ModelEvent;
 use crate::session::Session;
 use crate::tools::{ToolOffer, ToolSource};
+use crate::usage::Price;
 
 /// Performs the steps of one run, through its layers.
 pub(super) struct Performer<'a> {
@@ -185,7 +188,13 @@ impl<'a> Performer<'a> {
 
     fn call_model(&self, step: ModelStep) -> InProgress {
         let ModelStep { model, request, .. } = step;
-        let call = journaled::model_call(self.run.setup(), &*model, &request);
+        let setup = self.run.setup();
+        let call = journaled::model_call(setup, &*model, &request);
+        // Below the layers, so that all see what it cost; above the journal, so that a run that is played back is priced as well.
+        let call = match setup.options.prices.price(model.name()) {
+            Some(price) => priced(call, *price),
+            None => call,
+        };
         let kind = || StepKind::CallModel {
             request: Arc::new(request),
             model: model.name().into(),
@@ -234,6 +243,16 @@ impl<'a> Performer<'a> {
             }
         })
     }
+}
+
+/// Has a model call say what it cost.
+fn priced(call: ModelEffect, price: Price) -> ModelEffect {
+    Box::pin(call.map_ok(move |mut event| {
+        if let ModelEvent::ResponseDone(meta) = &mut event {
+            meta.usage = meta.usage.map(|usage| usage.priced(&price));
+        }
+        event
+    }))
 }
 
 fn list_tools(sources: Arc<[Arc<dyn ToolSource>]>) -> BoxFuture<'static, StepOutcome> {

@@ -11,7 +11,7 @@ use crate::agent::runner::to_run_events::to_run_events;
 use crate::agent::runner::tool_calls::ToolEvent;
 use crate::agent::runner::turn::{CallEnd, CallStatus, PendingTurn, Resolution, output_item};
 use crate::agent::{Agent, Instructions, ToolUseBehavior, ToolUseFn};
-use crate::error::RunFailure;
+use crate::error::{RunFailure, SetupError};
 use crate::guardrail::{GuardrailTiming, OutputGuardrail};
 use crate::item::{CallItem, Item};
 use crate::journal::ToolOutcome;
@@ -85,6 +85,9 @@ impl Run {
         limits
             .check_turn(self.state.turn)
             .map_err(RunFailure::Limit)?;
+        if self.cx.has_cost_limit() {
+            self.check_price()?;
+        }
         self.cx.begin_request().map_err(RunFailure::Limit)?;
         if let Some(sourced) = &mut self.state.sourced {
             // They are asked again for the next turn.
@@ -107,6 +110,19 @@ impl Run {
             return Ok(Some(Step::StartAgent));
         }
         self.prepare_request(request).map(Some)
+    }
+
+    /// Checks that the model about to be asked has a price: what it costs must not count as nothing.
+    fn check_price(&self) -> Result<(), RunFailure> {
+        let agent = &self.state.agent;
+        let model = self.options().model_of(agent, &self.setup.model)?;
+        if self.options().prices.price(model.name()).is_some() {
+            return Ok(());
+        }
+        Err(RunFailure::Setup(SetupError::NoPrice {
+            agent: agent.name().to_owned(),
+            model: model.name().to_owned(),
+        }))
     }
 
     /// Lets the application change the request, if it wants to.

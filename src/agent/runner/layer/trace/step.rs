@@ -76,6 +76,10 @@ pub(super) fn set_usage(span: &ActiveSpan, usage: &Usage) {
     for (name, count) in details.into_iter().filter(|(_, count)| *count > 0) {
         span.set(name, count);
     }
+    if let Some(cost) = usage.cost {
+        span.set(gen_ai::COST, cost.to_string());
+        span.set(gen_ai::PRICED_REQUESTS, usage.priced_requests);
+    }
 }
 
 impl RunTrace {
@@ -136,6 +140,7 @@ impl RunTrace {
                 (gen_ai::OPERATION, gen_ai::CHAT.into()),
                 (gen_ai::PROVIDER, "openai".into()),
                 (gen_ai::REQUEST_MODEL, model.into()),
+                (gen_ai::AGENT_NAME, step.agent.name().into()),
                 (
                     gen_ai::REQUEST_STREAM,
                     (request.delivery == Delivery::Stream).into(),
