@@ -14,6 +14,7 @@ mod drive;
 mod session;
 mod display;
 mod streaming;
+pub(crate) mod probe;
 #[cfg(test)]
 mod tests;
 

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openai_agents::__private::fuzz::MCP_METHODS;
 use openai_agents::journal::{FileJournal, RunBeginning};
+use openai_agents::testing::realtime::{RealtimeScript, ScriptLine, UserAction};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::ToolOptions;
 use openai_agents::{Agent, FunctionTool, Item, Runner};
@@ -24,6 +26,7 @@ pub(crate) fn seeds(target: &str, root: &Path, scratch: &Path) -> Vec<Vec<u8>> {
         "mcp_server" => messages(),
         "mcp_client" => answers(),
         "config" => configurations(root),
+        "realtime" => conversations(&fixtures.join("realtime")),
         other => panic!("there is no target `{other}`"),
     }
 }
@@ -279,6 +282,62 @@ fn configurations(root: &Path) -> Vec<Vec<u8>> {
     }
     seeds.push(b"model: ${MODEL}\n\0MODEL=m\nOPENAI_AGENTS__LIMITS__MAX_TURNS=3\n".to_vec());
     seeds
+}
+
+/// The scripts of conversations, and what a real server sent.
+fn conversations(folder: &Path) -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for path in files(folder) {
+        let text = fs::read_to_string(&path).expect("a fixture");
+        let seed = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("script") => as_lines(&RealtimeScript::parse(&text).expect("a script")),
+            Some("jsonl") => text,
+            _ => continue,
+        };
+        let seed: Vec<String> = seed.lines().map(shorter).collect();
+        seeds.push(seed.join("\n").into_bytes());
+    }
+    seeds
+}
+
+/// What happens in a script, without what is expected.
+fn as_lines(script: &RealtimeScript) -> String {
+    let mut now = Duration::ZERO;
+    let mut lines = Vec::new();
+    for (_, line) in &script.lines {
+        lines.push(match line {
+            ScriptLine::Server(event) => event.to_string(),
+            ScriptLine::At(time) => {
+                let passed = time.saturating_sub(now).as_millis();
+                now = *time;
+                format!("+{passed}")
+            }
+            ScriptLine::Played(item, position) => format!("played {item} {}", position.as_millis()),
+            ScriptLine::User(UserAction::Text(text), _) => format!("text {text}"),
+            ScriptLine::User(UserAction::Audio(audio), _) => format!("audio {}", audio.len()),
+            ScriptLine::User(UserAction::Commit, _) => "commit".to_owned(),
+            ScriptLine::User(UserAction::Interrupt, _) => "interrupt".to_owned(),
+            ScriptLine::User(UserAction::Approve(_), _) => "approve".to_owned(),
+            ScriptLine::User(UserAction::Reject(..), _) => "reject".to_owned(),
+            ScriptLine::Tool(..) | ScriptLine::Opened => "oldest".to_owned(),
+            ScriptLine::Close(code, _) => format!("close {code}"),
+            ScriptLine::Drop => "close 1006".to_owned(),
+            _ => continue,
+        });
+    }
+    lines.join("\n")
+}
+
+/// Without most of its audio, so that an input stays small.
+fn shorter(line: &str) -> String {
+    let Ok(mut event) = serde_json::from_str::<Value>(line) else {
+        return line.to_owned();
+    };
+    if let Some(Value::String(delta)) = event.get_mut("delta") {
+        // 64 characters of base64 are 48 bytes, a millisecond of PCM.
+        delta.truncate(640);
+    }
+    event.to_string()
 }
 
 fn lines(path: &Path) -> Vec<Value> {

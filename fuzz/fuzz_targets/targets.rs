@@ -1,21 +1,23 @@
 //! What is fuzzed: each function takes any bytes, and must neither panic, nor hang, nor break what it asserts.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use openai_agents::__private::fuzz::{
-    MCP_METHODS, Wire, decode_body, decode_mcp_answer, decode_stream,
+    MCP_METHODS, Wire, decode_body, decode_mcp_answer, decode_stream, play_realtime,
 };
 use openai_agents::agent::StateKey;
 use openai_agents::config::Loader;
 use openai_agents::http::SseDecoder;
 use openai_agents::journal::Recording;
+use openai_agents::realtime::{RealtimeAgent, RealtimeHandoff};
 use openai_agents::server::mcp::McpServer;
 use openai_agents::testing::ScriptedModel;
 use openai_agents::tools::ToolOptions;
-use openai_agents::{Agent, FunctionTool, RunState, Runner, Secret};
+use openai_agents::{Agent, FunctionTool, OutputGuardrail, RunState, Runner, Secret, Verdict};
 use serde_json::{Value, json};
 use tower_service::Service as _;
 
@@ -23,7 +25,7 @@ use tower_service::Service as _;
 pub(crate) type Target = fn(&[u8]);
 
 /// All of them by their names.
-pub(crate) const TARGETS: [(&str, Target); 9] = [
+pub(crate) const TARGETS: [(&str, Target); 10] = [
     ("sse", sse),
     ("chat", chat),
     ("responses", responses),
@@ -33,6 +35,7 @@ pub(crate) const TARGETS: [(&str, Target); 9] = [
     ("mcp_server", mcp_server),
     ("mcp_client", mcp_client),
     ("config", config),
+    ("realtime", realtime),
 ];
 
 /// Splits the first byte off, which says how large the pieces are that the rest comes in.
@@ -201,4 +204,38 @@ fn config(bytes: &[u8]) {
         let shown = format!("{:?}", config.origins());
         assert!(!shown.is_empty());
     }
+}
+
+/// Two agents that hand off to each other.
+static SPEAKERS: LazyLock<[RealtimeAgent; 2]> = LazyLock::new(|| {
+    let tool = |name: &str| {
+        let schema = json!({"type": "object", "properties": {}});
+        let options = ToolOptions::default().strict(false);
+        let tool = FunctionTool::dynamic(name, "Does it.", schema, options, |_, _| async {
+            Ok::<_, String>("done")
+        });
+        tool.expect("it is one")
+    };
+    let guardrail =
+        OutputGuardrail::new("no secrets", |_| async { Ok::<_, String>(Verdict::pass()) });
+    let billing = RealtimeAgent::builder("Billing")
+        .tool(tool("refund"))
+        .handoff(RealtimeHandoff::to_name("Clerk"))
+        .build()
+        .expect("it is one");
+    let clerk = RealtimeAgent::builder("Clerk")
+        .tool(tool("book"))
+        .tool(tool("pay"))
+        .handoff(&billing)
+        .output_guardrail(guardrail)
+        .build()
+        .expect("it is one");
+    [clerk, billing]
+});
+
+/// A session does nothing that it must not, and the same each time.
+fn realtime(bytes: &[u8]) {
+    let (log, complaints) = play_realtime(&*SPEAKERS, bytes);
+    assert!(complaints.is_empty(), "{complaints:?} in\n{log}");
+    assert_eq!(play_realtime(&*SPEAKERS, bytes).0, log);
 }

@@ -1,6 +1,7 @@
 //! The decoders of answers without a socket, for fuzzing: what they make of any bytes, however these are cut.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use crate::model::wire::{
     DecodeContext, ResponseDecoder, ResponseLimits, chat, harmony, responses,
 };
 use crate::model::{ModelError, ModelEvent};
+#[cfg(feature = "realtime")]
+use crate::realtime::probe::ProbeInput;
 
 /// The most that an event may have here.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -97,4 +100,59 @@ pub const MCP_METHODS: [&str; 9] = [
 #[cfg(feature = "mcp-client")]
 pub fn decode_mcp_answer(method: &str, bytes: &[u8]) -> String {
     crate::mcp::probe::read(method, bytes)
+}
+
+/// Plays lines to the machine of a realtime session that begins with the first agent; gives what it did, and what it must not do.
+///
+/// A line that begins with `{` is an event of the server; one that cannot be understood would end the session, and is only shown. The
+/// others move the clock or stand for the user, as `+120`, `text Hello`, `audio 960`, `commit`, `interrupt`, `played item_1 300`, `close 1001`.
+#[cfg(feature = "realtime")]
+pub fn play_realtime(
+    agents: &[crate::realtime::RealtimeAgent],
+    bytes: &[u8],
+) -> (String, Vec<String>) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut broken = String::new();
+    let inputs = text.lines().filter_map(|line| {
+        if !line.starts_with('{') {
+            return realtime_input(line);
+        }
+        match crate::model::wire::realtime::decode(line) {
+            Ok(received) => Some(ProbeInput::Server(received)),
+            Err(error) => {
+                writeln!(broken, "{error:?}").ok();
+                None
+            }
+        }
+    });
+    let result = crate::realtime::probe::play(agents, inputs);
+    (broken + &result.log, result.complaints)
+}
+
+#[cfg(feature = "realtime")]
+fn realtime_input(line: &str) -> Option<ProbeInput> {
+    let ms = |text: &str| text.parse().ok().map(std::time::Duration::from_millis);
+    if let Some(time) = line.strip_prefix('+') {
+        return ms(time).map(ProbeInput::Pass);
+    }
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "text" => Some(ProbeInput::Text(rest.to_owned())),
+        "audio" => {
+            let n_bytes = rest.parse::<u16>().ok()?;
+            Some(ProbeInput::Audio(n_bytes.into()))
+        }
+        "commit" => Some(ProbeInput::Commit),
+        "interrupt" => Some(ProbeInput::Interrupt),
+        "played" => {
+            let (item_id, position) = rest.split_once(' ')?;
+            Some(ProbeInput::Played(item_id.to_owned(), ms(position)?))
+        }
+        "oldest" => Some(ProbeInput::EndOldest),
+        "newest" => Some(ProbeInput::EndNewest),
+        "approve" => Some(ProbeInput::Decide { is_approved: true }),
+        "reject" => Some(ProbeInput::Decide { is_approved: false }),
+        "close" => rest.parse().ok().map(ProbeInput::Close),
+        _ => None,
+    }
 }

@@ -121,7 +121,9 @@ impl SessionHistory {
     ) -> bool {
         let id = item.id().to_owned();
         let content = RealtimeContent::from(item);
-        if let Some(local) = self.output_of(&content) {
+        if self.position(&id).is_none()
+            && let Some(local) = self.output_of(&content)
+        {
             // It was put in when it was sent; now its id is known.
             local.id.clone_from(&id);
         }
