@@ -41,6 +41,7 @@
 )]
 
 mod kind;
+mod error_chain;
 pub mod secret;
 pub mod usage;
 pub mod future;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Error;
 use openai_agents::agent::StateError;
 use openai_agents::config::Config;
+use openai_agents::error::error_chain;
 use openai_agents::journal::JournalError;
 use openai_agents::mcp::McpError;
 use openai_agents::model::{ModelError, Unreachable};
@@ -284,21 +285,6 @@ fn message(error: &RunError) -> String {
         RunFailure::Model(_) if error.journal_error().is_none() => error.to_string(),
         _ => error_chain(error),
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        // Some libraries repeat a cause in the words of what it caused.
-        if !message.ends_with(&words) {
-            message = format!("{message}: {words}");
-        }
-        cause = error.source();
-    }
-    message
 }
 
 fn hint(error: &RunError, config: &Config) -> Option<String> {

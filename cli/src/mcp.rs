@@ -5,11 +5,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use openai_agents::FunctionTool;
 use openai_agents::config::Config;
+use openai_agents::error::error_chain;
 use openai_agents::mcp::{McpClient, McpError};
 use openai_agents::model::Deviation;
 
 use crate::exit::Exit;
-use crate::failure::error_chain;
 
 /// An MCP server that was started or reached, asked for its tools, and left.
 pub(crate) struct InspectedServer {

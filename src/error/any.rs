@@ -6,6 +6,7 @@ use std::fmt;
 use super::{RunError, SetupError};
 use crate::agent::{AgentError, OutputError, StateError};
 use crate::context::MissingState;
+use crate::error_chain::error_chain;
 use crate::future::BoxError;
 #[cfg(feature = "http")]
 use crate::http::HttpError;
@@ -114,7 +115,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, WithCauses(&*self.error))
+        write!(f, "{}: {}", self.kind, error_chain(&*self.error))
     }
 }
 
@@ -122,35 +123,4 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.error.source()
     }
-}
-
-/// An error and its causes, one behind the other.
-pub(super) struct WithCauses<'a>(pub(super) &'a (dyn StdError + 'static));
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-#[cfg(any(feature = "mcp-client", feature = "mcp-server", feature = "server"))]
-/// Says an error with its causes; one that is in the text already, as some libraries have it, is left out.
-pub(crate) fn error_chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

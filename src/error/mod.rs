@@ -20,9 +20,8 @@ use crate::session::SessionError;
 use crate::tools::{ToolError, ToolSourceError};
 use crate::usage::Usage;
 
+pub use crate::error_chain::error_chain;
 pub use any::Error;
-#[cfg(any(feature = "mcp-client", feature = "mcp-server", feature = "server"))]
-pub(crate) use any::error_chain;
 
 /// A run that failed, with everything that was done before.
 ///
@@ -459,7 +458,7 @@ impl fmt::Debug for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, progress) = (self.kind(), self.progress());
         let (turns, agent) = (progress.turns, progress.last_agent.name());
-        let causes = any::WithCauses(self);
+        let causes = error_chain(self);
         write!(f, "{kind}: {causes} (turn {turns}, agent `{agent}`)")
     }
 }

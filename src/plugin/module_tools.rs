@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::content::hex;
 use super::{ModuleCallError, ModuleError, ModuleKind, Plugin, PluginModule};
+use crate::error::error_chain;
 use crate::future::BoxFuture;
 use crate::tools::{
     FunctionTool, ToolFailure, ToolOptions, ToolOutput, ToolSource, ToolSourceError,
@@ -216,17 +217,10 @@ fn tools(
         .map(|described| {
             let name = described.name.clone();
             tool(module, engine, described)
-                .map_err(|error| refuse(format!("the tool `{name}`: {}", with_cause(&error))))
+                .map_err(|error| refuse(format!("the tool `{name}`: {}", error_chain(&error))))
         })
         .collect();
     Ok(tools?.into())
-}
-
-fn with_cause(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_cause(cause)),
-        None => error.to_string(),
-    }
 }
 
 /// A schema that has no strict form is shown to the model as it is, as those of MCP servers are.

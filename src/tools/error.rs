@@ -161,20 +161,6 @@ impl ToolError {
     }
 }
 
-impl ToolError {
-    /// Writes the error and its causes.
-    pub(crate) fn error_chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
-}
-
 /// Says why a tool cannot be offered to a model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]

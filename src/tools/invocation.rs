@@ -14,6 +14,7 @@ use super::handler::{Fault, ReadCall};
 use super::{
     FunctionTool, ToolContext, ToolError, ToolFailure, ToolName, ToolOffer, ToolOutput, ToolVerdict,
 };
+use crate::error_chain::error_chain;
 use crate::future::{BoxError, BoxFuture};
 use crate::guardrail::{GuardrailResult, GuardrailStage, Verdict};
 
@@ -293,7 +294,7 @@ impl ToolCall {
         }
         let stage = GuardrailStage::ToolOutput;
         let output = output.map_or_else(|words| words.as_str().into(), ToolOutput::clone);
-        let failure: Option<Arc<str>> = failure.map(|error| error.error_chain().into());
+        let failure: Option<Arc<str>> = failure.map(|error| error_chain(error).into());
         for guardrail in guardrails {
             let asked = guardrail.check(self.cx.clone(), Some(output.clone()), failure.clone());
             let verdict = self.verdict(guardrail.name(), asked).await?;
@@ -407,7 +408,7 @@ impl ToolCall {
             (ToolFailure::Raise, _) => return Err(error),
             // What is wrong with its own arguments is no secret to a model, and it cannot correct what it is not told.
             (_, ToolError::BadArguments { .. }) | (ToolFailure::TellModelDetail, _) => {
-                error.error_chain()
+                error_chain(&error)
             }
             (_, ToolError::TimedOut { tool, after }) => {
                 let seconds = after.as_secs_f64();
@@ -419,7 +420,7 @@ impl ToolCall {
             Some(words) => words(&self.cx, &error),
             None => self.cx.failure_text(&error).unwrap_or(text),
         };
-        tracing::debug!(target: "openai_agents::tools", tool = %self.tool.name(), error = %error.error_chain(), "tool failed");
+        tracing::debug!(target: "openai_agents::tools", tool = %self.tool.name(), error = %error_chain(&error), "tool failed");
         match self.check_size(text.len()) {
             Ok(()) => Ok((text, error)),
             // Other people's words about a failure are held to the size of an output, too.

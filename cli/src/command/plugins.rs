@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use openai_agents::ErrorKind;
 use openai_agents::FunctionTool;
 use openai_agents::config::Config;
+use openai_agents::error::error_chain;
 use openai_agents::plugin::{
     FoundPlugin, ModuleKind, Plugin, PluginModule, PluginTransport, PluginTrust, TrustState,
 };
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::args::Global;
 use crate::escape::excerpt;
 use crate::exit::Exit;
-use crate::failure::{error_chain, failed_result};
+use crate::failure::failed_result;
 use crate::logging;
 use crate::output::{self, Lines, is_read};
 

@@ -6,13 +6,14 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use openai_agents::ErrorKind;
 use openai_agents::config::Config;
+use openai_agents::error::error_chain;
 use openai_agents::skills::{FoundSkill, Skill, SkillError};
 use serde_json::json;
 
 use crate::args::Global;
 use crate::escape::excerpt;
 use crate::exit::Exit;
-use crate::failure::{error_chain, failed_result};
+use crate::failure::failed_result;
 use crate::logging;
 use crate::output::{self, Lines, is_read};
 

@@ -18,7 +18,7 @@ use super::layer::{HookSet, Performance, RunStep, StepKind, StepOutcome, ToolCal
 use super::run::Run;
 use super::turn::{CallAction, CallEnd, Permission, PlannedCall};
 use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty};
-use crate::error::RunFailure;
+use crate::error::{RunFailure, error_chain};
 use crate::future::BoxFuture;
 use crate::guardrail::GuardrailResult;
 use crate::journal::{
@@ -411,7 +411,7 @@ fn outcome(result: ToolCallResult) -> Result<ToolOutcome, ToolError> {
                 _ => OutcomeSource::Tool,
             },
             guardrails,
-            ..ToolOutcome::new(message.into(), failure.map(|error| error.error_chain()))
+            ..ToolOutcome::new(message.into(), failure.map(|error| error_chain(&error)))
         }),
         ToolCallResult::ApprovalRequired { tool, .. } | ToolCallResult::Paused { tool, .. } => {
             Err(ToolError::ApprovalRequired { tool })

@@ -1,10 +1,10 @@
 //! From settings to runner, agents and tools.
 
-use std::error::Error;
 use std::time::Duration;
 
 use super::{load, yaml};
-use crate::config::{Config, ConfigError, LimitsConfig, Loader};
+use crate::config::{Config, LimitsConfig, Loader};
+use crate::error::error_chain;
 use crate::model::FinishReason;
 use crate::usage::{Price, TokenPrice};
 use crate::{ErrorKind, Limits};
@@ -27,16 +27,6 @@ fn check_error(text: &str, expected: &str) {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert_eq!(error_chain(&error), expected);
     }
-}
-
-fn error_chain(error: &ConfigError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn limits(config: &Config) -> Limits {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{CallDecision, HandoffRequest, Machine, MachineStep, ToolRequest};
+use crate::error::error_chain;
 use crate::guardrail::GuardrailResult;
 use crate::kind::ErrorKind;
 use crate::model::Deviation;
@@ -161,7 +162,7 @@ impl Machine {
     pub(super) fn on_tool_ended(&mut self, call_id: &str, result: ToolCallResult) {
         let fault = |error: &ToolError| ToolFault {
             kind: error.kind(),
-            message: error.error_chain(),
+            message: error_chain(error),
         };
         let (output, failure) = match result {
             ToolCallResult::Output { output, .. } => (self.output_text(&output), None),

@@ -113,7 +113,7 @@ fn told(result: ToolCallResult) -> CallToolResult {
         ToolCallResult::Refused { message, .. } => refusal(&message),
         other => match other.into_output() {
             Ok(output) => CallToolResult::success(output::content(&output)),
-            Err(error) => refusal(&format!("{}: {}", error.kind(), error.error_chain())),
+            Err(error) => refusal(&format!("{}: {}", error.kind(), error_chain(&error))),
         },
     }
 }

@@ -8,7 +8,18 @@ use super::source::Source;
 /// with the longest matching path says where a module is.
 const FLOORS: [&[&str]; 6] = [
     &[
-        "kind", "secret", "usage", "id", "future", "file", "few", "memo", "item", "schema", "http",
+        "kind",
+        "error_chain",
+        "secret",
+        "usage",
+        "id",
+        "future",
+        "file",
+        "few",
+        "memo",
+        "item",
+        "schema",
+        "http",
     ],
     &[
         "trace",
