@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{Item, ItemKind};
+
 /// Reasoning of the model, as text or encrypted.
 ///
 /// Servers of the chat API have two fields for it: `reasoning_content` is kept as a summary, `reasoning` as content, as the Python
@@ -30,6 +32,20 @@ pub struct ReasoningPart {
     pub r#type: String,
     /// The text.
     pub text: String,
+}
+
+impl Item {
+    /// Takes the id away from reasoning; another item stays as it is.
+    pub(crate) fn without_reasoning_id(self) -> Self {
+        match self.kind() {
+            ItemKind::Reasoning(reasoning) if reasoning.extra.contains_key("id") => {
+                let mut reasoning = reasoning.clone();
+                reasoning.extra.shift_remove("id");
+                reasoning.into()
+            }
+            _ => self,
+        }
+    }
 }
 
 impl Reasoning {

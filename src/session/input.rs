@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::future::{BoxError, BoxFuture};
 use crate::item::Item;
 
 /// Makes the input of a run out of its history and its new items.
 ///
 /// It may leave out, reorder, change and add. What it changes is what the model sees; the session's history stays as it is, and only
 /// items that are new are saved. A clone of an item is that item; so leave what you do not change uncopied.
-pub type SessionInput = Arc<dyn Fn(Vec<Item>, Vec<Item>) -> Vec<Item> + Send + Sync>;
+pub type SessionInput = Arc<
+    dyn Fn(Vec<Item>, Vec<Item>) -> BoxFuture<'static, Result<Vec<Item>, BoxError>> + Send + Sync,
+>;
 
 /// What a run sends and what it saves at its start.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,33 +24,36 @@ pub struct MergedInput {
     pub new: Vec<Item>,
 }
 
-/// Puts the new items behind the history, or lets a [`SessionInput`] put them together.
-///
-/// Each item that comes out is judged once: it is new if it is one of the new items; else it belongs to the history if it is one of
-/// its items or has the same JSON as one that was not seen yet; else it is new.
-pub fn merge(history: Vec<Item>, new: Vec<Item>, input: Option<&SessionInput>) -> MergedInput {
-    let Some(input) = input else {
+impl MergedInput {
+    /// Puts the new items behind the history.
+    pub fn appended(history: Vec<Item>, new: Vec<Item>) -> Self {
         let mut items = history;
         items.extend(new.iter().cloned());
-        return MergedInput { items, new };
-    };
-    let items = input(history.clone(), new.clone());
-    let mut ledger = Ledger::new(&history, &new);
-    let new = items.iter().filter(|item| ledger.is_new(item)).cloned();
-    MergedInput {
-        new: new.collect(),
-        items,
+        Self { items, new }
+    }
+
+    /// Finds what is new in the items that a [`SessionInput`] gave.
+    ///
+    /// Each item is judged once: it is new if it is one of the new items; else it belongs to the history if it is one of its items or has
+    /// the same JSON as one that was not seen yet; else it is new.
+    pub fn judged(items: Vec<Item>, history: &[Item], new: &[Item]) -> Self {
+        let mut unseen = UnseenItems::new(history, new);
+        let new = items.iter().filter(|item| unseen.is_new(item)).cloned();
+        Self {
+            new: new.collect(),
+            items,
+        }
     }
 }
 
 /// What of the history and of the new items has not come out yet.
-struct Ledger<'a> {
+struct UnseenItems<'a> {
     new: HashMap<*const u8, usize>,
     history: HashMap<*const u8, usize>,
     history_json: HashMap<&'a str, usize>,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> UnseenItems<'a> {
     fn new(history: &'a [Item], new: &[Item]) -> Self {
         Self {
             new: count(new.iter().map(identity)),
@@ -110,14 +116,14 @@ mod tests {
 
     #[track_caller]
     fn check(
-        input: impl Fn(Vec<Item>, Vec<Item>) -> Vec<Item> + Send + Sync + 'static,
+        input: impl Fn(Vec<Item>, Vec<Item>) -> Vec<Item>,
         expect_items: &[&str],
         expect_new: &[&str],
     ) {
         let history = vec![Item::user("a"), Item::assistant("b"), Item::user("a")];
         let new = vec![Item::user("c"), Item::user("a")];
-        let input: SessionInput = Arc::new(input);
-        let merged = merge(history, new, Some(&input));
+        let items = input(history.clone(), new.clone());
+        let merged = MergedInput::judged(items, &history, &new);
         assert_eq!(texts(&merged.items), expect_items);
         assert_eq!(texts(&merged.new), expect_new);
     }
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn without_a_callback_new_stands_behind_history() {
         let (history, new) = (vec![Item::user("a")], vec![Item::user("b")]);
-        let merged = merge(history, new, None);
+        let merged = MergedInput::appended(history, new);
         assert_eq!(texts(&merged.items), ["a", "b"]);
         assert_eq!(texts(&merged.new), ["b"]);
     }

@@ -67,7 +67,7 @@ pub use compacting::{CompactingSession, Compactor};
 pub use encrypted::{EncryptedSession, SessionKey, SessionKeyError, SessionKeys};
 pub use error::{SessionCause, SessionError};
 pub use id::{SessionId, SessionIdError};
-pub use input::{MergedInput, SessionInput, merge};
+pub use input::{MergedInput, SessionInput};
 pub use memory::MemorySession;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresSession, PostgresSessions};

@@ -1,12 +1,12 @@
 //! How a run is begun and watched.
 
-use openai_agents::agent::runner::Input;
+use openai_agents::agent::runner::{Input, ReasoningItemIds};
 use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, ErrorKind, RunEvent, Runner};
+use openai_agents::{Agent, ErrorKind, Item, RunEvent, Runner};
 use serde_json::json;
 
-use crate::support::instant;
+use crate::support::{call, instant};
 
 fn agent() -> Agent {
     Agent::builder("A").build().unwrap()
@@ -142,4 +142,32 @@ async fn tool_sees_the_conversation_that_it_was_called_in() {
         .to_owned();
     assert!(told.contains("2 items, the last: "), "{told}");
     assert!(told.contains("function_call"), "{told}");
+}
+
+#[tokio::test]
+async fn reasoning_item_ids_omitted_reach_neither_model_nor_session() {
+    let thought = |id: &str| {
+        let json =
+            format!(r#"{{"type":"reasoning","id":{id},"summary":[],"encrypted_content":"x"}}"#);
+        Item::from_json(&json).unwrap()
+    };
+    let without = Item::from_json(r#"{"type":"reasoning","summary":[],"encrypted_content":"x"}"#);
+    for (ids, expected) in [
+        (ReasoningItemIds::Keep, thought("\"rs_1\"")),
+        (ReasoningItemIds::Omit, without.unwrap()),
+    ] {
+        let model = ScriptedModel::new([
+            ScriptedTurn::items([thought("\"rs_1\""), call("c1", "look", "{}")]),
+            ScriptedTurn::text("done"),
+        ]);
+        let agent = Agent::builder("A").tool(instant("look", "wet"));
+        let agent = agent.build().unwrap();
+        let session = MemorySession::new(SessionId::new("s").unwrap());
+        let runner = Runner::new(model.clone());
+        let run = runner.run(&agent, "go").session(&session);
+        let result = run.reasoning_item_ids(ids).await.unwrap();
+        assert_eq!(model.requests()[1].items[1], expected);
+        assert_eq!(result.to_input_list()[1], expected);
+        assert_eq!(session.items(None).await.unwrap().items[1], expected);
+    }
 }

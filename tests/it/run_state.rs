@@ -282,6 +282,79 @@ async fn state_with_two_entries_for_one_call_is_refused() {
     assert_eq!(refused, StateError::Invalid { detail });
 }
 
+/// A run of one guarded call in each of two turns.
+async fn paused_twice() -> (RunState, RunState) {
+    let (danger, _) = guarded("danger");
+    let agent = Agent::builder("A").tool(danger).build().unwrap();
+    let runner = Runner::new(ScriptedModel::new([
+        ScriptedTurn::items([call("c1", "danger", "{}")]),
+        ScriptedTurn::items([call("c2", "danger", "{}")]),
+    ]));
+    let first = runner.run(&agent, "go").await.unwrap_err();
+    let first = first.into_state().unwrap();
+    let mut approved = first.clone();
+    approved.approve("c1").unwrap();
+    let second = runner.resume(&agent, approved).await.unwrap_err();
+    (first, second.into_state().unwrap())
+}
+
+#[tokio::test]
+async fn state_id_of_copies_is_one_of_other_states_another() {
+    let (first, second) = paused_twice().await;
+    let mut decided = RunState::from_json(&first.to_json().unwrap()).unwrap();
+    decided.reject("c1").unwrap();
+    decided.add_input([Item::user("and now?")]);
+    assert_eq!(decided.id(), first.id());
+    // The same words in another run.
+    let (other, _) = paused_twice().await;
+    let ids = [first.id(), second.id(), other.id()];
+    let different: std::collections::HashSet<_> = ids.iter().collect();
+    assert_eq!(different.len(), 3, "{ids:?}");
+    // Of one run that pauses again only the count differs.
+    let run = |id: &str| {
+        id.split_once('-')
+            .map(|(run, n)| (run.to_owned(), n.to_owned()))
+    };
+    let (run_id, n) = run(&ids[0]).unwrap();
+    assert_eq!(n, "1");
+    assert_eq!(run(&ids[1]), Some((run_id, "2".to_owned())));
+}
+
+#[tokio::test]
+async fn state_id_claimed_by_two_resumes_lets_one_go_on() {
+    let (agent, runner, error, seen) = paused().await;
+    let mut state = error.into_state().unwrap();
+    state.approve("c1").unwrap();
+    let claimed = Mutex::new(std::collections::HashSet::new());
+    let resume = |state: RunState| {
+        let is_first = claimed.lock().unwrap().insert(state.id());
+        is_first.then(|| runner.resume(&agent, state))
+    };
+    let both = [resume(state.clone()), resume(state)];
+    let [Some(first), None] = both else {
+        panic!("both resumes go on");
+    };
+    assert_eq!(first.await.unwrap().final_output(), "done");
+    assert_eq!(*seen.lock().unwrap(), [ARGUMENTS]);
+}
+
+#[tokio::test]
+async fn state_id_of_an_older_version_is_the_same_each_time() {
+    let (_, _, error, _) = paused().await;
+    let json = error.into_state().unwrap().to_json().unwrap();
+    let mut value: Value = serde_json::from_str(&json).unwrap();
+    value["version"] = json!(4);
+    let state = value["state"].as_object_mut().unwrap();
+    state.remove("run").unwrap();
+    state.remove("n_saved").unwrap();
+    let read = || RunState::from_json(&value.to_string()).unwrap();
+    let mut decided = read();
+    decided.approve("c1").unwrap();
+    assert_eq!(decided.id(), read().id());
+    let again = RunState::from_json(&read().to_json().unwrap()).unwrap();
+    assert_eq!(again.id(), read().id());
+}
+
 #[tokio::test]
 async fn a_state_is_read_with_its_own_key_and_version_only() {
     let (agent, runner, error, _) = paused().await;
@@ -305,11 +378,11 @@ async fn a_state_is_read_with_its_own_key_and_version_only() {
         StateKey::new(Secret::new("short")).unwrap_err(),
         StateError::WeakKey
     );
-    let newer = open.replacen("\"version\":4", "\"version\":7", 1);
+    let newer = open.replacen("\"version\":5", "\"version\":7", 1);
     let error = RunState::from_json(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the run state has version 7; this library reads up to version 4"
+        "the run state has version 7; this library reads up to version 5"
     );
     for text in [
         "",

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use openai_agents::agent::{AgentBuilder, ToolUseBehavior};
+use openai_agents::error::error_chain;
 use openai_agents::future::BoxFuture;
 use openai_agents::guardrail::{GuardrailTiming, InputGuardrail, OutputGuardrail};
 use openai_agents::model::{Delivery, ModelError};
@@ -205,9 +206,9 @@ async fn the_history_can_be_cut_and_changed_for_the_model_only() {
         [Item::assistant("2"), Item::user("3")]
     );
     let request = runner.run(&agent, "4").session(&session);
-    let request = request.session_input(|history, new| {
+    let request = request.session_input(async |history, new| {
         let last = history.into_iter().last();
-        last.into_iter().chain(new).collect()
+        last.into_iter().chain(new).collect::<Vec<_>>()
     });
     request.await.unwrap();
     assert_eq!(
@@ -218,6 +219,22 @@ async fn the_history_can_be_cut_and_changed_for_the_model_only() {
     let all = kept(&session).await;
     assert_eq!(all.len(), 8);
     assert_eq!([all[4].clone(), all[6].clone()], texts);
+}
+
+#[tokio::test]
+async fn session_input_that_fails_ends_the_run_and_asks_nothing() {
+    let session = memory();
+    let model = ScriptedModel::text("a");
+    let runner = Runner::new(model.clone());
+    let request = runner.run(&agent([]), "1").session(&session);
+    let request = request.session_input(async |_, _| Err::<Vec<Item>, _>("the index is away"));
+    let error = request.await.unwrap_err();
+    assert_eq!(
+        error_chain(&error),
+        "the session input failed: the index is away"
+    );
+    assert_eq!(error.kind(), ErrorKind::CallbackFailed);
+    assert_eq!(model.requests().len(), 0);
 }
 
 /// A session whose writes can be made to fail.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod decision;
+mod id;
 #[cfg(feature = "seal")]
 mod seal;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub(in crate::agent) use decision::{AskedCall, Decision, ExecutionCertainty, StandingDecision};
+pub(in crate::agent) use id::RunId;
 #[cfg(feature = "seal")]
 pub use seal::StateKey;
 
@@ -27,8 +29,8 @@ use crate::tools::{McpApprovalRequest, NOT_APPROVED};
 /// The version of the format that is written, and the newest that is read.
 ///
 /// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name. Version 3 can have added input,
-/// version 4 an input that guardrails have not judged.
-const VERSION: u32 = 4;
+/// version 4 an input that guardrails have not judged, version 5 the id of the run.
+const VERSION: u32 = 5;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 
@@ -38,9 +40,24 @@ const OLDEST_VERSION: u32 = 1;
 /// [`Runner::resume`](crate::Runner::resume), in this process or, by [`to_json`](Self::to_json) or better
 /// `to_sealed_json` (feature `seal`), in another. It holds the whole conversation, but no key and none of the application's state.
 ///
+/// # Resuming once
+///
 /// A state is to be resumed once. In a run with a session the second resume ends with `already_resumed` before anything is done. Without
-/// a session nothing here can know of the first: two resumes of one state make its calls twice. Then let the store that keeps the state
-/// decide, by taking it out in one step (a file that is renamed, `DELETE .. RETURNING`) before the run goes on.
+/// a session nothing here can know of the first: two resumes of one state make its calls twice. Then let a store of your own decide, by
+/// claiming the state's [`id`](Self::id) before the run goes on. All copies of a state have the same id, whatever was decided in them.
+///
+/// ```
+/// use std::collections::HashSet;
+/// use openai_agents::RunState;
+///
+/// /// In a database: `INSERT INTO resumed (id) VALUES ($1)`, where `id` is the primary key.
+/// fn claim(resumed: &mut HashSet<String>, state: &RunState) -> Result<(), String> {
+///     let is_first = resumed.insert(state.id());
+///     is_first.then_some(()).ok_or_else(|| "somebody has resumed this run".to_owned())
+/// }
+/// ```
+///
+/// # Example
 ///
 /// ```
 /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
@@ -69,6 +86,12 @@ const OLDEST_VERSION: u32 = 1;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunState {
+    /// The run; states of older versions have none.
+    #[serde(default)]
+    pub(in crate::agent) run: Option<RunId>,
+    /// How often the run was saved, with this time.
+    #[serde(default)]
+    pub(in crate::agent) n_saved: u32,
     pub(in crate::agent) start: String,
     pub(in crate::agent) agent: String,
     pub(in crate::agent) limits: Limits,
@@ -409,6 +432,23 @@ impl RunState {
     /// Input guardrails are not asked about it: they look at what a run begins with.
     pub fn add_input(&mut self, items: impl IntoIterator<Item = Item>) {
         self.added_input.extend(items);
+    }
+
+    /// Names the state: the same for all copies of it, whatever is decided in them, and for no other state.
+    ///
+    /// A run that pauses again leaves a state with another id. Who claims the id before resuming is the only one who resumes:
+    /// [resuming once](#resuming-once).
+    pub fn id(&self) -> String {
+        self.run_id().state_id(self.n_saved)
+    }
+
+    /// A state without an id, of an older version, is named by its conversation.
+    pub(in crate::agent) fn run_id(&self) -> RunId {
+        self.run.unwrap_or_else(|| {
+            let history = self.history.iter().map(Item::to_json);
+            let parts: Vec<&str> = [self.agent.as_str()].into_iter().chain(history).collect();
+            RunId::of_text(&parts.join("\n"))
+        })
     }
 
     /// Gives the name of the agent that the run began with.

@@ -17,11 +17,25 @@ use crate::future::{BoxError, BoxFuture};
 use crate::guardrail::{
     GuardrailOutput, GuardrailResult, GuardrailStage, GuardrailTiming, OutputGuardrail, Verdict,
 };
+use crate::item::Item;
 use crate::model::ModelRequest;
+use crate::session::SessionInput;
 use crate::tools::{FunctionTool, ToolContext, ToolOffer};
 
 fn failed(callback: String, source: BoxError) -> RunFailure {
     RunFailure::CallbackFailed { callback, source }
+}
+
+/// Lets the application put together what the session had and the new input.
+pub(super) async fn merge_input(
+    merge: SessionInput,
+    history: Vec<Item>,
+    new: Vec<Item>,
+) -> StepOutcome {
+    match merge(history, new).await {
+        Ok(items) => StepOutcome::InputMerged(items),
+        Err(source) => StepOutcome::Failed(failed("the session input".to_owned(), source)),
+    }
 }
 
 /// Lets the application change a request before it is sent.

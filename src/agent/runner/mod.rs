@@ -51,7 +51,7 @@ pub use agent_tool::AgentTool;
 pub use drive::RunStream;
 pub use handle::{RunHandle, RunOver};
 pub use layer::{RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes, ToolCallEnd};
-pub use options::{InvalidOutput, LastTurn, Recovery, TrippedInput, UnknownTool};
+pub use options::{InvalidOutput, LastTurn, ReasoningItemIds, Recovery, TrippedInput, UnknownTool};
 pub use request::{Input, RunRequest};
 pub use result::{RunEvent, RunResult};
 

@@ -10,6 +10,7 @@ use crate::agent::run_state::HistoryOwner;
 use crate::agent::{Agent, AgentModel, DynHooks, HandoffFilter, Hooks, ModelInputFilter};
 use crate::context::States;
 use crate::error::{RunFailure, RunProgress};
+use crate::future::IntoOutcome;
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::item::Item;
 use crate::journal::Journal;
@@ -57,6 +58,7 @@ pub(crate) struct RunOptions {
     pub(super) session_settings: SessionSettings,
     pub(super) session_input: Option<SessionInput>,
     pub(super) tripped_input: TrippedInput,
+    pub(super) reasoning_item_ids: ReasoningItemIds,
 }
 
 /// What happens when the model calls a tool that does not exist or is disabled.
@@ -94,6 +96,17 @@ pub enum TrippedInput {
     Keep,
     /// Nothing of the run gets into the session.
     Forget,
+}
+
+/// Whether the reasoning of a model keeps its id in the conversation, and so in later requests, the result and the session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReasoningItemIds {
+    /// It does.
+    #[default]
+    Keep,
+    /// It does not: for servers that look an id up and refuse one that they do not store.
+    Omit,
 }
 
 /// What the last turn that [`Limits::max_turns`] allows is like.
@@ -265,12 +278,25 @@ macro_rules! setters {
                 self
             }
 
-            /// Puts the history of a session and the new input together by a function, in place of one behind the other.
-            pub fn session_input(
-                mut self,
-                merge: impl Fn(Vec<Item>, Vec<Item>) -> Vec<Item> + Send + Sync + 'static,
-            ) -> Self {
-                self.options.session_input = Some(Arc::new(merge));
+            /// Puts the history of a session and the new input together by an asynchronous function, in place of one behind the other:
+            /// `.session_input(async |history, new| [history, new].concat())`.
+            ///
+            /// Its error ends the run with the error `callback_failed`. [`SessionInput`] says what of it is saved.
+            pub fn session_input<F, R>(mut self, merge: F) -> Self
+            where
+                F: Fn(Vec<Item>, Vec<Item>) -> R + Send + Sync + 'static,
+                R: Future<Output: IntoOutcome<Vec<Item>>> + Send + 'static,
+            {
+                self.options.session_input = Some(Arc::new(move |history, new| {
+                    let merged = merge(history, new);
+                    Box::pin(async move { merged.await.into_outcome() })
+                }));
+                self
+            }
+
+            /// Sets whether reasoning goes back to the model with the id that it came with.
+            pub fn reasoning_item_ids(mut self, ids: ReasoningItemIds) -> Self {
+                self.options.reasoning_item_ids = ids;
                 self
             }
 

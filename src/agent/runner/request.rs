@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::options::RunOptions;
 use super::{RunResult, RunStream};
 use crate::agent::Agent;
-use crate::agent::run_state::{HistoryOwner, RunState};
+use crate::agent::run_state::{HistoryOwner, RunId, RunState};
 use crate::context::RunContext;
 use crate::error::{RunError, SetupError};
 use crate::future::BoxFuture;
@@ -36,6 +36,8 @@ pub(super) struct RunSetup {
     pub(super) options: RunOptions,
     pub(super) delivery: Delivery,
     pub(super) scope: RunScope,
+    /// The id of the run, unless it goes on from a state, which has one.
+    pub(super) id: RunId,
 }
 
 /// From where a run goes on.
@@ -163,7 +165,16 @@ impl RunRequest {
     pub(super) fn into_setup(self) -> (Agent, RunStart, RunSetup) {
         // Who begins a run has said by then how it is watched.
         let delivery = self.delivery.unwrap_or(Delivery::Whole);
+        // What a journal knows by a name is the same run in each of its executions.
+        let journal = self.options.journal.as_ref();
+        let id = match journal.and_then(|journal| journal.run_name()) {
+            Some(name) => {
+                RunId::of_text(&[&[name.into()][..], &self.scope.path].concat().join("/"))
+            }
+            None => RunId::random(),
+        };
         let setup = RunSetup {
+            id,
             model: self.model,
             options: self.options,
             delivery,

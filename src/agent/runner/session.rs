@@ -9,8 +9,7 @@ use crate::error::RunFailure;
 use crate::item::Item;
 use crate::journal::Effect;
 use crate::session::{
-    MergedInput, Session, SessionInput, SessionItems, SessionSettings, SessionTurn, SessionVersion,
-    merge,
+    MergedInput, Session, SessionItems, SessionSettings, SessionTurn, SessionVersion,
 };
 
 /// The reading of a session, and the key under which a journal keeps it.
@@ -55,23 +54,20 @@ pub(super) struct SessionClaim {
 }
 
 impl SessionWriter {
-    /// Puts the input of a run behind what its session had.
-    pub(super) fn behind(
+    /// Begins behind what the session has; the input of the run waits to be written.
+    pub(super) fn begin(
         session: Arc<dyn Session>,
-        read: SessionItems,
-        new: Vec<Item>,
-        input: Option<&SessionInput>,
-    ) -> (MergedInput, Self) {
-        let written = SessionWrites::behind(&read.items);
-        let merged = merge(read.items, new, input);
-        let writer = Self {
+        version: SessionVersion,
+        written: SessionWrites,
+        merged: &MergedInput,
+    ) -> Self {
+        Self {
             session,
-            version: read.version,
+            version,
             n_saved: merged.items.len(),
             waiting_input: merged.new.clone(),
             written,
-        };
-        (merged, writer)
+        }
     }
 
     /// Takes a saved run's place without looking, because nothing will be done.

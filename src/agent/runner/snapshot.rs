@@ -23,6 +23,8 @@ pub(super) fn save(
 ) -> RunState {
     let pending = state.pending.as_ref();
     RunState {
+        run: Some(state.run),
+        n_saved: state.n_saved + 1,
         start: state.start.to_string(),
         agent: state.agent.name().to_owned(),
         limits,
@@ -143,6 +145,7 @@ pub(super) fn restore(
     let agent = agent
         .ok_or_else(|| missing(format!("the agent `{}`", saved.agent)))?
         .clone();
+    let run = saved.run_id();
     let pending = restore_turn(&saved, &agent)?;
     let is_open = !pending.is_empty();
     let name = |name: &String| graph.agent(name).map(Agent::shared_name);
@@ -161,6 +164,8 @@ pub(super) fn restore(
         calls.replace(call);
     }
     let state = MachineState {
+        run,
+        n_saved: saved.n_saved,
         start: start.shared_name(),
         is_fresh: false,
         n_input: saved.n_input,

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use super::tool_sources::SourcedTools;
 use super::turn::PendingTurn;
 use crate::agent::Agent;
-use crate::agent::run_state::{Decision, StandingDecision};
+use crate::agent::run_state::{Decision, RunId, StandingDecision};
 use crate::context::RunContext;
 use crate::error::RunProgress;
 use crate::guardrail::GuardrailResult;
 use crate::item::{CallItem, FunctionCall, History, Item};
 use crate::model::ResponseMeta;
-use crate::session::SessionId;
 use crate::tools::{FunctionTool, ToolName, ToolRegistry};
 use crate::trace::fnv;
 
 /// The state of a run between two steps.
 pub(super) struct MachineState {
+    pub(super) run: RunId,
+    /// How often the run was saved, so that each of its states has an id of its own.
+    pub(super) n_saved: u32,
     /// The agent that the run began with.
     pub(super) start: Arc<str>,
     pub(super) agent: Agent,
@@ -75,8 +77,10 @@ impl MachineState {
         tool.is_enabled(cx) && !self.withheld.contains(tool.name())
     }
 
-    pub(super) fn new(agent: Agent, input: Vec<Item>) -> Self {
+    pub(super) fn new(run: RunId, agent: Agent, input: Vec<Item>) -> Self {
         Self {
+            run,
+            n_saved: 0,
             start: agent.shared_name(),
             agent,
             sourced: None,
@@ -122,23 +126,14 @@ impl MachineState {
         }
     }
 
-    /// What is the same when a run that waits goes on, in whatever process: its conversation, the calls that wait, its session.
-    ///
-    /// It is made for those who stand around runs only; a state has no id of its own, and two runs that wait for the same in the same
-    /// words cannot be told apart by it.
-    pub(super) fn pause_key(&self, session: Option<&SessionId>) -> Option<u64> {
-        let turn = self.pending.as_ref()?;
-        let mut text = format!("{}/{}", self.agent.name(), self.turn);
-        let calls = turn.calls.iter().map(|call| call.call.call_id.as_str());
-        for part in calls.chain(session.map(SessionId::as_str)) {
-            text.push('/');
-            text.push_str(part);
-        }
-        for item in &*self.history {
-            // An item was read from JSON or can be written as such.
-            text.push_str(&serde_json::to_string(item).unwrap_or_default());
-        }
-        Some(fnv(3, text.as_bytes()))
+    /// By what those who stand around the run know it again when it goes on: that of the state which it would leave now.
+    pub(super) fn pause_key(&self) -> u64 {
+        key_of(&self.run.state_id(self.n_saved + 1))
+    }
+
+    /// The key of the state that the run goes on from.
+    pub(super) fn resumed_key(&self) -> Option<u64> {
+        (self.n_saved > 0).then(|| key_of(&self.run.state_id(self.n_saved)))
     }
 
     /// The run's own input, without what a session had before it.
@@ -223,4 +218,8 @@ impl MachineState {
             guardrails: self.guardrails.clone(),
         }
     }
+}
+
+fn key_of(state_id: &str) -> u64 {
+    fnv(3, state_id.as_bytes())
 }

@@ -17,7 +17,7 @@ use crate::error::{RunError, RunFailure};
 use crate::guardrail::{GuardrailInput, GuardrailResult, InputGuardrail, OutputGuardrail};
 use crate::item::{CallItem, Item};
 use crate::model::{Model, ModelRequest};
-use crate::session::Session;
+use crate::session::{Session, SessionInput};
 use crate::tools::{FunctionTool, ToolSource};
 
 /// The next thing to do for a run. Between any two of them the run can be saved.
@@ -28,6 +28,8 @@ use crate::tools::{FunctionTool, ToolSource};
 pub(super) enum Step {
     /// Reads the conversation so far; for a run that goes on, to see that nobody else has changed it.
     LoadSession(SessionReadStep),
+    /// Lets the application put together what the session had and the new input.
+    MergeInput(SessionInput, Vec<Item>, Vec<Item>),
     /// Changes the session's version and nothing else, so that no other run goes on from the same state.
     ClaimSession(SessionChangeStep),
     /// Asks the sources of the agent for their tools, all at once; before each turn, since a server may have others by now.

@@ -49,6 +49,10 @@ impl<'a> Performer<'a> {
                 self.call_model(call)
             }
             Step::LoadSession(read) => self.read_session(read),
+            Step::MergeInput(merge, history, new) => self.future(
+                StepKind::MergeInput,
+                callbacks::merge_input(merge, history, new),
+            ),
             Step::ClaimSession(change) | Step::SaveTurn(change) => self.write_session(change),
             Step::WithdrawTurns(session, writes) => self.withdraw(session, writes),
             Step::ListTools(sources) => self.future(StepKind::ListTools, list_tools(sources)),

@@ -122,6 +122,8 @@ pub enum StepKind {
         /// The session.
         session: SessionId,
     },
+    /// The application puts together what the session had and the new input: [`StepOutcome::InputMerged`].
+    MergeInput,
     /// The session is changed: [`StepOutcome::SessionWritten`].
     WriteSession {
         /// The session.
@@ -215,6 +217,8 @@ pub enum StepOutcome {
     Done,
     /// What was read from the session.
     SessionRead(SessionItems),
+    /// What the model is to see of the session and the new input.
+    InputMerged(Vec<Item>),
     /// The version of the session after a change.
     SessionWritten(SessionVersion),
     /// The session could not be read or changed.
@@ -251,7 +255,7 @@ impl RunIdentity<'_> {
 
     /// By what a run that goes on is known, as its [pause](StepKind::Pause) said; nothing for one that begins.
     pub fn resumed_key(&self) -> Option<u64> {
-        self.state.pause_key(self.session)
+        self.state.resumed_key()
     }
 }
 
@@ -278,6 +282,7 @@ impl StepKind {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::ReadSession { .. } => "read_session",
+            Self::MergeInput => "merge_input",
             Self::WriteSession { .. } => "write_session",
             Self::WithdrawTurns { .. } => "withdraw_turns",
             Self::ListTools => "list_tools",

@@ -47,6 +47,7 @@ use crate::guardrail::GuardrailResult;
 use crate::item::{History, Item};
 use crate::limits::LimitReached;
 use crate::model::{ModelRequest, ResponseAccumulator};
+use crate::session::SessionItems;
 
 /// A run as a state machine.
 pub(super) struct Run {
@@ -88,6 +89,8 @@ enum Next {
     /// Whether there is a session to read, or to claim for a run that goes on.
     OpenSession,
     ClaimSession(Box<(SessionWriter, SessionChangeStep)>),
+    /// What the application makes of the session and the input.
+    MergeInput(SessionItems),
     /// The input of a run that a journal continues, which does not wait for the first turn.
     SaveInput,
     /// Whether the input may be looked at.
@@ -130,6 +133,7 @@ enum Awaited {
     /// That it is done; what follows was decided with it.
     Done,
     Session,
+    MergedInput(SessionItems),
     ClaimRead(SessionClaim),
     ClaimWrite(SessionWriter),
     Saved(Vec<Item>),
@@ -190,6 +194,7 @@ impl Run {
             Next::SetUp(failure) => self.set_up(failure),
             Next::OpenSession => self.open_session(),
             Next::ClaimSession(claim) => Ok(Some(self.claim_session(*claim))),
+            Next::MergeInput(read) => Ok(self.merge_input(read)),
             Next::SaveInput => {
                 self.next = Next::CheckInput;
                 Ok(self.save(Vec::new()))
@@ -284,6 +289,10 @@ impl Run {
             (Awaited::Done, StepOutcome::Done) => Ok(()),
             (Awaited::Session, StepOutcome::SessionRead(read)) => {
                 self.loaded(read);
+                Ok(())
+            }
+            (Awaited::MergedInput(read), StepOutcome::InputMerged(items)) => {
+                self.merged(read, items);
                 Ok(())
             }
             (Awaited::ClaimRead(claim), StepOutcome::SessionRead(read)) => self.claim(claim, read),
@@ -424,9 +433,7 @@ impl Run {
 
     /// By what the run is known to those around it when it goes on.
     pub(super) fn pause_key(&self) -> u64 {
-        let session = self.options().session.as_ref();
-        let key = self.state.pause_key(session.map(|session| session.id()));
-        key.unwrap_or_default()
+        self.state.pause_key()
     }
 
     /// The turn, from 1; 0 before the first.
@@ -446,6 +453,7 @@ impl Awaited {
             step: match self {
                 Self::Done | Self::Input | Self::LastWord(_) => "a callback",
                 Self::Session | Self::ClaimRead(_) => "read_session",
+                Self::MergedInput(_) => "merge_input",
                 Self::ClaimWrite(_) | Self::Saved(_) => "write_session",
                 Self::Withdrawn(..) => "withdraw_turns",
                 Self::ToolLists => "list_tools",

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Awaited, Checks, Next, Run};
-use crate::agent::run_state::{AskedCall, ExecutionCertainty, HistoryOwner, SavedSession};
+use crate::agent::run_state::{AskedCall, ExecutionCertainty, HistoryOwner, RunId, SavedSession};
 use crate::agent::runner::graph::Graph;
 use crate::agent::runner::layer::{Layers, RunIdentity};
 use crate::agent::runner::model_request::{RequestTemplate, ToolOffer};
@@ -13,6 +13,7 @@ use crate::agent::runner::request::{RunRequest, RunSetup, RunStart};
 use crate::agent::runner::session::{
     SessionChangeStep, SessionClaim, SessionReadStep, SessionWriter,
 };
+use crate::agent::runner::session_writes::SessionWrites;
 use crate::agent::runner::snapshot::{Restored, missing, restore};
 use crate::agent::runner::state::MachineState;
 use crate::agent::runner::step::{Holds, InputCheck, Step};
@@ -24,7 +25,7 @@ use crate::error::{RunFailure, SetupError};
 use crate::guardrail::{GuardrailInput, GuardrailTiming, InputGuardrail};
 use crate::item::{FunctionCall, Item};
 use crate::journal::Effect;
-use crate::session::{SessionError, SessionItems, SessionVersion};
+use crate::session::{MergedInput, SessionError, SessionItems, SessionVersion};
 use crate::tools::FunctionTool;
 
 impl Run {
@@ -37,12 +38,15 @@ impl Run {
             Err(error) => (Graph::default(), Some(RunFailure::Setup(error))),
         };
         let restored = match start {
-            RunStart::Input(input) => Ok(fresh(&agent, input, options.history_owner.clone())),
+            RunStart::Input(input) => {
+                let owner = options.history_owner.clone();
+                Ok(fresh(setup.id, &agent, input, owner))
+            }
             RunStart::State(state) => restore(*state, &agent, &graph),
         };
         let restored = restored.unwrap_or_else(|error| {
             failure.get_or_insert(error);
-            fresh(&agent, Vec::new(), HistoryOwner::Run)
+            fresh(setup.id, &agent, Vec::new(), HistoryOwner::Run)
         });
         let outer = setup.scope.agents.split_last();
         let outer = outer.map_or(&[][..], |(_, outer)| outer);
@@ -276,14 +280,43 @@ impl Run {
         (own, unsaved)
     }
 
-    /// Puts the input behind what the session had.
+    /// Puts the input behind what the session had, unless the application puts them together.
     pub(super) fn loaded(&mut self, read: SessionItems) {
+        if self.options().session_input.is_some() {
+            self.next = Next::MergeInput(read);
+            return;
+        }
+        let SessionItems { items, version } = read;
+        let written = SessionWrites::behind(&items);
+        let merged = MergedInput::appended(items, self.state.own_input().to_vec());
+        self.begin_behind(written, version, merged);
+    }
+
+    /// Lets the application put the input and what the session had together.
+    pub(super) fn merge_input(&mut self, read: SessionItems) -> Option<Step> {
+        self.next = Next::CheckInput;
+        let merge = self.options().session_input.clone()?;
+        let (history, new) = (read.items.clone(), self.state.own_input().to_vec());
+        self.awaited = Some(Awaited::MergedInput(read));
+        Some(Step::MergeInput(merge, history, new))
+    }
+
+    /// Takes what the application made of both.
+    pub(super) fn merged(&mut self, read: SessionItems, items: Vec<Item>) {
+        let merged = MergedInput::judged(items, &read.items, self.state.own_input());
+        self.begin_behind(SessionWrites::behind(&read.items), read.version, merged);
+    }
+
+    fn begin_behind(
+        &mut self,
+        written: SessionWrites,
+        version: SessionVersion,
+        merged: MergedInput,
+    ) {
         let Some(session) = self.options().session.clone() else {
             return;
         };
-        let input = self.state.own_input().to_vec();
-        let merge = self.options().session_input.as_ref();
-        let (merged, writer) = SessionWriter::behind(session, read, input, merge);
+        let writer = SessionWriter::begin(session, version, written, &merged);
         let writes_at_once = self.is_continued() && writer.has_waiting_input();
         self.state.begin_with(merged.items, merged.new);
         self.session = Some(writer);
@@ -379,9 +412,9 @@ impl Run {
     }
 }
 
-fn fresh(agent: &Agent, input: Vec<Item>, history_owner: HistoryOwner) -> Restored {
+fn fresh(id: RunId, agent: &Agent, input: Vec<Item>, history_owner: HistoryOwner) -> Restored {
     Restored {
-        state: MachineState::new(agent.clone(), input),
+        state: MachineState::new(id, agent.clone(), input),
         ledger: Ledger::default(),
         history_owner,
         session: None,

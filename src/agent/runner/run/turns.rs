@@ -3,7 +3,7 @@
 use super::{Awaited, Next, Run};
 use crate::agent::run_state::HistoryOwner;
 use crate::agent::runner::model_request::ToolOffer;
-use crate::agent::runner::options::LastTurn;
+use crate::agent::runner::options::{LastTurn, ReasoningItemIds};
 use crate::agent::runner::resolve::{ResolveContext, answer, resolve};
 use crate::agent::runner::result::RunEvent;
 use crate::agent::runner::step::{InputAfter, ModelStep, PrepareStep, Step};
@@ -185,6 +185,10 @@ impl Run {
 
     pub(super) fn accept_response(&mut self, response: ModelResponse) -> Result<(), RunFailure> {
         let ModelResponse { items, mut meta } = response;
+        let items = match self.options().reasoning_item_ids {
+            ReasoningItemIds::Keep => items,
+            ReasoningItemIds::Omit => items.into_iter().map(Item::without_reasoning_id).collect(),
+        };
         let usage = meta.usage.unwrap_or(Usage::UNREPORTED);
         self.cx.add_usage(usage);
         meta.deviations.extend(self.reused_ids(&items));

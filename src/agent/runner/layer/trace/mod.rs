@@ -197,9 +197,10 @@ impl RunLayer for RunTrace {
             StepKind::PrepareRequest { .. } | StepKind::DecideToolUse => {
                 StepSpan::around(self.spans.turn(&step.agent, step.turn))
             }
-            StepKind::StartAgent | StepKind::CheckOffers | StepKind::FilterHistory => {
-                StepSpan::around(self.spans.agent(&step.agent))
-            }
+            StepKind::MergeInput
+            | StepKind::StartAgent
+            | StepKind::CheckOffers
+            | StepKind::FilterHistory => StepSpan::around(self.spans.agent(&step.agent)),
         };
         self.watch(watched, outcomes)
     }
