@@ -34,7 +34,7 @@ use crate::item::{History, Item, ItemKind};
 pub struct InputGuardrail {
     name: Arc<str>,
     timing: GuardrailTiming,
-    check: Arc<Check<GuardrailInput>>,
+    check: Arc<CheckFn<GuardrailInput>>,
 }
 
 /// Checks the final output of a run, before the run is over.
@@ -45,10 +45,10 @@ pub struct InputGuardrail {
 pub struct OutputGuardrail {
     name: Arc<str>,
     holds: bool,
-    check: Arc<Check<GuardrailOutput>>,
+    check: Arc<CheckFn<GuardrailOutput>>,
 }
 
-type Check<T> = dyn Fn(T) -> BoxFuture<'static, Result<Verdict, BoxError>> + Send + Sync;
+type CheckFn<T> = dyn Fn(T) -> BoxFuture<'static, Result<Verdict, BoxError>> + Send + Sync;
 
 /// When an input guardrail is asked, and what waits for its verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -238,7 +238,7 @@ impl OutputGuardrail {
     }
 }
 
-fn boxed<T, F, R>(check: F) -> Arc<Check<T>>
+fn boxed<T, F, R>(check: F) -> Arc<CheckFn<T>>
 where
     F: Fn(T) -> R + Send + Sync + 'static,
     R: Future<Output: IntoOutcome<Verdict>> + Send + 'static,

@@ -119,7 +119,7 @@ async fn watch_signals(
     sender: &watch::Sender<ReceivedSignals>,
     ready: &mpsc::Sender<io::Result<()>>,
 ) {
-    let mut source = match Source::new() {
+    let mut source = match SignalSource::new() {
         Ok(source) => source,
         // Nobody waits for it any more if the receiver is gone.
         Err(error) => return drop(ready.send(Err(error))),
@@ -155,7 +155,7 @@ fn end_stuck(signal: Signal) {
 }
 
 #[cfg(unix)]
-struct Source {
+struct SignalSource {
     /// None under `nohup`, which is there to let the program outlive its terminal.
     hangup: Option<tokio::signal::unix::Signal>,
     interrupt: tokio::signal::unix::Signal,
@@ -169,7 +169,7 @@ struct Source {
 const FILE_SIZE: i32 = 25;
 
 #[cfg(unix)]
-impl Source {
+impl SignalSource {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let hangup = (!hangup_is_ignored()).then(|| signal(SignalKind::hangup()));
@@ -207,10 +207,10 @@ fn hangup_is_ignored() -> bool {
 }
 
 #[cfg(not(unix))]
-struct Source;
+struct SignalSource;
 
 #[cfg(not(unix))]
-impl Source {
+impl SignalSource {
     fn new() -> io::Result<Self> {
         Ok(Self)
     }

@@ -16,7 +16,7 @@ use crate::model::{Dialect, ModelError, ModelRequest};
 /// What is wrong with the stream.
 pub fn decode_chat_stream(chunks: &[Bytes]) -> Result<usize, ModelError> {
     let mut sse = SseDecoder::new(32 * 1024 * 1024);
-    let mut answer = chat::Decoder::new(DecodeContext::new(
+    let mut answer = chat::ChatDecoder::new(DecodeContext::new(
         1,
         Arc::default(),
         ResponseLimits::default(),

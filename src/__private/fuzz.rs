@@ -71,9 +71,9 @@ fn show(
 ) -> String {
     let cx = DecodeContext::new(1, Arc::default(), ResponseLimits::default());
     let mut decoder: Box<dyn ResponseDecoder> = match wire {
-        Wire::Chat => Box::new(chat::Decoder::new(cx)),
-        Wire::Responses => Box::new(responses::Decoder::new(cx)),
-        Wire::Harmony => Box::new(harmony::Decoder::new(cx)),
+        Wire::Chat => Box::new(chat::ChatDecoder::new(cx)),
+        Wire::Responses => Box::new(responses::ResponsesDecoder::new(cx)),
+        Wire::Harmony => Box::new(harmony::HarmonyDecoder::new(cx)),
     };
     let mut events = VecDeque::new();
     let error = decode(&mut *decoder, &mut events).err();

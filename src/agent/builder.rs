@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Agent, AgentModel, BoundHandoff, DynHooks, Handoff, Hooks, Instructions, OutputMode,
-    OutputType, Parts, ToolUseBehavior,
+    Agent, AgentModel, AgentParts, BoundHandoff, DynHooks, Handoff, Hooks, Instructions,
+    OutputMode, OutputType, ToolUseBehavior,
 };
 use crate::context::RunContext;
 use crate::future::IntoOutcome;
@@ -105,7 +105,7 @@ impl AgentBuilder {
     }
 
     /// Takes over all that an agent is made of.
-    pub(super) fn like(agent: &Parts) -> Self {
+    pub(super) fn like(agent: &AgentParts) -> Self {
         Self {
             name: agent.name.to_string(),
             handoff_description: agent.handoff_description.clone(),
@@ -430,7 +430,7 @@ impl AgentBuilder {
             let specs = tools.chain(handoffs).chain(output).collect();
             Arc::new(ToolSet::new(specs).with_hosted(self.hosted.clone()))
         });
-        Ok(Agent(Arc::new(Parts {
+        Ok(Agent(Arc::new(AgentParts {
             name: self.name.into(),
             handoff_description: self.handoff_description,
             instructions: self.instructions,

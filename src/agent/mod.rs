@@ -55,10 +55,10 @@ use crate::tools::{FunctionTool, HostedTool, ToolRegistry, ToolSource};
 /// # Ok::<(), openai_agents::agent::AgentError>(())
 /// ```
 #[derive(Clone)]
-pub struct Agent(Arc<Parts>);
+pub struct Agent(Arc<AgentParts>);
 
 #[derive(Clone)]
-struct Parts {
+struct AgentParts {
     name: Arc<str>,
     handoff_description: Option<String>,
     instructions: Option<Instructions>,

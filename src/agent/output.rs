@@ -30,16 +30,16 @@ const WRAPPER: &str = "response";
 /// A schema that is known at run time only (feature `schema-validation`) is checked in the same way, whether the server was to hold the
 /// model to it or not. What the schema as it was given leaves optional may be left out, although the strict form asks for it.
 #[derive(Clone)]
-pub struct OutputType(Arc<Parts>);
+pub struct OutputType(Arc<OutputParts>);
 
-struct Parts {
+struct OutputParts {
     format: Arc<OutputFormat>,
     mode: OutputMode,
     is_wrapped: bool,
-    check: Box<Check>,
+    check: Box<OutputCheckFn>,
 }
 
-type Check = dyn Fn(&str) -> Result<(), OutputError> + Send + Sync;
+type OutputCheckFn = dyn Fn(&str) -> Result<(), OutputError> + Send + Sync;
 
 /// How a model is told what its final output must be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,8 +131,13 @@ impl OutputType {
         Self::new(format, mode, is_wrapped, Box::new(check))
     }
 
-    fn new(format: OutputFormat, mode: OutputMode, is_wrapped: bool, check: Box<Check>) -> Self {
-        Self(Arc::new(Parts {
+    fn new(
+        format: OutputFormat,
+        mode: OutputMode,
+        is_wrapped: bool,
+        check: Box<OutputCheckFn>,
+    ) -> Self {
+        Self(Arc::new(OutputParts {
             format: Arc::new(format),
             mode,
             is_wrapped,
@@ -193,7 +198,7 @@ fn schema_of<T: JsonSchema>() -> (Value, bool) {
 
 /// Checks texts against the schema as it was given.
 #[cfg(feature = "schema-validation")]
-fn checking(schema: &Value) -> Result<Box<Check>, SchemaError> {
+fn checking(schema: &Value) -> Result<Box<OutputCheckFn>, SchemaError> {
     let schema = schema::SchemaCheck::new(schema)?;
     Ok(Box::new(move |text| {
         let value: Value = parse(text, false)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::run_state::{SavedCall, SavedStatus};
-use super::{Agent, BoundHandoff, Instructions, OutputType, Parts, RunState};
+use super::{Agent, AgentParts, BoundHandoff, Instructions, OutputType, RunState};
 use crate::item::{FunctionCallOutput, Item, ItemKind};
 use crate::tools::FunctionTool;
 
@@ -27,7 +27,7 @@ impl Agent {
         more: Vec<FunctionTool>,
         holds: ChoiceHolds,
     ) -> Result<Self, String> {
-        let mut parts = Parts::clone(&self.0);
+        let mut parts = AgentParts::clone(&self.0);
         for tool in more {
             let name = tool.name().clone();
             let mut handoffs = parts.handoffs.iter().map(BoundHandoff::tool_name);
@@ -46,17 +46,17 @@ impl Agent {
 
     /// Makes an agent of the same name whose final output is of this type; the model is told natively.
     pub(crate) fn with_output(&self, output: OutputType) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(AgentParts {
             output: Some(output),
-            ..Parts::clone(&self.0)
+            ..AgentParts::clone(&self.0)
         }))
     }
 
     /// Makes an agent of the same name that is told more, behind its own instructions.
     pub(crate) fn with_more_instructions(&self, more: &str) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(AgentParts {
             instructions: Some(Instructions::join(self.0.instructions.as_ref(), more)),
-            ..Parts::clone(&self.0)
+            ..AgentParts::clone(&self.0)
         }))
     }
 }

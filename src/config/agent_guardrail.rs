@@ -13,7 +13,7 @@ use crate::{Agent, Limits, RunContext, Runner};
 
 /// Looks at texts.
 #[derive(Clone)]
-pub(super) enum Check {
+pub(super) enum BuiltinCheck {
     MaxChars(u64),
     /// In lower case.
     Deny(Arc<[String]>),
@@ -28,7 +28,7 @@ pub(super) struct AgentGuardrail {
     pub(super) limits: Limits,
 }
 
-impl Check {
+impl BuiltinCheck {
     /// Makes the check of a guardrail that needs no agent.
     pub(super) fn without_agent(check: &GuardrailCheck) -> Option<Self> {
         match check {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::agent_guardrail::{AgentGuardrail, Check};
+use super::agent_guardrail::{AgentGuardrail, BuiltinCheck};
 #[cfg(feature = "mcp-client")]
 use super::mcp::AlwaysAsked;
 use super::nearest::nearest;
@@ -289,9 +289,9 @@ impl<'a> TeamBuilder<'a> {
         &mut self,
         owner: &'a AgentConfig,
         guardrail: &'a GuardrailConfig,
-    ) -> Result<Option<Check>, ConfigError> {
+    ) -> Result<Option<BuiltinCheck>, ConfigError> {
         let GuardrailCheck::Agent(name) = &guardrail.check else {
-            return Ok(Check::without_agent(&guardrail.check));
+            return Ok(BuiltinCheck::without_agent(&guardrail.check));
         };
         let config = self.find(owner, "is guarded by", name)?;
         let problem = if !config.handoffs.is_empty() {
@@ -324,7 +324,7 @@ impl<'a> TeamBuilder<'a> {
         let limits = config
             .limits
             .over(self.config.limits().over(Limits::default()));
-        Ok(Some(Check::Agent(Arc::new(AgentGuardrail {
+        Ok(Some(BuiltinCheck::Agent(Arc::new(AgentGuardrail {
             agent,
             runner: Runner::shared(model).prices(self.config.prices().clone()),
             limits,

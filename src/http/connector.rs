@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::error::{BoxError, ConnectTimedOut, ViaProxy};
+use super::error::{ConnectTimedOut, ViaProxy};
 use super::proxy::{Protocol, Proxy, ProxyTable};
 use super::tls::Tls;
+use crate::future::BoxError;
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;

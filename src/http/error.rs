@@ -7,10 +7,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::certificate::certificate_problem;
+use crate::future::BoxError;
 use crate::kind::ErrorKind;
-
-pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
-type Cause = BoxError;
 
 /// Says why a request has no whole answer.
 ///
@@ -57,7 +55,7 @@ pub enum HttpError {
         /// What happened, in a few words.
         reason: String,
         /// The error of the connection.
-        source: Cause,
+        source: BoxError,
     },
     /// No connection through the proxy; the request was not sent.
     #[error("could not connect to {target} through the proxy {proxy} (of {setting}): {reason}")]
@@ -71,7 +69,7 @@ pub enum HttpError {
         /// What happened, in a few words.
         reason: String,
         /// The error of the connection.
-        source: Cause,
+        source: BoxError,
     },
     /// The certificate of the server is not to be trusted; the request was not sent.
     #[error("the certificate of {target} cannot be trusted: {problem}")]
@@ -81,7 +79,7 @@ pub enum HttpError {
         /// What is wrong with it, and what can be done.
         problem: String,
         /// The error of the handshake.
-        source: Cause,
+        source: BoxError,
     },
     /// No connection within the connect time-out; the request was not sent.
     #[error(
@@ -101,7 +99,7 @@ pub enum HttpError {
         /// What happened, in a few words.
         reason: String,
         /// The error of the connection.
-        source: Cause,
+        source: BoxError,
     },
     /// The head of the answer is not HTTP.
     #[error("{target} did not answer in HTTP: {reason}")]
@@ -111,7 +109,7 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: String,
         /// The error of the parser.
-        source: Cause,
+        source: BoxError,
     },
     /// The body ended before its end, or its framing is broken.
     #[error("the answer of {target} broke off after {n_bytes} bytes: {reason}")]
@@ -123,7 +121,7 @@ pub enum HttpError {
         /// What happened, in a few words.
         reason: String,
         /// The error of the connection.
-        source: Cause,
+        source: BoxError,
     },
     /// No event of a stream, or no head of any other answer, within the time-out for the first.
     #[error(

@@ -10,7 +10,7 @@ use rmcp::model::{
 use serde_json::{Map, Value};
 
 use super::connection::Connection;
-use super::listing::{List, Listing};
+use super::listing::{Listing, PagedList};
 use super::normal::Raw;
 use super::options::Options;
 use super::shared::Shared;
@@ -206,7 +206,7 @@ impl McpClient {
     ///
     /// [`McpError`] when the server does not give a whole list.
     pub async fn resources(&self) -> Result<Vec<McpResource>, McpError> {
-        let list = List {
+        let list = PagedList {
             method: "resources/list",
             what: "resources",
             key: "resources",
@@ -224,7 +224,7 @@ impl McpClient {
     ///
     /// [`McpError`] when the server does not give a whole list.
     pub async fn resource_templates(&self) -> Result<Vec<McpResourceTemplate>, McpError> {
-        let list = List {
+        let list = PagedList {
             method: "resources/templates/list",
             what: "resource templates",
             key: "resourceTemplates",
@@ -262,7 +262,7 @@ impl McpClient {
     ///
     /// [`McpError`] when the server does not give a whole list.
     pub async fn prompts(&self) -> Result<Vec<McpPrompt>, McpError> {
-        let list = List {
+        let list = PagedList {
             method: "prompts/list",
             what: "prompts",
             key: "prompts",

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::deviations::{Deviations, Difference, quoted};
 use super::json::join;
-use super::shape::{CONTENT, Field, METHODS, RESOURCE, Shape};
+use super::shape::{CONTENT, METHODS, RESOURCE, Shape, ShapeField};
 
 /// Lists where what belongs to a method differs from the protocol.
 pub(super) fn compare(method: &str, found: &Value, deviations: &Deviations) {
@@ -37,7 +37,7 @@ impl ComparedMessage<'_> {
         self.note(Difference::WrongType, path, &words);
     }
 
-    fn object(&self, path: &str, fields: &[Field], found: &Value) {
+    fn object(&self, path: &str, fields: &[ShapeField], found: &Value) {
         let Value::Object(map) = found else {
             return self.wrong(path, "an object", found);
         };

@@ -60,7 +60,7 @@ impl Listing {
         {
             return Ok(Arc::clone(&known.tools));
         }
-        let list = List {
+        let list = PagedList {
             method: "tools/list",
             what: "tools",
             key: "tools",
@@ -225,7 +225,7 @@ fn note_changes(shared: &Shared, before: &[FunctionTool], now: &[FunctionTool]) 
 }
 
 /// A list that a server gives page by page.
-pub(super) struct List<T> {
+pub(super) struct PagedList<T> {
     pub(super) method: &'static str,
     /// What is listed, for messages.
     pub(super) what: &'static str,
@@ -235,7 +235,7 @@ pub(super) struct List<T> {
     pub(super) entry: fn(&Raw, &Value, String) -> Result<T, Unusable>,
 }
 
-impl<T> List<T> {
+impl<T> PagedList<T> {
     /// Follows the pages to the end, within bounds; gives each entry, or what is wrong with it.
     pub(super) async fn all<F, R>(
         &self,

@@ -78,15 +78,15 @@ impl McpApproval {
     }
 }
 
-type Answer<T> = BoxFuture<'static, Result<T, McpRefusal>>;
+type AnswerFuture<T> = BoxFuture<'static, Result<T, McpRefusal>>;
 
 /// What answers a server's questions and hears its messages.
 #[derive(Clone, Default)]
 pub(super) struct Handlers {
     pub(super) sampling:
-        Option<Arc<dyn Fn(SamplingRequest) -> Answer<SamplingAnswer> + Send + Sync>>,
+        Option<Arc<dyn Fn(SamplingRequest) -> AnswerFuture<SamplingAnswer> + Send + Sync>>,
     pub(super) elicitation:
-        Option<Arc<dyn Fn(ElicitationRequest) -> Answer<ElicitationAnswer> + Send + Sync>>,
+        Option<Arc<dyn Fn(ElicitationRequest) -> AnswerFuture<ElicitationAnswer> + Send + Sync>>,
     pub(super) log: Option<Arc<dyn Fn(McpLog) + Send + Sync>>,
     pub(super) progress: Option<Arc<dyn Fn(McpProgress) + Send + Sync>>,
 }

@@ -12,7 +12,7 @@ pub(super) enum Shape {
     Word(&'static [&'static str]),
     /// An object whose fields are the server's own.
     Open,
-    Object(&'static [Field]),
+    Object(&'static [ShapeField]),
     List(&'static Self),
     /// An object whose form depends on its `type`.
     Content,
@@ -23,22 +23,22 @@ pub(super) enum Shape {
 
 /// A field of an object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Field {
+pub(super) struct ShapeField {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
     pub(super) is_due: bool,
 }
 
-const fn due(name: &'static str, shape: Shape) -> Field {
-    Field {
+const fn due(name: &'static str, shape: Shape) -> ShapeField {
+    ShapeField {
         name,
         shape,
         is_due: true,
     }
 }
 
-const fn may(name: &'static str, shape: Shape) -> Field {
-    Field {
+const fn may(name: &'static str, shape: Shape) -> ShapeField {
+    ShapeField {
         name,
         shape,
         is_due: false,
@@ -47,16 +47,16 @@ const fn may(name: &'static str, shape: Shape) -> Field {
 
 use Shape::{Any, Contents, Flag, Key, List, Number, Object, Open, Text, Word};
 
-const META: Field = may("_meta", Open);
-const RESULT_TYPE: Field = may("resultType", Text);
-const CURSOR: Field = may("nextCursor", Text);
-const TTL: Field = may("ttlMs", Number);
-const SCOPE: Field = may("cacheScope", Word(&["public", "private"]));
-const TITLE: Field = may("title", Text);
-const DESCRIPTION: Field = may("description", Text);
-const MEDIA_TYPE: Field = may("mimeType", Text);
+const META: ShapeField = may("_meta", Open);
+const RESULT_TYPE: ShapeField = may("resultType", Text);
+const CURSOR: ShapeField = may("nextCursor", Text);
+const TTL: ShapeField = may("ttlMs", Number);
+const SCOPE: ShapeField = may("cacheScope", Word(&["public", "private"]));
+const TITLE: ShapeField = may("title", Text);
+const DESCRIPTION: ShapeField = may("description", Text);
+const MEDIA_TYPE: ShapeField = may("mimeType", Text);
 const ROLE: Shape = Word(&["user", "assistant"]);
-const ICONS: Field = may(
+const ICONS: ShapeField = may(
     "icons",
     List(&Object(&[
         due("src", Text),
@@ -65,7 +65,7 @@ const ICONS: Field = may(
         may("theme", Word(&["light", "dark"])),
     ])),
 );
-const ANNOTATIONS: Field = may(
+const ANNOTATIONS: ShapeField = may(
     "annotations",
     Object(&[
         may("audience", List(&ROLE)),
@@ -74,7 +74,7 @@ const ANNOTATIONS: Field = may(
     ]),
 );
 
-const TOOL: &[Field] = &[
+const TOOL: &[ShapeField] = &[
     due("name", Text),
     due("inputSchema", Open),
     TITLE,
@@ -100,7 +100,7 @@ const TOOL: &[Field] = &[
     ICONS,
     META,
 ];
-pub(super) const RESOURCE: &[Field] = &[
+pub(super) const RESOURCE: &[ShapeField] = &[
     due("uri", Text),
     due("name", Text),
     TITLE,
@@ -111,7 +111,7 @@ pub(super) const RESOURCE: &[Field] = &[
     ICONS,
     META,
 ];
-const TEMPLATE: &[Field] = &[
+const TEMPLATE: &[ShapeField] = &[
     due("uriTemplate", Text),
     due("name", Text),
     TITLE,
@@ -121,7 +121,7 @@ const TEMPLATE: &[Field] = &[
     ICONS,
     META,
 ];
-const PROMPT: &[Field] = &[
+const PROMPT: &[ShapeField] = &[
     due("name", Text),
     TITLE,
     DESCRIPTION,
@@ -137,14 +137,14 @@ const PROMPT: &[Field] = &[
     ICONS,
     META,
 ];
-const RESOURCE_CONTENTS: &[Field] = &[
+const RESOURCE_CONTENTS: &[ShapeField] = &[
     due("uri", Text),
     MEDIA_TYPE,
     may("text", Text),
     may("blob", Text),
     META,
 ];
-const IMPLEMENTATION: &[Field] = &[
+const IMPLEMENTATION: &[ShapeField] = &[
     due("name", Text),
     due("version", Text),
     TITLE,
@@ -169,7 +169,7 @@ const CAPABILITIES: Shape = Object(&[
 const SAMPLING_MESSAGE: Shape = Object(&[due("role", ROLE), due("content", Contents), META]);
 
 /// The blocks of content by their `type`.
-pub(super) const CONTENT: &[(&str, &[Field])] = &[
+pub(super) const CONTENT: &[(&str, &[ShapeField])] = &[
     ("text", &[TYPE, due("text", Text), ANNOTATIONS, META]),
     ("image", MEDIUM),
     ("audio", MEDIUM),
@@ -204,8 +204,8 @@ pub(super) const CONTENT: &[(&str, &[Field])] = &[
         ],
     ),
 ];
-const TYPE: Field = due("type", Text);
-const MEDIUM: &[Field] = &[
+const TYPE: ShapeField = due("type", Text);
+const MEDIUM: &[ShapeField] = &[
     TYPE,
     due("data", Text),
     due("mimeType", Text),
@@ -214,7 +214,7 @@ const MEDIUM: &[Field] = &[
 ];
 
 /// The results and questions of servers, by method.
-pub(super) const METHODS: &[(&str, &[Field])] = &[
+pub(super) const METHODS: &[(&str, &[ShapeField])] = &[
     (
         "initialize",
         &[

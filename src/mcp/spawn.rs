@@ -14,7 +14,7 @@ pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
     die_with_parent(&mut command);
     let runtime = tokio::runtime::Handle::current();
     let (answer, answered) = std::sync::mpsc::sync_channel(1);
-    let job: Job = Box::new(move || {
+    let job: SpawnJob = Box::new(move || {
         let _runtime = runtime.enter();
         // Nobody waits any more if the thread that asked was unwound; the child is killed when it is dropped.
         answer.send(command.spawn()).ok();
@@ -31,21 +31,21 @@ pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
 }
 
 #[cfg(target_os = "linux")]
-type Job = Box<dyn FnOnce() + Send>;
+type SpawnJob = Box<dyn FnOnce() + Send>;
 
 /// Gives the way to the thread that starts servers, which ends with the process.
 #[cfg(target_os = "linux")]
-fn starter() -> io::Result<std::sync::mpsc::Sender<Job>> {
+fn starter() -> io::Result<std::sync::mpsc::Sender<SpawnJob>> {
     use std::sync::mpsc::{Sender, channel};
     use std::sync::{Mutex, PoisonError};
 
-    static STARTER: Mutex<Option<Sender<Job>>> = Mutex::new(None);
+    static STARTER: Mutex<Option<Sender<SpawnJob>>> = Mutex::new(None);
 
     let mut starter = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(starter) = &*starter {
         return Ok(starter.clone());
     }
-    let (sender, jobs) = channel::<Job>();
+    let (sender, jobs) = channel::<SpawnJob>();
     std::thread::Builder::new()
         .name("mcp-starter".to_owned())
         .spawn(move || jobs.into_iter().for_each(|job| job()))?;

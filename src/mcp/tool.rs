@@ -10,6 +10,7 @@ use super::parse::ListedTool;
 use super::shared::Shared;
 use super::{McpContent, McpToolResult};
 use crate::error::error_chain;
+use crate::future::BoxError;
 use crate::tools::{FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolOutput};
 
 /// How many characters of a hash tell names apart.
@@ -64,8 +65,6 @@ fn why_not(error: &ToolDefinitionError) -> String {
 struct SaidFailed {
     words: String,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Turns a result into what the model is given.
 fn output(result: McpToolResult, prefers_structured: bool) -> Result<ToolOutput, BoxError> {

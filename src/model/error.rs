@@ -12,9 +12,9 @@ use crate::kind::ErrorKind;
 ///
 /// [`kind`](Self::kind) says what to do about it; the message holds the server's own words, as far as there are any. What had
 /// been received before a stream failed is in [`received`](Self::received).
-pub struct ModelError(Box<Parts>);
+pub struct ModelError(Box<ModelErrorParts>);
 
-struct Parts {
+struct ModelErrorParts {
     kind: ErrorKind,
     message: String,
     status: Option<u16>,
@@ -51,7 +51,7 @@ pub struct Received {
 impl ModelError {
     /// Makes an error; the message is in lower case, without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(ModelErrorParts {
             kind,
             message: message.into(),
             status: None,

@@ -47,7 +47,7 @@ impl Wire for HarmonyWire {
 
     fn decoder(&self, request: &ModelRequest, limits: ResponseLimits) -> Box<dyn ResponseDecoder> {
         let cx = DecodeContext::new(request.turn, Arc::clone(&self.dialect), limits);
-        Box::new(harmony::Decoder::new(cx))
+        Box::new(harmony::HarmonyDecoder::new(cx))
     }
 }
 

@@ -63,7 +63,7 @@ impl Wire for ResponsesWire {
 
     fn decoder(&self, request: &ModelRequest, limits: ResponseLimits) -> Box<dyn ResponseDecoder> {
         let cx = DecodeContext::new(request.turn, Arc::clone(&self.dialect), limits);
-        Box::new(responses::Decoder::new(cx))
+        Box::new(responses::ResponsesDecoder::new(cx))
     }
 
     fn logs_requests(&self) -> bool {

@@ -83,7 +83,7 @@ impl Model for LimitedModel {
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        Box::pin(LimitedCall::Waiting(Box::new(Waiting {
+        Box::pin(LimitedCall::Waiting(Box::new(WaitingRequest {
             // The queue is entered when this is first polled, and left when it is dropped.
             place: Box::pin(acquire(Arc::clone(&self.limit.0))),
             model: Arc::clone(&self.model),
@@ -93,7 +93,7 @@ impl Model for LimitedModel {
 }
 
 enum LimitedCall {
-    Waiting(Box<Waiting>),
+    Waiting(Box<WaitingRequest>),
     Running {
         call: BoxStream<'static, Result<ModelEvent, ModelError>>,
         _place: OwnedSemaphorePermit,
@@ -101,7 +101,7 @@ enum LimitedCall {
     Over,
 }
 
-struct Waiting {
+struct WaitingRequest {
     place: BoxFuture<'static, OwnedSemaphorePermit>,
     model: Arc<dyn Model>,
     request: ModelRequest,

@@ -52,7 +52,7 @@ impl Wire for ChatWire {
     fn decoder(&self, request: &ModelRequest, limits: ResponseLimits) -> Box<dyn ResponseDecoder> {
         let mut cx = DecodeContext::new(request.turn, Arc::clone(&self.dialect), limits);
         cx.deviations = chat::deviations(request, &self.dialect);
-        Box::new(chat::Decoder::new(cx))
+        Box::new(chat::ChatDecoder::new(cx))
     }
 
     fn logs_requests(&self) -> bool {

@@ -36,9 +36,9 @@ use crate::secret::{Redactor, Secret};
 /// # Ok::<(), openai_agents::model::ModelError>(())
 /// ```
 #[derive(Clone)]
-pub struct OpenAiRealtime(Arc<Parts>);
+pub struct OpenAiRealtime(Arc<RealtimeParts>);
 
-struct Parts {
+struct RealtimeParts {
     name: String,
     base_url: BaseUrl,
     client: HttpClient,
@@ -187,7 +187,7 @@ impl OpenAiRealtimeBuilder {
         let redactor = redactor_of(&self.base_url, client, key, &self.headers);
         let headers = bearer_headers(key, &self.headers).map_err(http_error)?;
         let base_url = http_scheme(&self.base_url);
-        Ok(OpenAiRealtime(Arc::new(Parts {
+        Ok(OpenAiRealtime(Arc::new(RealtimeParts {
             base_url: BaseUrl::parse(&base_url).map_err(http_error)?,
             headers,
             redactor: redactor.build(),

@@ -40,9 +40,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// # Ok::<(), openai_agents::model::ModelError>(())
 /// ```
 #[derive(Clone)]
-pub struct OpenAiSpeech(Arc<Parts>);
+pub struct OpenAiSpeech(Arc<SpeechParts>);
 
-struct Parts {
+struct SpeechParts {
     base_url: BaseUrl,
     client: HttpClient,
     headers: Headers,
@@ -132,7 +132,7 @@ impl OpenAiSpeechBuilder {
         let (client, key) = (self.client.as_ref(), self.key.as_ref());
         let redactor = redactor_of(&self.base_url, client, key, &self.headers);
         let headers = bearer_headers(key, &self.headers).map_err(http_error)?;
-        Ok(OpenAiSpeech(Arc::new(Parts {
+        Ok(OpenAiSpeech(Arc::new(SpeechParts {
             base_url: BaseUrl::parse(&self.base_url).map_err(http_error)?,
             headers,
             redactor: redactor.build(),

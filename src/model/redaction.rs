@@ -14,12 +14,12 @@ use crate::secret::{Redactor, StreamRedactor};
 /// of event says that the text is over.
 pub(crate) struct EventRedactor {
     redactor: Redactor,
-    texts: HashMap<Text, StreamRedactor>,
+    texts: HashMap<TextKind, StreamRedactor>,
 }
 
 /// What a delta goes on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Text {
+enum TextKind {
     Answer,
     Refusal,
     Reasoning,
@@ -58,11 +58,13 @@ impl EventRedactor {
         }
         for mut event in events.split_off(n_done) {
             match event {
-                ModelEvent::TextDelta { delta } => self.delta(Text::Answer, delta, events),
-                ModelEvent::RefusalDelta { delta } => self.delta(Text::Refusal, delta, events),
-                ModelEvent::ReasoningDelta { delta } => self.delta(Text::Reasoning, delta, events),
+                ModelEvent::TextDelta { delta } => self.delta(TextKind::Answer, delta, events),
+                ModelEvent::RefusalDelta { delta } => self.delta(TextKind::Refusal, delta, events),
+                ModelEvent::ReasoningDelta { delta } => {
+                    self.delta(TextKind::Reasoning, delta, events);
+                }
                 ModelEvent::ToolCallDelta { index, delta } => {
-                    self.delta(Text::Arguments(index), delta, events);
+                    self.delta(TextKind::Arguments(index), delta, events);
                 }
                 ModelEvent::ToolCallStarted { .. }
                 | ModelEvent::Other { .. }
@@ -77,7 +79,7 @@ impl EventRedactor {
         Ok(())
     }
 
-    fn delta(&mut self, text: Text, delta: String, events: &mut VecDeque<ModelEvent>) {
+    fn delta(&mut self, text: TextKind, delta: String, events: &mut VecDeque<ModelEvent>) {
         let stream = self
             .texts
             .entry(text)
@@ -140,7 +142,7 @@ impl EventRedactor {
     }
 }
 
-impl Text {
+impl TextKind {
     /// The event of a delta, if there is something in it.
     fn event(self, delta: String) -> Option<ModelEvent> {
         let event = match self {

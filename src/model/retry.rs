@@ -48,9 +48,9 @@ use crate::usage::Usage;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Retry(Arc<Parts>);
+pub struct Retry(Arc<RetryParts>);
 
-struct Parts {
+struct RetryParts {
     model: Arc<dyn Model>,
     policy: RetryPolicy,
     /// The delays so far, from which [`Jitter::Spread`] is made.
@@ -236,7 +236,7 @@ impl Retry {
 
     /// Puts a model that others share under a policy.
     pub fn shared(model: Arc<dyn Model>, policy: RetryPolicy) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(RetryParts {
             model,
             policy,
             n_delays: AtomicU64::new(0),
@@ -263,7 +263,7 @@ impl Model for Retry {
 
 /// The attempts at one call.
 struct Attempts {
-    parts: Arc<Parts>,
+    parts: Arc<RetryParts>,
     request: ModelRequest,
     state: RetryState,
     /// The number of this attempt, from 1.
@@ -282,7 +282,7 @@ enum RetryState {
 impl Attempts {
     /// Decides on a failure before the answer: a delay, or the error to give.
     fn on_failure(&mut self, error: ModelError) -> Result<(), ModelError> {
-        let Parts {
+        let RetryParts {
             model,
             policy,
             n_delays,

@@ -36,7 +36,7 @@ const MAX_WAITING_AUDIO: usize = 1024 * 1024;
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// What the application asks of the driver.
-pub(super) enum Command {
+pub(super) enum DriverCommand {
     Ask(UserInput, oneshot::Sender<Result<(), RealtimeError>>),
     Played(String, Duration),
     History(oneshot::Sender<Vec<RealtimeItem>>),
@@ -54,8 +54,8 @@ pub(super) struct Driver {
     pub(super) reconnect: Option<Reconnect>,
     pub(super) events: Arc<EventQueue>,
     /// Interruptions, texts and questions: they never wait behind audio.
-    pub(super) control: mpsc::Receiver<Command>,
-    pub(super) audio: mpsc::Receiver<Command>,
+    pub(super) control: mpsc::Receiver<DriverCommand>,
+    pub(super) audio: mpsc::Receiver<DriverCommand>,
     connection: Option<Box<dyn RealtimeConnection>>,
     opening: Option<BoxFuture<'static, Result<Opened, ModelError>>>,
     queue: VecDeque<Outgoing>,
@@ -72,13 +72,13 @@ pub(super) struct DriverParts {
     pub(super) clock: Clock,
     pub(super) reconnect: Option<Reconnect>,
     pub(super) events: Arc<EventQueue>,
-    pub(super) control: mpsc::Receiver<Command>,
-    pub(super) audio: mpsc::Receiver<Command>,
+    pub(super) control: mpsc::Receiver<DriverCommand>,
+    pub(super) audio: mpsc::Receiver<DriverCommand>,
 }
 
 /// What the driver waits for.
 enum DriverEvent {
-    Command(Command),
+    Command(DriverCommand),
     MachineInput(MachineInput),
     /// The application is gone.
     Dropped,
@@ -136,18 +136,20 @@ impl Driver {
         self.machine.accept(self.clock.now(), input);
     }
 
-    fn on_command(&mut self, command: Command) {
+    fn on_command(&mut self, command: DriverCommand) {
         match command {
-            Command::Ask(input, reply) => {
+            DriverCommand::Ask(input, reply) => {
                 let done = self.machine.ask(self.clock.now(), input);
                 // Whoever asked may not wait for the answer.
                 drop(reply.send(done));
             }
-            Command::Played(item_id, position) => {
+            DriverCommand::Played(item_id, position) => {
                 self.take(MachineInput::Played { item_id, position });
             }
-            Command::History(reply) => drop(reply.send(self.machine.history(self.clock.now()))),
-            Command::Close => self.take(MachineInput::Close),
+            DriverCommand::History(reply) => {
+                drop(reply.send(self.machine.history(self.clock.now())));
+            }
+            DriverCommand::Close => self.take(MachineInput::Close),
         }
     }
 

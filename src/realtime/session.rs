@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::RealtimeError;
 use super::agent::{RealtimeAgent, Target};
 use super::conversation::RealtimeItem;
-use super::drive::{Command, Driver, DriverParts, open};
+use super::drive::{Driver, DriverCommand, DriverParts, open};
 use super::event::RealtimeEvent;
 use super::machine::{CallDecision, Machine, Setup, UserInput};
 use super::queue::EventQueue;
@@ -65,8 +65,8 @@ pub struct RealtimeSession {
 /// been taken all the same.
 #[derive(Clone)]
 pub struct RealtimeHandle {
-    control: mpsc::Sender<Command>,
-    audio: mpsc::Sender<Command>,
+    control: mpsc::Sender<DriverCommand>,
+    audio: mpsc::Sender<DriverCommand>,
     cx: RunContext,
 }
 
@@ -144,7 +144,7 @@ impl RealtimeSession {
     /// Dropping the future drops the session, and so closes it at once.
     pub async fn close(mut self) {
         // A session that is over already is closed.
-        drop(self.handle.control.send(Command::Close).await);
+        drop(self.handle.control.send(DriverCommand::Close).await);
         drop((&mut self.task).await);
     }
 }
@@ -293,7 +293,7 @@ impl RealtimeHandle {
         item_id: impl Into<String>,
         position: Duration,
     ) -> Result<(), RealtimeError> {
-        let command = Command::Played(item_id.into(), position);
+        let command = DriverCommand::Played(item_id.into(), position);
         let sent = self.control.send(command).await;
         sent.map_err(|_| RealtimeError::Ended)
     }
@@ -340,7 +340,7 @@ impl RealtimeHandle {
     /// [`RealtimeError::Ended`].
     pub async fn history(&self) -> Result<Vec<RealtimeItem>, RealtimeError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.control.send(Command::History(reply)).await;
+        let sent = self.control.send(DriverCommand::History(reply)).await;
         sent.map_err(|_| RealtimeError::Ended)?;
         answer.await.map_err(|_| RealtimeError::Ended)
     }
@@ -371,9 +371,9 @@ impl RealtimeHandle {
     }
 }
 
-async fn ask(way: &mpsc::Sender<Command>, input: UserInput) -> Result<(), RealtimeError> {
+async fn ask(way: &mpsc::Sender<DriverCommand>, input: UserInput) -> Result<(), RealtimeError> {
     let (reply, answer) = oneshot::channel();
-    let sent = way.send(Command::Ask(input, reply)).await;
+    let sent = way.send(DriverCommand::Ask(input, reply)).await;
     sent.map_err(|_| RealtimeError::Ended)?;
     answer.await.map_err(|_| RealtimeError::Ended)?
 }

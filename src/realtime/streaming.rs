@@ -40,11 +40,11 @@ pub struct StreamingSession {
     runner: Runner,
     agent: Agent,
     history: Vec<Item>,
-    answer: Option<Answer>,
+    answer: Option<StreamedAnswer>,
 }
 
 /// The answer under way, and what of it was delivered.
-struct Answer {
+struct StreamedAnswer {
     stream: RunStream,
     /// The messages that were delivered whole; the run may not have taken their response over yet.
     messages: VecDeque<Item>,
@@ -89,7 +89,7 @@ impl StreamingSession {
         let interrupted = self.interrupt().await;
         self.history.push(item);
         let stream = self.runner.run(&self.agent, self.history.clone()).stream();
-        self.answer = Some(Answer::new(stream));
+        self.answer = Some(StreamedAnswer::new(stream));
         interrupted
     }
 
@@ -101,7 +101,7 @@ impl StreamingSession {
     pub async fn resume(&mut self, agent: &Agent, state: RunState) {
         drop(self.interrupt().await);
         let stream = self.runner.resume(agent, state).stream();
-        self.answer = Some(Answer::new(stream));
+        self.answer = Some(StreamedAnswer::new(stream));
     }
 
     /// Waits for the next event of the answer; `None` when there is none under way.
@@ -195,7 +195,7 @@ impl StreamingSession {
 
     /// Takes over what a run has done, as far as it was delivered.
     fn finish_answer(&mut self, progress: &RunProgress) -> Option<String> {
-        let Answer {
+        let StreamedAnswer {
             mut messages, text, ..
         } = self.answer.take()?;
         self.agent = progress.last_agent.clone();
@@ -223,7 +223,7 @@ impl StreamingSession {
     }
 }
 
-impl Answer {
+impl StreamedAnswer {
     const fn new(stream: RunStream) -> Self {
         Self {
             stream,

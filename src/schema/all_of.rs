@@ -3,17 +3,17 @@
 use serde_json::{Number, Value};
 
 use super::error::SchemaError;
-use super::graph::{Entries, Graph, NodeId, SchemaNode};
+use super::graph::{Graph, NamedNodes, NodeId, SchemaNode};
 use super::path::SchemaPath;
 use super::reference::is_annotation;
 
 /// Merges two schemas that both apply; where the keywords differ, only annotations may, and the parent's win.
 pub(super) fn merge(
     graph: &Graph,
-    entry: &Entries,
-    parent: &Entries,
+    entry: &NamedNodes,
+    parent: &NamedNodes,
     path: &SchemaPath,
-) -> Result<Entries, SchemaError> {
+) -> Result<NamedNodes, SchemaError> {
     let mut conflicts = Vec::new();
     // `additionalProperties` sees only the properties beside it, so a closed parent forbids the entry's.
     let parent_takes_nothing = is_false(graph, parent.get("additionalProperties"))
@@ -62,7 +62,7 @@ fn adds_nothing(graph: &Graph, key: &str, value: NodeId) -> bool {
 }
 
 fn is_empty_object(graph: &Graph, id: NodeId) -> bool {
-    graph.object(id).is_some_and(Entries::is_empty)
+    graph.object(id).is_some_and(NamedNodes::is_empty)
 }
 
 pub(super) fn is_false(graph: &Graph, id: Option<&NodeId>) -> bool {

@@ -19,7 +19,7 @@ pub(super) const MAX_NODES: usize = 100_000;
 /// Bounds the result, in which shared nodes are written out: ten values per node that may be visited.
 const MAX_VALUES: usize = 10 * MAX_NODES;
 
-pub(super) type Entries = IndexMap<String, NodeId>;
+pub(super) type NamedNodes = IndexMap<String, NodeId>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NodeId(usize);
@@ -28,7 +28,7 @@ pub(super) struct NodeId(usize);
 pub(super) enum SchemaNode {
     Scalar(Value),
     List(Vec<NodeId>),
-    Object(Entries),
+    Object(NamedNodes),
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl Graph {
         }
     }
 
-    pub(super) fn object(&self, id: NodeId) -> Option<&Entries> {
+    pub(super) fn object(&self, id: NodeId) -> Option<&NamedNodes> {
         match self.node(id) {
             SchemaNode::Object(entries) => Some(entries),
             SchemaNode::Scalar(_) | SchemaNode::List(_) => None,
@@ -112,7 +112,7 @@ impl Graph {
         }
     }
 
-    pub(super) fn object_mut(&mut self, id: NodeId) -> Option<&mut Entries> {
+    pub(super) fn object_mut(&mut self, id: NodeId) -> Option<&mut NamedNodes> {
         match self.nodes.get_mut(id.0) {
             Some(SchemaNode::Object(entries)) => Some(entries),
             Some(SchemaNode::Scalar(_) | SchemaNode::List(_)) | None => None,

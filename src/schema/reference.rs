@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::error::SchemaError;
-use super::graph::{Entries, Graph, NodeId, SchemaNode};
+use super::graph::{Graph, NamedNodes, NodeId, SchemaNode};
 use super::path::SchemaPath;
 
 /// Keywords that constrain nothing, so that they may stand beside a `$ref`.
@@ -34,7 +34,7 @@ pub(super) fn is_annotation(keyword: &str) -> bool {
 }
 
 /// Lists, sorted, what stands beside a `$ref` and constrains.
-pub(super) fn constraining_siblings(entries: &Entries) -> Vec<&str> {
+pub(super) fn constraining_siblings(entries: &NamedNodes) -> Vec<&str> {
     let mut siblings: Vec<&str> = entries
         .keys()
         .map(String::as_str)
@@ -137,10 +137,10 @@ impl Resolver<'_> {
     /// Follows references that have only annotations beside them until a schema comes.
     ///
     /// The annotations met on the way are carried along; the first of a name wins. Also gives the number of steps.
-    pub(super) fn follow(&self, entry: NodeId) -> Result<(Entries, usize), SchemaError> {
+    pub(super) fn follow(&self, entry: NodeId) -> Result<(NamedNodes, usize), SchemaError> {
         let mut schema = entry;
         let mut seen = HashSet::new();
-        let mut carried: Vec<Entries> = Vec::new();
+        let mut carried: Vec<NamedNodes> = Vec::new();
         loop {
             let entries = self.graph.object(schema).cloned().unwrap_or_default();
             let reference = entries.get("$ref").copied();
@@ -175,8 +175,8 @@ impl Resolver<'_> {
 }
 
 /// Merges the annotations of a chain of references: the outermost wins, the innermost comes first.
-fn merged_annotations(carried: Vec<Entries>) -> Entries {
-    let mut merged = Entries::new();
+fn merged_annotations(carried: Vec<NamedNodes>) -> NamedNodes {
+    let mut merged = NamedNodes::new();
     for siblings in carried.into_iter().rev() {
         merged.extend(siblings);
     }

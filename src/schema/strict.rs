@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::all_of;
 use super::error::SchemaError;
-use super::graph::{Entries, Graph, MAX_DEPTH, MAX_NODES, NodeId, SchemaNode, too_deep};
+use super::graph::{Graph, MAX_DEPTH, MAX_NODES, NamedNodes, NodeId, SchemaNode, too_deep};
 use super::path::SchemaPath;
 use super::reference::{Resolver, constraining_siblings, declares_resource};
 
@@ -238,7 +238,11 @@ impl Converter {
         Ok(true)
     }
 
-    fn all_of_entry(&mut self, entry: NodeId, below: SchemaPlace) -> Result<Entries, SchemaError> {
+    fn all_of_entry(
+        &mut self,
+        entry: NodeId,
+        below: SchemaPlace,
+    ) -> Result<NamedNodes, SchemaError> {
         let is_reference = self.graph.object(entry).is_some_and(|entries| {
             entries.contains_key("$ref") && constraining_siblings(entries).is_empty()
         });

@@ -10,9 +10,8 @@ use super::error::ApiError;
 use super::state::AppState;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
-use crate::future::BoxFuture;
+use crate::future::{BoxError, BoxFuture};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Load = dyn Fn() -> BoxFuture<'static, Result<Reloaded, BoxError>> + Send + Sync;
 
 /// What gives the agents when they are to be loaded again; one at a time.

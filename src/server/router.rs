@@ -17,7 +17,7 @@ use super::page::{self, PageUse};
 use super::state::{AppState, Server};
 use super::{agents, openapi, reload, reply, service, ui};
 
-type Answer = Result<Response<Body>, ApiError>;
+type ApiResult = Result<Response<Body>, ApiError>;
 
 impl Server {
     /// Makes a router of all routes, for an axum application.
@@ -203,6 +203,6 @@ pub(super) fn json_or_error(answer: Result<Value, ApiError>) -> Response<Body> {
     response_or_error(answer.map(|answer| reply::json(200, &answer)))
 }
 
-pub(super) fn response_or_error(answer: Answer) -> Response<Body> {
+pub(super) fn response_or_error(answer: ApiResult) -> Response<Body> {
     answer.unwrap_or_else(ApiError::into_response)
 }

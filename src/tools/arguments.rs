@@ -50,9 +50,9 @@ impl ArgumentRules {
     }
 
     /// Checks arguments as a model wrote them, or says what is wrong.
-    pub(super) fn check<'a>(&self, text: &'a str) -> Result<Arguments<'a>, String> {
+    pub(super) fn check<'a>(&self, text: &'a str) -> Result<CheckedArguments<'a>, String> {
         if self.is_none {
-            return Ok(Arguments::Text(text));
+            return Ok(CheckedArguments::Text(text));
         }
         let text = if text.trim().is_empty() { "{}" } else { text };
         let mut scan = Scan {
@@ -75,7 +75,7 @@ impl ArgumentRules {
             return Err(unknown_field(&unknown, closed));
         }
         if self.closed_inside.is_none() && self.with_absent.is_none() {
-            return Ok(Arguments::Text(text));
+            return Ok(CheckedArguments::Text(text));
         }
         let mut tree = serde_json::from_str(text).map_err(|error| not_json(&error))?;
         if let Some(unknown) = self
@@ -86,20 +86,20 @@ impl ArgumentRules {
             return Err(unknown);
         }
         let Some(declared) = &self.with_absent else {
-            return Ok(Arguments::Text(text));
+            return Ok(CheckedArguments::Text(text));
         };
         optional_nulls::remove(&mut tree, declared);
-        Ok(Arguments::Tree(tree))
+        Ok(CheckedArguments::Tree(tree))
     }
 }
 
 /// Holds arguments that passed the rules of their tool.
-pub(super) enum Arguments<'a> {
+pub(super) enum CheckedArguments<'a> {
     Text(&'a str),
     Tree(Value),
 }
 
-impl Arguments<'_> {
+impl CheckedArguments<'_> {
     /// Gives them as JSON.
     pub(super) fn to_text(&self) -> Cow<'_, str> {
         match self {
@@ -162,11 +162,11 @@ struct Scan<'r> {
 /// A value that is read over, and where it stands. Every call of a tool is read so: nothing is copied of one that is as it should be.
 struct ScannedValue<'a, 'r> {
     scan: &'a mut Scan<'r>,
-    place: Option<&'a Place<'a>>,
+    place: Option<&'a ArgumentPath<'a>>,
 }
 
 /// A step on the way to a value.
-struct Place<'a> {
+struct ArgumentPath<'a> {
     up: Option<&'a Self>,
     step: PlaceStep<'a>,
 }
@@ -176,7 +176,7 @@ enum PlaceStep<'a> {
     Element(usize),
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ArgumentPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(up) = self.up {
             write!(f, "{up}")?;
@@ -218,7 +218,7 @@ impl<'a, 'r> ScannedValue<'a, 'r> {
         Self { scan, place: None }
     }
 
-    fn inside<'b>(&'b mut self, place: &'b Place<'b>) -> ScannedValue<'b, 'r> {
+    fn inside<'b>(&'b mut self, place: &'b ArgumentPath<'b>) -> ScannedValue<'b, 'r> {
         ScannedValue {
             scan: self.scan,
             place: Some(place),
@@ -227,7 +227,7 @@ impl<'a, 'r> ScannedValue<'a, 'r> {
 
     fn note_field(&mut self, name: &str, is_repeated: bool) {
         if is_repeated && self.scan.repeated.is_none() {
-            let place = Place {
+            let place = ArgumentPath {
                 up: self.place,
                 step: PlaceStep::Field(name),
             };
@@ -262,7 +262,7 @@ impl<'de> Visitor<'de> for ScannedValue<'_, '_> {
         let mut names = FieldNames::default();
         while let Some(FieldName(name)) = map.next_key()? {
             self.note_field(&name, names.contains(&name));
-            let place = Place {
+            let place = ArgumentPath {
                 up: self.place,
                 step: PlaceStep::Field(&name),
             };
@@ -275,7 +275,7 @@ impl<'de> Visitor<'de> for ScannedValue<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
         let mut element_idx = 0_usize;
         loop {
-            let place = Place {
+            let place = ArgumentPath {
                 up: self.place,
                 step: PlaceStep::Element(element_idx),
             };

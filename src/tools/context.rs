@@ -18,7 +18,7 @@ use crate::usage::Usage;
 /// A cheap handle, made by the runner for every call.
 #[derive(Clone)]
 pub struct ToolContext {
-    inner: Arc<Inner>,
+    inner: Arc<ToolContextInner>,
     /// Whether this is the tool's own, so that state it asks for in vain is what it fails of.
     is_of_tool: bool,
 }
@@ -44,7 +44,7 @@ enum CallTexts {
     Item(CallItem),
 }
 
-struct Inner {
+struct ToolContextInner {
     run: RunContext,
     agent: Arc<str>,
     tool_name: ToolName,
@@ -81,7 +81,7 @@ impl ToolContext {
     }
 
     fn with(run: RunContext, agent: Arc<str>, tool_name: ToolName, call: CallTexts) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(ToolContextInner {
             run,
             agent,
             tool_name,

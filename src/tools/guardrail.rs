@@ -23,10 +23,11 @@ use crate::future::{BoxError, BoxFuture, IntoOutcome};
 #[derive(Clone)]
 pub struct ToolGuardrail {
     name: Arc<str>,
-    check: Arc<Check>,
+    check: Arc<ToolCheckFn>,
 }
 
-type Check = dyn Fn(GuardedCall) -> BoxFuture<'static, Result<ToolVerdict, BoxError>> + Send + Sync;
+type ToolCheckFn =
+    dyn Fn(GuardedCall) -> BoxFuture<'static, Result<ToolVerdict, BoxError>> + Send + Sync;
 
 /// What a tool's guardrail is shown.
 #[derive(Debug, Clone)]

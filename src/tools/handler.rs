@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::arguments::Arguments;
+use super::arguments::CheckedArguments;
 use super::{IntoToolOutput, Tool, ToolContext, ToolOutput};
 use crate::context::MissingState;
 use crate::future::{BoxError, BoxFuture};
 
 /// Reads the arguments, or says what is wrong with them; nothing of the tool runs before the call is polled.
 pub(super) type Handler =
-    dyn Fn(ToolContext, Arguments<'_>) -> Result<ReadCall, String> + Send + Sync;
+    dyn Fn(ToolContext, CheckedArguments<'_>) -> Result<ReadCall, String> + Send + Sync;
 /// A call whose arguments were read, and that has not begun.
 pub(super) type ReadCall = BoxFuture<'static, Result<ToolOutput, Fault>>;
 

@@ -18,10 +18,10 @@ use serde_json::{Map, Value, json};
 #[derive(Clone)]
 pub struct HostedTool {
     json: Map<String, Value>,
-    approval: Option<Approval>,
+    approval: Option<ApprovalFn>,
 }
 
-type Approval = Arc<dyn Fn(&McpApprovalRequest) -> bool + Send + Sync>;
+type ApprovalFn = Arc<dyn Fn(&McpApprovalRequest) -> bool + Send + Sync>;
 
 /// The provider asks whether its hosted MCP server may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]

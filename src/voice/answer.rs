@@ -14,7 +14,7 @@ const MAX_WAITING_BYTES: usize = 64 * 1024;
 
 /// An answer from its first word to the end of its audio.
 #[derive(Default)]
-pub(super) struct Answer {
+pub(super) struct SpokenAnswer {
     splitter: SentenceSplitter,
     text: String,
     /// The sentences that are to be spoken.
@@ -35,7 +35,7 @@ pub(super) struct Speech {
     pub(super) sample_rate_hz: u32,
 }
 
-impl Answer {
+impl SpokenAnswer {
     /// Takes more of the text.
     pub(super) fn push_text(&mut self, delta: &str) {
         self.text.push_str(delta);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn heard_text_goes_with_the_heard_audio() {
-        let mut answer = Answer::default();
+        let mut answer = SpokenAnswer::default();
         answer.push_text("One two three four. Five six. Seven");
         answer.finish_message();
         assert_eq!(

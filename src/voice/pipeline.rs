@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
-use super::answer::{Answer, Speech};
+use super::answer::{Speech, SpokenAnswer};
 use super::builder::{PipelineBuilder, PipelineSettings};
 use super::{Interruption, VoiceError, VoiceEvent};
 use crate::agent::Agent;
@@ -72,7 +72,7 @@ pub struct Pipeline {
     pub(super) input: Option<(PcmAudio, BytesMut)>,
     pub(super) phase: TurnPhase,
     /// The last answer; it stays when its turn is over, since its audio may still be played.
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<SpokenAnswer>,
     /// Until when a player that never pauses plays what it was given.
     pub(super) plays_until: Duration,
 }
@@ -181,7 +181,7 @@ impl Pipeline {
         // No answer is under way, so that nothing is waited for.
         drop(self.session.send(text).await);
         self.phase = TurnPhase::Answering;
-        self.answer = Some(Answer::default());
+        self.answer = Some(SpokenAnswer::default());
     }
 
     /// Says how much of the audio of this answer was played, from its beginning.

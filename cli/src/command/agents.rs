@@ -24,13 +24,13 @@ use crate::output::{Lines, is_read};
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct AgentsArgs {
     /// Print each agent as a line of JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn run(global: Global, arguments: &AgentsArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     config.check()?;

@@ -25,7 +25,7 @@ use crate::store::Store;
 /// Exit codes: 0 a run could start; 1 the model's server or an MCP server answers with an error; 2 something is missing or wrong: a
 /// setting, the session store, a server that cannot be reached.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct CheckArgs {}
 
 /// What was found, a line each.
 #[derive(Default)]

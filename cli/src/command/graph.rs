@@ -16,7 +16,7 @@ use crate::output::{Lines, is_read};
 ///
 /// Mermaid can be put into Markdown, DOT is for Graphviz, SVG is a picture that browsers show.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct GraphArgs {
     /// Draw it in this form.
     #[arg(long, value_enum, default_value = "mermaid")]
     format: Format,
@@ -32,7 +32,7 @@ enum Format {
     Svg,
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn run(global: Global, arguments: &GraphArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     config.check()?;

@@ -39,7 +39,7 @@ const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct ListenArgs {
     /// The audio file: WAV, MP3, FLAC, OGG, MP4 or WebM.
     file: PathBuf,
     /// The language that is spoken, such as en.
@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
     pub(super) json: bool,
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> {
     let stt_model = arguments.stt_model.as_deref();
     let config = global.load_with(&[("--stt-model", "voice.stt_model", stt_model)])?;
     logging::start(&config)?;

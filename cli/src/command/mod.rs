@@ -32,25 +32,25 @@ use crate::signal::Signals;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(serve::Arguments),
-    Reload(reload::Arguments),
-    Run(Box<run::Arguments>),
-    Resume(resume::Arguments),
-    Replay(replay::Arguments),
-    Speak(speak::Arguments),
-    Listen(listen::Arguments),
-    Talk(talk::Arguments),
-    Realtime(realtime::Arguments),
-    Sessions(sessions::Arguments),
-    Trace(trace::Arguments),
-    Agents(agents::Arguments),
-    Graph(graph::Arguments),
-    Tools(tools::Arguments),
+    Serve(serve::ServeArgs),
+    Reload(reload::ReloadArgs),
+    Run(Box<run::RunArgs>),
+    Resume(resume::ResumeArgs),
+    Replay(replay::ReplayArgs),
+    Speak(speak::SpeakArgs),
+    Listen(listen::ListenArgs),
+    Talk(talk::TalkArgs),
+    Realtime(realtime::RealtimeArgs),
+    Sessions(sessions::SessionsArgs),
+    Trace(trace::TraceArgs),
+    Agents(agents::AgentsArgs),
+    Graph(graph::GraphArgs),
+    Tools(tools::ToolsArgs),
     #[cfg(unix)]
-    Skills(skills::Arguments),
+    Skills(skills::SkillsArgs),
     #[cfg(unix)]
-    Plugins(plugins::Arguments),
-    Check(check::Arguments),
+    Plugins(plugins::PluginsArgs),
+    Check(check::CheckArgs),
 }
 
 impl Command {
@@ -119,6 +119,6 @@ async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Serve(serve::Arguments::default())
+        Self::Serve(serve::ServeArgs::default())
     }
 }

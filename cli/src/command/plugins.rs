@@ -28,15 +28,15 @@ use crate::output::{self, Lines, is_read};
 /// Plugins are folders below `plugins_path` in the format of Agent Plugins 1.0. Nothing of a plugin is used or run before it is trusted,
 /// and trust ends when anything in its folder changes. A plugin that --plugin names is trusted for this once.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct PluginsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: PluginsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum PluginsCommand {
     /// List all plugins with their state, and what is wrong with each
-    List(List),
+    List(ListPlugins),
     /// Show what a plugin brings, and start the servers of a trusted one to ask for their tools
     Check(Named),
     /// Trust a plugin with what its folder holds now
@@ -46,7 +46,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct List {
+struct ListPlugins {
     /// Print each plugin as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -58,23 +58,25 @@ struct Named {
     name: String,
 }
 
-impl Arguments {
+impl PluginsArgs {
     pub(super) fn is_json(&self) -> bool {
         match &self.command {
-            Command::List(list) => list.json,
-            Command::Check(_) | Command::Trust(_) | Command::Untrust(_) => false,
+            PluginsCommand::List(list) => list.json,
+            PluginsCommand::Check(_) | PluginsCommand::Trust(_) | PluginsCommand::Untrust(_) => {
+                false
+            }
         }
     }
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &PluginsArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     match &arguments.command {
-        Command::List(arguments) => list(&config, arguments),
-        Command::Check(named) => check(&config, find(&config, &named.name)?).await,
-        Command::Trust(named) => trust(&config, find(&config, &named.name)?),
-        Command::Untrust(named) => untrust(&config, find(&config, &named.name)?),
+        PluginsCommand::List(arguments) => list(&config, arguments),
+        PluginsCommand::Check(named) => check(&config, find(&config, &named.name)?).await,
+        PluginsCommand::Trust(named) => trust(&config, find(&config, &named.name)?),
+        PluginsCommand::Untrust(named) => untrust(&config, find(&config, &named.name)?),
     }
 }
 
@@ -110,7 +112,7 @@ fn state_of(found: &FoundPlugin) -> &'static str {
     }
 }
 
-fn list(config: &Config, arguments: &List) -> Result<Exit> {
+fn list(config: &Config, arguments: &ListPlugins) -> Result<Exit> {
     let mut out = Lines::stdout();
     let mut plugins = config.plugins().found().iter();
     is_read(plugins.try_for_each(|found| {

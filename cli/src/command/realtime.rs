@@ -43,7 +43,7 @@ use crate::signal::Signals;
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct RealtimeArgs {
     /// Send this message first, before those of stdin.
     text: Option<String>,
     /// Send this WAV file first: 24,000 samples a second, one channel.
@@ -88,7 +88,7 @@ struct TerminalSession {
 
 pub(crate) async fn run(
     global: Global,
-    arguments: &Arguments,
+    arguments: &RealtimeArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
     let prepared = signals.unless(Box::pin(prepare(global, arguments))).await;
@@ -132,7 +132,7 @@ pub(crate) async fn run(
 /// Everything that can be wrong before something is said.
 async fn prepare(
     global: Global,
-    arguments: &Arguments,
+    arguments: &RealtimeArgs,
 ) -> Result<(
     RealtimeSession,
     Option<UserMessage>,

@@ -26,13 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// The sections `server`, `sessions` and `log_level` need a restart.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ReloadArgs {
     /// The address of the server [default: `server.bind`].
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<String>,
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &ReloadArgs) -> Result<Exit> {
     let config = match &arguments.bind {
         Some(_) => global.load_with(&[("--bind", "server.bind", arguments.bind.as_deref())])?,
         None => global.load()?,

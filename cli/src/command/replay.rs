@@ -33,7 +33,7 @@ use crate::signal::Signals;
 ///
 /// With --diff OTHER, nothing is replayed. The differences between the two recordings are listed, and the exit code is 1 if there are any.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ReplayArgs {
     /// The recording.
     file: PathBuf,
     /// Call the model and the tools again from this turn on.
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(
     global: Global,
-    arguments: &Arguments,
+    arguments: &ReplayArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
     if let Some(other) = &arguments.diff {
@@ -77,7 +77,7 @@ async fn differences(one: &Path, other: &Path) -> Result<Vec<Difference>> {
     Ok(open(one).await?.diff(&open(other).await?))
 }
 
-async fn prepare(global: Global, arguments: &Arguments) -> Result<(Start, RunSetup)> {
+async fn prepare(global: Global, arguments: &ReplayArgs) -> Result<(Start, RunSetup)> {
     let flags = form(&global, arguments.json, arguments.no_stream);
     if arguments.fork_at.is_none() && global.names_model() {
         let message = "--model needs --fork-at: what is played back was said by another model";

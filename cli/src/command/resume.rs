@@ -35,7 +35,7 @@ use crate::signal::Signals;
 ///
 /// Exit codes are those of `run`.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ResumeArgs {
     /// The id of the run, which `run --durable` printed.
     run: Option<String>,
     /// Ask the model for whole answers instead of streams.
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(
     global: Global,
-    arguments: &Arguments,
+    arguments: &ResumeArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
     let Some(id) = &arguments.run else {
@@ -69,7 +69,7 @@ fn load(global: Global) -> Result<Config> {
 }
 
 /// Looks at all that could stand in the way before the run is taken up: what is refused has changed nothing.
-async fn prepare(global: Global, id: &str, arguments: &Arguments) -> Result<(Start, RunSetup)> {
+async fn prepare(global: Global, id: &str, arguments: &ResumeArgs) -> Result<(Start, RunSetup)> {
     let flags = form(&global, arguments.json, arguments.no_stream);
     let names_model = global.names_model();
     let config = load(global)?;
@@ -112,7 +112,7 @@ async fn prepare(global: Global, id: &str, arguments: &Arguments) -> Result<(Sta
     Ok((Start::Run(Box::new(request)), setup))
 }
 
-async fn list(global: Global, arguments: &Arguments) -> Result<Exit> {
+async fn list(global: Global, arguments: &ResumeArgs) -> Result<Exit> {
     arguments.decisions.refuse("a run")?;
     let config = load(global)?;
     let mut out = Lines::stdout();

@@ -58,7 +58,7 @@ const MAX_SCHEMA_BYTES: u64 = 1024 * 1024;
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct RunArgs {
     #[command(flatten)]
     input: Input,
     /// Ask this agent; `openai-agents agents` lists them.
@@ -118,7 +118,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(
     global: Global,
-    arguments: &Arguments,
+    arguments: &RunArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
     // A saved run says itself whose it is.
@@ -129,7 +129,7 @@ pub(crate) async fn run(
 }
 
 /// Everything that can be wrong before the run begins.
-async fn prepare(global: Global, arguments: &Arguments) -> Result<(Start, RunSetup)> {
+async fn prepare(global: Global, arguments: &RunArgs) -> Result<(Start, RunSetup)> {
     if arguments.resume.is_none() {
         arguments.decisions.refuse("--resume")?;
     }
@@ -162,7 +162,7 @@ async fn prepare(global: Global, arguments: &Arguments) -> Result<(Start, RunSet
     Ok((start, setup))
 }
 
-async fn fresh(setup: &mut RunSetup, arguments: &Arguments) -> Result<RunRequest> {
+async fn fresh(setup: &mut RunSetup, arguments: &RunArgs) -> Result<RunRequest> {
     let schema = arguments.schema.as_deref().map(read_schema).transpose()?;
     setup.demand(&arguments.agent, schema.as_ref())?;
     setup.check_model(&arguments.agent)?;
@@ -217,7 +217,7 @@ async fn fresh(setup: &mut RunSetup, arguments: &Arguments) -> Result<RunRequest
 }
 
 /// Goes on with a saved run, or shows it if it waits and nothing was decided.
-async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &Arguments) -> Result<Start> {
+async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &RunArgs) -> Result<Start> {
     let (text, mut state) = setup.files.read(file)?;
     let agent = state.start_agent().to_owned();
     if setup.config.agent_config(&agent).is_err() {
@@ -258,7 +258,7 @@ async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &Arguments) -> Re
     Ok(Start::Run(Box::new(request.limits(limits))))
 }
 
-fn limited(mut limits: Limits, arguments: &Arguments) -> Limits {
+fn limited(mut limits: Limits, arguments: &RunArgs) -> Limits {
     limits.max_turns = arguments.max_turns.or(limits.max_turns);
     limits.max_duration = arguments
         .timeout
@@ -316,7 +316,7 @@ fn check_target(path: &Path) -> Result<()> {
 }
 
 /// The flags with which a run goes on in the same form and under the same settings.
-fn flags(global: &Global, arguments: &Arguments) -> Vec<String> {
+fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
     let mut flags = form(global, arguments.json, arguments.no_stream);
     let schema = arguments.schema.as_deref().filter(|_| !arguments.durable);
     for (flag, file) in [

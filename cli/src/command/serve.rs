@@ -48,7 +48,7 @@ const FOR_CHILDREN: Duration = Duration::from_millis(500);
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct ServeArgs {
     /// Listen at this address [default: `server.bind`].
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(
     global: Global,
-    arguments: &Arguments,
+    arguments: &ServeArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
     let served = Served::load(global, arguments.bind.clone())?;

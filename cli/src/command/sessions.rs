@@ -27,7 +27,7 @@ use crate::{logging, transcript};
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct SessionsArgs {
     #[command(subcommand)]
     action: Action,
 }
@@ -83,7 +83,7 @@ struct Which {
     branch: Option<String>,
 }
 
-impl Arguments {
+impl SessionsArgs {
     /// Whether the action has --json.
     pub(super) fn is_json(&self) -> bool {
         match self.action {
@@ -93,7 +93,7 @@ impl Arguments {
     }
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &SessionsArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     act(&config, &arguments.action).await?;

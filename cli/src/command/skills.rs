@@ -22,21 +22,21 @@ use crate::output::{self, Lines, is_read};
 /// Skills are looked for in the folders that `skills` of the configuration names. One that cannot be used is listed with the reason; the
 /// exit code is then 2.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct SkillsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: SkillsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SkillsCommand {
     /// List all skills, with who has them, and what is wrong with those that cannot be used
-    List(List),
+    List(ListSkills),
     /// Print the instructions of a skill
     Show(Show),
 }
 
 #[derive(Debug, Args)]
-struct List {
+struct ListSkills {
     /// Print each skill as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -48,25 +48,25 @@ struct Show {
     name: String,
 }
 
-impl Arguments {
+impl SkillsArgs {
     pub(super) fn is_json(&self) -> bool {
         match &self.command {
-            Command::List(list) => list.json,
-            Command::Show(_) => false,
+            SkillsCommand::List(list) => list.json,
+            SkillsCommand::Show(_) => false,
         }
     }
 }
 
-pub(crate) fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn run(global: Global, arguments: &SkillsArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     match &arguments.command {
-        Command::List(list) => self::list(&config, list),
-        Command::Show(show) => self::show(&config, show),
+        SkillsCommand::List(list) => self::list(&config, list),
+        SkillsCommand::Show(show) => self::show(&config, show),
     }
 }
 
-fn list(config: &Config, arguments: &List) -> Result<Exit> {
+fn list(config: &Config, arguments: &ListSkills) -> Result<Exit> {
     let mut out = Lines::stdout();
     let mut skills = config.skills().iter();
     is_read(skills.try_for_each(|found| {

@@ -31,7 +31,7 @@ use crate::output;
 /// Exit codes: 0 done; 1 the server did not speak, or the file cannot be written; 2 nothing was done: wrong usage or settings, or the
 /// server cannot be reached.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct SpeakArgs {
     /// The text. Text from a pipe is added after it; - means only that text.
     text: Option<String>,
     /// Write the audio to this file. Replaces the file.
@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     pub(super) json: bool,
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
     let config = global.load_with(&[
         ("--voice", "voice.voice", arguments.voice.as_deref()),
         (
@@ -126,7 +126,7 @@ pub(super) fn usage_json(usage: &SpeechUsage) -> Value {
     }
 }
 
-fn format(arguments: &Arguments) -> Result<SpeechFormat> {
+fn format(arguments: &SpeakArgs) -> Result<SpeechFormat> {
     let named = arguments.format.as_deref();
     let ending = Path::new(&arguments.output).extension();
     let name = named.or_else(|| ending?.to_str()).unwrap_or_default();

@@ -35,7 +35,7 @@ use crate::signal::Signals;
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct TalkArgs {
     /// The spoken question: WAV, MP3, FLAC, OGG, MP4 or WebM.
     file: PathBuf,
     /// Write the spoken answer to this WAV file. Replaces the file.
@@ -72,7 +72,7 @@ struct Spoken {
 
 pub(crate) async fn run(
     global: Global,
-    arguments: &Arguments,
+    arguments: &TalkArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
     let mut renderer = Renderer::new(arguments.json, Some(&arguments.agent));
@@ -100,10 +100,7 @@ pub(crate) async fn run(
 }
 
 /// Everything that can be wrong before the question is sent.
-async fn prepare(
-    global: Global,
-    arguments: &Arguments,
-) -> Result<(Pipeline, RunSetup, AnswerFile)> {
+async fn prepare(global: Global, arguments: &TalkArgs) -> Result<(Pipeline, RunSetup, AnswerFile)> {
     let flags = super::run::form(&global, arguments.json, false);
     let config = global.load_with(&[
         ("--voice", "voice.voice", arguments.voice.as_deref()),
@@ -147,7 +144,7 @@ async fn play(
     setup: &RunSetup,
     file: &AnswerFile,
     renderer: &mut Renderer,
-    arguments: &Arguments,
+    arguments: &TalkArgs,
 ) -> Result<Exit> {
     let mut spoken = Spoken::default();
     while let Some(event) = pipeline.next().await {
@@ -223,7 +220,7 @@ fn show(
 }
 
 /// Writes the audio, and says how long it lasts; an answer without a word has none.
-fn write(spoken: &Spoken, file: &AnswerFile, arguments: &Arguments) -> Result<f64> {
+fn write(spoken: &Spoken, file: &AnswerFile, arguments: &TalkArgs) -> Result<f64> {
     let (rate, channels) = spoken.format.as_ref().map_or((24_000, 1), |format| {
         (format.sample_rate_hz(), format.n_channels())
     });

@@ -22,13 +22,13 @@ use crate::output::{self, Lines, is_read};
 /// The MCP servers of the configuration are started and asked for their tools. Where a server deviates from the protocol, or lists a tool
 /// that cannot be used, that is listed too. The exit code is 2 if a server cannot be started or reached, and 1 if it answers with an error.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ToolsArgs {
     /// Print each tool, with the schema of its arguments, and each MCP server as a line of JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &ToolsArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     config.check()?;

@@ -23,7 +23,7 @@ use crate::{logging, recorder, whole_file};
 ///
 /// Runs are recorded by `run --trace`, and by every command where `trace.store` is set. Nothing leaves this machine.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct TraceArgs {
     #[command(subcommand)]
     action: Action,
 }
@@ -115,7 +115,7 @@ impl From<By> for UsageKey {
     }
 }
 
-impl Arguments {
+impl TraceArgs {
     /// Whether the action has --json and is a list.
     pub(super) fn is_json(&self) -> bool {
         match self.action {
@@ -127,7 +127,7 @@ impl Arguments {
     }
 }
 
-pub(crate) async fn run(global: Global, arguments: &Arguments) -> Result<Exit> {
+pub(crate) async fn run(global: Global, arguments: &TraceArgs) -> Result<Exit> {
     let config = global.load()?;
     logging::start(&config)?;
     let store = open(&config).await?;

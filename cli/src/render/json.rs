@@ -10,11 +10,11 @@ use crate::output::{self, Lines};
 use crate::pause::{Pause, Saved};
 
 /// Shows a run as lines of JSON.
-pub(super) struct Json {
+pub(super) struct JsonRenderer {
     out: Lines,
 }
 
-impl Json {
+impl JsonRenderer {
     pub(super) fn new() -> Self {
         Self {
             out: Lines::stdout(),

@@ -13,8 +13,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Output, is_read};
 use crate::pause::Pause;
-use json::Json;
-use text::Text;
+use json::JsonRenderer;
+use text::TextRenderer;
 
 /// Shows one run, and knows how far it came.
 pub(crate) struct Renderer {
@@ -26,17 +26,17 @@ pub(crate) struct Renderer {
 }
 
 enum Form {
-    Text(Text),
-    Json(Json),
+    Text(TextRenderer),
+    Json(JsonRenderer),
 }
 
 impl Renderer {
     pub(crate) fn new(json: bool, agent: Option<&str>) -> Self {
         Self {
             form: if json {
-                Form::Json(Json::new())
+                Form::Json(JsonRenderer::new())
             } else {
-                Form::Text(Text::new(Output::of_process()))
+                Form::Text(TextRenderer::new(Output::of_process()))
             },
             agent: agent.map(str::to_owned),
             turns: 0,
@@ -88,7 +88,7 @@ impl Renderer {
     pub(crate) fn done(&mut self, result: &RunResult, failure: Option<&Failure>) -> Result<Exit> {
         let written = match &mut self.form {
             Form::Text(text) => text.done(result.final_output()),
-            Form::Json(_) => Json::done(result, self.session.as_deref(), failure),
+            Form::Json(_) => JsonRenderer::done(result, self.session.as_deref(), failure),
         };
         let exit = failure.map_or(Exit::Done, Failure::report);
         is_read(written)?;
@@ -99,7 +99,7 @@ impl Renderer {
     pub(crate) fn paused(&mut self, pause: &Pause) -> Result<Exit> {
         let written = match &mut self.form {
             Form::Text(text) => text.end_line(),
-            Form::Json(_) => Json::paused(pause, self.agent.as_deref(), self.turns),
+            Form::Json(_) => JsonRenderer::paused(pause, self.agent.as_deref(), self.turns),
         };
         pause.lines().iter().for_each(output::note);
         is_read(written)?;
@@ -111,7 +111,7 @@ impl Renderer {
         let written = match &mut self.form {
             Form::Text(text) if matches!(failure.exit, Exit::Ended(_)) => text.interrupted(),
             Form::Text(text) => text.end_line(),
-            Form::Json(_) => Json::failed(failure, self.agent.as_deref(), self.turns),
+            Form::Json(_) => JsonRenderer::failed(failure, self.agent.as_deref(), self.turns),
         };
         // The failure is what the program ends for, also where it cannot be written to stdout.
         drop(written);

@@ -13,7 +13,7 @@ use crate::output::Output;
 const MAX_LINE_CHARS: usize = 300;
 
 /// Shows a run as text.
-pub(super) struct Text {
+pub(super) struct TextRenderer {
     output: Output,
     /// The last character on stdout was not a line end.
     line_is_open: bool,
@@ -23,7 +23,7 @@ pub(super) struct Text {
     n_calls: usize,
 }
 
-impl Text {
+impl TextRenderer {
     pub(super) fn new(output: Output) -> Self {
         Self {
             output,
@@ -217,7 +217,7 @@ mod tests {
     /// What stands on the screen when both streams are the same terminal.
     fn check(events: &[RunEvent], final_output: &str, expected: &str) {
         let screen = Screen::default();
-        let mut text = Text::new(Output {
+        let mut text = TextRenderer::new(Output {
             out: Box::new(screen.clone()),
             err: Box::new(screen.clone()),
             out_is_terminal: true,

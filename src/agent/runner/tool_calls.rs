@@ -259,7 +259,7 @@ enum CallDecision {
 impl Attempt {
     async fn make(self, permission: Permission) -> Result<CallEnd, ToolError> {
         let (decision, changed) = self.decide(permission).await?;
-        let waits = Waiting {
+        let waits = WaitingCall {
             tool: self.tool.clone(),
             changed,
             scope: Arc::clone(&self.scope),
@@ -358,13 +358,13 @@ impl Attempt {
 }
 
 /// What is needed if the call has to wait; it is put together only then.
-struct Waiting {
+struct WaitingCall {
     tool: FunctionTool,
     changed: Option<String>,
     scope: Arc<CallScope>,
 }
 
-impl Waiting {
+impl WaitingCall {
     /// What the result of a call means for the turn.
     fn end(self, result: ToolCallResult) -> Result<CallEnd, ToolError> {
         match result {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::line::{Asked, Body};
+use super::line::{Asked, LineBody};
 use super::recording::{Entry, Recording};
 use crate::item::Item;
 
@@ -58,9 +58,9 @@ struct EffectPlace {
 
 pub(super) fn differences(first: &Recording, second: &Recording) -> Vec<Difference> {
     let (before, after) = (placed(first), placed(second));
-    let of_second: HashMap<&EffectPlace, &Body> =
+    let of_second: HashMap<&EffectPlace, &LineBody> =
         after.iter().map(|(place, body)| (place, *body)).collect();
-    let of_first: HashMap<&EffectPlace, &Body> =
+    let of_first: HashMap<&EffectPlace, &LineBody> =
         before.iter().map(|(place, body)| (place, *body)).collect();
     let mut found = Vec::new();
     for (place, body) in &before {
@@ -82,10 +82,10 @@ pub(super) fn differences(first: &Recording, second: &Recording) -> Vec<Differen
 }
 
 /// The effects with their places, in order.
-fn placed(recording: &Recording) -> Vec<(EffectPlace, &Body)> {
+fn placed(recording: &Recording) -> Vec<(EffectPlace, &LineBody)> {
     let mut calls: HashMap<(Vec<String>, String), Vec<Arc<str>>> = HashMap::new();
     let mut counts: HashMap<(Vec<String>, u32, DifferenceKind), usize> = HashMap::new();
-    let mut placed: Vec<(EffectPlace, &Body)> = Vec::new();
+    let mut placed: Vec<(EffectPlace, &LineBody)> = Vec::new();
     let mut taken: HashMap<EffectPlace, usize> = HashMap::new();
     // Tools of a turn end in any order; their outcomes belong to their calls.
     let mut of_call: HashMap<(&[Arc<str>], u32, &str), usize> = HashMap::new();
@@ -137,21 +137,21 @@ fn path(entry: &Entry, calls: &mut HashMap<(Vec<String>, String), Vec<Arc<str>>>
     path
 }
 
-const fn kind(body: &Body) -> DifferenceKind {
+const fn kind(body: &LineBody) -> DifferenceKind {
     match body {
-        Body::Request(_) => DifferenceKind::Request,
-        Body::Response(_) => DifferenceKind::Response,
-        Body::ToolCall(_) => DifferenceKind::ToolCall,
-        Body::ToolOutcome(_) => DifferenceKind::ToolOutcome,
-        Body::SessionRead(_) => DifferenceKind::SessionRead,
-        Body::SessionWrite(_) => DifferenceKind::SessionWrite,
+        LineBody::Request(_) => DifferenceKind::Request,
+        LineBody::Response(_) => DifferenceKind::Response,
+        LineBody::ToolCall(_) => DifferenceKind::ToolCall,
+        LineBody::ToolOutcome(_) => DifferenceKind::ToolOutcome,
+        LineBody::SessionRead(_) => DifferenceKind::SessionRead,
+        LineBody::SessionWrite(_) => DifferenceKind::SessionWrite,
     }
 }
 
 /// What is not alike in both, as text; `None` when all is.
-fn told_apart(before: &Body, after: &Body) -> Option<(String, String)> {
+fn told_apart(before: &LineBody, after: &LineBody) -> Option<(String, String)> {
     let (before, after) = match (before, after) {
-        (Body::Request(before), Body::Request(after)) => changed_parts(before, after),
+        (LineBody::Request(before), LineBody::Request(after)) => changed_parts(before, after),
         _ => (shown(before), shown(after)),
     };
     (before != after).then_some((before, after))
@@ -188,14 +188,14 @@ fn changed_parts(before: &Asked, after: &Asked) -> (String, String) {
     (before.join("; "), after.join("; "))
 }
 
-fn shown(body: &Body) -> String {
+fn shown(body: &LineBody) -> String {
     let all = |items: &[Item]| json!(plain(items)).to_string();
     match body {
-        Body::Request(asked) => all(&asked.items),
-        Body::Response(answer) => all(&answer.items),
-        Body::ToolCall(call) => format!("{}({})", call.tool, call.arguments),
-        Body::ToolOutcome(outcome) => outcome.output.text(),
-        Body::SessionRead(kept) | Body::SessionWrite(kept) => all(&kept.items),
+        LineBody::Request(asked) => all(&asked.items),
+        LineBody::Response(answer) => all(&answer.items),
+        LineBody::ToolCall(call) => format!("{}({})", call.tool, call.arguments),
+        LineBody::ToolOutcome(outcome) => outcome.output.text(),
+        LineBody::SessionRead(kept) | LineBody::SessionWrite(kept) => all(&kept.items),
     }
 }
 

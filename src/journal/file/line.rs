@@ -43,10 +43,10 @@ pub(super) struct Version {
 
 /// What happened.
 #[derive(Debug, Clone)]
-pub(super) enum Body {
+pub(super) enum LineBody {
     Request(Box<Asked>),
     Response(Box<StoredResponse>),
-    ToolCall(Call),
+    ToolCall(RecordedCall),
     ToolOutcome(ToolOutcome),
     SessionRead(StoredItems),
     SessionWrite(StoredItems),
@@ -73,7 +73,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Call {
+pub(super) struct RecordedCall {
     pub(super) tool: String,
     pub(super) arguments: String,
 }
@@ -97,15 +97,15 @@ impl Line {
     }
 
     /// Understands the body.
-    pub(super) fn body(&self) -> Result<Body, String> {
+    pub(super) fn body(&self) -> Result<LineBody, String> {
         let json = self.body.get();
         let body = match &*self.r#type {
-            "request" => serde_json::from_str(json).map(Body::Request),
-            "response" => serde_json::from_str(json).map(Body::Response),
-            "tool_call" => serde_json::from_str(json).map(Body::ToolCall),
-            "tool_outcome" => serde_json::from_str(json).map(Body::ToolOutcome),
-            "session_read" => serde_json::from_str(json).map(Body::SessionRead),
-            "session_write" => serde_json::from_str(json).map(Body::SessionWrite),
+            "request" => serde_json::from_str(json).map(LineBody::Request),
+            "response" => serde_json::from_str(json).map(LineBody::Response),
+            "tool_call" => serde_json::from_str(json).map(LineBody::ToolCall),
+            "tool_outcome" => serde_json::from_str(json).map(LineBody::ToolOutcome),
+            "session_read" => serde_json::from_str(json).map(LineBody::SessionRead),
+            "session_write" => serde_json::from_str(json).map(LineBody::SessionWrite),
             other => return Err(format!("the type {other:?} is not known")),
         };
         body.map_err(|error| error.to_string())

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::item::{History, Item};
 use crate::model::ModelRequest;
-use line::{Asked, Call, Header, Line, VERSION};
-use writer::Writer;
+use line::{Asked, Header, Line, RecordedCall, VERSION};
+use writer::LineWriter;
 
 pub use difference::{Difference, DifferenceKind};
 pub use recording::Recording;
@@ -66,10 +66,10 @@ pub use replay::{RecordedModel, ReplayJournal};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct FileJournal(Arc<Inner>);
+pub struct FileJournal(Arc<FileJournalInner>);
 
-struct Inner {
-    writer: Writer,
+struct FileJournalInner {
+    writer: LineWriter,
     /// Why the recording ended before the run.
     failure: OnceLock<JournalError>,
     /// The items of the latest request of each run inside the run.
@@ -90,7 +90,7 @@ impl FileJournal {
         path: impl AsRef<Path>,
         beginning: &RunBeginning,
     ) -> Result<Self, JournalError> {
-        let writer = Writer::create(path.as_ref().to_owned()).await?;
+        let writer = LineWriter::create(path.as_ref().to_owned()).await?;
         let journal = Self::new(writer);
         let header = Header {
             version: VERSION,
@@ -104,8 +104,8 @@ impl FileJournal {
         Ok(journal)
     }
 
-    fn new(writer: Writer) -> Self {
-        Self(Arc::new(Inner {
+    fn new(writer: LineWriter) -> Self {
+        Self(Arc::new(FileJournalInner {
             writer,
             failure: OnceLock::new(),
             seen: Mutex::default(),
@@ -162,7 +162,7 @@ impl Journal for FileJournal {
     fn tool_call(&self, call: ToolCallEffect) -> ToolEffect {
         let journal = self.clone();
         Box::pin(async move {
-            let line = Call {
+            let line = RecordedCall {
                 tool: call.tool.to_string(),
                 arguments: call.arguments,
             };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::difference::{Difference, differences};
-use super::line::{Asked, Body, Header, Line, VERSION, Version};
+use super::line::{Asked, Header, Line, LineBody, VERSION, Version};
 use super::replay::{RecordedModel, ReplayJournal};
 use super::writer::failed;
 use crate::file;
@@ -16,9 +16,9 @@ use crate::journal::{JournalError, RunBeginning};
 
 /// What a [`FileJournal`](super::FileJournal) wrote; clones share it.
 #[derive(Clone)]
-pub struct Recording(Arc<Inner>);
+pub struct Recording(Arc<RecordingInner>);
 
-struct Inner {
+struct RecordingInner {
     beginning: RunBeginning,
     entries: Vec<Entry>,
     is_cut: bool,
@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) path: Vec<Arc<str>>,
     pub(super) turn: u32,
     pub(super) call_id: Option<String>,
-    pub(super) body: Body,
+    pub(super) body: LineBody,
 }
 
 impl Recording {
@@ -90,7 +90,7 @@ impl Recording {
         let mut seen: HashMap<&[String], Vec<Item>> = HashMap::new();
         for (n, line) in lines {
             let mut body = line.body().map_err(|error| corrupt(n, error.into()))?;
-            if let Body::Request(asked) = &mut body {
+            if let LineBody::Request(asked) = &mut body {
                 let before = seen.entry(&line.path).or_default();
                 complete(asked, before).map_err(|error| corrupt(n, error))?;
                 before.clone_from(&asked.items);
@@ -102,7 +102,7 @@ impl Recording {
                 body,
             });
         }
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(RecordingInner {
             beginning: RunBeginning::new(header.agent, header.input).settings(header.settings),
             entries,
             is_cut,
@@ -124,7 +124,7 @@ impl Recording {
         let answered = self
             .entries()
             .iter()
-            .filter(|entry| entry.path.is_empty() && matches!(entry.body, Body::Response(_)));
+            .filter(|entry| entry.path.is_empty() && matches!(entry.body, LineBody::Response(_)));
         answered.map(|entry| entry.turn).max().unwrap_or(0)
     }
 
@@ -144,7 +144,7 @@ impl Recording {
     /// Gives the items of the first request: the input, behind what the session held.
     pub fn first_items(&self) -> &[Item] {
         let first = self.entries().iter().find_map(|entry| match &entry.body {
-            Body::Request(asked) if entry.path.is_empty() => Some(&*asked.items),
+            LineBody::Request(asked) if entry.path.is_empty() => Some(&*asked.items),
             _ => None,
         });
         first.unwrap_or(&self.0.beginning.input)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream;
 
-use super::line::{Asked, Body};
+use super::line::{Asked, LineBody};
 use super::recording::{Entry, Recording};
 use crate::future::BoxStream;
 use crate::journal::{
@@ -44,7 +44,7 @@ impl ReplayJournal {
     fn find<'a, T>(
         &'a self,
         key: &EffectKey,
-        outcome: impl Fn(&'a Body) -> Option<T>,
+        outcome: impl Fn(&'a LineBody) -> Option<T>,
     ) -> Result<T, JournalError> {
         let call_id = match &key.effect {
             Effect::ToolCall(id) => Some(id),
@@ -62,7 +62,7 @@ impl ReplayJournal {
 
     fn answer(&self, key: &EffectKey, request: &ModelRequest) -> Result<ModelEffect, JournalError> {
         let asked = self.find(key, |body| match body {
-            Body::Request(asked) => Some(asked),
+            LineBody::Request(asked) => Some(asked),
             _ => None,
         })?;
         let parts = Asked::of(request).changed_from(asked);
@@ -73,7 +73,7 @@ impl ReplayJournal {
             });
         }
         let answer = self.find(key, |body| match body {
-            Body::Response(answer) => Some(answer),
+            LineBody::Response(answer) => Some(answer),
             _ => None,
         })?;
         Ok(answer.clone().into_events())
@@ -101,7 +101,7 @@ impl Journal for ReplayJournal {
             return call.effect;
         }
         let outcome = self.find(&call.key, |body| match body {
-            Body::ToolOutcome(outcome) => Some(outcome.clone()),
+            LineBody::ToolOutcome(outcome) => Some(outcome.clone()),
             _ => None,
         });
         Box::pin(async move { outcome.map_err(|error| error.of_tool(call.tool)) })
@@ -112,7 +112,7 @@ impl Journal for ReplayJournal {
             return read.effect;
         }
         let items = self.find(&read.key, |body| match body {
-            Body::SessionRead(kept) => Some(kept.clone().into()),
+            LineBody::SessionRead(kept) => Some(kept.clone().into()),
             _ => None,
         });
         Box::pin(async move { items.map_err(|error| error.of_session(read.session.id().clone())) })
@@ -123,7 +123,7 @@ impl Journal for ReplayJournal {
             return write.make();
         }
         let version = self.find(&write.key, |body| match body {
-            Body::SessionWrite(kept) => Some(kept.version.clone()),
+            LineBody::SessionWrite(kept) => Some(kept.version.clone()),
             _ => None,
         });
         let session = Arc::clone(&write.session);

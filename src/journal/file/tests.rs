@@ -7,7 +7,7 @@ use crate::{Agent, Runner};
 #[tokio::test]
 async fn full_disk_ends_the_recording_and_not_the_run() {
     let open = || std::fs::OpenOptions::new().write(true).open("/dev/full");
-    let writer = Writer::start("full".to_owned(), open).await.unwrap();
+    let writer = LineWriter::start("full".to_owned(), open).await.unwrap();
     let journal = FileJournal::new(writer);
     let agent = Agent::builder("A").build().unwrap();
     let model = ScriptedModel::text("done");

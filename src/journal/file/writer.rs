@@ -11,18 +11,18 @@ use super::line::Line;
 use crate::journal::JournalError;
 
 /// Writes lines; each is with the system before it is acknowledged.
-pub(super) struct Writer {
+pub(super) struct LineWriter {
     store: String,
-    lines: Option<mpsc::Sender<Job>>,
+    lines: Option<mpsc::Sender<WriteJob>>,
     thread: Option<JoinHandle<()>>,
 }
 
-type Job = (Vec<u8>, oneshot::Sender<io::Result<()>>);
+type WriteJob = (Vec<u8>, oneshot::Sender<io::Result<()>>);
 
 /// Who writes a line waits for it, so that there are as many as effects under way; more than these wait before the door.
 const MAX_WAITING: usize = 64;
 
-impl Writer {
+impl LineWriter {
     /// Makes the file, which must not be there.
     pub(super) async fn create(path: PathBuf) -> Result<Self, JournalError> {
         let store = path.display().to_string();
@@ -34,7 +34,7 @@ impl Writer {
         store: String,
         open: impl FnOnce() -> io::Result<File> + Send + 'static,
     ) -> Result<Self, JournalError> {
-        let (lines, mut waiting) = mpsc::channel::<Job>(MAX_WAITING);
+        let (lines, mut waiting) = mpsc::channel::<WriteJob>(MAX_WAITING);
         let (opened, is_open) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("openai-agents-record".to_owned())
@@ -110,7 +110,7 @@ pub(super) fn failed(store: &str, error: io::Error) -> JournalError {
 }
 
 /// All that is acknowledged is written, so that this waits for one line at most.
-impl Drop for Writer {
+impl Drop for LineWriter {
     fn drop(&mut self) {
         self.lines = None;
         if let Some(thread) = self.thread.take() {

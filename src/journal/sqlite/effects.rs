@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::Failure;
+use super::JournalFailure;
 use super::digest::RequestDigest;
 use crate::journal::{Effect, EffectKey, JournalError, OnUncertain};
 
@@ -62,20 +62,21 @@ impl EffectId {
     }
 
     /// Refuses the outcome of something else.
-    fn check(&self, asked: &str) -> Result<(), Failure> {
-        let earlier: RequestDigest = serde_json::from_str(asked).map_err(Failure::refused)?;
+    fn check(&self, asked: &str) -> Result<(), JournalFailure> {
+        let earlier: RequestDigest =
+            serde_json::from_str(asked).map_err(JournalFailure::refused)?;
         let parts = self.asked.changed_from(&earlier);
         if parts.is_empty() {
             return Ok(());
         }
-        Err(Failure::Own(JournalError::Changed {
+        Err(JournalFailure::Own(JournalError::Changed {
             effect: self.name.clone(),
             parts,
         }))
     }
 
-    fn asked(&self) -> Result<String, Failure> {
-        serde_json::to_string(&self.asked).map_err(Failure::refused)
+    fn asked(&self) -> Result<String, JournalFailure> {
+        serde_json::to_string(&self.asked).map_err(JournalFailure::refused)
     }
 }
 
@@ -92,7 +93,7 @@ impl Execution {
         &self,
         db: &Connection,
         place: &EffectId,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, JournalFailure> {
         let Some(row) = self.row(db, place)? else {
             return Ok(None);
         };
@@ -108,7 +109,7 @@ impl Execution {
         db: &mut Connection,
         place: &EffectId,
         on_uncertain: OnUncertain,
-    ) -> Result<EffectStatus, Failure> {
+    ) -> Result<EffectStatus, JournalFailure> {
         if let Some(outcome) = self.outcome(db, place)? {
             return Ok(EffectStatus::Done(outcome));
         }
@@ -140,7 +141,7 @@ impl Execution {
         db: &mut Connection,
         place: &EffectId,
         outcome: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), JournalFailure> {
         let transaction = self.transaction(db)?;
         match self.row(&transaction, place)? {
             Some(row) => {
@@ -154,7 +155,7 @@ impl Execution {
     }
 
     /// Takes back that an effect began, since it is known not to have happened.
-    pub(super) fn undo(&self, db: &mut Connection, place: &EffectId) -> Result<(), Failure> {
+    pub(super) fn undo(&self, db: &mut Connection, place: &EffectId) -> Result<(), JournalFailure> {
         let transaction = self.transaction(db)?;
         if let Some(row) = self.row(&transaction, place)?
             && row.outcome.is_none()
@@ -170,7 +171,7 @@ impl Execution {
         &self,
         db: &Connection,
         place: &EffectId,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, JournalFailure> {
         let sql = "SELECT outcome FROM openai_agents_effects
             WHERE run = ?1 AND path = ?2 AND outcome IS NOT NULL
             AND (effect = 'session_write' OR effect LIKE 'claim\\_write:%' ESCAPE '\\') ORDER BY id DESC LIMIT 1";
@@ -182,22 +183,22 @@ impl Execution {
     pub(super) fn transaction<'db>(
         &self,
         db: &'db mut Connection,
-    ) -> Result<Transaction<'db>, Failure> {
+    ) -> Result<Transaction<'db>, JournalFailure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let sql = "UPDATE openai_agents_runs SET updated_at = CURRENT_TIMESTAMP WHERE id = ?1 AND execution = ?2";
         if transaction.execute(sql, params![self.run, self.number])? == 0 {
             let run = self.run_id.clone();
-            return Err(Failure::Own(JournalError::TakenOver { run }));
+            return Err(JournalFailure::Own(JournalError::TakenOver { run }));
         }
         Ok(transaction)
     }
 
-    fn decided(&self, db: &Connection) -> Result<i64, Failure> {
+    fn decided(&self, db: &Connection) -> Result<i64, JournalFailure> {
         let sql = "SELECT decided FROM openai_agents_runs WHERE id = ?1";
         Ok(db.query_row(sql, [self.run], |row| row.get(0))?)
     }
 
-    fn row(&self, db: &Connection, place: &EffectId) -> Result<Option<Row>, Failure> {
+    fn row(&self, db: &Connection, place: &EffectId) -> Result<Option<Row>, JournalFailure> {
         let sql = "SELECT id, asked, outcome, execution FROM openai_agents_effects
             WHERE run = ?1 AND path = ?2 AND turn = ?3 AND effect = ?4";
         let mut statement = db.prepare(sql)?;
@@ -218,7 +219,7 @@ impl Execution {
         db: &Connection,
         place: &EffectId,
         outcome: Option<&str>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), JournalFailure> {
         let sql =
             "INSERT INTO openai_agents_effects (run, path, turn, effect, asked, outcome, execution)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -19,7 +19,7 @@ pub use id::{RunId, RunIdError};
 pub use run::DurableRun;
 
 /// Why a job failed, before it is known where.
-type Failure = sqlite::Failure<JournalError>;
+type JournalFailure = sqlite::Failure<JournalError>;
 
 /// Keeps the outcomes of runs in a SQLite file, so that a run goes on in another process after its own has ended.
 ///

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::digest::RequestDigest;
 use super::effects::{EffectId, EffectStatus, Execution};
-use super::{Failure, RunId, RunStatus, runs};
+use super::{JournalFailure, RunId, RunStatus, runs};
 use crate::agent::RunState;
 use crate::error::{RunError, RunFailure};
 use crate::journal::stored::{StoredItems, StoredResponse, store_response};
@@ -44,9 +44,9 @@ use crate::tools::ToolError;
 ///
 /// Dropping a run does not undo what it noted: it can be continued as after a crash.
 #[derive(Clone)]
-pub struct DurableRun(Arc<Inner>);
+pub struct DurableRun(Arc<JournalRunInner>);
 
-struct Inner {
+struct JournalRunInner {
     worker: Arc<Worker>,
     id: RunId,
     run: i64,
@@ -62,8 +62,8 @@ impl DurableRun {
         beginning: RunBeginning,
     ) -> Result<Self, JournalError> {
         let id = execution.run_id.parse();
-        let id = id.map_err(|error| Failure::refused(Box::new(error)).at(worker.store()))?;
-        Ok(Self(Arc::new(Inner {
+        let id = id.map_err(|error| JournalFailure::refused(Box::new(error)).at(worker.store()))?;
+        Ok(Self(Arc::new(JournalRunInner {
             worker,
             id,
             run: execution.run,
@@ -138,7 +138,7 @@ impl DurableRun {
 
     fn json(&self, state: &RunState) -> Result<String, JournalError> {
         let json = state.to_json();
-        json.map_err(|error| Failure::refused(Box::new(error)).at(self.0.worker.store()))
+        json.map_err(|error| JournalFailure::refused(Box::new(error)).at(self.0.worker.store()))
     }
 
     fn execution(&self) -> Execution {
@@ -173,7 +173,7 @@ impl DurableRun {
     async fn finish(&self, place: EffectId, outcome: &impl Serialize) -> Result<(), JournalError> {
         let store = self.0.worker.store();
         let json = serde_json::to_string(outcome);
-        let json = json.map_err(|error| Failure::refused(error).at(store))?;
+        let json = json.map_err(|error| JournalFailure::refused(error).at(store))?;
         let execution = self.execution();
         let finish = move |db: &mut _| execution.finish(db, &place, &json);
         self.0.worker.keep(finish).await

@@ -3,14 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::effects::Execution;
-use super::{Failure, RunId, RunStatus, RunSummary};
+use super::{JournalFailure, RunId, RunStatus, RunSummary};
 use crate::agent::RunState;
 use crate::item::Item;
 use crate::journal::{JournalError, RunBeginning};
 
-pub(super) fn start(db: &mut Connection, run: &RunBeginning) -> Result<Execution, Failure> {
+pub(super) fn start(db: &mut Connection, run: &RunBeginning) -> Result<Execution, JournalFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let input = serde_json::to_string(&run.input).map_err(Failure::refused)?;
+    let input = serde_json::to_string(&run.input).map_err(JournalFailure::refused)?;
     let sql = "INSERT INTO openai_agents_runs (run_id, agent, input, settings, status, execution)
         VALUES (lower(hex(randomblob(8))), ?1, ?2, ?3, 'running', 1) RETURNING id, run_id";
     let values = params![run.agent, input, run.settings.to_string()];
@@ -30,7 +30,7 @@ pub(super) fn resume(
     db: &mut Connection,
     id: &RunId,
     store: &str,
-) -> Result<(Execution, RunBeginning), Failure> {
+) -> Result<(Execution, RunBeginning), JournalFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Read first: what cannot be read is not begun either.
     let beginning = beginning(&transaction, id, store)?;
@@ -48,14 +48,18 @@ pub(super) fn resume(
 }
 
 /// Reads what a run is to be continued with.
-pub(super) fn beginning(db: &Connection, id: &RunId, store: &str) -> Result<RunBeginning, Failure> {
+pub(super) fn beginning(
+    db: &Connection,
+    id: &RunId,
+    store: &str,
+) -> Result<RunBeginning, JournalFailure> {
     let sql = "SELECT agent, input, settings, state FROM openai_agents_runs WHERE run_id = ?1";
     let found = db.query_row(sql, [id.as_str()], |row| {
         let texts: [String; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
         Ok((texts, row.get::<_, Option<String>>(3)?))
     });
     let Some(([agent, input, settings], state)) = found.optional()? else {
-        return Err(Failure::Own(JournalError::NoRun {
+        return Err(JournalFailure::Own(JournalError::NoRun {
             store: store.to_owned(),
             run: id.to_string(),
         }));
@@ -66,11 +70,11 @@ pub(super) fn beginning(db: &Connection, id: &RunId, store: &str) -> Result<RunB
         source,
     };
     let input: Vec<Item> = serde_json::from_str(&input)
-        .map_err(|error| Failure::Own(corrupt("input", error.into())))?;
+        .map_err(|error| JournalFailure::Own(corrupt("input", error.into())))?;
     let settings = serde_json::from_str(&settings)
-        .map_err(|error| Failure::Own(corrupt("settings", error.into())))?;
+        .map_err(|error| JournalFailure::Own(corrupt("settings", error.into())))?;
     let state = state.map(|state| RunState::from_json(&state)).transpose();
-    let state = state.map_err(|error| Failure::Own(corrupt("state", error.into())))?;
+    let state = state.map_err(|error| JournalFailure::Own(corrupt("state", error.into())))?;
     Ok(RunBeginning {
         agent,
         input,
@@ -85,7 +89,7 @@ pub(super) fn end(
     execution: &Execution,
     status: &RunStatus,
     state: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<(), JournalFailure> {
     let transaction = execution.transaction(db)?;
     let (output, kind, error) = match status {
         RunStatus::Running | RunStatus::Paused => (None, None, None),
@@ -107,7 +111,7 @@ pub(super) fn decide(
     db: &mut Connection,
     execution: &Execution,
     state: &str,
-) -> Result<i64, Failure> {
+) -> Result<i64, JournalFailure> {
     let transaction = execution.transaction(db)?;
     let sql = "UPDATE openai_agents_runs SET state = ?2, status = 'running', execution = execution + 1, decided = execution + 1
         WHERE id = ?1 RETURNING execution";
@@ -121,7 +125,10 @@ const SUMMARY: &str = "SELECT run_id, agent, status, final_output, error_kind, e
         WHERE e.run = r.id AND e.path = '[]' AND e.effect = 'model_call'),
     created_at, updated_at FROM openai_agents_runs r";
 
-pub(super) fn list(db: &mut Connection, limit: Option<usize>) -> Result<Vec<RunSummary>, Failure> {
+pub(super) fn list(
+    db: &mut Connection,
+    limit: Option<usize>,
+) -> Result<Vec<RunSummary>, JournalFailure> {
     let sql = format!("{SUMMARY} ORDER BY updated_at DESC, id DESC LIMIT ?1");
     let limit = i64::try_from(limit.unwrap_or(usize::MAX)).unwrap_or(i64::MAX);
     let mut statement = db.prepare(&sql)?;
@@ -133,19 +140,19 @@ pub(super) fn list(db: &mut Connection, limit: Option<usize>) -> Result<Vec<RunS
     Ok(runs)
 }
 
-pub(super) fn find(db: &mut Connection, id: &RunId) -> Result<Option<RunSummary>, Failure> {
+pub(super) fn find(db: &mut Connection, id: &RunId) -> Result<Option<RunSummary>, JournalFailure> {
     let sql = format!("{SUMMARY} WHERE run_id = ?1");
     let found = db.query_row(&sql, [id.as_str()], |row| Ok(summary(row)));
     found.optional()?.transpose()
 }
 
-pub(super) fn delete(db: &mut Connection, id: &RunId, store: &str) -> Result<(), Failure> {
+pub(super) fn delete(db: &mut Connection, id: &RunId, store: &str) -> Result<(), JournalFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let sql = "DELETE FROM openai_agents_effects WHERE run IN (SELECT id FROM openai_agents_runs WHERE run_id = ?1)";
     transaction.execute(sql, [id.as_str()])?;
     let sql = "DELETE FROM openai_agents_runs WHERE run_id = ?1";
     if transaction.execute(sql, [id.as_str()])? == 0 {
-        return Err(Failure::Own(JournalError::NoRun {
+        return Err(JournalFailure::Own(JournalError::NoRun {
             store: store.to_owned(),
             run: id.to_string(),
         }));
@@ -153,7 +160,7 @@ pub(super) fn delete(db: &mut Connection, id: &RunId, store: &str) -> Result<(),
     Ok(transaction.commit()?)
 }
 
-fn summary(row: &Row<'_>) -> Result<RunSummary, Failure> {
+fn summary(row: &Row<'_>) -> Result<RunSummary, JournalFailure> {
     let id: String = row.get(0)?;
     let status: String = row.get(2)?;
     let text = |column: usize| -> rusqlite::Result<String> {
@@ -162,7 +169,7 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Failure> {
     Ok(RunSummary {
         id: id
             .parse()
-            .map_err(|error| Failure::refused(Box::new(error)))?,
+            .map_err(|error| JournalFailure::refused(Box::new(error)))?,
         agent: row.get(1)?,
         status: match &*status {
             "running" => RunStatus::Running,
@@ -174,7 +181,11 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Failure> {
                 kind: text(4)?,
                 message: text(5)?,
             },
-            other => return Err(Failure::refused(format!("a run has the status {other:?}"))),
+            other => {
+                return Err(JournalFailure::refused(format!(
+                    "a run has the status {other:?}"
+                )));
+            }
         },
         n_executions: row.get(6)?,
         turns: row.get(7)?,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::Failure;
+use super::JournalFailure;
 use crate::sqlite::{Access, check_format, has_all};
 
 /// An effect without an outcome has begun, and nobody knows whether it took place once its execution is over.
@@ -45,7 +45,11 @@ INSERT INTO openai_agents_journal_format (version)
 const FORMAT: u32 = 1;
 
 /// Makes what is missing.
-pub(super) fn prepare(db: &mut Connection, path: &Path, access: Access) -> Result<(), Failure> {
+pub(super) fn prepare(
+    db: &mut Connection,
+    path: &Path,
+    access: Access,
+) -> Result<(), JournalFailure> {
     let names = [
         "openai_agents_journal_format",
         "openai_agents_runs",
@@ -53,7 +57,7 @@ pub(super) fn prepare(db: &mut Connection, path: &Path, access: Access) -> Resul
     ];
     if !has_all(db, &names)? {
         if access == Access::ReadOnly {
-            return Err(Failure::refused("the file has no journal"));
+            return Err(JournalFailure::refused("the file has no journal"));
         }
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(TABLES)?;

@@ -8,7 +8,8 @@ use crate::{Agent, ErrorKind, FunctionTool, Item, Runner};
 
 async fn allow(run: &DurableRun, n_pages: u32) {
     let sql = format!("PRAGMA max_page_count = {n_pages}");
-    let limit = move |db: &mut Connection| -> Result<_, Failure> { Ok(db.execute_batch(&sql)?) };
+    let limit =
+        move |db: &mut Connection| -> Result<_, JournalFailure> { Ok(db.execute_batch(&sql)?) };
     run.worker().run(limit).await.unwrap();
 }
 

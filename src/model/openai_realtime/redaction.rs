@@ -13,10 +13,10 @@ const MAX_TEXTS: usize = 64;
 /// The texts that come in pieces.
 pub(super) struct DeltaRedactor {
     redactor: Redactor,
-    texts: HashMap<(String, u32), Text>,
+    texts: HashMap<(String, u32), RedactedText>,
 }
 
-struct Text {
+struct RedactedText {
     stream: StreamRedactor,
     /// The last piece, whose form the rest takes that was held back.
     last: ItemContent<String>,
@@ -43,7 +43,7 @@ impl DeltaRedactor {
                 if self.texts.len() >= MAX_TEXTS && !self.texts.contains_key(&key) {
                     self.finish(out);
                 }
-                let text = self.texts.entry(key).or_insert_with(|| Text {
+                let text = self.texts.entry(key).or_insert_with(|| RedactedText {
                     stream: StreamRedactor::new(self.redactor.clone()),
                     last: delta.clone(),
                     json: None,

@@ -137,9 +137,13 @@ fn decode(
     is_chat: bool,
 ) -> Result<ModelResponse, ModelError> {
     if is_chat {
-        read(chat::Decoder::new(context()), documents, is_stream)
+        read(chat::ChatDecoder::new(context()), documents, is_stream)
     } else {
-        read(responses::Decoder::new(context()), documents, is_stream)
+        read(
+            responses::ResponsesDecoder::new(context()),
+            documents,
+            is_stream,
+        )
     }
 }
 

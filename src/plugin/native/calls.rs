@@ -16,9 +16,9 @@ use crate::plugin::module_tools::Reply;
 /// No tool's output is larger; a length beyond it is taken for a wrong one and nothing is read.
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 
-type Waiting = HashMap<u64, oneshot::Sender<Reply>>;
+type WaitingCalls = HashMap<u64, oneshot::Sender<Reply>>;
 
-static WAITING: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
+static WAITING: LazyLock<Mutex<WaitingCalls>> = LazyLock::new(Mutex::default);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A call that is waited for; dropping it makes what comes later find nothing.
@@ -42,7 +42,7 @@ impl Drop for PendingCall {
     }
 }
 
-fn waiting() -> MutexGuard<'static, Waiting> {
+fn waiting() -> MutexGuard<'static, WaitingCalls> {
     // A map cannot be half changed by what is done here.
     WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }

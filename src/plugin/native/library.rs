@@ -21,12 +21,12 @@ use crate::plugin::{ModuleCallError, ModuleError, PluginModule};
 
 /// A library that is loaded, and stays: threads and destructors of it may run at any time.
 pub(in crate::plugin) struct Library {
-    entries: Entries,
+    entries: EntryPoints,
     threads: Threads,
 }
 
 #[derive(Clone, Copy)]
-struct Entries {
+struct EntryPoints {
     describe: Describe,
     call: Call,
     shutdown: Shutdown,
@@ -117,12 +117,12 @@ impl Drop for Library {
 }
 
 /// The table once more, as it is in memory: code that ran while the library was opened may have changed it.
-fn entries(table: &PluginTable) -> Option<Entries> {
+fn entries(table: &PluginTable) -> Option<EntryPoints> {
     let is_same = table.magic == MAGIC
         && table.abi_version == ABI_VERSION
         && table.size as usize == size_of::<PluginTable>();
     match (table.describe, table.call, table.shutdown) {
-        (Some(describe), Some(call), Some(shutdown)) if is_same => Some(Entries {
+        (Some(describe), Some(call), Some(shutdown)) if is_same => Some(EntryPoints {
             describe,
             call,
             shutdown,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 /// How many calls of one library run at once. Tokio's threads are not used: a runtime waits for all of them when it ends.
 pub(super) const MAX_THREADS: usize = 64;
 
-type Job = Box<dyn FnOnce() + Send>;
+type NativeJob = Box<dyn FnOnce() + Send>;
 /// A job, and the way to its thread, which goes back to the idle ones with it.
-type Message = (Job, Worker);
-struct Worker(mpsc::Sender<Message>);
+type ThreadMessage = (NativeJob, Worker);
+struct Worker(mpsc::Sender<ThreadMessage>);
 
 /// The threads of a library; idle ones end when it is dropped.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl Threads {
             state: Arc::clone(&state),
             n_given_up: Arc::clone(&n_given_up),
         };
-        let job: Job = Box::new(move || {
+        let job: NativeJob = Box::new(move || {
             job();
             if state.swap(DONE, Ordering::AcqRel) == GIVEN_UP {
                 n_given_up.fetch_sub(1, Ordering::Relaxed);
@@ -96,7 +96,7 @@ impl Threads {
 }
 
 /// Ends when nobody can send any more, which is when the pool with all ways to its threads is gone.
-fn work(jobs: &mpsc::Receiver<Message>, pool: &Weak<Pool>) {
+fn work(jobs: &mpsc::Receiver<ThreadMessage>, pool: &Weak<Pool>) {
     while let Ok((job, worker)) = jobs.recv() {
         job();
         if let Some(pool) = pool.upgrade() {

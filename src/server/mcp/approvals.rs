@@ -10,7 +10,7 @@ use crate::mcp::{ElicitationAnswer, ElicitationRequest};
 use crate::tools::NOT_APPROVED;
 
 /// What was decided about a call.
-pub(super) enum Verdict {
+pub(super) enum ApprovalVerdict {
     Approved,
     /// In the words of the user, if there are any.
     Refused(Option<String>),
@@ -22,13 +22,13 @@ pub(super) async fn ask(
     client: &McpCall,
     key: &str,
     call: &Interruption,
-) -> Result<Verdict, McpCallError> {
+) -> Result<ApprovalVerdict, McpCallError> {
     Ok(match client.elicit(key, question(call)).await? {
         ElicitationAnswer::Accept { content } => match verdict(content.unwrap_or_default()) {
             Some(verdict) => verdict,
             None => return Err(client.bad_answer(key, "`approve` must be true or false")),
         },
-        ElicitationAnswer::Decline | ElicitationAnswer::Cancel => Verdict::Declined,
+        ElicitationAnswer::Decline | ElicitationAnswer::Cancel => ApprovalVerdict::Declined,
     })
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn ask(
 pub(super) fn decide(
     state: &mut RunState,
     call: &Interruption,
-    verdict: Verdict,
+    verdict: ApprovalVerdict,
 ) -> Result<(), StateError> {
     match verdict.into_decision(call) {
         Ok(()) => state.approve(&call.id),
@@ -44,7 +44,7 @@ pub(super) fn decide(
     }
 }
 
-impl Verdict {
+impl ApprovalVerdict {
     /// Gives what is told in place of the output of a call that is refused.
     pub(super) fn into_decision(self, call: &Interruption) -> Result<(), String> {
         match self {
@@ -97,16 +97,16 @@ fn question(call: &Interruption) -> ElicitationRequest {
     ElicitationRequest::form(message, schema)
 }
 
-fn verdict(mut content: Map<String, Value>) -> Option<Verdict> {
+fn verdict(mut content: Map<String, Value>) -> Option<ApprovalVerdict> {
     let reason = match content.remove("reason") {
         Some(Value::String(reason)) if !reason.trim().is_empty() => Some(reason),
         _ => None,
     };
     let is_approved = content.get("approve")?.as_bool()?;
     Some(if is_approved {
-        Verdict::Approved
+        ApprovalVerdict::Approved
     } else {
-        Verdict::Refused(reason)
+        ApprovalVerdict::Refused(reason)
     })
 }
 
@@ -154,14 +154,14 @@ mod tests {
         let read = |content: Value| verdict(content.as_object().unwrap().clone());
         assert!(matches!(
             read(json!({"approve": true})),
-            Some(Verdict::Approved)
+            Some(ApprovalVerdict::Approved)
         ));
         for unclear in [json!({}), json!({"approve": "true"}), json!({"approve": 1})] {
             assert!(read(unclear).is_none());
         }
         let refused = read(json!({"approve": false, "reason": "No."}));
-        assert!(matches!(refused, Some(Verdict::Refused(Some(reason))) if reason == "No."));
+        assert!(matches!(refused, Some(ApprovalVerdict::Refused(Some(reason))) if reason == "No."));
         let refused = read(json!({"approve": false, "reason": " "}));
-        assert!(matches!(refused, Some(Verdict::Refused(None))));
+        assert!(matches!(refused, Some(ApprovalVerdict::Refused(None))));
     }
 }

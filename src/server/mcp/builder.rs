@@ -20,6 +20,7 @@ use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
 use crate::context::States;
+use crate::future::BoxError;
 use crate::mcp::{
     McpPrompt, McpPromptMessages, McpResource, McpResourceContent, McpResourceTemplate,
 };
@@ -28,8 +29,6 @@ use crate::server::kept::{Keeper, KeptLimits, Kind};
 use crate::server::sessions::{InMemory, ListSessions, OpenSession};
 use crate::session::{Session, SessionError, SessionId};
 use crate::tools::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolNameError};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Sets up an [`McpServer`]; see [`McpServer::builder`].
 #[must_use = "a builder does nothing until it is built"]

@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 
 use super::McpCall;
 use crate::agent::Agent;
-use crate::future::BoxFuture;
+use crate::future::{BoxError, BoxFuture};
 use crate::mcp::{McpMessage, McpPrompt, McpPromptArgument, McpPromptMessages};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Fill = dyn Fn(McpCall, Map<String, Value>) -> BoxFuture<'static, Result<McpPromptMessages, BoxError>>
     + Send
     + Sync;

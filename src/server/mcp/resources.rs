@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::McpCall;
-use crate::future::BoxFuture;
+use crate::future::{BoxError, BoxFuture};
 use crate::mcp::{McpResource, McpResourceContent, McpResourceTemplate};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Read = dyn Fn(McpCall, ResourceRequest) -> BoxFuture<'static, Result<Vec<McpResourceContent>, BoxError>>
     + Send
     + Sync;

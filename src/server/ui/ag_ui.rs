@@ -13,7 +13,7 @@ pub(super) struct AgUi {
     thread_id: String,
     run_id: String,
     /// What is open: each has to end before something else begins.
-    open: Option<Open>,
+    open: Option<OpenPart>,
     step: Option<String>,
     n_messages: u32,
     interrupts: Vec<Value>,
@@ -22,7 +22,7 @@ pub(super) struct AgUi {
 }
 
 #[derive(Debug, Clone)]
-enum Open {
+enum OpenPart {
     Text(String),
     Reasoning(String),
 }
@@ -48,10 +48,10 @@ impl AgUi {
     fn close(&mut self, events: &mut Vec<Value>) {
         match self.open.take() {
             None => {}
-            Some(Open::Text(id)) => {
+            Some(OpenPart::Text(id)) => {
                 events.push(json!({"type": "TEXT_MESSAGE_END", "messageId": id}));
             }
-            Some(Open::Reasoning(id)) => {
+            Some(OpenPart::Reasoning(id)) => {
                 events.push(json!({"type": "REASONING_MESSAGE_END", "messageId": id}));
                 events.push(json!({"type": "REASONING_END", "messageId": id}));
             }
@@ -66,21 +66,21 @@ impl AgUi {
     }
 
     fn text(&mut self, delta: &str, events: &mut Vec<Value>) {
-        let id = if let Some(Open::Text(id)) = &self.open {
+        let id = if let Some(OpenPart::Text(id)) = &self.open {
             id.clone()
         } else {
             self.close(events);
             let id = self.message_id();
             events
                 .push(json!({"type": "TEXT_MESSAGE_START", "messageId": id, "role": "assistant"}));
-            self.open = Some(Open::Text(id.clone()));
+            self.open = Some(OpenPart::Text(id.clone()));
             id
         };
         events.push(json!({"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": delta}));
     }
 
     fn reasoning(&mut self, delta: &str, events: &mut Vec<Value>) {
-        let id = if let Some(Open::Reasoning(id)) = &self.open {
+        let id = if let Some(OpenPart::Reasoning(id)) = &self.open {
             id.clone()
         } else {
             self.close(events);
@@ -89,7 +89,7 @@ impl AgUi {
             events.push(
                 json!({"type": "REASONING_MESSAGE_START", "messageId": id, "role": "reasoning"}),
             );
-            self.open = Some(Open::Reasoning(id.clone()));
+            self.open = Some(OpenPart::Reasoning(id.clone()));
             id
         };
         events.push(json!({"type": "REASONING_MESSAGE_CONTENT", "messageId": id, "delta": delta}));

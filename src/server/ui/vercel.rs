@@ -11,14 +11,14 @@ pub(super) struct Vercel {
     message_id: Option<String>,
     /// The calls that were refused with this request.
     denied: Vec<String>,
-    open: Option<Open>,
+    open: Option<OpenPart>,
     n_parts: u32,
     is_in_step: bool,
     finish_reason: &'static str,
 }
 
 #[derive(Debug, Clone)]
-enum Open {
+enum OpenPart {
     Text(String),
     Reasoning(String),
 }
@@ -45,8 +45,10 @@ impl Vercel {
     fn close(&mut self, chunks: &mut Vec<Value>) {
         match self.open.take() {
             None => {}
-            Some(Open::Text(id)) => chunks.push(json!({"type": "text-end", "id": id})),
-            Some(Open::Reasoning(id)) => chunks.push(json!({"type": "reasoning-end", "id": id})),
+            Some(OpenPart::Text(id)) => chunks.push(json!({"type": "text-end", "id": id})),
+            Some(OpenPart::Reasoning(id)) => {
+                chunks.push(json!({"type": "reasoning-end", "id": id}));
+            }
         }
     }
 
@@ -63,26 +65,26 @@ impl Vercel {
     }
 
     fn text(&mut self, delta: &str, chunks: &mut Vec<Value>) {
-        let id = if let Some(Open::Text(id)) = &self.open {
+        let id = if let Some(OpenPart::Text(id)) = &self.open {
             id.clone()
         } else {
             self.close(chunks);
             let id = self.part_id();
             chunks.push(json!({"type": "text-start", "id": id}));
-            self.open = Some(Open::Text(id.clone()));
+            self.open = Some(OpenPart::Text(id.clone()));
             id
         };
         chunks.push(json!({"type": "text-delta", "id": id, "delta": delta}));
     }
 
     fn reasoning(&mut self, delta: &str, chunks: &mut Vec<Value>) {
-        let id = if let Some(Open::Reasoning(id)) = &self.open {
+        let id = if let Some(OpenPart::Reasoning(id)) = &self.open {
             id.clone()
         } else {
             self.close(chunks);
             let id = self.part_id();
             chunks.push(json!({"type": "reasoning-start", "id": id}));
-            self.open = Some(Open::Reasoning(id.clone()));
+            self.open = Some(OpenPart::Reasoning(id.clone()));
             id
         };
         chunks.push(json!({"type": "reasoning-delta", "id": id, "delta": delta}));

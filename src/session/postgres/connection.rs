@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::session::SessionError;
 
 /// What a statement is about, and its type, which saves asking the server.
-pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(super) type QueryParameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// How long to wait for an answer to a connection attempt.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -95,7 +95,7 @@ impl PostgresConnection {
     pub(super) async fn query(
         &self,
         sql: &str,
-        parameters: &[Parameter<'_>],
+        parameters: &[QueryParameter<'_>],
     ) -> Result<Vec<Row>, SessionError> {
         let client = self.client().await?;
         let rows = client.query_typed(sql, parameters).await;

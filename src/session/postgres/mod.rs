@@ -84,7 +84,7 @@ impl PostgresSession {
         // One more than is handed out shows that there is more.
         let n_rows = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
         let n_rows = i64::try_from(n_rows).unwrap_or(i64::MAX);
-        let parameters: [connection::Parameter<'_>; 2] =
+        let parameters: [connection::QueryParameter<'_>; 2] =
             [(&self.id.as_str(), Type::TEXT), (&n_rows, Type::INT8)];
         let rows = self.connection.query(statement::READ, &parameters).await?;
         if rows.len() > MAX_ITEMS {
@@ -137,7 +137,7 @@ impl PostgresSession {
     ) -> Result<StatementOutcome, SessionError> {
         let after = after.map(SessionVersion::as_str);
         let items: Vec<_> = items.iter().map(python::encode).collect();
-        let parameters: [connection::Parameter<'_>; 3] = [
+        let parameters: [connection::QueryParameter<'_>; 3] = [
             (&self.id.as_str(), Type::TEXT),
             (&after, Type::TEXT),
             (&items, Type::TEXT_ARRAY),

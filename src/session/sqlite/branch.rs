@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::rows::Rows;
-use super::{Failure, SqliteSession};
+use super::{SessionFailure, SqliteSession};
 use crate::item::{ItemKind, Role};
 use crate::session::{SessionError, SessionId};
 
@@ -139,12 +139,12 @@ fn fork(
     from: &Rows,
     name: BranchName,
     at: ForkPoint,
-) -> Result<Rows, Failure> {
+) -> Result<Rows, SessionFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let session = from.session();
     from.check(&transaction)?;
     if name.as_str() == BranchName::MAIN || branch_id(&transaction, session, &name)?.is_some() {
-        return Err(Failure::Own(SessionError::BranchExists {
+        return Err(SessionFailure::Own(SessionError::BranchExists {
             session: session.clone(),
             branch: name.to_string(),
         }));
@@ -170,7 +170,11 @@ fn fork(
 }
 
 /// The number of the row of the user's nth message.
-fn begin_of_turn(transaction: &Transaction<'_>, rows: &Rows, turn: usize) -> Result<i64, Failure> {
+fn begin_of_turn(
+    transaction: &Transaction<'_>,
+    rows: &Rows,
+    turn: usize,
+) -> Result<i64, SessionFailure> {
     let mut n_turns = 0;
     let mut begin = None;
     rows.each(transaction, |row, item| {
@@ -182,7 +186,7 @@ fn begin_of_turn(transaction: &Transaction<'_>, rows: &Rows, turn: usize) -> Res
         }
     })?;
     begin.ok_or_else(|| {
-        Failure::Own(SessionError::NoTurn {
+        SessionFailure::Own(SessionError::NoTurn {
             session: rows.session().clone(),
             turn,
             n_turns,
@@ -190,17 +194,21 @@ fn begin_of_turn(transaction: &Transaction<'_>, rows: &Rows, turn: usize) -> Res
     })
 }
 
-fn find(db: &mut Connection, session: &SessionId, name: &BranchName) -> Result<Rows, Failure> {
+fn find(
+    db: &mut Connection,
+    session: &SessionId,
+    name: &BranchName,
+) -> Result<Rows, SessionFailure> {
     if name.as_str() == BranchName::MAIN {
         return Ok(Rows::main(session));
     }
     match branch_id(db, session, name)? {
         Some(id) => Ok(Rows::of_branch(session, name.clone(), id)),
-        None => Err(Failure::Own(no_branch(session, name))),
+        None => Err(SessionFailure::Own(no_branch(session, name))),
     }
 }
 
-fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, Failure> {
+fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, SessionFailure> {
     // All of one moment.
     let transaction = db.transaction()?;
     let n_main: i64 = transaction.query_row(
@@ -233,10 +241,14 @@ fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, 
     Ok(branches)
 }
 
-fn delete(db: &mut Connection, session: &SessionId, name: &BranchName) -> Result<(), Failure> {
+fn delete(
+    db: &mut Connection,
+    session: &SessionId,
+    name: &BranchName,
+) -> Result<(), SessionFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(id) = branch_id(&transaction, session, name)? else {
-        return Err(Failure::Own(no_branch(session, name)));
+        return Err(SessionFailure::Own(no_branch(session, name)));
     };
     let sql = "DELETE FROM openai_agents_branch_messages WHERE branch_id = ?1";
     transaction.execute(sql, [id])?;
@@ -249,7 +261,7 @@ fn branch_id(
     db: &Connection,
     session: &SessionId,
     name: &BranchName,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<i64>, SessionFailure> {
     let sql = "SELECT branch_id FROM openai_agents_branches WHERE session_id = ?1 AND name = ?2";
     let id = db.query_row(sql, [session.as_str(), name.as_str()], |row| row.get(0));
     Ok(id.optional()?)

@@ -18,7 +18,7 @@ use rows::Rows;
 pub use store::{SessionSummary, SqliteSessions};
 
 /// Why a job failed, before it is known where.
-type Failure = sqlite::Failure<SessionError>;
+type SessionFailure = sqlite::Failure<SessionError>;
 
 /// One conversation in a SQLite file; made by [`SqliteSessions::session`], and a cheap handle.
 ///

@@ -3,7 +3,7 @@
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::Failure;
+use super::SessionFailure;
 use super::branch::{BranchName, no_branch};
 use super::store::SessionSummary;
 use crate::item::Item;
@@ -60,7 +60,7 @@ impl Rows {
         &self,
         db: &mut Connection,
         limit: Option<usize>,
-    ) -> Result<SessionItems, Failure> {
+    ) -> Result<SessionItems, SessionFailure> {
         // Items and version are of one moment.
         let transaction = db.transaction()?;
         self.check(&transaction)?;
@@ -76,7 +76,7 @@ impl Rows {
         let mut items = Vec::new();
         while let Some(row) = rows.next()? {
             if items.len() == MAX_ITEMS {
-                return Err(Failure::Own(SessionError::TooManyItems {
+                return Err(SessionFailure::Own(SessionError::TooManyItems {
                     session: self.session.clone(),
                     max_items: MAX_ITEMS,
                 }));
@@ -91,7 +91,7 @@ impl Rows {
         &self,
         db: &mut Connection,
         turn: &SessionTurn,
-    ) -> Result<SessionVersion, Failure> {
+    ) -> Result<SessionVersion, SessionFailure> {
         let transaction = self.begin(db, turn)?;
         self.insert(&transaction, &turn.items)?;
         self.commit(transaction)
@@ -101,14 +101,14 @@ impl Rows {
         &self,
         db: &mut Connection,
         turn: &SessionTurn,
-    ) -> Result<SessionVersion, Failure> {
+    ) -> Result<SessionVersion, SessionFailure> {
         let transaction = self.begin(db, turn)?;
         self.delete(&transaction)?;
         self.insert(&transaction, &turn.items)?;
         self.commit(transaction)
     }
 
-    pub(super) fn pop(&self, db: &mut Connection) -> Result<Option<Item>, Failure> {
+    pub(super) fn pop(&self, db: &mut Connection) -> Result<Option<Item>, SessionFailure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.check(&transaction)?;
         let sql = format!(
@@ -130,7 +130,7 @@ impl Rows {
         Ok(Some(item))
     }
 
-    pub(super) fn clear(&self, db: &mut Connection) -> Result<(), Failure> {
+    pub(super) fn clear(&self, db: &mut Connection) -> Result<(), SessionFailure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.check(&transaction)?;
         self.delete(&transaction)?;
@@ -154,7 +154,7 @@ impl Rows {
         transaction: &Transaction<'_>,
         from: &Self,
         before: i64,
-    ) -> Result<i64, Failure> {
+    ) -> Result<i64, SessionFailure> {
         let sql = format!(
             "INSERT INTO {} ({}, message_data) SELECT ?1, message_data FROM {} WHERE {} = ?2 AND id < ?3 ORDER BY id",
             self.table, self.owner, from.table, from.owner
@@ -168,7 +168,7 @@ impl Rows {
         &self,
         db: &Connection,
         mut see: impl FnMut(i64, &Item),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SessionFailure> {
         let sql = format!(
             "SELECT id, message_data FROM {} WHERE {} = ?1 ORDER BY id",
             self.table, self.owner
@@ -182,14 +182,14 @@ impl Rows {
     }
 
     /// A branch may have been taken away since its handle was made.
-    pub(super) fn check(&self, db: &Connection) -> Result<(), Failure> {
+    pub(super) fn check(&self, db: &Connection) -> Result<(), SessionFailure> {
         if self.is_main() {
             return Ok(());
         }
         let sql = "SELECT count(*) FROM openai_agents_branches WHERE branch_id = ?1";
         let n_branches: i64 = db.query_row(sql, [&self.is], |row| row.get(0))?;
         if n_branches == 0 {
-            return Err(Failure::Own(no_branch(&self.session, &self.branch)));
+            return Err(SessionFailure::Own(no_branch(&self.session, &self.branch)));
         }
         Ok(())
     }
@@ -204,13 +204,13 @@ impl Rows {
         &self,
         db: &'db mut Connection,
         turn: &SessionTurn,
-    ) -> Result<Transaction<'db>, Failure> {
+    ) -> Result<Transaction<'db>, SessionFailure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.check(&transaction)?;
         if let Some(expected) = &turn.after {
             let found = self.version(&transaction)?;
             if *expected != found {
-                return Err(Failure::Own(SessionError::Conflict {
+                return Err(SessionFailure::Own(SessionError::Conflict {
                     session: self.session.clone(),
                     expected: expected.clone(),
                     found,
@@ -220,13 +220,13 @@ impl Rows {
         Ok(transaction)
     }
 
-    fn commit(&self, transaction: Transaction<'_>) -> Result<SessionVersion, Failure> {
+    fn commit(&self, transaction: Transaction<'_>) -> Result<SessionVersion, SessionFailure> {
         let version = self.version(&transaction)?;
         transaction.commit()?;
         Ok(version)
     }
 
-    fn insert(&self, transaction: &Transaction<'_>, items: &[Item]) -> Result<(), Failure> {
+    fn insert(&self, transaction: &Transaction<'_>, items: &[Item]) -> Result<(), SessionFailure> {
         if items.is_empty() {
             return Ok(());
         }
@@ -243,20 +243,20 @@ impl Rows {
         self.touch(transaction)
     }
 
-    fn delete(&self, transaction: &Transaction<'_>) -> Result<(), Failure> {
+    fn delete(&self, transaction: &Transaction<'_>) -> Result<(), SessionFailure> {
         let sql = format!("DELETE FROM {} WHERE {} = ?1", self.table, self.owner);
         transaction.execute(&sql, [&self.is])?;
         Ok(())
     }
 
-    fn touch(&self, transaction: &Transaction<'_>) -> Result<(), Failure> {
+    fn touch(&self, transaction: &Transaction<'_>) -> Result<(), SessionFailure> {
         let sql = "UPDATE agent_sessions SET updated_at = CURRENT_TIMESTAMP WHERE session_id = ?1";
         transaction.execute(sql, [self.session.as_str()])?;
         Ok(())
     }
 
     /// The number of the latest item. `AUTOINCREMENT` gives no number twice, so that equal versions mean equal items.
-    fn version(&self, db: &Connection) -> Result<SessionVersion, Failure> {
+    fn version(&self, db: &Connection) -> Result<SessionVersion, SessionFailure> {
         let sql = format!(
             "SELECT coalesce(max(id), 0) FROM {} WHERE {} = ?1",
             self.table, self.owner
@@ -265,7 +265,7 @@ impl Rows {
         Ok(SessionVersion::new(id.to_string()))
     }
 
-    fn item(&self, row: &Row<'_>) -> Result<Item, Failure> {
+    fn item(&self, row: &Row<'_>) -> Result<Item, SessionFailure> {
         let id: i64 = row.get(0)?;
         let corrupt = |source: SessionCause| SessionError::Corrupt {
             session: self.session.clone(),
@@ -280,7 +280,7 @@ impl Rows {
                 format!("{:?} and not a text", other.data_type()).into(),
             )),
         };
-        item.map_err(Failure::Own)
+        item.map_err(SessionFailure::Own)
     }
 }
 
@@ -291,7 +291,7 @@ const SUMMARY: &str = "SELECT s.session_id, s.created_at, s.updated_at,
 pub(super) fn list(
     db: &mut Connection,
     limit: Option<usize>,
-) -> Result<Vec<SessionSummary>, Failure> {
+) -> Result<Vec<SessionSummary>, SessionFailure> {
     let sql = format!("{SUMMARY} ORDER BY s.updated_at DESC, s.rowid DESC LIMIT ?1");
     let mut statement = db.prepare(&sql)?;
     let mut rows = statement.query([to_i64(limit.unwrap_or(usize::MAX))])?;
@@ -302,17 +302,20 @@ pub(super) fn list(
     Ok(sessions)
 }
 
-pub(super) fn find(db: &mut Connection, id: &SessionId) -> Result<Option<SessionSummary>, Failure> {
+pub(super) fn find(
+    db: &mut Connection,
+    id: &SessionId,
+) -> Result<Option<SessionSummary>, SessionFailure> {
     let sql = format!("{SUMMARY} WHERE s.session_id = ?1");
     let found = db.query_row(&sql, [id.as_str()], |row| Ok(summary(row)));
     found.optional()?.transpose()
 }
 
-fn summary(row: &Row<'_>) -> Result<SessionSummary, Failure> {
+fn summary(row: &Row<'_>) -> Result<SessionSummary, SessionFailure> {
     let id: String = row.get(0)?;
     Ok(SessionSummary {
         // Another program may have used an id that is none here.
-        id: SessionId::new(&id).map_err(Failure::refused)?,
+        id: SessionId::new(&id).map_err(SessionFailure::refused)?,
         created_at: row.get(1)?,
         updated_at: row.get(2)?,
         n_items: u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0),

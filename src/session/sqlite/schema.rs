@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::Failure;
+use super::SessionFailure;
 use crate::sqlite::{Access, check_format, has_all};
 
 /// What the Python SDK 0.24.0 makes, to the letter; it has no version and never changes tables that are there.
@@ -54,7 +54,11 @@ INSERT INTO openai_agents_format (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 F
 const FORMAT: u32 = 1;
 
 /// Makes what is missing.
-pub(super) fn prepare(db: &mut Connection, path: &Path, access: Access) -> Result<(), Failure> {
+pub(super) fn prepare(
+    db: &mut Connection,
+    path: &Path,
+    access: Access,
+) -> Result<(), SessionFailure> {
     if access == Access::ReadWrite {
         make_tables(db)?;
     }
@@ -63,7 +67,7 @@ pub(super) fn prepare(db: &mut Connection, path: &Path, access: Access) -> Resul
 }
 
 /// A file that is complete is not written to, so that one that cannot be written can be read.
-fn make_tables(db: &mut Connection) -> Result<(), Failure> {
+fn make_tables(db: &mut Connection) -> Result<(), SessionFailure> {
     let names = [
         "agent_sessions",
         "agent_messages",

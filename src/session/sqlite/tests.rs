@@ -38,7 +38,7 @@ fn turn(text: &str) -> SessionTurn {
 }
 
 async fn sql(session: &SqliteSession, sql: &'static str) {
-    let run = |db: &mut Connection| -> Result<_, Failure> { Ok(db.execute_batch(sql)?) };
+    let run = |db: &mut Connection| -> Result<_, SessionFailure> { Ok(db.execute_batch(sql)?) };
     session.worker.run(run).await.unwrap();
 }
 
@@ -86,8 +86,9 @@ async fn a_damaged_row_is_an_error_that_names_it() {
         session.append(turn("a")).await.unwrap();
         let insert =
             format!("INSERT INTO agent_messages (session_id, message_data) VALUES (?1, {data})");
-        let damage =
-            move |db: &mut Connection| -> Result<_, Failure> { Ok(db.execute(&insert, [data])?) };
+        let damage = move |db: &mut Connection| -> Result<_, SessionFailure> {
+            Ok(db.execute(&insert, [data])?)
+        };
         session.worker.run(damage).await.unwrap();
         let read = session.items(None).await.map(drop);
         for error in [read.unwrap_err(), session.pop().await.unwrap_err()] {
@@ -208,7 +209,7 @@ async fn a_change_waits_for_others_and_ends_with_its_handle() {
 async fn the_index_finds_the_latest_items() {
     let file = File::new("plan");
     let session = open(&file.0).await.session(id("s"));
-    let plan = |db: &mut Connection| -> Result<_, Failure> {
+    let plan = |db: &mut Connection| -> Result<_, SessionFailure> {
         let mut details = Vec::new();
         for sql in [
             "SELECT id, message_data FROM agent_messages WHERE session_id = 's' ORDER BY id DESC LIMIT 2",

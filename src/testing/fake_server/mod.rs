@@ -111,7 +111,7 @@ impl FakeServer {
         answer: impl Fn(&CapturedRequest) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let server = Self::start([]).await?;
-        let answer: Answer = Arc::new(answer);
+        let answer: AnswerFn = Arc::new(answer);
         server.shared.change(|state| state.answer = Some(answer));
         Ok(server)
     }
@@ -229,7 +229,7 @@ struct StateSender(Arc<watch::Sender<FakeServerState>>);
 #[derive(Default)]
 struct FakeServerState {
     script: VecDeque<Reply>,
-    answer: Option<Answer>,
+    answer: Option<AnswerFn>,
     requests: Vec<CapturedRequest>,
     problems: Vec<String>,
     n_connections: usize,
@@ -237,7 +237,7 @@ struct FakeServerState {
     n_closed: usize,
 }
 
-type Answer = Arc<dyn Fn(&CapturedRequest) -> Reply + Send + Sync>;
+type AnswerFn = Arc<dyn Fn(&CapturedRequest) -> Reply + Send + Sync>;
 
 impl StateSender {
     fn new(script: VecDeque<Reply>) -> Self {

@@ -34,7 +34,7 @@ pub fn calculate(expression: &str) -> Result<f64, CalculatorError> {
     if expression.chars().count() > MAX_CHARS {
         return Err(CalculatorError::TooLong);
     }
-    let mut parser = Parser {
+    let mut parser = ExpressionParser {
         text: expression,
         chars: expression.char_indices().peekable(),
         depth: 0,
@@ -140,13 +140,13 @@ pub enum CalculatorError {
 }
 
 /// Calculates while it reads: one method for each level of precedence, the loosest first.
-struct Parser<'a> {
+struct ExpressionParser<'a> {
     text: &'a str,
     chars: Peekable<CharIndices<'a>>,
     depth: usize,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> ExpressionParser<'a> {
     fn sum(&mut self) -> Result<f64, CalculatorError> {
         let mut left = self.product()?;
         while let Some((position, operator)) = self.take_any(&['+', '-']) {
@@ -235,7 +235,7 @@ impl<'a> Parser<'a> {
             "e" => return Ok(std::f64::consts::E),
             _ => {}
         }
-        let Some(function) = Function::named(name) else {
+        let Some(function) = MathFunction::named(name) else {
             return Err(CalculatorError::UnknownName {
                 name: name.to_owned(),
                 position,
@@ -331,12 +331,12 @@ impl<'a> Parser<'a> {
     }
 }
 
-enum Function {
+enum MathFunction {
     OfOne(fn(f64) -> f64),
     OfMany(fn(f64, f64) -> f64),
 }
 
-impl Function {
+impl MathFunction {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "sqrt" => Self::OfOne(f64::sqrt),

@@ -45,7 +45,7 @@ pub fn current_time() -> FunctionTool {
         "current_time",
         "Tells the current date and time in a time zone",
         options(),
-        async |_cx, Place { time_zone }: Place| {
+        async |_cx, ClockArguments { time_zone }: ClockArguments| {
             let time = now_in(time_zone.as_deref())?;
             Ok::<_, ClockError>(time.to_string())
         },
@@ -68,7 +68,7 @@ struct Sum {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Place {
+struct ClockArguments {
     /// The IANA name of the time zone, such as Europe/Rome; null means UTC.
     time_zone: Option<String>,
 }

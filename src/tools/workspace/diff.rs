@@ -100,7 +100,7 @@ pub fn apply_diff(text: &str, diff: &str, mode: DiffMode) -> Result<String, Patc
                 text.into()
             };
             let text: Vec<&str> = text.split('\n').collect();
-            let chunks = Parser::new(&lines).chunks(&text)?;
+            let chunks = DiffParser::new(&lines).chunks(&text)?;
             replace(&text, &chunks, line_end)
         }
     }
@@ -164,12 +164,12 @@ enum LineKind {
     Remove,
 }
 
-struct Parser<'a> {
+struct DiffParser<'a> {
     lines: &'a [&'a str],
     next: usize,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> DiffParser<'a> {
     const fn new(lines: &'a [&'a str]) -> Self {
         Self { lines, next: 0 }
     }

@@ -13,7 +13,7 @@ pub(super) const DESCRIPTION: &str = "Replaces a text in a file of the workspace
     letter with its spaces and line ends; read the file first.";
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct EditArguments {
     /// The path of the file, relative to the root of the workspace.
     path: String,
     /// The text to replace; take as many lines as make it unique.
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     replace_all: Option<bool>,
 }
 
-pub(super) fn edit_file(root: &Root, arguments: &Arguments) -> Result<String, WorkspaceError> {
+pub(super) fn edit_file(root: &Root, arguments: &EditArguments) -> Result<String, WorkspaceError> {
     let path = root.parse(&arguments.path)?;
     if arguments.old_text.is_empty() {
         let problem = "`old_text` is empty; write_file makes a new file";

@@ -18,14 +18,14 @@ pub(super) const DESCRIPTION: &str = "Lists files of the workspace, one a line; 
 const MAX_LISTED: usize = 1000;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct ListArguments {
     /// The folder, relative to the root of the workspace; null means the root.
     path: Option<String>,
     /// Which files to list, as in .gitignore: * and ? stay within a name, ** goes through folders. Null lists the folder itself.
     pattern: Option<String>,
 }
 
-pub(super) fn list_files(root: &Root, arguments: &Arguments) -> Result<String, WorkspaceError> {
+pub(super) fn list_files(root: &Root, arguments: &ListArguments) -> Result<String, WorkspaceError> {
     let path = root.parse(arguments.path.as_deref().unwrap_or("."))?;
     let mut lines = FileList::default();
     match &arguments.pattern {

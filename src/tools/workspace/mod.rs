@@ -188,7 +188,7 @@ impl Workspace {
     /// Reads a text file, as `read_file` does without a line.
     #[cfg(feature = "skills")]
     pub(crate) fn read_beginning(&self, path: &str) -> Result<String, WorkspaceError> {
-        read::read_file(&self.root, &read::Arguments::of(path))
+        read::read_file(&self.root, &read::ReadArguments::of(path))
     }
 
     /// Reads a text file whole.

@@ -32,12 +32,15 @@ const BEGIN_PATCH: &str = "*** Begin Patch";
 const END_PATCH: &str = "*** End Patch";
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct PatchArguments {
     /// The patch, from *** Begin Patch to *** End Patch.
     patch: String,
 }
 
-pub(super) fn apply_patch(root: &Root, arguments: &Arguments) -> Result<String, WorkspaceError> {
+pub(super) fn apply_patch(
+    root: &Root,
+    arguments: &PatchArguments,
+) -> Result<String, WorkspaceError> {
     let parts = read_patch(&arguments.patch)
         .map_err(|source| WorkspaceError::Patch { path: None, source })?;
     // Everything is read and checked before anything is written.

@@ -16,7 +16,7 @@ const MAX_LINES: usize = 2000;
 const MAX_BYTES: usize = 256 * 1024;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct ReadArguments {
     /// The path of the file, relative to the root of the workspace, such as src/main.rs.
     path: String,
     /// The first line to read, from 1; null means the first of the file.
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     n_lines: Option<u64>,
 }
 
-impl Arguments {
+impl ReadArguments {
     /// A file from its beginning.
     #[cfg(feature = "skills")]
     pub(super) fn of(path: &str) -> Self {
@@ -37,7 +37,7 @@ impl Arguments {
     }
 }
 
-pub(super) fn read_file(root: &Root, arguments: &Arguments) -> Result<String, WorkspaceError> {
+pub(super) fn read_file(root: &Root, arguments: &ReadArguments) -> Result<String, WorkspaceError> {
     let path = root.parse(&arguments.path)?;
     let text = root.read_text(&path, MAX_FILE_BYTES)?;
     if text.is_empty() {

@@ -26,7 +26,7 @@ const MAX_HEAP_BYTES: usize = 8 * 1024 * 1024;
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct SearchArguments {
     /// The regular expression, in Rust's syntax, such as fn \w+_test. It is looked for within single lines.
     pattern: String,
     /// The file or folder to search, relative to the root of the workspace; null means the root.
@@ -37,7 +37,10 @@ pub(super) struct Arguments {
     ignore_case: Option<bool>,
 }
 
-pub(super) fn search_files(root: &Root, arguments: &Arguments) -> Result<String, WorkspaceError> {
+pub(super) fn search_files(
+    root: &Root,
+    arguments: &SearchArguments,
+) -> Result<String, WorkspaceError> {
     let path = root.parse(arguments.path.as_deref().unwrap_or("."))?;
     let mut search = Search {
         root,
@@ -70,7 +73,7 @@ pub(super) fn search_files(root: &Root, arguments: &Arguments) -> Result<String,
     Ok(search.finish())
 }
 
-fn matcher(arguments: &Arguments) -> Result<RegexMatcher, WorkspaceError> {
+fn matcher(arguments: &SearchArguments) -> Result<RegexMatcher, WorkspaceError> {
     RegexMatcherBuilder::new()
         .case_insensitive(arguments.ignore_case.unwrap_or(false))
         .line_terminator(Some(b'\n'))

@@ -10,14 +10,17 @@ pub(super) const DESCRIPTION: &str = "Writes a text file of the workspace. What 
     are made. To change a part of a file, use edit_file.";
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct WriteArguments {
     /// The path of the file, relative to the root of the workspace.
     path: String,
     /// Everything that the file shall hold.
     content: String,
 }
 
-pub(super) fn write_file(root: &Root, arguments: &Arguments) -> Result<String, WorkspaceError> {
+pub(super) fn write_file(
+    root: &Root,
+    arguments: &WriteArguments,
+) -> Result<String, WorkspaceError> {
     let path = root.parse(&arguments.path)?;
     let written = root.write(&path, arguments.content.as_bytes(), OnExisting::Replace)?;
     let what = match written {

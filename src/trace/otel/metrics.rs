@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::encoding::{Field, OtlpMessage};
+use super::encoding::{OtlpMessage, ProtoField};
 use super::spans::{key_value, nanos, resource, scope};
 use crate::trace::gen_ai;
 use crate::trace::span::{Span, SpanKind};
@@ -112,42 +112,42 @@ impl Metrics {
         let mut metrics = Vec::new();
         for (series, histogram) in &self.durations {
             let mut point = M::default();
-            point.fixed(Field(2, "startTimeUnixNano"), times.0);
-            point.fixed(Field(3, "timeUnixNano"), times.1);
-            point.fixed(Field(4, "count"), histogram.n);
-            point.double(Field(5, "sum"), histogram.sum);
-            point.fixed_list(Field(6, "bucketCounts"), &histogram.buckets);
-            point.double_list(Field(7, "explicitBounds"), &BOUNDS);
-            point.many(Field(9, "attributes"), series.attributes());
+            point.fixed(ProtoField(2, "startTimeUnixNano"), times.0);
+            point.fixed(ProtoField(3, "timeUnixNano"), times.1);
+            point.fixed(ProtoField(4, "count"), histogram.n);
+            point.double(ProtoField(5, "sum"), histogram.sum);
+            point.fixed_list(ProtoField(6, "bucketCounts"), &histogram.buckets);
+            point.double_list(ProtoField(7, "explicitBounds"), &BOUNDS);
+            point.many(ProtoField(9, "attributes"), series.attributes());
             let mut data = M::default();
-            data.many(Field(1, "dataPoints"), [point]);
-            data.number(Field(2, "aggregationTemporality"), CUMULATIVE);
+            data.many(ProtoField(1, "dataPoints"), [point]);
+            data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
             let mut metric: M = series.metric("s");
-            metric.one(Field(9, "histogram"), data);
+            metric.one(ProtoField(9, "histogram"), data);
             metrics.push(metric);
         }
         for (series, count) in &self.counts {
             let mut point = M::default();
-            point.fixed(Field(2, "startTimeUnixNano"), times.0);
-            point.fixed(Field(3, "timeUnixNano"), times.1);
-            point.fixed(Field(6, "asInt"), *count);
-            point.many(Field(7, "attributes"), series.attributes());
+            point.fixed(ProtoField(2, "startTimeUnixNano"), times.0);
+            point.fixed(ProtoField(3, "timeUnixNano"), times.1);
+            point.fixed(ProtoField(6, "asInt"), *count);
+            point.many(ProtoField(7, "attributes"), series.attributes());
             let mut data = M::default();
-            data.many(Field(1, "dataPoints"), [point]);
-            data.number(Field(2, "aggregationTemporality"), CUMULATIVE);
-            data.boolean(Field(3, "isMonotonic"), super::encoding::Switch(true));
+            data.many(ProtoField(1, "dataPoints"), [point]);
+            data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
+            data.boolean(ProtoField(3, "isMonotonic"), super::encoding::Switch(true));
             let mut metric: M = series.metric("{token}");
-            metric.one(Field(7, "sum"), data);
+            metric.one(ProtoField(7, "sum"), data);
             metrics.push(metric);
         }
         let is_any = !metrics.is_empty();
         let mut of_scope = M::default();
-        of_scope.one(Field(1, "scope"), scope());
-        of_scope.many(Field(2, "metrics"), metrics);
+        of_scope.one(ProtoField(1, "scope"), scope());
+        of_scope.many(ProtoField(2, "metrics"), metrics);
         let mut of_resource = M::default();
-        of_resource.one(Field(1, "resource"), resource(service));
-        of_resource.many(Field(2, "scopeMetrics"), [of_scope]);
-        to.many(Field(1, "resourceMetrics"), [of_resource]);
+        of_resource.one(ProtoField(1, "resource"), resource(service));
+        of_resource.many(ProtoField(2, "scopeMetrics"), [of_scope]);
+        to.many(ProtoField(1, "resourceMetrics"), [of_resource]);
         is_any
     }
 }
@@ -170,8 +170,8 @@ impl Series {
 
     fn metric<M: OtlpMessage>(&self, unit: &str) -> M {
         let mut metric = M::default();
-        metric.text(Field(1, "name"), self.metric);
-        metric.text(Field(3, "unit"), unit);
+        metric.text(ProtoField(1, "name"), self.metric);
+        metric.text(ProtoField(3, "unit"), unit);
         metric
     }
 }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::encoding::{Field, OtlpMessage, Switch};
+use super::encoding::{OtlpMessage, ProtoField, Switch};
 use crate::trace::gen_ai;
 use crate::trace::messages::{items_of, otel_messages};
 use crate::trace::span::{Span, SpanKind, SpanStatus};
@@ -12,7 +12,7 @@ use crate::trace::span::{Span, SpanKind, SpanStatus};
 /// The version of the conventions whose names are used.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/gen-ai/0.1.0";
 
-const ATTRIBUTES: Field = Field(9, "attributes");
+const ATTRIBUTES: ProtoField = ProtoField(9, "attributes");
 
 /// An `ExportTraceServiceRequest`.
 pub(super) fn write_spans<'a, M: OtlpMessage>(
@@ -21,26 +21,26 @@ pub(super) fn write_spans<'a, M: OtlpMessage>(
     spans: impl IntoIterator<Item = &'a Span>,
 ) {
     let mut of_scope = M::default();
-    of_scope.one(Field(1, "scope"), scope());
-    of_scope.many(Field(2, "spans"), spans.into_iter().map(span));
-    of_scope.text(Field(3, "schemaUrl"), SCHEMA);
+    of_scope.one(ProtoField(1, "scope"), scope());
+    of_scope.many(ProtoField(2, "spans"), spans.into_iter().map(span));
+    of_scope.text(ProtoField(3, "schemaUrl"), SCHEMA);
     let mut of_resource = M::default();
-    of_resource.one(Field(1, "resource"), resource(service));
-    of_resource.many(Field(2, "scopeSpans"), [of_scope]);
-    to.many(Field(1, "resourceSpans"), [of_resource]);
+    of_resource.one(ProtoField(1, "resource"), resource(service));
+    of_resource.many(ProtoField(2, "scopeSpans"), [of_scope]);
+    to.many(ProtoField(1, "resourceSpans"), [of_resource]);
 }
 
 pub(super) fn scope<M: OtlpMessage>() -> M {
     let mut scope = M::default();
-    scope.text(Field(1, "name"), "openai-agents");
-    scope.text(Field(2, "version"), env!("CARGO_PKG_VERSION"));
+    scope.text(ProtoField(1, "name"), "openai-agents");
+    scope.text(ProtoField(2, "version"), env!("CARGO_PKG_VERSION"));
     scope
 }
 
 pub(super) fn resource<M: OtlpMessage>(service: &str) -> M {
     let mut resource = M::default();
     let name = key_value("service.name", &Value::from(service));
-    resource.many(Field(1, "attributes"), [name]);
+    resource.many(ProtoField(1, "attributes"), [name]);
     resource
 }
 
@@ -52,8 +52,8 @@ pub(super) fn nanos(time: SystemTime) -> u64 {
 
 pub(super) fn key_value<M: OtlpMessage>(key: &str, value: &Value) -> M {
     let mut pair = M::default();
-    pair.text(Field(1, "key"), key);
-    pair.one(Field(2, "value"), any_value(value));
+    pair.text(ProtoField(1, "key"), key);
+    pair.one(ProtoField(2, "value"), any_value(value));
     pair
 }
 
@@ -62,23 +62,23 @@ fn any_value<M: OtlpMessage>(value: &Value) -> M {
     match value {
         // An empty value is the null of the protocol.
         Value::Null => {}
-        Value::Bool(is) => any.boolean(Field(2, "boolValue"), Switch(*is)),
+        Value::Bool(is) => any.boolean(ProtoField(2, "boolValue"), Switch(*is)),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => any.integer(Field(3, "intValue"), number),
-            (None, Some(number)) => any.double(Field(4, "doubleValue"), number),
+            (Some(number), _) => any.integer(ProtoField(3, "intValue"), number),
+            (None, Some(number)) => any.double(ProtoField(4, "doubleValue"), number),
             (None, None) => {}
         },
-        Value::String(text) => any.text(Field(1, "stringValue"), text),
+        Value::String(text) => any.text(ProtoField(1, "stringValue"), text),
         Value::Array(values) => {
             let mut list = M::default();
-            list.many(Field(1, "values"), values.iter().map(any_value));
-            any.one(Field(5, "arrayValue"), list);
+            list.many(ProtoField(1, "values"), values.iter().map(any_value));
+            any.one(ProtoField(5, "arrayValue"), list);
         }
         Value::Object(fields) => {
             let mut list = M::default();
             let fields = fields.iter().map(|(name, value)| key_value(name, value));
-            list.many(Field(1, "values"), fields);
-            any.one(Field(6, "kvlistValue"), list);
+            list.many(ProtoField(1, "values"), fields);
+            any.one(ProtoField(6, "kvlistValue"), list);
         }
     }
     any
@@ -88,20 +88,20 @@ fn span<M: OtlpMessage>(span: &Span) -> M {
     const INTERNAL: u32 = 1;
     const CLIENT: u32 = 3;
     let mut message = M::default();
-    message.id(Field(1, "traceId"), &span.trace.id.to_string());
-    message.id(Field(2, "spanId"), &span.id.to_string());
+    message.id(ProtoField(1, "traceId"), &span.trace.id.to_string());
+    message.id(ProtoField(2, "spanId"), &span.id.to_string());
     if let Some(parent) = span.parent {
-        message.id(Field(4, "parentSpanId"), &parent.to_string());
+        message.id(ProtoField(4, "parentSpanId"), &parent.to_string());
     }
-    message.text(Field(5, "name"), &span.name);
+    message.text(ProtoField(5, "name"), &span.name);
     let kind = match span.kind {
         SpanKind::Generation | SpanKind::McpTools => CLIENT,
         _ => INTERNAL,
     };
-    message.number(Field(6, "kind"), kind);
-    message.fixed(Field(7, "startTimeUnixNano"), nanos(span.started_at));
+    message.number(ProtoField(6, "kind"), kind);
+    message.fixed(ProtoField(7, "startTimeUnixNano"), nanos(span.started_at));
     let ended_at = span.ended_at.unwrap_or(span.started_at);
-    message.fixed(Field(8, "endTimeUnixNano"), nanos(ended_at));
+    message.fixed(ProtoField(8, "endTimeUnixNano"), nanos(ended_at));
     let own = span.attributes.iter();
     let own = own.map(|(name, value)| key_value(name, value));
     let more = more_attributes(span);
@@ -109,16 +109,16 @@ fn span<M: OtlpMessage>(span: &Span) -> M {
     message.many(ATTRIBUTES, own.chain(more).collect::<Vec<_>>());
     let events = span.events.iter().map(|event| {
         let mut message = M::default();
-        message.fixed(Field(1, "timeUnixNano"), nanos(event.at));
-        message.text(Field(2, "name"), &event.name);
+        message.fixed(ProtoField(1, "timeUnixNano"), nanos(event.at));
+        message.text(ProtoField(2, "name"), &event.name);
         let attributes = event.attributes.iter();
         let attributes = attributes.map(|(name, value)| key_value(name, value));
-        message.many(Field(3, "attributes"), attributes.collect::<Vec<_>>());
+        message.many(ProtoField(3, "attributes"), attributes.collect::<Vec<_>>());
         message
     });
-    message.many(Field(11, "events"), events.collect::<Vec<_>>());
+    message.many(ProtoField(11, "events"), events.collect::<Vec<_>>());
     if let Some(status) = status(span) {
-        message.one(Field(15, "status"), status);
+        message.one(ProtoField(15, "status"), status);
     }
     message
 }
@@ -130,9 +130,9 @@ fn status<M: OtlpMessage>(span: &Span) -> Option<M> {
     }
     let mut status = M::default();
     if let Some(error) = &span.error {
-        status.text(Field(2, "message"), &error.message);
+        status.text(ProtoField(2, "message"), &error.message);
     }
-    status.number(Field(3, "code"), ERROR);
+    status.number(ProtoField(3, "code"), ERROR);
     Some(status)
 }
 

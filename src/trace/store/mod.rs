@@ -35,7 +35,7 @@ pub use summary::TraceSummary;
 pub use totals::{UsageFilter, UsageKey, UsageTotal};
 
 /// Why a job failed, before it is known where.
-type Failure = sqlite::Failure<TraceStoreError>;
+type StoreFailure = sqlite::Failure<TraceStoreError>;
 
 /// The most traces of one answer.
 const MAX_PAGE: usize = 200;
@@ -256,7 +256,7 @@ impl TraceStore {
     ///
     /// [`TraceStoreError`].
     pub async fn delete(&self, id: TraceId) -> Result<bool, TraceStoreError> {
-        let delete = move |db: &mut Connection| -> Result<bool, Failure> {
+        let delete = move |db: &mut Connection| -> Result<bool, StoreFailure> {
             let id = id.to_string();
             let change = db.transaction()?;
             change.execute("DELETE FROM trace_spans WHERE trace_id = ?1", [&id])?;
@@ -297,7 +297,7 @@ impl Processor for StoreProcessor {
     }
 }
 
-fn paused(db: &Connection) -> Result<Vec<(u64, PausedTrace)>, Failure> {
+fn paused(db: &Connection) -> Result<Vec<(u64, PausedTrace)>, StoreFailure> {
     let mut found = db.prepare(
         "SELECT id, name, group_id, metadata, pause_key, pause_task, ended_at FROM traces
          WHERE pause_key IS NOT NULL AND status = 'paused' ORDER BY started_at DESC LIMIT ?1",
@@ -329,13 +329,13 @@ fn paused(db: &Connection) -> Result<Vec<(u64, PausedTrace)>, Failure> {
     Ok(paused)
 }
 
-fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, Failure> {
+fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure> {
     let (before, before_id) = match &filter.after {
         None => (i64::MAX, String::new()),
         Some(after) => {
             let place = after.split_once('-');
             let place = place.and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
-            place.ok_or(Failure::Own(TraceStoreError::Filter {
+            place.ok_or(StoreFailure::Own(TraceStoreError::Filter {
                 detail: "`after` is not what a page before gave",
             }))?
         }
@@ -380,15 +380,15 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, Failure> {
     Ok(TraceList { traces, next })
 }
 
-fn summary_of(db: &Connection, id: TraceId) -> Result<Option<TraceSummary>, Failure> {
+fn summary_of(db: &Connection, id: TraceId) -> Result<Option<TraceSummary>, StoreFailure> {
     let sql = format!("SELECT {} FROM traces WHERE id = ?1", summary::COLUMNS);
     let found = db
         .query_row(&sql, [id.to_string()], |row| Ok(read_summary(row)))
         .optional()?;
-    found.transpose().map_err(Failure::from)
+    found.transpose().map_err(StoreFailure::from)
 }
 
-fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, Failure> {
+fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, StoreFailure> {
     let Some(summary) = summary_of(db, id)? else {
         return Ok(None);
     };
@@ -412,11 +412,11 @@ fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, Failure> {
     lines.extend(running.lines().map(str::to_owned));
     let spans = lines.into_iter().map(RawValue::from_string);
     let spans: Result<_, _> = spans.collect();
-    let spans = spans.map_err(Failure::refused)?;
+    let spans = spans.map_err(StoreFailure::refused)?;
     Ok(Some(StoredTrace { summary, spans }))
 }
 
-fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>, Failure> {
+fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>, StoreFailure> {
     let known = format!(r#""span_id":"{span}""#);
     let row = db
         .query_row(
@@ -438,13 +438,13 @@ fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>,
         .optional()?;
     let line = running.as_deref().unwrap_or_default().lines();
     let line = line.into_iter().find(|line| line.contains(&known));
-    line.map(|line| serde_json::from_str(line).map_err(Failure::refused))
+    line.map(|line| serde_json::from_str(line).map_err(StoreFailure::refused))
         .transpose()
 }
 
 /// Puts the content of a span in the place of what says where it stands.
-fn with_content(db: &Connection, row: i64, line: &str) -> Result<Value, Failure> {
-    let mut span: Value = serde_json::from_str(line).map_err(Failure::refused)?;
+fn with_content(db: &Connection, row: i64, line: &str) -> Result<Value, StoreFailure> {
+    let mut span: Value = serde_json::from_str(line).map_err(StoreFailure::refused)?;
     let Some(places) = span.get_mut("content").and_then(Value::as_object_mut) else {
         return Ok(span);
     };
@@ -455,13 +455,13 @@ fn with_content(db: &Connection, row: i64, line: &str) -> Result<Value, Failure>
         let number = |name: &str| place.get(name).and_then(Value::as_i64).unwrap_or_default();
         let (offset, size) = (number("offset"), number("size"));
         let bytes: Vec<u8> = part.query_row(params![row, offset, size], |row| row.get(0))?;
-        let text = String::from_utf8(bytes).map_err(Failure::refused)?;
+        let text = String::from_utf8(bytes).map_err(StoreFailure::refused)?;
         *place = Value::String(text);
     }
     Ok(span)
 }
 
-fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, Failure> {
+fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, StoreFailure> {
     let Some(summary) = summary_of(db, id)? else {
         return Ok(Vec::new());
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Failure, TraceStoreError};
+use super::{StoreFailure, TraceStoreError};
 use crate::sqlite::{Access, check_format, has_all};
 
 const FORMAT: u32 = 1;
@@ -17,7 +17,11 @@ const NAMES: [&str; 5] = [
     "trace_spans_trace",
 ];
 
-pub(super) fn prepare(db: &mut Connection, path: &Path, access: Access) -> Result<(), Failure> {
+pub(super) fn prepare(
+    db: &mut Connection,
+    path: &Path,
+    access: Access,
+) -> Result<(), StoreFailure> {
     check_format::<TraceStoreError>(db, path, ("trace_format", FORMAT))?;
     // What is lost when the machine stops is the end of a trace, not of a conversation: waiting for the disk is not worth it.
     db.pragma_update(None, "synchronous", "NORMAL")?;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value, json};
 
-use super::Failure;
+use super::StoreFailure;
 use crate::trace::gen_ai;
 use crate::trace::id::{SpanId, TraceId};
 use crate::trace::span::{Span, SpanError, SpanKind, SpanStatus, TraceInfo};
@@ -124,7 +124,7 @@ pub(super) struct OpenTrace {
 
 impl OpenTrace {
     /// Begins with what the store has, or with a span of a trace that it does not have.
-    pub(super) fn load(db: &Connection, span: &Span) -> Result<Self, Failure> {
+    pub(super) fn load(db: &Connection, span: &Span) -> Result<Self, StoreFailure> {
         let known = super::summary_of(db, span.trace.id)?;
         let summary = known.unwrap_or_else(|| TraceSummary {
             trace: TraceInfo::clone(&span.trace),
@@ -221,7 +221,7 @@ impl OpenTrace {
         }
     }
 
-    pub(super) fn save(&self, db: &Connection) -> Result<(), Failure> {
+    pub(super) fn save(&self, db: &Connection) -> Result<(), StoreFailure> {
         let TraceSummary {
             trace,
             status,
@@ -236,7 +236,7 @@ impl OpenTrace {
         } = &self.summary;
         let metadata: Map<String, Value> = trace.metadata.iter().cloned().collect();
         let running: Vec<&str> = self.running.values().map(String::as_str).collect();
-        let usage = serde_json::to_string(usage).map_err(Failure::refused)?;
+        let usage = serde_json::to_string(usage).map_err(StoreFailure::refused)?;
         let mut save = db.prepare(
             "INSERT OR REPLACE INTO traces VALUES
              (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::summary::{OpenTrace, OpenTraces, by_trace};
-use super::{Failure, TraceStoreError};
+use super::{StoreFailure, TraceStoreError};
 use crate::future::BoxError;
 use crate::sqlite::Worker;
 use crate::trace::json::ContentPlace;
@@ -32,7 +32,7 @@ impl StoreWriter {
 impl Exporter for StoreWriter {
     fn export(&mut self, spans: &[Arc<Span>]) -> Result<(), BoxError> {
         let (spans, open) = (spans.to_vec(), Arc::clone(&self.open));
-        let write = move |db: &mut Connection| -> Result<(), Failure> {
+        let write = move |db: &mut Connection| -> Result<(), StoreFailure> {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
             let written = write(db, &mut open, &spans);
             if written.is_err() {
@@ -54,7 +54,11 @@ impl Exporter for StoreWriter {
     }
 }
 
-fn write(db: &mut Connection, open: &mut OpenTraces, spans: &[Arc<Span>]) -> Result<(), Failure> {
+fn write(
+    db: &mut Connection,
+    open: &mut OpenTraces,
+    spans: &[Arc<Span>],
+) -> Result<(), StoreFailure> {
     let change = db.transaction()?;
     for (id, spans) in by_trace(spans) {
         let mut trace = match (open.remove(&id), spans.first()) {
@@ -114,7 +118,7 @@ impl Rows {
         self.spans.push_str(&span.to_json_with(&places));
     }
 
-    fn insert(&mut self, db: &Connection, trace: &str) -> Result<(), Failure> {
+    fn insert(&mut self, db: &Connection, trace: &str) -> Result<(), StoreFailure> {
         if self.spans.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use futures_util::{FutureExt, TryStreamExt};
 
 use super::journaled;
-use super::work::{Checks, InProgress, Verdict, Work};
+use super::work::{Checks, InProgress, PendingVerdict, Work};
 use crate::agent::runner::callbacks;
 use crate::agent::runner::layer::{Performance, RunStep, StepKind, StepOutcome};
 use crate::agent::runner::run::Run;
@@ -228,7 +228,7 @@ impl<'a> Performer<'a> {
     }
 
     /// A verdict through the layers.
-    fn verdict(&self, kind: impl FnOnce() -> StepKind, verdict: Verdict) -> Verdict {
+    fn verdict(&self, kind: impl FnOnce() -> StepKind, verdict: PendingVerdict) -> PendingVerdict {
         let layers = self.run.layers();
         if layers.is_empty() {
             return verdict;

@@ -15,7 +15,7 @@ use crate::future::BoxFuture;
 use crate::guardrail::GuardrailResult;
 
 /// A guardrail that thinks.
-pub(super) type Verdict = BoxFuture<'static, Result<GuardrailResult, RunFailure>>;
+pub(super) type PendingVerdict = BoxFuture<'static, Result<GuardrailResult, RunFailure>>;
 
 #[derive(Default)]
 pub(super) struct Work {
@@ -35,7 +35,7 @@ pub(super) enum InProgress {
     Input(Outcome),
     One(Performance),
     Tools(ToolPool),
-    OutputChecks(FuturesUnordered<Verdict>),
+    OutputChecks(FuturesUnordered<PendingVerdict>),
 }
 
 impl Work {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::calls::Calls;
 use super::extra::{BodyFields, Extra, ExtraFields};
 use super::thinking::{self, ThinkingBlocks};
-use super::types::{Function, Logprobs};
+use super::types::{ChatFunction, Logprobs};
 use crate::item::{Content, Item, Message, Part, Reasoning, Role};
 use crate::kind::ErrorKind;
 use crate::model::wire::budget::{ResponseBudget, VALUE_COST, append};
@@ -206,7 +206,7 @@ impl ResponseBuilder {
     }
 
     /// Takes a legacy function call, or a piece of one.
-    pub(super) fn push_legacy(&mut self, function: &Function<'_>) -> Result<(), ModelError> {
+    pub(super) fn push_legacy(&mut self, function: &ChatFunction<'_>) -> Result<(), ModelError> {
         let n_bytes = function.arguments.as_deref().map_or(0, str::len);
         self.calls.push_legacy(function, &self.cx, &mut self.notes);
         self.budget.spend(n_bytes)

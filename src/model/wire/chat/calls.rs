@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, json};
 
-use super::types::{Call, Function};
+use super::types::{ChatCall, ChatFunction};
 use crate::item::{FunctionCall, Item};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -80,7 +80,7 @@ impl Calls {
     /// Takes a whole call.
     pub(super) fn push(
         &mut self,
-        call: Call<'_>,
+        call: ChatCall<'_>,
         notes: &mut Deviations,
         budget: &mut ResponseBudget,
     ) -> Result<(), ModelError> {
@@ -93,7 +93,7 @@ impl Calls {
     /// Takes a fragment of a call, and gives its place and the news of it.
     pub(super) fn push_fragment(
         &mut self,
-        fragment: Call<'_>,
+        fragment: ChatCall<'_>,
         notes: &mut Deviations,
         budget: &mut ResponseBudget,
     ) -> Result<(usize, Option<CallDelta>), ModelError> {
@@ -127,7 +127,7 @@ impl Calls {
     fn fill(
         &mut self,
         n: usize,
-        fragment: Call<'_>,
+        fragment: ChatCall<'_>,
         notes: &mut Deviations,
         budget: &mut ResponseBudget,
     ) -> Result<(), ModelError> {
@@ -171,7 +171,7 @@ impl Calls {
     /// Finds the call that a fragment belongs to; it is never guessed between two.
     fn place(
         &mut self,
-        fragment: &Call<'_>,
+        fragment: &ChatCall<'_>,
         notes: &mut Deviations,
         budget: &mut ResponseBudget,
     ) -> Result<usize, ModelError> {
@@ -252,7 +252,7 @@ impl Calls {
     /// Takes a legacy function call, or a piece of one; a server that also sends `tool_calls` says the same twice.
     pub(super) fn push_legacy(
         &mut self,
-        function: &Function<'_>,
+        function: &ChatFunction<'_>,
         cx: &DecodeContext,
         notes: &mut Deviations,
     ) {
@@ -411,7 +411,7 @@ impl PartialCall {
 }
 
 /// Refuses a call of a type that was not offered.
-fn check_type(call: &Call<'_>) -> Result<(), ModelError> {
+fn check_type(call: &ChatCall<'_>) -> Result<(), ModelError> {
     match call.r#type.as_deref() {
         None | Some("" | "function") => Ok(()),
         Some(other) => Err(ModelError::new(

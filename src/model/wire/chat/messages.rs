@@ -26,7 +26,7 @@ pub(super) fn encode(
     items: &[Item],
     dialect: &Dialect,
 ) -> Result<(), ModelError> {
-    let mut writer = Writer {
+    let mut writer = MessageWriter {
         bytes,
         dialect,
         empty: rest.is_start,
@@ -149,13 +149,13 @@ impl<'a> Group<'a> {
     }
 }
 
-struct Writer<'a> {
+struct MessageWriter<'a> {
     bytes: &'a mut BytesMut,
     dialect: &'a Dialect,
     empty: bool,
 }
 
-impl Writer<'_> {
+impl MessageWriter<'_> {
     fn comma(&mut self) {
         if !std::mem::take(&mut self.empty) {
             self.bytes.put_u8(b',');
@@ -508,14 +508,14 @@ fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
 struct ToolCall<'a> {
     id: &'a str,
     r#type: &'static str,
-    function: Function<'a>,
+    function: FunctionJson<'a>,
     /// What the server sent beside the call, such as a thought signature, goes back with it.
     #[serde(flatten)]
     extra: Option<&'a Map<String, Value>>,
 }
 
 #[derive(Serialize)]
-struct Function<'a> {
+struct FunctionJson<'a> {
     name: &'a str,
     arguments: &'a str,
 }
@@ -529,7 +529,7 @@ impl<'a> ToolCall<'a> {
         Self {
             id: &call.call_id,
             r#type: "function",
-            function: Function {
+            function: FunctionJson {
                 name: &call.name,
                 arguments: arguments(call),
             },

@@ -13,7 +13,7 @@ mod thinking;
 mod template;
 
 pub(crate) use request::{deviations, encode};
-pub(crate) use stream::Decoder;
+pub(crate) use stream::ChatDecoder;
 
 #[cfg(test)]
 mod tests;

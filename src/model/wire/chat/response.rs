@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::builder::ResponseBuilder;
-use super::types::{Body, Form, Message};
+use super::types::{ChatBody, ChatMessage, Form};
 use crate::kind::ErrorKind;
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object::Object;
@@ -40,7 +40,7 @@ fn read(
     text: &str,
     events: &mut VecDeque<ModelEvent>,
 ) -> Result<(), ModelError> {
-    let body = Body::parse(text, Form::Whole, &mut answer.notes)?;
+    let body = ChatBody::parse(text, Form::Whole, &mut answer.notes)?;
     let Some(choices) = body.choices else {
         return Err(no_choices(text));
     };
@@ -84,7 +84,10 @@ fn read(
     answer.finish(reason.as_deref(), events)
 }
 
-fn push_message(answer: &mut ResponseBuilder, mut message: Message<'_>) -> Result<(), ModelError> {
+fn push_message(
+    answer: &mut ResponseBuilder,
+    mut message: ChatMessage<'_>,
+) -> Result<(), ModelError> {
     if let Some((text, in_field)) = message.thought() {
         answer.push_reasoning(&text, in_field)?;
     }

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use super::builder::ResponseBuilder;
 use super::calls::CallDelta;
 use super::template::{DeltaKind, DeltaTemplate, single_delta};
-use super::types::{Body, Call, Choice, Form, Message};
+use super::types::{ChatBody, ChatCall, ChatMessage, Choice, Form};
 use crate::kind::ErrorKind;
 use crate::model::wire::{DecodeContext, ResponseDecoder, ServerError, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent, Received};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
-pub(crate) struct Decoder {
+pub(crate) struct ChatDecoder {
     answer: ResponseBuilder,
     /// Whether the finish reason was seen, with which all items were given.
     finished: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Decoder {
     last_call: usize,
 }
 
-impl Decoder {
+impl ChatDecoder {
     pub(crate) fn new(cx: DecodeContext) -> Self {
         Self {
             answer: ResponseBuilder::new(cx),
@@ -33,14 +33,14 @@ impl Decoder {
 }
 
 #[cfg(test)]
-impl Decoder {
+impl ChatDecoder {
     /// Leaves the next event to the parser.
     pub(super) fn forget_template(&mut self) {
         self.template.forget();
     }
 }
 
-impl ResponseDecoder for Decoder {
+impl ResponseDecoder for ChatDecoder {
     fn on_body(
         &mut self,
         body: &[u8],
@@ -104,14 +104,14 @@ impl ResponseDecoder for Decoder {
     }
 }
 
-impl Decoder {
+impl ChatDecoder {
     fn on_chunk(
         &mut self,
         text: &str,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let n_spent = self.answer.budget.n_bytes();
-        let body = Body::parse(text, Form::Chunk, &mut self.answer.notes)?;
+        let body = ChatBody::parse(text, Form::Chunk, &mut self.answer.notes)?;
         self.answer
             .push_names(body.id.as_deref(), body.model.as_deref());
         if body.choices.is_none() && body.usage.is_none() {
@@ -228,7 +228,7 @@ impl Decoder {
 
     fn on_message(
         &mut self,
-        mut delta: Message<'_>,
+        mut delta: ChatMessage<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let reasoning = delta.thought();
@@ -267,7 +267,7 @@ impl Decoder {
 
     fn on_call(
         &mut self,
-        fragment: Call<'_>,
+        fragment: ChatCall<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let answer = &mut self.answer;

@@ -6,7 +6,7 @@ use memchr::memchr2;
 use serde::Deserialize;
 
 use super::extra::Extra;
-use super::types::{Body, Call, Message};
+use super::types::{ChatBody, ChatCall, ChatMessage};
 
 /// The bytes of the last event around its text, if the text was all that it brought.
 ///
@@ -96,7 +96,7 @@ fn string(quoted: &str) -> Option<Cow<'_, str>> {
 /// Gives what an event brings if that is one piece of text, which stands there as it is, without escapes.
 ///
 /// The call of a piece of arguments is not known here, and given as the first.
-pub(super) fn single_delta<'a>(body: &Body<'a>) -> Option<(DeltaKind, &'a str)> {
+pub(super) fn single_delta<'a>(body: &ChatBody<'a>) -> Option<(DeltaKind, &'a str)> {
     let choice = body.choices.as_ref()?.only()?;
     let has_end = body.usage.is_some()
         || choice.finish_reason.is_some()
@@ -131,7 +131,7 @@ pub(super) fn single_delta<'a>(body: &Body<'a>) -> Option<(DeltaKind, &'a str)> 
     }
 }
 
-fn reasoning<'a>(message: &Message<'a>) -> Option<(Cow<'a, str>, bool)> {
+fn reasoning<'a>(message: &ChatMessage<'a>) -> Option<(Cow<'a, str>, bool)> {
     let text = |text: &Option<Cow<'a, str>>| text.clone().filter(|text| !text.is_empty());
     match (text(&message.reasoning_content), text(&message.reasoning)) {
         (Some(text), None) => Some((text, false)),
@@ -141,7 +141,7 @@ fn reasoning<'a>(message: &Message<'a>) -> Option<(Cow<'a, str>, bool)> {
 }
 
 /// Gives a piece of arguments that comes without anything else of a call.
-fn arguments<'a>(call: &Call<'a>) -> Option<Cow<'a, str>> {
+fn arguments<'a>(call: &ChatCall<'a>) -> Option<Cow<'a, str>> {
     let function = call.function.as_ref()?;
     let is_more = call.id.is_some()
         || call.r#type.is_some()

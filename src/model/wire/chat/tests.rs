@@ -93,7 +93,7 @@ fn items_become_the_messages_of_the_python_sdk() {
 }
 
 fn decode_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
-    let mut decoder = Decoder::new(context());
+    let mut decoder = ChatDecoder::new(context());
     let mut events = VecDeque::new();
     for chunk in chunks {
         decoder.on_event("", chunk.to_string().as_bytes(), &mut events)?;
@@ -103,7 +103,7 @@ fn decode_stream(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
 }
 
 fn decode(body: &Value) -> Result<ModelResponse, ModelError> {
-    whole(Decoder::new(context()), body.to_string().as_bytes())
+    whole(ChatDecoder::new(context()), body.to_string().as_bytes())
 }
 
 fn without_ignored(item: &Value, ignored: &Value) -> Value {
@@ -435,7 +435,7 @@ fn whole_and_streamed_answers_give_the_same_items() {
 
 #[test]
 fn deltas_are_told_as_they_come() {
-    let mut decoder = Decoder::new(context());
+    let mut decoder = ChatDecoder::new(context());
     let mut events = VecDeque::new();
     let mut next = |delta: Value, finish: Value| {
         let chunk = json!({"choices": [{"delta": delta, "finish_reason": finish}]});
@@ -478,7 +478,7 @@ fn deltas_are_told_as_they_come() {
 
 /// Streams text deltas and a finish reason, and gives the texts that were shown and how it ended.
 fn shown_of(deltas: &[&str]) -> (Vec<String>, Result<(), ErrorKind>) {
-    let mut decoder = Decoder::new(context());
+    let mut decoder = ChatDecoder::new(context());
     let mut events = VecDeque::new();
     let chunks = deltas
         .iter()
@@ -590,7 +590,7 @@ fn cache_control_is_sent_where_it_was_put() {
 
 /// What a stream tells when every event is parsed, and when events of a known shape are not.
 fn streamed(events: &[String], always_parsed: bool) -> (VecDeque<ModelEvent>, Option<ErrorKind>) {
-    let (mut decoder, mut told) = (Decoder::new(context()), VecDeque::new());
+    let (mut decoder, mut told) = (ChatDecoder::new(context()), VecDeque::new());
     for event in events {
         if always_parsed {
             decoder.forget_template();

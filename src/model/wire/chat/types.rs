@@ -23,7 +23,7 @@ pub(super) enum Form {
 }
 
 /// A whole answer, or one chunk of a stream.
-pub(super) struct Body<'a> {
+pub(super) struct ChatBody<'a> {
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) model: Option<Cow<'a, str>>,
     /// One, unless a server does what nobody asked for.
@@ -34,7 +34,7 @@ pub(super) struct Body<'a> {
 
 pub(super) struct Choice<'a> {
     pub(super) index: Option<u64>,
-    pub(super) message: Option<Message<'a>>,
+    pub(super) message: Option<ChatMessage<'a>>,
     pub(super) finish_reason: Option<Cow<'a, str>>,
     pub(super) logprobs: Logprobs<'a>,
     pub(super) extra: Extra<'a>,
@@ -50,35 +50,35 @@ pub(super) struct Logprobs<'a> {
 }
 
 #[derive(Default)]
-pub(super) struct Message<'a> {
+pub(super) struct ChatMessage<'a> {
     pub(super) content: Option<Cow<'a, str>>,
     pub(super) refusal: Option<Cow<'a, str>>,
     pub(super) reasoning_content: Option<Cow<'a, str>>,
     pub(super) reasoning: Option<Cow<'a, str>>,
     pub(super) thinking_blocks: Option<&'a RawValue>,
-    pub(super) tool_calls: Few<Call<'a>, 1>,
-    pub(super) function_call: Option<Function<'a>>,
+    pub(super) tool_calls: Few<ChatCall<'a>, 1>,
+    pub(super) function_call: Option<ChatFunction<'a>>,
     pub(super) annotations: Option<&'a RawValue>,
     pub(super) extra: Extra<'a>,
 }
 
 /// A tool call, or a fragment of one.
 #[derive(Default)]
-pub(super) struct Call<'a> {
+pub(super) struct ChatCall<'a> {
     pub(super) index: Option<u64>,
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) r#type: Option<Cow<'a, str>>,
-    pub(super) function: Option<Function<'a>>,
+    pub(super) function: Option<ChatFunction<'a>>,
     pub(super) extra: Extra<'a>,
 }
 
 #[derive(Default)]
-pub(super) struct Function<'a> {
+pub(super) struct ChatFunction<'a> {
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) arguments: Option<Cow<'a, str>>,
 }
 
-impl<'a> Body<'a> {
+impl<'a> ChatBody<'a> {
     /// Reads a body.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl<'a> Choice<'a> {
         Ok(Self {
             index: choice.count("index", notes),
             message: message
-                .map(|message| Message::read(&message, notes))
+                .map(|message| ChatMessage::read(&message, notes))
                 .transpose()?,
             finish_reason: choice.required_text("finish_reason", notes)?,
             logprobs: Logprobs::read(&choice, notes),
@@ -171,7 +171,7 @@ impl<'a> Logprobs<'a> {
     }
 }
 
-impl<'a> Message<'a> {
+impl<'a> ChatMessage<'a> {
     fn read(message: &Object<'a>, notes: &mut Deviations) -> Result<Self, ModelError> {
         message.text("role", notes);
         let mut read = Self {
@@ -182,7 +182,7 @@ impl<'a> Message<'a> {
             thinking_blocks: message.optional("thinking_blocks", notes, is_list),
             function_call: message
                 .required_object("function_call", "function_call", notes)?
-                .map(|function| Function::read(&function, notes))
+                .map(|function| ChatFunction::read(&function, notes))
                 .transpose()?,
             extra: message.rest(&MESSAGE, notes),
             ..Self::default()
@@ -192,7 +192,7 @@ impl<'a> Message<'a> {
             .required_list("tool_calls", notes)?
             .unwrap_or_default()
         {
-            read.tool_calls.push(Call::read(raw, notes)?);
+            read.tool_calls.push(ChatCall::read(raw, notes)?);
         }
         Ok(read)
     }
@@ -273,7 +273,7 @@ fn thought(raw: &RawValue) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(whole))
 }
 
-impl<'a> Call<'a> {
+impl<'a> ChatCall<'a> {
     fn read(raw: &'a RawValue, notes: &mut Deviations) -> Result<Self, ModelError> {
         let Some(call) = Object::of(raw, "tool_calls[]") else {
             return Err(not_an_object("tool_calls[]", raw));
@@ -284,7 +284,7 @@ impl<'a> Call<'a> {
             id: call.text("id", notes),
             r#type: call.text("type", notes),
             function: function
-                .map(|function| Function::read(&function, notes))
+                .map(|function| ChatFunction::read(&function, notes))
                 .transpose()?,
             // `custom` is what a custom tool is given; such a call is refused by its type.
             extra: call.rest(&["index", "id", "type", "function", "custom"], notes),
@@ -292,7 +292,7 @@ impl<'a> Call<'a> {
     }
 }
 
-impl<'a> Function<'a> {
+impl<'a> ChatFunction<'a> {
     fn read(function: &Object<'a>, notes: &mut Deviations) -> Result<Self, ModelError> {
         Ok(Self {
             name: function.required_text("name", notes)?,

@@ -14,7 +14,7 @@ pub(crate) mod served;
 mod token;
 
 pub(crate) use request::encode;
-pub(crate) use stream::Decoder;
+pub(crate) use stream::HarmonyDecoder;
 
 #[cfg(test)]
 mod tests;

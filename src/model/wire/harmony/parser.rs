@@ -8,7 +8,7 @@ const MAX_HEADER_BYTES: usize = 4096;
 
 /// Takes a text in any pieces and gives what it says as soon as it is sure.
 #[derive(Debug)]
-pub(super) struct Parser {
+pub(super) struct HarmonyParser {
     text: String,
     /// How far the text is taken.
     at: usize,
@@ -75,7 +75,7 @@ enum Lexeme {
     Token(Token),
 }
 
-impl Parser {
+impl HarmonyParser {
     /// Begins behind the `<|start|>assistant` of a prompt.
     pub(super) fn of_completion() -> Self {
         Self::in_state(ParserState::Header {

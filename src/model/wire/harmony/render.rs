@@ -114,7 +114,7 @@ fn functions(tools: &[ToolSpec]) -> String {
 
 /// What an item is in the conversation.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ItemChannel {
     Analysis,
     Commentary,
     Final,
@@ -163,26 +163,29 @@ impl Conversation {
     }
 
     fn items(&mut self, items: &[Item]) -> Result<(), ModelError> {
-        let places: Vec<Place> = (0..items.len())
+        let places: Vec<ItemChannel> = (0..items.len())
             .map(|n| place(items.get(n..).unwrap_or_default()))
             .collect();
         // As OpenAI's renderer decides: reasoning before the first final answer goes once the model's last word was an answer.
-        let answered =
-            places.iter().rev().find(|place| **place != Place::Other) == Some(&Place::Final);
+        let answered = places
+            .iter()
+            .rev()
+            .find(|place| **place != ItemChannel::Other)
+            == Some(&ItemChannel::Final);
         let first_answer = places
             .iter()
-            .position(|place| *place == Place::Final)
+            .position(|place| *place == ItemChannel::Final)
             .filter(|_| answered);
         for (n, (item, place)) in items.iter().zip(&places).enumerate() {
             let is_spent = first_answer.is_some_and(|first| n < first);
-            if !(is_spent && *place == Place::Analysis) {
+            if !(is_spent && *place == ItemChannel::Analysis) {
                 self.item(item, *place, items)?;
             }
         }
         Ok(())
     }
 
-    fn item(&mut self, item: &Item, place: Place, items: &[Item]) -> Result<(), ModelError> {
+    fn item(&mut self, item: &Item, place: ItemChannel, items: &[Item]) -> Result<(), ModelError> {
         match item.kind() {
             ItemKind::Message(message) => self.spoken(message, place),
             ItemKind::Reasoning(reasoning) => {
@@ -202,7 +205,7 @@ impl Conversation {
         }
     }
 
-    fn spoken(&mut self, message: &Message, place: Place) -> Result<(), ModelError> {
+    fn spoken(&mut self, message: &Message, place: ItemChannel) -> Result<(), ModelError> {
         let text = match &message.content {
             Content::Text(text) => text.clone(),
             Content::Parts(parts) => text_of(parts, "")?,
@@ -210,7 +213,9 @@ impl Conversation {
         match &message.role {
             Role::System | Role::Developer => self.message("developer", &as_instructions(&text)),
             Role::User => self.message("user", &text),
-            Role::Assistant if place == Place::Commentary => self.assistant("commentary", &text),
+            Role::Assistant if place == ItemChannel::Commentary => {
+                self.assistant("commentary", &text)
+            }
             Role::Assistant => self.assistant("final", &text),
             Role::Other(role) => Err(unsupported(&format!(
                 "the Harmony format has no role `{role}`"
@@ -258,26 +263,26 @@ impl Conversation {
 }
 
 /// Says what the first of these items is; the others follow it.
-fn place(items: &[Item]) -> Place {
+fn place(items: &[Item]) -> ItemChannel {
     let Some((first, rest)) = items.split_first() else {
-        return Place::Other;
+        return ItemChannel::Other;
     };
     match first.kind() {
-        ItemKind::Reasoning(reasoning) if !reasoning.text().is_empty() => Place::Analysis,
-        ItemKind::FunctionCall(_) => Place::Call,
+        ItemKind::Reasoning(reasoning) if !reasoning.text().is_empty() => ItemChannel::Analysis,
+        ItemKind::FunctionCall(_) => ItemChannel::Call,
         ItemKind::Message(message) if message.role == Role::Assistant => {
             match message.extra.get("phase").and_then(|phase| phase.as_str()) {
-                Some("commentary") => Place::Commentary,
-                Some(_) => Place::Final,
+                Some("commentary") => ItemChannel::Commentary,
+                Some(_) => ItemChannel::Final,
                 // Text that other models send along with a call is what Harmony calls a preamble.
-                None if is_followed_by_call(rest) => Place::Commentary,
-                None => Place::Final,
+                None if is_followed_by_call(rest) => ItemChannel::Commentary,
+                None => ItemChannel::Final,
             }
         }
         ItemKind::Message(_)
         | ItemKind::Reasoning(_)
         | ItemKind::FunctionCallOutput(_)
-        | ItemKind::Unknown { .. } => Place::Other,
+        | ItemKind::Unknown { .. } => ItemChannel::Other,
     }
 }
 

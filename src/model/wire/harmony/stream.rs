@@ -14,7 +14,7 @@ use crate::model::wire::{
 use crate::model::{ModelError, ModelEvent, Received, ResponseMeta};
 
 /// Decodes one answer.
-pub(crate) struct Decoder {
+pub(crate) struct HarmonyDecoder {
     cx: DecodeContext,
     transcript: Transcript,
     meta: ResponseMeta,
@@ -23,7 +23,7 @@ pub(crate) struct Decoder {
     finished: bool,
 }
 
-impl Decoder {
+impl HarmonyDecoder {
     pub(crate) fn new(cx: DecodeContext) -> Self {
         Self {
             transcript: Transcript::new(cx.turn),
@@ -137,7 +137,7 @@ impl Decoder {
     }
 }
 
-impl ResponseDecoder for Decoder {
+impl ResponseDecoder for HarmonyDecoder {
     fn on_body(
         &mut self,
         body: &[u8],

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::header::{Author, Header};
-use super::parser::{Parser, Piece, Rest};
+use super::parser::{HarmonyParser, Piece, Rest};
 use super::render::render;
 use super::token::{Token, special_in};
 use super::transcript::{Stop, Transcript};
@@ -275,12 +275,12 @@ fn decoded(chunks: &[Value]) -> Result<ModelResponse, ModelError> {
         .iter()
         .map(String::as_bytes)
         .chain([b"[DONE]" as &[u8]]);
-    let events = streamed(Decoder::new(context()), data.map(|data| ("", data)));
+    let events = streamed(HarmonyDecoder::new(context()), data.map(|data| ("", data)));
     response(events?)
 }
 
 fn whole(body: &Value) -> Result<ModelResponse, ModelError> {
-    wire::tests::whole(Decoder::new(context()), body.to_string().as_bytes())
+    wire::tests::whole(HarmonyDecoder::new(context()), body.to_string().as_bytes())
 }
 
 #[test]
@@ -404,7 +404,7 @@ proptest! {
         // An open turn, so that no reasoning is dropped.
         items.push(FunctionCall::new("c", "f", "{}").into());
         let text = render(&ModelRequest::new(items.clone()), None).unwrap();
-        let mut parser = Parser::of_conversation();
+        let mut parser = HarmonyParser::of_conversation();
         parser.push(&text);
         let mut messages: Vec<(String, String)> = Vec::new();
         while let Some(piece) = parser.next_piece().unwrap() {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use super::header::{Author, Header};
-use super::parser::{Malformed, Parser, Piece, Rest};
+use super::parser::{HarmonyParser, Malformed, Piece, Rest};
 use super::token::Token;
 use crate::item::{FunctionCall, Message, Reasoning, Role};
 use crate::kind::ErrorKind;
@@ -15,12 +15,12 @@ use crate::model::{Deviation, ModelError, ModelEvent, Received};
 /// Understands one completion.
 #[derive(Debug)]
 pub(super) struct Transcript {
-    parser: Parser,
+    parser: HarmonyParser,
     /// The turn of the run; ids of calls are made from it.
     turn: u32,
     n_calls: usize,
     /// The message that is being written.
-    open: Option<Open>,
+    open: Option<OpenMessage>,
     /// How the last message ended.
     last_end: Option<Token>,
     has_answer: bool,
@@ -29,7 +29,7 @@ pub(super) struct Transcript {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenMessage {
     kind: Kind,
     text: String,
 }
@@ -58,7 +58,7 @@ pub(super) enum Stop {
 impl Transcript {
     pub(super) fn new(turn: u32) -> Self {
         Self {
-            parser: Parser::of_completion(),
+            parser: HarmonyParser::of_completion(),
             turn,
             n_calls: 0,
             open: None,
@@ -103,7 +103,7 @@ impl Transcript {
         match (rest, stop) {
             (Rest::Content, Stop::Model) => {
                 let token = match &self.open {
-                    Some(Open {
+                    Some(OpenMessage {
                         kind: Kind::Call { .. },
                         ..
                     }) => Token::Call,
@@ -201,7 +201,7 @@ impl Transcript {
             let id = self.call_id(*index);
             out.push_back(ModelEvent::tool_call_started(*index, id, name.as_str()));
         }
-        self.open = Some(Open {
+        self.open = Some(OpenMessage {
             kind,
             text: String::new(),
         });
@@ -252,7 +252,7 @@ impl Transcript {
     }
 
     fn close(&mut self, token: Token, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        let Some(Open { kind, text }) = self.open.take() else {
+        let Some(OpenMessage { kind, text }) = self.open.take() else {
             return Ok(());
         };
         self.last_end = Some(token);

@@ -14,20 +14,20 @@ pub(super) fn arguments_type(schema: &Value) -> Option<String> {
     if is_plain && properties.is_none_or(Map::is_empty) {
         return None;
     }
-    let mut writer = Writer {
+    let mut writer = TypeScriptWriter {
         root: schema,
         open: Vec::new(),
     };
     Some(writer.type_of(schema, ""))
 }
 
-struct Writer<'a> {
+struct TypeScriptWriter<'a> {
     root: &'a Value,
     /// The references that are being written; a type that holds itself ends there.
     open: Vec<String>,
 }
 
-impl Writer<'_> {
+impl TypeScriptWriter<'_> {
     fn type_of(&mut self, schema: &Value, indent: &str) -> String {
         self.with_resolved(schema, |writer, schema| writer.plain(schema, indent))
     }

@@ -7,7 +7,7 @@ mod response;
 mod stream;
 
 pub(crate) use request::encode;
-pub(crate) use stream::Decoder;
+pub(crate) use stream::ResponsesDecoder;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::item::ItemReader;
-use super::types::Body;
+use super::types::ResponseBody;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::wire::object::Object;
@@ -28,7 +28,7 @@ pub(super) fn decode(
         ));
     }
     let mut reader = ItemReader::new(cx);
-    let mut body = Body::read(Object::parse(text)?, &mut reader.notes)?;
+    let mut body = ResponseBody::read(Object::parse(text)?, &mut reader.notes)?;
     check_status(&mut body, cx)?;
     let Some(output) = body.output(&mut reader.notes)? else {
         return Err(no_output(&body, text));
@@ -46,7 +46,10 @@ pub(super) fn decode(
 }
 
 /// Refuses a response that is not complete.
-pub(super) fn check_status(body: &mut Body<'_>, cx: &DecodeContext) -> Result<(), ModelError> {
+pub(super) fn check_status(
+    body: &mut ResponseBody<'_>,
+    cx: &DecodeContext,
+) -> Result<(), ModelError> {
     let status = body.status.as_deref();
     let reason = body.reason.as_deref();
     match (status, body.error.take()) {
@@ -102,7 +105,7 @@ fn check_item_status(item: &Item, cx: &DecodeContext) -> Result<(), ModelError> 
 }
 
 /// What is known beside the items.
-pub(super) fn meta(body: Body<'_>, reader: &mut ItemReader) -> ResponseMeta {
+pub(super) fn meta(body: ResponseBody<'_>, reader: &mut ItemReader) -> ResponseMeta {
     let usage = body.usage.unwrap_or_default();
     ResponseMeta {
         response_id: body.id.map(String::from),
@@ -159,7 +162,7 @@ fn says_something(item: &Item) -> bool {
     }
 }
 
-fn no_output(body: &Body<'_>, text: &str) -> ModelError {
+fn no_output(body: &ResponseBody<'_>, text: &str) -> ModelError {
     let hint = if body.object.has("choices") {
         " (it is an answer of the chat API)"
     } else {

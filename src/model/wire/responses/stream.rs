@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::item::ItemReader;
 use super::response::{check_items, check_status, meta};
-use super::types::Body;
+use super::types::ResponseBody;
 use crate::item::{FunctionCall, Item, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::wire::budget::ResponseBudget;
@@ -16,7 +16,7 @@ use crate::model::wire::{DecodeContext, ResponseDecoder, ServerError, append, ex
 use crate::model::{ModelError, ModelEvent, Received};
 
 /// Decodes one answer: a whole body, or server-sent events into model events.
-pub(crate) struct Decoder {
+pub(crate) struct ResponsesDecoder {
     cx: DecodeContext,
     received: Received,
     guard: LeakGuard,
@@ -43,7 +43,7 @@ struct OpenCalls {
     by_id: HashMap<String, usize>,
 }
 
-impl Decoder {
+impl ResponsesDecoder {
     pub(crate) fn new(cx: DecodeContext) -> Self {
         Self {
             received: Received::default(),
@@ -59,7 +59,7 @@ impl Decoder {
     }
 }
 
-impl ResponseDecoder for Decoder {
+impl ResponseDecoder for ResponsesDecoder {
     fn on_body(
         &mut self,
         body: &[u8],
@@ -145,7 +145,7 @@ fn cut(how: &str) -> ModelError {
     ModelError::new(ErrorKind::NoTerminalEvent, message)
 }
 
-impl Decoder {
+impl ResponsesDecoder {
     /// Takes the piece that an event brings.
     fn delta(&mut self, event: &Object<'_>, text: &str) -> Result<String, ModelError> {
         let delta = event.required_text("delta", &mut self.reader.notes)?;
@@ -198,7 +198,7 @@ impl Decoder {
         let notes = &mut self.reader.notes;
         let body = event
             .object("response", "response", notes)
-            .and_then(|response| Body::read(response, notes).ok());
+            .and_then(|response| ResponseBody::read(response, notes).ok());
         let Some(mut body) = body else {
             let message = format!("the server ended with {name}: {}", excerpt(text));
             return ModelError::new(kind, message);
@@ -333,7 +333,7 @@ impl Decoder {
             let message = format!("`response` is not an object: {}", excerpt(raw.get()));
             return Err(ModelError::new(ErrorKind::WrongType, message));
         };
-        let mut body = Body::read(response, &mut self.reader.notes)?;
+        let mut body = ResponseBody::read(response, &mut self.reader.notes)?;
         check_status(&mut body, &self.cx)?;
         match body.output(&mut self.reader.notes)? {
             Some(output) => self.compare_with(output, events)?,

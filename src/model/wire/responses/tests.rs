@@ -29,7 +29,7 @@ fn body(request: &ModelRequest, dialect: &Dialect) -> Value {
 }
 
 fn whole(body: &str) -> Result<ModelResponse, ModelError> {
-    wire::tests::whole(Decoder::new(context()), body.as_bytes())
+    wire::tests::whole(ResponsesDecoder::new(context()), body.as_bytes())
 }
 
 fn streamed(sse: &str) -> Result<(Vec<ModelEvent>, ModelResponse), ModelError> {
@@ -40,7 +40,7 @@ fn streamed(sse: &str) -> Result<(Vec<ModelEvent>, ModelResponse), ModelError> {
         data.push((event.event.to_owned(), event.data.to_owned()));
     }
     let data = data.iter().map(|(name, data)| (&**name, &**data));
-    let events = wire::tests::streamed(Decoder::new(context()), data)?;
+    let events = wire::tests::streamed(ResponsesDecoder::new(context()), data)?;
     let response = wire::tests::response(events.clone())?;
     Ok((events.into(), response))
 }

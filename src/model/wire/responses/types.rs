@@ -11,7 +11,7 @@ use crate::model::wire::object::{self, Object};
 use crate::model::wire::usage::{Reported, reported};
 
 /// A response, whole or as an event carries it.
-pub(super) struct Body<'a> {
+pub(super) struct ResponseBody<'a> {
     pub(super) object: Object<'a>,
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) model: Option<Cow<'a, str>>,
@@ -22,7 +22,7 @@ pub(super) struct Body<'a> {
     pub(super) usage: Option<Reported>,
 }
 
-impl<'a> Body<'a> {
+impl<'a> ResponseBody<'a> {
     /// Reads everything but the output.
     ///
     /// # Errors

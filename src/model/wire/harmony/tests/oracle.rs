@@ -88,7 +88,7 @@ fn conversations_are_rendered_as_openai_renders_them() {
 
 /// Parses a text as the model's completion; the error stands for where it was found.
 fn parsed(text: &str) -> Value {
-    let mut parser = Parser::of_completion();
+    let mut parser = HarmonyParser::of_completion();
     parser.push(text);
     let mut messages: Vec<Value> = Vec::new();
     let mut take = |piece| match piece {
