@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
-use super::{Failure, TraceStoreError};
+use super::{StoreFailure, TraceStoreError};
 use crate::trace::gen_ai;
 use crate::trace::span::{Span, SpanKind, TraceInfo};
 use crate::trace::time::{parse_rfc3339, rfc3339};
@@ -78,11 +78,11 @@ impl UsageTotal {
 pub(super) fn usage_totals(
     db: &Connection,
     filter: &UsageFilter,
-) -> Result<Vec<UsageTotal>, Failure> {
+) -> Result<Vec<UsageTotal>, StoreFailure> {
     if let Some(since) = &filter.since {
         let is_day = since.len() == DAY && parse_rfc3339(&format!("{since}T00:00:00Z")).is_some();
         if !is_day {
-            return Err(Failure::Own(TraceStoreError::Filter {
+            return Err(StoreFailure::Own(TraceStoreError::Filter {
                 detail: "`since` is no day such as 2026-11-27",
             }));
         }
@@ -104,7 +104,7 @@ pub(super) fn usage_totals(
             metadata: Vec::new(),
         });
         for line in row.get_ref(2)?.as_str().unwrap_or_default().lines() {
-            let json: Value = serde_json::from_str(line).map_err(Failure::refused)?;
+            let json: Value = serde_json::from_str(line).map_err(StoreFailure::refused)?;
             let Some(span) = Span::from_json(&trace, &json) else {
                 continue;
             };

@@ -41,7 +41,7 @@ const MAX_INTERVAL: Duration = Duration::from_millis(25);
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(super) struct CommandArguments {
     /// The program and its arguments, one each: cargo, test, --quiet.
     command: Vec<String>,
     /// The folder to run it in, relative to the root of the workspace; null means the root.
@@ -93,7 +93,7 @@ pub(super) enum CommandEnd {
 pub(super) async fn run_command(
     root: Arc<Root>,
     options: Arc<CommandOptions>,
-    arguments: Arguments,
+    arguments: CommandArguments,
 ) -> Result<String, WorkspaceError> {
     let request = CommandRequest {
         words: arguments.command,
