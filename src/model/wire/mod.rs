@@ -3,6 +3,7 @@
 mod body;
 mod budget;
 mod deviations;
+mod raw_json;
 mod object;
 mod usage;
 pub(crate) mod chat;

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::deviations::Deviations;
-use super::{excerpt, parse};
+use super::excerpt;
+use super::raw_json::{Field, RawJson};
 use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -18,7 +18,9 @@ use crate::model::ModelError;
 pub(crate) struct Object<'a> {
     /// What it is, such as `message`, for errors and deviations; empty for the whole document.
     place: &'static str,
-    fields: Fields<'a>,
+    fields: FieldList<'a>,
+    /// Whether a key comes twice.
+    has_repeats: bool,
 }
 
 impl<'a> Object<'a> {
@@ -26,16 +28,33 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     ///
-    /// `invalid_json` when it is not JSON, `wrong_type` when it is not an object.
+    /// `invalid_json` when it is not JSON, `wrong_type` when it is not an object, `limit_exceeded` when it has too many fields.
     pub(crate) fn parse(json: &'a str) -> Result<Self, ModelError> {
-        let fields = parse(json)?;
-        Ok(Self { place: "", fields })
+        let raw = RawJson::parse(json)?;
+        let refused = |kind, what: &str| {
+            let message = format!("the server's JSON {what}: {}", excerpt(json));
+            ModelError::new(kind, message)
+        };
+        if !raw.get().starts_with('{') {
+            return Err(refused(ErrorKind::WrongType, "is not an object"));
+        }
+        Self::of(raw, "").ok_or_else(|| {
+            let too_many = format!("has more than {MAX_PARTS} fields");
+            refused(ErrorKind::LimitExceeded, &too_many)
+        })
     }
 
-    /// Reads a part of a document; `None` if it is not an object.
-    pub(crate) fn of(raw: &'a RawValue, place: &'static str) -> Option<Self> {
-        let fields = serde_json::from_str(raw.get()).ok()?;
-        Some(Self { place, fields })
+    /// Reads a part of a document; `None` if it is not an object, or has too many fields.
+    pub(crate) fn of(raw: RawJson<'a>, place: &'static str) -> Option<Self> {
+        let mut fields = FieldList::default();
+        for field in raw.fields()? {
+            fields.push(field)?;
+        }
+        Some(Self {
+            place,
+            has_repeats: fields.has_repeats(),
+            fields,
+        })
     }
 
     /// Names a field for an error or a deviation.
@@ -48,12 +67,11 @@ impl<'a> Object<'a> {
     }
 
     /// Gives the values of a key, in order; nulls say nothing and are left out.
-    fn values<'b>(&'b self, key: &'b str) -> impl Iterator<Item = &'a RawValue> + 'b {
-        self.fields
-            .0
-            .iter()
-            .filter(move |(name, value)| name == key && value.get() != "null")
-            .map(|(_, value)| *value)
+    fn values<'b>(&'b self, key: &'b str) -> impl Iterator<Item = RawJson<'a>> + 'b {
+        let fields = self.fields.as_slice().iter();
+        fields
+            .filter(move |field| field.has_name(key) && field.value.get() != "null")
+            .map(|field| field.value)
     }
 
     /// Whether a field is there and not null.
@@ -63,24 +81,24 @@ impl<'a> Object<'a> {
 
     /// How many bytes the fields have that are not among these.
     pub(crate) fn n_bytes_without(&self, keys: &[&str]) -> usize {
-        let others = self
-            .fields
-            .0
-            .iter()
-            .filter(|(key, _)| !keys.contains(&&**key));
-        others.map(|(key, raw)| key.len() + raw.get().len()).sum()
+        let fields = self.fields.as_slice().iter();
+        let others = fields.map(|field| (field.name(), field.value.get()));
+        others
+            .filter(|(key, _)| !keys.contains(&&**key))
+            .map(|(key, json)| key.len() + json.len())
+            .sum()
     }
 
     fn note_repeats(&self, key: &str, notes: &mut Deviations) {
-        let is_key = |(name, _): &&(Cow<'a, str>, &'a RawValue)| name == key;
-        if self.fields.0.iter().filter(is_key).nth(1).is_some() {
-            let values: Vec<&str> = self
-                .fields
-                .0
-                .iter()
-                .filter(is_key)
-                .map(|field| field.1.get())
-                .collect();
+        if !self.has_repeats {
+            return;
+        }
+        let fields = self.fields.as_slice().iter();
+        let values: Vec<&str> = fields
+            .filter(|field| field.has_name(key))
+            .map(|field| field.value.get())
+            .collect();
+        if values.len() > 1 {
             notes.field("repeated_field", &self.path(key), &values.join(" "));
         }
     }
@@ -94,10 +112,10 @@ impl<'a> Object<'a> {
         &self,
         key: &str,
         notes: &mut Deviations,
-    ) -> Result<Option<&'a RawValue>, ModelError> {
+    ) -> Result<Option<RawJson<'a>>, ModelError> {
         let mut values = self.values(key);
         let first = values.next();
-        if let Some(other) = values.find(|value| Some(value.get()) != first.map(RawValue::get)) {
+        if let Some(other) = values.find(|value| Some(value.get()) != first.map(RawJson::get)) {
             let message = format!(
                 "`{}` is there twice, with different values: {}",
                 self.path(key),
@@ -118,10 +136,10 @@ impl<'a> Object<'a> {
         let Some(raw) = self.required(key, notes)? else {
             return Ok(None);
         };
-        if !raw.get().starts_with('"') {
+        if !raw.is_text() {
             return Err(self.wrong_type(key, "a text", raw));
         }
-        parse_text(raw).map(Some).map_err(|error| {
+        raw.to_text().map(Some).map_err(|error| {
             let message = format!(
                 "`{}` is a text that cannot be read: {error}",
                 self.path(key)
@@ -154,7 +172,7 @@ impl<'a> Object<'a> {
     }
 
     /// The error of a field that the answer needs and that is something else.
-    pub(crate) fn wrong_type(&self, key: &str, wanted: &str, raw: &RawValue) -> ModelError {
+    pub(crate) fn wrong_type(&self, key: &str, wanted: &str, raw: RawJson<'_>) -> ModelError {
         let message = format!(
             "`{}` is not {wanted}: {}",
             self.path(key),
@@ -168,15 +186,15 @@ impl<'a> Object<'a> {
         &self,
         key: &str,
         notes: &mut Deviations,
-        read: impl Fn(&'a RawValue) -> Option<T>,
+        read: impl Fn(RawJson<'a>) -> Option<T>,
     ) -> Option<T> {
         let mut found = None;
         for raw in self.values(key) {
-            let value = if found.is_none() { read(raw) } else { break };
-            if value.is_none() {
-                notes.field("unreadable_field", &self.path(key), raw.get());
+            found = read(raw);
+            if found.is_some() {
+                break;
             }
-            found = value;
+            notes.field("unreadable_field", &self.path(key), raw.get());
         }
         self.note_repeats(key, notes);
         found
@@ -192,7 +210,7 @@ impl<'a> Object<'a> {
         &self,
         key: &str,
         notes: &mut Deviations,
-        read: impl Fn(&'a RawValue) -> Option<Cow<'a, str>>,
+        read: impl Fn(RawJson<'a>) -> Option<Cow<'a, str>>,
     ) -> Option<Cow<'a, str>> {
         let some = |raw| read(raw).filter(|text| !text.is_empty());
         match self.values(key).find_map(some) {
@@ -222,47 +240,56 @@ impl<'a> Object<'a> {
     /// Gives the fields that are not among these and say something, each once.
     pub(crate) fn rest(&self, known: &[&str], notes: &mut Deviations) -> OtherFields<'a> {
         let mut others = OtherFields::default();
-        // A set costs an allocation, and comparing all with all costs their square.
-        let mut seen = (self.fields.0.len() > MAX_FEW).then(HashSet::new);
-        for (key, raw) in self.fields.0.iter() {
-            if known.contains(&&**key) || matches!(raw.get(), "null" | "{}" | "[]" | "\"\"") {
+        for field in self.fields.as_slice() {
+            let says_nothing = matches!(field.value.get(), "null" | "{}" | "[]" | "\"\"");
+            if says_nothing || known.iter().any(|known| field.has_name(known)) {
                 continue;
             }
-            let is_new = match &mut seen {
-                Some(seen) => seen.insert(&**key),
-                None => others.iter().all(|(known, _)| known != key),
-            };
-            if is_new {
-                others.push((key.clone(), raw));
-            } else {
+            others.push((field.name(), field.value));
+        }
+        if self.has_repeats {
+            self.without_repeats(others, notes)
+        } else {
+            others
+        }
+    }
+
+    /// Leaves out what comes again.
+    fn without_repeats(&self, others: OtherFields<'a>, notes: &mut Deviations) -> OtherFields<'a> {
+        let mut seen = HashSet::new();
+        let is_new = |(key, raw): &(Cow<'a, str>, RawJson<'a>)| {
+            let is_new = seen.insert(key.clone());
+            if !is_new {
                 notes.field("repeated_field", &self.path(key), raw.get());
             }
-        }
-        others
+            is_new
+        };
+        others.into_iter().filter(is_new).collect()
     }
 
     /// Whether a key comes twice; then the object means what its reader makes of it.
-    pub(crate) fn has_repeats(&self) -> bool {
-        let mut seen = HashSet::new();
-        !self.fields.0.iter().all(|(key, _)| seen.insert(&**key))
+    pub(crate) const fn has_repeats(&self) -> bool {
+        self.has_repeats
     }
 
     /// Gives the object as a map: of each key the first value that says something, and what JSON values cannot hold as text.
     pub(crate) fn to_map(&self, notes: &mut Deviations) -> Map<String, Value> {
         let mut map = Map::new();
-        for (key, raw) in self.fields.0.iter() {
-            let is_news = map.get(&**key).is_none_or(Value::is_null);
+        for field in self.fields.as_slice() {
+            let (key, raw) = (field.name(), field.value);
+            let is_news = map.get(&*key).is_none_or(Value::is_null);
             if is_news {
-                map.insert(key.clone().into_owned(), self.value(key, raw, notes));
+                let value = self.value(&key, raw, notes);
+                map.insert(key.into_owned(), value);
             } else {
-                notes.field("repeated_field", &self.path(key), raw.get());
+                notes.field("repeated_field", &self.path(&key), raw.get());
             }
         }
         map
     }
 
     /// Reads a value that is kept; one that no value can hold (nested too deep, a number out of range) is kept as text.
-    pub(crate) fn value(&self, key: &str, raw: &RawValue, notes: &mut Deviations) -> Value {
+    pub(crate) fn value(&self, key: &str, raw: RawJson<'_>, notes: &mut Deviations) -> Value {
         value_of(raw).unwrap_or_else(|| {
             notes.field("unreadable_field", &self.path(key), raw.get());
             Value::String(raw.get().to_owned())
@@ -271,7 +298,7 @@ impl<'a> Object<'a> {
 }
 
 /// Reads a value, unless it is so large that its parts could take more memory than an answer may.
-pub(crate) fn value_of(raw: &RawValue) -> Option<Value> {
+pub(crate) fn value_of(raw: RawJson<'_>) -> Option<Value> {
     const MAX_BYTES: usize = 1024 * 1024;
     if raw.get().len() > MAX_BYTES && !raw.get().starts_with('"') {
         return None;
@@ -280,7 +307,7 @@ pub(crate) fn value_of(raw: &RawValue) -> Option<Value> {
 }
 
 /// Says whether a value can be parsed, without keeping anything of it.
-pub(crate) fn is_readable(raw: &RawValue) -> bool {
+pub(crate) fn is_readable(raw: RawJson<'_>) -> bool {
     serde_json::from_str::<Readable>(raw.get()).is_ok()
 }
 
@@ -338,25 +365,26 @@ impl<'de> Visitor<'de> for ReadableVisitor {
 }
 
 /// Reads a text.
-pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    parse_text(raw).ok()
+pub(crate) fn text(raw: RawJson<'_>) -> Option<Cow<'_, str>> {
+    raw.to_text().ok()
 }
 
-fn parse_text(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
-    #[derive(serde::Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    serde_json::from_str::<Text<'_>>(raw.get()).map(|text| text.0)
+/// Reads the elements of a list; `None` if it is none, or has too many.
+pub(crate) fn list(raw: RawJson<'_>) -> Option<List<'_>> {
+    let mut elements = List::default();
+    for element in raw.elements()? {
+        if elements.len() == MAX_PARTS {
+            return None;
+        }
+        elements.push(element);
+    }
+    Some(elements)
 }
 
-/// Reads the elements of a list.
-pub(crate) fn list(raw: &RawValue) -> Option<List<'_>> {
-    serde_json::from_str::<Elements<'_>>(raw.get())
-        .ok()
-        .map(|elements| elements.0)
-}
-
-fn count(raw: &RawValue) -> Option<u64> {
+fn count(raw: RawJson<'_>) -> Option<u64> {
+    if let Ok(count) = raw.get().parse() {
+        return Some(count);
+    }
     let number: serde_json::Number = serde_json::from_str(raw.get()).ok()?;
     number.as_u64().or_else(|| {
         // Some servers count in floats: `5.0`.
@@ -368,105 +396,71 @@ fn count(raw: &RawValue) -> Option<u64> {
 /// The most fields of an object, and elements of a list, that are looked at: each takes more memory than it may take on the wire.
 const MAX_PARTS: usize = 200_000;
 
-fn too_many<E: de::Error>() -> E {
-    E::custom(format!("more than {MAX_PARTS} parts"))
-}
-
 /// The elements of a list, each as it stands there.
-pub(crate) type List<'a> = Few<&'a RawValue, 2>;
-
-struct Elements<'a>(List<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ElementsVisitor).map(Elements)
-    }
-}
-
-struct ElementsVisitor;
-
-impl<'de> Visitor<'de> for ElementsVisitor {
-    type Value = List<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut elements = List::default();
-        while let Some(element) = seq.next_element()? {
-            if elements.len() == MAX_PARTS {
-                return Err(too_many());
-            }
-            elements.push(element);
-        }
-        Ok(elements)
-    }
-}
-
-/// A field, its value as it stands there.
-pub(crate) type Field<'a> = (Cow<'a, str>, &'a RawValue);
+pub(crate) type List<'a> = Few<RawJson<'a>, 2>;
 
 /// Fields that are kept: most answers have one or two in the body, and none elsewhere.
-pub(crate) type OtherFields<'a> = Few<Field<'a>, 2>;
-
-/// The fields as they come; serde's own maps and structs refuse or merge keys that come twice.
-#[derive(Default)]
-struct Fields<'a>(Few<Field<'a>, MAX_FEW>);
+pub(crate) type OtherFields<'a> = Few<(Cow<'a, str>, RawJson<'a>), 2>;
 
 /// So many fields of an object are kept without an allocation; an answer consists of objects that have fewer.
 const MAX_FEW: usize = 10;
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
+/// The fields as they come; serde's own maps and structs refuse or merge keys that come twice.
+///
+/// The first are kept in place, and all together elsewhere once there are more, so that they are one slice: each of them is looked at
+/// a dozen times.
+struct FieldList<'a> {
+    few: [Field<'a>; MAX_FEW],
+    n_few: usize,
+    many: Vec<Field<'a>>,
 }
 
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some((Key(key), value)) = map.next_entry()? {
-            if fields.0.len() == MAX_PARTS {
-                return Err(too_many());
-            }
-            fields.0.push((key, value));
+impl<'a> FieldList<'a> {
+    /// Adds a field, unless there are too many.
+    fn push(&mut self, field: Field<'a>) -> Option<()> {
+        if let Some(slot) = self.few.get_mut(self.n_few) {
+            *slot = field;
+            self.n_few += 1;
+            return Some(());
         }
-        Ok(fields)
+        if self.many.is_empty() {
+            self.many.extend(self.few);
+        }
+        self.many.push(field);
+        (self.many.len() <= MAX_PARTS).then_some(())
+    }
+
+    fn as_slice(&self) -> &[Field<'a>] {
+        if self.many.is_empty() {
+            self.few.get(..self.n_few).unwrap_or_default()
+        } else {
+            &self.many
+        }
+    }
+
+    /// Whether a key comes twice. A set costs an allocation, and comparing all with all costs their square.
+    fn has_repeats(&self) -> bool {
+        let mut fields = self.as_slice();
+        if fields.len() > MAX_FEW {
+            let mut seen = HashSet::new();
+            return !fields.iter().all(|field| seen.insert(field.name()));
+        }
+        while let Some((field, others)) = fields.split_first() {
+            if others.iter().any(|other| other.has_same_name(field)) {
+                return true;
+            }
+            fields = others;
+        }
+        false
     }
 }
 
-/// A key; half a surrogate pair in it becomes U+FFFD, since nothing that is needed has such a name.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(KeyVisitor).map(Key)
-    }
-}
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_bytes<E: de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(String::from_utf8_lossy(key))
-    }
-
-    fn visit_bytes<E: de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(String::from_utf8_lossy(key).into_owned()))
+impl Default for FieldList<'_> {
+    fn default() -> Self {
+        Self {
+            few: [Field::NONE; MAX_FEW],
+            n_few: 0,
+            many: Vec::new(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The shapes in which servers say that something went wrong.
 
+use crate::model::wire::raw_json::RawJson;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::deviations::Deviations;
 use super::excerpt;
@@ -72,7 +72,7 @@ impl ServerError {
     }
 
     /// Reads an error object inside an answer; one that cannot be read is quoted.
-    fn from_raw(raw: &RawValue) -> Self {
+    fn from_raw(raw: RawJson<'_>) -> Self {
         match object::value_of(raw) {
             Some(value) => Self::from_value(&value),
             None => Self::from_value(&Value::String(raw.get().to_owned())),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use serde_json::value::RawValue;
+use crate::model::wire::raw_json::RawJson;
 use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
@@ -131,7 +131,7 @@ impl ResponseBuilder {
     }
 
     /// Takes thoughts as `LiteLLM` passes them on from Anthropic.
-    pub(super) fn push_thinking(&mut self, raw: Option<&RawValue>) -> Result<(), ModelError> {
+    pub(super) fn push_thinking(&mut self, raw: Option<RawJson<'_>>) -> Result<(), ModelError> {
         let Some(raw) = raw else { return Ok(()) };
         self.budget.spend(raw.get().len())?;
         match object::value_of(raw) {
@@ -150,7 +150,7 @@ impl ResponseBuilder {
     }
 
     /// Takes the sources that the text names, which the Responses API has without the inner object.
-    pub(super) fn push_annotations(&mut self, raw: Option<&RawValue>) -> Result<(), ModelError> {
+    pub(super) fn push_annotations(&mut self, raw: Option<RawJson<'_>>) -> Result<(), ModelError> {
         let Some(raw) = raw else { return Ok(()) };
         self.budget
             .spend(raw.get().len().saturating_mul(VALUE_COST))?;
@@ -173,7 +173,7 @@ impl ResponseBuilder {
 
     /// Takes log probabilities of the text's tokens.
     pub(super) fn push_logprobs(&mut self, logprobs: Logprobs<'_>) -> Result<(), ModelError> {
-        let list = logprobs.content.map_or("[]", RawValue::get);
+        let list = logprobs.content.map_or("[]", RawJson::get);
         let inner = list.get(1..list.len() - 1).unwrap_or_default().trim();
         if !inner.is_empty() {
             // An entry is an object: its value takes a few times of what its JSON does.

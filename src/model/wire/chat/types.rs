@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
+use crate::model::wire::raw_json::RawJson;
 
 use super::extra::Extra;
 use crate::few::Few;
@@ -44,7 +44,7 @@ pub(super) struct Choice<'a> {
 #[derive(Default)]
 pub(super) struct Logprobs<'a> {
     /// Of the text's tokens, in the shape that the Responses API has too.
-    pub(super) content: Option<&'a RawValue>,
+    pub(super) content: Option<RawJson<'a>>,
     /// Of a refusal's, or in another shape.
     pub(super) extra: Extra<'a>,
 }
@@ -55,10 +55,10 @@ pub(super) struct ChatMessage<'a> {
     pub(super) refusal: Option<Cow<'a, str>>,
     pub(super) reasoning_content: Option<Cow<'a, str>>,
     pub(super) reasoning: Option<Cow<'a, str>>,
-    pub(super) thinking_blocks: Option<&'a RawValue>,
+    pub(super) thinking_blocks: Option<RawJson<'a>>,
     pub(super) tool_calls: Few<ChatCall<'a>, 1>,
     pub(super) function_call: Option<ChatFunction<'a>>,
-    pub(super) annotations: Option<&'a RawValue>,
+    pub(super) annotations: Option<RawJson<'a>>,
     pub(super) extra: Extra<'a>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> ChatBody<'a> {
         body.optional("created", notes, |raw| raw.get().parse::<f64>().ok());
         let choices = body.required_list("choices", notes)?;
         let choices = choices.map(|choices| {
-            let choice = |raw: &&'a RawValue| Choice::read(raw, form, notes);
+            let choice = |raw: &RawJson<'a>| Choice::read(*raw, form, notes);
             choices.iter().map(choice).collect::<Result<_, _>>()
         });
         Ok(Self {
@@ -123,7 +123,7 @@ fn check_error(object: &Object<'_>, form: Form, notes: &mut Deviations) -> Resul
 }
 
 impl<'a> Choice<'a> {
-    fn read(raw: &'a RawValue, form: Form, notes: &mut Deviations) -> Result<Self, ModelError> {
+    fn read(raw: RawJson<'a>, form: Form, notes: &mut Deviations) -> Result<Self, ModelError> {
         let Some(choice) = Object::of(raw, "choices[0]") else {
             return Err(not_an_object("choices[0]", raw));
         };
@@ -256,12 +256,12 @@ const MESSAGE: [&str; 9] = [
     "annotations",
 ];
 
-fn is_list(raw: &RawValue) -> Option<&RawValue> {
+fn is_list(raw: RawJson<'_>) -> Option<RawJson<'_>> {
     raw.get().starts_with('[').then_some(raw)
 }
 
 /// Reads a text, or a list of text parts.
-fn thought(raw: &RawValue) -> Option<Cow<'_, str>> {
+fn thought(raw: RawJson<'_>) -> Option<Cow<'_, str>> {
     if raw.get().starts_with('"') {
         return object::text(raw);
     }
@@ -274,7 +274,7 @@ fn thought(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 impl<'a> ChatCall<'a> {
-    fn read(raw: &'a RawValue, notes: &mut Deviations) -> Result<Self, ModelError> {
+    fn read(raw: RawJson<'a>, notes: &mut Deviations) -> Result<Self, ModelError> {
         let Some(call) = Object::of(raw, "tool_calls[]") else {
             return Err(not_an_object("tool_calls[]", raw));
         };
@@ -301,7 +301,7 @@ impl<'a> ChatFunction<'a> {
     }
 }
 
-fn not_an_object(path: &str, raw: &RawValue) -> ModelError {
+fn not_an_object(path: &str, raw: RawJson<'_>) -> ModelError {
     let message = format!("`{path}` is not an object: {}", excerpt(raw.get()));
     ModelError::new(ErrorKind::WrongType, message)
 }

@@ -1,10 +1,10 @@
 //! Server events from JSON.
 
+use crate::model::wire::raw_json::RawJson;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::item::{self, missing};
 use crate::kind::ErrorKind;
@@ -250,7 +250,7 @@ impl Reader<'_, '_> {
 }
 
 /// Reads an error; nothing in it is needed, and all of it is told.
-fn fault(raw: &RawValue, notes: &mut Deviations) -> ServerFault {
+fn fault(raw: RawJson<'_>, notes: &mut Deviations) -> ServerFault {
     let said = match object::value_of(raw) {
         Some(value) => ServerError::from_value(&value),
         None => ServerError::from_value(&Value::String(raw.get().to_owned())),

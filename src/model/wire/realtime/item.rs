@@ -1,6 +1,6 @@
 //! One item of a conversation, read part by part.
 
-use serde_json::value::RawValue;
+use crate::model::wire::raw_json::RawJson;
 
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -24,7 +24,7 @@ pub(super) fn of_event(
 
 /// Reads an item; `None` if it is no object.
 pub(super) fn read(
-    raw: &RawValue,
+    raw: RawJson<'_>,
     notes: &mut Deviations,
 ) -> Result<Option<ConversationItem>, ModelError> {
     let Some(item) = Object::of(raw, "item") else {
@@ -84,7 +84,7 @@ pub(super) fn read(
 }
 
 /// The audio itself is not kept: it came as deltas, or was sent from here.
-fn content_part(raw: &RawValue, notes: &mut Deviations) -> Result<ContentPart, ModelError> {
+fn content_part(raw: RawJson<'_>, notes: &mut Deviations) -> Result<ContentPart, ModelError> {
     let other = || ContentPart::Other(raw.get().to_owned());
     let Some(part) = Object::of(raw, "item.content[]") else {
         return Ok(other());

@@ -1,6 +1,6 @@
 //! One output item: verbatim if it can be, and without what cannot be read and is not needed if it cannot.
 
-use serde_json::value::RawValue;
+use crate::model::wire::raw_json::RawJson;
 use serde_json::{Map, Value};
 
 use crate::item::{Item, ItemKind};
@@ -34,7 +34,7 @@ impl ItemReader {
     /// # Errors
     ///
     /// What is wrong with the text, the call or the arguments, by the field's name; `harmony` for control tokens.
-    pub(super) fn read(&mut self, raw: &RawValue) -> Result<Item, ModelError> {
+    pub(super) fn read(&mut self, raw: RawJson<'_>) -> Result<Item, ModelError> {
         let Some(object) = Object::of(raw, "output[]") else {
             let message = format!("`output[]` is not an object: {}", excerpt(raw.get()));
             return Err(ModelError::new(ErrorKind::WrongType, message));
@@ -78,7 +78,7 @@ impl ItemReader {
         Ok(call.into())
     }
 
-    fn message(&mut self, object: &Object<'_>, raw: &RawValue) -> Result<Item, ModelError> {
+    fn message(&mut self, object: &Object<'_>, raw: RawJson<'_>) -> Result<Item, ModelError> {
         self.spend_on_others(object, &["content"])?;
         let role = object.text("role", &mut self.notes);
         let content = match object.required("content", &mut self.notes)? {
@@ -112,7 +112,7 @@ impl ItemReader {
         repaired(map)
     }
 
-    fn function_call(&mut self, object: &Object<'_>, raw: &RawValue) -> Result<Item, ModelError> {
+    fn function_call(&mut self, object: &Object<'_>, raw: RawJson<'_>) -> Result<Item, ModelError> {
         self.spend_on_others(object, &["arguments"])?;
         let notes = &mut self.notes;
         let name = object.required_text("name", notes)?;
@@ -137,7 +137,7 @@ impl ItemReader {
         repaired(map)
     }
 
-    fn reasoning(&mut self, object: &Object<'_>, raw: &RawValue) -> Result<Item, ModelError> {
+    fn reasoning(&mut self, object: &Object<'_>, raw: RawJson<'_>) -> Result<Item, ModelError> {
         self.spend_on_others(object, &["encrypted_content"])?;
         if !object.has_repeats()
             && let Ok(item) = Item::from_json(raw.get())
@@ -165,7 +165,7 @@ impl ItemReader {
     }
 
     /// An item that is not acted on; it is kept whatever it is.
-    fn other(&mut self, name: &str, object: &Object<'_>, raw: &RawValue) -> Item {
+    fn other(&mut self, name: &str, object: &Object<'_>, raw: RawJson<'_>) -> Item {
         if !object.has_repeats()
             && let Ok(item) = Item::from_json(raw.get())
         {
@@ -176,7 +176,7 @@ impl ItemReader {
         Item::other(name, map)
     }
 
-    fn content_part(&mut self, raw: &RawValue) -> Result<ContentPart, ModelError> {
+    fn content_part(&mut self, raw: RawJson<'_>) -> Result<ContentPart, ModelError> {
         let Some(part) = Object::of(raw, "output[].content[]") else {
             let message = format!(
                 "`output[].content[]` is not an object: {}",

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use serde_json::value::RawValue;
+use crate::model::wire::raw_json::RawJson;
 
 use super::item::ItemReader;
 use super::response::{check_items, check_status, meta};
@@ -160,7 +160,7 @@ impl ResponsesDecoder {
         event: &Object<'a>,
         field: &str,
         text: &str,
-    ) -> Result<&'a RawValue, ModelError> {
+    ) -> Result<RawJson<'a>, ModelError> {
         let raw = event.required(field, &mut self.reader.notes)?;
         raw.ok_or_else(|| missing(field, text))
     }
@@ -266,7 +266,7 @@ impl ResponsesDecoder {
 
     fn on_item_done(
         &mut self,
-        raw: &RawValue,
+        raw: RawJson<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         if let Some(rest) = self.guard.finish() {
@@ -326,7 +326,7 @@ impl ResponsesDecoder {
 
     fn on_completed(
         &mut self,
-        raw: &RawValue,
+        raw: RawJson<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let Some(response) = Object::of(raw, "response") else {

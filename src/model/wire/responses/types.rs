@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
+use crate::model::wire::raw_json::RawJson;
 
 use crate::model::ModelError;
 use crate::model::wire::ServerError;
@@ -58,7 +58,7 @@ impl<'a> ResponseBody<'a> {
 }
 
 /// Reads a reason, which some servers give without the object around it; an object may give none.
-fn reason(raw: &RawValue) -> Option<Cow<'_, str>> {
+fn reason(raw: RawJson<'_>) -> Option<Cow<'_, str>> {
     if let Some(text) = object::text(raw) {
         return Some(text);
     }
