@@ -7,8 +7,10 @@
 #[derive(Clone)]
 pub(super) struct Matcher {
     states: Vec<MatcherState>,
-    /// The successors of the first state, where a text nearly always is.
+    /// The successors of the first state, where a text nearly always is, for letters in both cases.
     from_root: [u32; 256],
+    /// For each first byte of a pattern the second ones, by their five low bits, in which both cases of a letter agree.
+    second_bits: [u32; 256],
 }
 
 /// Where a text is in the patterns.
@@ -36,6 +38,7 @@ impl Matcher {
         let mut matcher = Self {
             states: vec![MatcherState::default()],
             from_root: [0; 256],
+            second_bits: [0; 256],
         };
         for pattern in patterns {
             matcher.add(pattern);
@@ -46,8 +49,14 @@ impl Matcher {
 
     /// Says whether a pattern begins with a byte.
     pub(super) fn begins(&self, byte: u8) -> bool {
-        let first = self.from_root.get(usize::from(byte.to_ascii_lowercase()));
+        let first = self.from_root.get(usize::from(byte));
         first.is_some_and(|state| *state != 0)
+    }
+
+    /// Says whether a pattern may begin with two bytes; seldom wrongly, and never that none does when one does.
+    pub(super) fn may_begin(&self, first: u8, second: u8) -> bool {
+        let seconds = self.second_bits.get(usize::from(first));
+        seconds.is_some_and(|seconds| seconds >> (second & 31) & 1 == 1)
     }
 
     /// Goes on by one byte.
@@ -99,6 +108,14 @@ impl Matcher {
     }
 
     fn add(&mut self, pattern: &[u8]) {
+        if let Some(&first) = pattern.first() {
+            let seconds = pattern.get(1).map_or(u32::MAX, |second| 1 << (second & 31));
+            for first in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
+                if let Some(slot) = self.second_bits.get_mut(usize::from(first)) {
+                    *slot |= seconds;
+                }
+            }
+        }
         let mut at = 0;
         let mut depth = 0;
         for byte in pattern.iter().map(u8::to_ascii_lowercase) {
@@ -119,10 +136,12 @@ impl Matcher {
             if let Some(state) = self.state_mut(at) {
                 state.first_child = new;
             }
-            if at == 0
-                && let Some(slot) = self.from_root.get_mut(usize::from(byte))
-            {
-                *slot = new;
+            if at == 0 {
+                for byte in [byte, byte.to_ascii_uppercase()] {
+                    if let Some(slot) = self.from_root.get_mut(usize::from(byte)) {
+                        *slot = new;
+                    }
+                }
             }
             at = new;
         }

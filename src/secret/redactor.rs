@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::Secret;
@@ -47,6 +48,7 @@ pub struct Redactor(Option<Arc<RedactorInner>>);
 struct RedactorInner {
     secrets: Vec<Secret>,
     matcher: Matcher,
+    cut_mark: Finder<'static>,
 }
 
 /// Collects what a [`Redactor`] takes out.
@@ -75,7 +77,7 @@ impl Redactor {
         let Some(inner) = &self.0 else {
             return Cow::Borrowed(text);
         };
-        if memchr::memmem::find(text.as_bytes(), CUT_MARK.as_bytes()).is_none() {
+        if inner.cut_mark.find(text.as_bytes()).is_none() {
             return without(text, &scan(&inner.matcher, text.as_bytes()));
         }
         // Where an excerpt was cut, a secret may have been cut with it.
@@ -268,7 +270,11 @@ impl RedactorBuilder {
             .flat_map(|secret| forms(secret.expose().as_bytes()))
             .collect();
         let matcher = Matcher::new(forms.iter().map(Vec::as_slice));
-        Redactor(Some(Arc::new(RedactorInner { secrets, matcher })))
+        Redactor(Some(Arc::new(RedactorInner {
+            secrets,
+            matcher,
+            cut_mark: Finder::new(CUT_MARK),
+        })))
     }
 
     /// Adds the password of `Basic` credentials.

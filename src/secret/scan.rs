@@ -27,10 +27,9 @@ pub(super) struct SecretScan {
 /// Everything that a server answers passes here, and nearly nothing of it holds a secret: without one it makes no
 /// allocation, and bytes with which neither a secret nor an escape begins are skipped.
 pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
-    let mut run = Run::new(matcher, 1);
-    run.look(text);
+    let mut finds = look(matcher, text);
     if memchr::memchr3(b'%', b'\\', b'&', text).is_none() {
-        return run.finish(text.len());
+        return finds.finish(text.len());
     }
     let mut quick = Run::new(matcher, 1);
     quick.unescape(text);
@@ -45,9 +44,69 @@ pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
         let mut unescaped = Run::new(matcher, n_levels);
         unescaped.depth = ScanDepth::Full;
         unescaped.unescape(text);
-        run.take_over(unescaped);
+        finds.take_over(unescaped.finds);
     }
-    run.finish(text.len())
+    finds.finish(text.len())
+}
+
+/// Looks at the text as it is.
+fn look(matcher: &Matcher, text: &[u8]) -> Finds {
+    let mut finds = Finds::default();
+    let mut state = StateId::default();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..) {
+        if state == StateId::default() {
+            let mut pairs = rest.iter().zip(rest.iter().skip(1));
+            let begin = pairs.position(|(first, second)| matcher.may_begin(*first, *second));
+            // What the last byte may be the beginning of is not known yet.
+            at += begin.unwrap_or(rest.len().saturating_sub(1));
+        }
+        let Some(byte) = text.get(at) else { break };
+        state = matcher.step(state, *byte);
+        at += 1;
+        let n_matched = matcher.n_matched(state);
+        if n_matched > 0 {
+            finds.found.push(at - n_matched..at);
+        }
+    }
+    let n_open = matcher.n_open(state);
+    let begin = (n_open > 0).then(|| text.len() - n_open);
+    finds.open = begin;
+    finds.telling = begin.filter(|_| n_open >= N_HARMLESS);
+    finds
+}
+
+/// What one or more passes over a text found.
+#[derive(Default)]
+struct Finds {
+    /// Where secrets stand, in no order.
+    found: Vec<Range<usize>>,
+    open: Option<usize>,
+    telling: Option<usize>,
+}
+
+impl Finds {
+    fn take_over(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.open = earliest(self.open, other.open);
+        self.telling = earliest(self.telling, other.telling);
+    }
+
+    fn finish(mut self, n_bytes: usize) -> SecretScan {
+        self.found.sort_by_key(|range| (range.start, range.end));
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for range in self.found {
+            match found.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => found.push(range),
+            }
+        }
+        SecretScan {
+            found,
+            open: self.open.unwrap_or(n_bytes),
+            telling: self.telling.unwrap_or(n_bytes),
+        }
+    }
 }
 
 /// What a pass finds out.
@@ -59,16 +118,14 @@ enum ScanDepth {
     Full,
 }
 
-/// One pass over the text, with so many levels of escapes undone.
+/// One pass over a text with so many levels of escapes undone.
 struct Run<'a> {
     matcher: &'a Matcher,
     levels: [Level; MAX_LEVELS],
     n_levels: usize,
     depth: ScanDepth,
     may_hold: bool,
-    found: Vec<Range<usize>>,
-    open: Option<usize>,
-    telling: Option<usize>,
+    finds: Finds,
     /// Whether undoing one level of escapes left something that may be an escape again.
     is_nested: bool,
     has_unescaped: bool,
@@ -107,36 +164,10 @@ impl<'a> Run<'a> {
             n_levels,
             depth: ScanDepth::Quick,
             may_hold: false,
-            found: Vec::new(),
-            open: None,
-            telling: None,
+            finds: Finds::default(),
             is_nested: false,
             has_unescaped: false,
         }
-    }
-
-    /// Looks at the text as it is.
-    fn look(&mut self, text: &[u8]) {
-        let mut state = StateId::default();
-        let mut at = 0;
-        while let Some(rest) = text.get(at..) {
-            if state == StateId::default() {
-                let begin = rest.iter().position(|byte| self.matcher.begins(*byte));
-                let Some(n_skipped) = begin else { break };
-                at += n_skipped;
-            }
-            let Some(byte) = text.get(at) else { break };
-            state = self.matcher.step(state, *byte);
-            at += 1;
-            let n_matched = self.matcher.n_matched(state);
-            if n_matched > 0 {
-                self.found.push(at - n_matched..at);
-            }
-        }
-        let n_open = self.matcher.n_open(state);
-        let begin = (n_open > 0).then(|| text.len() - n_open);
-        self.open = begin;
-        self.telling = begin.filter(|_| n_open >= N_HARMLESS);
     }
 
     /// Looks at the text with escapes undone.
@@ -237,7 +268,7 @@ impl<'a> Run<'a> {
         level.begins.push(piece.begin);
         if n_matched > 0 {
             let begin = level.begin_of(n_matched).unwrap_or(piece.begin);
-            self.found.push(begin..piece.end);
+            self.finds.found.push(begin..piece.end);
         }
     }
 
@@ -248,32 +279,10 @@ impl<'a> Run<'a> {
             let n_open = self.matcher.n_open(level.state);
             self.may_hold |= n_open > 0 || window.is_some();
             let begin = level.begin_of(n_open).or(window);
-            self.open = earliest(self.open, begin);
+            self.finds.open = earliest(self.finds.open, begin);
             if n_open + usize::from(window.is_some()) >= N_HARMLESS {
-                self.telling = earliest(self.telling, begin);
+                self.finds.telling = earliest(self.finds.telling, begin);
             }
-        }
-    }
-
-    fn take_over(&mut self, other: Self) {
-        self.found.extend(other.found);
-        self.open = earliest(self.open, other.open);
-        self.telling = earliest(self.telling, other.telling);
-    }
-
-    fn finish(mut self, n_bytes: usize) -> SecretScan {
-        self.found.sort_by_key(|range| (range.start, range.end));
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for range in self.found {
-            match found.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => found.push(range),
-            }
-        }
-        SecretScan {
-            found,
-            open: self.open.unwrap_or(n_bytes),
-            telling: self.telling.unwrap_or(n_bytes),
         }
     }
 }
