@@ -4,6 +4,7 @@
 mod modules;
 mod native;
 mod packages;
+mod sdk;
 mod servers;
 mod trust;
 mod wasm;
