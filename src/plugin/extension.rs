@@ -11,8 +11,8 @@ use super::content::Content;
 use super::module::{ModuleKind, PluginModule};
 use crate::tools::workspace::Workspace;
 
-/// Our reverse-domain name: the folder is ours by the specification (8.2).
-pub(super) const FOLDER: &str = "io.github.openai-agents-rs";
+/// The folder of a plugin that is this library's, by its reverse-domain name (specification, 8.2).
+pub const EXTENSION_FOLDER: &str = "io.github.openai-agents-rs";
 /// The file that says what stands in it.
 pub(super) const FILE: &str = "io.github.openai-agents-rs/extension.json";
 
@@ -110,7 +110,7 @@ fn module(
         ));
     }
     let file = described.file.of_this_platform()?;
-    let path = Path::new(FOLDER).join(&file);
+    let path = Path::new(EXTENSION_FOLDER).join(&file);
     let text = path.to_str().ok_or("its `file` is no text")?;
     let resolved = package
         .resolve(text)

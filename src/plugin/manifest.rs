@@ -4,8 +4,6 @@ use serde_json::{Map, Value};
 
 use super::{ManifestError, PluginIssue};
 
-/// The canonical identifier of the manifest's schema, which chooses the rules (specification, 5.2). Nothing is fetched.
-const SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json";
 const SCHEMA_PREFIX: &str = "https://agent-plugins.org/schemas/";
 
 /// Who a plugin is, as its `plugin.json` says.
@@ -40,6 +38,26 @@ pub struct PluginAuthor {
     pub email: Option<String>,
     /// A page.
     pub url: Option<String>,
+}
+
+impl PluginManifest {
+    /// The identifier of the manifest's schema, which chooses the rules (specification, 5.2). Nothing is fetched.
+    pub const SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json";
+    /// The identifier of the schema of `mcp.json`.
+    pub const SERVERS_SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/mcp.schema.json";
+
+    /// Says whether a text can be the name of a plugin (5.5).
+    pub fn is_name(name: &str) -> bool {
+        let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        (1..=64).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| is_alphanumeric(c) || c == '-' || c == '.')
+            && name.starts_with(is_alphanumeric)
+            && name.ends_with(is_alphanumeric)
+            && !name.contains("--")
+            && !name.contains("..")
+    }
 }
 
 /// Reads a manifest; what the specification tolerates is added to the issues (5.2, 8.1).
@@ -78,7 +96,7 @@ pub(super) fn parse(
 /// Other versions are refused by their name (5.2).
 fn check_schema(schema: Option<Value>) -> Result<(), ManifestError> {
     match schema {
-        Some(Value::String(schema)) if schema == SCHEMA => Ok(()),
+        Some(Value::String(schema)) if schema == PluginManifest::SCHEMA => Ok(()),
         Some(Value::String(schema)) => Err(ManifestError::UnsupportedVersion {
             version: version_of(&schema).to_owned(),
         }),
@@ -95,19 +113,8 @@ pub(super) fn version_of(schema: &str) -> &str {
 
 /// 5.5.
 fn name(name: Option<Value>) -> Result<String, ManifestError> {
-    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_name = |name: &str| {
-        (1..=64).contains(&name.len())
-            && name
-                .chars()
-                .all(|c| is_alphanumeric(c) || c == '-' || c == '.')
-            && name.starts_with(is_alphanumeric)
-            && name.ends_with(is_alphanumeric)
-            && !name.contains("--")
-            && !name.contains("..")
-    };
     match name {
-        Some(Value::String(name)) if is_name(&name) => Ok(name),
+        Some(Value::String(name)) if PluginManifest::is_name(&name) => Ok(name),
         _ => Err(wrong(
             "name",
             "1 to 64 of a-z, 0-9, - and ., with a letter or digit at both ends, and neither -- nor ..",

@@ -26,6 +26,7 @@ mod tools;
 mod tests;
 
 pub use error::{ManifestError, PluginError, PluginIssue, PluginServerError};
+pub use extension::EXTENSION_FOLDER;
 pub use manifest::{PluginAuthor, PluginManifest};
 pub use module::{ModuleKind, PluginModule};
 #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]

@@ -6,12 +6,11 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::PluginIssue;
 use super::manifest::version_of;
+use super::{PluginIssue, PluginManifest};
 use crate::http::{Headers, Url};
 use crate::tools::workspace::Workspace;
 
-const SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/mcp.schema.json";
 const ROOT: &str = "${PLUGIN_ROOT}";
 const DATA: &str = "${PLUGIN_DATA}";
 
@@ -68,7 +67,7 @@ pub(super) fn parse(
         return Err("it is not an object".to_owned());
     };
     match fields.shift_remove("$schema") {
-        Some(Value::String(schema)) if schema == SCHEMA => {}
+        Some(Value::String(schema)) if schema == PluginManifest::SERVERS_SCHEMA => {}
         Some(Value::String(schema)) => {
             return Err(format!(
                 "it is for version {} of Agent Plugins, and plugin.json for 1.0.0",

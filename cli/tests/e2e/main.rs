@@ -12,6 +12,9 @@ mod library;
 mod responses;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+#[cfg(unix)]
+mod plugins;
 
 /// A variable without which nothing here can be tested; a test that skips itself would pass for one that passed.
 #[cfg(test)]

@@ -195,3 +195,68 @@ async fn run_calls_the_tools_of_a_module() {
     let output = on(&server, &directory, &run).output().unwrap();
     check_output(&output, 0, "It is {}.\n", "-> echo {}\n<- {}\n");
 }
+
+#[test]
+fn plugins_new_writes_a_plugin_of_each_kind_that_is_found() {
+    let directory = Directory::new("plugins-new")
+        .file("config.yaml", "no such key: 1\n")
+        .file("empty.yaml", "");
+    for (kind, folder, brings) in [
+        ("mcp", "a.mcp", "  MCP servers: tools\n"),
+        ("skill", "a.skill", "  skills: a-skill\n"),
+        ("native", "a.native/plugin", ""),
+        ("wasm", "a.wasm/plugin", ""),
+    ] {
+        let name = format!("a.{kind}");
+        // The configuration, which is broken here, is not looked at.
+        let (code, text, error) = plugins(&directory, &["new", &name, "--kind", kind]);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{kind}");
+        assert!(
+            text.contains(&format!("--plugin ./{folder} \"What is ")),
+            "{text}"
+        );
+        let output = directory
+            .program()
+            .args([
+                "--config",
+                "/dev/null",
+                "plugins",
+                "list",
+                "--plugin",
+                folder,
+            ])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let head = format!("{name}: trusted ({folder})\n");
+        assert!(text.starts_with(&head), "{text}");
+        assert!(text.contains(brings), "{text}");
+        // What is not built yet is told.
+        let is_built = !["native", "wasm"].contains(&kind);
+        let told = "  the module `tools` cannot be used: its `file` is no path of the plugin: ";
+        assert_eq!(text.contains(told), !is_built, "{text}");
+    }
+}
+
+#[test]
+fn plugins_new_that_cannot_be_made_writes_nothing() {
+    let directory = Directory::new("plugins-new-wrong");
+    fs::create_dir(directory.path("there")).unwrap();
+    let there = "error: there is there already; nothing was written\n";
+    assert_eq!(
+        plugins(&directory, &["new", "there", "--kind", "mcp"]),
+        (Some(2), String::new(), there.to_owned())
+    );
+    for name in ["../out", "Upper", "a--b", "", "a/b"] {
+        let (code, text, error) = plugins(&directory, &["new", name, "--kind", "skill"]);
+        assert_eq!((code, text.as_str()), (Some(2), ""), "{name}");
+        let said = format!("error: `{name}` cannot be the name of a plugin: it must be 1 to 64 of");
+        assert!(error.starts_with(&said), "{error}");
+    }
+    let (code, _, error) = plugins(&directory, &["new", "a", "--kind", "lisp"]);
+    assert_eq!(code, Some(2));
+    let kinds = "[possible values: mcp, native, wasm, skill]";
+    assert!(error.contains(kinds), "{error}");
+    assert_eq!(fs::read_dir(directory.path("there")).unwrap().count(), 0);
+    assert!(!directory.path("a").exists());
+}

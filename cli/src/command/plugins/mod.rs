@@ -1,5 +1,7 @@
 //! `openai-agents plugins`.
 
+mod new;
+
 use std::io;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,7 +25,7 @@ use crate::failure::failed_result;
 use crate::logging;
 use crate::output::{self, Lines, is_read};
 
-/// List the plugins that are there, check one, or say which are trusted
+/// List the plugins that are there, check one, say which are trusted, or begin a new one
 ///
 /// Plugins are folders below `plugins_path` in the format of Agent Plugins 1.0. Nothing of a plugin is used or run before it is trusted,
 /// and trust ends when anything in its folder changes. A plugin that --plugin names is trusted for this once.
@@ -43,6 +45,8 @@ enum PluginsCommand {
     Trust(Named),
     /// Take the trust from a plugin
     Untrust(Named),
+    /// Write a new plugin that works into a folder of its name, and say how to build and try it
+    New(new::New),
 }
 
 #[derive(Debug, Args)]
@@ -62,21 +66,35 @@ impl PluginsArgs {
     pub(super) fn is_json(&self) -> bool {
         match &self.command {
             PluginsCommand::List(list) => list.json,
-            PluginsCommand::Check(_) | PluginsCommand::Trust(_) | PluginsCommand::Untrust(_) => {
-                false
-            }
+            PluginsCommand::Check(_)
+            | PluginsCommand::Trust(_)
+            | PluginsCommand::Untrust(_)
+            | PluginsCommand::New(_) => false,
         }
     }
 }
 
 pub(crate) async fn run(global: Global, arguments: &PluginsArgs) -> Result<Exit> {
-    let config = global.load()?;
-    logging::start(&config)?;
+    let load = || -> Result<Config> {
+        let config = global.load()?;
+        logging::start(&config)?;
+        Ok(config)
+    };
     match &arguments.command {
-        PluginsCommand::List(arguments) => list(&config, arguments),
-        PluginsCommand::Check(named) => check(&config, find(&config, &named.name)?).await,
-        PluginsCommand::Trust(named) => trust(&config, find(&config, &named.name)?),
-        PluginsCommand::Untrust(named) => untrust(&config, find(&config, &named.name)?),
+        PluginsCommand::New(arguments) => new::run(arguments),
+        PluginsCommand::List(arguments) => list(&load()?, arguments),
+        PluginsCommand::Check(named) => {
+            let config = load()?;
+            check(&config, find(&config, &named.name)?).await
+        }
+        PluginsCommand::Trust(named) => {
+            let config = load()?;
+            trust(&config, find(&config, &named.name)?)
+        }
+        PluginsCommand::Untrust(named) => {
+            let config = load()?;
+            untrust(&config, find(&config, &named.name)?)
+        }
     }
 }
 
