@@ -36,7 +36,7 @@ impl BuiltinCheck {
             GuardrailCheck::Deny(words) => Some(Self::Deny(
                 words.iter().map(|word| word.to_lowercase()).collect(),
             )),
-            GuardrailCheck::Agent(_) => None,
+            GuardrailCheck::Agent(_) | GuardrailCheck::Named(_) => None,
         }
     }
 

@@ -98,16 +98,23 @@ pub(super) fn agents(
     root: &mut Fields<'_>,
     files: &Files,
 ) -> Result<Vec<AgentConfig>, ConfigError> {
-    let Some(TreeNode { value, origin }) = root.take("agents") else {
-        return Ok(built_in().into());
-    };
-    let Value::List(nodes) = value else {
-        return Err(root.invalid("agents", "a list of agents", origin));
-    };
+    let mut of_file = agent_list(root, files)?;
+    let mut agents = Vec::from(built_in());
+    agents.retain(|agent| of_file.iter().all(|other| other.name != agent.name));
+    agents.append(&mut of_file);
+    Ok(agents)
+}
+
+/// The agents that are written down, of which no two share a name.
+pub(super) fn agent_list(
+    root: &mut Fields<'_>,
+    files: &Files,
+) -> Result<Vec<AgentConfig>, ConfigError> {
+    let nodes = root.nodes("agents", "a list of agents")?;
     let mut of_file: Vec<AgentConfig> = Vec::with_capacity(nodes.len());
     let mut places: HashMap<String, Origin> = HashMap::with_capacity(nodes.len());
-    for (idx, node) in nodes.into_iter().enumerate() {
-        let agent = agent(&format!("agents[{idx}]"), node, files, root.settings())?;
+    for (path, node) in nodes {
+        let agent = agent(&path, node, files, root.settings())?;
         if let Some(first) = places.insert(agent.name.clone(), agent.origin.clone()) {
             return Err(ConfigError::AgentTwice {
                 name: agent.name,
@@ -117,10 +124,7 @@ pub(super) fn agents(
         }
         of_file.push(agent);
     }
-    let mut agents = Vec::from(built_in());
-    agents.retain(|agent| of_file.iter().all(|other| other.name != agent.name));
-    agents.append(&mut of_file);
-    Ok(agents)
+    Ok(of_file)
 }
 
 /// The agents that always exist, unless the file has others of their names.
@@ -280,6 +284,14 @@ fn needs_approval(fields: &mut Fields<'_>) -> Result<ApprovalConfig, ConfigError
     };
     fields.list(KEY, names.join(", "), &origin);
     Ok(ApprovalConfig::Tools(names))
+}
+
+/// What stands before the name of a plugin's prompt in `instructions`.
+pub(super) const PROMPT_PREFIX: &str = "prompt:";
+
+/// The name of the prompt that an agent has as its instructions.
+pub(super) fn prompt_name(instructions: &str) -> Option<&str> {
+    instructions.strip_prefix(PROMPT_PREFIX).map(str::trim)
 }
 
 fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>, ConfigError> {

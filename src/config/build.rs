@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::agent_guardrail::{AgentGuardrail, BuiltinCheck};
+use super::agents::prompt_name;
 #[cfg(feature = "mcp-client")]
 use super::mcp::AlwaysAsked;
 use super::nearest::nearest;
 use super::schema::{
     AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ToolUseConfig,
 };
-use super::{ConfigError, GuardrailCheck, GuardrailConfig};
+use super::{ConfigError, DefinitionKind, GuardrailCheck, GuardrailConfig};
 use crate::agent::runner::Judgement;
 use crate::agent::{AgentBuilder, AgentError, ToolUseBehavior};
 #[cfg(feature = "mcp-client")]
@@ -87,6 +88,9 @@ impl<'a> TeamBuilder<'a> {
     }
 
     fn build(&mut self, config: &'a AgentConfig, role: Role) -> Result<Agent, ConfigError> {
+        if let Some((kind, name)) = unresolved(config) {
+            return Err(self.unknown_definition(config, kind, name));
+        }
         let mut builder = Agent::builder(&config.name)
             .model_settings(config.settings.clone())
             .tool_use_behavior(tool_use(config));
@@ -331,6 +335,25 @@ impl<'a> TeamBuilder<'a> {
         }))))
     }
 
+    fn unknown_definition(
+        &self,
+        config: &AgentConfig,
+        kind: DefinitionKind,
+        name: &str,
+    ) -> ConfigError {
+        #[cfg(all(feature = "plugins", unix))]
+        let known = self.config.definition_names(kind);
+        #[cfg(not(all(feature = "plugins", unix)))]
+        let known = [];
+        ConfigError::UnknownDefinition {
+            kind,
+            name: name.into(),
+            nearest: nearest(name, known).map(Into::into),
+            agent: config.name.as_str().into(),
+            origin: config.origin.clone(),
+        }
+    }
+
     fn find(
         &self,
         config: &AgentConfig,
@@ -350,6 +373,29 @@ impl<'a> TeamBuilder<'a> {
             }
         })
     }
+}
+
+/// What an agent names of plugins and no trusted plugin has: what is there was put in when the configuration was loaded.
+fn unresolved(config: &AgentConfig) -> Option<(DefinitionKind, &str)> {
+    let prompt = config.instructions.as_deref().and_then(prompt_name);
+    let prompt = prompt.map(|name| (DefinitionKind::Prompt, name));
+    let inputs = named(&config.input_guardrails);
+    let outputs = named(&config.output_guardrails);
+    inputs
+        .map(|name| (DefinitionKind::InputGuardrail, name))
+        .or_else(|| outputs.map(|name| (DefinitionKind::OutputGuardrail, name)))
+        .or(prompt)
+}
+
+fn named(guardrails: &[GuardrailConfig]) -> Option<&str> {
+    guardrails
+        .iter()
+        .find_map(|guardrail| match &guardrail.check {
+            GuardrailCheck::Named(name) => Some(name.as_str()),
+            GuardrailCheck::MaxChars(_) | GuardrailCheck::Deny(_) | GuardrailCheck::Agent(_) => {
+                None
+            }
+        })
 }
 
 fn tool_use(config: &AgentConfig) -> ToolUseBehavior {

@@ -66,7 +66,7 @@ pub(super) fn add_to(config: &mut Config) {
     for agent in &mut config.agents {
         resolve(agent, &trusted);
     }
-    let mut problems = Vec::new();
+    let mut problems = BTreeMap::new();
     for (plugin, definitions) in &trusted {
         let is_free = |name: &str| config.agents.iter().all(|agent| agent.name != name);
         let agents = definitions.agents.iter();
@@ -85,10 +85,10 @@ pub(super) fn add_to(config: &mut Config) {
         config.agents.append(&mut agents);
         if let (true, Err(error)) = (was_whole, build::agent_set(config, Purpose::Check)) {
             config.agents.truncate(n_before);
-            problems.push((plugin.clone(), with_causes(&error)));
+            problems.insert(plugin.clone(), with_causes(&error));
         }
     }
-    config.plugins.add_issues(problems);
+    config.plugins.add_issues(&problems);
 }
 
 /// Puts in what an agent names of plugins; what is not there stays as it is, and the agent cannot be built.
@@ -196,9 +196,7 @@ impl Names {
         Self {
             plugin: plugin.name().to_owned(),
             agents: agents.map(|agent| agent.name.clone()).collect(),
-            guardrails: guardrails
-                .map(|guardrail| guardrail.name.clone())
-                .collect(),
+            guardrails: guardrails.map(|guardrail| guardrail.name.clone()).collect(),
             prompts: definitions.prompts.keys().cloned().collect(),
             modules: modules.map(|module| module.name.clone()).collect(),
             servers: servers.map(|server| server.name.clone()).collect(),

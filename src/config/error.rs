@@ -1,5 +1,6 @@
 //! Errors of a configuration, each with the origin of the value.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -209,6 +210,20 @@ pub enum ConfigError {
         /// Where the agent is defined.
         origin: Origin,
     },
+    /// An agent names a guardrail or a prompt that no trusted plugin has.
+    #[error("agent `{agent}` ({origin}) names the {kind} `{name}`, which no trusted plugin has{}", did_you_mean(nearest.as_deref()))]
+    UnknownDefinition {
+        /// What it names.
+        kind: DefinitionKind,
+        /// Its name.
+        name: Box<str>,
+        /// The one whose name is most like it.
+        nearest: Option<Box<str>>,
+        /// The agent.
+        agent: Box<str>,
+        /// Where the agent is defined.
+        origin: Origin,
+    },
     /// Agents would have to be built from each other without end.
     #[error(
         "agents cannot be tools or guardrails of each other in a circle: {} ({origin})",
@@ -345,6 +360,28 @@ pub enum ConfigError {
         #[source]
         source: HttpError,
     },
+}
+
+/// Says what of a plugin an agent names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DefinitionKind {
+    /// A guardrail of inputs.
+    InputGuardrail,
+    /// A guardrail of outputs.
+    OutputGuardrail,
+    /// A prompt.
+    Prompt,
+}
+
+impl fmt::Display for DefinitionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InputGuardrail => "input guardrail",
+            Self::OutputGuardrail => "output guardrail",
+            Self::Prompt => "prompt",
+        })
+    }
 }
 
 impl ConfigError {

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::fields::{Fields, Keys, Seen};
-use super::tree::TreeNode;
+use super::tree::{TreeNode, Value};
 use crate::guardrail::GuardrailTiming;
 
 /// Describes a guardrail of an agent.
@@ -27,6 +27,8 @@ pub enum GuardrailCheck {
     Deny(Vec<String>),
     /// A text that this agent finds wrong (`agent`).
     Agent(String),
+    /// What the guardrail of a plugin with this name trips on; no trusted plugin has one, and the agent cannot be built.
+    Named(String),
 }
 
 const GUARDRAILS: Keys = Keys {
@@ -102,6 +104,13 @@ fn guardrail(
     settings: &mut Seen,
 ) -> Result<GuardrailConfig, ConfigError> {
     let origin = node.origin.clone();
+    if let Value::Text(name) = node.value {
+        return Ok(GuardrailConfig {
+            check: GuardrailCheck::Named(name.clone()),
+            name,
+            timing: timings.of_texts,
+        });
+    }
     let mut fields = Fields::new(path, node, GUARDRAIL, settings)?;
     let timing = match fields.text_and_origin("timing")? {
         None => None,
@@ -127,13 +136,15 @@ fn guardrail(
         });
     };
     let own_timing = match &check {
-        GuardrailCheck::MaxChars(_) | GuardrailCheck::Deny(_) => timings.of_texts,
+        GuardrailCheck::MaxChars(_) | GuardrailCheck::Deny(_) | GuardrailCheck::Named(_) => {
+            timings.of_texts
+        }
         GuardrailCheck::Agent(_) => GuardrailTiming::Hold,
     };
     let own_name = || match &check {
         GuardrailCheck::MaxChars(_) => "max_chars".to_owned(),
         GuardrailCheck::Deny(_) => "deny".to_owned(),
-        GuardrailCheck::Agent(agent) => agent.clone(),
+        GuardrailCheck::Agent(name) | GuardrailCheck::Named(name) => name.clone(),
     };
     Ok(GuardrailConfig {
         name: name.unwrap_or_else(own_name),

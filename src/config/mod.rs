@@ -48,6 +48,8 @@ mod workspace;
 #[cfg(all(feature = "skills", unix))]
 mod skills;
 #[cfg(all(feature = "plugins", unix))]
+mod definitions;
+#[cfg(all(feature = "plugins", unix))]
 mod plugins;
 mod fields;
 mod tree;
@@ -58,7 +60,9 @@ mod wiring;
 mod build;
 mod agent_guardrail;
 
-pub use error::{ConfigError, UnknownKey};
+#[cfg(all(feature = "plugins", unix))]
+pub use definitions::PluginDefinitions;
+pub use error::{ConfigError, DefinitionKind, UnknownKey};
 pub use guardrails::{GuardrailCheck, GuardrailConfig};
 pub use loader::Loader;
 pub use origin::{Origin, Setting};

@@ -1,8 +1,10 @@
 //! The plugins of `plugins_path`, and those that were named: their skills and tools, for agents that name them and for `Assistant`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::definitions::{self, PluginDefinitions};
 use super::error::ConfigError;
 use super::loader::Loader;
 use super::origin::Origin;
@@ -10,7 +12,7 @@ use super::schema::{AgentConfig, Config};
 use super::sessions::Folders;
 #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
 use crate::plugin::ModuleTools;
-use crate::plugin::{Plugin, PluginSearch, PluginTools, PluginTrust, Plugins};
+use crate::plugin::{Plugin, PluginIssue, PluginSearch, PluginTools, PluginTrust, Plugins};
 use crate::skills::Skill;
 use crate::tools::ToolSource as _;
 
@@ -28,7 +30,30 @@ pub(super) struct ConfiguredPlugins {
     sources: Arc<[PluginTools]>,
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     modules: Arc<[ModuleTools]>,
+    definitions: Arc<BTreeMap<String, PluginDefinitions>>,
     trust_file: Option<PathBuf>,
+}
+
+impl ConfiguredPlugins {
+    pub(super) fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// What each plugin defines in YAML, trusted or not, by the name of the plugin.
+    pub(super) fn definitions(&self) -> &BTreeMap<String, PluginDefinitions> {
+        &self.definitions
+    }
+
+    /// Adds to the issues of plugins that the agents of each cannot be built.
+    pub(super) fn add_issues(&mut self, problems: &BTreeMap<String, String>) {
+        // Nobody has a clone before the configuration is loaded.
+        let plugins = Arc::get_mut(&mut self.plugins).into_iter();
+        for plugin in plugins.flat_map(Plugins::loaded_mut) {
+            if let Some(problem) = problems.get(plugin.name()).cloned() {
+                plugin.add_issue(PluginIssue::Definitions { problem });
+            }
+        }
+    }
 }
 
 impl Loader {
@@ -163,10 +188,11 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
     if let Some(path) = config.plugins_path() {
         search = search.path(path);
     }
-    let plugins = search.find().map_err(|source| ConfigError::Read {
+    let mut plugins = search.find().map_err(|source| ConfigError::Read {
         path: config.plugins_path().unwrap_or(Path::new("")).to_owned(),
         source,
     })?;
+    let of_yaml = definitions::read_all(&mut plugins);
     let mut sources = Vec::new();
     for plugin in plugins.enabled() {
         let of_plugin = plugin.tool_sources(config.http_client());
@@ -182,7 +208,9 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
         modules,
         plugins: Arc::new(plugins),
         sources: sources.into(),
+        definitions: Arc::new(of_yaml),
         trust_file: Some(trust_file),
     };
+    definitions::add_to(config);
     Ok(())
 }

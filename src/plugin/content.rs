@@ -38,6 +38,16 @@ impl Content {
         self.files.get(relative).map(|hash| hex(hash))
     }
 
+    /// The texts and Markdown files below a folder.
+    pub(super) fn texts_in<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
+        let is_text = |path: &Path| {
+            let extension = path.extension();
+            extension.is_some_and(|extension| extension == "md" || extension == "txt")
+        };
+        let paths = self.files.keys();
+        paths.filter(move |path| path.starts_with(folder) && is_text(path))
+    }
+
     /// Whether a text is what the file held.
     pub(super) fn is_text_of(&self, relative: &Path, text: &str) -> bool {
         self.files
@@ -215,11 +225,7 @@ impl<'a> Summing<'a> {
     }
 
     fn refuse_exposed(&self, path: &Path, metadata: &Metadata) -> Result<(), PluginError> {
-        let problem = if metadata.mode() & 0o002 != 0 {
-            "can be changed by everyone"
-        } else if ![self.user, 0].contains(&metadata.uid()) {
-            "belongs to someone else"
-        } else {
+        let Some(problem) = exposure(metadata.mode(), metadata.uid(), self.user) else {
             return Ok(());
         };
         let relative = path.strip_prefix(self.root).unwrap_or(path);
@@ -235,5 +241,37 @@ impl<'a> Summing<'a> {
             path: path.strip_prefix(self.root).unwrap_or(path).to_owned(),
             source,
         }
+    }
+}
+
+/// Who else than the user can change a file. Root can anyway; a group is taken for people who are trusted with the user's files.
+const fn exposure(mode: u32, owner: u32, user: u32) -> Option<&'static str> {
+    const ROOT: u32 = 0;
+    if mode & 0o002 != 0 {
+        Some("can be changed by everyone")
+    } else if owner != user && owner != ROOT {
+        Some("belongs to someone else")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exposure;
+
+    #[test]
+    fn exposure_by_mode_and_owner() {
+        let check = |mode: u32, owner: u32, user: u32, expected: Option<&str>| {
+            assert_eq!(exposure(mode, owner, user), expected, "{mode:o} {owner}");
+        };
+        check(0o644, 1000, 1000, None);
+        check(0o664, 1000, 1000, None);
+        check(0o755, 0, 1000, None);
+        check(0o755, 0, 0, None);
+        check(0o646, 1000, 1000, Some("can be changed by everyone"));
+        check(0o777, 0, 1000, Some("can be changed by everyone"));
+        check(0o600, 1001, 1000, Some("belongs to someone else"));
+        check(0o600, 1000, 0, Some("belongs to someone else"));
     }
 }

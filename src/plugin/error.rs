@@ -176,6 +176,12 @@ pub enum PluginIssue {
         /// What is wrong.
         problem: String,
     },
+    /// The agents, guardrails and prompts that the plugin defines cannot be used.
+    #[error("the definitions cannot be used: {problem}")]
+    Definitions {
+        /// What is wrong.
+        problem: String,
+    },
     /// One MCP server is reached in a way that is not supported.
     #[error("the MCP server `{server}` is reached by `{transport}`, which is not supported")]
     Transport {

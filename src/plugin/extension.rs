@@ -1,6 +1,7 @@
 //! Our own folder of a plugin, for what the specification has no word for: modules of code that are loaded into the program.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -28,11 +29,31 @@ struct Extension {
     version: u64,
     #[serde(default)]
     modules: Vec<Value>,
+    definitions: Option<String>,
+}
+
+/// A file in which a plugin defines agents, guardrails and prompts; what its YAML means is the matter of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DefinitionsFile {
+    /// The file, links resolved.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+    /// The texts and Markdown files beside it, which instructions of agents may name, by their paths.
+    pub texts: BTreeMap<PathBuf, String>,
+}
+
+/// What `extension.json` describes.
+#[derive(Debug, Default)]
+pub(super) struct Described {
+    pub(super) modules: Vec<PluginModule>,
+    pub(super) definitions: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Described {
+struct DescribedModule {
     name: String,
     kind: ModuleKind,
     abi: u64,
@@ -58,13 +79,13 @@ pub(super) fn parse(
     package: &Workspace,
     content: &Content,
     issues: &mut Vec<PluginIssue>,
-) -> Vec<PluginModule> {
+) -> Described {
     let extension: Extension = match serde_json::from_str(text) {
         Ok(extension) => extension,
         Err(error) => {
             let problem = error.to_string();
             issues.push(PluginIssue::Extension { problem });
-            return Vec::new();
+            return Described::default();
         }
     };
     if extension.version != VERSION {
@@ -73,7 +94,7 @@ pub(super) fn parse(
             extension.version
         );
         issues.push(PluginIssue::Extension { problem });
-        return Vec::new();
+        return Described::default();
     }
     let mut modules: Vec<PluginModule> = Vec::new();
     for (position, described) in extension.modules.into_iter().enumerate() {
@@ -90,7 +111,10 @@ pub(super) fn parse(
             Err(problem) => issues.push(PluginIssue::Module { name, problem }),
         }
     }
-    modules
+    Described {
+        modules,
+        definitions: extension.definitions,
+    }
 }
 
 fn module(
@@ -98,7 +122,7 @@ fn module(
     package: &Workspace,
     content: &Content,
 ) -> Result<PluginModule, String> {
-    let described: Described =
+    let described: DescribedModule =
         serde_json::from_value(described).map_err(|error| error.to_string())?;
     if !is_name(&described.name) {
         return Err("its `name` must be 1 to 64 of a-z, 0-9, - and _".to_owned());

@@ -1,9 +1,11 @@
 //! Loads a plugin from its folder: manifest, then skills and servers, each failure as narrow as the specification has it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use super::content::Content;
+use super::extension::{DefinitionsFile, Described, EXTENSION_FOLDER};
 use super::manifest::PluginManifest;
 use super::module::PluginModule;
 use super::servers::{self, PluginFolders, PluginServer};
@@ -40,7 +42,11 @@ pub(super) fn load(folder: &Path, data: &Path) -> Result<Plugin, PluginError> {
     let data = data.join(&manifest.name);
     let skills = skills(&package.files, &mut issues);
     let servers = mcp_servers(&package, &data, &mut issues)?;
-    let modules = modules(&package, &mut issues)?;
+    let described = extension(&package, &mut issues)?;
+    let definitions = match &described.definitions {
+        Some(file) => definitions(&package, file, &mut issues)?,
+        None => None,
+    };
     Ok(Plugin {
         folder: folder.to_owned(),
         root: package.files.root().to_owned(),
@@ -49,7 +55,8 @@ pub(super) fn load(folder: &Path, data: &Path) -> Result<Plugin, PluginError> {
         content: package.content,
         skills,
         servers,
-        modules,
+        modules: described.modules,
+        definitions,
         issues,
     })
 }
@@ -79,6 +86,7 @@ pub(super) fn load_file(file: &Path, data: &Path) -> Result<Plugin, PluginError>
         skills: Vec::new(),
         servers: Vec::new(),
         modules: vec![module],
+        definitions: None,
         issues: Vec::new(),
     })
 }
@@ -160,18 +168,15 @@ fn mcp_servers(
     }))
 }
 
-/// The modules of our own folder; another client's folder is none of ours (8.2).
-fn modules(
-    package: &Package,
-    issues: &mut Vec<PluginIssue>,
-) -> Result<Vec<PluginModule>, PluginError> {
+/// What our own folder describes; another client's folder is none of ours (8.2).
+fn extension(package: &Package, issues: &mut Vec<PluginIssue>) -> Result<Described, PluginError> {
     let text = match package.files.read_text(extension::FILE) {
         Ok(text) => text,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_absent(&error) => return Ok(Described::default()),
         Err(error) => {
             let problem = error.to_string();
             issues.push(PluginIssue::Extension { problem });
-            return Ok(Vec::new());
+            return Ok(Described::default());
         }
     };
     package.refuse_changed(extension::FILE, &text)?;
@@ -181,6 +186,39 @@ fn modules(
         &package.content,
         issues,
     ))
+}
+
+/// The file of agents, guardrails and prompts, with the texts of our folder that it may name.
+fn definitions(
+    package: &Package,
+    file: &str,
+    issues: &mut Vec<PluginIssue>,
+) -> Result<Option<DefinitionsFile>, PluginError> {
+    let read = |relative: &Path| {
+        let path = package.files.resolve(&relative.to_string_lossy())?;
+        let text = package.files.read_text(&relative.to_string_lossy())?;
+        Ok::<_, WorkspaceError>((path, text))
+    };
+    let file = Path::new(EXTENSION_FOLDER).join(file);
+    let (path, text) = match read(&file) {
+        Ok(found) => found,
+        Err(error) => {
+            let problem = error.to_string();
+            issues.push(PluginIssue::Definitions { problem });
+            return Ok(None);
+        }
+    };
+    package.refuse_changed(&file.to_string_lossy(), &text)?;
+    let mut texts = BTreeMap::new();
+    for relative in package.content.texts_in(Path::new(EXTENSION_FOLDER)) {
+        // One that is no text cannot be named, and is told when it is.
+        let Ok((path, text)) = read(relative) else {
+            continue;
+        };
+        package.refuse_changed(&relative.to_string_lossy(), &text)?;
+        texts.insert(path, text);
+    }
+    Ok(Some(DefinitionsFile { path, text, texts }))
 }
 
 /// What is not there is no error (6.2).

@@ -26,7 +26,7 @@ mod tools;
 mod tests;
 
 pub use error::{ManifestError, PluginError, PluginIssue, PluginServerError};
-pub use extension::EXTENSION_FOLDER;
+pub use extension::{DefinitionsFile, EXTENSION_FOLDER};
 pub use manifest::{PluginAuthor, PluginManifest};
 pub use module::{ModuleKind, PluginModule};
 #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
@@ -53,6 +53,7 @@ pub struct Plugin {
     skills: Vec<Skill>,
     servers: Vec<PluginServer>,
     modules: Vec<PluginModule>,
+    definitions: Option<DefinitionsFile>,
     issues: Vec<PluginIssue>,
 }
 
@@ -102,8 +103,19 @@ impl Plugin {
         &self.modules
     }
 
+    /// Gives the file in which the plugin defines agents, guardrails and prompts.
+    pub const fn definitions(&self) -> Option<&DefinitionsFile> {
+        self.definitions.as_ref()
+    }
+
     /// Gives what is wrong with the rest.
     pub fn issues(&self) -> &[PluginIssue] {
         &self.issues
+    }
+
+    /// Adds what whoever uses the plugin finds wrong.
+    #[cfg(feature = "config")]
+    pub(crate) fn add_issue(&mut self, issue: PluginIssue) {
+        self.issues.push(issue);
     }
 }

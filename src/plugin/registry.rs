@@ -115,6 +115,13 @@ impl Plugins {
         self.found.iter().filter_map(FoundPlugin::enabled)
     }
 
+    /// Gives those that were loaded, trusted or not.
+    #[cfg(feature = "config")]
+    pub(crate) fn loaded_mut(&mut self) -> impl Iterator<Item = &mut Plugin> {
+        let found = self.found.iter_mut();
+        found.filter_map(|found| found.plugin.as_mut().ok())
+    }
+
     /// Finds a plugin by its name, or by that of its folder.
     pub fn get(&self, name: &str) -> Option<&FoundPlugin> {
         let by_name = |found: &&FoundPlugin| {

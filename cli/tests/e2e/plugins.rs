@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use openai_agents::plugin::{PluginSearch, PluginTrust};
+use openai_agents::plugin::{EXTENSION_FOLDER, PluginManifest, PluginSearch, PluginTrust};
 use openai_agents::tools::ToolError;
 use openai_agents::{FunctionTool, RunContext, ToolContext};
 use serde_json::{Value, json};
@@ -83,6 +83,7 @@ fn stdout(output: &Output) -> String {
 fn check_tools(kind: &str, agent: &str, tool: &str) {
     let workshop = Workshop::new(&format!("plugins-{kind}"));
     let config = format!("plugins_path: plugins\nagents: [{{ name: Adder, {agent} }}]\n");
+    fs::write(workshop.0.join("config.yaml"), config).unwrap();
     let plugin = workshop.new_plugin(kind);
     fs::rename(plugin, workshop.0.join("plugins/sums")).unwrap();
     let trusted = workshop.program(&["plugins", "trust", "sums"]);
@@ -95,7 +96,6 @@ fn check_tools(kind: &str, agent: &str, tool: &str) {
         checked.ends_with(&format!("\n  sums/tools: ready: {tool}\n")),
         "{checked}"
     );
-    fs::write(workshop.0.join("config.yaml"), config).unwrap();
     let said = workshop.program(&[
         "run",
         "--json",
@@ -162,8 +162,8 @@ async fn call(tool: &FunctionTool, arguments: &Value) -> Result<String, String> 
     }
 }
 
-/// The tools of an example of the SDK as WebAssembly, loaded as a file that is a plugin.
-async fn wasm_example(name: &str) -> Vec<FunctionTool> {
+/// The tools of an example of the SDK as WebAssembly.
+async fn wasm_example(name: &str, tools: &[&str]) -> Vec<FunctionTool> {
     let built = Command::new(env::var_os("CARGO").unwrap())
         .args(["build", "--quiet", "--locked", "--release"])
         .args(["--package", "openai-agents-kit-plugin", "--example", name])
@@ -179,12 +179,20 @@ async fn wasm_example(name: &str) -> Vec<FunctionTool> {
         "wasm32-unknown-unknown/release/examples/{name}.wasm"
     ));
     let workshop = Workshop::new(&format!("plugins-{name}"));
-    let file = workshop.0.join(format!("{name}.wasm"));
-    fs::copy(built, &file).unwrap();
+    let plugin = workshop.0.join("plugins/examples");
+    let folder = plugin.join(EXTENSION_FOLDER);
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(built, folder.join("m.wasm")).unwrap();
+    let manifest = json!({"$schema": PluginManifest::SCHEMA, "name": "examples"});
+    fs::write(plugin.join("plugin.json"), manifest.to_string()).unwrap();
+    // An endless loop is to end soon in a build for tests too.
+    let module = json!({"name": "m", "kind": "wasm", "abi": 1, "file": "m.wasm", "tools": tools, "max_fuel": 50_000_000});
+    let extension = json!({"version": 1, "modules": [module]});
+    fs::write(folder.join("extension.json"), extension.to_string()).unwrap();
     let (data, trust) = (workshop.0.join("data"), workshop.0.join("trust.json"));
     let trust = PluginTrust::read(trust).unwrap();
     let plugins = PluginSearch::new(&data, &trust)
-        .named(&[file])
+        .named(&[plugin])
         .find()
         .unwrap();
     let plugin = plugins.enabled().next().unwrap();
@@ -193,9 +201,7 @@ async fn wasm_example(name: &str) -> Vec<FunctionTool> {
 
 #[tokio::test]
 async fn wasm_module_of_the_sdk_is_called() {
-    let tools = wasm_example("text_tools").await;
-    let names: Vec<&str> = tools.iter().map(|tool| tool.name().as_str()).collect();
-    assert_eq!(names, ["count", "frequent_words", "nth_word"]);
+    let tools = wasm_example("text_tools", &["count", "frequent_words", "nth_word"]).await;
     for (position, arguments, expected) in [
         (0, json!({"text": "a b\nc", "unit": "lines"}), Ok("2")),
         (
@@ -218,7 +224,18 @@ async fn wasm_module_of_the_sdk_is_called() {
 
 #[tokio::test]
 async fn wasm_module_of_the_sdk_that_misbehaves_fails_the_call_alone() {
-    let tools = wasm_example("faults").await;
+    let names = [
+        "echo",
+        "fails",
+        "panics",
+        "panics_twice",
+        "panics_before",
+        "panics_after",
+        "panics_late",
+        "loops",
+        "takes_memory",
+    ];
+    let tools = wasm_example("faults", &names).await;
     let tool = |name: &str| {
         let mut tools = tools.iter();
         tools.find(|tool| tool.name().as_str() == name).unwrap()
@@ -239,7 +256,7 @@ async fn wasm_module_of_the_sdk_that_misbehaves_fails_the_call_alone() {
             &nothing,
             stopped("it computes longer than `max_fuel` lets it"),
         ),
-        ("takes_memory", &json!({"mib": 8}), Ok("8388608".to_owned())),
+        ("takes_memory", &json!({"mib": 1}), Ok("1048576".to_owned())),
         ("takes_memory", &json!({"mib": 100}), trapped()),
         ("echo", &json!({"text": "y"}), Ok("y".to_owned())),
     ] {

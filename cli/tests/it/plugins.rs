@@ -219,7 +219,7 @@ fn plugins_new_writes_a_plugin_of_each_kind_that_is_found() {
             .program()
             .args([
                 "--config",
-                "/dev/null",
+                "empty.yaml",
                 "plugins",
                 "list",
                 "--plugin",
@@ -259,4 +259,122 @@ fn plugins_new_that_cannot_be_made_writes_nothing() {
     assert!(error.contains(kinds), "{error}");
     assert_eq!(fs::read_dir(directory.path("there")).unwrap().count(), 0);
     assert!(!directory.path("a").exists());
+}
+
+const DEFINITIONS: &str = "
+prompts:
+  tone: Answer in one sentence.
+guardrails:
+  input:
+    - { name: no-keys, deny: [PRIVATE KEY] }
+agents:
+  - name: Writer
+    instructions: prompt:tone
+    handoffs: [Editor]
+    guardrails: { input: [no-keys] }
+  - name: Editor
+    instructions: file:editor.md
+    handoff_description: Edits texts.
+    tools: [calculator]
+";
+
+const OWN_AGENT: &str = "plugins_path: plugins
+agents:
+  - name: Mine
+    instructions: prompt:team/tone
+    guardrails: { input: [team/no-keys] }
+    handoffs: [team/Editor]
+";
+
+/// The plugin `team`, whose definitions are these.
+fn with_definitions(name: &str, definitions: &str) -> Directory {
+    let directory = Directory::new(name).file("config.yaml", OWN_AGENT);
+    let folder = "plugins/team/io.github.openai-agents-rs";
+    fs::create_dir_all(directory.path(folder)).unwrap();
+    let manifest = MANIFEST.replace("\"tools\"", "\"team\"");
+    directory.write("plugins/team/plugin.json", manifest);
+    let extension = json!({"version": 1, "definitions": "team.yaml"});
+    directory.write(&format!("{folder}/extension.json"), extension.to_string());
+    directory.write(&format!("{folder}/team.yaml"), definitions);
+    directory.write(&format!("{folder}/editor.md"), "Be strict.\n");
+    directory
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_of_a_trusted_plugin_are_used_by_name() {
+    let directory = with_definitions("plugins-definitions", DEFINITIONS);
+    let server = FakeServer::start([streamed_text("Do", "ne."), streamed_text("Do", "ne.")])
+        .await
+        .unwrap();
+    let run = |agent: &str, text: &str| {
+        on(&server, &directory, &["run", "--agent", agent, text])
+            .output()
+            .unwrap()
+    };
+    // What it would bring is shown, and nothing of it is there.
+    let brings =
+        "  agents: team/Writer, team/Editor\n  guardrails: team/no-keys\n  prompts: team/tone\n";
+    let (code, text, _) = plugins(&directory, &["list"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.ends_with(brings), "{text}");
+    let missing = "error: agent `Mine` (./config.yaml:3) names the input guardrail `team/no-keys`, which no trusted plugin has\n";
+    check_output(&run("Mine", "hi"), 2, "", missing);
+    assert_eq!(run("team/Writer", "hi").status.code(), Some(2));
+    assert_eq!(plugins(&directory, &["trust", "team"]).0, Some(0));
+    check_output(&run("team/Writer", "hi"), 0, "Done.\n", "");
+    check_output(&run("team/Editor", "hi"), 0, "Done.\n", "");
+    let requests = server.requests();
+    let told = |n: usize| requests[n].json().unwrap()["messages"][0]["content"].clone();
+    assert_eq!(
+        (told(0), told(1)),
+        (json!("Answer in one sentence."), json!("Be strict.\n"))
+    );
+    let tools = requests[0].json().unwrap()["tools"].clone();
+    assert_eq!(tools[0]["function"]["name"], "transfer_to_team_editor");
+    for agent in ["Mine", "team/Writer"] {
+        let output = run(agent, "my private key");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_are_wrong_are_told_and_stop_nothing_else() {
+    for (n, (definitions, problem)) in [
+        ("agents: [", "PATH:1: this is not valid YAML"),
+        ("agents: 1", "`agents` (PATH:1) must be a list of agents"),
+        ("agent: []", "unknown setting `agent` (PATH:1); did you mean `agents`?"),
+        (
+            "agents: [{name: A, tools: [calculater]}]",
+            "agent `team/A` (PATH:1) names the tool `calculater`, which does not exist; did you mean `calculator`?",
+        ),
+        (
+            "agents: [{name: A, instructions: 'file:../plugin.json'}]",
+            "`agents[0].instructions` (PATH:1) names FOLDER/../plugin.json, which cannot be read: entity not found",
+        ),
+        (
+            "agents: [{name: A, instructions: 'prompt:none'}]",
+            "agent `team/A` (PATH:1) names the prompt `none`, which no trusted plugin has",
+        ),
+        ("prompts: {a: 1}", "`prompts.a` (PATH:1) must be a map from names to texts"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let directory = with_definitions(&format!("plugins-definitions-{n}"), definitions);
+        directory.write("config.yaml", "plugins_path: plugins\n");
+        assert_eq!(plugins(&directory, &["trust", "team"]).0, Some(0));
+        let (_, text, _) = plugins(&directory, &["list"]);
+        let folder = directory.path("plugins/team/io.github.openai-agents-rs");
+        let folder = folder.canonicalize().unwrap().display().to_string();
+        let problem = problem
+            .replace("PATH", &format!("{folder}/team.yaml"))
+            .replace("FOLDER", &folder);
+        let expected = format!("  the definitions cannot be used: {problem}\n");
+        assert!(text.ends_with(&expected), "{definitions}: {text}");
+        let server = FakeServer::start([streamed_text("Do", "ne.")])
+            .await
+            .unwrap();
+        let output = on(&server, &directory, &["run", "hi"]).output().unwrap();
+        check_output(&output, 0, "Done.\n", "");
+    }
 }

@@ -135,9 +135,9 @@ fn list(config: &Config, arguments: &ListPlugins) -> Result<Exit> {
     let mut plugins = config.plugins().found().iter();
     is_read(plugins.try_for_each(|found| {
         if arguments.json {
-            out.json(&to_json(found))
+            out.json(&to_json(config, found))
         } else {
-            write_text(&mut out, found)
+            write_text(&mut out, config, found)
         }
     }))?;
     let mut broken = config.plugins().found().iter().filter_map(|found| {
@@ -155,7 +155,7 @@ fn list(config: &Config, arguments: &ListPlugins) -> Result<Exit> {
     Ok(Exit::Usage)
 }
 
-fn write_text(out: &mut Lines, found: &FoundPlugin) -> io::Result<()> {
+fn write_text(out: &mut Lines, config: &Config, found: &FoundPlugin) -> io::Result<()> {
     let (name, state) = (name_of(found), state_of(found));
     out.text(format_args!("{name}: {state} ({})", found.folder.display()))?;
     let plugin = match &found.plugin {
@@ -169,6 +169,9 @@ fn write_text(out: &mut Lines, found: &FoundPlugin) -> io::Result<()> {
         ("skills", skills(plugin)),
         ("MCP servers", servers(plugin)),
         ("modules", modules(plugin)),
+        ("agents", Definitions::of(config, plugin).agents),
+        ("guardrails", Definitions::of(config, plugin).guardrails),
+        ("prompts", Definitions::of(config, plugin).prompts),
     ] {
         if !names.is_empty() {
             out.text(format_args!("  {what}: {}", names.join(", ")))?;
@@ -194,10 +197,39 @@ fn modules(plugin: &Plugin) -> Vec<&str> {
     modules.map(|module| module.name.as_str()).collect()
 }
 
-fn to_json(found: &FoundPlugin) -> Value {
+/// The names of what a plugin defines in YAML.
+#[derive(Default)]
+struct Definitions<'a> {
+    agents: Vec<&'a str>,
+    guardrails: Vec<&'a str>,
+    prompts: Vec<&'a str>,
+}
+
+impl<'a> Definitions<'a> {
+    fn of(config: &'a Config, plugin: &Plugin) -> Self {
+        let Some(definitions) = config.plugin_definitions(plugin.name()) else {
+            return Self::default();
+        };
+        let agents = definitions.agents.iter();
+        let inputs = definitions.input_guardrails.iter();
+        let guardrails = inputs.chain(&definitions.output_guardrails);
+        Self {
+            agents: agents.map(|agent| agent.name.as_str()).collect(),
+            guardrails: guardrails
+                .map(|guardrail| guardrail.name.as_str())
+                .collect(),
+            prompts: definitions.prompts.keys().map(String::as_str).collect(),
+        }
+    }
+}
+
+fn to_json(config: &Config, found: &FoundPlugin) -> Value {
     let plugin = found.plugin.as_ref().ok();
     let issues = plugin.map_or(&[][..], Plugin::issues).iter();
     let issues: Vec<String> = issues.map(|issue| error_chain(issue)).collect();
+    let definitions = plugin.map_or_else(Definitions::default, |plugin| {
+        Definitions::of(config, plugin)
+    });
     json!({
         "type": "plugin",
         "name": name_of(found),
@@ -209,6 +241,9 @@ fn to_json(found: &FoundPlugin) -> Value {
         "skills": plugin.map(skills).unwrap_or_default(),
         "mcp_servers": plugin.map(servers).unwrap_or_default(),
         "modules": plugin.map(modules).unwrap_or_default(),
+        "agents": definitions.agents,
+        "guardrails": definitions.guardrails,
+        "prompts": definitions.prompts,
         "issues": issues,
         "sha256": plugin.map(Plugin::hash),
     })
@@ -217,7 +252,7 @@ fn to_json(found: &FoundPlugin) -> Value {
 /// Shows everything, so that somebody can decide about trust; only of a trusted plugin anything is run.
 async fn check(config: &Config, found: &FoundPlugin) -> Result<Exit> {
     let mut out = Lines::stdout();
-    is_read(write_text(&mut out, found))?;
+    is_read(write_text(&mut out, config, found))?;
     let Ok(plugin) = &found.plugin else {
         return Ok(Exit::Usage);
     };
