@@ -1,6 +1,7 @@
 //! Plugins in the format of Agent Plugins 1.0.0; each test names the paragraphs of the specification that it stands on.
 #![cfg(unix)]
 
+mod conformance;
 mod modules;
 mod native;
 mod packages;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::modules::{FOLDER, call, module, package, refusal, tools};
 use crate::folder::Folder;
 
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 14] = [
     "echo",
     "fails",
     "panics",
@@ -22,6 +22,8 @@ pub(super) const NAMES: [&str; 12] = [
     "never",
     "status",
     "loops",
+    "late",
+    "after_late",
 ];
 
 /// The library that is written by hand.
@@ -240,9 +242,14 @@ async fn calls_that_break_the_contract_fail_and_end_nothing_else() {
         assert_eq!(said, format!("tool `{name}` timed out after 1s"));
         assert_eq!(module.n_given_up(), n_given_up, "{name}");
     }
-    let said = call(&tools["never"], &arguments).await.unwrap_err();
-    assert_eq!(said, "tool `never` timed out after 1s");
+    for name in ["never", "late"] {
+        let said = call(&tools[name], &arguments).await.unwrap_err();
+        assert_eq!(said, format!("tool `{name}` timed out after 1s"));
+    }
     tokio::time::resume();
+    // What ends a call that is not waited for any more reaches no other.
+    let in_time = Ok("in time".to_owned());
+    assert_eq!(call(&tools["after_late"], &arguments).await, in_time);
     let expected = Err("it is Sunday".to_owned());
     assert_eq!(call(&tools["fails"], &arguments).await, expected);
 }

@@ -93,3 +93,75 @@ async fn what_is_no_plugin_or_asks_for_more_is_refused() {
     let said = refusal(&module(&package.named()), &package.path(FOLDER)).await;
     assert!(said.starts_with("m.wasm is no plugin: "), "{said}");
 }
+
+#[tokio::test]
+async fn entries_that_trap_or_loop_are_contained_one_by_one() {
+    let describe = "(result i64)\n    (i64.const 0x";
+    let version = "(result i32) (i32.const 1))\n  ;; The name";
+    let trapped = "it panicked, or ran out of memory";
+    let looped = "it computes longer than `max_fuel` lets it";
+    let not_described = "m.wasm does not describe its tools: the plugin";
+    for (from, instead, expected) in [
+        (
+            describe,
+            "(unreachable)",
+            format!("{not_described} was stopped: {trapped}"),
+        ),
+        (
+            describe,
+            "(loop $again (br $again))",
+            format!("{not_described} was stopped: {looped}"),
+        ),
+        (
+            describe,
+            "(return (i64.const -1))",
+            format!("{not_described} broke its contract: its answer lies outside of its memory"),
+        ),
+        (
+            version,
+            "(unreachable)",
+            format!("m.wasm is no plugin: {trapped}"),
+        ),
+        (
+            version,
+            "(loop $again (br $again))",
+            format!("m.wasm is no plugin: {looped}"),
+        ),
+    ] {
+        let to = from.replacen(')', &format!(") {instead}"), 1);
+        let bytes = wasm_module(from, &to);
+        let fields = json!({"tools": NAMES, "max_fuel": 1_000_000});
+        let package = package("wasm", "m.wasm", &bytes, &fields);
+        let said = refusal(&module(&package.named()), &package.path(FOLDER)).await;
+        assert_eq!(said, expected, "{instead}");
+    }
+}
+
+#[tokio::test]
+async fn room_that_a_module_cannot_give_fails_the_call() {
+    let allocate = "(if (result i32) (i32.and (global.get $n_rooms) (i32.const 1))";
+    let stopped = |problem: &str| Err(format!("the plugin was stopped: {problem}"));
+    for (to, expected) in [
+        (
+            "(unreachable)",
+            stopped("it panicked, or ran out of memory"),
+        ),
+        (
+            "(loop $again (br $again))",
+            stopped("it computes longer than `max_fuel` lets it"),
+        ),
+        (
+            "(return (i32.const -4))",
+            Err(
+                "the plugin broke its contract: the room that it gives lies outside of its memory"
+                    .to_owned(),
+            ),
+        ),
+    ] {
+        let bytes = wasm_module(allocate, &format!("{to} {allocate}"));
+        let fields = json!({"tools": NAMES, "max_fuel": 1_000_000});
+        let package = package("wasm", "m.wasm", &bytes, &fields);
+        let tools = tools(&module(&package.named())).await;
+        assert_eq!(call(&tools["echo"], &json!({})).await, expected, "{to}");
+    }
+}
