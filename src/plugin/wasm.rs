@@ -14,6 +14,9 @@ use super::{ModuleCallError, ModuleError, PluginModule};
 /// How many instances wait for the next call; more are made while more calls run at once.
 const MAX_IDLE: usize = 8;
 
+/// How every module begins.
+const MAGIC: &[u8] = b"\0asm";
+
 /// A module that was read and checked.
 pub(super) struct Sandbox {
     engine: Engine,
@@ -39,6 +42,10 @@ impl Sandbox {
             file: module.file.clone(),
             problem,
         };
+        // Told here, since the interpreter shows the bytes that it found.
+        if !bytes.starts_with(MAGIC) {
+            return Err(refuse("it is not a WebAssembly module".to_owned()));
+        }
         let mut config = Config::default();
         config.consume_fuel(true);
         let engine = Engine::new(&config);
