@@ -30,6 +30,9 @@ pub(super) struct ConfiguredPlugins {
     sources: Arc<[PluginTools]>,
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     modules: Arc<[ModuleTools]>,
+    /// Modules that have a tool of a name that another has, of which an agent can have one.
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    clashing: Arc<[String]>,
     definitions: Arc<BTreeMap<String, PluginDefinitions>>,
     trust_file: Option<PathBuf>,
 }
@@ -101,15 +104,17 @@ impl Config {
         })
     }
 
-    /// The modules that an agent has: those among its tools, and all of them for the agent that always exists.
+    /// The modules that an agent has: those among its tools, and for the agent that always exists all but those that clash with another.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     pub(super) fn plugin_modules_of<'a>(
         &'a self,
         agent: &'a AgentConfig,
     ) -> impl Iterator<Item = &'a ModuleTools> {
         let has_all = is_assistant(agent);
+        let clashing = &self.plugins.clashing;
         let is_had = move |module: &&ModuleTools| {
-            has_all || agent.tools.iter().any(|name| name == module.name())
+            let is_named = agent.tools.iter().any(|name| name == module.name());
+            is_named || has_all && clashing.iter().all(|name| name != module.name())
         };
         self.plugin_modules().iter().filter(is_had)
     }
@@ -193,6 +198,8 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
         source,
     })?;
     let of_yaml = definitions::read_all(&mut plugins);
+    #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+    let clashing = clashing_modules(config, &mut plugins);
     let mut sources = Vec::new();
     for plugin in plugins.enabled() {
         let of_plugin = plugin.tool_sources(config.http_client());
@@ -206,6 +213,8 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
     config.plugins = ConfiguredPlugins {
         #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
         modules,
+        #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+        clashing: clashing.into(),
         plugins: Arc::new(plugins),
         sources: sources.into(),
         definitions: Arc::new(of_yaml),
@@ -213,4 +222,42 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
     };
     definitions::add_to(config);
     Ok(())
+}
+
+/// The modules of trusted plugins that have a tool of a name that one of an earlier plugin has, or the agent that always exists itself.
+///
+/// That agent is not given them: it could not be built. Agents that name one have it.
+#[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+fn clashing_modules(config: &Config, plugins: &mut Plugins) -> Vec<String> {
+    let assistant = config.agents().iter().find(|agent| is_assistant(agent));
+    let Some(assistant) = assistant else {
+        return Vec::new();
+    };
+    let own = assistant.tools.iter();
+    let mut taken: BTreeMap<String, String> = own
+        .map(|tool| (tool.clone(), ASSISTANT.to_owned()))
+        .collect();
+    let mut clashing = Vec::new();
+    for plugin in plugins.enabled_mut() {
+        let mut issues = Vec::new();
+        for module in plugin.modules() {
+            let name = format!("{}/{}", plugin.name(), module.name);
+            let tools = module.tools.as_deref().unwrap_or_default();
+            let twice = tools.iter().find_map(|tool| Some((tool, taken.get(tool)?)));
+            if let Some((tool, owner)) = twice {
+                issues.push(PluginIssue::ToolTwice {
+                    module: module.name.clone(),
+                    tool: tool.clone(),
+                    owner: owner.clone(),
+                });
+                clashing.push(name);
+                continue;
+            }
+            taken.extend(tools.iter().map(|tool| (tool.clone(), name.clone())));
+        }
+        for issue in issues {
+            plugin.add_issue(issue);
+        }
+    }
+    clashing
 }

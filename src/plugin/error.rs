@@ -176,6 +176,18 @@ pub enum PluginIssue {
         /// What is wrong.
         problem: String,
     },
+    /// One module has a tool of a name that another has; only agents that name the module have it.
+    #[error(
+        "the module `{module}` has the tool `{tool}`, which {owner} has too; only agents that name the module have it"
+    )]
+    ToolTwice {
+        /// The module.
+        module: String,
+        /// The tool.
+        tool: String,
+        /// Who has the other: an agent, or `PLUGIN/MODULE`.
+        owner: String,
+    },
     /// The agents, guardrails and prompts that the plugin defines cannot be used.
     #[error("the definitions cannot be used: {problem}")]
     Definitions {

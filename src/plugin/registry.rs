@@ -122,6 +122,17 @@ impl Plugins {
         found.filter_map(|found| found.plugin.as_mut().ok())
     }
 
+    /// The same of those that may be used.
+    #[cfg(all(
+        feature = "config",
+        any(feature = "plugins-native", feature = "plugins-wasm")
+    ))]
+    pub(crate) fn enabled_mut(&mut self) -> impl Iterator<Item = &mut Plugin> {
+        let found = self.found.iter_mut();
+        let trusted = found.filter(|found| found.trust == TrustState::Trusted);
+        trusted.filter_map(|found| found.plugin.as_mut().ok())
+    }
+
     /// Finds a plugin by its name, or by that of its folder.
     pub fn get(&self, name: &str) -> Option<&FoundPlugin> {
         let by_name = |found: &&FoundPlugin| {

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use openai_agents::testing::FakeServer;
 use serde_json::json;
 
+use crate::serve::{Served, command};
 use crate::support::{Directory, check_output, lines, on, streamed_call, streamed_text};
 
 const MANIFEST: &str = r#"{"$schema": "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json", "name": "tools", "description": "Tells where it is."}"#;
@@ -377,4 +378,68 @@ async fn definitions_that_are_wrong_are_told_and_stop_nothing_else() {
         let output = on(&server, &directory, &["run", "hi"]).output().unwrap();
         check_output(&output, 0, "Done.\n", "");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tool_that_two_plugins_have_is_the_first_ones_for_assistant() {
+    let directory =
+        Directory::new("plugins-tool-twice").file("config.yaml", "plugins_path: plugins\n");
+    let bytes = by_hand::wasm_module(" ", " ");
+    for name in ["first", "second"] {
+        let folder = format!("plugins/{name}/io.github.openai-agents-rs");
+        fs::create_dir_all(directory.path(&folder)).unwrap();
+        let manifest = MANIFEST.replace("\"tools\"", &format!("\"{name}\""));
+        directory.write(&format!("plugins/{name}/plugin.json"), manifest);
+        let module = json!({"name": "m", "kind": "wasm", "abi": 1, "file": "m.wasm", "tools": by_hand::NAMES});
+        let extension = json!({"version": 1, "modules": [module]});
+        directory.write(&format!("{folder}/extension.json"), extension.to_string());
+        directory.write(&format!("{folder}/m.wasm"), &bytes);
+        assert_eq!(plugins(&directory, &["trust", name]).0, Some(0));
+    }
+    let (_, text, _) = plugins(&directory, &["list"]);
+    let told = "  modules: m\n  the module `m` has the tool `echo`, which first/m has too; only agents that name the module have it\n";
+    assert!(text.ends_with(told), "{text}");
+    let answers = || [streamed_call("", "echo", "{}"), streamed_text("Do", "ne.")];
+    let server = FakeServer::start(answers()).await.unwrap();
+    let output = on(&server, &directory, &["run", "hi"]).output().unwrap();
+    check_output(&output, 0, "Done.\n", "-> echo {}\n<- {}\n");
+    directory.write(
+        "config.yaml",
+        "plugins_path: plugins\nagents: [{ name: A, tools: [second/m] }]\n",
+    );
+    let server = FakeServer::start(answers()).await.unwrap();
+    let output = on(&server, &directory, &["run", "--agent", "A", "hi"])
+        .output()
+        .unwrap();
+    check_output(&output, 0, "Done.\n", "-> echo {}\n<- {}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reload_brings_what_was_trusted_and_takes_what_was_not() {
+    let directory = with_definitions("plugins-reload", DEFINITIONS);
+    directory.write("config.yaml", "plugins_path: plugins\n");
+    let server = FakeServer::start([streamed_text("Do", "ne.")])
+        .await
+        .unwrap();
+    let served = Served::start(command(&server, &directory));
+    let is_served = || {
+        served
+            .ask("GET", "/v1/models", &[], "")
+            .1
+            .contains("team/Writer")
+    };
+    let reload = || {
+        let arguments = ["reload", "--bind", &served.address];
+        let output = on(&server, &directory, &arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    };
+    assert!(!is_served());
+    assert_eq!(plugins(&directory, &["trust", "team"]).0, Some(0));
+    assert!(!is_served());
+    reload();
+    assert!(is_served());
+    // Its files changed: nobody has trusted that.
+    directory.write("plugins/team/new", "");
+    reload();
+    assert!(!is_served());
 }
