@@ -1,4 +1,21 @@
 //! Plugins in the format of Agent Plugins 1.0.0; each test names the paragraphs of the specification that it stands on.
+//!
+//! | paragraphs | held by |
+//! |---|---|
+//! | 4.1.1, 4.1.2 (a root, a manifest) | `manifest_that_breaks_a_rule_is_refused`, `plugins_of_one_name_are_refused_but_for_the_first` |
+//! | 4.1.3 to 4.1.5, its five failure boundaries | `manifest_behind_a_link_stays_in_the_folder`, `places_of_the_wrong_kind_disable_their_part_only`, `skills_behind_links_stay_in_the_folder`, `servers_whose_links_lead_out_are_skipped`, `extension_that_is_wrong_is_told_and_the_rest_is_used` |
+//! | 5.1 to 5.6 (manifest, names) | `manifest_*` in `packages` |
+//! | 6.1, 6.2 (fixed places) | `places_of_the_wrong_kind_disable_their_part_only`, `published_layouts_are_loaded` |
+//! | 7.1 (skills) | `skills_*` in `packages` |
+//! | 7.2.1 (`mcp.json`, stdio, HTTP) | `servers_*` in `servers`, `core_*` in `conformance` |
+//! | 7.2.2 (loading rules) | `servers_file_that_is_wrong_disables_servers_only`, `servers_that_break_a_rule_are_skipped_one_by_one`, `servers_that_do_not_start_leave_the_others`, `recovery_leaves_what_is_valid` |
+//! | 8.1, 8.2 (extensions) | `manifest_with_unknown_fields_is_loaded_and_reported`, `extension_that_is_wrong_is_told_and_the_rest_is_used`, `published_layouts_are_loaded` |
+//! | 9.1 (environment, data) | `core_processes_are_given_what_their_plugin_says`, `core_data_is_each_plugins_own_and_outlives_an_update` |
+//! | 9.2 (placeholders) | `placeholders_are_replaced_once_and_everywhere`, `core_processes_are_given_what_their_plugin_says` |
+//! | 10.1 (versions) | `manifest_that_breaks_a_rule_is_refused`, `servers_file_that_is_wrong_disables_servers_only` |
+//! | 11 | follows from these |
+//!
+//! What is ours (trust, modules) is in `trust`, `modules`, `native`, `wasm` and `sdk`; agents, guardrails and prompts in `cli/tests/it/plugins.rs`.
 #![cfg(unix)]
 
 mod conformance;

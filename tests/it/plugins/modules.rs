@@ -93,7 +93,7 @@ fn extension_that_is_wrong_is_told_and_the_rest_is_used() {
     );
     check(
         json!({"version": 1, "other": 1}),
-        "extension.json cannot be used: unknown field `other`, expected `version` or `modules` at line 1 column 20",
+        "extension.json cannot be used: unknown field `other`, expected one of `version`, `modules`, `definitions` at line 1 column 20",
     );
     for (fields, problem) in [
         (json!({"abi": 2}), "it is for ABI 2, and 1 is supported"),
@@ -171,7 +171,7 @@ async fn module_with_other_tools_than_it_says_is_refused() {
     let module = module(&package.named());
     let said = refusal(&module, &package.path(FOLDER)).await;
     assert!(
-        said.starts_with("m.so has the tools [\"by_thread\", "),
+        said.starts_with("m.so has the tools [\"after_late\", "),
         "{said}"
     );
     assert!(

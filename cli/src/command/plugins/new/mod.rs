@@ -21,11 +21,11 @@ pub(super) struct New {
     name: String,
     /// What the plugin brings.
     #[arg(long, value_enum)]
-    kind: Kind,
+    kind: PluginKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum PluginKind {
     /// Tools of an MCP server: a process of its own, in any language; here Python
     Mcp,
     /// Tools in a shared library, in Rust: quick, and with all rights of the program
@@ -103,7 +103,7 @@ fn write(path: &Path, template: &Template) -> io::Result<()> {
     options.open(path)?.write_all(template.text.as_bytes())
 }
 
-impl Kind {
+impl PluginKind {
     fn templates(self, name: &str) -> Vec<Template> {
         match self {
             Self::Mcp => mcp(name),
