@@ -12,6 +12,7 @@ use super::schema::{AgentConfig, Config};
 use super::sources::Files;
 use super::tree::{self, Source, TreeNode, Value};
 use super::{GuardrailCheck, GuardrailConfig};
+use crate::error::error_chain;
 use crate::plugin::{Plugin, PluginIssue, Plugins};
 
 const KEYS: Keys = Keys {
@@ -43,7 +44,7 @@ pub(super) fn read_all(plugins: &mut Plugins) -> BTreeMap<String, PluginDefiniti
                 all.insert(plugin.name().to_owned(), definitions);
             }
             Err(error) => plugin.add_issue(PluginIssue::Definitions {
-                problem: with_causes(&error),
+                problem: error_chain(&error),
             }),
         }
     }
@@ -85,7 +86,7 @@ pub(super) fn add_to(config: &mut Config) {
         config.agents.append(&mut agents);
         if let (true, Err(error)) = (was_whole, build::agent_set(config, Purpose::Check)) {
             config.agents.truncate(n_before);
-            problems.insert(plugin.clone(), with_causes(&error));
+            problems.insert(plugin.clone(), error_chain(&error));
         }
     }
     config.plugins.add_issues(&problems);
@@ -122,13 +123,6 @@ fn put_in<'a>(
         if let Some(found) = all.find(|known| known.name == *name) {
             *guardrail = found.clone();
         }
-    }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_causes(cause)),
-        None => error.to_string(),
     }
 }
 
