@@ -41,6 +41,22 @@ pub struct InputGuardrail {
 ///
 /// The guardrails of the last agent are asked, and those of the run. A verdict that trips ends the run with the error
 /// `guardrail_tripped`. Text that was streamed has been delivered by then, unless the guardrail [holds](Self::hold) it.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, ErrorKind, OutputGuardrail, Runner, Verdict};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let no_keys = OutputGuardrail::new("no keys", async |output| {
+///     if output.output.contains("sk-") { Verdict::trip("a key") } else { Verdict::pass() }
+/// });
+/// let agent = Agent::builder("Guide").output_guardrail(no_keys.hold()).build()?;
+/// let error = Runner::new(ScriptedModel::text("It is sk-1.")).run(&agent, "The key?").await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::GuardrailTripped);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct OutputGuardrail {
     name: Arc<str>,
@@ -95,6 +111,16 @@ pub struct GuardrailOutput {
 }
 
 /// What a guardrail found.
+///
+/// ```
+/// use openai_agents::Verdict;
+///
+/// let verdict = |text: &str| match text.len() {
+///     0..=1000 => Verdict::pass(),
+///     n => Verdict::trip(format!("{n} bytes")),
+/// };
+/// assert!(matches!(verdict("short"), Verdict::Pass { .. }));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {

@@ -10,6 +10,20 @@ use tokio::sync::Notify;
 use crate::item::Item;
 
 /// When a run that is cancelled ends.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, Cancel, ErrorKind, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let run = runner.run(&Agent::builder("Guide").build()?, "The river of Paris?").stream();
+/// run.handle().cancel(Cancel::Now); // from anywhere, as from a button
+/// assert_eq!(run.finish().await.unwrap_err().kind(), ErrorKind::Cancelled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cancel {

@@ -5,6 +5,7 @@ mod any;
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::agent::{Agent, Interruption, OutputError, RunState, StateError};
@@ -26,9 +27,44 @@ pub use any::Error;
 /// A run that failed, with everything that was done before.
 ///
 /// `Display` says what failed; the reason of the reason is its `source`.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, ErrorKind, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let agent = Agent::builder("Guide").build()?;
+/// let error = runner.run(&agent, "The river of Paris?").max_turns(0).await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::MaxTurns);
+/// assert_eq!(error.to_string(), "the run used all its 0 turns (max_turns)");
+/// assert_eq!(error.progress().turns, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct RunError(Box<(RunFailure, RunProgress)>);
 
 /// What made a run fail.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, InputGuardrail, RunFailure, Runner, Verdict};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("Paris?"));
+/// let agent = Agent::builder("Guide")
+///     .input_guardrail(InputGuardrail::new("no cities", async |_| Verdict::trip("a city")))
+///     .build()?;
+/// let error = runner.run(&agent, "Paris?").await.unwrap_err();
+/// match error.failure() {
+///     RunFailure::GuardrailTripped { result } => assert_eq!(&*result.guardrail, "no cities"),
+///     other => println!("{other}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunFailure {
@@ -152,7 +188,7 @@ pub enum RunFailure {
         text: String,
     },
     /// A [layer](crate::agent::runner::RunLayer) gave a step no outcome, or one of another step.
-    #[error("a layer gave the step `{step}` no outcome of its own")]
+    #[error("a layer gave no outcome of the step `{step}`")]
     Layer {
         /// The step.
         step: &'static str,
@@ -189,7 +225,7 @@ pub enum SetupError {
         agent: String,
     },
     /// A conversation would be kept both in a session and by the server.
-    #[error("session `{session}` is to keep a conversation that the server keeps")]
+    #[error("the server keeps the conversation, so that session `{session}` cannot keep it")]
     SessionOnServer {
         /// The session.
         session: String,
@@ -251,6 +287,8 @@ pub struct RunProgress {
     pub items: Vec<Item>,
     /// What the servers said beside the items, one for each model response.
     pub responses: Vec<ResponseMeta>,
+    /// Where the items of each response are among `items`.
+    pub(crate) response_items: Vec<Range<usize>>,
     /// What the model calls cost.
     pub usage: Usage,
     /// The turns begun.
@@ -392,6 +430,17 @@ impl RunFailure {
 }
 
 impl RunProgress {
+    /// Gives each response of a model: what its server said of it, and its items.
+    ///
+    /// The items of a response that was withdrawn, and of one before a run was saved by an older version, are left out.
+    pub fn raw_responses(&self) -> impl Iterator<Item = (&ResponseMeta, &[Item])> {
+        self.responses.iter().enumerate().map(|(n, meta)| {
+            let items = self.response_items.get(n).cloned();
+            let items = items.and_then(|range| self.items.get(range));
+            (meta, items.unwrap_or_default())
+        })
+    }
+
     /// Gives what servers did differently from the protocol and was tolerated.
     pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
         self.responses

@@ -139,6 +139,6 @@ impl JournalError {
 
 impl From<JournalError> for ModelError {
     fn from(error: JournalError) -> Self {
-        Self::new(error.kind(), "the model call could not pass the journal").with_source(error)
+        Self::new(error.kind(), "the journal could not record the model call").with_source(error)
     }
 }

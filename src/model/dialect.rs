@@ -96,6 +96,7 @@ impl Dialect {
             (None, Some(ToolChoice::Auto)) => json!("auto"),
             (None, Some(ToolChoice::None)) => json!("none"),
             (None, Some(ToolChoice::Required)) => json!("required"),
+            (None, Some(ToolChoice::Hosted(choice))) => choice.clone().into(),
             (None, Some(ToolChoice::Function(name))) if self.force_functions => {
                 json!({ "name": name })
             }

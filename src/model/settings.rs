@@ -73,6 +73,29 @@ pub enum ToolChoice {
     None,
     /// The model must call this tool.
     Function(String),
+    /// The model must use a tool that the provider hosts; made by [`hosted`](Self::hosted) and [`hosted_mcp`](Self::hosted_mcp).
+    Hosted(Map<String, Value>),
+}
+
+impl ToolChoice {
+    /// Has the model use a tool that the provider hosts, such as `web_search`; the Responses API only.
+    pub fn hosted(type_name: impl Into<String>) -> Self {
+        let type_name = type_name.into();
+        Self::Hosted(Map::from_iter([("type".to_owned(), type_name.into())]))
+    }
+
+    /// Has the model call a tool of a hosted MCP server, any of them without a name; the Responses API only.
+    pub fn hosted_mcp(server_label: impl Into<String>, tool: Option<&str>) -> Self {
+        let server_label = server_label.into();
+        let mut choice = Map::from_iter([
+            ("type".to_owned(), "mcp".into()),
+            ("server_label".to_owned(), server_label.into()),
+        ]);
+        if let Some(tool) = tool {
+            choice.insert("name".to_owned(), tool.into());
+        }
+        Self::Hosted(choice)
+    }
 }
 
 macro_rules! setters {
@@ -144,6 +167,25 @@ impl ModelSettings {
     pub fn verbosity(mut self, verbosity: impl Into<String>) -> Self {
         self.verbosity = Some(verbosity.into());
         self
+    }
+
+    /// Names the cache of prompts that the provider is to look into; the field `prompt_cache_key` of [`extra_body`](Self::extra_body).
+    #[must_use]
+    pub fn prompt_cache_key(self, key: impl Into<String>) -> Self {
+        self.extra_body("prompt_cache_key", key.into())
+    }
+
+    /// Sets how long the provider is to keep prompts in its cache, such as `24h`; the field `prompt_cache_retention`.
+    #[must_use]
+    pub fn prompt_cache_retention(self, retention: impl Into<String>) -> Self {
+        self.extra_body("prompt_cache_retention", retention.into())
+    }
+
+    /// Has the Responses API shorten a conversation that it keeps, such as by `{"type": "compaction", "compact_threshold": 200000}`; the
+    /// field `context_management`.
+    #[must_use]
+    pub fn context_management(self, edits: Vec<Value>) -> Self {
+        self.extra_body("context_management", edits)
     }
 
     /// Adds a field to the request's body.

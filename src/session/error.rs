@@ -165,7 +165,7 @@ pub enum SessionError {
         n_turns: usize,
     },
     /// The journal of a run did not let the reading or the change pass.
-    #[error("the use of session `{session}` could not pass the journal")]
+    #[error("the journal could not record the use of session `{session}`")]
     NotJournaled {
         /// The session.
         session: SessionId,

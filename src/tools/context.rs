@@ -16,6 +16,18 @@ use crate::usage::Usage;
 /// Tells a tool which call it answers, and gives it access to the run.
 ///
 /// A cheap handle, made by the runner for every call.
+///
+/// ```
+/// use openai_agents::{ToolContext, tool};
+///
+/// /// Counts what was said so far.
+/// #[tool]
+/// async fn count_items(cx: &ToolContext) -> usize {
+///     cx.progress(format!("call {} of agent {}", cx.call_id(), cx.agent())).await;
+///     cx.items().len()
+/// }
+/// # let _ = count_items;
+/// ```
 #[derive(Clone)]
 pub struct ToolContext {
     inner: Arc<ToolContextInner>,

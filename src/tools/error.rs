@@ -95,7 +95,7 @@ pub enum ToolError {
         tool: ToolName,
     },
     /// The call began before a crash, and nobody knows whether it took place; the run pauses for someone who decides.
-    #[error("whether the tool `{tool}` was called before the run was interrupted is not known")]
+    #[error("it is not known whether the tool `{tool}` was called before the run was interrupted")]
     InDoubt {
         /// The tool.
         tool: ToolName,
@@ -111,7 +111,7 @@ pub enum ToolError {
         source: BoxError,
     },
     /// The journal of the run did not let the call or its outcome pass; it ends the run, whatever the tool's options say.
-    #[error("the call of tool `{tool}` could not pass the journal")]
+    #[error("the journal could not record the call of tool `{tool}`")]
     NotJournaled {
         /// The tool.
         tool: ToolName,
@@ -166,7 +166,7 @@ impl ToolError {
 #[non_exhaustive]
 pub enum ToolDefinitionError {
     /// The name is not one that providers accept.
-    #[error("the tool cannot be named so")]
+    #[error("the name of the tool is not allowed")]
     Name {
         /// What is wrong with the name.
         #[from]

@@ -67,7 +67,7 @@ pub trait ToolSource: Send + Sync {
 
 /// Says that the tools of a source cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the tools of `{source_name}` cannot be had")]
+#[error("the tools of `{source_name}` cannot be listed")]
 pub struct ToolSourceError {
     source_name: String,
     kind: ErrorKind,

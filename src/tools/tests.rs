@@ -287,7 +287,7 @@ fn definitions_that_cannot_be_offered() {
                 .unwrap_err();
         assert_eq!(error.to_string(), expected);
     };
-    check("a b", json!({}), "the tool cannot be named so");
+    check("a b", json!({}), "the name of the tool is not allowed");
     check(
         "a",
         json!({"type": "string"}),

@@ -19,6 +19,19 @@ pub use price::{ParsePriceError, Price, PriceTable, TokenPrice};
 /// Tokens are what the servers reported; a response without usage adds a request and no tokens, and
 /// [`requests_without_usage`](Self::requests_without_usage) says how many of those there were, so that an unknown cost is not
 /// taken for none.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let usage = runner.run(&Agent::builder("Guide").build()?, "The river of Paris?").await?.usage();
+/// assert_eq!((usage.requests, usage.total_tokens), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Usage {

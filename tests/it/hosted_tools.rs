@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use openai_agents::agent::runner::UnknownTool;
+use openai_agents::model::OpenAiChat;
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::HostedTool;
 use openai_agents::{
@@ -358,4 +359,46 @@ async fn an_unknown_function_beside_a_search_is_still_unknown() {
     // What was done before is kept, without the call that has no output.
     assert_items(&error.progress().items, &[SEARCH]);
     assert!(!error.progress().items.contains(&call("c1", "look", "{}")));
+}
+
+#[tokio::test]
+async fn choice_of_a_hosted_tool_is_sent_as_given_and_refused_on_the_chat_api() {
+    for (choice, expected) in [
+        (
+            ToolChoice::hosted("web_search"),
+            json!({ "type": "web_search" }),
+        ),
+        (
+            ToolChoice::hosted_mcp("deepwiki", Some("ask")),
+            json!({ "type": "mcp", "server_label": "deepwiki", "name": "ask" }),
+        ),
+        (
+            ToolChoice::hosted_mcp("deepwiki", None),
+            json!({ "type": "mcp", "server_label": "deepwiki" }),
+        ),
+    ] {
+        let server = FakeServer::start([response("resp_1", &[SAYS_DONE])]).await;
+        let server = server.unwrap();
+        let settings = ModelSettings::default()
+            .tool_choice(choice.clone())
+            .prompt_cache_key("k")
+            .prompt_cache_retention("24h")
+            .context_management(vec![json!({ "type": "compaction" })]);
+        let runner = Runner::new(responses(&server)).model_settings(settings);
+        runner.run(&searcher(), "go").await.unwrap();
+        let body = bodies(&server).remove(0);
+        assert_eq!(body["tool_choice"], expected);
+        assert_eq!(body["prompt_cache_key"], "k");
+        assert_eq!(body["prompt_cache_retention"], "24h");
+        assert_eq!(
+            body["context_management"],
+            json!([{ "type": "compaction" }])
+        );
+
+        let chat = OpenAiChat::builder(server.url(), "m").build().unwrap();
+        let settings = ModelSettings::default().tool_choice(choice);
+        let runner = Runner::new(chat).model_settings(settings);
+        let error = runner.run(&agent([]), "go").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
 }

@@ -4,6 +4,7 @@
 mod support;
 mod folder;
 mod fuzz_inputs;
+mod from_python;
 mod front;
 
 mod run;

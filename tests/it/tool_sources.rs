@@ -81,7 +81,7 @@ async fn a_source_that_fails_ends_the_run_before_the_request() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Mcp);
-    assert_eq!(error.to_string(), "the tools of `shelf` cannot be had");
+    assert_eq!(error.to_string(), "the tools of `shelf` cannot be listed");
     assert_eq!(model.requests().len(), 0);
 }
 

@@ -340,7 +340,7 @@ async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_cal
     let (status, answer) = served.ask("POST", "/v1/chat/completions", &[], &chat.to_string());
     assert_eq!(status, 500, "{answer}");
     assert!(answer.contains("\"code\":\"mcp\""), "{answer}");
-    let cause = "the tools of `sums` cannot be had: MCP server `sums` is not connected: MCP server `sums` ended by signal 9";
+    let cause = "the tools of `sums` cannot be listed: MCP server `sums` is not connected: MCP server `sums` ended by signal 9";
     let advice = "it is not started again by itself, but when it is connected anew, by a reload of the program that serves";
     assert!(answer.contains(&format!("{cause}; {advice}")), "{answer}");
 }

@@ -49,7 +49,7 @@ type Configure = dyn Fn(RunRequest, &ToolContext) -> RunRequest + Send + Sync;
 
 /// The tool of an agent was called outside of a run.
 #[derive(Debug, thiserror::Error)]
-#[error("an agent can be called as a tool by a run only")]
+#[error("an agent that is a tool can only be called in a run")]
 struct OutsideOfRun;
 
 impl Agent {

@@ -197,7 +197,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets who finds the models that agents and runs only name; each name is asked for once.
+            /// Sets the providers that find models by name, for agents and runs that name theirs. Each name is asked for once.
             pub fn providers(mut self, providers: Providers) -> Self {
                 self.options.named_models = NamedModels::new(providers);
                 self
@@ -210,7 +210,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Gives runs this state, found by its type in tools, guardrails, hooks and instructions: `cx.state::<T>()`.
+            /// Gives runs state of the application. Tools, guardrails, hooks and instructions find it by its type: `cx.state::<T>()`.
             pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
                 self.options.states.insert(state);
                 self
@@ -234,8 +234,10 @@ macro_rules! setters {
                 self
             }
 
-            /// Has a function say what the model is told of tool calls that failed, whichever tool it was: a failure, a time-out, bad
-            /// arguments, a call that was not approved. `None` leaves the usual words; those of a tool itself come first.
+            /// Sets a function that writes what the model is told of a failed tool call.
+            ///
+            /// It is asked for every tool, after a failure, a time-out, bad arguments or a call that was not approved. `None` leaves the
+            /// usual text. A tool with [a text of its own](crate::FunctionTool::failure_text) is not asked about here.
             pub fn tool_failure_text(
                 mut self,
                 words: impl Fn(&ToolContext, &ToolError) -> Option<String> + Send + Sync + 'static,
@@ -244,8 +246,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Has a function say what the model is told of a call of a tool that it does not have, with
-            /// [`UnknownTool::TellModel`]: it is given the name and the tools that there are.
+            /// Sets a function that writes what the model is told of a call of a tool that does not exist.
+            ///
+            /// It is given the name and the tools that exist, and used with [`UnknownTool::TellModel`] only.
             pub fn unknown_tool_text(
                 mut self,
                 words: impl Fn(&str, &[&str]) -> String + Send + Sync + 'static,
@@ -254,7 +257,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets what stands in the conversation in place of a tool's output that an output guardrail tripped over.
+            /// Sets the text that replaces the output of a tool in the conversation after an output guardrail tripped over it.
             pub fn withheld_output_text(mut self, text: impl Into<Arc<str>>) -> Self {
                 self.options.withheld_output_text = Some(text.into());
                 self
@@ -278,8 +281,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Puts the history of a session and the new input together by an asynchronous function, in place of one behind the other:
-            /// `.session_input(async |history, new| [history, new].concat())`.
+            /// Sets a function that makes the input of a run from the history of its session and the new items.
+            ///
+            /// Without it the new items follow the history, as with `.session_input(async |history, new| [history, new].concat())`.
             ///
             /// Its error ends the run with the error `callback_failed`. [`SessionInput`] says what of it is saved.
             pub fn session_input<F, R>(mut self, merge: F) -> Self
@@ -312,13 +316,13 @@ macro_rules! setters {
                 self
             }
 
-            /// Tells these hooks what happens, whichever agent is at work, also in the runs of agents that are called as tools.
+            /// Adds hooks, which are told what happens in the run and in the runs of agents that are called as tools.
             pub fn hooks(mut self, hooks: impl Hooks) -> Self {
                 self.options.hooks.push(Arc::new(hooks));
                 self
             }
 
-            /// Puts a layer around every step of a run, inside those that it has.
+            /// Adds a layer around every step of a run, inside the layers that are there.
             pub fn layer(mut self, layer: impl RunLayer + 'static) -> Self {
                 self.options.layers.push(Arc::new(layer));
                 self
@@ -354,9 +358,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Gives runs an output that reached a limit, whose model refused, or whose output is invalid.
+            /// Sets a function that gives a final output to a run that would fail: at a limit, after a refusal or an invalid output.
             ///
-            /// The function is told the failure and what was done; `None` lets the run fail. Its output must be of the agent's output
+            /// It is given the failure and what was done; `None` lets the run fail. Its output must be of the agent's output
             /// type, and passes the output guardrails like any other.
             pub fn recover(
                 mut self,

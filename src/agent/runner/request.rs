@@ -17,6 +17,21 @@ use crate::model::{Delivery, Model, ModelSettings};
 use crate::session::IntoSession;
 
 /// A run about to start: await it for its result, or [`stream`](Self::stream) its events.
+///
+/// ```
+/// use std::time::Duration;
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let agent = Agent::builder("Guide").build()?;
+/// let request = runner.run(&agent, "The river of Paris?").max_turns(3).timeout(Duration::from_secs(60));
+/// assert_eq!(request.await?.final_output(), "The Seine.");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a run does nothing until it is awaited or streamed"]
 pub struct RunRequest {
     pub(super) agent: Agent,

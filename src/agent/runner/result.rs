@@ -13,6 +13,26 @@ use crate::model::{Deviation, ResponseMeta};
 use crate::usage::Usage;
 
 /// One event of a run.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, RunEvent, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let mut run = runner.run(&Agent::builder("Guide").build()?, "The river of Paris?").stream();
+/// while let Some(event) = run.next().await {
+///     match event? {
+///         RunEvent::TextDelta { delta } => print!("{delta}"),
+///         RunEvent::ToolCalled { name, arguments, .. } => eprintln!("-> {name} {arguments}"),
+///         RunEvent::RunDone { result } => assert_eq!(result.turns(), 1),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RunEvent {
@@ -161,6 +181,21 @@ impl RunEvent {
 }
 
 /// A run that came to its end.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, Item, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let result = runner.run(&Agent::builder("Guide").build()?, "The river of Paris?").await?;
+/// assert_eq!(result.final_output(), "The Seine.");
+/// assert_eq!(result.last_agent().name(), "Guide");
+/// assert_eq!(result.items(), [Item::assistant("The Seine.")]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunResult {
@@ -222,6 +257,11 @@ impl RunResult {
     /// Gives what the servers said beside the items, one for each model call.
     pub fn responses(&self) -> &[ResponseMeta] {
         &self.progress.responses
+    }
+
+    /// Gives each response of a model: what its server said of it, and its items.
+    pub fn raw_responses(&self) -> impl Iterator<Item = (&ResponseMeta, &[Item])> {
+        self.progress.raw_responses()
     }
 
     /// Gives the id of the last response, by which a server that stores responses knows it.

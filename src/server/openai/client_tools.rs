@@ -65,9 +65,13 @@ impl ClientTools {
             Some(ToolChoice::Function(name)) if self.names().any(|own| own == name) => {
                 ChoiceHolds::EveryTurn
             }
-            Some(ToolChoice::Function(_) | ToolChoice::Auto | ToolChoice::None) | None => {
-                ChoiceHolds::Once
-            }
+            Some(
+                ToolChoice::Function(_)
+                | ToolChoice::Hosted(_)
+                | ToolChoice::Auto
+                | ToolChoice::None,
+            )
+            | None => ChoiceHolds::Once,
         };
         let given = agent.with_client_tools(self.tools.clone(), holds);
         given.map_err(|name| {

@@ -190,7 +190,7 @@ async fn description_that_breaks_the_contract_is_refused() {
         ),
         (
             b'7',
-            "m.so does not describe its tools: the tool `not a name`: the tool cannot be named so: the tool name \"not a name\" contains ' ', allowed are A-Z, a-z, 0-9, _ and -",
+            "m.so does not describe its tools: the tool `not a name`: the name of the tool is not allowed: the tool name \"not a name\" contains ' ', allowed are A-Z, a-z, 0-9, _ and -",
         ),
     ] {
         let bytes = library().mode(mode);

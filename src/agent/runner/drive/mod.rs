@@ -37,6 +37,22 @@ use work::Work;
 /// Dropping the stream cancels the run: the model's connection closes, running tools are dropped where they stand, and none
 /// begins. Nothing goes on in the background, except a blocking tool that has begun, which no one can stop. Waiting for the next
 /// event and giving up loses nothing.
+///
+/// ```
+/// use openai_agents::testing::ScriptedModel;
+/// use openai_agents::{Agent, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runner = Runner::new(ScriptedModel::text("The Seine."));
+/// let mut run = runner.run(&Agent::builder("Guide").build()?, "The river of Paris?").stream();
+/// // Before the head of an HTTP answer is sent: whether the model answers at all.
+/// run.begun().await?;
+/// let result = run.finish().await?;
+/// assert_eq!(result.final_output(), "The Seine.");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a run does nothing until its stream is polled"]
 pub struct RunStream {
     run: Run,

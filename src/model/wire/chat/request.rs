@@ -11,8 +11,8 @@ use crate::kind::ErrorKind;
 use crate::memo::{Encoding, PrefixBasis};
 use crate::model::wire::body::{Body, refuse, unencodable};
 use crate::model::{
-    Continuation, Delivery, Deviation, Dialect, ModelError, ModelRequest, ModelSettings, ToolMedia,
-    ToolSet,
+    Continuation, Delivery, Deviation, Dialect, ModelError, ModelRequest, ModelSettings,
+    ToolChoice, ToolMedia, ToolSet,
 };
 use crate::tools::ToolSpec;
 
@@ -106,6 +106,9 @@ fn options<'a>(
     if let Some(tool) = request.tools.hosted().first() {
         let tool = tool.type_name();
         return Err(only_responses(&format!("the hosted tool `{tool}`")));
+    }
+    if matches!(settings.tool_choice, Some(ToolChoice::Hosted(_))) {
+        return Err(only_responses("the choice of a hosted tool"));
     }
     if dialect.send_tools && !request.tools.specs().is_empty() {
         body.encoded(

@@ -58,7 +58,9 @@ fn check(request: &ModelRequest) -> Result<(), ModelError> {
     let unsupported = verbatim.find(|field| matches!(field.word, Word::Unsupported));
     let unsupported = unsupported.map(|field| field.name.as_str());
     let refused = match &settings.tool_choice {
-        Some(ToolChoice::Required | ToolChoice::Function(_)) => Some("a forced tool choice"),
+        Some(ToolChoice::Required | ToolChoice::Function(_) | ToolChoice::Hosted(_)) => {
+            Some("a forced tool choice")
+        }
         None | Some(ToolChoice::Auto | ToolChoice::None) => None,
     };
     let refused = refused

@@ -206,6 +206,7 @@ fn tool_choice(choice: &ToolChoice) -> Value {
         ToolChoice::Auto => "auto".into(),
         ToolChoice::Required => "required".into(),
         ToolChoice::None => "none".into(),
+        ToolChoice::Hosted(choice) => choice.clone().into(),
         ToolChoice::Function(name) => json!({ "type": "function", "name": name }),
     }
 }

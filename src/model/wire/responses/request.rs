@@ -78,6 +78,9 @@ fn options<'a>(
             Some(ToolChoice::Function(name)) if dialect.tool_choice.is_none() => {
                 Some(json!({ "type": "function", "name": name }))
             }
+            Some(ToolChoice::Hosted(choice)) if dialect.tool_choice.is_none() => {
+                Some(Value::Object(choice.clone()))
+            }
             choice => dialect.tool_choice(choice.as_ref()),
         };
         body.optional("tool_choice", choice.as_ref())?;
