@@ -5,7 +5,6 @@ mod any;
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt;
-use std::ops::Range;
 use std::time::Duration;
 
 use crate::agent::{Agent, Interruption, OutputError, RunState, StateError};
@@ -287,8 +286,6 @@ pub struct RunProgress {
     pub items: Vec<Item>,
     /// What the servers said beside the items, one for each model response.
     pub responses: Vec<ResponseMeta>,
-    /// Where the items of each response are among `items`.
-    pub(crate) response_items: Vec<Range<usize>>,
     /// What the model calls cost.
     pub usage: Usage,
     /// The turns begun.
@@ -430,17 +427,6 @@ impl RunFailure {
 }
 
 impl RunProgress {
-    /// Gives each response of a model: what its server said of it, and its items.
-    ///
-    /// The items of a response that was withdrawn, and of one before a run was saved by an older version, are left out.
-    pub fn raw_responses(&self) -> impl Iterator<Item = (&ResponseMeta, &[Item])> {
-        self.responses.iter().enumerate().map(|(n, meta)| {
-            let items = self.response_items.get(n).cloned();
-            let items = items.and_then(|range| self.items.get(range));
-            (meta, items.unwrap_or_default())
-        })
-    }
-
     /// Gives what servers did differently from the protocol and was tolerated.
     pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
         self.responses

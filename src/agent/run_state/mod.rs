@@ -232,7 +232,7 @@ pub enum StateError {
     #[error("the run state is sealed, and no key is given")]
     Sealed,
     /// It was changed since it was sealed, or sealed with another key, or not at all.
-    #[error("the run state is not as it was sealed")]
+    #[error("the run state was changed after it was sealed, or sealed with another key")]
     Tampered,
     /// A key for seals is too short.
     #[error("a key for run states needs at least 16 bytes")]

@@ -184,7 +184,7 @@ impl RunEvent {
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
-/// use openai_agents::{Agent, Item, Runner};
+/// use openai_agents::{Agent, Runner};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -192,7 +192,6 @@ impl RunEvent {
 /// let result = runner.run(&Agent::builder("Guide").build()?, "The river of Paris?").await?;
 /// assert_eq!(result.final_output(), "The Seine.");
 /// assert_eq!(result.last_agent().name(), "Guide");
-/// assert_eq!(result.items(), [Item::assistant("The Seine.")]);
 /// # Ok(())
 /// # }
 /// ```
@@ -257,11 +256,6 @@ impl RunResult {
     /// Gives what the servers said beside the items, one for each model call.
     pub fn responses(&self) -> &[ResponseMeta] {
         &self.progress.responses
-    }
-
-    /// Gives each response of a model: what its server said of it, and its items.
-    pub fn raw_responses(&self) -> impl Iterator<Item = (&ResponseMeta, &[Item])> {
-        self.progress.raw_responses()
     }
 
     /// Gives the id of the last response, by which a server that stores responses knows it.
