@@ -8,10 +8,14 @@ use serde_json::{Map, json};
 use super::RealtimeError;
 use crate::agent::{describe_handoff, function_name};
 use crate::context::RunContext;
+use crate::error::error_chain;
 use crate::future::{BoxError, BoxFuture};
 use crate::guardrail::OutputGuardrail;
+use crate::kind::ErrorKind;
+use crate::model::ModelError;
 use crate::tools::{
-    FunctionTool, IntoTool, ToolContext, ToolDefinitionError, ToolOptions, ToolRegistry, ToolSpec,
+    FunctionTool, IntoTool, ToolContext, ToolDefinitionError, ToolOptions, ToolRegistry,
+    ToolSource, ToolSpec,
 };
 
 /// An agent of a realtime session; cheap to clone.
@@ -29,11 +33,23 @@ use crate::tools::{
 #[derive(Clone)]
 pub struct RealtimeAgent(Arc<RealtimeAgentParts>);
 
+/// An agent that begins to speak: what it is told, and with the tools that its sources have now.
+#[derive(Debug, Clone)]
+pub(super) struct Briefing {
+    pub(super) agent: RealtimeAgent,
+    pub(super) instructions: Option<Arc<str>>,
+}
+
+#[derive(Clone)]
 struct RealtimeAgentParts {
     name: Arc<str>,
     handoff_description: Option<String>,
     instructions: Option<Instructions>,
+    /// Those of the agent itself.
+    own_tools: ToolRegistry,
+    /// The same, and behind them what the sources gave when the agent began to speak.
     tools: ToolRegistry,
+    sources: Vec<Arc<dyn ToolSource>>,
     handoffs: Vec<Handoff>,
     output_guardrails: Vec<OutputGuardrail>,
 }
@@ -81,6 +97,7 @@ pub struct RealtimeAgentBuilder {
     handoff_description: Option<String>,
     instructions: Option<Instructions>,
     tools: ToolRegistry,
+    sources: Vec<Arc<dyn ToolSource>>,
     handoffs: Vec<RealtimeHandoff>,
     output_guardrails: Vec<OutputGuardrail>,
     error: Option<ToolDefinitionError>,
@@ -94,6 +111,7 @@ impl RealtimeAgent {
             handoff_description: None,
             instructions: None,
             tools: ToolRegistry::new(),
+            sources: Vec::new(),
             handoffs: Vec::new(),
             output_guardrails: Vec::new(),
             error: None,
@@ -144,16 +162,63 @@ impl RealtimeAgent {
         enabled.map(|tool| tool.spec().clone()).collect()
     }
 
-    /// Gives the instructions, which may have to be computed.
-    pub(super) async fn instructions(&self, cx: &RunContext) -> Result<Option<Arc<str>>, BoxError> {
+    /// Finds out what the agent is told and which tools its sources have.
+    ///
+    /// # Errors
+    ///
+    /// Why the instructions could not be computed, or the tools not be had.
+    pub(super) async fn brief(&self, cx: &RunContext) -> Result<Briefing, ModelError> {
+        Ok(Briefing {
+            agent: self.with_tools_of_sources().await?,
+            instructions: self.instructions(cx).await?,
+        })
+    }
+
+    async fn instructions(&self, cx: &RunContext) -> Result<Option<Arc<str>>, ModelError> {
         match &self.0.instructions {
             None => Ok(None),
             Some(Instructions::Fixed(text)) => Ok(Some(Arc::clone(text))),
             Some(Instructions::Computed(compute)) => {
-                let text = compute(cx.clone(), self.clone()).await?;
+                let text = compute(cx.clone(), self.clone()).await.map_err(|source| {
+                    let name = self.name();
+                    let message = format!(
+                        "the instructions of agent `{name}` could not be computed: {source}"
+                    );
+                    ModelError::new(ErrorKind::CallbackFailed, message)
+                })?;
                 Ok(Some(text.into()))
             }
         }
+    }
+
+    async fn with_tools_of_sources(&self) -> Result<Self, ModelError> {
+        if self.0.sources.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut tools = self.0.own_tools.clone();
+        for source in &self.0.sources {
+            let listed = source.tools().await.map_err(|error| {
+                let message = format!("agent `{}`: {}", self.name(), error_chain(&error));
+                ModelError::new(error.kind(), message)
+            })?;
+            for tool in &*listed {
+                let name = tool.name().as_str();
+                let is_taken = self.handoff(name).is_some();
+                let registered = tools.register(tool.clone()).map(|_| ());
+                let mistake = match registered {
+                    Ok(()) if is_taken => format!("a handoff is named `{name}` too"),
+                    Ok(()) => continue,
+                    Err(error) => error.to_string(),
+                };
+                let (agent, source) = (self.name(), source.name());
+                let message =
+                    format!("agent `{agent}` cannot have the tools of `{source}`: {mistake}");
+                return Err(ModelError::new(ErrorKind::Config, message));
+            }
+        }
+        let mut parts = (*self.0).clone();
+        parts.tools = tools;
+        Ok(Self(Arc::new(parts)))
     }
 }
 
@@ -192,6 +257,18 @@ impl RealtimeAgentBuilder {
         self
     }
 
+    /// Adds tools that come from outside and may change, such as those of MCP servers.
+    ///
+    /// They are asked for when the agent begins to speak in a session: at its start, at a handoff, and when a lost connection stands again.
+    pub fn tool_source(self, source: impl ToolSource + 'static) -> Self {
+        self.shared_tool_source(Arc::new(source))
+    }
+
+    pub(crate) fn shared_tool_source(mut self, source: Arc<dyn ToolSource>) -> Self {
+        self.sources.push(source);
+        self
+    }
+
     /// Adds an agent that this one can hand off to.
     pub fn handoff(mut self, handoff: impl Into<RealtimeHandoff>) -> Self {
         self.handoffs.push(handoff.into());
@@ -227,7 +304,9 @@ impl RealtimeAgentBuilder {
             name: self.name.into(),
             handoff_description: self.handoff_description,
             instructions: self.instructions,
-            tools: self.tools,
+            tools: self.tools.clone(),
+            own_tools: self.tools,
+            sources: self.sources,
             handoffs,
             output_guardrails: self.output_guardrails,
         })))

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::agent::RealtimeAgent;
+use super::agent::{Briefing, RealtimeAgent};
 use super::conversation::RealtimeItem;
 use super::machine::{
     GuardrailCheck, HandoffRequest, Machine, MachineInput, MachineStep, ToolRequest, UserInput,
@@ -44,7 +44,7 @@ pub(super) enum DriverCommand {
 }
 
 /// What a connection begins with.
-pub(super) type Opened = (Box<dyn RealtimeConnection>, Option<Arc<str>>);
+pub(super) type Opened = (Box<dyn RealtimeConnection>, Briefing);
 
 pub(super) struct Driver {
     pub(super) machine: Machine,
@@ -114,9 +114,9 @@ impl Driver {
     }
 
     /// Drives the session to its end.
-    pub(super) async fn run(mut self, (connection, instructions): Opened) {
+    pub(super) async fn run(mut self, (connection, briefing): Opened) {
         self.connection = Some(connection);
-        self.take(MachineInput::Opened { instructions });
+        self.take(MachineInput::Opened(briefing));
         while self.perform() {
             match poll_fn(|cx| self.poll_driver_event(cx)).await {
                 DriverEvent::Command(command) => self.on_command(command),
@@ -244,9 +244,9 @@ impl Driver {
         {
             self.opening = None;
             return Poll::Ready(DriverEvent::MachineInput(match opened {
-                Ok((connection, instructions)) => {
+                Ok((connection, briefing)) => {
                     self.connection = Some(connection);
-                    MachineInput::Opened { instructions }
+                    MachineInput::Opened(briefing)
                 }
                 Err(error) => MachineInput::Lost(ConnectionEnd::Broken(error)),
             }));
@@ -306,14 +306,8 @@ pub(super) async fn open(
     agent: &RealtimeAgent,
     cx: &RunContext,
 ) -> Result<Opened, ModelError> {
-    let instructions = agent.instructions(cx).await.map_err(|source| {
-        let message = format!(
-            "the instructions of agent `{}` could not be computed: {source}",
-            agent.name()
-        );
-        ModelError::new(crate::kind::ErrorKind::CallbackFailed, message)
-    })?;
-    Ok((model.connect().await?, instructions))
+    let briefing = agent.brief(cx).await?;
+    Ok((model.connect().await?, briefing))
 }
 
 /// Makes a call in the one place for calls.
@@ -370,11 +364,11 @@ pub(super) async fn hand_off(cx: RunContext, order: HandoffRequest) -> MachineIn
     let call_id = order.call.call_id.clone();
     let tool = order.call.tool.name().clone();
     let result = match call_tool(cx.clone(), order.call).await {
-        ToolCallResult::Output { .. } => order.to.instructions(&cx).await.map_err(|source| {
+        ToolCallResult::Output { .. } => order.to.brief(&cx).await.map_err(|error| {
             ToolCallResult::Fatal(ToolError::CallbackFailed {
                 tool,
-                callback: format!("the instructions of agent `{}`", order.to.name()),
-                source,
+                callback: format!("the briefing of agent `{}`", order.to.name()),
+                source: Box::new(error),
             })
         }),
         failed => Err(failed),

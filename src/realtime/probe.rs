@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::agent::RealtimeAgent;
+use super::agent::{Briefing, RealtimeAgent};
 use super::event::RealtimeEvent;
 use super::machine::{
     CallDecision, GuardrailCheck, Machine, MachineInput, MachineStep, Setup, ToolRequest, UserInput,
@@ -67,7 +67,8 @@ pub(crate) fn play(
         return ProbeResult::default();
     };
     let mut probe = Probe::new(agent.clone(), agents.to_vec());
-    probe.accept(MachineInput::Opened { instructions: None });
+    let opened = probe.opened();
+    probe.accept(opened);
     for input in inputs {
         if probe.is_over {
             break;
@@ -125,6 +126,13 @@ impl Probe {
             answered: HashSet::new(),
             answered_here: HashSet::new(),
         }
+    }
+
+    fn opened(&self) -> MachineInput {
+        MachineInput::Opened(Briefing {
+            agent: self.machine.agent().clone(),
+            instructions: None,
+        })
     }
 
     fn happen(&mut self, input: ProbeInput) {
@@ -223,7 +231,10 @@ impl Probe {
                 }
                 MachineStep::HandOff(order) => self.work.push_back(MachineInput::HandoffEnded {
                     call_id: order.call.call_id,
-                    result: Ok(Some("Go on.".into())),
+                    result: Ok(Briefing {
+                        agent: order.to,
+                        instructions: Some("Go on.".into()),
+                    }),
                 }),
                 MachineStep::CheckGuardrails(order) => self.work.push_back(checked(order)),
                 MachineStep::Reconnect => self.reconnect(),
@@ -301,8 +312,8 @@ impl Probe {
         (self.is_asked, self.is_active) = (false, false);
         self.truncated.clear();
         self.answered_here.clear();
-        self.work
-            .push_back(MachineInput::Opened { instructions: None });
+        let opened = self.opened();
+        self.work.push_back(opened);
     }
 
     /// Lets everything come to its end: then no call is without its output.

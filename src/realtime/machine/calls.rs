@@ -1,7 +1,6 @@
 //! Calls of tools, beside the audio: made once, answered once.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use serde_json::json;
 
@@ -11,7 +10,7 @@ use crate::guardrail::GuardrailResult;
 use crate::kind::ErrorKind;
 use crate::model::Deviation;
 use crate::model::realtime::{ClientEvent, ConversationItem, NewItem, ResponseOptions};
-use crate::realtime::agent::{RealtimeAgent, Target};
+use crate::realtime::agent::{Briefing, RealtimeAgent, Target};
 use crate::realtime::event::{RealtimeEvent, ToolFault};
 use crate::tools::{
     FunctionTool, NOT_APPROVED, ToolCallResult, ToolContent, ToolError, ToolOutput,
@@ -252,28 +251,17 @@ impl Machine {
     pub(super) fn on_handoff_ended(
         &mut self,
         call_id: &str,
-        result: Result<Option<Arc<str>>, ToolCallResult>,
+        result: Result<Briefing, ToolCallResult>,
     ) {
-        let instructions = match result {
-            Ok(instructions) => instructions,
+        let briefing = match result {
+            Ok(briefing) => briefing,
             Err(failed) => return self.on_tool_ended(call_id, failed),
         };
-        let Some(call) = self.calls.find(call_id) else {
+        if self.calls.find(call_id).is_none() {
             return;
-        };
-        let Some(target) = call
-            .agent
-            .handoff(&call.name)
-            .map(|handoff| handoff.target.clone())
-        else {
-            return;
-        };
-        let Some(to) = self.find_agent(&target) else {
-            return;
-        };
-        let from = std::mem::replace(&mut self.agent, to).shared_name();
-        self.settings.instructions = instructions;
-        self.settings.tools = self.agent.specs(&self.cx);
+        }
+        let from = self.agent.shared_name();
+        self.set_agent(briefing);
         self.must_update = true;
         let to = self.agent.shared_name();
         // As in a run: the next agent is told who it is.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::agent::RealtimeAgent;
+use super::agent::{Briefing, RealtimeAgent};
 use super::audio::Frames;
 use super::conversation::{RealtimeItem, SessionHistory};
 use super::event::{InterruptedBy, RealtimeEvent, SessionEnd};
@@ -38,7 +38,7 @@ pub(super) use user::{CallDecision, UserInput};
 #[derive(Debug)]
 pub(super) enum MachineInput {
     /// The connection stands, and this is what the agent is told.
-    Opened { instructions: Option<Arc<str>> },
+    Opened(Briefing),
     /// The server said something.
     Server(ReceivedEvent),
     /// The application reports how much of an item was played.
@@ -51,7 +51,7 @@ pub(super) enum MachineInput {
     /// A handoff is over; on success with what the next agent is told.
     HandoffEnded {
         call_id: String,
-        result: Result<Option<Arc<str>>, ToolCallResult>,
+        result: Result<Briefing, ToolCallResult>,
     },
     /// Guardrails have looked at an answer.
     GuardrailsChecked {
@@ -235,7 +235,7 @@ impl Machine {
             return;
         }
         match input {
-            MachineInput::Opened { instructions } => self.on_opened(instructions),
+            MachineInput::Opened(briefing) => self.on_opened(briefing),
             MachineInput::Server(received) => self.on_received(received),
             MachineInput::Played { item_id, position } => {
                 self.has_playback_reports = true;
@@ -277,11 +277,10 @@ impl Machine {
         &self.agent
     }
 
-    fn on_opened(&mut self, instructions: Option<Arc<str>>) {
+    fn on_opened(&mut self, briefing: Briefing) {
         let is_again = self.connection == Connection::Opening { is_again: true };
         self.connection = Connection::Open;
-        self.settings.instructions = instructions;
-        self.settings.tools = self.agent.specs(&self.cx);
+        self.set_agent(briefing);
         self.update_session();
         for item in std::mem::take(&mut self.rebuilt) {
             self.create_item(item);
@@ -289,6 +288,13 @@ impl Machine {
         if is_again {
             self.emit(RealtimeEvent::Reconnected);
         }
+    }
+
+    /// Gives the conversation to an agent; the server is told when it can be.
+    pub(super) fn set_agent(&mut self, briefing: Briefing) {
+        self.agent = briefing.agent;
+        self.settings.instructions = briefing.instructions;
+        self.settings.tools = self.agent.specs(&self.cx);
     }
 
     fn on_lost(&mut self, end: ConnectionEnd) {

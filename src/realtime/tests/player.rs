@@ -92,11 +92,7 @@ impl Player {
             _ => Vec::new(),
         };
         let mut player = Self::new(&words);
-        player
-            .accept(MachineInput::Opened {
-                instructions: Some("Sells seats.".into()),
-            })
-            .await;
+        player.open().await;
         let first = script.lines.iter().find_map(|(_, line)| match line {
             ScriptLine::Client(event) => Some(event["type"] == "session.update"),
             _ => None,
@@ -150,6 +146,12 @@ impl Player {
     pub(super) async fn accept(&mut self, input: MachineInput) {
         self.machine.accept(self.now, input);
         self.perform().await;
+    }
+
+    /// The connection stands, for the agent that speaks.
+    pub(super) async fn open(&mut self) {
+        let briefing = self.machine.agent().brief(&self.cx).await.unwrap();
+        self.accept(MachineInput::Opened(briefing)).await;
     }
 
     pub(super) async fn ask(&mut self, input: UserInput) -> Result<(), RealtimeError> {
@@ -252,8 +254,7 @@ impl Player {
                     .await;
             }
             ScriptLine::Opened => {
-                let instructions = Some("Sells seats.".into());
-                self.accept(MachineInput::Opened { instructions }).await;
+                self.open().await;
             }
         }
         Ok(())

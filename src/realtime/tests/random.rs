@@ -130,7 +130,8 @@ impl Stage {
             has_playback_reports: false,
             reported: HashMap::new(),
         };
-        stage.accept(MachineInput::Opened { instructions: None });
+        stage.runtime.block_on(stage.player.open());
+        stage.drain();
         stage
     }
 

@@ -1,17 +1,21 @@
 //! How a connection begins and ends, and the requests beside it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use openai_agents::ErrorKind;
+use openai_agents::future::BoxFuture;
 use openai_agents::model::OpenAiRealtime;
 use openai_agents::model::realtime::RealtimeSettings;
 use openai_agents::realtime::{RealtimeAgent, RealtimeError, RealtimeHandoff, RealtimeSession};
 use openai_agents::testing::realtime::RealtimeServer;
 use openai_agents::testing::{FakeServer, Reply};
+use openai_agents::tools::{ToolSource, ToolSourceError};
+use openai_agents::{ErrorKind, FunctionTool};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::session::{Stage, model};
+use crate::support::instant;
 
 fn agent() -> RealtimeAgent {
     RealtimeAgent::builder("Clerk").build().unwrap()
@@ -257,4 +261,92 @@ async fn deleted_item_is_named_to_the_server() {
         (&event["type"], &event["item_id"]),
         (&json!("conversation.item.delete"), &json!("item_1"))
     );
+}
+
+/// A source with these tools; without any it fails.
+struct Shelf(Option<Arc<[FunctionTool]>>);
+
+impl ToolSource for Shelf {
+    fn name(&self) -> &'static str {
+        "shelf"
+    }
+
+    fn tools(&self) -> BoxFuture<'_, Result<Arc<[FunctionTool]>, ToolSourceError>> {
+        let tools = self.0.clone();
+        Box::pin(async move {
+            tools.ok_or_else(|| ToolSourceError::new("shelf", ErrorKind::Mcp, "it fell"))
+        })
+    }
+}
+
+#[tokio::test]
+async fn session_has_the_tools_of_its_agents_sources_also_after_a_handoff() {
+    let server = RealtimeServer::start().await.unwrap();
+    let shelf = |name: &str| Shelf(Some([instant(name, "booked")].into()));
+    let billing = RealtimeAgent::builder("Billing").tool_source(shelf("refund"));
+    let billing = billing.build().unwrap();
+    let clerk = RealtimeAgent::builder("Clerk")
+        .tool(instant("own", "mine"))
+        .tool_source(shelf("book"))
+        .handoff(&billing)
+        .build()
+        .unwrap();
+    let session = RealtimeSession::builder(&clerk, model(&server.url()));
+    let (session, peer) = tokio::join!(session.connect(), server.accept());
+    let (session, mut peer) = (session.unwrap(), peer.unwrap());
+    let update = peer.receive().await.unwrap().unwrap();
+    let names = |update: &serde_json::Value| -> Vec<String> {
+        let tools = update["session"]["tools"].as_array().unwrap().iter();
+        tools
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&update), ["own", "book", "transfer_to_billing"]);
+    let call = |n: u8, name: &str| {
+        json!({"id": format!("item_{n}"), "type": "function_call", "call_id": format!("call_{n}"), "name": name,
+            "arguments": "{}", "status": "completed"})
+    };
+    let created = json!({"type": "response.created", "response": {"id": "resp_1"}});
+    let output = [call(1, "book"), call(2, "transfer_to_billing")];
+    let done = json!({"type": "response.done", "response": {"id": "resp_1", "status": "completed", "output": output}});
+    peer.send(&created).await.unwrap();
+    peer.send(&done).await.unwrap();
+    let (mut outputs, mut offered) = (Vec::new(), Vec::new());
+    while outputs.len() < 2 || offered.is_empty() {
+        let event = peer.receive().await.unwrap().unwrap();
+        match event["type"].as_str().unwrap() {
+            "session.update" => offered = names(&event),
+            "conversation.item.create" => outputs.push(event["item"]["output"].clone()),
+            _ => {}
+        }
+    }
+    assert_eq!(offered, ["refund"]);
+    assert!(outputs.contains(&json!("booked")), "{outputs:?}");
+    drop(session);
+}
+
+#[tokio::test]
+async fn session_whose_tools_cannot_be_had_is_refused_before_connecting() {
+    let same = |name: &str| Shelf(Some([instant(name, "")].into()));
+    let cases = [
+        (
+            Shelf(None),
+            ErrorKind::Mcp,
+            "the tools of `shelf` cannot be had: it fell",
+        ),
+        (
+            same("own"),
+            ErrorKind::Config,
+            "agent `Clerk` cannot have the tools of `shelf`: ",
+        ),
+    ];
+    for (shelf, kind, words) in cases {
+        let clerk = RealtimeAgent::builder("Clerk").tool(instant("own", "mine"));
+        let clerk = clerk.tool_source(shelf).build().unwrap();
+        // Nobody listens there.
+        let session = RealtimeSession::builder(&clerk, model("http://127.0.0.1:9/v1"));
+        let error = session.connect().await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
