@@ -121,9 +121,12 @@ impl SessionHistory {
     ) -> bool {
         let id = item.id().to_owned();
         let content = RealtimeContent::from(item);
-        if self.position(&id).is_none()
-            && let Some(local) = self.output_of(&content)
-        {
+        let is_taken = self.position(&id).is_some();
+        if let Some(local) = self.output_of(&content) {
+            if is_taken && local.id != id {
+                // The server gives it the id of another item, which stays what it is.
+                return false;
+            }
             // It was put in when it was sent; now its id is known.
             local.id.clone_from(&id);
         }

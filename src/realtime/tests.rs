@@ -32,3 +32,26 @@ async fn machine_scripts_play_as_written() {
     assert_eq!(complaints, Vec::<String>::new());
     assert!(n_scripts >= 25, "only {n_scripts} scripts were found");
 }
+
+#[tokio::test]
+async fn output_shown_under_the_id_of_another_item_is_there_once() {
+    let call = r#"{"id":"fc_1","type":"function_call","call_id":"call_1","name":"book","arguments":"{}","status":"completed"}"#;
+    let script = format!(
+        r#"
+user text Hello
+-> {{"type":"conversation.item.create"}}
+-> {{"type":"response.create"}}
+<- {{"type":"conversation.item.added","previous_item_id":null,"item":{{"id":"item_0","type":"message","role":"user","content":[{{"type":"input_text","text":"Hello"}}]}}}}
+<- {{"type":"response.created","response":{{"id":"resp_1"}}}}
+<- {{"type":"response.output_item.done","response_id":"resp_1","item":{call}}}
+tool call_1 gives booked
+<- {{"type":"response.done","response":{{"id":"resp_1","status":"completed","output":[]}}}}
+-> {{"type":"conversation.item.create","item":{{"call_id":"call_1"}}}}
+-> {{"type":"response.create"}}
+<- {{"type":"conversation.item.added","item":{{"id":"fc_1","type":"function_call_output","call_id":"call_1","output":"booked"}}}}
+history user: Hello | calls book: {{}} | gives: booked
+"#
+    );
+    let script = RealtimeScript::parse(&script).unwrap();
+    assert_eq!(Player::play(&script).await, Ok(()));
+}
