@@ -10,7 +10,7 @@ use super::schema::Config;
 #[cfg(feature = "realtime")]
 use crate::model::OpenAiRealtime;
 #[cfg(feature = "voice")]
-use crate::model::{OpenAiSpeech, OpenAiStt, OpenAiTts};
+use crate::model::{OpenAiLiveStt, OpenAiSpeech, OpenAiStt, OpenAiTts};
 #[cfg(feature = "realtime")]
 use crate::realtime::{RealtimeAgent, RealtimeAgentBuilder, RealtimeHandoff};
 use crate::secret::Secret;
@@ -192,17 +192,32 @@ impl Config {
     ///
     /// [`ConfigError`] if the model or the address is missing or cannot be used.
     pub fn stt(&self) -> Result<OpenAiStt, ConfigError> {
-        let model = self.voice.stt_model.as_deref().ok_or_else(|| {
+        let model = self.stt_model()?;
+        Ok(self
+            .speech(self.voice.stt_url.as_deref(), model)?
+            .stt(model))
+    }
+
+    /// Makes what writes speech down while it is said, over a WebSocket to the same server. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`stt`](Self::stt).
+    pub fn live_stt(&self) -> Result<OpenAiLiveStt, ConfigError> {
+        let model = self.stt_model()?;
+        let (url, own_key) = (self.voice.stt_url.as_deref(), self.voice.api_key.as_ref());
+        Ok(self.realtime_server(url, own_key, model)?.live_stt())
+    }
+
+    fn stt_model(&self) -> Result<&str, ConfigError> {
+        self.voice.stt_model.as_deref().ok_or_else(|| {
             let names = [
                 "OPENAI_AGENTS__VOICE__STT_MODEL",
                 "voice.stt_model",
                 "--stt-model",
             ];
             self.missing("model that writes speech down", names)
-        })?;
-        Ok(self
-            .speech(self.voice.stt_url.as_deref(), model)?
-            .stt(model))
+        })
     }
 
     /// Makes what speaks. Nothing is sent.
@@ -271,7 +286,16 @@ impl Config {
             self.missing("realtime model", names)
         })?;
         let own_key = self.realtime.api_key.as_ref();
-        let (url, key) = self.speech_server(self.realtime.url.as_deref(), own_key)?;
+        self.realtime_server(self.realtime.url.as_deref(), own_key, model)
+    }
+
+    fn realtime_server(
+        &self,
+        url: Option<&str>,
+        own_key: Option<&Secret>,
+        model: &str,
+    ) -> Result<OpenAiRealtime, ConfigError> {
+        let (url, key) = self.speech_server(url, own_key)?;
         let mut builder =
             OpenAiRealtime::builder(url, model).http_client(self.http_client().clone());
         if let Some(key) = key {
@@ -283,16 +307,27 @@ impl Config {
         })
     }
 
+    /// Finds the description of the agent that speaks first, or of `Assistant`, whose tools it has then.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnknownAgent`] if there is neither.
+    pub fn realtime_agent_config(&self) -> Result<&AgentConfig, ConfigError> {
+        self.agent_config(REALTIME_AGENT)
+            .or_else(|_| self.agent_config(ASSISTANT))
+    }
+
     /// Makes the agents of realtime sessions: `RealtimeAgent` first, then those that it can hand off to.
     ///
     /// It is the agent of this name in the file, or one with the tools of `Assistant`. What a realtime session cannot do is an error, not
-    /// left out: MCP servers, agents as tools, input guardrails, output schemas.
+    /// left out: agents as tools, input guardrails, output schemas.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if an agent cannot be built, or has what a realtime session cannot do.
     pub fn realtime_agents(&self) -> Result<Vec<RealtimeAgent>, ConfigError> {
-        let Ok(described) = self.agent_config(REALTIME_AGENT) else {
+        let described = self.realtime_agent_config()?;
+        if described.name != REALTIME_AGENT {
             let tools = self.agent(ASSISTANT)?;
             let agent = RealtimeAgent::builder(REALTIME_AGENT).instructions(INSTRUCTIONS);
             let agent = tools
@@ -300,6 +335,8 @@ impl Config {
                 .iter()
                 .cloned()
                 .fold(agent, RealtimeAgentBuilder::tool);
+            let sources = tools.tool_sources().iter().cloned();
+            let agent = sources.fold(agent, RealtimeAgentBuilder::shared_tool_source);
             let origin = super::Origin::Default;
             return Ok(vec![agent.build().map_err(|source| {
                 ConfigError::Realtime {
@@ -308,14 +345,13 @@ impl Config {
                     source: Box::new(source),
                 }
             })?]);
-        };
+        }
         let agents = self.reachable(described).into_iter();
         agents.map(|agent| self.realtime_agent(agent)).collect()
     }
 
     fn realtime_agent(&self, described: &AgentConfig) -> Result<RealtimeAgent, ConfigError> {
         let impossible = [
-            ("mcp_servers", !described.mcp_servers.is_empty()),
             ("agents_as_tools", !described.agents_as_tools.is_empty()),
             ("input_guardrails", !described.input_guardrails.is_empty()),
             ("output_schema", described.output_schema.is_some()),
@@ -336,6 +372,9 @@ impl Config {
         }
         for tool in built.tools() {
             agent = agent.tool(tool.clone());
+        }
+        for source in built.tool_sources() {
+            agent = agent.shared_tool_source(std::sync::Arc::clone(source));
         }
         for handoff in &described.handoffs {
             agent = agent.handoff(RealtimeHandoff::to_name(handoff.as_str()));

@@ -62,6 +62,8 @@ pub use litellm::{LiteLlm, LiteLlmApi, LiteLlmBuilder, LiteLlmWire};
 pub use memory_limit::MemoryLimit;
 #[cfg(feature = "http")]
 pub use openai_chat::{ChatWire, OpenAiChat, OpenAiChatBuilder};
+#[cfg(feature = "voice")]
+pub use openai_realtime::OpenAiLiveStt;
 #[cfg(feature = "realtime")]
 pub use openai_realtime::{OpenAiRealtime, OpenAiRealtimeBuilder, SipCalls};
 #[cfg(feature = "voice")]

@@ -2,6 +2,8 @@
 
 mod calls;
 mod connection;
+#[cfg(feature = "voice")]
+mod live_stt;
 mod redaction;
 
 use std::fmt;
@@ -14,6 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub use calls::SipCalls;
 use connection::WebSocket;
+#[cfg(feature = "voice")]
+pub use live_stt::OpenAiLiveStt;
 
 use crate::future::BoxFuture;
 use crate::http::{BaseUrl, Headers, HttpClient, UpgradeResponse};
@@ -80,13 +84,15 @@ impl OpenAiRealtime {
         SipCalls::new(self.clone())
     }
 
-    async fn open(self) -> Result<Box<dyn RealtimeConnection>, ModelError> {
+    /// Gives a model that writes speech down while it is said, in sessions that do nothing else.
+    #[cfg(feature = "voice")]
+    pub fn live_stt(&self) -> OpenAiLiveStt {
+        OpenAiLiveStt::new(self.clone())
+    }
+
+    async fn open(&self, path: &str) -> Result<Box<dyn RealtimeConnection>, ModelError> {
         let parts = &*self.0;
-        let query = match &parts.call_id {
-            Some(call_id) => format!("realtime?call_id={}", escape(call_id)),
-            None => format!("realtime?model={}", escape(&parts.name)),
-        };
-        let url = parts.base_url.join(&query).map_err(http_error)?;
+        let url = parts.base_url.join(path).map_err(http_error)?;
         let key = generate_key();
         let mut headers = parts.headers.clone();
         for (name, value) in [
@@ -139,10 +145,13 @@ impl RealtimeModel for OpenAiRealtime {
 
     fn connect(&self) -> BoxFuture<'static, Result<Box<dyn RealtimeConnection>, ModelError>> {
         let model = self.clone();
-        let redactor = self.0.redactor.clone();
         Box::pin(async move {
-            let opened = model.open().await;
-            opened.map_err(|error| error.redacted(&redactor))
+            let path = match &model.0.call_id {
+                Some(call_id) => format!("realtime?call_id={}", escape(call_id)),
+                None => format!("realtime?model={}", escape(&model.0.name)),
+            };
+            let opened = model.open(&path).await;
+            opened.map_err(|error| error.redacted(&model.0.redactor))
         })
     }
 }

@@ -7,7 +7,6 @@ mod tts;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -20,7 +19,6 @@ use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::model::endpoint::{bearer_headers, redactor_of};
 use crate::model::exchange::{http_error, refusal};
-use crate::model::voice::SpeechUsage;
 use crate::model::wire::{ServerError, excerpt};
 use crate::secret::{Redactor, Secret};
 
@@ -161,25 +159,6 @@ fn unexpected_body(content_type: &str, expected: &str, body: &[u8]) -> ModelErro
 fn is_type(content_type: &str, expected: &str) -> bool {
     let start = content_type.get(..expected.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(expected))
-}
-
-/// Reads what a request cost; a form that is not known is kept.
-fn usage(value: Option<&Value>) -> Option<SpeechUsage> {
-    let value = value.filter(|value| !value.is_null())?;
-    let count = |key: &str| value.get(key).and_then(Value::as_u64);
-    let seconds = value.get("seconds").and_then(Value::as_f64);
-    let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    Some(
-        match (count("input_tokens"), count("output_tokens"), seconds) {
-            (Some(input), Some(output), _) => SpeechUsage::Tokens {
-                input,
-                output,
-                total: count("total_tokens").unwrap_or_else(|| input.saturating_add(output)),
-            },
-            (_, _, Some(seconds)) => SpeechUsage::Duration(seconds),
-            _ => SpeechUsage::Other(value.clone()),
-        },
-    )
 }
 
 impl fmt::Debug for OpenAiSpeech {

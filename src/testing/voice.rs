@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 
 use crate::future::BoxStream;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::model::voice::{
-    SpeechEvent, SpeechRequest, Stt, Transcript, TranscriptionEvent, TranscriptionRequest, Tts,
+    LiveRequest, SpeechEvent, SpeechRequest, Stt, Transcript, TranscriptionEvent,
+    TranscriptionRequest, Tts,
 };
 
 /// Hears the next text of a script in each recording, and keeps the requests.
@@ -29,6 +30,7 @@ pub struct ScriptedStt(Arc<Mutex<SttScript>>);
 
 #[derive(Default)]
 struct SttScript {
+    is_live: bool,
     texts: VecDeque<Result<String, ModelError>>,
     requests: Vec<TranscriptionRequest>,
 }
@@ -61,7 +63,7 @@ impl ScriptedStt {
     pub fn new(texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self(Arc::new(Mutex::new(SttScript {
             texts: texts.into_iter().map(|text| Ok(text.into())).collect(),
-            requests: Vec::new(),
+            ..SttScript::default()
         })))
     }
 
@@ -72,28 +74,26 @@ impl ScriptedStt {
         self
     }
 
+    /// Hears speech as it comes: a word for each piece of audio, and the rest at its end.
+    #[must_use]
+    pub fn live(self) -> Self {
+        lock(&self.0).is_live = true;
+        self
+    }
+
     /// Gives the requests so far.
     pub fn requests(&self) -> Vec<TranscriptionRequest> {
         lock(&self.0).requests.clone()
     }
 }
 
-impl Stt for ScriptedStt {
-    fn name(&self) -> &'static str {
-        "scripted-stt"
-    }
-
-    fn transcribe(
-        &self,
-        request: TranscriptionRequest,
-    ) -> BoxStream<'static, Result<TranscriptionEvent, ModelError>> {
-        let mut script = lock(&self.0);
-        script.requests.push(request);
-        let text = script.texts.pop_front().unwrap_or_else(|| {
+impl ScriptedStt {
+    fn next_events(&self) -> Vec<Result<TranscriptionEvent, ModelError>> {
+        let text = lock(&self.0).texts.pop_front().unwrap_or_else(|| {
             let message = "the scripted recogniser has no further text";
             Err(ModelError::new(ErrorKind::Config, message))
         });
-        let events = match text {
+        match text {
             Err(error) => vec![Err(error)],
             Ok(text) => {
                 let words = text
@@ -106,8 +106,44 @@ impl Stt for ScriptedStt {
                 events.push(Ok(TranscriptionEvent::Done(done)));
                 events
             }
-        };
-        Box::pin(stream::iter(events))
+        }
+    }
+}
+
+impl Stt for ScriptedStt {
+    fn name(&self) -> &'static str {
+        "scripted-stt"
+    }
+
+    fn transcribe(
+        &self,
+        request: TranscriptionRequest,
+    ) -> BoxStream<'static, Result<TranscriptionEvent, ModelError>> {
+        lock(&self.0).requests.push(request);
+        Box::pin(stream::iter(self.next_events()))
+    }
+
+    fn transcribe_live(
+        &self,
+        request: LiveRequest,
+    ) -> Option<BoxStream<'static, Result<TranscriptionEvent, ModelError>>> {
+        if !lock(&self.0).is_live {
+            return None;
+        }
+        let state = (request.audio, VecDeque::from(self.next_events()));
+        Some(Box::pin(stream::unfold(
+            state,
+            |(mut audio, mut events)| async move {
+                if events.len() > 1 {
+                    audio.next().await;
+                } else {
+                    // The whole text comes at the end of the audio.
+                    while audio.next().await.is_some() {}
+                }
+                let event = events.pop_front()?;
+                Some((event, (audio, events)))
+            },
+        )))
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::mpsc;
 
 use super::answer::{Speech, SpokenAnswer};
 use super::builder::{PipelineBuilder, PipelineSettings};
@@ -21,8 +23,8 @@ use crate::item::{Item, ItemKind, Role};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::model::voice::{
-    AudioError, AudioFile, PcmAudio, SpeechEvent, SpeechRequest, Stt, TranscriptionEvent,
-    TranscriptionRequest, Tts,
+    AudioError, AudioFile, LiveRequest, PcmAudio, SpeechEvent, SpeechRequest, Stt,
+    TranscriptionEvent, TranscriptionRequest, Tts,
 };
 use crate::realtime::StreamingSession;
 
@@ -68,13 +70,31 @@ pub struct Pipeline {
     pub(super) stt: Arc<dyn Stt>,
     pub(super) tts: Arc<dyn Tts>,
     pub(super) settings: PipelineSettings,
-    /// The audio of the turn that the user speaks, and its format.
-    pub(super) input: Option<(PcmAudio, BytesMut)>,
+    /// The turn that the user speaks.
+    pub(super) input: Option<TurnInput>,
     pub(super) phase: TurnPhase,
     /// The last answer; it stays when its turn is over, since its audio may still be played.
     pub(super) answer: Option<SpokenAnswer>,
     /// Until when a player that never pauses plays what it was given.
     pub(super) plays_until: Duration,
+}
+
+/// The audio of a turn that is not committed yet.
+pub(super) struct TurnInput {
+    format: PcmAudio,
+    n_bytes: usize,
+    hearing: Hearing,
+}
+
+/// What becomes of the audio.
+enum Hearing {
+    /// It is kept, and written down as one recording.
+    Kept(BytesMut),
+    /// It is written down as it comes.
+    Live {
+        audio: mpsc::UnboundedSender<PcmAudio>,
+        transcription: BoxStream<'static, Result<TranscriptionEvent, ModelError>>,
+    },
 }
 
 /// What the turn waits for.
@@ -87,6 +107,8 @@ pub(super) enum TurnPhase {
 
 /// What happened first.
 enum Progress {
+    /// Of the turn that the user still speaks.
+    Hearing(Option<Result<TranscriptionEvent, ModelError>>),
     Transcription(Option<Result<TranscriptionEvent, ModelError>>),
     Run(Option<Result<RunEvent, RunError>>),
     Speech(Option<Result<SpeechEvent, ModelError>>),
@@ -101,7 +123,8 @@ impl Pipeline {
 
     /// Takes audio of the user, in any pieces, for the turn that [`commit`](Self::commit) ends.
     ///
-    /// While the pipeline [is deaf](Self::is_deaf), the audio is thrown away.
+    /// With a model that [hears live](Stt::transcribe_live) the turn begins with its first audio, and [`next`](Self::next) gives the words
+    /// as they come. While the pipeline [is deaf](Self::is_deaf), the audio is thrown away.
     ///
     /// # Errors
     ///
@@ -110,17 +133,33 @@ impl Pipeline {
         if self.is_deaf() {
             return Ok(());
         }
-        let (first, bytes) = self
-            .input
-            .get_or_insert_with(|| (audio.clone(), BytesMut::new()));
-        audio.check_follows(first)?;
-        let n_bytes = bytes.len() + audio.bytes().len();
-        if n_bytes > MAX_TURN_BYTES {
-            let max_bytes = MAX_TURN_BYTES;
-            return Err(AudioError::TooLarge { n_bytes, max_bytes }.into());
+        let mut input = match self.input.take() {
+            Some(input) => input,
+            None => self.begin_input(audio),
+        };
+        let taken = input.take(audio);
+        self.input = Some(input);
+        taken
+    }
+
+    fn begin_input(&self, audio: &PcmAudio) -> TurnInput {
+        // What waits in the channel is part of the turn, and bounded with it.
+        let (sender, mut pieces) = mpsc::unbounded_channel();
+        let mut request = LiveRequest::new(stream::poll_fn(move |cx| pieces.poll_recv(cx)));
+        let settings = &self.settings.transcription;
+        request.language.clone_from(&settings.language);
+        request.prompt.clone_from(&settings.prompt);
+        TurnInput {
+            format: audio.clone(),
+            n_bytes: 0,
+            hearing: match self.stt.transcribe_live(request) {
+                Some(transcription) => Hearing::Live {
+                    audio: sender,
+                    transcription,
+                },
+                None => Hearing::Kept(BytesMut::new()),
+            },
         }
-        bytes.extend_from_slice(audio.bytes());
-        Ok(())
     }
 
     /// Whether audio of the user is thrown away: in half duplex, while the agent speaks and for the hold behind it.
@@ -143,11 +182,23 @@ impl Pipeline {
     ///
     /// A dropped future may have interrupted the answer; the audio is still there.
     pub async fn commit(&mut self) -> Result<Option<Interruption>, VoiceError> {
-        let input = self.input.as_ref().filter(|(_, bytes)| !bytes.is_empty());
-        let (format, bytes) = input.ok_or(VoiceError::NoAudio)?;
-        let bytes = Bytes::copy_from_slice(bytes);
-        let audio = PcmAudio::new(format.sample_rate_hz(), format.n_channels(), bytes)?;
-        Ok(self.send_file(AudioFile::wav(&audio)?).await)
+        let input = self.input.as_ref().filter(|input| input.n_bytes > 0);
+        let input = input.ok_or(VoiceError::NoAudio)?;
+        if let Hearing::Kept(bytes) = &input.hearing {
+            let (rate, n_channels) = (input.format.sample_rate_hz(), input.format.n_channels());
+            let audio = PcmAudio::new(rate, n_channels, Bytes::copy_from_slice(bytes))?;
+            return Ok(self.send_file(AudioFile::wav(&audio)?).await);
+        }
+        let interruption = self.interrupt().await;
+        if let Some(TurnInput {
+            hearing: Hearing::Live { transcription, .. },
+            ..
+        }) = self.input.take()
+        {
+            // The sender is gone with the rest, which is the end of the audio.
+            self.phase = TurnPhase::Transcribing(transcription);
+        }
+        Ok(interruption)
     }
 
     /// Takes a recording in any format that the server reads as the user's turn; otherwise as [`commit`](Self::commit).
@@ -231,7 +282,7 @@ impl Pipeline {
         self.session.agent()
     }
 
-    /// Waits for the next event of the turn; `None` when there is none under way.
+    /// Waits for the next event of the turn; `None` when there is none under way. Audio that comes meanwhile is taken between two calls.
     ///
     /// # Errors
     ///
@@ -243,13 +294,19 @@ impl Pipeline {
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<VoiceEvent, VoiceError>> {
         loop {
-            if matches!(self.phase, TurnPhase::Idle) {
+            if matches!(self.phase, TurnPhase::Idle) && !self.is_hearing() {
                 return None;
             }
-            if let Some(text) = self.begin_sentence() {
+            self.request_speech();
+            if let Some(text) = self.answer.as_mut().and_then(Answer::begin_sentence) {
                 return Some(Ok(VoiceEvent::SentenceStarted { text }));
             }
             let event = match poll_fn(|cx| self.poll_progress(cx)).await {
+                Progress::Hearing(event) => match self.on_hearing(event).await {
+                    Ok(event) => Ok(event),
+                    // The answer before goes on.
+                    Err(error) => return Some(Err(error)),
+                },
                 Progress::Transcription(event) => self.on_transcription(event).await,
                 Progress::Run(event) => self.on_run(event),
                 Progress::Speech(event) => self.on_speech(event),
@@ -269,26 +326,38 @@ impl Pipeline {
         }
     }
 
-    /// Has the next sentence spoken, if none is being spoken; gives its text.
-    fn begin_sentence(&mut self) -> Option<String> {
-        let answer = self.answer.as_mut()?;
-        if answer.speech.is_some() {
-            return None;
-        }
-        let text = answer.next_sentence()?;
-        let request = SpeechRequest {
-            text: text.clone(),
-            ..self.settings.speech.clone()
+    /// Has the next sentence spoken, and the one behind it meanwhile: its audio is there when that of the first ends.
+    fn request_speech(&mut self) {
+        let Some(answer) = &mut self.answer else {
+            return;
         };
-        answer.speech = Some(Speech {
-            stream: self.tts.speak(request),
-            sample_rate_hz: 0,
-        });
-        Some(text)
+        while answer.wants_speech()
+            && let Some(sentence) = answer.next_sentence()
+        {
+            let request = SpeechRequest {
+                text: sentence.text.clone(),
+                ..self.settings.speech.clone()
+            };
+            answer
+                .speeches
+                .push_back(Speech::new(sentence, self.tts.speak(request)));
+        }
     }
 
     /// Waits for what happens first; audio comes before the text behind it, so that a fast model does not hold it up.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        if let Some(TurnInput {
+            hearing: Hearing::Live { transcription, .. },
+            ..
+        }) = &mut self.input
+        {
+            if let Poll::Ready(event) = transcription.poll_next_unpin(cx) {
+                return Poll::Ready(Progress::Hearing(event));
+            }
+            if matches!(self.phase, TurnPhase::Idle) {
+                return Poll::Pending;
+            }
+        }
         let answer = match (&mut self.phase, &mut self.answer) {
             (TurnPhase::Transcribing(stream), _) => {
                 return stream.poll_next_unpin(cx).map(Progress::Transcription);
@@ -296,9 +365,7 @@ impl Pipeline {
             (TurnPhase::Answering, Some(answer)) => answer,
             (TurnPhase::Idle | TurnPhase::Answering, _) => return Poll::Ready(Progress::Done),
         };
-        if let Some(speech) = &mut answer.speech
-            && let Poll::Ready(event) = speech.stream.poll_next_unpin(cx)
-        {
+        if let Poll::Ready(event) = answer.poll_speech(cx) {
             return Poll::Ready(Progress::Speech(event));
         }
         if !self.session.is_answering() {
@@ -314,6 +381,28 @@ impl Pipeline {
         }
         let next = pin!(self.session.next());
         next.poll(cx).map(Progress::Run)
+    }
+
+    /// Whether a turn is being written down that the user still speaks.
+    fn is_hearing(&self) -> bool {
+        let input = self.input.as_ref();
+        input.is_some_and(|input| matches!(input.hearing, Hearing::Live { .. }))
+    }
+
+    async fn on_hearing(
+        &mut self,
+        event: Option<Result<TranscriptionEvent, ModelError>>,
+    ) -> Result<Option<VoiceEvent>, VoiceError> {
+        match event {
+            Some(Ok(TranscriptionEvent::Done(_))) => {
+                // The engine found the end of the turn by itself.
+                self.input = None;
+                drop(self.interrupt().await);
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => self.input = None,
+        }
+        self.on_transcription(event).await
     }
 
     async fn on_transcription(
@@ -362,7 +451,7 @@ impl Pipeline {
         let Some(answer) = &mut self.answer else {
             return Ok(None);
         };
-        let Some(speech) = &mut answer.speech else {
+        let Some(speech) = answer.speeches.front_mut() else {
             return Ok(None);
         };
         let event = event.unwrap_or_else(|| Err(ended_early("speech")));
@@ -376,9 +465,27 @@ impl Pipeline {
                 return Ok(Some(VoiceEvent::Audio { audio }));
             }
             SpeechEvent::Other { .. } => {}
-            SpeechEvent::Done { .. } => answer.speech = None,
+            SpeechEvent::Done { .. } => drop(answer.speeches.pop_front()),
         }
         Ok(None)
+    }
+}
+
+impl TurnInput {
+    fn take(&mut self, audio: &PcmAudio) -> Result<(), VoiceError> {
+        audio.check_follows(&self.format)?;
+        let n_bytes = self.n_bytes + audio.bytes().len();
+        if n_bytes > MAX_TURN_BYTES {
+            let max_bytes = MAX_TURN_BYTES;
+            return Err(AudioError::TooLarge { n_bytes, max_bytes }.into());
+        }
+        self.n_bytes = n_bytes;
+        match &mut self.hearing {
+            Hearing::Kept(bytes) => bytes.extend_from_slice(audio.bytes()),
+            // Where nobody takes it any more, the next event says why.
+            Hearing::Live { audio: sender, .. } => drop(sender.send(audio.clone())),
+        }
+        Ok(())
     }
 }
 

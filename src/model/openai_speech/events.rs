@@ -1,11 +1,14 @@
-//! The server-sent events of a speech request, within bounds and time.
+//! The events of a speech request: those that a server sends, within bounds and time, and those that a caller gets.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
+use futures_util::stream;
 use serde_json::Value;
 
 use super::OpenAiSpeech;
+use crate::future::BoxStream;
 use crate::http::{HttpBody, HttpResponse, IdleTimer, SseDecoder, SseError};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -14,6 +17,58 @@ use crate::model::wire::{ServerError, parse_json, text_of};
 
 /// The most bytes of an event: some seconds of samples as base64.
 const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// One request and its answer, step by step.
+pub(super) trait SpeechAnswer: Send + 'static {
+    /// What the caller gets.
+    type Event: Send;
+
+    /// Sends the request, or reads on; adds to the events, and says when the answer is over.
+    fn step(&mut self) -> impl Future<Output = Result<(), ModelError>> + Send;
+
+    /// Gives what was read and not taken yet.
+    fn progress(&mut self) -> &mut AnswerProgress<Self::Event>;
+}
+
+/// How far an answer is.
+pub(super) struct AnswerProgress<E> {
+    server: OpenAiSpeech,
+    pub(super) ready: VecDeque<E>,
+    pub(super) is_over: bool,
+}
+
+impl<E> AnswerProgress<E> {
+    pub(super) const fn new(server: OpenAiSpeech) -> Self {
+        Self {
+            server,
+            ready: VecDeque::new(),
+            is_over: false,
+        }
+    }
+}
+
+/// Gives the events of an answer; an error is the last, without the secrets that the server was given.
+pub(super) fn events_of<A: SpeechAnswer>(
+    answer: A,
+) -> BoxStream<'static, Result<A::Event, ModelError>> {
+    Box::pin(stream::unfold(answer, |mut answer| async move {
+        loop {
+            let progress = answer.progress();
+            if let Some(event) = progress.ready.pop_front() {
+                return Some((Ok(event), answer));
+            }
+            if progress.is_over {
+                return None;
+            }
+            if let Err(error) = answer.step().await {
+                let progress = answer.progress();
+                progress.is_over = true;
+                let error = error.redacted(progress.server.redactor());
+                return Some((Err(error), answer));
+            }
+        }
+    }))
+}
 
 /// Reads events; an error of the server among them is an error.
 pub(super) struct EventReader {

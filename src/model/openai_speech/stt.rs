@@ -1,22 +1,20 @@
 //! `/audio/transcriptions`.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream;
 use serde_json::Value;
 
-use super::events::EventReader;
+use super::events::{AnswerProgress, EventReader, SpeechAnswer, events_of};
 use super::form::{EncodedForm, FormFile, encode};
-use super::{MAX_ANSWER_BYTES, OpenAiSpeech, is_type, unexpected_body, usage};
+use super::{MAX_ANSWER_BYTES, OpenAiSpeech, is_type, unexpected_body};
 use crate::future::BoxStream;
 use crate::kind::ErrorKind;
 use crate::model::exchange::http_error;
 use crate::model::voice::{
-    Stt, Transcript, TranscriptFormat, TranscriptSegment, TranscriptWord, TranscriptionEvent,
-    TranscriptionRequest,
+    SpeechUsage, Stt, Transcript, TranscriptFormat, TranscriptSegment, TranscriptWord,
+    TranscriptionEvent, TranscriptionRequest,
 };
 use crate::model::wire::{ServerError, parse_json, text_of};
 use crate::model::{Delivery, Deviation, ModelError};
@@ -40,8 +38,7 @@ struct Transcribing {
     events: Option<EventReader>,
     /// Takes secrets out of the text that comes in pieces.
     deltas: StreamRedactor,
-    ready: VecDeque<TranscriptionEvent>,
-    is_over: bool,
+    progress: AnswerProgress<TranscriptionEvent>,
 }
 
 impl OpenAiStt {
@@ -99,31 +96,14 @@ impl Stt for OpenAiStt {
             delivery: request.delivery,
             events: None,
             deltas: StreamRedactor::new(self.server.redactor().clone()),
-            ready: VecDeque::new(),
-            is_over: false,
+            progress: AnswerProgress::new(self.server.clone()),
         };
-        Box::pin(stream::unfold(transcribing, |mut state| async move {
-            let event = state.next().await?;
-            Some((event, state))
-        }))
+        events_of(transcribing)
     }
 }
 
-impl Transcribing {
-    async fn next(&mut self) -> Option<Result<TranscriptionEvent, ModelError>> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
-            }
-            if self.is_over {
-                return None;
-            }
-            if let Err(error) = self.step().await {
-                self.is_over = true;
-                return Some(Err(error.redacted(self.server.redactor())));
-            }
-        }
-    }
+impl SpeechAnswer for Transcribing {
+    type Event = TranscriptionEvent;
 
     async fn step(&mut self) -> Result<(), ModelError> {
         let Some(form) = self.form.take() else {
@@ -157,6 +137,12 @@ impl Transcribing {
         Ok(())
     }
 
+    fn progress(&mut self) -> &mut AnswerProgress<TranscriptionEvent> {
+        &mut self.progress
+    }
+}
+
+impl Transcribing {
     /// A transcript in a format of files; servers that do not know the format answer in JSON all the same.
     fn file(&self, body: &str) -> Transcript {
         let redacted = self.server.redactor().redact(body).into_owned();
@@ -168,14 +154,14 @@ impl Transcribing {
             let (code, detail) = (&deviation.code, &deviation.detail);
             tracing::warn!(target: "openai_agents::wire", %code, "{detail}");
         }
-        self.is_over = true;
+        self.progress.is_over = true;
         let done = TranscriptionEvent::Done(Box::new(transcript));
-        self.ready.push_back(done);
+        self.progress.ready.push_back(done);
     }
 
     async fn on_event(&mut self) -> Result<(), ModelError> {
         let Some(events) = &mut self.events else {
-            self.is_over = true;
+            self.progress.is_over = true;
             return Ok(());
         };
         let Some(event) = events.next().await? else {
@@ -193,7 +179,7 @@ impl Transcribing {
                 self.push_delta(held);
                 self.finish(transcript(&event.json)?);
             }
-            _ => self.ready.push_back(TranscriptionEvent::Other {
+            _ => self.progress.ready.push_back(TranscriptionEvent::Other {
                 name: event.name,
                 json: event.json,
             }),
@@ -203,7 +189,9 @@ impl Transcribing {
 
     fn push_delta(&mut self, delta: String) {
         if !delta.is_empty() {
-            self.ready.push_back(TranscriptionEvent::Delta { delta });
+            self.progress
+                .ready
+                .push_back(TranscriptionEvent::Delta { delta });
         }
     }
 }
@@ -253,7 +241,7 @@ fn transcript(json: &str) -> Result<Transcript, ModelError> {
     transcript.duration = time(&value, "duration");
     transcript.segments = segments;
     transcript.words = words;
-    transcript.usage = usage(value.get("usage"));
+    transcript.usage = SpeechUsage::read(value.get("usage"));
     json.clone_into(&mut transcript.body);
     transcript.deviations = deviations;
     Ok(transcript)

@@ -1,23 +1,21 @@
 //! `/audio/speech`.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
 use serde_json::{Map, Value};
 
-use super::events::EventReader;
-use super::{MAX_ANSWER_BYTES, OpenAiSpeech, is_type, unexpected_body, usage};
+use super::events::{AnswerProgress, EventReader, SpeechAnswer, events_of};
+use super::{MAX_ANSWER_BYTES, OpenAiSpeech, is_type, unexpected_body};
 use crate::future::BoxStream;
 use crate::http::{HttpBody, HttpResponse};
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::model::exchange::http_error;
-use crate::model::voice::{SpeechEvent, SpeechFormat, SpeechRequest, Tts};
+use crate::model::voice::{SpeechEvent, SpeechFormat, SpeechRequest, SpeechUsage, Tts};
 
 const PATH: &str = "audio/speech";
 
@@ -44,8 +42,7 @@ struct Speaking {
     /// The first half of a sample whose second half is still to come.
     half: Option<u8>,
     n_bytes: usize,
-    ready: VecDeque<SpeechEvent>,
-    is_over: bool,
+    progress: AnswerProgress<SpeechEvent>,
 }
 
 /// Where the audio comes from.
@@ -95,31 +92,14 @@ impl Tts for OpenAiTts {
             source: AudioSource::None,
             half: None,
             n_bytes: 0,
-            ready: VecDeque::new(),
-            is_over: false,
+            progress: AnswerProgress::new(self.server.clone()),
         };
-        Box::pin(stream::unfold(speaking, |mut state| async move {
-            let event = state.next().await?;
-            Some((event, state))
-        }))
+        events_of(speaking)
     }
 }
 
-impl Speaking {
-    async fn next(&mut self) -> Option<Result<SpeechEvent, ModelError>> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
-            }
-            if self.is_over {
-                return None;
-            }
-            if let Err(error) = self.step().await {
-                self.is_over = true;
-                return Some(Err(error.redacted(self.server.redactor())));
-            }
-        }
-    }
+impl SpeechAnswer for Speaking {
+    type Event = SpeechEvent;
 
     async fn step(&mut self) -> Result<(), ModelError> {
         if let Some(body) = self.body.take() {
@@ -127,7 +107,7 @@ impl Speaking {
             return self.on_head(response).await;
         }
         match &mut self.source {
-            AudioSource::None => self.is_over = true,
+            AudioSource::None => self.progress.is_over = true,
             AudioSource::Bytes(body) => match body.next_chunk().await {
                 Some(chunk) => self.on_audio(chunk.map_err(http_error)?)?,
                 None => self.finish(None)?,
@@ -140,7 +120,7 @@ impl Speaking {
                 match event.name.as_str() {
                     "speech.audio.delta" => self.on_audio(decode(&event.value)?)?,
                     "speech.audio.done" => self.finish(event.value.get("usage"))?,
-                    _ => self.ready.push_back(SpeechEvent::Other {
+                    _ => self.progress.ready.push_back(SpeechEvent::Other {
                         name: event.name,
                         json: event.json,
                     }),
@@ -150,6 +130,12 @@ impl Speaking {
         Ok(())
     }
 
+    fn progress(&mut self) -> &mut AnswerProgress<SpeechEvent> {
+        &mut self.progress
+    }
+}
+
+impl Speaking {
     async fn on_head(&mut self, response: HttpResponse) -> Result<(), ModelError> {
         let content_type = response.headers.get("content-type").unwrap_or_default();
         let content_type = content_type.to_owned();
@@ -175,7 +161,8 @@ impl Speaking {
             })?,
             None => PCM_RATE_HZ,
         };
-        self.ready
+        self.progress
+            .ready
             .push_back(SpeechEvent::Started { sample_rate_hz });
         self.source = if is_events {
             AudioSource::Events(Box::new(EventReader::new(
@@ -200,7 +187,7 @@ impl Speaking {
             _ => audio,
         };
         if !audio.is_empty() {
-            self.ready.push_back(SpeechEvent::Audio { audio });
+            self.progress.ready.push_back(SpeechEvent::Audio { audio });
         }
         Ok(())
     }
@@ -230,9 +217,9 @@ impl Speaking {
             let message = "the server answered without audio";
             return Err(ModelError::new(ErrorKind::EmptyResponse, message));
         }
-        self.is_over = true;
-        let usage = usage(cost);
-        self.ready.push_back(SpeechEvent::Done { usage });
+        self.progress.is_over = true;
+        let usage = SpeechUsage::read(cost);
+        self.progress.ready.push_back(SpeechEvent::Done { usage });
         Ok(())
     }
 }

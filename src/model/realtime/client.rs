@@ -21,6 +21,8 @@ pub struct Outgoing {
 pub enum ClientEvent {
     /// Sets the session up, or changes it.
     UpdateSession(Box<RealtimeSettings>),
+    /// Sets a session up that only writes the user's speech down; of the settings what is about the user's audio.
+    UpdateTranscription(Box<RealtimeSettings>),
     /// Adds audio of the user.
     AppendAudio(Bytes),
     /// Makes the audio so far a message of the user.

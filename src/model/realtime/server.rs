@@ -70,6 +70,8 @@ pub enum ServerEvent {
         item_id: String,
         /// All of it.
         transcript: String,
+        /// What it cost, as the server counts it.
+        usage: Option<Value>,
     },
     /// The user's speech could not be written down.
     InputTranscriptFailed {

@@ -1,14 +1,18 @@
 //! Text from speech.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::{AudioFile, SpeechUsage};
+use futures_core::Stream;
+
+use super::{AudioFile, PcmAudio, SpeechUsage};
 use crate::future::BoxStream;
 use crate::model::{Delivery, Deviation, ModelError};
 
 /// Writes speech down.
 ///
-/// The driver of the crate is [`OpenAiStt`](crate::model::OpenAiStt); another engine is a type that implements this trait. One call is one
+/// The drivers of the crate are [`OpenAiStt`](crate::model::OpenAiStt) for recordings and
+/// [`OpenAiLiveStt`](crate::model::OpenAiLiveStt) for speech as it comes; another engine is a type that implements this trait. One call is one
 /// request: an implementation neither retries nor falls back. Nothing happens before the stream is first polled, and dropping it ends the
 /// request. The last event is [`TranscriptionEvent::Done`]; a stream without it is an error.
 pub trait Stt: Send + Sync {
@@ -20,6 +24,47 @@ pub trait Stt: Send + Sync {
         &self,
         request: TranscriptionRequest,
     ) -> BoxStream<'static, Result<TranscriptionEvent, ModelError>>;
+
+    /// Begins to write down what is still being said; `None` if the engine takes whole recordings only.
+    ///
+    /// The end of the audio is the end of the turn. An engine that finds the end of a turn by itself may be done before.
+    fn transcribe_live(
+        &self,
+        request: LiveRequest,
+    ) -> Option<BoxStream<'static, Result<TranscriptionEvent, ModelError>>> {
+        drop(request);
+        None
+    }
+}
+
+/// Speech that is still being said, and how it is to be written down.
+#[non_exhaustive]
+pub struct LiveRequest {
+    /// The audio as it comes, all in one format.
+    pub audio: BoxStream<'static, PcmAudio>,
+    /// The language, as `en`, if it is known.
+    pub language: Option<String>,
+    /// Words that help with names and spelling.
+    pub prompt: Option<String>,
+}
+
+impl LiveRequest {
+    /// Asks for the text of this audio.
+    pub fn new(audio: impl Stream<Item = PcmAudio> + Send + 'static) -> Self {
+        Self {
+            audio: Box::pin(audio),
+            language: None,
+            prompt: None,
+        }
+    }
+}
+
+impl fmt::Debug for LiveRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveRequest")
+            .field("language", &self.language)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A recording, and how it is to be written down.

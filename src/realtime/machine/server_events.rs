@@ -114,6 +114,7 @@ impl Machine {
             ServerEvent::InputTranscriptDone {
                 item_id,
                 transcript,
+                ..
             } => {
                 self.conversation.set_text(&item_id, SPOKEN, &transcript);
                 if transcript.trim().is_empty() && self.speech == Speech::AwaitingResponse {

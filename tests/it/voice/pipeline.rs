@@ -27,7 +27,7 @@ fn clock() -> (Now, Clock) {
     (now, Clock::new(move || *shared.lock().unwrap()))
 }
 
-fn speech(milliseconds: usize) -> PcmAudio {
+pub(super) fn speech(milliseconds: usize) -> PcmAudio {
     PcmAudio::new(24_000, 1, vec![1; milliseconds * 48]).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn builder(model: ScriptedModel, agent: &Agent) -> PipelineBuilder {
 }
 
 /// An event as a line; those of the run that a listener does not care for are left out.
-fn line(event: &VoiceEvent) -> Option<String> {
+pub(super) fn line(event: &VoiceEvent) -> Option<String> {
     Some(match event {
         VoiceEvent::UserTranscriptDelta { delta } => format!("user +{delta}"),
         VoiceEvent::UserTranscriptDone { transcript } => format!("user ={}", transcript.text),
@@ -54,7 +54,7 @@ fn line(event: &VoiceEvent) -> Option<String> {
 }
 
 /// Plays a turn to its end or its failure.
-async fn play(pipeline: &mut Pipeline) -> (Vec<String>, Option<VoiceError>) {
+pub(super) async fn play(pipeline: &mut Pipeline) -> (Vec<String>, Option<VoiceError>) {
     let mut lines = Vec::new();
     while let Some(event) = pipeline.next().await {
         match event {
@@ -75,7 +75,7 @@ async fn play_to(pipeline: &mut Pipeline, last: &str) {
     panic!("there is no {last:?}");
 }
 
-fn history(pipeline: &Pipeline) -> Vec<String> {
+pub(super) fn history(pipeline: &Pipeline) -> Vec<String> {
     let items = pipeline.history().iter();
     items
         .map(|item| {
@@ -326,4 +326,40 @@ async fn audio_of_a_turn_has_one_format_and_a_bound() {
         pipeline.send_audio(&minutes).unwrap_err().kind(),
         ErrorKind::LimitExceeded
     );
+}
+
+#[tokio::test]
+async fn next_sentence_is_asked_for_while_one_is_spoken() {
+    let tts = ScriptedTts::new();
+    let model = ScriptedModel::text("One. Two. Three.");
+    let mut pipeline = builder(model, &agent([]))
+        .stt(ScriptedStt::new(["Count."]))
+        .tts(tts.clone(), "alloy")
+        .build();
+    pipeline.send_text("Count.").await;
+    play_to(&mut pipeline, "says One.").await;
+    play_to(&mut pipeline, "run done").await;
+    let texts = |tts: &ScriptedTts| -> Vec<String> {
+        let requests = tts.requests().into_iter();
+        requests.map(|request| request.text).collect()
+    };
+    let (rest, error) = play(&mut pipeline).await;
+    assert!(error.is_none());
+    assert_eq!(texts(&tts), ["One.", "Two.", "Three."]);
+    assert_eq!(rest.last().unwrap(), "done");
+}
+
+#[tokio::test]
+async fn sentence_asked_for_early_fails_only_when_its_turn_comes() {
+    let error = ModelError::new(ErrorKind::Transport, "gone");
+    let model = ScriptedModel::text("One. Two.");
+    let mut pipeline = builder(model, &agent([]))
+        .stt(ScriptedStt::new(["Count."]))
+        .tts(ScriptedTts::new().failing_at(1, error), "alloy")
+        .build();
+    pipeline.send_text("Count.").await;
+    let (lines, error) = play(&mut pipeline).await;
+    assert_eq!(error.unwrap().kind(), ErrorKind::Transport);
+    let spoken: Vec<&String> = lines.iter().filter(|line| *line != "run done").collect();
+    assert_eq!(spoken, ["says One.", "audio 40", "says Two."]);
 }

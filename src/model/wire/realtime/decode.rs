@@ -119,6 +119,7 @@ impl Reader<'_, '_> {
             "input_audio_transcription.completed" => ServerEvent::InputTranscriptDone {
                 item_id: self.required("item_id")?,
                 transcript: self.content_text("transcript")?,
+                usage: self.value("usage"),
             },
             "input_audio_transcription.failed" => ServerEvent::InputTranscriptFailed {
                 item_id: self.required("item_id")?,

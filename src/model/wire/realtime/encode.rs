@@ -22,6 +22,10 @@ pub(crate) fn encode(outgoing: &Outgoing) -> String {
         ClientEvent::UpdateSession(settings) => {
             ("session.update", json!({ "session": session(settings) }))
         }
+        ClientEvent::UpdateTranscription(settings) => (
+            "session.update",
+            json!({ "session": { "type": "transcription", "audio": { "input": input(settings) } } }),
+        ),
         ClientEvent::CommitAudio => ("input_audio_buffer.commit", json!({})),
         ClientEvent::ClearAudio => ("input_audio_buffer.clear", json!({})),
         ClientEvent::CreateItem(item) => (
