@@ -11,7 +11,7 @@ use anyhow::Result;
 use openai_agents::secret::Redactor;
 use serde_json::Value;
 
-use crate::escape::{Shown, json_line, json_text};
+use crate::escape::{Shown, answer, json_line, json_text};
 
 /// A line of `--json` whose `type` is `result` has still to come.
 static RESULT_IS_DUE: AtomicBool = AtomicBool::new(false);
@@ -130,6 +130,17 @@ impl Output {
             out_is_terminal: io::stdout().is_terminal(),
             err_is_styled: io::stderr().is_terminal() && !no_color,
         }
+    }
+
+    /// Writes a part of a text, which is seen at once.
+    pub(crate) fn words(&mut self, text: &str) -> io::Result<()> {
+        let shown = if self.out_is_terminal {
+            answer(text)
+        } else {
+            text.into()
+        };
+        self.out.write_all(shown.as_bytes())?;
+        self.out.flush()
     }
 }
 

@@ -187,7 +187,7 @@ mod tests {
     }
 
     /// Begins the next sentence, in place of the one before.
-    fn begun(answer: &mut Answer) -> Option<String> {
+    fn begun(answer: &mut SpokenAnswer) -> Option<String> {
         let sentence = answer.next_sentence()?;
         let silent = Box::pin(futures_util::stream::pending());
         answer.speeches = VecDeque::from([Speech::new(sentence, silent)]);

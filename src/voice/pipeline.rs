@@ -298,7 +298,7 @@ impl Pipeline {
                 return None;
             }
             self.request_speech();
-            if let Some(text) = self.answer.as_mut().and_then(Answer::begin_sentence) {
+            if let Some(text) = self.answer.as_mut().and_then(SpokenAnswer::begin_sentence) {
                 return Some(Ok(VoiceEvent::SentenceStarted { text }));
             }
             let event = match poll_fn(|cx| self.poll_progress(cx)).await {

@@ -1,17 +1,23 @@
 //! `openai-agents listen`.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::thread;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _, stream};
+use openai_agents::config::Config;
 use openai_agents::file;
-use openai_agents::model::Delivery;
+use openai_agents::model::realtime::AudioFormat;
 use openai_agents::model::voice::{
-    AudioFile, Stt as _, TimestampGranularity, Transcript, TranscriptFormat, TranscriptionEvent,
-    TranscriptionRequest,
+    AudioFile, LiveRequest, PcmAudio, Stt as _, TimestampGranularity, Transcript, TranscriptFormat,
+    TranscriptionEvent, TranscriptionRequest,
 };
+use openai_agents::model::{Delivery, ModelError};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::speak::{failed, usage_json};
 use crate::answer_file::AnswerFile;
@@ -19,15 +25,19 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Usage;
 use crate::logging;
-use crate::output::{self, Lines};
+use crate::output::{self, Lines, Output};
 
 /// Speech servers take files of 25 MB.
 const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
 
-/// Write down what is said in an audio file
+/// Write down what is said in an audio file, or while it is said
 ///
 /// The file is sent to /audio/transcriptions of the server at `voice.stt_url`, or else at the base URL. The model is `voice.stt_model`
 /// of the settings. The text goes to stdout.
+///
+/// With --live, the audio is sent over a WebSocket to /realtime of that server while it is read, and the text comes as it is found: a WAV
+/// file of 24,000 samples a second and one channel, or such samples (16 bits, without a header) on stdin:
+/// arecord -q -t raw -f S16_LE -r 24000 | openai-agents listen --live -
 ///
 /// With --json, stdout has one JSON object per line: transcript_delta where the server streams, and last a result with `text` and, in the
 /// format verbose_json, `language`, `duration`, `segments` and `words`.
@@ -40,8 +50,11 @@ const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
     reason = "this is a help text for terminals, where backticks would be noise"
 )]
 pub(crate) struct ListenArgs {
-    /// The audio file: WAV, MP3, FLAC, OGG, MP4 or WebM.
+    /// The audio file: WAV, MP3, FLAC, OGG, MP4 or WebM; with --live WAV, or - for samples on stdin.
     file: PathBuf,
+    /// Write down while the audio is read.
+    #[arg(long, conflicts_with = "format")]
+    live: bool,
     /// The language that is spoken, such as en.
     #[arg(long, value_name = "CODE")]
     language: Option<String>,
@@ -83,24 +96,24 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
         .as_deref()
         .map(AnswerFile::new)
         .transpose()?;
-    let stt = config.stt()?;
-    let mut request = TranscriptionRequest::new(read(&arguments.file)?);
-    request.format = format;
-    request.language.clone_from(&arguments.language);
-    request.prompt.clone_from(&arguments.prompt);
-    if format == TranscriptFormat::VerboseJson {
-        request.timestamps = vec![TimestampGranularity::Word, TimestampGranularity::Segment];
-    }
-    if arguments.json && format == TranscriptFormat::Json {
-        request.delivery = Delivery::Stream;
-    }
+    let mut events = if arguments.live {
+        live(arguments, &config)?
+    } else {
+        recorded(arguments, format, &config)?
+    };
     let mut out = Lines::stdout();
-    let mut events = stt.transcribe(request);
+    let (mut words, mut is_shown) = (Output::of_process(), false);
     while let Some(event) = events.next().await {
         match event.map_err(|error| failed(error, "voice.stt_url", &config))? {
             TranscriptionEvent::Delta { delta } if arguments.json => {
                 let line = json!({ "type": "transcript_delta", "delta": delta });
                 if !output::is_read(out.json(&line))? {
+                    return Ok(Exit::Done);
+                }
+            }
+            TranscriptionEvent::Delta { delta } if arguments.live => {
+                is_shown = true;
+                if !output::is_read(words.words(&delta))? {
                     return Ok(Exit::Done);
                 }
             }
@@ -110,6 +123,8 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
                 }
                 if arguments.json {
                     output::is_read(output::result(&result(&transcript)))?;
+                } else if is_shown {
+                    output::is_read(out.text(""))?;
                 } else {
                     for line in transcript.text.trim_end_matches('\n').split('\n') {
                         if !output::is_read(out.text(line))? {
@@ -122,6 +137,72 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
         }
     }
     Ok(Exit::Done)
+}
+
+type Events = Pin<Box<dyn Stream<Item = Result<TranscriptionEvent, ModelError>> + Send>>;
+
+/// Has a recording written down.
+fn recorded(arguments: &ListenArgs, format: TranscriptFormat, config: &Config) -> Result<Events> {
+    let stt = config.stt()?;
+    let mut request = TranscriptionRequest::new(read(&arguments.file)?);
+    request.format = format;
+    request.language.clone_from(&arguments.language);
+    request.prompt.clone_from(&arguments.prompt);
+    if format == TranscriptFormat::VerboseJson {
+        request.timestamps = vec![TimestampGranularity::Word, TimestampGranularity::Segment];
+    }
+    if arguments.json && format == TranscriptFormat::Json {
+        request.delivery = Delivery::Stream;
+    }
+    Ok(stt.transcribe(request))
+}
+
+/// Has audio written down while it is read.
+fn live(arguments: &ListenArgs, config: &Config) -> Result<Events> {
+    let stt = config.live_stt()?;
+    let mut request = if arguments.file.as_os_str() == "-" {
+        LiveRequest::new(stdin_samples()?)
+    } else {
+        let audio = PcmAudio::from_wav(&read(&arguments.file)?.bytes).map_err(|error| {
+            let path = arguments.file.display();
+            Usage(format!("cannot send {path}: {error}"))
+        })?;
+        LiveRequest::new(stream::iter([audio]))
+    };
+    request.language.clone_from(&arguments.language);
+    request.prompt.clone_from(&arguments.prompt);
+    // It hears live whatever it is asked.
+    stt.transcribe_live(request)
+        .context("the model takes no live audio")
+}
+
+/// Reads samples from stdin, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
+fn stdin_samples() -> Result<impl Stream<Item = PcmAudio> + Send + 'static> {
+    /// A tenth of a second; a few wait while the connection is slow, and then stdin does.
+    const PIECE_BYTES: usize = 4_800;
+    let (sender, mut pieces) = mpsc::channel(16);
+    let reader = thread::Builder::new().name("openai-agents-stdin".to_owned());
+    reader
+        .spawn(move || {
+            let mut stdin = io::stdin().lock();
+            loop {
+                let mut piece = Vec::with_capacity(PIECE_BYTES);
+                // A broken stdin ends the audio as its end does.
+                let read = (&mut stdin)
+                    .take(PIECE_BYTES as u64)
+                    .read_to_end(&mut piece);
+                piece.truncate(piece.len() / 2 * 2);
+                let rate = AudioFormat::Pcm16.sample_rate_hz();
+                let Ok(audio) = PcmAudio::new(rate, 1, piece) else {
+                    return;
+                };
+                if read.is_err() || audio.is_empty() || sender.blocking_send(audio).is_err() {
+                    return;
+                }
+            }
+        })
+        .context("cannot read stdin")?;
+    Ok(stream::poll_fn(move |cx| pieces.poll_recv(cx)))
 }
 
 /// Reads a recording.

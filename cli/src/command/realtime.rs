@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use super::listen::read;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
-use crate::escape::answer;
 use crate::exit::Exit;
 use crate::failure::{Ended, Failure, Unusable, Usage};
 use crate::logging;
@@ -31,7 +30,8 @@ use crate::signal::Signals;
 /// `RealtimeAgent` of the settings, or one with the tools of `Assistant`.
 ///
 /// The answers go to stdout as text; what was heard, tool calls and notices go to stderr. With -o, the model answers in audio, which is
-/// written to the file at the end, and its transcript goes to stdout. A call that needs approval is refused, since nobody is asked.
+/// written to the file at the end, and its transcript goes to stdout. About a call that needs approval the terminal is asked; where stdin is
+/// none, the call is refused. With --approve-all all calls are approved.
 ///
 /// With --json, stdout has one JSON object per line: user_transcript, text_delta, tool_called, tool_output, handoff_occurred,
 /// guardrail_tripped, interrupted, response_done, server_error, deviation, model_event. The last line has the type result.
@@ -52,6 +52,9 @@ pub(crate) struct RealtimeArgs {
     /// Answer in audio, and write it to this WAV file. Replaces the file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Approve all calls that need it, and ask nobody.
+    #[arg(long)]
+    approve_all: bool,
     /// Do not read stdin.
     #[arg(long)]
     no_stdin: bool,
@@ -72,9 +75,22 @@ enum UserMessage {
     Audio(PcmAudio),
 }
 
+/// Who decides about calls that need approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ApprovalPolicy {
+    All,
+    /// The person at the terminal.
+    Ask,
+    None,
+}
+
+/// What the person at the terminal types.
+type TypedLines = mpsc::Receiver<io::Result<String>>;
+
 /// What a session has come to.
 struct TerminalSession {
     json: bool,
+    approval: ApprovalPolicy,
     out: Output,
     agent: String,
     /// The answer under way: a call in it means that another one follows.
@@ -92,9 +108,30 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit> {
     let prepared = signals.unless(Box::pin(prepare(global, arguments))).await;
-    let (mut session, first, file, agent) = prepared?;
-    let mut conversation = TerminalSession::new(arguments.json, agent);
+    let (config, opened) = prepared?;
+    let talked = match opened {
+        Ok(opened) => converse(arguments, opened, signals).await,
+        Err(error) => Err(error),
+    };
+    tokio::select! {
+        _ = signals.second() => {}
+        () = config.mcp_servers().close() => {}
+    }
+    talked
+}
+
+async fn converse(
+    arguments: &RealtimeArgs,
+    (mut session, first, file, agent): Opened,
+    signals: &mut Signals,
+) -> Result<Exit> {
     let lines = (!arguments.no_stdin).then(stdin_lines).transpose()?;
+    let approval = match &lines {
+        _ if arguments.approve_all => ApprovalPolicy::All,
+        Some(_) if io::stdin().is_terminal() => ApprovalPolicy::Ask,
+        _ => ApprovalPolicy::None,
+    };
+    let mut conversation = TerminalSession::new(arguments.json, approval, agent);
     let talked = tokio::select! {
         biased;
         signal = signals.first() => Err(Ended(signal).into()),
@@ -129,16 +166,16 @@ pub(crate) async fn run(
     Ok(Exit::Done)
 }
 
-/// Everything that can be wrong before something is said.
-async fn prepare(
-    global: Global,
-    arguments: &RealtimeArgs,
-) -> Result<(
+/// A session, what is said first, where the answers go, and who speaks.
+type Opened = (
     RealtimeSession,
     Option<UserMessage>,
     Option<AnswerFile>,
     String,
-)> {
+);
+
+/// Everything that can be wrong before something is said; the MCP servers of the configuration have to be closed in any case.
+async fn prepare(global: Global, arguments: &RealtimeArgs) -> Result<(Config, Result<Opened>)> {
     let config = global.load_with(&[
         ("--voice", "realtime.voice", arguments.voice.as_deref()),
         (
@@ -148,6 +185,11 @@ async fn prepare(
         ),
     ])?;
     logging::start(&config)?;
+    let opened = open(&config, arguments).await;
+    Ok((config, opened))
+}
+
+async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
     let file = arguments
         .output
         .as_deref()
@@ -184,8 +226,9 @@ async fn prepare(
         // The file is one turn, whatever pauses are in it.
         builder = builder.turn_detection(TurnDetection::Manual);
     }
+    config.connect_mcp(config.realtime_agent_config()?).await?;
     let session = builder.connect().await;
-    let session = session.map_err(|error| connect_failed(&error, &config))?;
+    let session = session.map_err(|error| connect_failed(&error, config))?;
     Ok((session, first, file, first_agent.name().to_owned()))
 }
 
@@ -215,7 +258,7 @@ fn recording(path: &std::path::Path) -> Result<PcmAudio> {
 }
 
 /// Reads stdin line by line, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
-fn stdin_lines() -> Result<mpsc::Receiver<io::Result<String>>> {
+fn stdin_lines() -> Result<TypedLines> {
     // One line waits while another is answered.
     let (sender, lines) = mpsc::channel(1);
     let reader = thread::Builder::new().name("openai-agents-stdin".to_owned());
@@ -232,9 +275,10 @@ fn stdin_lines() -> Result<mpsc::Receiver<io::Result<String>>> {
 }
 
 impl TerminalSession {
-    fn new(json: bool, agent: String) -> Self {
+    fn new(json: bool, approval: ApprovalPolicy, agent: String) -> Self {
         Self {
             json,
+            approval,
             out: Output::of_process(),
             agent,
             has_called: false,
@@ -251,14 +295,14 @@ impl TerminalSession {
         &mut self,
         session: &mut RealtimeSession,
         first: Option<UserMessage>,
-        mut lines: Option<mpsc::Receiver<io::Result<String>>>,
+        mut lines: Option<TypedLines>,
     ) -> Result<()> {
         let mut next = first;
         let is_terminal = io::stdin().is_terminal() && lines.is_some();
         loop {
             if let Some(message) = next.take() {
                 self.say(session, message).await?;
-                self.hear(session).await?;
+                self.hear(session, lines.as_mut()).await?;
             }
             if is_terminal && !self.json {
                 self.out.err.write_all(b"> ").ok();
@@ -305,21 +349,42 @@ impl TerminalSession {
     }
 
     /// Shows what happens until the message is answered.
-    async fn hear(&mut self, session: &mut RealtimeSession) -> Result<()> {
+    async fn hear(
+        &mut self,
+        session: &mut RealtimeSession,
+        mut lines: Option<&mut TypedLines>,
+    ) -> Result<()> {
         while !self.is_answered {
             let Some(event) = session.next().await else {
                 anyhow::bail!("the session is over");
             };
-            if let RealtimeEvent::ApprovalRequired { call_id, .. } = &event {
-                // Nobody is asked here; the model is told so.
-                session.reject(call_id, None).await?;
-            }
             self.show(&event)?;
+            if let RealtimeEvent::ApprovalRequired { call_id, .. } = &event {
+                if self.is_approved(lines.as_deref_mut()).await? {
+                    session.approve(call_id).await?;
+                } else {
+                    session.reject(call_id, None).await?;
+                }
+            }
         }
         if !self.json {
             self.write("\n")?;
         }
         Ok(())
+    }
+
+    /// Decides about a call that was shown; the conversation goes on meanwhile.
+    async fn is_approved(&mut self, lines: Option<&mut TypedLines>) -> Result<bool> {
+        let lines = match (self.approval, lines) {
+            (ApprovalPolicy::All, _) => return Ok(true),
+            (ApprovalPolicy::Ask, Some(lines)) => lines,
+            (ApprovalPolicy::Ask | ApprovalPolicy::None, _) => return Ok(false),
+        };
+        self.out.err.write_all(b"approve? [y/N] ").ok();
+        self.out.err.flush().ok();
+        let answer = lines.recv().await.transpose();
+        let answer = answer.map_err(|error| Usage(format!("cannot read stdin: {error}")))?;
+        Ok(answer.is_some_and(|answer| is_yes(&answer)))
     }
 
     fn show(&mut self, event: &RealtimeEvent) -> Result<()> {
@@ -401,18 +466,15 @@ impl TerminalSession {
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
-        let shown = if self.out.out_is_terminal {
-            answer(text)
-        } else {
-            text.into()
-        };
-        let written = self.out.out.write_all(shown.as_bytes());
-        let flushed = written.and_then(|()| self.out.out.flush());
-        if !output::is_read(flushed)? {
+        if !output::is_read(self.out.words(text))? {
             anyhow::bail!("nobody reads stdout any more");
         }
         Ok(())
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 fn ended(kind: ErrorKind, message: String) -> anyhow::Error {

@@ -41,6 +41,8 @@ mod served_agents;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod spoken;
+#[cfg(test)]
 mod stdin;
 #[cfg(test)]
 mod support;
