@@ -139,10 +139,14 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
     Ok(Exit::Done)
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<TranscriptionEvent, ModelError>> + Send>>;
+type TranscriptStream = Pin<Box<dyn Stream<Item = Result<TranscriptionEvent, ModelError>> + Send>>;
 
 /// Has a recording written down.
-fn recorded(arguments: &ListenArgs, format: TranscriptFormat, config: &Config) -> Result<Events> {
+fn recorded(
+    arguments: &ListenArgs,
+    format: TranscriptFormat,
+    config: &Config,
+) -> Result<TranscriptStream> {
     let stt = config.stt()?;
     let mut request = TranscriptionRequest::new(read(&arguments.file)?);
     request.format = format;
@@ -158,7 +162,7 @@ fn recorded(arguments: &ListenArgs, format: TranscriptFormat, config: &Config) -
 }
 
 /// Has audio written down while it is read.
-fn live(arguments: &ListenArgs, config: &Config) -> Result<Events> {
+fn live(arguments: &ListenArgs, config: &Config) -> Result<TranscriptStream> {
     let stt = config.live_stt()?;
     let mut request = if arguments.file.as_os_str() == "-" {
         LiveRequest::new(stdin_samples()?)
