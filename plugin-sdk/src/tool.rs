@@ -98,19 +98,23 @@ fn contained(function: impl FnOnce() -> Result<String, String>) -> Outcome {
     match catch_unwind(AssertUnwindSafe(function)) {
         Ok(Ok(output)) => Outcome::Output(output),
         Ok(Err(problem)) => Outcome::Failed(problem),
-        Err(payload) => {
-            let words = words_of(&*payload);
-            // The value of a panic may panic when it is dropped, and there is nothing above that could catch it.
-            std::mem::forget(payload);
-            Outcome::Panicked(words)
-        }
+        Err(payload) => Outcome::Panicked(words_of(payload)),
     }
 }
 
-fn words_of(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is no text").to_owned()
+fn words_of(payload: Box<dyn Any + Send>) -> String {
+    let payload = match payload.downcast::<&str>() {
+        Ok(text) => return (*text).to_owned(),
+        Err(payload) => payload,
+    };
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => {
+            // A value of any other type may panic when it is dropped, and there is nothing above that could catch it.
+            std::mem::forget(payload);
+            "a value that is no text".to_owned()
+        }
+    }
 }
 
 /// The lines of a comment without the space that stands behind `///`.
