@@ -1,6 +1,7 @@
 //! The decoders of answers without a socket, for fuzzing: what they make of any bytes, however these are cut.
 
 use std::collections::VecDeque;
+#[cfg(feature = "realtime")]
 use std::fmt::Write as _;
 use std::sync::Arc;
 
