@@ -388,7 +388,8 @@ async fn run_command_with_a_fork_bomb_is_ended() {
     let place = Place::new();
     let options = CommandOptions::default().max_processes(20);
     // Its name is what is looked for afterwards.
-    let script = "bomb_86413() { bomb_86413 & bomb_86413; }; bomb_86413";
+    // It ends by itself after a thousand processes: were it not ended here, it would take the machine with it.
+    let script = "bomb_86413() { [ $1 -gt 9 ] && exec sleep 86413; bomb_86413 $(($1 + 1)) & bomb_86413 $(($1 + 1)); }; bomb_86413 0";
     let output = run_with(&place, options, &["sh", "-c", script])
         .await
         .unwrap();
