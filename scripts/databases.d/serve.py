@@ -1,6 +1,7 @@
 """Runs Postgres and Redis on free ports of 127.0.0.1, with data in a folder of their own, until its parent is gone.
 
-Prints `READY POSTGRES_URL REDIS_URL CONTROL` once both answer. CONTROL is a loopback address that takes one command a
+Prints `READY POSTGRES_URL REDIS_URL REDIS_TLS_URL CERTIFICATE CONTROL` once both answer. Both speak TLS with a certificate for
+127.0.0.1 that is signed by itself, in the file CERTIFICATE: Postgres where it is asked to, Redis at a port of its own. CONTROL is a loopback address that takes one command a
 connection and answers `ok` when it is done, so that a test can break a server at a moment of its choice:
 
     kill postgres|redis     SIGKILL for the server and all its processes
@@ -32,12 +33,13 @@ def main():
         user = unprivileged()
         if user:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        servers = {"postgres": Postgres(folder, user), "redis": Redis(folder, user)}
+        certificate, key = certify(folder, user)
+        servers = {name: make(folder, user, certificate, key) for name, make in (("postgres", Postgres), ("redis", Redis))}
         for server in servers.values():
             server.start()
         control = socket.create_server(("127.0.0.1", 0))
         urls = [server.url() for server in servers.values()]
-        print("READY", *urls, f"127.0.0.1:{control.getsockname()[1]}", flush=True)
+        print("READY", *urls, servers["redis"].tls_url(), certificate, f"127.0.0.1:{control.getsockname()[1]}", flush=True)
         threading.Thread(target=obey, args=(control, servers), daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
@@ -47,6 +49,27 @@ def main():
         for server in servers.values():
             server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def certify(folder, user):
+    """Makes a certificate that the servers present, and which is trusted where its file is named."""
+    certificate, key = os.path.join(folder, "certificate.pem"), os.path.join(folder, "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=databases", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    # Postgres refuses a key that others can read.
+    os.chmod(key, 0o600)
+    if user:
+        os.chown(key, user.pw_uid, user.pw_gid)
+    os.chmod(folder, 0o711)
+    return certificate, key
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 def unprivileged():
@@ -73,16 +96,16 @@ def obey(control, servers):
 
 
 class Server:
-    def __init__(self, folder, user):
+    def __init__(self, folder, user, certificate, key):
         self.user = user
+        self.certificate, self.key = certificate, key
         self.data = os.path.join(folder, self.name)
         self.log = os.path.join(folder, self.name + ".log")
         self.process = None
         os.mkdir(self.data, 0o700)
         if user:
             os.chown(self.data, user.pw_uid, user.pw_gid)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
 
     def spawn(self, command):
         identity = {}
@@ -126,8 +149,8 @@ class Server:
 class Postgres(Server):
     name = "postgres"
 
-    def __init__(self, folder, user):
-        super().__init__(folder, user)
+    def __init__(self, folder, user, certificate, key):
+        super().__init__(folder, user, certificate, key)
         found = shutil.which("postgres") or max(glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=version)
         self.bin = os.path.dirname(os.path.realpath(found))
         password = os.path.join(folder, "password")
@@ -143,7 +166,8 @@ class Postgres(Server):
             sys.exit(f"initdb failed: {open(self.log).read()[-2000:]}")
 
     def command(self):
-        settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=50"]
+        settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=50",
+                    "ssl=on", f"ssl_cert_file={self.certificate}", f"ssl_key_file={self.key}"]
         return [os.path.join(self.bin, "postgres"), "-D", self.data, *[word for s in settings for word in ("-c", s)]]
 
     def answers(self):
@@ -157,11 +181,16 @@ class Postgres(Server):
 class Redis(Server):
     name = "redis"
 
+    def __init__(self, folder, user, certificate, key):
+        super().__init__(folder, user, certificate, key)
+        self.tls_port = free_port()
+
     def command(self):
         # What it acknowledges is on the disk.
         return [
             shutil.which("redis-server"), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", self.data,
-            "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--requirepass", PASSWORD,
+            "--tls-port", str(self.tls_port), "--tls-cert-file", self.certificate, "--tls-key-file", self.key,
+            "--tls-auth-clients", "no", "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--requirepass", PASSWORD,
         ]
 
     def answers(self):
@@ -176,6 +205,9 @@ class Redis(Server):
 
     def url(self):
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def tls_url(self):
+        return f"rediss://:{PASSWORD}@127.0.0.1:{self.tls_port}/1"
 
 
 def children(parent):

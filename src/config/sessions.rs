@@ -74,7 +74,7 @@ fn store(
     folders: &Folders<'_>,
 ) -> Result<Option<SessionStore>, ConfigError> {
     const KEY: &str = "url";
-    const EXPECTED: &str = "sqlite:PATH, postgres://HOST/DATABASE or redis://HOST";
+    const EXPECTED: &str = "sqlite:PATH, postgres://HOST/DATABASE, redis://HOST or rediss://HOST";
     let Some((url, origin)) = fields.text_and_origin(KEY)? else {
         return Ok(default_store(fields, folders));
     };
@@ -95,7 +95,7 @@ fn store(
         SessionStore::Postgres {
             url: Secret::new(url.as_str()),
         }
-    } else if has_host("redis://") {
+    } else if has_host("redis://") || has_host("rediss://") {
         SessionStore::Redis {
             url: Secret::new(url.as_str()),
         }
@@ -194,6 +194,7 @@ mod tests {
         for (url, expected) in [
             ("redis://host:6379/0", "redis://host:6379/0"),
             ("redis://:pass@host", "redis://@host"),
+            ("rediss://:pass@host", "rediss://@host"),
             ("postgres://me:pass@host/db", "postgres://me@host/db"),
             ("postgres://me:p@ss@host/db", "postgres://me@host/db"),
             ("postgres://me:pa?ss@host/db", "postgres://me"),

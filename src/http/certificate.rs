@@ -131,6 +131,13 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
+/// Says what is wrong with the certificate for which a handshake failed.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) fn certificate_problem_of(error: &std::io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref()?;
+    certificate_problem(error)
+}
+
 /// Says what is wrong with a certificate; `None` for any other error.
 pub(super) fn certificate_problem(error: &Error) -> Option<String> {
     let Error::InvalidCertificate(error) = error else {

@@ -46,3 +46,5 @@ pub use {
 };
 #[cfg(feature = "http")]
 pub(crate) use {body::WholeBody, timer::IdleTimer};
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) use {certificate::certificate_problem_of, tls::tls_config};

@@ -86,6 +86,15 @@ impl Tls {
     }
 }
 
+/// The TLS configuration for other protocols than HTTP, which trusts the same certificates.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) fn tls_config(protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, HttpError> {
+    let config = Tls::default().make();
+    let mut config = config.map_err(|reason| HttpError::Tls { reason })?;
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tls {{ is_set_up: {} }}", self.is_set_up())

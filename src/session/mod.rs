@@ -52,6 +52,8 @@ mod encrypted;
 mod python;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod tls;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

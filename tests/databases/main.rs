@@ -7,6 +7,7 @@ mod control;
 mod killed;
 mod postgres;
 mod redis;
+mod tls;
 
 use std::env;
 

@@ -5,6 +5,7 @@ use openai_agents::session::{PostgresSessions, SessionError, SessionId};
 use openai_agents::testing::session_conformance;
 
 use crate::killed::survives_kills;
+use crate::tls::trusts_what_is_named;
 use crate::url;
 
 // One test: the server cannot be killed while another uses it.
@@ -24,6 +25,7 @@ async fn postgres() {
     .await
     .unwrap();
     refused().await;
+    trusts_what_is_named("postgres").await;
     survives_kills(
         "postgres",
         sessions.session(SessionId::new("killed").unwrap()),

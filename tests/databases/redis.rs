@@ -7,6 +7,7 @@ use openai_agents::testing::session_conformance;
 use openai_agents::{Item, Secret};
 
 use crate::killed::survives_kills;
+use crate::tls::trusts_what_is_named;
 use crate::url;
 
 // One test: the server cannot be killed while another uses it.
@@ -25,6 +26,7 @@ async fn redis() {
     namespaces(&sessions).await;
     forgets_what_nobody_changes(&sessions).await;
     refused().await;
+    trusts_what_is_named("redis").await;
     survives_kills("redis", sessions.session(SessionId::new("killed").unwrap())).await;
 }
 

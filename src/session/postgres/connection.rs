@@ -6,13 +6,16 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Config, NoTls, Row, Socket};
 
+use super::tls::PostgresTls;
 use super::{failure, statement};
 use crate::future::BoxFuture;
 use crate::secret::Secret;
 use crate::session::SessionError;
+use crate::session::tls::StoreTls;
 
 /// What a statement is about, and its type, which saves asking the server.
 pub(super) type QueryParameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -25,8 +28,17 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 pub(super) struct PostgresConnection {
     config: Config,
     store: String,
+    security: ConnectionSecurity,
     // Held while a connection is made: those who come meanwhile need it too.
     live: Mutex<Option<Live>>,
+}
+
+/// Whether what passes can be read on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ConnectionSecurity {
+    Tls,
+    /// To this machine, or because the URL asks for it.
+    Plain,
 }
 
 struct Live {
@@ -42,7 +54,11 @@ impl Drop for Live {
 
 impl PostgresConnection {
     pub(super) fn new(url: &Secret) -> Result<Self, SessionError> {
-        let mut config: Config = url.expose().parse().map_err(|error| {
+        // What other clients have two words for, the check of the chain and that of the name, is always done here.
+        let url = url
+            .expose()
+            .replace("sslmode=verify-full", "sslmode=require");
+        let mut config: Config = url.parse().map_err(|error| {
             let store = "with this URL".to_owned();
             failure::refused(error, &store)
         })?;
@@ -52,14 +68,16 @@ impl PostgresConnection {
                 .get_hostaddrs()
                 .iter()
                 .all(std::net::IpAddr::is_loopback);
-        if config.get_ssl_mode() == SslMode::Require
-            || (!is_local && config.get_ssl_mode() != SslMode::Disable)
-        {
-            return Err(failure::refused(
-                "TLS is not supported; `sslmode=disable` in the URL says that none is wanted",
-                &store,
-            ));
-        }
+        let security = match config.get_ssl_mode() {
+            SslMode::Disable => ConnectionSecurity::Plain,
+            // `prefer`, also what no word means: to another machine it would go on in the open if somebody on the way refuses TLS.
+            SslMode::Prefer if is_local => ConnectionSecurity::Plain,
+            _ => ConnectionSecurity::Tls,
+        };
+        config.ssl_mode(match security {
+            ConnectionSecurity::Plain => SslMode::Disable,
+            ConnectionSecurity::Tls => SslMode::Require,
+        });
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
@@ -69,6 +87,7 @@ impl PostgresConnection {
         Ok(Self {
             config,
             store,
+            security,
             live: Mutex::new(None),
         })
     }
@@ -125,15 +144,14 @@ impl PostgresConnection {
     }
 
     async fn connect(&self) -> Result<Live, SessionError> {
-        let unavailable = |error| failure::of_connect(error, &self.store);
-        let (client, connection) = self.config.connect(NoTls).await.map_err(unavailable)?;
-        let driver = tokio::spawn(async move {
-            // How a connection ends is told to the statements that wait for it.
-            drop(connection.await);
-        });
-        let live = Live {
-            client: Arc::new(client),
-            driver,
+        let live = match self.security {
+            ConnectionSecurity::Plain => self.dial(NoTls).await?,
+            ConnectionSecurity::Tls => {
+                // The name of the protocol is for servers that begin with TLS (`sslnegotiation=direct`).
+                let tls = StoreTls::new(&[b"postgresql"]);
+                let tls = tls.map_err(|error| failure::unavailable(error, &self.store))?;
+                self.dial(PostgresTls(tls)).await?
+            }
         };
         let failed = |error| failure::of_answer(error, &self.store);
         let has_tables = live.client.query_typed(statement::HAS_TABLES, &[]).await;
@@ -145,6 +163,24 @@ impl PostgresConnection {
                 .map_err(failed)?;
         }
         Ok(live)
+    }
+
+    async fn dial<T>(&self, tls: T) -> Result<Live, SessionError>
+    where
+        T: MakeTlsConnect<Socket, Stream: Send + 'static, TlsConnect: Send> + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let connected = self.config.connect(tls).await;
+        let (client, connection) =
+            connected.map_err(|error| failure::unavailable(error, &self.store))?;
+        let driver = tokio::spawn(async move {
+            // How a connection ends is told to the statements that wait for it.
+            drop(connection.await);
+        });
+        Ok(Live {
+            client: Arc::new(client),
+            driver,
+        })
     }
 }
 
@@ -178,15 +214,17 @@ fn name(config: &Config) -> String {
 mod tests {
     use super::*;
 
+    use ConnectionSecurity::{Plain, Tls};
+
     #[track_caller]
-    fn check(url: &str, expect: Result<&str, &str>) {
+    fn check(url: &str, expect: Result<(&str, ConnectionSecurity), &str>) {
         let made = PostgresConnection::new(&Secret::new(url));
-        let found = made.map(|connection| connection.store).map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error}: {}", source.unwrap_or_default())
-        });
+        let found = made.map(|made| (made.store, made.security));
+        let found = found.map_err(|error| crate::error_chain::error_chain(&error));
         match (&found, expect) {
-            (Ok(found), Ok(expect)) => assert_eq!(found, expect),
+            (Ok((store, security)), Ok(expect)) => {
+                assert_eq!((store.as_str(), *security), expect);
+            }
             (Err(found), Err(expect)) => assert!(found.contains(expect), "{found}"),
             _ => panic!("{url}: {found:?}"),
         }
@@ -194,30 +232,33 @@ mod tests {
     }
 
     #[test]
-    fn without_tls_a_server_elsewhere_must_be_asked_for() {
-        check(
-            "postgres://a:hunter2@127.0.0.1:1234/b",
-            Ok("postgres://127.0.0.1:1234/b"),
-        );
+    fn url_to_another_machine_means_tls_unless_it_says_none() {
+        let here = "postgres://127.0.0.1:1234/b";
+        let there = "postgres://db.example:5432/b";
+        check("postgres://a:hunter2@127.0.0.1:1234/b", Ok((here, Plain)));
         check(
             "postgres://a:hunter2@localhost/b",
-            Ok("postgres://localhost:5432/b"),
+            Ok(("postgres://localhost:5432/b", Plain)),
         );
         check(
-            "postgres://a:hunter2@db.example/b",
-            Err("TLS is not supported"),
+            "postgres://a:hunter2@127.0.0.1:1234/b?sslmode=require",
+            Ok((here, Tls)),
         );
-        check(
-            "postgres://a:hunter2@127.0.0.1/b?sslmode=require",
-            Err("TLS is not supported"),
-        );
-        check(
-            "postgres://a:hunter2@db.example/b?sslmode=disable",
-            Ok("postgres://db.example:5432/b"),
-        );
+        for (mode, expect) in [
+            ("", Tls),
+            ("?sslmode=prefer", Tls),
+            ("?sslmode=require", Tls),
+            ("?sslmode=verify-full", Tls),
+            ("?sslmode=disable", Plain),
+        ] {
+            check(
+                &format!("postgres://a:hunter2@db.example/b{mode}"),
+                Ok((there, expect)),
+            );
+        }
         check(
             "host=127.0.0.1 hostaddr=10.1.1.1 password=hunter2",
-            Err("TLS is not supported"),
+            Ok(("postgres://127.0.0.1:5432/", Tls)),
         );
         check(
             "postgres://a:hunter2@127.0.0.1/b?nonsense=1",

@@ -6,10 +6,10 @@ use tokio_postgres::error::SqlState;
 use crate::session::{SessionCause, SessionError};
 
 /// Nothing was sent: no connection could be made.
-pub(super) fn of_connect(error: Error, store: &str) -> SessionError {
+pub(super) fn unavailable(cause: impl Into<SessionCause>, store: &str) -> SessionError {
     SessionError::Unavailable {
         store: store.to_owned(),
-        source: Box::new(error),
+        source: cause.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions in Postgres.
 
 mod connection;
+mod tls;
 mod statement;
 mod failure;
 
@@ -26,7 +27,9 @@ use connection::PostgresConnection;
 /// transaction and one round trip; those of many tasks are under way at once. A connection that broke is made again at the next
 /// operation.
 ///
-/// There is no TLS. For a server on another machine, the URL must say `sslmode=disable`, or it is refused.
+/// To another machine the connection is over TLS, unless the URL says `sslmode=disable`; to this one if it says `sslmode=require`. A
+/// certificate is trusted if the operating system, or one that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, says so, and checked whole:
+/// `verify-full` means the same as `require`.
 #[derive(Clone)]
 pub struct PostgresSessions(Arc<PostgresConnection>);
 
@@ -48,7 +51,8 @@ impl PostgresSessions {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Refused`] when the URL is none or asks for TLS, [`SessionError::Unavailable`] when nobody answers.
+    /// [`SessionError::Refused`] when the URL is none, [`SessionError::Unavailable`] when nobody answers or
+    /// the certificate is not trusted.
     ///
     /// # Cancel safety
     ///

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, ScriptInvocation};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, FromRedisValue, ScriptInvocation};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::failure;
 use crate::future::BoxFuture;
 use crate::secret::Secret;
-use crate::session::SessionError;
+use crate::session::tls::StoreTls;
+use crate::session::{SessionCause, SessionError};
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -19,18 +22,62 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub(super) struct RedisConnection {
     client: Client,
     store: String,
+    /// Where TLS goes to, if the URL asks for it.
+    tls_target: Option<TlsTarget>,
     // Held while a connection is made: those who come meanwhile need it too.
-    live: Mutex<Option<MultiplexedConnection>>,
+    live: Mutex<Option<LiveConnection>>,
+}
+
+struct TlsTarget {
+    host: String,
+    port: u16,
+}
+
+/// A connection, and what drives it where the client does not.
+struct LiveConnection {
+    connection: MultiplexedConnection,
+    driver: Option<JoinHandle<()>>,
+}
+
+impl Drop for LiveConnection {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
+    }
 }
 
 impl RedisConnection {
     pub(super) fn new(url: &Secret) -> Result<Self, SessionError> {
-        let client =
-            Client::open(url.expose()).map_err(|error| failure::of_url(error, "with this URL"))?;
+        let url = url.expose();
+        // The client's own TLS would trust other certificates than all else here, so that it only sees the rest of the URL.
+        let over_tls = ["rediss://", "valkeys://"];
+        let over_tls = over_tls.iter().find_map(|scheme| url.strip_prefix(scheme));
+        if over_tls.is_some_and(|rest| rest.contains('#')) {
+            return Err(failure::of_url(
+                "a certificate is always checked; `#insecure` is not known",
+            ));
+        }
+        let client = match over_tls {
+            Some(rest) => Client::open(format!("redis://{rest}")),
+            None => Client::open(url),
+        };
+        let client = client.map_err(failure::of_url)?;
         let settings = client.get_connection_info();
         let (addr, db) = (settings.addr(), settings.redis_settings().db());
+        let (scheme, tls_target) = match (over_tls, addr) {
+            (Some(_), ConnectionAddr::Tcp(host, port)) => (
+                "rediss",
+                Some(TlsTarget {
+                    host: host.clone(),
+                    port: *port,
+                }),
+            ),
+            _ => ("redis", None),
+        };
         Ok(Self {
-            store: format!("redis://{addr}/{db}"),
+            store: format!("{scheme}://{addr}/{db}"),
+            tls_target,
             client,
             live: Mutex::new(None),
         })
@@ -45,18 +92,48 @@ impl RedisConnection {
     pub(super) async fn client(&self) -> Result<MultiplexedConnection, SessionError> {
         let mut live = self.live.lock().await;
         if let Some(live) = &*live {
-            return Ok(live.clone());
+            return Ok(live.connection.clone());
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER));
-        let made = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        let made = made
-            .await
-            .map_err(|error| failure::of_connect(error, &self.store))?;
-        Ok(live.insert(made).clone())
+        let made = if let Some(target) = &self.tls_target {
+            self.connect_over_tls(target, config).await?
+        } else {
+            let made = self
+                .client
+                .get_multiplexed_async_connection_with_config(&config);
+            let made = made.await;
+            LiveConnection {
+                connection: made.map_err(|error| failure::unavailable(error, &self.store))?,
+                driver: None,
+            }
+        };
+        Ok(live.insert(made).connection.clone())
+    }
+
+    async fn connect_over_tls(
+        &self,
+        target: &TlsTarget,
+        config: AsyncConnectionConfig,
+    ) -> Result<LiveConnection, SessionError> {
+        let unavailable = |cause: SessionCause| failure::unavailable(cause, &self.store);
+        let tls = StoreTls::new(&[]).map_err(|error| unavailable(error.into()))?;
+        let connecting = async {
+            let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+            stream.set_nodelay(true)?;
+            let stream = tls.connect(&target.host, stream).await?;
+            let settings = self.client.get_connection_info().redis_settings();
+            let made = MultiplexedConnection::new_with_config(settings, stream, config).await?;
+            Ok::<_, SessionCause>(made)
+        };
+        let connected = tokio::time::timeout(CONNECT, connecting).await;
+        let connected = connected.map_err(|elapsed| unavailable(elapsed.into()))?;
+        let (connection, driver) = connected.map_err(unavailable)?;
+        Ok(LiveConnection {
+            connection,
+            driver: Some(tokio::spawn(driver)),
+        })
     }
 
     pub(super) async fn run<T: FromRedisValue>(
@@ -86,10 +163,9 @@ mod tests {
     #[track_caller]
     fn check(url: &str, expect: Result<&str, &str>) {
         let made = RedisConnection::new(&Secret::new(url));
-        let found = made.map(|connection| connection.store).map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error}: {}", source.unwrap_or_default())
-        });
+        let found = made
+            .map(|connection| connection.store)
+            .map_err(|error| crate::error_chain::error_chain(&error));
         match (&found, expect) {
             (Ok(found), Ok(expect)) => assert_eq!(found, expect),
             (Err(found), Err(expect)) => assert!(found.contains(expect), "{found}"),
@@ -99,13 +175,24 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_named_without_its_password() {
+    fn store_of_a_url_is_named_without_its_password() {
         check(
             "redis://a:hunter2@db.example:1234/5",
             Ok("redis://db.example:1234/5"),
         );
         check("redis://:hunter2@127.0.0.1", Ok("redis://127.0.0.1:6379/0"));
-        check("rediss://:hunter2@db.example", Err("with this URL refused"));
+        check(
+            "rediss://a:hunter2@db.example:1234/5",
+            Ok("rediss://db.example:1234/5"),
+        );
+        check(
+            "valkeys://:hunter2@db.example",
+            Ok("rediss://db.example:6379/0"),
+        );
+        check(
+            "rediss://:hunter2@db.example/#insecure",
+            Err("with this URL refused: a certificate is always checked"),
+        );
         check("hunter2", Err("with this URL refused"));
     }
 }

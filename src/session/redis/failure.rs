@@ -5,18 +5,18 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use crate::session::{SessionCause, SessionError};
 
 /// Nothing was sent: the URL says nothing that can be done.
-pub(super) fn of_url(error: RedisError, store: &str) -> SessionError {
+pub(super) fn of_url(cause: impl Into<SessionCause>) -> SessionError {
     SessionError::Refused {
-        store: store.to_owned(),
-        source: Box::new(error),
+        store: "with this URL".to_owned(),
+        source: cause.into(),
     }
 }
 
 /// Nothing was sent: no connection could be made.
-pub(super) fn of_connect(error: RedisError, store: &str) -> SessionError {
+pub(super) fn unavailable(cause: impl Into<SessionCause>, store: &str) -> SessionError {
     SessionError::Unavailable {
         store: store.to_owned(),
-        source: Box::new(error),
+        source: cause.into(),
     }
 }
 

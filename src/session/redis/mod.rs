@@ -27,7 +27,8 @@ use key::Keys;
 /// runs whole or not at all. A connection that broke is made again at the next operation.
 ///
 /// How long Redis keeps what it acknowledged is a setting of Redis: with `appendonly yes` and `appendfsync always` it is on the disk.
-/// There is no TLS: the URL begins with `redis://`.
+/// A URL that begins with `rediss://` means TLS, which trusts what the operating system trusts, or the certificates that `SSL_CERT_FILE`
+/// and `SSL_CERT_DIR` name.
 #[derive(Clone)]
 pub struct RedisSessions {
     namespace: Arc<str>,
@@ -53,7 +54,8 @@ impl RedisSessions {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Refused`] when the URL is none or asks for TLS, [`SessionError::Unavailable`] when nobody answers.
+    /// [`SessionError::Refused`] when the URL is none, [`SessionError::Unavailable`] when nobody answers or
+    /// the certificate is not trusted.
     ///
     /// # Cancel safety
     ///
