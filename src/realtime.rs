@@ -12,6 +12,7 @@ mod machine;
 mod queue;
 mod drive;
 mod session;
+mod trace;
 mod display;
 mod streaming;
 pub(crate) mod probe;

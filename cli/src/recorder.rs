@@ -40,7 +40,7 @@ impl Recorder {
         let wanted = local == LocalStore::Always || trace.store.is_some();
         let store = if wanted {
             let store = open_store(config).await?;
-            builder = builder.processor(store.processor().await?);
+            builder = builder.processor(store.processor_with(trace.retention).await?);
             Some(store)
         } else {
             None

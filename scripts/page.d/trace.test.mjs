@@ -263,3 +263,28 @@ for (const [name, options] of [['dark', { dark: true }], ['narrow', { width: 320
     await other.context().close();
   });
 }
+
+test('chat_6_trace_stands_beside_the_conversation_and_both_lead_to_each_other', async () => {
+  await open(1);
+  await page.getByRole('button', { name: 'Conversation', exact: true }).click();
+  const call = page.locator('#thread .call').first();
+  await call.locator('summary').click();
+  await call.getByRole('button', { name: 'Show in the trace' }).click();
+  assert.equal(await page.locator('.span-view h3').innerText(), 'execute_tool calculator');
+  await span('chat scripted').click();
+  assert.equal(await page.locator('#thread .call.lit').count(), 0);
+  await span('execute_tool calculator').click();
+  assert.equal(await page.locator('#thread .call.lit').count(), 1);
+});
+
+// Last, since it adds a run to those that the others count.
+test('trace_8_run_is_forked_from_a_span_and_the_conversation_stays', async () => {
+  await open(1);
+  const before = await page.evaluate(async () => (await (await fetch('sessions')).json()).sessions.length);
+  await page.getByText('Run it again', { exact: true }).click();
+  await page.getByRole('button', { name: 'Run again as a branch' }).click();
+  await page.locator('.branch-note').waitFor();
+  await over(page);
+  assert.deepEqual((await page.locator('.user .bubble').allInnerTexts()).map((text) => text.replace(/^You:\n/, '')), ['call calculator {"expression":"2+2"}']);
+  assert.equal(await page.evaluate(async () => (await (await fetch('sessions')).json()).sessions.length), before + 1);
+});

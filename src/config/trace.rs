@@ -1,18 +1,30 @@
 //! The section `trace`: where runs are recorded, if anywhere.
 
 use std::path::PathBuf;
+#[cfg(feature = "sqlite")]
+use std::time::Duration;
 
 use super::agents::relative_to_origin;
 use super::fields::{Fields, Keys};
 use super::sessions::Folders;
 use super::{ConfigError, Origin};
 use crate::Secret;
+#[cfg(feature = "sqlite")]
+use crate::trace::TraceRetention;
 
 /// In the user's data folder, beside the sessions.
 const DEFAULT_PATH: &str = "openai_agents/traces.db";
 
 const TRACE: Keys = Keys {
-    known: &["store", "otlp_url", "openai_url", "openai_key", "content"],
+    known: &[
+        "store",
+        "max_age_days",
+        "max_bytes",
+        "otlp_url",
+        "openai_url",
+        "openai_key",
+        "content",
+    ],
     unsupported: &[],
 };
 
@@ -22,6 +34,9 @@ const TRACE: Keys = Keys {
 pub struct TraceConfig {
     /// The local store, if there is to be one.
     pub store: Option<PathBuf>,
+    /// What of the local store is deleted; nothing by default.
+    #[cfg(feature = "sqlite")]
+    pub retention: TraceRetention,
     /// Where the local store is if nothing else is said; nowhere without a home directory.
     pub default_store: Option<PathBuf>,
     /// The collector that speaks OTLP over HTTP, such as `http://127.0.0.1:4318`.
@@ -41,7 +56,13 @@ pub(super) fn trace(
     let node = parent.take("trace").unwrap_or_else(Fields::nothing);
     let mut fields = Fields::new("trace", node, TRACE, parent.settings())?;
     let default_store = default_path(folders);
+    let max_age_days = fields.count("max_age_days")?;
+    let max_bytes = fields.count("max_bytes")?;
+    #[cfg(not(feature = "sqlite"))]
+    let _without_a_store = (max_age_days, max_bytes);
     Ok(TraceConfig {
+        #[cfg(feature = "sqlite")]
+        retention: retention(max_age_days, max_bytes),
         store: store(&mut fields, folders, default_store.as_ref())?,
         default_store,
         otlp_url: url(&mut fields, "otlp_url")?,
@@ -49,6 +70,17 @@ pub(super) fn trace(
         openai_key: fields.secret("openai_key")?,
         records_content: fields.switch("content")?.unwrap_or(true),
     })
+}
+
+#[cfg(feature = "sqlite")]
+fn retention(max_age_days: Option<u64>, max_bytes: Option<u64>) -> TraceRetention {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut retention = TraceRetention::default();
+    // Beyond it there is no bound that anyone could reach.
+    let max_age = max_age_days.and_then(|days| days.checked_mul(DAY));
+    retention.max_age = max_age.map(Duration::from_secs);
+    retention.max_bytes = max_bytes;
+    retention
 }
 
 fn default_path(folders: &Folders<'_>) -> Option<PathBuf> {

@@ -19,6 +19,7 @@ use super::machine::{
     GuardrailCheck, HandoffRequest, Machine, MachineInput, MachineStep, ToolRequest, UserInput,
 };
 use super::queue::EventQueue;
+use super::trace::SessionTrace;
 use super::{Clock, RealtimeError, Reconnect};
 use crate::context::RunContext;
 use crate::future::BoxFuture;
@@ -53,6 +54,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) reconnect: Option<Reconnect>,
     pub(super) events: Arc<EventQueue>,
+    pub(super) trace: SessionTrace,
     /// Interruptions, texts and questions: they never wait behind audio.
     pub(super) control: mpsc::Receiver<DriverCommand>,
     pub(super) audio: mpsc::Receiver<DriverCommand>,
@@ -72,6 +74,7 @@ pub(super) struct DriverParts {
     pub(super) clock: Clock,
     pub(super) reconnect: Option<Reconnect>,
     pub(super) events: Arc<EventQueue>,
+    pub(super) trace: SessionTrace,
     pub(super) control: mpsc::Receiver<DriverCommand>,
     pub(super) audio: mpsc::Receiver<DriverCommand>,
 }
@@ -93,6 +96,7 @@ impl Driver {
             clock,
             reconnect,
             events,
+            trace,
             control,
             audio,
         } = parts;
@@ -103,6 +107,7 @@ impl Driver {
             clock,
             reconnect,
             events,
+            trace,
             control,
             audio,
             connection: None,
@@ -158,9 +163,14 @@ impl Driver {
         while let Some(step) = self.machine.next() {
             match step {
                 MachineStep::Send(outgoing) => self.enqueue(outgoing),
-                MachineStep::Emit(event) => self.events.push(event),
+                MachineStep::Emit(event) => {
+                    self.trace.observe(&event);
+                    self.events.push(event);
+                }
                 MachineStep::RunTool(order) => {
-                    self.work.push(Box::pin(run_tool(self.cx.clone(), order)));
+                    let call_id = order.call_id.clone();
+                    let call = run_tool(self.cx.clone(), order);
+                    self.work.push(self.trace.in_call(&call_id, call));
                 }
                 MachineStep::RefuseTool { order, message } => {
                     self.work

@@ -19,12 +19,14 @@ use super::drive::{Driver, DriverCommand, DriverParts, open};
 use super::event::RealtimeEvent;
 use super::machine::{CallDecision, Machine, Setup, UserInput};
 use super::queue::EventQueue;
+use super::trace::SessionTrace;
 use crate::context::{RunContext, States};
 use crate::limits::Limits;
 use crate::model::realtime::{
     AudioFormat, Modality, NewContent, NewItem, Playback, RealtimeModel, RealtimeSettings,
     ResponseOptions, Transcription, TurnDetection,
 };
+use crate::trace::Tracer;
 use crate::usage::Usage;
 
 /// A conversation with a realtime model: text and audio both ways.
@@ -84,6 +86,7 @@ pub struct RealtimeSessionBuilder {
     limits: Limits,
     reconnect: Option<Reconnect>,
     clock: Clock,
+    tracer: Option<Tracer>,
     /// Whether another client plays the audio, to which the events of the server are passed on.
     is_for_other_client: bool,
 }
@@ -119,6 +122,7 @@ impl RealtimeSession {
             limits: Limits::default(),
             reconnect: None,
             clock: Clock::default(),
+            tracer: None,
             is_for_other_client: false,
         }
     }
@@ -438,6 +442,13 @@ impl RealtimeSessionBuilder {
         self
     }
 
+    /// Records the session in a tracer; without it a session is recorded where a [scope](crate::trace::TraceScope) is current when it
+    /// connects.
+    pub fn tracer(mut self, tracer: &Tracer) -> Self {
+        self.tracer = Some(tracer.clone());
+        self
+    }
+
     /// Tells the time by this clock, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -476,6 +487,11 @@ impl RealtimeSessionBuilder {
         );
         let opened = open(&*self.model, &self.agent, &cx).await;
         let mut opened = opened.map_err(RealtimeError::Connect)?;
+        let trace = SessionTrace::begin(
+            self.tracer.as_ref(),
+            &self.agent.shared_name(),
+            self.model.name(),
+        );
         let mut playback = self.model.playback();
         if self.is_for_other_client {
             opened.0.keep_json();
@@ -501,6 +517,7 @@ impl RealtimeSessionBuilder {
             clock: self.clock,
             reconnect: self.reconnect,
             events: Arc::clone(&events),
+            trace,
             control: control_taken,
             audio: audio_taken,
         });

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::error::ApiError;
 use super::metrics::{self, Metrics, RunOutcome};
+use super::model_metrics::ModelMetrics;
 use crate::agent::runner::{RunEvent, RunHandle, RunRequest, RunResult, RunStream};
 use crate::context::Cancel;
 use crate::error::RunError;
@@ -24,6 +25,7 @@ pub(super) struct Runs {
     closing: watch::Sender<bool>,
     memory_limit: Option<MemoryLimit>,
     pub(super) metrics: Metrics,
+    model_metrics: ModelMetrics,
 }
 
 #[derive(Default)]
@@ -57,6 +59,7 @@ impl Runs {
             closing: watch::Sender::new(false),
             memory_limit,
             metrics: Metrics::new(),
+            model_metrics: ModelMetrics::default(),
         }
     }
 
@@ -70,7 +73,7 @@ impl Runs {
         request: RunRequest,
     ) -> Result<ActiveRun, ApiError> {
         let slot = self.slot().await?;
-        let stream = Box::new(request.stream());
+        let stream = Box::new(request.layer(self.model_metrics.clone()).stream());
         let handle = stream.handle();
         let mut handles = self.handles();
         let key = handles.next;
@@ -151,6 +154,7 @@ impl Runs {
         if let Some(limit) = &self.memory_limit {
             metrics::answers(&mut text, limit);
         }
+        self.model_metrics.write(&mut text);
         text
     }
 

@@ -101,7 +101,7 @@ fn filter(query: &str) -> Result<TraceFilter, ApiError> {
         match name {
             "status" => {
                 let status = SpanStatus::of_name(&value);
-                let wrong = "it is one of running, ok, error, cancelled and paused";
+                let wrong = "it is one of running, ok, error, cancelled, paused and lost";
                 filter.status = Some(status.ok_or_else(|| ApiError::invalid(name, wrong))?);
             }
             "agent" => filter.agent = Some(value),

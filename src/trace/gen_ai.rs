@@ -32,6 +32,9 @@ pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const URL: &str = "url.full";
 pub(crate) const STATUS_CODE: &str = "http.response.status_code";
 
+/// By the conventions this is not who runs the model, which `server.address` and the name of the model tell, but whose API is spoken.
+pub(crate) const OPENAI: &str = "openai";
+
 pub(crate) const CHAT: &str = "chat";
 pub(crate) const INVOKE_AGENT: &str = "invoke_agent";
 pub(crate) const EXECUTE_TOOL: &str = "execute_tool";

@@ -20,10 +20,13 @@ mod queue;
 mod json;
 mod lines;
 mod custom;
+#[cfg(any(feature = "realtime", feature = "voice"))]
+mod open;
 #[cfg(feature = "sqlite")]
 mod store;
-#[cfg(any(feature = "http", feature = "sqlite"))]
 mod usage;
+#[cfg(any(feature = "http", feature = "server"))]
+pub(crate) mod metrics;
 #[cfg(feature = "http")]
 mod post;
 #[cfg(feature = "http")]
@@ -48,16 +51,19 @@ pub use scope::{InScope, TraceScope, current_span};
 pub use span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 #[cfg(feature = "sqlite")]
 pub use store::{
-    StoredTrace, TraceFilter, TraceList, TraceStore, TraceStoreError, TraceSummary, UsageFilter,
-    UsageKey, UsageTotal,
+    StoredTrace, TraceFilter, TraceList, TraceRetention, TraceStore, TraceStoreError, TraceSummary,
+    UsageFilter, UsageKey, UsageTotal,
 };
 pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Tracer, TracerBuilder};
 
 pub(crate) use active::SpanStart;
 pub(crate) use id::fnv;
+#[cfg(any(feature = "realtime", feature = "voice"))]
+pub(crate) use open::OpenSpan;
 #[cfg(feature = "mcp-client")]
 pub(crate) use scope::current_context;
 pub(crate) use scope::{Entered, with_current};
+pub(crate) use usage::set_usage;
 
 /// Notes that the side effect of the current span begins, and is not one whose outcome a journal remembers.
 pub(crate) fn note_effect() {

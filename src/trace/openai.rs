@@ -178,11 +178,23 @@ fn span_data(span: &Span) -> Value {
         }),
         SpanKind::Turn => turn(span),
         SpanKind::Task => task(span),
-        SpanKind::Session
-        | SpanKind::Approval
-        | SpanKind::Transcription
-        | SpanKind::Speech
-        | SpanKind::Custom => {
+        // The audio itself is not recorded.
+        SpanKind::Transcription => json!({
+            "type": "transcription",
+            "input": {"data": "", "format": "pcm"},
+            "output": content("output"),
+            "model": attribute(gen_ai::REQUEST_MODEL),
+            "model_config": {},
+        }),
+        SpanKind::Speech => json!({
+            "type": "speech",
+            "input": content("input"),
+            "output": {"data": "", "format": "pcm"},
+            "model": attribute(gen_ai::REQUEST_MODEL),
+            "model_config": {},
+        }),
+        SpanKind::SpeechGroup => json!({"type": "speech_group", "input": content("input")}),
+        SpanKind::Session | SpanKind::Approval | SpanKind::Custom => {
             let attributes = span.attributes.iter();
             let data = attributes.map(|(name, value)| (name.to_string(), value.clone()));
             let mut data: Map<String, Value> = data.collect();

@@ -86,6 +86,8 @@ pub enum SpanKind {
     Transcription,
     /// Text to speech.
     Speech,
+    /// All speech of an answer.
+    SpeechGroup,
     /// The application's own.
     Custom,
 }
@@ -104,6 +106,8 @@ pub enum SpanStatus {
     Cancelled,
     /// It waits for a decision.
     Paused,
+    /// Its process ended without a word: it was killed, or the machine stopped. Only who reads a [store](super::TraceStore) finds that.
+    Lost,
 }
 
 /// Something that happened within a span.
@@ -169,7 +173,7 @@ impl Span {
 }
 
 impl SpanKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Task,
         Self::Agent,
         Self::Turn,
@@ -182,6 +186,7 @@ impl SpanKind {
         Self::Approval,
         Self::Transcription,
         Self::Speech,
+        Self::SpeechGroup,
         Self::Custom,
     ];
 
@@ -200,6 +205,7 @@ impl SpanKind {
             Self::Approval => "approval",
             Self::Transcription => "transcription",
             Self::Speech => "speech",
+            Self::SpeechGroup => "speech_group",
             Self::Custom => "custom",
         }
     }
@@ -219,6 +225,7 @@ impl SpanStatus {
             Self::Error => "error",
             Self::Cancelled => "cancelled",
             Self::Paused => "paused",
+            Self::Lost => "lost",
         }
     }
 
@@ -230,6 +237,7 @@ impl SpanStatus {
             Self::Error,
             Self::Cancelled,
             Self::Paused,
+            Self::Lost,
         ]
         .into_iter()
         .find(|status| status.as_str() == name)

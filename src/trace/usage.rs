@@ -1,12 +1,44 @@
-//! What a span used, read back from its attributes.
+//! What a span used, as its attributes say it.
 
+#[cfg(any(feature = "http", feature = "sqlite"))]
 use serde_json::Value;
 
+use super::active::ActiveSpan;
 use super::gen_ai;
+#[cfg(any(feature = "http", feature = "sqlite"))]
 use super::span::Span;
 use crate::usage::Usage;
 
-/// What a model call or a run used.
+/// Says what was used.
+pub(crate) fn set_usage(span: &ActiveSpan, usage: &Usage) {
+    span.set(gen_ai::REQUESTS, usage.requests);
+    let counts = [
+        (gen_ai::INPUT_TOKENS, usage.input_tokens),
+        (gen_ai::OUTPUT_TOKENS, usage.output_tokens),
+        (gen_ai::TOTAL_TOKENS, usage.total_tokens),
+    ];
+    // A server that did not count has not counted zero.
+    if usage.requests > usage.requests_without_usage {
+        for (name, count) in counts {
+            span.set(name, count);
+        }
+    }
+    let details = [
+        (gen_ai::CACHE_READ_TOKENS, usage.cached_tokens),
+        (gen_ai::CACHE_WRITE_TOKENS, usage.cache_write_tokens),
+        (gen_ai::REASONING_TOKENS, usage.reasoning_tokens),
+    ];
+    for (name, count) in details.into_iter().filter(|(_, count)| *count > 0) {
+        span.set(name, count);
+    }
+    if let Some(cost) = usage.cost {
+        span.set(gen_ai::COST, cost.to_string());
+        span.set(gen_ai::PRICED_REQUESTS, usage.priced_requests);
+    }
+}
+
+/// Reads what a model call or a run used.
+#[cfg(any(feature = "http", feature = "sqlite"))]
 pub(crate) fn usage_of(span: &Span) -> Usage {
     let count = |name| span.attribute(name).and_then(Value::as_u64);
     let requests = count(gen_ai::REQUESTS).unwrap_or_default();

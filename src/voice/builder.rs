@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pipeline::{Pipeline, TurnPhase};
+use super::trace::TurnTrace;
 use crate::item::Item;
 use crate::model::Delivery;
 use crate::model::voice::{AudioFile, SpeechRequest, Stt, TranscriptionRequest, Tts};
 use crate::realtime::{Clock, StreamingSession};
+use crate::trace::Tracer;
 
 #[derive(Debug, Clone)]
 pub(super) struct PipelineSettings {
@@ -30,6 +32,7 @@ pub struct PipelineBuilder<S = (), T = ()> {
     stt: S,
     tts: T,
     settings: PipelineSettings,
+    tracer: Option<Tracer>,
 }
 
 impl PipelineBuilder {
@@ -47,6 +50,7 @@ impl PipelineBuilder {
                 half_duplex: None,
                 clock: Clock::default(),
             },
+            tracer: None,
         }
     }
 }
@@ -59,6 +63,7 @@ impl<S, T> PipelineBuilder<S, T> {
             stt: Arc::new(stt),
             tts: self.tts,
             settings: self.settings,
+            tracer: self.tracer,
         }
     }
 
@@ -74,6 +79,7 @@ impl<S, T> PipelineBuilder<S, T> {
             stt: self.stt,
             tts: Arc::new(tts),
             settings: self.settings,
+            tracer: self.tracer,
         }
     }
 
@@ -113,6 +119,13 @@ impl<S, T> PipelineBuilder<S, T> {
         self
     }
 
+    /// Records each turn: the transcription, the run and the speech in one trace. Without it a turn is recorded where a
+    /// [scope](crate::trace::TraceScope) is current when it begins, and the run where the runner has a tracer.
+    pub fn tracer(mut self, tracer: &Tracer) -> Self {
+        self.tracer = Some(tracer.clone());
+        self
+    }
+
     /// Tells the time by this clock, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
@@ -132,6 +145,7 @@ impl PipelineBuilder<Arc<dyn Stt>, Arc<dyn Tts>> {
             phase: TurnPhase::Idle,
             answer: None,
             plays_until: Duration::ZERO,
+            trace: TurnTrace::new(self.tracer),
         }
     }
 }

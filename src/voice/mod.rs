@@ -9,6 +9,7 @@ mod builder;
 mod error;
 mod event;
 mod pipeline;
+mod trace;
 mod sentences;
 
 pub use builder::PipelineBuilder;

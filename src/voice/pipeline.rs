@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{Speech, SpokenAnswer};
 use super::builder::{PipelineBuilder, PipelineSettings};
+use super::trace::TurnTrace;
 use super::{Interruption, VoiceError, VoiceEvent};
 use crate::agent::Agent;
 use crate::agent::runner::{RunEvent, Runner};
@@ -77,6 +78,7 @@ pub struct Pipeline {
     pub(super) answer: Option<SpokenAnswer>,
     /// Until when a player that never pauses plays what it was given.
     pub(super) plays_until: Duration,
+    pub(super) trace: TurnTrace,
 }
 
 /// The audio of a turn that is not committed yet.
@@ -195,6 +197,7 @@ impl Pipeline {
             ..
         }) = self.input.take()
         {
+            self.record_transcription();
             // The sender is gone with the rest, which is the end of the audio.
             self.phase = TurnPhase::Transcribing(transcription);
         }
@@ -213,8 +216,15 @@ impl Pipeline {
             audio,
             ..self.settings.transcription.clone()
         };
+        self.record_transcription();
         self.phase = TurnPhase::Transcribing(self.stt.transcribe(request));
         interruption
+    }
+
+    /// Begins the spans of a turn whose speech is written down; one that has not ended was cancelled.
+    fn record_transcription(&mut self) {
+        self.trace.begin(&self.session.agent().shared_name());
+        self.trace.transcribe(self.stt.name());
     }
 
     /// Takes a text as the user's turn; otherwise as [`commit`](Self::commit).
@@ -224,13 +234,18 @@ impl Pipeline {
     /// As [`commit`](Self::commit).
     pub async fn send_text(&mut self, text: impl Into<String>) -> Option<Interruption> {
         let interruption = self.interrupt().await;
+        self.trace.begin(&self.session.agent().shared_name());
         self.begin_answer(text.into()).await;
         interruption
     }
 
     async fn begin_answer(&mut self, text: String) {
         // No answer is under way, so that nothing is waited for.
-        drop(self.session.send(text).await);
+        let sent = self.session.send(text);
+        drop(match self.trace.scope() {
+            Some(scope) => scope.run(sent).await,
+            None => sent.await,
+        });
         self.phase = TurnPhase::Answering;
         self.answer = Some(SpokenAnswer::default());
     }
@@ -257,6 +272,7 @@ impl Pipeline {
         }
         let is_over = matches!(self.phase, TurnPhase::Idle);
         self.phase = TurnPhase::Idle;
+        self.trace.cancel();
         let answer = self.answer.take()?;
         let now = self.settings.clock.now();
         let by_clock = answer
@@ -311,6 +327,7 @@ impl Pipeline {
                 Progress::Run(event) => self.on_run(event),
                 Progress::Speech(event) => self.on_speech(event),
                 Progress::Done => {
+                    self.trace.end();
                     self.phase = TurnPhase::Idle;
                     Ok(Some(VoiceEvent::TurnDone))
                 }
@@ -319,6 +336,7 @@ impl Pipeline {
                 Ok(None) => {}
                 Ok(Some(event)) => return Some(Ok(event)),
                 Err(error) => {
+                    self.trace.fail(&error);
                     drop(self.interrupt().await);
                     return Some(Err(error));
                 }
@@ -338,6 +356,7 @@ impl Pipeline {
                 text: sentence.text.clone(),
                 ..self.settings.speech.clone()
             };
+            self.trace.speak(&sentence.text, self.tts.name());
             answer
                 .speeches
                 .push_back(Speech::new(sentence, self.tts.speak(request)));
@@ -380,7 +399,7 @@ impl Pipeline {
             return Poll::Pending;
         }
         let next = pin!(self.session.next());
-        next.poll(cx).map(Progress::Run)
+        self.trace.enter(|| next.poll(cx)).map(Progress::Run)
     }
 
     /// Whether a turn is being written down that the user still speaks.
@@ -398,9 +417,13 @@ impl Pipeline {
                 // The engine found the end of the turn by itself.
                 self.input = None;
                 drop(self.interrupt().await);
+                self.record_transcription();
             }
             Some(Ok(_)) => {}
-            Some(Err(_)) | None => self.input = None,
+            Some(Err(_)) | None => {
+                self.input = None;
+                self.record_transcription();
+            }
         }
         self.on_transcription(event).await
     }
@@ -414,6 +437,7 @@ impl Pipeline {
             TranscriptionEvent::Delta { delta } => Some(VoiceEvent::UserTranscriptDelta { delta }),
             TranscriptionEvent::Other { .. } => None,
             TranscriptionEvent::Done(transcript) => {
+                self.trace.transcribed(&transcript.text);
                 if transcript.text.chars().any(char::is_alphanumeric) {
                     self.begin_answer(transcript.text.trim().to_owned()).await;
                 } else {
@@ -465,7 +489,10 @@ impl Pipeline {
                 return Ok(Some(VoiceEvent::Audio { audio }));
             }
             SpeechEvent::Other { .. } => {}
-            SpeechEvent::Done { .. } => drop(answer.speeches.pop_front()),
+            SpeechEvent::Done { .. } => {
+                answer.speeches.pop_front();
+                self.trace.spoken();
+            }
         }
         Ok(None)
     }

@@ -8,6 +8,7 @@ use openai_agents::session::{
     MemorySession, Session, SessionCause, SessionError, SessionId, SessionTurn,
 };
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+use openai_agents::trace::{MemorySpans, SpanKind, Tracer};
 use openai_agents::{Agent, Item, Runner};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -285,5 +286,49 @@ async fn a_call_that_is_given_up_while_a_question_waits_ends_its_run() {
     drop(call);
     while traces(&reading).await[0]["status"] != "cancelled" {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn call_of_an_agent_elsewhere_is_one_trace_on_both_sides() {
+    for protocol in ERAS {
+        let (here, there) = (MemorySpans::default(), MemorySpans::default());
+        let tracer = |spans: &MemorySpans| Tracer::builder().processor(spans.clone()).build();
+        let runner = Runner::new(ScriptedModel::text("Paris.")).tracer(&tracer(&there));
+        let server = mcp::McpServer::builder(runner).agent(guide());
+        let client = connect(client(serve(server).await, protocol)).await;
+        let asking = Agent::builder("Asking")
+            .tool_source(client)
+            .build()
+            .unwrap();
+        let model = ScriptedModel::new([
+            ScriptedTurn::tool_call("ask_guide", json!({"input": "The capital of France?"})),
+            ScriptedTurn::text("It is Paris."),
+        ]);
+        let runner = Runner::new(model).tracer(&tracer(&here));
+        runner.run(&asking, "go").await.unwrap();
+
+        let here = here.ended();
+        let call = here
+            .iter()
+            .find(|span| span.kind == SpanKind::Function)
+            .unwrap();
+        assert_eq!(call.name, "execute_tool ask_guide");
+        assert_eq!(
+            call.attribute("mcp.method.name"),
+            Some(&json!("tools/call"))
+        );
+        assert_eq!(call.attribute("network.transport"), Some(&json!("tcp")));
+        // The answer may be here before the end of the run is told there.
+        while there.ended().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        let there = there.ended();
+        let run = there
+            .iter()
+            .find(|span| span.kind == SpanKind::Task)
+            .unwrap();
+        assert_eq!((run.trace.id, run.parent), (call.trace.id, Some(call.id)));
+        assert!(there.iter().all(|span| span.trace.id == call.trace.id));
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use openai_agents::model::{MemoryLimit, OpenAiChat};
 use openai_agents::server::Server;
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
-use openai_agents::{Agent, FunctionTool, Runner};
+use openai_agents::{Agent, FunctionTool, Runner, Usage};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::front::{Answer, Front};
-use crate::support::{chunk, whole_text};
+use crate::support::{agent, chunk, instant, whole_text};
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct NoArgs {}
@@ -328,5 +328,34 @@ async fn run_whose_answer_is_too_much_beside_others_is_refused_and_they_go_on() 
     front.post("/cancel/first", &json!({})).await;
     while limit.n_bytes() > 0 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn metrics_have_the_names_of_the_conventions_for_generative_ai() {
+    let usage = Usage::of_request(7, 2, 9);
+    let model = ScriptedModel::new([
+        ScriptedTurn::tool_call("add", json!({})).with_usage(usage),
+        ScriptedTurn::text("3").with_usage(usage),
+    ]);
+    let agent = agent([instant("add", "3")]);
+    let front = Front::with_agent(&model, agent).await;
+    let run = json!({"agent": "A", "input": "1 + 2?", "stream": true});
+    assert_eq!(front.post("/run", &run).await.status, 200);
+    let metrics = front.get("/metrics").await.body;
+    let model = r#"gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="scripted""#;
+    for line in [
+        "# TYPE gen_ai_client_inference_duration_seconds histogram".to_owned(),
+        format!("gen_ai_client_inference_duration_seconds_count{{{model}}} 2"),
+        format!("gen_ai_client_inference_duration_seconds_bucket{{{model},le=\"+Inf\"}} 2"),
+        r#"gen_ai_execute_tool_duration_seconds_count{gen_ai_tool_name="add"} 1"#.to_owned(),
+        "# TYPE gen_ai_client_inference_usage_input_tokens_total counter".to_owned(),
+        format!("gen_ai_client_inference_usage_input_tokens_total{{{model}}} 14"),
+        format!("gen_ai_client_inference_usage_output_tokens_total{{{model}}} 4"),
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}\n{metrics}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use openai_agents::server::Server;
 use openai_agents::testing::{FakeServer, ScriptedModel, ScriptedTurn};
 use openai_agents::tools::FunctionTool;
 use openai_agents::trace::{
-    SpanStatus, TraceFilter, TraceStore, TraceStoreError, TraceSummary, Tracer,
+    SpanStatus, TraceFilter, TraceRetention, TraceStore, TraceStoreError, TraceSummary, Tracer,
 };
 use openai_agents::{Agent, Runner, Usage};
 use serde_json::{Value, json};
@@ -220,13 +220,13 @@ async fn newer_store_is_refused() {
     let path = folder.path("traces.db");
     drop(TraceStore::open(&path).await.unwrap());
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.execute("UPDATE trace_format SET version = 2", [])
+    db.execute("UPDATE trace_format SET version = 3", [])
         .unwrap();
     let error = TraceStore::open(&path).await.unwrap_err();
     assert!(
         error
             .to_string()
-            .ends_with("have format 2; this library knows formats up to 1")
+            .ends_with("have format 3; this library knows formats up to 2")
     );
 }
 
@@ -272,4 +272,92 @@ async fn served_traces_are_listed_and_continue_the_trace_of_the_request() {
 async fn server_without_store_has_no_traces() {
     let front = Front::of(&ScriptedModel::text("Hello.")).await;
     assert_eq!(front.get("/traces").await.status, 404);
+}
+
+#[tokio::test]
+async fn store_keeps_no_more_than_it_is_told() {
+    let (store, tracer) = stored(":memory:").await;
+    for n in 0..40 {
+        let text = format!("{n}").repeat(20_000);
+        let runner = Runner::new(ScriptedModel::text(text)).tracer(&tracer);
+        runner.run(&agent([]), "go").await.unwrap();
+        flush(&tracer).await;
+    }
+    let day = TraceRetention::default().max_age(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(store.prune(day).await.unwrap(), 0);
+    assert_eq!(store.prune(TraceRetention::default()).await.unwrap(), 0);
+    let newest: Vec<_> = list(&store, TraceFilter::default())
+        .await
+        .iter()
+        .map(TraceSummary::id)
+        .collect();
+    assert_eq!(newest.len(), 40);
+    let n_deleted = store
+        .prune(TraceRetention::default().max_bytes(600_000))
+        .await
+        .unwrap();
+    assert!((1..40).contains(&n_deleted), "{n_deleted}");
+    let left: Vec<_> = list(&store, TraceFilter::default())
+        .await
+        .iter()
+        .map(TraceSummary::id)
+        .collect();
+    assert_eq!(left[..], newest[..left.len()]);
+    assert_eq!(
+        store
+            .prune(TraceRetention::default().max_age(Duration::ZERO))
+            .await
+            .unwrap(),
+        left.len() as u64
+    );
+}
+
+#[tokio::test]
+async fn processor_with_a_bound_deletes_and_keeps_what_goes_on() {
+    let folder = Folder::new();
+    let path = folder.path("traces.db");
+    let (store, tracer) = stored(&path).await;
+    let runner = Runner::new(ScriptedModel::text("old")).tracer(&tracer);
+    runner.run(&agent([]), "go").await.unwrap();
+    flush(&tracer).await;
+    let none = TraceRetention::default().max_age(Duration::ZERO);
+    let processor = store.processor_with(none).await.unwrap();
+    let tracer = Tracer::builder().processor(processor).build();
+    tracer
+        .trace("new")
+        .run(openai_agents::trace::span("goes on").run(async {
+            flush(&tracer).await;
+            let names: Vec<_> = list(&store, TraceFilter::default()).await;
+            let names: Vec<&str> = names.iter().map(|trace| &*trace.trace.name).collect();
+            assert_eq!(names, ["new"]);
+        }))
+        .await;
+}
+
+#[tokio::test]
+async fn list_goes_by_what_was_recorded_last_whatever_the_clock_says() {
+    let (store, tracer) = stored(":memory:").await;
+    for name in ["first", "second", "third"] {
+        let span = openai_agents::trace::span("work").run(async {});
+        tracer.trace(name).run(span).await;
+        flush(&tracer).await;
+    }
+    let mut filter = TraceFilter::default();
+    filter.limit = Some(2);
+    let page = store.list(filter.clone()).await.unwrap();
+    filter.after = page.next;
+    // What comes meanwhile stands before the first page.
+    tracer
+        .trace("fourth")
+        .run(openai_agents::trace::span("work").run(async {}))
+        .await;
+    flush(&tracer).await;
+    let rest = store.list(filter).await.unwrap();
+    let names = page
+        .traces
+        .iter()
+        .chain(&rest.traces)
+        .map(|trace| &*trace.trace.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["third", "second", "first"]);
+    assert_eq!(rest.next, None);
 }

@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::failure::{Ended, Failure, Unusable, Usage};
 use crate::logging;
 use crate::output::{self, Lines, Output};
+use crate::recorder::{LocalStore, Recorder};
 use crate::signal::Signals;
 
 /// Talk with a realtime model: text in the terminal, audio from and to files
@@ -122,7 +123,7 @@ pub(crate) async fn run(
 
 async fn converse(
     arguments: &RealtimeArgs,
-    (mut session, first, file, agent): Opened,
+    (mut session, first, file, agent, recorder): Opened,
     signals: &mut Signals,
 ) -> Result<Exit> {
     let lines = (!arguments.no_stdin).then(stdin_lines).transpose()?;
@@ -140,6 +141,11 @@ async fn converse(
     let usage = session.usage();
     if talked.is_ok() {
         session.close().await;
+    } else {
+        drop(session);
+    }
+    if let Some(recorder) = recorder {
+        recorder.close().await;
     }
     let failure = talked.err().map(|error| Failure::after_session(&error));
     let written = match &file {
@@ -172,6 +178,7 @@ type Opened = (
     Option<UserMessage>,
     Option<AnswerFile>,
     String,
+    Option<Recorder>,
 );
 
 /// Everything that can be wrong before something is said; the MCP servers of the configuration have to be closed in any case.
@@ -227,9 +234,14 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
         builder = builder.turn_detection(TurnDetection::Manual);
     }
     config.connect_mcp(config.realtime_agent_config()?).await?;
+    let recorder = Recorder::open(config, LocalStore::IfConfigured).await?;
+    if let Some(recorder) = &recorder {
+        builder = builder.tracer(&recorder.tracer);
+    }
     let session = builder.connect().await;
     let session = session.map_err(|error| connect_failed(&error, config))?;
-    Ok((session, first, file, first_agent.name().to_owned()))
+    let agent = first_agent.name().to_owned();
+    Ok((session, first, file, agent, recorder))
 }
 
 fn connect_failed(error: &RealtimeError, config: &Config) -> Unusable {

@@ -21,6 +21,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Ended, ServingFailed, Usage};
 use crate::output;
+use crate::recorder::Recorder;
 use crate::served::{self, Catalog, Served};
 use crate::served_sessions::ServedSessions;
 use crate::server_limits;
@@ -150,7 +151,11 @@ impl ModelProvider for NamedModels {
 }
 
 /// The realtime agent at `/v1/realtime`, if a realtime model is set.
-fn with_realtime(builder: ServerBuilder, config: &Config) -> Result<ServerBuilder> {
+fn with_realtime(
+    builder: ServerBuilder,
+    config: &Config,
+    recorder: Option<&Recorder>,
+) -> Result<ServerBuilder> {
     if config.realtime().model.is_none() {
         return Ok(builder);
     }
@@ -165,6 +170,9 @@ fn with_realtime(builder: ServerBuilder, config: &Config) -> Result<ServerBuilde
     }
     if let Some(voice) = &config.realtime().voice {
         sessions = sessions.voice(voice);
+    }
+    if let Some(recorder) = recorder {
+        sessions = sessions.tracer(&recorder.tracer);
     }
     Ok(builder.realtime(sessions))
 }
@@ -208,7 +216,7 @@ async fn over_http(
         None => builder,
     };
     let builder = builder.models(NamedModels(Arc::clone(served)));
-    let builder = with_realtime(builder, &config)?;
+    let builder = with_realtime(builder, &config, served.recorder())?;
     let server = builder.mcp(mcp).build()?;
     let listener = listen(&config).await?;
     drop(config);

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logging;
 use crate::output::{self, Lines};
+use crate::recorder::{LocalStore, Recorder};
 use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
@@ -81,7 +82,7 @@ pub(crate) async fn run(
         signal = signals.first() => return Ok(renderer.failed(&Failure::ended(signal))),
         prepared = Box::pin(prepare(global, arguments)) => prepared,
     };
-    let (mut pipeline, setup, file) = match prepared {
+    let (mut pipeline, setup, file, recorder) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Ok(renderer.failed(&Failure::of(&error))),
     };
@@ -92,6 +93,9 @@ pub(crate) async fn run(
     };
     // Closes the connections before the servers are waited for.
     drop(pipeline);
+    if let Some(recorder) = recorder {
+        recorder.close().await;
+    }
     tokio::select! {
         _ = signals.second() => {}
         () = setup.config.mcp_servers().close() => {}
@@ -100,7 +104,10 @@ pub(crate) async fn run(
 }
 
 /// Everything that can be wrong before the question is sent.
-async fn prepare(global: Global, arguments: &TalkArgs) -> Result<(Pipeline, RunSetup, AnswerFile)> {
+async fn prepare(
+    global: Global,
+    arguments: &TalkArgs,
+) -> Result<(Pipeline, RunSetup, AnswerFile, Option<Recorder>)> {
     let flags = super::run::form(&global, arguments.json, false);
     let config = global.load_with(&[
         ("--voice", "voice.voice", arguments.voice.as_deref()),
@@ -134,9 +141,13 @@ async fn prepare(global: Global, arguments: &TalkArgs) -> Result<(Pipeline, RunS
     if let Some(language) = &arguments.language {
         builder = builder.language(language);
     }
+    let recorder = Recorder::open(config, LocalStore::IfConfigured).await?;
+    if let Some(recorder) = &recorder {
+        builder = builder.tracer(&recorder.tracer);
+    }
     let mut pipeline = builder.build();
     pipeline.send_file(question).await;
-    Ok((pipeline, setup, file))
+    Ok((pipeline, setup, file, recorder))
 }
 
 async fn play(

@@ -1,14 +1,15 @@
 //! `openai-agents trace`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use openai_agents::ErrorKind;
 use openai_agents::config::Config;
 use openai_agents::trace::{
-    JsonLines, Span, SpanStatus, TraceFilter, TraceStore, TraceSummary, UsageFilter, UsageKey,
-    UsageTotal, otlp_json,
+    JsonLines, Span, SpanStatus, TraceFilter, TraceRetention, TraceStore, TraceSummary,
+    UsageFilter, UsageKey, UsageTotal, otlp_json,
 };
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::exit::Exit;
 use crate::failure::{Unusable, Usage};
 use crate::output::{Lines, is_read};
 use crate::render::{tree, usage};
-use crate::{logging, recorder, whole_file};
+use crate::{logging, output, recorder, whole_file};
 
 /// List, show, export and delete what was recorded of runs
 ///
@@ -87,10 +88,14 @@ enum Action {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Delete a trace.
+    /// Delete a trace, or those that are old.
     Delete {
         /// The trace, or the beginning of its id.
-        id: String,
+        #[arg(required_unless_present = "older_than", conflicts_with = "older_than")]
+        id: Option<String>,
+        /// Delete those that ended longer ago, such as 30d, 12h or 45m.
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<Duration>,
     },
 }
 
@@ -181,12 +186,41 @@ pub(crate) async fn run(global: Global, arguments: &TraceArgs) -> Result<Exit> {
             };
             write(&text, *html, output.as_deref())?;
         }
-        Action::Delete { id } => {
-            let (store, found) = find(store, &config, Some(id)).await?;
+        Action::Delete {
+            older_than: Some(age),
+            ..
+        } => delete_old(store, *age).await?,
+        Action::Delete { id, .. } => {
+            let (store, found) = find(store, &config, id.as_deref()).await?;
             store.delete(found.id()).await?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// An age as `30d`.
+fn age(text: &str) -> Result<Duration, &'static str> {
+    const EXPECTED: &str = "expected a number of days, hours or minutes, such as 30d, 12h or 45m";
+    let unit = match text.chars().next_back() {
+        Some('d') => 24 * 60 * 60,
+        Some('h') => 60 * 60,
+        Some('m') => 60,
+        _ => return Err(EXPECTED),
+    };
+    let number = text.get(..text.len() - 1).unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = number.parse().ok().filter(|_| is_number);
+    let seconds = number.and_then(|number| number.checked_mul(unit));
+    seconds.map(Duration::from_secs).ok_or(EXPECTED)
+}
+
+async fn delete_old(store: Option<TraceStore>, age: Duration) -> Result<()> {
+    let n_deleted = match store {
+        Some(store) => store.prune(TraceRetention::default().max_age(age)).await?,
+        None => 0,
+    };
+    output::note(format_args!("{n_deleted} traces were deleted"));
+    Ok(())
 }
 
 /// Opens the store; nothing if there is none yet.

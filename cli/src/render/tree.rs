@@ -88,6 +88,7 @@ fn mark(span: &Span) -> &'static str {
         SpanStatus::Error => "✗ ",
         SpanStatus::Cancelled => "■ ",
         SpanStatus::Paused => "‖ ",
+        SpanStatus::Lost => "? ",
         _ if span.is_replayed() => "↺ ",
         _ => "",
     }

@@ -3,7 +3,7 @@
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
-use crate::support::{Directory, KEY, lines, on, streamed_call, streamed_text};
+use crate::support::{Directory, KEY, chunk, lines, on, streamed_call, streamed_text};
 
 #[track_caller]
 fn trace(directory: &Directory, arguments: &[&str], code: i32) -> String {
@@ -169,4 +169,37 @@ async fn run_with_a_budget_stops_at_it_or_at_an_unknown_price() {
     let result = lines(&output).pop().unwrap();
     assert_eq!(result["error"]["kind"], "config");
     assert_eq!(server.requests().len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn run_of_a_killed_program_is_lost_and_can_be_deleted() {
+    let directory = Directory::new("trace_lost");
+    let server = FakeServer::start([Reply::sse([chunk(&json!({"content": "It"}), None)]).hang()])
+        .await
+        .unwrap();
+    let mut child = on(&server, &directory, &["run", "--trace", "Hello"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !trace(&directory, &["list"], 0).contains("running") {
+        assert_eq!(child.try_wait().unwrap(), None);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let listed = trace(&directory, &["list"], 0);
+    assert!(
+        listed.contains("lost") && !listed.contains("running"),
+        "{listed}"
+    );
+    let shown = trace(&directory, &["show"], 0);
+    assert!(shown.contains("? run Assistant"), "{shown}");
+    assert_eq!(trace(&directory, &["delete", "--older-than", "1d"], 0), "");
+    assert_eq!(trace(&directory, &["list"], 0), listed);
+    trace(&directory, &["delete", "--older-than", "0m"], 0);
+    assert_eq!(trace(&directory, &["list"], 0), "");
+    for wrong in ["1", "d", "1w", "-1d", "9999999999999999999d"] {
+        let said = trace(&directory, &["delete", &format!("--older-than={wrong}")], 2);
+        assert!(said.contains("such as 30d, 12h or 45m"), "{said}");
+    }
 }

@@ -239,6 +239,11 @@ export class Chat extends EventTarget {
     await this.#begin(content ?? item.content, overrides);
   }
 
+  /** Runs a message again as a branch, and says so if that fails. */
+  again(place) {
+    return this.#guarded(() => this.branch(place, null, this.#agents.overrides));
+  }
+
   async edit(place, text, content, overrides) {
     const area = el('textarea', { rows: '6', 'aria-label': 'Your message', class: 'wide' });
     area.value = text;
@@ -257,7 +262,7 @@ export class Chat extends EventTarget {
     this.#thread = new Thread(this.#element, {
       decide: (decision) => this.decide(decision),
       edit: (place, text, content) => this.#guarded(() => this.edit(place, text, content, this.#agents.overrides)),
-      again: (place) => this.#guarded(() => this.branch(place, null, this.#agents.overrides)),
+      again: (place) => this.again(place),
       reload: () => this.open(this.session),
       select: (call) => this.dispatchEvent(new CustomEvent('call', { detail: call })),
     });

@@ -84,6 +84,10 @@ async function begin() {
   });
   traces.addEventListener('selected', show);
   traces.addEventListener('conversation', ({ detail }) => open(detail).then(beside));
+  traces.addEventListener('branch', async ({ detail }) => {
+    await open(detail.session);
+    await chat.again(detail.place);
+  });
   traces.addEventListener('span', ({ detail }) => light(detail.attributes['gen_ai.tool.call.id']));
   const showTraces = document.getElementById('show-traces');
   showTraces.hidden = !traces.isAvailable;

@@ -10,8 +10,8 @@ import { save, showText, withoutBase64 } from './value.js';
 /** Content above this is loaded when somebody asks for it. */
 const MAX_BYTES = 500_000;
 
-/** `load()` gives the span with its content; `fork` is what begins a branch, if something does. */
-export function spanView(span, load, { commands }) {
+/** `load()` gives the span with its content; `branch()` runs it again in a copy of the conversation, if there is one. */
+export function spanView(span, load, { branch, commands }) {
   const [mark, words] = STATUS[span.status] ?? ['•', span.status];
   const took = span.ended_at ? duration(Date.parse(span.ended_at) - Date.parse(span.started_at)) : 'goes on';
   const content = el('div', { class: 'span-content' });
@@ -22,9 +22,22 @@ export function spanView(span, load, { commands }) {
     content,
     (span.events ?? []).length > 0 && el('details', { class: 'panel' }, el('summary', {}, `${span.events.length} events`), span.events.map((event) => el('div', {}, el('h4', {}, event.name), showText(JSON.stringify(event.attributes), event.name)))),
     el('details', { class: 'panel' }, el('summary', {}, 'Attributes'), attributes(span)),
-    commands.length > 0 && el('details', { class: 'panel' }, el('summary', {}, 'Run it again'), commands.map(([what, command]) => el('div', {}, el('p', { class: 'quiet' }, what), el('pre', { tabindex: '0' }, command), copyButton('Copy', () => command, { class: 'small' })))));
+    (branch || commands.length > 0) && el('details', { class: 'panel' }, el('summary', {}, 'Run it again'), branch && branchButton(branch), commands.map(([what, command]) => el('div', {}, el('p', { class: 'quiet' }, what), el('pre', { tabindex: '0' }, command), copyButton('Copy', () => command, { class: 'small' })))));
   showContent(content, span, load);
   return view;
+}
+
+function branchButton(branch) {
+  const problem = el('p', { class: 'problem', role: 'alert' });
+  const begin = async () => {
+    fill(problem);
+    try {
+      await branch();
+    } catch (error) {
+      fill(problem, error.message);
+    }
+  };
+  return el('div', {}, el('p', { class: 'quiet' }, 'The message that this answered, again, in a copy of the conversation before it'), button('Run again as a branch', begin, { class: 'small' }), problem);
 }
 
 function attributes(span) {

@@ -56,6 +56,7 @@ export const STATUS = {
   error: ['✕', 'failed'],
   cancelled: ['■', 'cancelled'],
   paused: ['⚠', 'waits for a decision'],
+  lost: ['?', 'ended without a word'],
 };
 
 /** The span that is to be looked at first: the innermost that failed, and otherwise the run. */

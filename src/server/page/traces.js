@@ -5,7 +5,7 @@ import { compareView } from './compare.js';
 import { add, button, el, fill } from './dom.js';
 import { clock, cost, count, duration, plural, short } from './format.js';
 import { spanView } from './span.js';
-import { STATUS, firstToSee, treeOf } from './spans.js';
+import { STATUS, askedOf, firstToSee, treeOf } from './spans.js';
 import { asHtml, asJsonLines, asOtlp, readJsonLines } from './transfer.js';
 import { save } from './value.js';
 import { Waterfall } from './waterfall.js';
@@ -126,7 +126,7 @@ export class Traces extends EventTarget {
       fill(this.#body);
       return;
     }
-    fill(this.#body, spanView(span, () => this.#whole(span.trace_id, id), { commands: this.#commands(span) }));
+    fill(this.#body, spanView(span, () => this.#whole(span.trace_id, id), { branch: this.#branchOf(span), commands: this.#commands(span) }));
     this.dispatchEvent(new CustomEvent('span', { detail: span }));
   }
 
@@ -134,6 +134,19 @@ export class Traces extends EventTarget {
     const local = this.#imported.get(trace);
     if (local) return local.spans.find((span) => span.span_id === id);
     return ask('GET', `traces/${encodeURIComponent(trace)}/spans/${encodeURIComponent(id)}`);
+  }
+
+  /** What begins a branch before the message that a span of a conversation answered; nothing for a span of none. */
+  #branchOf(span) {
+    const { trace } = this.#shown;
+    if (!trace.session_id || trace.isImported || span.kind === 'session') return null;
+    return async () => {
+      const call = span.kind === 'generation' ? span : trace.spans.find((each) => each.kind === 'generation');
+      const whole = call && await this.#whole(call.trace_id, call.span_id);
+      const said = (askedOf(whole?.content ?? {}) ?? []).filter((item) => item.type === 'message' && item.role === 'user');
+      if (said.length === 0) throw new Error('What the model was asked was not recorded, so that nothing can be begun before it.');
+      this.dispatchEvent(new CustomEvent('branch', { detail: { session: trace.session_id, place: said.length - 1 } }));
+    };
   }
 
   #commands(span) {
@@ -181,7 +194,7 @@ export class Traces extends EventTarget {
 
   #drawList() {
     const text = el('input', { type: 'search', id: 'trace-search', placeholder: 'Search messages and arguments', 'aria-label': 'Search messages and arguments' });
-    const status = el('select', { 'aria-label': 'Which runs' }, [['', 'All runs'], ['error', 'Failed'], ['running', 'Running'], ['paused', 'Waiting for you'], ['ok', 'Done'], ['cancelled', 'Cancelled']].map(([value, words]) => el('option', { value }, words)));
+    const status = el('select', { 'aria-label': 'Which runs' }, [['', 'All runs'], ['error', 'Failed'], ['running', 'Running'], ['paused', 'Waiting for you'], ['ok', 'Done'], ['cancelled', 'Cancelled'], ['lost', 'Ended without a word']].map(([value, words]) => el('option', { value }, words)));
     let timer = null;
     const search = () => {
       clearTimeout(timer);

@@ -1,49 +1,28 @@
 //! Metrics of the conventions for generative AI, counted from spans that ended.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use super::encoding::{OtlpMessage, ProtoField};
 use super::spans::{key_value, nanos, resource, scope};
 use crate::trace::gen_ai;
+use crate::trace::metrics::{Attributes, BOUNDS, GenAiMetrics, Series};
 use crate::trace::span::{Span, SpanKind};
 use crate::trace::usage::usage_of;
-
-/// The bounds of durations, in seconds, as the conventions advise.
-const BOUNDS: [f64; 14] = [
-    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
-];
 
 /// Totals since the exporter began; each report has all of them, so that one that is lost is made up for by the next.
 pub(super) struct Metrics {
     since: SystemTime,
-    durations: BTreeMap<Series, Histogram>,
-    counts: BTreeMap<Series, u64>,
-}
-
-/// A metric with the attributes that it is counted by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Series {
-    metric: &'static str,
-    attributes: Vec<(&'static str, String)>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Histogram {
-    n: u64,
-    sum: f64,
-    buckets: [u64; BOUNDS.len() + 1],
+    totals: GenAiMetrics,
 }
 
 impl Metrics {
-    pub(super) const fn new(since: SystemTime) -> Self {
+    pub(super) fn new(since: SystemTime) -> Self {
         Self {
             since,
-            durations: BTreeMap::new(),
-            counts: BTreeMap::new(),
+            totals: GenAiMetrics::default(),
         }
     }
 
@@ -66,23 +45,14 @@ impl Metrics {
     fn count_generation(&mut self, span: &Span) {
         let by = [gen_ai::OPERATION, gen_ai::PROVIDER, gen_ai::REQUEST_MODEL];
         self.time(gen_ai::INFERENCE_DURATION, span, &by);
-        if let Some(first) = span.attribute(gen_ai::TIME_TO_FIRST_CHUNK) {
-            let seconds = first.as_f64().unwrap_or_default();
-            self.add(gen_ai::FIRST_CHUNK_TIME, span, (&by, seconds));
+        let attributes = attributes(span, &by);
+        let first = span.attribute(gen_ai::TIME_TO_FIRST_CHUNK);
+        let first = first.and_then(Value::as_f64);
+        if let Some(first) = first.and_then(|first| Duration::try_from_secs_f64(first).ok()) {
+            self.totals
+                .time(gen_ai::FIRST_CHUNK_TIME, &attributes, first);
         }
-        let usage = usage_of(span);
-        for (metric, n_tokens) in [
-            (gen_ai::INPUT_TOKEN_COUNT, usage.input_tokens),
-            (gen_ai::OUTPUT_TOKEN_COUNT, usage.output_tokens),
-            (gen_ai::CACHE_READ_TOKEN_COUNT, usage.cached_tokens),
-            (gen_ai::CACHE_WRITE_TOKEN_COUNT, usage.cache_write_tokens),
-            (gen_ai::REASONING_TOKEN_COUNT, usage.reasoning_tokens),
-        ] {
-            if n_tokens > 0 {
-                let series = series(metric, span, &by);
-                *self.counts.entry(series).or_default() += n_tokens;
-            }
-        }
+        self.totals.count_tokens(&attributes, &usage_of(span));
     }
 
     /// Counts how long a span took.
@@ -91,17 +61,7 @@ impl Metrics {
             .ended_at
             .and_then(|end| end.duration_since(span.started_at).ok());
         if let Some(took) = took {
-            self.add(metric, span, (by, took.as_secs_f64()));
-        }
-    }
-
-    fn add(&mut self, metric: &'static str, span: &Span, (by, seconds): (&[&'static str], f64)) {
-        let histogram = self.durations.entry(series(metric, span, by)).or_default();
-        histogram.n += 1;
-        histogram.sum += seconds;
-        let at = BOUNDS.iter().position(|bound| seconds <= *bound);
-        if let Some(bucket) = histogram.buckets.get_mut(at.unwrap_or(BOUNDS.len())) {
-            *bucket += 1;
+            self.totals.time(metric, &attributes(span, by), took);
         }
     }
 
@@ -110,7 +70,7 @@ impl Metrics {
         const CUMULATIVE: u32 = 2;
         let times = (nanos(self.since), nanos(now));
         let mut metrics = Vec::new();
-        for (series, histogram) in &self.durations {
+        for (series, histogram) in &self.totals.durations {
             let mut point = M::default();
             point.fixed(ProtoField(2, "startTimeUnixNano"), times.0);
             point.fixed(ProtoField(3, "timeUnixNano"), times.1);
@@ -118,25 +78,25 @@ impl Metrics {
             point.double(ProtoField(5, "sum"), histogram.sum);
             point.fixed_list(ProtoField(6, "bucketCounts"), &histogram.buckets);
             point.double_list(ProtoField(7, "explicitBounds"), &BOUNDS);
-            point.many(ProtoField(9, "attributes"), series.attributes());
+            point.many(ProtoField(9, "attributes"), pairs(series));
             let mut data = M::default();
             data.many(ProtoField(1, "dataPoints"), [point]);
             data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
-            let mut metric: M = series.metric("s");
+            let mut metric: M = metric_of(series, "s");
             metric.one(ProtoField(9, "histogram"), data);
             metrics.push(metric);
         }
-        for (series, count) in &self.counts {
+        for (series, count) in &self.totals.counts {
             let mut point = M::default();
             point.fixed(ProtoField(2, "startTimeUnixNano"), times.0);
             point.fixed(ProtoField(3, "timeUnixNano"), times.1);
             point.fixed(ProtoField(6, "asInt"), *count);
-            point.many(ProtoField(7, "attributes"), series.attributes());
+            point.many(ProtoField(7, "attributes"), pairs(series));
             let mut data = M::default();
             data.many(ProtoField(1, "dataPoints"), [point]);
             data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
             data.boolean(ProtoField(3, "isMonotonic"), super::encoding::Switch(true));
-            let mut metric: M = series.metric("{token}");
+            let mut metric: M = metric_of(series, "{token}");
             metric.one(ProtoField(7, "sum"), data);
             metrics.push(metric);
         }
@@ -152,26 +112,24 @@ impl Metrics {
     }
 }
 
-fn series(metric: &'static str, span: &Span, by: &[&'static str]) -> Series {
+fn attributes(span: &Span, by: &[&'static str]) -> Attributes {
     let text = |name: &&'static str| Some((*name, span.attribute(name)?.as_str()?.to_owned()));
-    let mut attributes: Vec<_> = by.iter().filter_map(text).collect();
+    let mut attributes: Attributes = by.iter().filter_map(text).collect();
     if let Some(error) = &span.error {
         attributes.push((gen_ai::ERROR_TYPE, error.kind.to_string()));
     }
-    Series { metric, attributes }
+    attributes
 }
 
-impl Series {
-    fn attributes<M: OtlpMessage>(&self) -> Vec<M> {
-        let attributes = self.attributes.iter();
-        let pair = |(name, value): &(&str, String)| key_value(name, &Value::from(value.as_str()));
-        attributes.map(pair).collect()
-    }
+fn pairs<M: OtlpMessage>(series: &Series) -> Vec<M> {
+    let attributes = series.attributes.iter();
+    let pair = |(name, value): &(&str, String)| key_value(name, &Value::from(value.as_str()));
+    attributes.map(pair).collect()
+}
 
-    fn metric<M: OtlpMessage>(&self, unit: &str) -> M {
-        let mut metric = M::default();
-        metric.text(ProtoField(1, "name"), self.metric);
-        metric.text(ProtoField(3, "unit"), unit);
-        metric
-    }
+fn metric_of<M: OtlpMessage>(series: &Series, unit: &str) -> M {
+    let mut metric = M::default();
+    metric.text(ProtoField(1, "name"), series.metric);
+    metric.text(ProtoField(3, "unit"), unit);
+    metric
 }

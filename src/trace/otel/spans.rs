@@ -145,7 +145,10 @@ fn more_attributes(span: &Span) -> Vec<(&'static str, Value)> {
             more.push((gen_ai::TRACE_GROUP, (**group).into()));
         }
     }
-    if matches!(span.status, SpanStatus::Cancelled | SpanStatus::Paused) {
+    if matches!(
+        span.status,
+        SpanStatus::Cancelled | SpanStatus::Paused | SpanStatus::Lost
+    ) {
         more.push((gen_ai::SPAN_STATUS, span.status.as_str().into()));
     }
     if let Some(error) = &span.error

@@ -4,6 +4,8 @@
 //! content in one text, of which the lines say where each part stands. That costs two rows for a batch where a row for each span and value
 //! would cost dozens, which a run would feel; and the list and the tree of a trace are read without their large values.
 
+mod process;
+mod retention;
 mod schema;
 mod summary;
 mod totals;
@@ -27,10 +29,12 @@ use super::{ActiveSpan, QueueLimits};
 use crate::future::{BoxError, BoxFuture};
 use crate::kind::ErrorKind;
 use crate::sqlite::{self, Access, StoreError, Trouble, Worker};
+use retention::prune;
 use summary::read_summary;
 use totals::usage_totals;
 use write::StoreWriter;
 
+pub use retention::TraceRetention;
 pub use summary::TraceSummary;
 pub use totals::{UsageFilter, UsageKey, UsageTotal};
 
@@ -46,7 +50,7 @@ const MAX_PAUSED: i64 = 1000;
 /// Keeps traces in a SQLite file, and finds them again; a cheap handle.
 ///
 /// The file can be that of the sessions or one of its own; it is made for its owner only. Nothing is taken out of it but by
-/// [`delete`](Self::delete).
+/// [`delete`](Self::delete), [`prune`](Self::prune), and a bound that [its processor](Self::processor_with) was given.
 ///
 /// ```
 /// use std::time::Duration;
@@ -197,8 +201,20 @@ impl TraceStore {
     ///
     /// [`TraceStoreError`] when the runs that wait cannot be read.
     pub async fn processor(&self) -> Result<impl Processor + use<>, TraceStoreError> {
+        self.processor_with(TraceRetention::default()).await
+    }
+
+    /// The same, which takes out what is not to be kept, with the first spans and from time to time.
+    ///
+    /// # Errors
+    ///
+    /// As [`processor`](Self::processor).
+    pub async fn processor_with(
+        &self,
+        retention: TraceRetention,
+    ) -> Result<impl Processor + use<>, TraceStoreError> {
         let paused = self.0.run(|db| paused(db)).await?;
-        let writer = StoreWriter::new(Arc::clone(&self.0));
+        let writer = StoreWriter::new(Arc::clone(&self.0), retention);
         Ok(StoreProcessor {
             queue: ExportQueue::with_limits(writer, QueueLimits::default()),
             paused,
@@ -232,7 +248,7 @@ impl TraceStore {
         self.0.run(move |db| one_span(db, id, span)).await
     }
 
-    /// Gives all spans of a trace that ended, with their content.
+    /// Gives all spans of a trace with their content; those that go on have none yet.
     ///
     /// # Errors
     ///
@@ -248,6 +264,15 @@ impl TraceStore {
     /// [`TraceStoreError`].
     pub async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageTotal>, TraceStoreError> {
         self.0.run(move |db| usage_totals(db, &filter)).await
+    }
+
+    /// Takes out what is not to be kept, and says how many traces that were.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceStoreError`].
+    pub async fn prune(&self, retention: TraceRetention) -> Result<u64, TraceStoreError> {
+        self.0.keep(move |db| prune(db, retention)).await
     }
 
     /// Takes a trace out; says whether it was there.
@@ -330,15 +355,13 @@ fn paused(db: &Connection) -> Result<Vec<(u64, PausedTrace)>, StoreFailure> {
 }
 
 fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure> {
-    let (before, before_id) = match &filter.after {
-        None => (i64::MAX, String::new()),
-        Some(after) => {
-            let place = after.split_once('-');
-            let place = place.and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
-            place.ok_or(StoreFailure::Own(TraceStoreError::Filter {
+    let before: i64 = match &filter.after {
+        None => i64::MAX,
+        Some(after) => after.parse().map_err(|_| {
+            StoreFailure::Own(TraceStoreError::Filter {
                 detail: "`after` is not what a page before gave",
-            }))?
-        }
+            })
+        })?,
     };
     let limit = filter.limit.unwrap_or(50).clamp(1, MAX_PAGE);
     // What stands in a pattern is no pattern of its own.
@@ -348,30 +371,37 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure
         format!("%{}%", text.replace('_', r"\_"))
     });
     let mut statement = db.prepare(&format!(
-        r"SELECT {} FROM traces WHERE (started_at, id) < (?1, ?2)
-          AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR agent = ?4)
-          AND (?5 IS NULL OR session_id = ?5)
-          AND (?6 IS NULL OR name LIKE ?6 ESCAPE '\' OR error_message LIKE ?6 ESCAPE '\'
+        r"SELECT {} FROM traces WHERE seq < ?1
+          AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR agent = ?3)
+          AND (?4 IS NULL OR session_id = ?4)
+          AND (?5 IS NULL OR name LIKE ?5 ESCAPE '\' OR error_message LIKE ?5 ESCAPE '\'
             OR EXISTS (SELECT 1 FROM trace_spans WHERE trace_id = traces.id
-              AND (spans LIKE ?6 ESCAPE '\' OR content LIKE ?6 ESCAPE '\')))
-          AND (?8 IS NULL OR substr(id, 1, length(?8)) = ?8)
-          ORDER BY started_at DESC, id DESC LIMIT ?7",
+              AND (spans LIKE ?5 ESCAPE '\' OR content LIKE ?5 ESCAPE '\')))
+          AND (?6 IS NULL OR substr(id, 1, length(?6)) = ?6)
+          ORDER BY seq DESC",
         summary::COLUMNS
     ))?;
-    let status = filter.status.map(SpanStatus::as_str);
+    let stored = filter.status.map(|status| match status {
+        // It was running when it was written.
+        SpanStatus::Lost => SpanStatus::Running.as_str(),
+        status => status.as_str(),
+    });
     let mut rows = statement.query(params![
         before,
-        before_id,
-        status,
+        stored,
         filter.agent,
         filter.session,
         text,
-        i64::try_from(limit + 1).unwrap_or(i64::MAX),
         filter.id_prefix
     ])?;
     let mut traces = Vec::new();
-    while let Some(row) = rows.next()? {
-        traces.push(read_summary(row)?);
+    while traces.len() <= limit
+        && let Some(row) = rows.next()?
+    {
+        let summary = read_summary(row)?;
+        if filter.status.is_none_or(|status| status == summary.status) {
+            traces.push(summary);
+        }
     }
     let has_more = traces.len() > limit;
     traces.truncate(limit);
@@ -409,7 +439,10 @@ fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, StoreFailu
         [id.to_string()],
         |row| row.get(0),
     )?;
-    lines.extend(running.lines().map(str::to_owned));
+    for line in running.lines() {
+        let span = running_span(line, summary.status)?;
+        lines.push(span.to_string());
+    }
     let spans = lines.into_iter().map(RawValue::from_string);
     let spans: Result<_, _> = spans.collect();
     let spans = spans.map_err(StoreFailure::refused)?;
@@ -465,6 +498,7 @@ fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, StoreFailure> 
     let Some(summary) = summary_of(db, id)? else {
         return Ok(Vec::new());
     };
+    let status = summary.status;
     let trace = Arc::new(summary.trace);
     let mut statement =
         db.prepare("SELECT id, spans FROM trace_spans WHERE trace_id = ?1 ORDER BY id")?;
@@ -477,7 +511,25 @@ fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, StoreFailure> 
             spans.extend(Span::from_json(&trace, &span));
         }
     }
+    let running: String = db.query_row(
+        "SELECT running FROM traces WHERE id = ?1",
+        [id.to_string()],
+        |row| row.get(0),
+    )?;
+    for line in running.lines() {
+        let span = running_span(line, status)?;
+        spans.extend(Span::from_json(&trace, &span));
+    }
     Ok(spans)
+}
+
+/// A span that went on when it was written: if its process has ended since, so has the span.
+fn running_span(line: &str, trace: SpanStatus) -> Result<Value, StoreFailure> {
+    let mut span: Value = serde_json::from_str(line).map_err(StoreFailure::refused)?;
+    if let (SpanStatus::Lost, Some(span)) = (trace, span.as_object_mut()) {
+        span.insert("status".to_owned(), trace.as_str().into());
+    }
+    Ok(span)
 }
 
 impl StoredTrace {

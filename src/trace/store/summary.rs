@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value, json};
 
 use super::StoreFailure;
+use super::process::{has_ended, this_process};
 use crate::trace::gen_ai;
 use crate::trace::id::{SpanId, TraceId};
 use crate::trace::span::{Span, SpanError, SpanKind, SpanStatus, TraceInfo};
@@ -16,7 +17,7 @@ use crate::trace::usage::usage_of;
 use crate::usage::Usage;
 
 /// The columns that [`read_summary`] reads.
-pub(super) const COLUMNS: &str = "id, name, group_id, metadata, status, started_at, ended_at, agent, model, n_turns, usage, session_id, error_kind, error_message";
+pub(super) const COLUMNS: &str = "id, name, group_id, metadata, status, started_at, ended_at, agent, model, n_turns, usage, session_id, error_kind, error_message, process, seq";
 
 /// What the list says of a trace.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,8 @@ pub struct TraceSummary {
     pub session_id: Option<String>,
     /// Why its latest run failed.
     pub error: Option<SpanError>,
+    /// How many traces the store was told of before, which only grows.
+    pub(super) seq: i64,
 }
 
 impl TraceSummary {
@@ -52,7 +55,7 @@ impl TraceSummary {
 
     /// Its place in the list.
     pub(super) fn place(&self) -> String {
-        format!("{}-{}", micros(self.started_at), self.trace.id)
+        self.seq.to_string()
     }
 
     /// Writes it as JSON.
@@ -93,7 +96,7 @@ pub(super) fn read_summary(row: &Row<'_>) -> rusqlite::Result<TraceSummary> {
             group: group.map(Into::into),
             metadata: metadata.into_iter().collect(),
         },
-        status: SpanStatus::of_name(&status).unwrap_or(SpanStatus::Ok),
+        status: read_status(&status, row.get::<_, Option<String>>(14)?.as_deref()),
         started_at: of_micros(row.get(5)?),
         ended_at: row.get::<_, Option<i64>>(6)?.map(of_micros),
         agent: row.get(7)?,
@@ -105,7 +108,17 @@ pub(super) fn read_summary(row: &Row<'_>) -> rusqlite::Result<TraceSummary> {
             kind: kind.into(),
             message: message.unwrap_or_default(),
         }),
+        seq: row.get(15)?,
     })
+}
+
+/// The status of a trace whose process may have ended without a word.
+pub(super) fn read_status(status: &str, process: Option<&str>) -> SpanStatus {
+    match SpanStatus::of_name(status) {
+        Some(SpanStatus::Running) if process.is_some_and(has_ended) => SpanStatus::Lost,
+        Some(status) => status,
+        None => SpanStatus::Ok,
+    }
 }
 
 /// A trace that spans are written of.
@@ -137,10 +150,11 @@ impl OpenTrace {
             usage: Usage::default(),
             session_id: None,
             error: None,
+            seq: 0,
         });
         // What a run that goes on had so far is said again, with the rest of it, when it ends.
         let settled = match summary.status {
-            SpanStatus::Running => (Usage::default(), 0),
+            SpanStatus::Running | SpanStatus::Lost => (Usage::default(), 0),
             _ => (summary.usage, summary.n_turns),
         };
         Ok(Self {
@@ -233,13 +247,16 @@ impl OpenTrace {
             usage,
             session_id,
             error,
+            seq: _,
         } = &self.summary;
         let metadata: Map<String, Value> = trace.metadata.iter().cloned().collect();
         let running: Vec<&str> = self.running.values().map(String::as_str).collect();
         let usage = serde_json::to_string(usage).map_err(StoreFailure::refused)?;
+        // Its process is named also when it has ended: who goes on with a trace names its own.
         let mut save = db.prepare(
             "INSERT OR REPLACE INTO traces VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+              coalesce((SELECT seq FROM traces WHERE id = ?1), (SELECT coalesce(max(seq), 0) + 1 FROM traces)))",
         )?;
         save.execute(params![
             trace.id.to_string(),
@@ -259,6 +276,7 @@ impl OpenTrace {
             self.pause.as_ref().map(|(key, _)| key),
             self.pause.as_ref().map(|(_, task)| task.to_string()),
             running.join("\n"),
+            this_process(),
         ])?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
+use super::retention::{TraceRetention, prune};
 use super::summary::{OpenTrace, OpenTraces, by_trace};
 use super::{StoreFailure, TraceStoreError};
 use crate::future::BoxError;
@@ -15,16 +16,23 @@ use crate::trace::span::Span;
 /// How much content a row has, unless one span alone has more.
 const MAX_ROW_CONTENT: usize = 4 * 1024 * 1024;
 
+/// How often it is looked whether there is more than is to be kept: at the first batch, and after so many again.
+const BATCHES_BETWEEN_PRUNES: u64 = 256;
+
 pub(super) struct StoreWriter {
     worker: Arc<Worker>,
     open: Arc<Mutex<OpenTraces>>,
+    retention: TraceRetention,
+    n_batches: u64,
 }
 
 impl StoreWriter {
-    pub(super) fn new(worker: Arc<Worker>) -> Self {
+    pub(super) fn new(worker: Arc<Worker>, retention: TraceRetention) -> Self {
         Self {
             worker,
             open: Arc::default(),
+            retention,
+            n_batches: 0,
         }
     }
 }
@@ -42,7 +50,20 @@ impl Exporter for StoreWriter {
             written
         };
         let written: Result<(), TraceStoreError> = self.worker.keep_blocking(write);
-        Ok(written?)
+        written?;
+        if self.retention != TraceRetention::default()
+            && self.n_batches.is_multiple_of(BATCHES_BETWEEN_PRUNES)
+        {
+            let retention = self.retention;
+            let pruned: Result<u64, TraceStoreError> =
+                self.worker.keep_blocking(move |db| prune(db, retention));
+            // These spans are written all the same.
+            if let Err(error) = pruned {
+                tracing::warn!(target: "openai_agents::trace", "old traces could not be deleted: {error}");
+            }
+        }
+        self.n_batches += 1;
+        Ok(())
     }
 
     fn wants_running(&self) -> bool {

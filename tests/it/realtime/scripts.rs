@@ -30,6 +30,52 @@ async fn session_scripts_play_as_written_over_a_socket() {
     assert!(n_scripts >= 25, "only {n_scripts} scripts were found");
 }
 
+#[tokio::test]
+async fn session_is_recorded_with_its_answers_calls_and_handoffs() {
+    let script = include_str!(
+        "../../fixtures/realtime/tool_runs_beside_audio_and_belongs_to_its_agent.script"
+    );
+    let script = RealtimeScript::parse(script).unwrap();
+    let spans = Stage::play_recorded(&script).await.unwrap();
+    let session = spans.last().unwrap();
+    let lines: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            assert_eq!(span.trace.id, session.trace.id);
+            let agent = span.attribute("gen_ai.agent.name");
+            let agent = agent.and_then(|name| name.as_str()).unwrap_or_default();
+            let is_below = span.parent == Some(session.id);
+            format!(
+                "{} {} {agent} {}",
+                span.name,
+                span.status.as_str(),
+                if is_below { "below" } else { "root" }
+            )
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "handoff to Billing ok  below",
+            "execute_tool transfer_to_billing ok Clerk below",
+            "chat gpt-realtime ok Clerk below",
+            "execute_tool book ok Clerk below",
+            "chat gpt-realtime ok Billing below",
+            "realtime session Clerk ok Clerk root",
+        ]
+    );
+    let book = &spans[3];
+    assert_eq!(
+        book.content("arguments").unwrap().to_text(),
+        r#"{"seat":1}"#
+    );
+    assert_eq!(book.content("result").unwrap().to_text(), "booked");
+    assert_eq!(
+        session.attribute("gen_ai.usage.input_tokens"),
+        Some(&2.into())
+    );
+}
+
 #[test]
 fn script_line_that_is_none_is_named() {
     for (text, expected) in [

@@ -14,6 +14,7 @@ use openai_agents::testing::realtime::{
     RealtimePeer, RealtimeScript, RealtimeServer, ScriptLine, UserAction,
 };
 use openai_agents::tools::ToolOptions;
+use openai_agents::trace::{MemorySpans, Span, Tracer};
 use openai_agents::{FunctionTool, ToolContext};
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -33,6 +34,7 @@ pub(super) struct Stage {
     events: VecDeque<String>,
     ends: Ends,
     n_syncs: u64,
+    spans: MemorySpans,
 }
 
 pub(super) fn model(url: &str) -> OpenAiRealtime {
@@ -106,7 +108,10 @@ impl Stage {
             calls.lock().unwrap().insert((*call_id).to_owned(), ended);
         }
         let clock = Arc::clone(&now);
+        let spans = MemorySpans::default();
+        let tracer = Tracer::builder().processor(spans.clone()).build();
         let mut session = RealtimeSession::builder(&clerk(&calls), model(&server.url()))
+            .tracer(&tracer)
             .clock(Clock::new(move || *clock.lock().unwrap()));
         if words.contains(&"pcmu") {
             session = session
@@ -128,11 +133,17 @@ impl Stage {
             events: VecDeque::new(),
             ends,
             n_syncs: 0,
+            spans,
         }
     }
 
     /// Plays a script to its end; gives the first line that is not so.
     pub(super) async fn play(script: &RealtimeScript) -> Result<(), String> {
+        Self::play_recorded(script).await.map(drop)
+    }
+
+    /// The same; gives the spans of the session.
+    pub(super) async fn play_recorded(script: &RealtimeScript) -> Result<Vec<Arc<Span>>, String> {
         let words: Vec<&str> = match script.lines.first() {
             Some((_, ScriptLine::Session(words))) => words.iter().map(String::as_str).collect(),
             _ => Vec::new(),
@@ -158,7 +169,7 @@ impl Stage {
         stage.session.close().await;
         match stage.peer.receive().await {
             Ok(Some(more)) => Err(format!("the client sent more: {more}")),
-            Ok(None) | Err(_) => Ok(()),
+            Ok(None) | Err(_) => Ok(stage.spans.ended()),
         }
     }
 

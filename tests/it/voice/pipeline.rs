@@ -9,6 +9,7 @@ use openai_agents::realtime::Clock;
 use openai_agents::testing::{
     FakeServer, Reply, ScriptedModel, ScriptedStt, ScriptedTts, ScriptedTurn,
 };
+use openai_agents::trace::{MemorySpans, SpanKind, SpanStatus, Tracer};
 use openai_agents::voice::{Pipeline, PipelineBuilder, VoiceError, VoiceEvent};
 use openai_agents::{Agent, ErrorKind, RunEvent, Runner};
 use serde_json::json;
@@ -362,4 +363,105 @@ async fn sentence_asked_for_early_fails_only_when_its_turn_comes() {
     assert_eq!(error.unwrap().kind(), ErrorKind::Transport);
     let spoken: Vec<&String> = lines.iter().filter(|line| *line != "run done").collect();
     assert_eq!(spoken, ["says One.", "audio 40", "says Two."]);
+}
+
+#[tokio::test]
+async fn turn_is_recorded_with_transcription_run_and_speech() {
+    let model = ScriptedModel::new([
+        ScriptedTurn::text("It is nine. Go home!"),
+        ScriptedTurn::text("Late."),
+    ]);
+    let spans = MemorySpans::default();
+    let tracer = Tracer::builder().processor(spans.clone()).build();
+    let runner = Runner::new(model).tracer(&tracer);
+    let mut pipeline = Pipeline::builder(&runner, &agent([]))
+        .stt(ScriptedStt::new(["What time is it?"]))
+        .tts(ScriptedTts::new(), "v")
+        .tracer(&tracer)
+        .build();
+    pipeline.send_audio(&speech(20)).unwrap();
+    pipeline.commit().await.unwrap();
+    assert!(play(&mut pipeline).await.1.is_none());
+    let ended = spans.ended();
+    let name_of = |id| {
+        let span = ended.iter().find(|span| Some(span.id) == id);
+        span.map_or("-", |span| span.kind.as_str())
+    };
+    let mut lines: Vec<_> = ended
+        .iter()
+        .map(|span| {
+            format!(
+                "{} in {} {}",
+                span.kind.as_str(),
+                name_of(span.parent),
+                span.status.as_str()
+            )
+        })
+        .collect();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "agent in task ok",
+            "custom in - ok",
+            "generation in turn ok",
+            "speech in speech_group ok",
+            "speech in speech_group ok",
+            "speech_group in custom ok",
+            "task in custom ok",
+            "transcription in custom ok",
+            "turn in agent ok",
+        ]
+    );
+    let said = ended
+        .iter()
+        .find(|span| span.kind == SpanKind::Transcription)
+        .unwrap();
+    assert_eq!(
+        said.content("output").unwrap().to_text(),
+        "What time is it?"
+    );
+    assert_eq!(&*said.trace.name, "A");
+
+    // A turn that is not heard to its end is cancelled, with what it had begun.
+    pipeline.send_text("And now?").await;
+    play_to(&mut pipeline, "says Late.").await;
+    pipeline.interrupt().await;
+    let ended = spans.ended();
+    let cancelled: Vec<_> = ended
+        .iter()
+        .filter(|span| span.status == SpanStatus::Cancelled)
+        .map(|span| span.kind.as_str())
+        .collect();
+    assert!(
+        cancelled.ends_with(&["speech", "speech_group", "custom"]),
+        "{cancelled:?}"
+    );
+}
+
+#[tokio::test]
+async fn turn_that_cannot_be_written_down_is_recorded_as_failed() {
+    let spans = MemorySpans::default();
+    let tracer = Tracer::builder().processor(spans.clone()).build();
+    let mut pipeline = builder(ScriptedModel::text("never asked"), &agent([]))
+        .stt(ScriptedStt::new(Vec::<String>::new()))
+        .tts(ScriptedTts::new(), "v")
+        .tracer(&tracer)
+        .build();
+    pipeline.send_audio(&speech(20)).unwrap();
+    pipeline.commit().await.unwrap();
+    let error = play(&mut pipeline).await.1.unwrap();
+    let ended = spans.ended();
+    let failed: Vec<_> = ended
+        .iter()
+        .map(|span| (span.kind.as_str(), span.error.clone().unwrap()))
+        .collect();
+    assert_eq!(failed.len(), 2);
+    for ((kind, said), expected) in failed.into_iter().zip(["transcription", "custom"]) {
+        assert_eq!(kind, expected);
+        assert_eq!(
+            (&*said.kind, said.message),
+            (error.kind().as_str(), error.to_string())
+        );
+    }
 }

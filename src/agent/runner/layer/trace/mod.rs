@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes};
 use crate::trace::{
     ActiveSpan, Entered, PausedTrace, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
-    SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai,
+    SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai, set_usage,
 };
 use open::OpenSpans;
 use step::StepSpan;
@@ -220,7 +220,7 @@ impl RunTrace {
     fn last_step(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
         let task = self.spans.task().clone();
         task.set(gen_ai::TURNS, step.turn);
-        step::set_usage(&task, &step.cx.usage());
+        set_usage(&task, &step.cx.usage());
         let mut error = None;
         let status = match &step.kind {
             StepKind::Pause { pause_key, .. } => {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::start;
 use crate::agent::Agent;
-use crate::trace::{ActiveSpan, SpanKind, SpanStatus, TraceInfo, Tracer, gen_ai};
+use crate::trace::{ActiveSpan, SpanKind, SpanStatus, TraceInfo, Tracer, gen_ai, set_usage};
 use crate::usage::Usage;
 
 /// The run, the agent at work, and its turn; those that are open when the last handle is dropped were cancelled.
@@ -83,7 +83,7 @@ impl OpenSpans {
     /// Adds what a model call of the turn used.
     pub(super) fn used(&self, usage: &Usage) {
         if let Some((_, turn)) = &self.0.lock().turn {
-            super::step::set_usage(turn, usage);
+            set_usage(turn, usage);
         }
     }
 

@@ -16,7 +16,9 @@ use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseMeta};
 use crate::tools::ToolContext;
-use crate::trace::{ActiveSpan, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus, gen_ai};
+use crate::trace::{
+    ActiveSpan, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus, gen_ai, set_usage,
+};
 use crate::usage::Usage;
 
 /// How a failure of a tool is named that the model was told of.
@@ -52,34 +54,6 @@ struct Generation {
 /// Items as content, written when they are asked for.
 pub(super) fn items_content(items: Vec<Item>) -> SpanContent {
     SpanContent::made(move || serde_json::to_string(&items).unwrap_or_default())
-}
-
-/// Says what was used.
-pub(super) fn set_usage(span: &ActiveSpan, usage: &Usage) {
-    span.set(gen_ai::REQUESTS, usage.requests);
-    let counts = [
-        (gen_ai::INPUT_TOKENS, usage.input_tokens),
-        (gen_ai::OUTPUT_TOKENS, usage.output_tokens),
-        (gen_ai::TOTAL_TOKENS, usage.total_tokens),
-    ];
-    // A server that did not count has not counted zero.
-    if usage.requests > usage.requests_without_usage {
-        for (name, count) in counts {
-            span.set(name, count);
-        }
-    }
-    let details = [
-        (gen_ai::CACHE_READ_TOKENS, usage.cached_tokens),
-        (gen_ai::CACHE_WRITE_TOKENS, usage.cache_write_tokens),
-        (gen_ai::REASONING_TOKENS, usage.reasoning_tokens),
-    ];
-    for (name, count) in details.into_iter().filter(|(_, count)| *count > 0) {
-        span.set(name, count);
-    }
-    if let Some(cost) = usage.cost {
-        span.set(gen_ai::COST, cost.to_string());
-        span.set(gen_ai::PRICED_REQUESTS, usage.priced_requests);
-    }
 }
 
 impl RunTrace {
@@ -138,7 +112,7 @@ impl RunTrace {
             let settings = &request.settings;
             let mut known = vec![
                 (gen_ai::OPERATION, gen_ai::CHAT.into()),
-                (gen_ai::PROVIDER, "openai".into()),
+                (gen_ai::PROVIDER, gen_ai::OPENAI.into()),
                 (gen_ai::REQUEST_MODEL, model.into()),
                 (gen_ai::AGENT_NAME, step.agent.name().into()),
                 (

@@ -1,0 +1,94 @@
+//! Which process writes a trace, so that one that ended without a word is noticed.
+//!
+//! A process that was killed can say nothing of its runs. Nobody else may say it either while it may still be there: so a trace names its
+//! process in words that no later process has again, and whoever reads it looks whether that one is there. Where there is no `/proc`,
+//! nothing is named, and a trace goes on until somebody writes its end.
+
+use std::sync::OnceLock;
+
+/// A process: the boot of its machine, its namespace of process ids, its id there, and when it began.
+struct Process<'a> {
+    boot: &'a str,
+    namespace: &'a str,
+    id: &'a str,
+    start: &'a str,
+}
+
+impl<'a> Process<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        Some(Self {
+            boot: parts.next()?,
+            namespace: parts.next()?,
+            id: parts.next()?,
+            start: parts.next()?,
+        })
+    }
+}
+
+/// Names this process.
+pub(super) fn this_process() -> Option<&'static str> {
+    static THIS: OnceLock<Option<String>> = OnceLock::new();
+    let make = || {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+        let id = std::process::id();
+        let start = start_of(&id.to_string())?;
+        Some(format!(
+            "{} {} {id} {start}",
+            boot.trim(),
+            namespace.to_str()?
+        ))
+    };
+    THIS.get_or_init(make).as_deref()
+}
+
+/// Whether a process is known to be there no more.
+pub(super) fn has_ended(process: &str) -> bool {
+    let this = this_process().and_then(Process::parse);
+    let (Some(this), Some(writer)) = (this, Process::parse(process)) else {
+        return false;
+    };
+    // A file of SQLite is written by one machine, which began anew. In another namespace of the same boot it may be alive, unseen.
+    writer.boot != this.boot
+        || (writer.namespace == this.namespace
+            && start_of(writer.id).is_none_or(|start| start != writer.start))
+}
+
+/// When a process began, in ticks since the boot; nothing if it is not there, or only waits to be forgotten.
+fn start_of(id: &str) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name before it is in parentheses, and may have some of its own.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    // proc_pid_stat(5): the third field is the state, the 22nd the start.
+    let is_there = !matches!(fields.next()?, "Z" | "X");
+    let start = fields.nth(18)?;
+    is_there.then(|| start.to_owned())
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::{has_ended, this_process};
+
+    #[test]
+    fn process_that_is_there_has_not_ended() {
+        assert!(!has_ended(this_process().unwrap()));
+    }
+
+    #[test]
+    fn process_of_another_start_boot_or_id_has_ended() {
+        let this: Vec<&str> = this_process().unwrap().split(' ').collect();
+        let [boot, namespace, id, start] = this[..] else {
+            panic!("{this:?}");
+        };
+        // Linux gives no process this id.
+        let never = u32::MAX;
+        assert!(has_ended(&format!("{boot} {namespace} {id} 1")));
+        assert!(has_ended(&format!("{boot} {namespace} {never} {start}")));
+        assert!(has_ended(&format!("other {namespace} {id} {start}")));
+        assert!(!has_ended(&format!("{boot} pid:[1] {never} {start}")));
+        assert!(!has_ended("what nobody wrote"));
+    }
+}
