@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use openai_agents::agent::AgentBuilder;
 use openai_agents::future::BoxFuture;
 use openai_agents::journal::{
-    DurableRun, JournalError, RunBeginning, RunId, RunStatus, SqliteJournal,
+    DurableRun, JournalError, RunBeginning, RunId, RunStatus, RunSummary, SqliteJournal,
 };
 use openai_agents::model::Delivery;
 use openai_agents::session::{
@@ -457,4 +457,44 @@ async fn one_file_holds_sessions_and_runs_and_a_newer_format_is_refused() {
         "{error:?}"
     );
     SqliteSessions::open(&file).await.unwrap();
+}
+
+/// As after a clock that was set back: the run that was changed first has the latest time.
+#[tokio::test]
+async fn runs_are_listed_in_the_order_of_their_changes_whatever_the_clock_said() {
+    let folder = Folder::new();
+    let path = folder.path("runs.db");
+    let journal = SqliteJournal::open(&path).await.unwrap();
+    let (first, second) = (start(&journal).await, start(&journal).await);
+    let db = Connection::open(&path).unwrap();
+    let set = "UPDATE openai_agents_runs SET updated_at = CASE id WHEN 1 THEN '2039-01-01 00:00:00' ELSE '2019-01-01 00:00:00' END";
+    let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|it| it.id).collect::<Vec<_>>();
+    let (first, second) = (first.id().clone(), second.id().clone());
+    db.execute(set, []).unwrap();
+    let listed = ids(journal.runs(None).await.unwrap());
+    assert_eq!(listed, [second.clone(), first.clone()]);
+    journal.resume(&first).await.unwrap();
+    let listed = ids(journal.runs(None).await.unwrap());
+    assert_eq!(listed, [first.clone(), second.clone()]);
+    // The effects of a run are changes of it.
+    let model = ScriptedModel::text("done");
+    let run = journal.resume(&second).await.unwrap();
+    request(&run, &model, &agent([])).await.unwrap();
+    db.execute(set, []).unwrap();
+    let listed = ids(journal.runs(None).await.unwrap());
+    assert_eq!(listed, [second.clone(), first.clone()]);
+
+    // A file from before there was an order but the time: as it is where it is only read, with an order from then on where it is written.
+    drop((journal, run));
+    let remove = "DROP INDEX idx_openai_agents_runs_changed; ALTER TABLE openai_agents_runs DROP COLUMN changed;";
+    db.execute_batch(remove).unwrap();
+    let old = SqliteJournal::open_read_only(&path).await.unwrap();
+    let by_time = [first.clone(), second.clone()];
+    assert_eq!(ids(old.runs(None).await.unwrap()), by_time);
+    drop(old);
+    let journal = SqliteJournal::open(&path).await.unwrap();
+    assert_eq!(ids(journal.runs(None).await.unwrap()), by_time);
+    journal.resume(&second).await.unwrap();
+    db.execute(set, []).unwrap();
+    assert_eq!(ids(journal.runs(None).await.unwrap()), [second, first]);
 }

@@ -174,3 +174,41 @@ async fn a_file_that_the_other_sdk_made_has_its_main_branch() {
     let found = session.branches().await.unwrap();
     assert_eq!(branches(&found), [("main", None, 2, 0)]);
 }
+
+/// The order of writing, in a file whose times say the contrary, as after a clock that was set back.
+#[tokio::test]
+async fn list_is_in_the_order_of_writing_whatever_the_clock_said() {
+    let folder = Folder::new();
+    let path = folder.path("clock.db");
+    let sessions = SqliteSessions::open(&path).await.unwrap();
+    let db = Connection::open(&path).unwrap();
+    let sql =
+        "UPDATE agent_sessions SET updated_at = CASE session_id WHEN 'c' THEN '2019-01-01 00:00:00'
+        WHEN 'b' THEN '2029-01-01 00:00:00' ELSE '2039-01-01 00:00:00' END";
+    let listed = async || {
+        db.execute(sql, []).unwrap();
+        let list = sessions.list(None).await.unwrap();
+        let newest = sessions.list(Some(1)).await.unwrap();
+        assert_eq!(newest, list[..1]);
+        let read = SqliteSessions::open_read_only(&path).await.unwrap();
+        assert_eq!(read.list(None).await.unwrap(), list);
+        list.iter().map(|it| it.id.to_string()).collect::<String>()
+    };
+    let session = |id: &str| sessions.session(SessionId::new(id).unwrap());
+    for id in ["a", "b", "c"] {
+        session(id).append(turn("x")).await.unwrap();
+    }
+    assert_eq!(listed().await, "cba");
+    let fork = session("a").fork("f", ForkPoint::End).await.unwrap();
+    assert_eq!(listed().await, "acb");
+    session("b").append(turn("x")).await.unwrap();
+    assert_eq!(listed().await, "bac");
+    fork.append(turn("x")).await.unwrap();
+    assert_eq!(listed().await, "abc");
+    // As the Python SDK writes.
+    let sql = "INSERT INTO agent_messages (session_id, message_data) VALUES ('c', '{\"role\": \"user\", \"content\": \"x\"}')";
+    db.execute(sql, []).unwrap();
+    assert_eq!(listed().await, "cab");
+    session("b").replace(turn("x")).await.unwrap();
+    assert_eq!(listed().await, "bca");
+}

@@ -185,7 +185,8 @@ impl Execution {
         db: &'db mut Connection,
     ) -> Result<Transaction<'db>, JournalFailure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let sql = "UPDATE openai_agents_runs SET updated_at = CURRENT_TIMESTAMP WHERE id = ?1 AND execution = ?2";
+        let sql = "UPDATE openai_agents_runs SET updated_at = CURRENT_TIMESTAMP,
+            changed = (SELECT max(changed) + 1 FROM openai_agents_runs) WHERE id = ?1 AND execution = ?2";
         if transaction.execute(sql, params![self.run, self.number])? == 0 {
             let run = self.run_id.clone();
             return Err(JournalFailure::Own(JournalError::TakenOver { run }));

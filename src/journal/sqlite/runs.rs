@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::effects::Execution;
-use super::{JournalFailure, RunId, RunStatus, RunSummary};
+use super::{JournalFailure, RunId, RunStatus, RunSummary, schema};
 use crate::agent::RunState;
 use crate::item::Item;
 use crate::journal::{JournalError, RunBeginning};
@@ -11,8 +11,9 @@ use crate::journal::{JournalError, RunBeginning};
 pub(super) fn start(db: &mut Connection, run: &RunBeginning) -> Result<Execution, JournalFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let input = serde_json::to_string(&run.input).map_err(JournalFailure::refused)?;
-    let sql = "INSERT INTO openai_agents_runs (run_id, agent, input, settings, status, execution)
-        VALUES (lower(hex(randomblob(8))), ?1, ?2, ?3, 'running', 1) RETURNING id, run_id";
+    let sql = "INSERT INTO openai_agents_runs (run_id, agent, input, settings, status, execution, changed)
+        VALUES (lower(hex(randomblob(8))), ?1, ?2, ?3, 'running', 1,
+            (SELECT coalesce(max(changed), 0) + 1 FROM openai_agents_runs)) RETURNING id, run_id";
     let values = params![run.agent, input, run.settings.to_string()];
     let execution = transaction.query_row(sql, values, |row| {
         Ok(Execution {
@@ -34,8 +35,8 @@ pub(super) fn resume(
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Read first: what cannot be read is not begun either.
     let beginning = beginning(&transaction, id, store)?;
-    let sql = "UPDATE openai_agents_runs SET execution = execution + 1, status = 'running', updated_at = CURRENT_TIMESTAMP
-        WHERE run_id = ?1 RETURNING id, run_id, execution";
+    let sql = "UPDATE openai_agents_runs SET execution = execution + 1, status = 'running', updated_at = CURRENT_TIMESTAMP,
+        changed = (SELECT max(changed) + 1 FROM openai_agents_runs) WHERE run_id = ?1 RETURNING id, run_id, execution";
     let execution = transaction.query_row(sql, [id.as_str()], |row| {
         Ok(Execution {
             run: row.get(0)?,
@@ -125,11 +126,13 @@ const SUMMARY: &str = "SELECT run_id, agent, status, final_output, error_kind, e
         WHERE e.run = r.id AND e.path = '[]' AND e.effect = 'model_call'),
     created_at, updated_at FROM openai_agents_runs r";
 
-pub(super) fn list(
-    db: &mut Connection,
-    limit: Option<usize>,
-) -> Result<Vec<RunSummary>, JournalFailure> {
-    let sql = format!("{SUMMARY} ORDER BY updated_at DESC, id DESC LIMIT ?1");
+pub(super) fn list(db: &mut Connection, limit: Option<usize>) -> Result<Vec<RunSummary>, JournalFailure> {
+    let order = if schema::has_order(db)? {
+        "changed"
+    } else {
+        "updated_at"
+    };
+    let sql = format!("{SUMMARY} ORDER BY {order} DESC, id DESC LIMIT ?1");
     let limit = i64::try_from(limit.unwrap_or(usize::MAX)).unwrap_or(i64::MAX);
     let mut statement = db.prepare(&sql)?;
     let mut rows = statement.query([limit])?;

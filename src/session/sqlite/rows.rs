@@ -13,6 +13,7 @@ use crate::session::{
 };
 
 const MAIN_TABLE: &str = "agent_messages";
+const BRANCH_TABLE: &str = "openai_agents_branch_messages";
 
 /// Where the items of one branch of a session stand.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl Rows {
         Self {
             session: session.clone(),
             branch,
-            table: "openai_agents_branch_messages",
+            table: BRANCH_TABLE,
             owner: "branch_id",
             is: Value::Integer(id),
         }
@@ -159,8 +160,8 @@ impl Rows {
             "INSERT INTO {} ({}, message_data) SELECT ?1, message_data FROM {} WHERE {} = ?2 AND id < ?3 ORDER BY id",
             self.table, self.owner, from.table, from.owner
         );
-        let n_copied = transaction.execute(&sql, params![self.is, from.is, before])?;
-        Ok(to_i64(n_copied))
+        let copy = || transaction.execute(&sql, params![self.is, from.is, before]);
+        Ok(to_i64(self.numbered(transaction, copy)?))
     }
 
     /// Shows every item with the number of its row, oldest first.
@@ -237,10 +238,31 @@ impl Rows {
             self.table, self.owner
         );
         let mut statement = transaction.prepare(&sql)?;
-        for item in items {
-            statement.execute(params![self.is, python::encode(item)])?;
-        }
+        self.numbered(transaction, || {
+            items.iter().try_for_each(|item| {
+                let values = params![self.is, python::encode(item)];
+                statement.execute(values).map(drop)
+            })
+        })?;
         self.touch(transaction)
+    }
+
+    /// Adds rows whose numbers are larger than those of all rows in both tables.
+    ///
+    /// So the largest number tells which session was written to last, which no time does: clocks are set back. What the Python SDK adds
+    /// gets the next number of the main table, and is in order by that.
+    fn numbered<T>(
+        &self,
+        transaction: &Transaction<'_>,
+        add: impl FnOnce() -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        if self.is_main() {
+            return add();
+        }
+        raise_numbers(transaction, self.table, MAIN_TABLE)?;
+        let added = add()?;
+        raise_numbers(transaction, MAIN_TABLE, self.table)?;
+        Ok(added)
     }
 
     fn delete(&self, transaction: &Transaction<'_>) -> Result<(), SessionFailure> {
@@ -284,6 +306,17 @@ impl Rows {
     }
 }
 
+/// Lets the numbers of a table go on behind those of another, in the table that SQLite keeps them in.
+fn raise_numbers(transaction: &Transaction<'_>, table: &str, other: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, 0
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)";
+    transaction.execute(sql, [table])?;
+    let sql = "UPDATE sqlite_sequence SET seq = max(seq, (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?2))
+        WHERE name = ?1";
+    transaction.execute(sql, [table, other])?;
+    Ok(())
+}
+
 const SUMMARY: &str = "SELECT s.session_id, s.created_at, s.updated_at,
     (SELECT count(*) FROM agent_messages m WHERE m.session_id = s.session_id)
     FROM agent_sessions s";
@@ -292,7 +325,17 @@ pub(super) fn list(
     db: &mut Connection,
     limit: Option<usize>,
 ) -> Result<Vec<SessionSummary>, SessionFailure> {
-    let sql = format!("{SUMMARY} ORDER BY s.updated_at DESC, s.rowid DESC LIMIT ?1");
+    let of_main = "SELECT m.id FROM agent_messages m WHERE m.session_id = s.session_id";
+    // A file of the Python SDK that is only read has no branches.
+    let of_branches = if crate::sqlite::has_all(db, &["openai_agents_branches", BRANCH_TABLE])? {
+        "UNION ALL SELECT m.id FROM openai_agents_branches b JOIN openai_agents_branch_messages m USING (branch_id)
+            WHERE b.session_id = s.session_id"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "{SUMMARY} ORDER BY (SELECT max(id) FROM ({of_main} {of_branches})) DESC, s.rowid DESC LIMIT ?1"
+    );
     let mut statement = db.prepare(&sql)?;
     let mut rows = statement.query([to_i64(limit.unwrap_or(usize::MAX))])?;
     let mut sessions = Vec::new();

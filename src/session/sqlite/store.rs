@@ -84,7 +84,9 @@ impl SqliteSessions {
         SqliteSession::new(id, Arc::clone(&self.0))
     }
 
-    /// Lists the sessions, the latest written to first.
+    /// Lists the sessions, the one with the latest item first.
+    ///
+    /// The order is that of writing, also where the clock was set back in between.
     ///
     /// # Errors
     ///
