@@ -140,7 +140,11 @@ impl HttpBody {
     /// Dropping the future closes the connection.
     pub async fn collect_up_to(self, max_bytes: usize) -> Result<Bytes, HttpError> {
         let mut whole = self.whole(max_bytes);
-        poll_fn(|cx| whole.poll(cx)).await
+        loop {
+            if let Some(body) = poll_fn(|cx| whole.poll(cx)).await? {
+                return Ok(body);
+            }
+        }
     }
 
     /// Begins to read the whole body, up to a bound.
@@ -242,28 +246,35 @@ pub(crate) struct WholeBody {
 }
 
 impl WholeBody {
-    /// Gives the body once it is there; not to be polled again.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, HttpError>> {
+    /// Gives how many bytes have come.
+    pub(crate) const fn n_bytes(&self) -> u64 {
+        self.body.n_bytes
+    }
+
+    /// Gives the body once it is there, and `None` when more of it has come; not to be polled again once it is there.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, HttpError>> {
         // A compressed body is refused for that, whatever its length.
         if self.announced > self.max_bytes && self.body.encoding.is_none() {
             return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
         }
-        while let Some(chunk) = ready!(self.body.poll_chunk(cx)).transpose()? {
-            if self.body.n_bytes > self.max_bytes {
-                return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
-            }
-            if self.read.is_empty() {
-                self.read = chunk;
-                continue;
-            }
+        let Some(chunk) = ready!(self.body.poll_chunk(cx)).transpose()? else {
+            let first = std::mem::take(&mut self.read);
+            let blocks = self.blocks.take();
+            let body = blocks.map_or(first, |blocks| blocks.join().into());
+            return Poll::Ready(Ok(Some(body)));
+        };
+        if self.body.n_bytes > self.max_bytes {
+            return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
+        }
+        if self.read.is_empty() {
+            self.read = chunk;
+        } else {
             let announced = self.announced.min(self.max_bytes);
             self.blocks
                 .get_or_insert_with(|| Blocks::new(&self.read, announced))
                 .push(&chunk);
         }
-        let first = std::mem::take(&mut self.read);
-        let blocks = self.blocks.take();
-        Poll::Ready(Ok(blocks.map_or(first, |blocks| blocks.join().into())))
+        Poll::Ready(Ok(None))
     }
 }
 

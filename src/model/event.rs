@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
+#[cfg(feature = "http")]
+use crate::model::memory_limit::KeptAnswer;
 use crate::model::{Delivery, JsonText, ModelError};
 use crate::usage::Usage;
 
@@ -155,6 +157,10 @@ pub struct ResponseMeta {
     pub extra: Option<JsonText>,
     /// What the server did differently from the protocol and was tolerated.
     pub deviations: Vec<Deviation>,
+    /// What the answer counts for in a [`MemoryLimit`](super::MemoryLimit), as long as anyone keeps this.
+    #[cfg(feature = "http")]
+    #[serde(skip)]
+    pub(crate) memory: KeptAnswer,
 }
 
 /// Something that a server did differently from the protocol and that was tolerated, since only one reading of it is possible.

@@ -145,7 +145,14 @@ impl Exchange {
                 Poll::Ready(self.on_head(response))
             }
             ExchangeState::Body(_, whole) => {
-                let body = ready!(whole.poll(cx));
+                let body = match ready!(whole.poll(cx)) {
+                    Ok(None) => {
+                        let n_bytes = usize::try_from(whole.n_bytes()).unwrap_or(usize::MAX);
+                        return Poll::Ready(self.count_memory(n_bytes));
+                    }
+                    Ok(Some(body)) => Ok(body),
+                    Err(error) => Err(error),
+                };
                 let ExchangeState::Body(kind, _) =
                     std::mem::replace(&mut self.state, ExchangeState::Over)
                 else {
@@ -167,12 +174,22 @@ impl Exchange {
         }
     }
 
-    fn count_memory(&mut self) -> Result<(), ModelError> {
-        let n_kept = self.decoder.n_kept_bytes();
+    fn count_memory(&mut self, n_bytes: usize) -> Result<(), ModelError> {
         match &mut self.memory {
-            Some(memory) => memory.grow_to(n_kept),
+            Some(memory) => memory.grow_to(n_bytes),
             None => Ok(()),
         }
+    }
+
+    /// Counts what the decoder keeps; an answer that is complete goes on to count for as long as it is kept.
+    fn count_kept(&mut self) -> Result<(), ModelError> {
+        self.count_memory(self.decoder.n_kept_bytes())?;
+        if self.is_complete
+            && let Some(ModelEvent::ResponseDone(meta)) = self.events.back_mut()
+        {
+            meta.memory = self.memory.take().into();
+        }
+        Ok(())
     }
 
     fn on_head(&mut self, response: HttpResponse) -> Result<(), ModelError> {
@@ -236,10 +253,10 @@ impl Exchange {
                     error => http_error(error),
                 })?;
                 self.decoder.on_body(&body, &mut self.events)?;
-                self.count_memory()?;
                 // Some decoders read both deliveries alike.
                 self.events.retain(|event| !event.is_delta());
                 self.note_end();
+                self.count_kept()?;
                 self.check_complete()
             }
             BodyKind::Status {
@@ -301,10 +318,11 @@ impl Exchange {
             };
             self.on_event(&event)?;
         }
-        self.count_memory()?;
+        self.count_kept()?;
         if has_ended && !self.is_complete {
             self.decoder.on_end(&mut self.events)?;
             self.note_end();
+            self.count_kept()?;
             self.check_complete()?;
         }
         self.state = match (self.is_complete, has_ended) {

@@ -1,4 +1,4 @@
-//! What all answers under way may hold together.
+//! What all answers that are kept or under way may hold together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,13 @@ const FREE_BYTES: usize = 64 * 1024;
 /// When asking again makes sense: large answers take seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Bounds what the answers under way hold, in sum over all models that share it.
+/// Bounds what the answers hold that are under way or kept, in sum over all models that share it.
 ///
 /// One answer is bounded by [`max_answer_bytes`](super::HttpModelBuilder::max_answer_bytes). A program that makes many runs at once for
-/// others has no bound by that: a hundred answers of 64 MiB are more than a machine has. Counted is what a decoder keeps of an answer
-/// until the answer is complete, beyond its first 64 KiB. The answer that would be too much ends with the error `limit_exceeded`, which
-/// names the time after which to ask again; the others go on.
+/// others has no bound by that: a hundred answers of 64 MiB are more than a machine has. Counted is what came of an answer, beyond its first
+/// 64 KiB, while it comes and for as long as its [`ResponseMeta`](super::ResponseMeta) is kept: a run keeps all of its turns, and its
+/// result does. The answer that would be too much ends with the error `limit_exceeded`, which names the time after which to ask again;
+/// the others go on.
 ///
 /// A clone shares everything.
 #[derive(Clone)]
@@ -98,7 +99,7 @@ impl MemoryShare {
             .is_err()
         {
             let message = format!(
-                "all answers under way hold {max_bytes} bytes, which is as much as they may (the limit is `limits.max_answers_bytes`)"
+                "all answers that are kept or under way hold {max_bytes} bytes, which is as much as they may (the limit is `limits.max_answers_bytes`)"
             );
             let error = ModelError::new(ErrorKind::LimitExceeded, message);
             return Err(error.with_retry_after(Some(RETRY_AFTER)));
@@ -114,6 +115,34 @@ impl Drop for MemoryShare {
             .0
             .n_bytes
             .fetch_sub(self.n_bytes, Ordering::Relaxed);
+    }
+}
+
+/// The share of an answer that is complete; given back with the last clone.
+#[cfg(feature = "http")]
+#[derive(Clone, Default)]
+pub(crate) struct KeptAnswer(Option<Arc<MemoryShare>>);
+
+#[cfg(feature = "http")]
+impl From<Option<MemoryShare>> for KeptAnswer {
+    fn from(share: Option<MemoryShare>) -> Self {
+        Self(share.map(Arc::new))
+    }
+}
+
+/// What an answer is does not depend on who counts it.
+#[cfg(feature = "http")]
+impl PartialEq for KeptAnswer {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+#[cfg(feature = "http")]
+impl fmt::Debug for KeptAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n_bytes = self.0.as_ref().map_or(0, |share| share.n_bytes);
+        f.debug_tuple("KeptAnswer").field(&n_bytes).finish()
     }
 }
 

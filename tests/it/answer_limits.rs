@@ -1,15 +1,20 @@
 //! How much one answer may hold: a sum over all its parts, and a number of calls.
 
+use std::sync::Arc;
+
 use openai_agents::agent::runner::UnknownTool;
 use openai_agents::item::Item;
 use openai_agents::model::{
-    Delivery, Model, ModelError, ModelRequest, OpenAiChat, OpenAiResponses,
+    Delivery, MemoryLimit, Model, ModelError, ModelRequest, OpenAiChat, OpenAiResponses,
 };
-use openai_agents::testing::{FakeServer, Reply};
+use openai_agents::testing::{FakeServer, Framing, Reply};
 use openai_agents::{Agent, ErrorKind, Limits, Runner};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::support::{chat, chunk, instant, response, streamed, whole, whole_text, wire_call};
+use crate::support::{
+    agent, chat, chunk, instant, response, streamed, tool, whole, whole_text, wire_call,
+};
 
 /// Nothing of an answer in these tests is larger than this; each has more in sum.
 const LIMIT: usize = 10_000;
@@ -167,5 +172,95 @@ async fn many_calls_of_one_answer_are_made() {
             (result.final_output(), result.progress().items.len()),
             ("done", 2 * N + 1)
         );
+    }
+}
+
+/// A runner on a model with this limit, and an agent with a tool that ends when it is told to.
+async fn limited(
+    replies: impl IntoIterator<Item = Reply>,
+    limit: &MemoryLimit,
+) -> (FakeServer, Runner) {
+    let server = FakeServer::start(replies).await.unwrap();
+    let model = OpenAiChat::builder(server.url(), "m").memory_limit(limit.clone());
+    (server, Runner::new(model.build().unwrap()))
+}
+
+#[tokio::test]
+async fn whole_answer_counts_in_the_sum_while_it_comes() {
+    // A body of which nothing can be read before its end, and which has none.
+    let begun = Reply::new(200)
+        .header("content-type", "application/json")
+        .framing(Framing::Chunked)
+        .bytes(format!(
+            r#"{{"choices": [{{"message": {{"content": "{}"#,
+            "x".repeat(150_000)
+        ))
+        .hang();
+    let limit = MemoryLimit::new(100_000);
+    let replies = [begun, whole_text(&"x".repeat(150_000))];
+    let (_server, runner) = limited(replies, &limit).await;
+    let agent = Agent::builder("A").build().unwrap();
+    let mut endless = Box::pin(runner.run(&agent, "go").into_future());
+    while limit.n_bytes() < 150_000 - 64 * 1024 {
+        tokio::select! {
+            biased;
+            ended = &mut endless => panic!("{ended:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let error = runner.run(&agent, "go").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    drop(endless);
+    assert_eq!(limit.n_bytes(), 0);
+}
+
+#[tokio::test]
+async fn answer_that_is_complete_counts_in_the_sum_as_long_as_its_run_is_kept() {
+    let text = "x".repeat(150_000);
+    let call = wire_call(0, "c", "wait", "{}");
+    for is_streamed in [false, true] {
+        let message = json!({ "role": "assistant", "content": text, "tool_calls": [call] });
+        let (delivery, first) = if is_streamed {
+            (Delivery::Stream, streamed(&[message], "tool_calls"))
+        } else {
+            (Delivery::Whole, whole(&message, "tool_calls"))
+        };
+        let last = || {
+            if is_streamed {
+                streamed(&[json!({ "content": "done" })], "stop")
+            } else {
+                whole_text("done")
+            }
+        };
+        let limit = MemoryLimit::new(100_000);
+        let replies = [first, whole_text(&text), last(), last()];
+        let (_server, runner) = limited(replies, &limit).await;
+        let (called, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let of_tool = (Arc::clone(&called), Arc::clone(&go_on));
+        let wait = tool("wait", move |_| {
+            let (called, go_on) = of_tool.clone();
+            async move {
+                called.notify_one();
+                go_on.notified().await;
+                Ok("waited".to_owned())
+            }
+        });
+        let agent = agent([wait]);
+        let mut run = Box::pin(runner.run(&agent, "go").delivery(delivery).into_future());
+        tokio::select! {
+            ended = &mut run => panic!("{ended:?}"),
+            () = called.notified() => {}
+        }
+        let held = limit.n_bytes();
+        assert!(held >= 150_000 - 64 * 1024, "{held}");
+        // There is no room for another such answer beside it, and there is for a short one.
+        let error = runner.run(&agent, "go").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+        runner.run(&agent, "go").delivery(delivery).await.unwrap();
+        go_on.notify_one();
+        let result = run.await.unwrap();
+        assert_eq!((result.final_output(), limit.n_bytes()), ("done", held));
+        drop(result);
+        assert_eq!(limit.n_bytes(), 0);
     }
 }

@@ -360,13 +360,13 @@ impl ResponseBuilder {
         ]);
         ResponseMeta {
             response_id: self.id.take(),
-            request_id: None,
             model: self.model.take(),
             finish_reason: self.finish_reason.take(),
             usage: self.usage.usage,
             usage_json: self.usage.json.take(),
             extra,
             deviations: self.notes.take(),
+            ..ResponseMeta::default()
         }
     }
 }
