@@ -330,8 +330,8 @@ impl Loader {
             settings: Vec::new(),
             redactor: Redactor::default(),
             client,
-            concurrency_limit: OnceLock::new(),
-            memory_limit: OnceLock::new(),
+            concurrency_limit: Arc::default(),
+            memory_limit: Arc::default(),
             agent_set: OnceLock::new(),
         };
         (config.settings, config.redactor) = seen.finish();

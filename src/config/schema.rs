@@ -68,10 +68,10 @@ pub struct Config {
     pub(super) redactor: Redactor,
     /// What all models share.
     pub(super) client: HttpClient,
-    /// The place of all requests, if they are bounded.
-    pub(super) concurrency_limit: OnceLock<ConcurrencyLimit>,
-    /// What bounds all answers that come at once.
-    pub(super) memory_limit: OnceLock<MemoryLimit>,
+    /// The place of all requests, if they are bounded; one for all clones.
+    pub(super) concurrency_limit: Arc<OnceLock<ConcurrencyLimit>>,
+    /// What bounds all answers that come at once; one for all clones.
+    pub(super) memory_limit: Arc<OnceLock<MemoryLimit>>,
     /// The agents; made when the first of them is asked for.
     pub(super) agent_set: OnceLock<Arc<AgentSet>>,
 }

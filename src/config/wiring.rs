@@ -308,10 +308,16 @@ impl Config {
         max_bytes.map_or(MAX_ANSWERS_BYTES, whole)
     }
 
-    /// Counts the answers of this configuration in one sum with those of the one before, which it takes the place of.
+    /// Counts the answers of this configuration in one sum with those of the one before, which it takes the place of, and its requests
+    /// with those of that one if as many are allowed.
     ///
     /// Without an effect once a model was made.
     pub fn replaces(&self, before: &Self) {
+        if self.max_concurrent_requests() == before.max_concurrent_requests()
+            && let Some(shared) = before.concurrency_limit.get()
+        {
+            self.concurrency_limit.set(shared.clone()).ok();
+        }
         let shared = before.memory_limit().clone();
         shared.set_max_bytes(self.max_answers_bytes());
         self.memory_limit.set(shared).ok();

@@ -4,9 +4,10 @@ use std::fs;
 use std::process::Output;
 
 use openai_agents::testing::{FakeServer, Reply};
+use serde_json::json;
 
 use crate::serve::{Served, command};
-use crate::support::{Directory, check_output, on};
+use crate::support::{Directory, check_output, chunk, on, whole_text};
 
 fn reload(server: &FakeServer, directory: &Directory, served: &Served) -> Output {
     let arguments = ["reload", "--bind", &served.address];
@@ -84,6 +85,40 @@ agents:
     // Nobody has the server of the file before any more.
     #[cfg(target_os = "linux")]
     while !children(&served).is_empty() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reload_changes_what_answers_may_hold_in_sum_and_forgets_none_of_them() {
+    let config = |max_bytes: u64| format!("limits: {{ max_answers_bytes: {max_bytes} }}\n");
+    let directory = Directory::new("reload-answers").file("config.yaml", &config(100_000));
+    let large = "x".repeat(150_000);
+    let begun = Reply::sse([chunk(&json!({ "content": large }), None)]).hang();
+    let server = FakeServer::start([begun, whole_text(&large), whole_text(&large)])
+        .await
+        .unwrap();
+    let served = Served::start(command(&server, &directory));
+    let json = ["Content-Type: application/json"];
+    let run = r#"{"agent": "EchoAgent", "input": "hi", "session": "s"}"#;
+    assert_eq!(served.ask("POST", "/run", &json, run).0, 202);
+    let numbers = || {
+        let metrics = served.ask("GET", "/metrics", &[], "").1;
+        ["answers_bytes", "answers_max_bytes"].map(|name| {
+            let name = format!("openai_agents_{name} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&*name));
+            line.unwrap().trim().parse::<u64>().unwrap()
+        })
+    };
+    while numbers()[0] == 0 {}
+    let [held, _] = numbers();
+    let ask = || {
+        let body = r#"{"model": "EchoAgent", "messages": [{"role": "user", "content": "hi"}]}"#;
+        served.ask("POST", "/v1/chat/completions", &json, body).0
+    };
+    assert_eq!((ask(), numbers()), (503, [held, 100_000]));
+    let directory = directory.file("config.yaml", &config(1_000_000));
+    assert_eq!(reload(&server, &directory, &served).status.code(), Some(0));
+    assert_eq!(numbers(), [held, 1_000_000]);
+    assert_eq!(ask(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

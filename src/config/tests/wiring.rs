@@ -15,6 +15,28 @@ fn served(text: &str) -> Loader {
         .variable("OPENAI_MODEL", "m")
 }
 
+/// `serve` hands out clones of its configuration: each would else have bounds of its own.
+#[test]
+fn clones_of_a_configuration_share_its_limits() {
+    let config = load(served("max_concurrent_requests: 1"));
+    let clone = config.clone();
+    clone.memory_limit().set_max_bytes(5);
+    assert_eq!(config.memory_limit().max_bytes(), 5);
+    clone.driver("m").unwrap();
+    assert!(config.concurrency_limit.get().is_some());
+
+    // What takes its place goes on counting with it.
+    let next = load(served(
+        "max_concurrent_requests: 1\nlimits: { max_answers_bytes: 7 }",
+    ));
+    next.replaces(&config);
+    assert_eq!(config.memory_limit().max_bytes(), 7);
+    assert!(next.concurrency_limit.get().is_some());
+    let other = load(served("max_concurrent_requests: 2"));
+    other.replaces(&config);
+    assert!(other.concurrency_limit.get().is_none());
+}
+
 /// The error with its causes, which the check, the runner and the agent `A` have in common.
 #[track_caller]
 fn check_error(text: &str, expected: &str) {
