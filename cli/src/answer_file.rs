@@ -1,14 +1,20 @@
 //! The file of `-o`: a second copy of the answer, written when the run succeeds.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::failure::Usage;
+use crate::failure::{Unwritten, Usage};
 use crate::whole_file;
 
 /// A place for the answer that was looked at before the run.
-pub(crate) struct AnswerFile(PathBuf);
+pub(crate) struct AnswerFile {
+    path: PathBuf,
+    /// A pipe is open from the beginning: its reader would take it for ended if it were closed after a look.
+    pipe: Option<File>,
+}
 
 impl AnswerFile {
     /// Finds what would make writing fail, before it would cost the run.
@@ -17,11 +23,17 @@ impl AnswerFile {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let problem = if path.is_dir() {
-            "it is a folder"
+            "it is a folder".to_owned()
         } else if folder.is_some_and(|folder| !folder.is_dir()) {
-            "its folder does not exist"
+            "its folder does not exist".to_owned()
         } else {
-            return Ok(Self(path.to_owned()));
+            match open_pipe(path) {
+                Ok(pipe) => {
+                    let path = path.to_owned();
+                    return Ok(Self { path, pipe });
+                }
+                Err(problem) => problem,
+            }
         };
         let path = path.display();
         Err(Usage(format!("-o {path}: {problem}")).into())
@@ -35,7 +47,43 @@ impl AnswerFile {
 
     /// Writes bytes in the place of what was there.
     pub(crate) fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
-        whole_file::replace(&self.0, bytes)
-            .with_context(|| format!("cannot write the answer to {}", self.0.display()))
+        self.write_pieces(&[bytes])
     }
+
+    /// Writes pieces, one after another, in the place of what was there.
+    pub(crate) fn write_pieces<B: AsRef<[u8]>>(&self, pieces: &[B]) -> Result<()> {
+        let written = match &self.pipe {
+            Some(pipe) => whole_file::write_all(pipe, pieces),
+            None => whole_file::replace(&self.path, pieces),
+        };
+        let unwritten = |source: io::Error| Unwritten {
+            file: self.path.clone(),
+            source,
+        };
+        Ok(written.map_err(unwritten)?)
+    }
+}
+
+/// Opens what is a pipe, without waiting for a reader: it would be waited for when the answer is there, and perhaps for ever.
+#[cfg(unix)]
+fn open_pipe(path: &Path) -> Result<Option<File>, String> {
+    use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
+    use std::os::unix::fs::FileTypeExt as _;
+
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Ok(None);
+    }
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let pipe = open(path, flags, Mode::empty()).map_err(|error| match error {
+        rustix::io::Errno::NXIO => "nobody reads this pipe".to_owned(),
+        error => io::Error::from(error).to_string(),
+    })?;
+    // A reader that is slow is waited for.
+    fcntl_setfl(&pipe, OFlags::empty()).map_err(|error| io::Error::from(error).to_string())?;
+    Ok(Some(pipe.into()))
+}
+
+#[cfg(not(unix))]
+fn open_pipe(_path: &Path) -> Result<Option<File>, String> {
+    Ok(None)
 }

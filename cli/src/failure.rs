@@ -1,7 +1,8 @@
 //! Failures for people and programs: a message, a hint where one helps, an exit code, a JSON form.
 
-use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 use anyhow::Error;
 use openai_agents::agent::StateError;
@@ -49,6 +50,13 @@ pub(crate) struct SpeechFailed {
     pub(crate) hint: Option<String>,
 }
 
+/// An answer was there, and its file could not be written.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    pub(crate) file: PathBuf,
+    pub(crate) source: io::Error,
+}
+
 /// A signal asked for the end.
 #[derive(Debug)]
 pub(crate) struct Ended(pub(crate) Signal);
@@ -83,7 +91,12 @@ impl Failure {
         let kind = kinds.into_iter().flatten().next();
         Self {
             exit: match kind {
-                _ if error.is::<StdoutError>() || error.is::<ServingFailed>() => Exit::Failed,
+                _ if error.is::<StdoutError>()
+                    || error.is::<ServingFailed>()
+                    || error.is::<Unwritten>() =>
+                {
+                    Exit::Failed
+                }
                 Some(ErrorKind::BudgetExceeded) => Exit::Limit,
                 _ => Exit::Usage,
             },
@@ -381,6 +394,18 @@ impl fmt::Display for SpeechFailed {
 }
 
 impl std::error::Error for SpeechFailed {}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot write the answer to {}", self.file.display())
+    }
+}
+
+impl std::error::Error for Unwritten {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

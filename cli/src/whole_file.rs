@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 ///
 /// When that fails, say because the disk is full, the name is free as before.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = Part::write(path, bytes, 0o600)?;
+    let part = Part::write(path, &[bytes], 0o600)?;
     // A link, unlike a renaming, does not replace what somebody else has made in between. The few file systems without links say so.
     fs::hard_link(&part.0, path)?;
     drop(part);
@@ -17,33 +17,40 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Writes a file, and puts it in the place of what was there, if that is a regular file.
 ///
-/// A pipe or a device, such as `/dev/stderr`, is written to.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// A pipe or a device, such as `/dev/stderr`, is written to. The content is taken in pieces, since all of it once more would be twice the
+/// memory.
+pub(crate) fn replace<B: AsRef<[u8]>>(path: &Path, pieces: &[B]) -> io::Result<()> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let part = Part::write(path, bytes, 0o666)?;
+            let part = Part::write(path, pieces, 0o666)?;
             fs::rename(&part.0, path)?;
             return sync_folder(path);
         }
         Err(error) => return Err(error),
     };
     if !metadata.is_file() {
-        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        return write_all(&OpenOptions::new().write(true).open(path)?, pieces);
     }
     // Where a link leads stays where it is.
     let path = fs::canonicalize(path)?;
-    let part = Part::write(&path, bytes, 0o666)?;
+    let part = Part::write(&path, pieces, 0o666)?;
     fs::set_permissions(&part.0, metadata.permissions())?;
     fs::rename(&part.0, &path)?;
     sync_folder(&path)
+}
+
+/// Writes pieces one after another.
+pub(crate) fn write_all<B: AsRef<[u8]>>(mut file: &File, pieces: &[B]) -> io::Result<()> {
+    let mut pieces = pieces.iter();
+    pieces.try_for_each(|piece| file.write_all(piece.as_ref()))
 }
 
 /// A file beside the one that it becomes; it goes with this unless it was renamed.
 struct Part(PathBuf);
 
 impl Part {
-    fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+    fn write<B: AsRef<[u8]>>(path: &Path, pieces: &[B], mode: u32) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
@@ -55,9 +62,9 @@ impl Part {
         #[cfg(not(unix))]
         let _mode = mode;
         let part = path.with_file_name(hidden);
-        let mut file = options.open(&part)?;
+        let file = options.open(&part)?;
         let part = Self(part);
-        file.write_all(bytes)?;
+        write_all(&file, pieces)?;
         file.sync_all()?;
         Ok(part)
     }
@@ -127,8 +134,8 @@ mod tests {
     fn replaced_file_is_the_new_one() {
         let folder = Folder::new("replace");
         let path = folder.0.join("a");
-        replace(&path, b"one").unwrap();
-        replace(&path, b"two").unwrap();
+        replace(&path, &["on", "e"]).unwrap();
+        replace(&path, &["two"]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(folder.names(), ["a"]);
     }
@@ -140,9 +147,9 @@ mod tests {
         let (path, link) = (folder.0.join("a"), folder.0.join("b"));
         fs::write(&path, "one").unwrap();
         std::os::unix::fs::symlink("a", &link).unwrap();
-        replace(&link, b"two").unwrap();
+        replace(&link, &["two"]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        replace(Path::new("/dev/null"), b"gone").unwrap();
+        replace(Path::new("/dev/null"), &["gone"]).unwrap();
     }
 }

@@ -80,22 +80,25 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
     request.instructions.clone_from(&arguments.instructions);
     request.speed = arguments.speed;
     let mut events = tts.speak(request);
-    let (mut audio, mut cost) = (Vec::new(), None);
+    let (mut audio, mut n_bytes, mut cost) = (Vec::new(), 0, None);
     while let Some(event) = events.next().await {
         match event.map_err(|error| failed(error, "voice.tts_url", &config))? {
-            SpeechEvent::Audio { audio: more } => audio.extend_from_slice(&more),
+            SpeechEvent::Audio { audio: more } => {
+                n_bytes += more.len();
+                audio.push(more);
+            }
             SpeechEvent::Done { usage } => cost = usage,
             _ => {}
         }
     }
-    file.write_bytes(&audio)?;
+    file.write_pieces(&audio)?;
     let shown = arguments.output.display();
     if !arguments.json {
-        output::note(format_args!("wrote {shown} ({} bytes)", audio.len()));
+        output::note(format_args!("wrote {shown} ({n_bytes} bytes)"));
     }
     let result = json!({
         "type": "result", "ok": true, "file": shown.to_string(), "format": format.as_str(),
-        "bytes": audio.len(), "usage": cost.as_ref().map(usage_json),
+        "bytes": n_bytes, "usage": cost.as_ref().map(usage_json),
     });
     output::is_read(output::result(&result))?;
     Ok(Exit::Done)

@@ -13,12 +13,13 @@ use openai_agents::trace::{
 };
 use serde_json::Value;
 
+use crate::answer_file::AnswerFile;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Unusable, Usage};
 use crate::output::{Lines, is_read};
 use crate::render::{tree, usage};
-use crate::{logging, output, recorder, whole_file};
+use crate::{logging, output, recorder};
 
 /// List, show, export and delete what was recorded of runs
 ///
@@ -177,6 +178,7 @@ pub(crate) async fn run(global: Global, arguments: &TraceArgs) -> Result<Exit> {
             output,
             ..
         } => {
+            let file = output.as_deref().map(AnswerFile::new).transpose()?;
             let (store, found) = find(store, &config, id.as_deref()).await?;
             let spans = store.spans(found.id()).await?;
             let text = match (html, otlp) {
@@ -184,7 +186,7 @@ pub(crate) async fn run(global: Global, arguments: &TraceArgs) -> Result<Exit> {
                 (_, true) => otlp_json("openai-agents", &spans),
                 _ => json_lines(spans)?,
             };
-            write(&text, *html, output.as_deref())?;
+            write(&text, *html, file.as_ref())?;
         }
         Action::Delete {
             older_than: Some(age),
@@ -332,10 +334,9 @@ fn json_lines(spans: Vec<Span>) -> Result<String> {
     String::from_utf8(bytes).context("what was recorded is no text")
 }
 
-fn write(text: &str, html: bool, file: Option<&std::path::Path>) -> Result<()> {
+fn write(text: &str, html: bool, file: Option<&AnswerFile>) -> Result<()> {
     if let Some(file) = file {
-        let written = whole_file::replace(file, text.as_bytes());
-        return written.with_context(|| format!("cannot write {}", file.display()));
+        return file.write_bytes(text.as_bytes());
     }
     let mut out = Lines::stdout();
     is_read(text.lines().try_for_each(|line| {

@@ -24,6 +24,8 @@ pub(crate) enum Flood {
     Events(String, String),
     /// A whole body that goes on with the second text for ever.
     Body(String, String),
+    /// Audio that goes on for ever.
+    Audio(String),
 }
 
 /// A server that answers every request by the flood; gives its address.
@@ -55,6 +57,7 @@ fn answer(mut stream: TcpStream, flood: &Flood) {
     let (content_type, first, then) = match flood {
         Flood::Events(first, then) => ("text/event-stream", first, then),
         Flood::Body(first, then) => ("application/json", first, then),
+        Flood::Audio(then) => ("audio/pcm", then, then),
     };
     let head =
         format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n");
@@ -190,7 +193,12 @@ fn run(directory: &Directory, api: &str, flood: Flood, limit: Option<u64>) -> (u
     if let Some(limit) = limit {
         command.env("OPENAI_AGENTS__LIMITS__MAX_ANSWER_BYTES", limit.to_string());
     }
-    let (peak, stdout) = watch(directory, &command);
+    measured(directory, &command)
+}
+
+/// Runs a program that fails: its peak, and the kind of its error.
+fn measured(directory: &Directory, command: &Command) -> (u64, String) {
+    let (peak, stdout) = watch(directory, command);
     let last = stdout
         .rsplit(|byte| *byte == b'\n')
         .find(|line| !line.is_empty());
@@ -234,5 +242,25 @@ fn run_that_is_flooded_stays_small_by_default() {
         println!("{api}: {peak} KiB, {kind}");
         assert_eq!(kind, "limit_exceeded");
         assert!(peak < MAX_PEAK_KIB, "{api}: {peak} KiB");
+    }
+}
+
+#[test]
+fn speech_that_is_flooded_ends_and_stays_small() {
+    let config = "voice: { stt_model: s, tts_model: t, voice: v }";
+    let directory = Directory::new("memory-speech")
+        .file("config.yaml", config)
+        .file("q.wav", "RIFF");
+    let spoken = Flood::Audio(megabyte());
+    let heard = Flood::Body(r#"{"text":""#.to_owned(), megabyte());
+    for (arguments, flood) in [
+        (&["speak", "hi", "-o", "a.pcm", "--json"][..], spoken),
+        (&["listen", "q.wav", "--json"], heard),
+    ] {
+        let command = command(&directory, &flooding(flood), "chat", arguments);
+        let (peak, kind) = measured(&directory, &command);
+        println!("{}: {peak} KiB, {kind}", arguments[0]);
+        assert_eq!(kind, "limit_exceeded");
+        assert!(peak < MAX_PEAK_KIB, "{}: {peak} KiB", arguments[0]);
     }
 }

@@ -87,6 +87,17 @@ pub(super) const ROWS: &[Row] = &[
         "500 Internal Server Error",
         |scene| play(scene, [Reply::status(500, "oops")], &["listen", "q.wav"]),
     ),
+    #[cfg(target_os = "linux")]
+    row(
+        "`speak`, and FILE is full",
+        1,
+        "config",
+        "cannot write the answer to /dev/full: No space left",
+        |scene| {
+            let arguments = ["speak", "hi", "--format", "wav", "-o", "/dev/full"];
+            play(scene, [spoken()], &arguments)
+        },
+    ),
     row(
         "`speak`, the audio breaks off",
         1,

@@ -117,6 +117,19 @@ pub(super) const ROWS: &[Row] = &[
             run(scene, &["--schema", "s.json", "hi"])
         },
     ),
+    #[cfg(unix)]
+    row(
+        "`-o` is a pipe that nobody reads",
+        2,
+        "config",
+        "-o pipe: nobody reads this pipe",
+        |scene| {
+            let pipe = scene.directory.path("pipe");
+            let made = std::process::Command::new("mkfifo").arg(pipe).status();
+            assert!(made.unwrap().success());
+            run(scene, &["-o", "pipe", "hi"])
+        },
+    ),
     row(
         "`-o` leads nowhere",
         2,
