@@ -5,6 +5,7 @@
 mod floors;
 mod graph;
 mod names;
+mod promises;
 mod source;
 
 use std::fs;

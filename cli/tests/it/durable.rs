@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
@@ -133,13 +133,13 @@ async fn a_run_that_is_not_there_is_said_to_be_not_there() {
 }
 
 /// A model that thinks until it is told to answer.
-struct Thinking {
+pub(crate) struct Thinking {
     listener: TcpListener,
-    directory: Directory,
+    pub(crate) directory: Directory,
 }
 
 impl Thinking {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             directory: Directory::new(name),
@@ -147,21 +147,35 @@ impl Thinking {
     }
 
     fn program(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let url = format!("http://{}/v1", self.listener.local_addr().unwrap());
         let mut command = self.directory.program();
         command
             .args(arguments)
             .args(["--json", "--model", "m", "--base-url", &url])
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        command
     }
 
-    fn asked(&self) -> TcpStream {
+    pub(crate) fn asked(&self) -> TcpStream {
         let (mut stream, _) = self.listener.accept().unwrap();
         assert!(stream.read(&mut [0; 8 * 1024]).unwrap() > 0);
         stream
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
+    }
+
+    /// How many more connections have been made than were asked.
+    pub(crate) fn n_waiting(&self) -> usize {
+        self.listener.set_nonblocking(true).unwrap();
+        let waiting = std::iter::from_fn(|| self.listener.accept().ok());
+        waiting.count()
     }
 
     /// The only run that is kept.
@@ -171,7 +185,7 @@ impl Thinking {
     }
 }
 
-fn answer(mut stream: TcpStream) {
+pub(crate) fn answer(mut stream: TcpStream) {
     let text = crate::support::chunk(&json!({"content": "Hello"}), None);
     let end = crate::support::chunk(&json!({}), Some("stop"));
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";

@@ -10,6 +10,9 @@ mod approvals;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod clock;
+#[cfg(test)]
 mod durable;
 #[cfg(test)]
 mod echo;

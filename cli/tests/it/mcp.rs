@@ -314,6 +314,38 @@ async fn mcp_server_that_reads_its_input_ends_when_the_program_is_killed() {
     }
 }
 
+/// As `npx` and the like start servers: the kernel ends the process that was started here, and the server behind it, in a session of its
+/// own, ends with its input.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn mcp_server_behind_another_process_ends_with_its_input_when_the_program_is_killed() {
+    let program = env!("CARGO_BIN_EXE_openai-agents");
+    let script = format!("setsid sh -c \"echo \\$\\$ > pid; exec {program} serve --stdio\"; :");
+    let config = format!(
+        "mcp_servers:
+  sums:
+    command: sh
+    args: [-c, '{script}']
+    env: {{ OPENAI_BASE_URL: 'http://127.0.0.1:1/v1', OPENAI_MODEL: m, OPENAI_AGENTS_CONFIG: none.yaml }}
+agents: [{{ name: Sum, mcp_servers: [sums] }}]
+"
+    );
+    let directory = Directory::new("mcp-killed-behind")
+        .file("none.yaml", "log_level: warn")
+        .file("config.yaml", &config);
+    let server = FakeServer::start([]).await.unwrap();
+    let arguments = ["serve", "--bind", "127.0.0.1:0"];
+    let mut served = Served::start(on(&server, &directory, &arguments));
+    let behind = std::fs::read_to_string(directory.path("pid")).unwrap();
+    let shells = children(served.child.id());
+    assert!(!shells.contains(&behind.trim().to_owned()) && is_there(behind.trim()));
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
+    while is_there(behind.trim()) {
+        std::thread::yield_now();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]
 async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_calls() {

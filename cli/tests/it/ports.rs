@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use openai_agents::testing::{FakeServer, Reply};
 
+use crate::durable::Thinking;
 use crate::support::{Directory, check_output, on};
 
 /// The program, serving.
@@ -60,6 +61,31 @@ struct Waiting {
 
 /// The sockets on which a process can be reached.
 fn waiting_sockets(process: u32) -> Vec<Waiting> {
+    let waiting = sockets(process).into_iter().filter(|it| it.is_waiting());
+    let waiting = waiting.map(|it| Waiting {
+        table: it.table,
+        address: it.address,
+    });
+    waiting.collect()
+}
+
+/// A socket of a process.
+#[derive(Debug)]
+struct Socket {
+    table: &'static str,
+    address: SocketAddr,
+    peer: SocketAddr,
+    state: String,
+}
+
+impl Socket {
+    /// Whoever knows the address can send to any UDP socket; of TCP only those in the state LISTEN wait.
+    fn is_waiting(&self) -> bool {
+        !self.table.starts_with("tcp") || self.state == "0A"
+    }
+}
+
+fn sockets(process: u32) -> Vec<Socket> {
     let entries = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     let sockets: HashSet<String> = entries
         // A descriptor may be closed by now.
@@ -69,21 +95,23 @@ fn waiting_sockets(process: u32) -> Vec<Waiting> {
             Some(inode.to_owned())
         })
         .collect();
-    let mut waiting = Vec::new();
+    let mut found = Vec::new();
     for table in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"] {
         // Without IPv6 there are no tables of it.
         let rows = fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
         for row in rows.lines().skip(1) {
             let fields: Vec<&str> = row.split_whitespace().collect();
-            // Whoever knows the address can send to any UDP socket; of TCP only those in the state LISTEN wait.
-            let is_waiting = !table.starts_with("tcp") || fields[3] == "0A";
-            if is_waiting && sockets.contains(fields[9]) {
-                let address = parse_address(fields[1]);
-                waiting.push(Waiting { table, address });
+            if sockets.contains(fields[9]) {
+                found.push(Socket {
+                    table,
+                    address: parse_address(fields[1]),
+                    peer: parse_address(fields[2]),
+                    state: fields[3].to_owned(),
+                });
             }
         }
     }
-    waiting
+    found
 }
 
 /// Reads an address as the kernel writes it: words of 32 bits as the machine has them, and the port.
@@ -170,6 +198,25 @@ async fn by_default_only_the_loopback_is_listened_at() {
         let error = TcpStream::connect(address).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{address}");
     }
+}
+
+/// Nothing but the question goes out: no telemetry, no look for news, no name to be resolved, before, while and after it is asked.
+#[test]
+fn run_is_connected_with_the_server_that_was_named_and_nobody_else() {
+    let model = Thinking::new("ports-run");
+    let expected = SocketAddr::from((Ipv4Addr::LOCALHOST, model.port()));
+    let run = model
+        .command(&["run", "--session", "s", "--durable", "hi"])
+        .spawn()
+        .unwrap();
+    let stream = model.asked();
+    let sockets = sockets(run.id());
+    let peers: Vec<_> = sockets.iter().map(|it| (it.table, it.peer)).collect();
+    assert_eq!(peers, [("tcp", expected)]);
+    crate::durable::answer(stream);
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(model.n_waiting(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ impl Served {
         self.send("POST", "/mcp", &headers, &body)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([name, &self.child.id().to_string()])
             .status()
