@@ -135,6 +135,7 @@ impl Keeper {
     }
 
     /// Forgets what is too old.
+    #[cfg(feature = "server")]
     pub(super) fn sweep(&self) {
         self.change(|_| ());
     }
@@ -175,6 +176,7 @@ impl<V: Keepable + Clone> Shelf<V> {
     }
 
     /// Finds a value, which counts as asking for it.
+    #[cfg(feature = "server")]
     pub(super) fn get(&self, id: &str) -> Option<V> {
         let key = self.key(id);
         self.keeper.change(|state| {

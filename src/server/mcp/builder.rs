@@ -307,6 +307,7 @@ impl McpServerBuilder {
             resources: self.resources,
             sessions,
             run_logs: RunLogs::new(&keeper),
+            #[cfg(feature = "server")]
             keeper,
             waiting: PausedRuns::new(seal::TTL),
             states: self.states,

@@ -102,6 +102,7 @@ use seal::StateSeal;
 use sessions::Sessions;
 
 use super::allowed_hosts::AllowedHosts;
+#[cfg(feature = "server")]
 use super::kept::Keeper;
 use crate::agent::Agent;
 use crate::agent::runner::Runner;
@@ -123,7 +124,8 @@ struct Served {
     /// The conversations of agents.
     sessions: RunSessions,
     run_logs: RunLogs,
-    /// What sessions in memory and traces share.
+    /// What sessions in memory and traces share; a server around this one forgets what is too old also while nobody asks.
+    #[cfg(feature = "server")]
     keeper: Keeper,
     /// The runs that wait for clients without a session.
     waiting: PausedRuns<WaitingRun>,
