@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::failure::{Unwritten, Usage};
+use crate::failure::{AnswerFileError, Usage};
 use crate::whole_file;
 
 /// A place for the answer that was looked at before the run.
@@ -56,7 +56,7 @@ impl AnswerFile {
             Some(pipe) => whole_file::write_all(pipe, pieces),
             None => whole_file::replace(&self.path, pieces),
         };
-        let unwritten = |source: io::Error| Unwritten {
+        let unwritten = |source: io::Error| AnswerFileError {
             file: self.path.clone(),
             source,
         };

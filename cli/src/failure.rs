@@ -52,7 +52,7 @@ pub(crate) struct SpeechFailed {
 
 /// An answer was there, and its file could not be written.
 #[derive(Debug)]
-pub(crate) struct Unwritten {
+pub(crate) struct AnswerFileError {
     pub(crate) file: PathBuf,
     pub(crate) source: io::Error,
 }
@@ -93,7 +93,7 @@ impl Failure {
             exit: match kind {
                 _ if error.is::<StdoutError>()
                     || error.is::<ServingFailed>()
-                    || error.is::<Unwritten>() =>
+                    || error.is::<AnswerFileError>() =>
                 {
                     Exit::Failed
                 }
@@ -395,13 +395,13 @@ impl fmt::Display for SpeechFailed {
 
 impl std::error::Error for SpeechFailed {}
 
-impl fmt::Display for Unwritten {
+impl fmt::Display for AnswerFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot write the answer to {}", self.file.display())
     }
 }
 
-impl std::error::Error for Unwritten {
+impl std::error::Error for AnswerFileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }

@@ -126,7 +126,10 @@ const SUMMARY: &str = "SELECT run_id, agent, status, final_output, error_kind, e
         WHERE e.run = r.id AND e.path = '[]' AND e.effect = 'model_call'),
     created_at, updated_at FROM openai_agents_runs r";
 
-pub(super) fn list(db: &mut Connection, limit: Option<usize>) -> Result<Vec<RunSummary>, JournalFailure> {
+pub(super) fn list(
+    db: &mut Connection,
+    limit: Option<usize>,
+) -> Result<Vec<RunSummary>, JournalFailure> {
     let order = if schema::has_order(db)? {
         "changed"
     } else {
