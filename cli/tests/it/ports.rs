@@ -61,7 +61,7 @@ struct Waiting {
 
 /// The sockets on which a process can be reached.
 fn waiting_sockets(process: u32) -> Vec<Waiting> {
-    let waiting = sockets(process).into_iter().filter(|it| it.is_waiting());
+    let waiting = sockets(process).into_iter().filter(Socket::is_waiting);
     let waiting = waiting.map(|it| Waiting {
         table: it.table,
         address: it.address,

@@ -195,7 +195,7 @@ fn wrong_values_about_several_agents_are_errors_that_do_not_show_them() {
             "a list of guardrails",
         ),
         (
-            "guardrails: {input: [secret]}",
+            "guardrails: {input: [[secret]]}",
             "guardrails.input[0]",
             "a map of settings",
         ),

@@ -62,7 +62,7 @@ fn sessions_are_in_the_data_folder_unless_told_otherwise() {
 
 #[test]
 fn wrong_places_are_errors_that_do_not_show_them() {
-    let url = "`sessions.url` (./config.yaml:1) must be sqlite:PATH, postgres://HOST/DATABASE or redis://HOST";
+    let url = "`sessions.url` (./config.yaml:1) must be sqlite:PATH, postgres://HOST/DATABASE, redis://HOST or rediss://HOST";
     for text in [
         "mysql://secret",
         "sqlite:",

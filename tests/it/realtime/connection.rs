@@ -332,7 +332,7 @@ async fn session_whose_tools_cannot_be_had_is_refused_before_connecting() {
         (
             Shelf(None),
             ErrorKind::Mcp,
-            "the tools of `shelf` cannot be had: it fell",
+            "the tools of `shelf` cannot be listed: it fell",
         ),
         (
             same("own"),
