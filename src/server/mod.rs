@@ -36,6 +36,7 @@ mod id;
 mod kept;
 #[cfg(feature = "server")]
 mod metrics;
+#[cfg(feature = "server")]
 mod model_metrics;
 #[cfg(feature = "server")]
 mod agents;
