@@ -264,8 +264,24 @@ for (const [name, options] of [['dark', { dark: true }], ['narrow', { width: 320
   });
 }
 
+/** Runs a text in a session of its own, and shows its trace, the newest. */
+async function runAndOpen(text) {
+  const count = async (target) => target.evaluate(async () => (await (await fetch('traces')).json()).traces.filter((trace) => trace.ended_at).length);
+  const other = await browser.open(program.url);
+  await other.locator('.greeting').waitFor();
+  const before = await count(other);
+  await other.locator('#new-session').click();
+  await say(other, text);
+  await over(other, 'completed');
+  await other.waitForFunction(async (before) => (await (await fetch('traces')).json()).traces.filter((trace) => trace.ended_at).length === before + 1, before);
+  await other.context().close();
+  await page.reload();
+  await rows().first().waitFor();
+  await open(0);
+}
+
 test('chat_6_trace_stands_beside_the_conversation_and_both_lead_to_each_other', async () => {
-  await open(1);
+  await runAndOpen('call calculator {"expression":"2+2"}');
   await page.getByRole('button', { name: 'Conversation', exact: true }).click();
   const call = page.locator('#thread .call').first();
   await call.locator('summary').click();
@@ -279,12 +295,12 @@ test('chat_6_trace_stands_beside_the_conversation_and_both_lead_to_each_other', 
 
 // Last, since it adds a run to those that the others count.
 test('trace_8_run_is_forked_from_a_span_and_the_conversation_stays', async () => {
-  await open(1);
+  await runAndOpen('call calculator {"expression":"2+2"}');
   const before = await page.evaluate(async () => (await (await fetch('sessions')).json()).sessions.length);
   await page.getByText('Run it again', { exact: true }).click();
   await page.getByRole('button', { name: 'Run again as a branch' }).click();
   await page.locator('.branch-note').waitFor();
   await over(page);
-  assert.deepEqual((await page.locator('.user .bubble').allInnerTexts()).map((text) => text.replace(/^You:\n/, '')), ['call calculator {"expression":"2+2"}']);
+  assert.deepEqual((await page.locator('#thread .user .bubble').allInnerTexts()).map((text) => text.replace(/^You:\n/, '')), ['call calculator {"expression":"2+2"}']);
   assert.equal(await page.evaluate(async () => (await (await fetch('sessions')).json()).sessions.length), before + 1);
 });

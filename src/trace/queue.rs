@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::active::ActiveSpan;
 use super::processor::{Exporter, Processor};
-use super::span::Span;
+use super::span::{Span, SpanStatus};
 use crate::future::BoxFuture;
 
 /// How much waits, how long, and how much goes at once.
@@ -179,16 +179,14 @@ impl QueueState {
                 ..
             } = self.next_batch();
             running.extend(started);
-            running.retain(|span| !span.has_ended());
-            // Those that go on come first, so that a run is known before what ended in it.
-            if self.wants_running && !running.is_empty() {
-                let snapshots = running.iter().map(ActiveSpan::snapshot);
-                // One that ended meanwhile is in the next batch.
-                let snapshots: Vec<_> = snapshots.filter(|span| span.ended_at.is_none()).collect();
-                if let Err(error) = exporter.export(&snapshots) {
+            if self.wants_running && running.iter().any(|span| !span.has_ended()) {
+                let begun: Vec<_> = running.iter().filter_map(begun).collect();
+                // They come first, so that a run is known before what ended in it.
+                if let Err(error) = exporter.export(&begun) {
                     tracing::debug!(target: "openai_agents::trace", "{}: {error}", exporter.target());
                 }
             }
+            running.retain(|span| !span.has_ended());
             for batch in ended.chunks(self.limits.max_batch.max(1)) {
                 self.export(&mut exporter, batch);
             }
@@ -248,5 +246,20 @@ impl fmt::Debug for ExportQueue {
             .field("limits", &self.0.limits)
             .field("n_lost", &self.n_lost())
             .finish_non_exhaustive()
+    }
+}
+
+/// A span that goes on, as it is; of those that ended the root of a run, as it began, so that runs are known in the order in which they begin.
+fn begun(span: &ActiveSpan) -> Option<Arc<Span>> {
+    let span = span.snapshot();
+    match span.ended_at {
+        None => Some(span),
+        Some(_) if span.is_root => Some(Arc::new(Span {
+            status: SpanStatus::Running,
+            ended_at: None,
+            error: None,
+            ..(*span).clone()
+        })),
+        Some(_) => None,
     }
 }

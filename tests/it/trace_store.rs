@@ -361,3 +361,17 @@ async fn list_goes_by_what_was_recorded_last_whatever_the_clock_says() {
     assert_eq!(names.collect::<Vec<_>>(), ["third", "second", "first"]);
     assert_eq!(rest.next, None);
 }
+
+#[tokio::test]
+async fn list_has_a_run_that_goes_on_before_one_that_ended_in_the_same_moment() {
+    let (store, tracer) = stored(":memory:").await;
+    let runner = Runner::new(ScriptedModel::text("Paris.")).tracer(&tracer);
+    runner.run(&agent([]), "go").await.unwrap();
+    let work = openai_agents::trace::span("work").run(std::future::pending::<()>());
+    let mut going_on = Box::pin(tracer.trace("second").run(work));
+    assert!(futures_util::poll!(going_on.as_mut()).is_pending());
+    flush(&tracer).await;
+    let traces = list(&store, TraceFilter::default()).await;
+    let names = traces.iter().map(|trace| &*trace.trace.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["second", "A"]);
+}
