@@ -266,11 +266,20 @@ impl SessionHistory {
     }
 
     /// Forgets everything, for a new session that is told what was heard; gives what is to be told.
-    pub(super) fn rebuild(&mut self, now: Duration, has_playback_reports: bool) -> Vec<NewItem> {
+    ///
+    /// A call that is open is told with its output, when it ends: what a server showed as its output before was not from here.
+    pub(super) fn rebuild(
+        &mut self,
+        now: Duration,
+        has_playback_reports: bool,
+        is_open: impl Fn(&str) -> bool,
+    ) -> Vec<NewItem> {
         let items = self.items(now, has_playback_reports);
         *self = Self::default();
+        let is_told_later = |item: &RealtimeItem| item.content.call_id().is_some_and(&is_open);
         items
             .iter()
+            .filter(|item| !is_told_later(item))
             .filter_map(|item| item.to_new(&items))
             .collect()
     }
@@ -374,6 +383,16 @@ impl RealtimeContent {
                 }
             }
             (old, new) => *old = new,
+        }
+    }
+
+    /// The call that it is, or is the output of.
+    fn call_id(&self) -> Option<&str> {
+        match self {
+            Self::FunctionCall { call_id, .. } | Self::FunctionCallOutput { call_id, .. } => {
+                Some(call_id)
+            }
+            Self::Message { .. } | Self::Other { .. } => None,
         }
     }
 

@@ -68,6 +68,11 @@ impl OpenCalls {
         }
     }
 
+    /// Whether a call is not answered yet. A server may have shown an output of it all the same.
+    pub(super) fn is_open(&self, call_id: &str) -> bool {
+        self.open.iter().any(|call| call.id == call_id)
+    }
+
     fn find(&mut self, call_id: &str) -> Option<&mut OpenCall> {
         self.open.iter_mut().find(|call| call.id == call_id)
     }

@@ -312,9 +312,10 @@ impl Machine {
         self.interrupt(InterruptedBy::Connection, None);
         self.connection = Connection::Opening { is_again: true };
         self.is_expired = false;
+        let is_open = |call_id: &str| self.calls.is_open(call_id);
         self.rebuilt = self
             .conversation
-            .rebuild(self.now, self.has_playback_reports);
+            .rebuild(self.now, self.has_playback_reports, is_open);
         self.rebuilt.extend(self.unconfirmed.drain(..));
         self.responses.on_connection_lost();
         self.calls.on_connection_lost();
