@@ -1,8 +1,11 @@
 // One browser for the tests of a file: pages that must not say anything in the console, and what axe finds.
 
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 
 const modules = process.env.PAGE_MODULES;
 const require = createRequire(join(modules, 'x.js'));
@@ -49,4 +52,33 @@ export async function say(page, text) {
 /** Waits until the run is over. */
 export function over(page, status = 'completed') {
   return page.locator(`body[data-status="${status}"]`).waitFor();
+}
+
+/**
+ * Waits until what is read of the page is as expected; an expected pattern is for a text. A page draws when its events come, so what it shows
+ * right behind a click may still be what it showed before.
+ */
+export async function becomes(read, expected) {
+  const deadline = Date.now() + 8000;
+  for (;;) {
+    const found = await read();
+    if (expected instanceof RegExp ? expected.test(found) : isDeepStrictEqual(found, expected)) return;
+    if (Date.now() > deadline) {
+      if (expected instanceof RegExp) assert.match(found, expected);
+      assert.deepEqual(found, expected);
+    }
+    await pause(25);
+  }
+}
+
+/** Gives what a button puts on the clipboard, which takes it in its own time. */
+export async function copied(page, button) {
+  await page.evaluate(() => navigator.clipboard.writeText(''));
+  await button.click();
+  let text = '';
+  await becomes(async () => {
+    text = await page.evaluate(() => navigator.clipboard.readText());
+    return text !== '';
+  }, true);
+  return text;
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 
-import { launch, over, say, serious } from './browser.mjs';
+import { becomes, copied, launch, over, say, serious } from './browser.mjs';
 import * as scripted from './model.mjs';
 import { serve } from './program.mjs';
 
@@ -40,22 +40,22 @@ test('chat_1_answer_streams_and_is_drawn_as_markdown', async () => {
   await say(page, 'markdown');
   await over(page);
   const answer = page.locator('.assistant');
-  assert.deepEqual(await answer.locator('h3').allInnerTexts(), ['Late invoices']);
-  assert.equal(await answer.locator('ol > li').count(), 2);
-  assert.equal(await answer.locator('td').first().innerText(), 'Acme');
-  assert.equal(await answer.locator('pre code').innerText(), 'SELECT *\n  FROM invoices;');
-  assert.equal(await answer.locator('a').getAttribute('href'), 'https://example.com/list');
-  assert.deepEqual(await texts('.run-end'), ['1 turn · 220 tokens (64 cached)']);
+  await becomes(() => answer.locator('h3').allInnerTexts(), ['Late invoices']);
+  await becomes(() => answer.locator('ol > li').count(), 2);
+  await becomes(() => answer.locator('td').first().innerText(), 'Acme');
+  await becomes(() => answer.locator('pre code').innerText(), 'SELECT *\n  FROM invoices;');
+  await becomes(() => answer.locator('a').getAttribute('href'), 'https://example.com/list');
+  await becomes(() => texts('.run-end'), ['1 turn · 220 tokens (64 cached)']);
 });
 
 test('chat_2_calls_are_folded_and_open_to_arguments_and_output', async () => {
   await say(page, 'call calculator {"expression":"6*7"}; current_time {}');
   await over(page);
-  assert.deepEqual(await texts('.call > summary .name'), ['calculator', 'current_time']);
+  await becomes(() => texts('.call > summary .name'), ['calculator', 'current_time']);
   const call = page.locator('.call').first();
-  assert.equal(await call.locator('.arguments').innerText(), '{"expression":"6*7"}');
+  await becomes(() => call.locator('.arguments').innerText(), '{"expression":"6*7"}');
   await call.locator('summary').click();
-  assert.deepEqual(await call.locator('pre').allInnerTexts(), ['{\n  "expression": "6*7"\n}', '42']);
+  await becomes(() => call.locator('pre').allInnerTexts(), ['{\n  "expression": "6*7"\n}', '42']);
 });
 
 test('chat_3_call_is_approved_edited_and_rejected_in_place', async () => {
@@ -64,23 +64,23 @@ test('chat_3_call_is_approved_edited_and_rejected_in_place', async () => {
   const card = page.locator('[data-waits]');
   await card.getByRole('button', { name: 'Approve' }).click();
   await over(page);
-  assert.equal((await texts('.assistant .prose')).at(-1), 'The tool gave: 42');
+  await becomes(async () => (await texts('.assistant .prose')).at(-1), 'The tool gave: 42');
   await say(page, 'call calculator {"expression":"6*7"}');
   await card.getByRole('button', { name: 'Edit' }).click();
   await card.locator('textarea').fill('[1]');
   await card.getByRole('button', { name: 'Approve with these' }).click();
-  assert.equal(await card.locator('.problem').innerText(), 'Arguments are a JSON object: { … }');
+  await becomes(() => card.locator('.problem').innerText(), 'Arguments are a JSON object: { … }');
   await card.locator('textarea').fill('{"expression":"2+2"}');
   await card.getByRole('button', { name: 'Approve with these' }).click();
   await over(page);
-  assert.equal((await texts('.assistant .prose')).at(-1), 'The tool gave: 4');
+  await becomes(async () => (await texts('.assistant .prose')).at(-1), 'The tool gave: 4');
   await say(page, 'call calculator {"expression":"1"}');
   await card.getByRole('button', { name: 'Reject' }).click();
   await card.locator('input').fill('too cheap');
   await card.getByRole('button', { name: 'Reject' }).click();
   await over(page);
-  assert.equal((await texts('.assistant .prose')).at(-1), 'The tool gave: too cheap');
-  assert.deepEqual(await texts('.approval.settled'), ['Approved', 'Approved with other arguments', 'Rejected: too cheap']);
+  await becomes(async () => (await texts('.assistant .prose')).at(-1), 'The tool gave: too cheap');
+  await becomes(() => texts('.approval.settled'), ['Approved', 'Approved with other arguments', 'Rejected: too cheap']);
 });
 
 test('chat_4_message_is_edited_and_regenerated_as_a_branch', async () => {
@@ -95,31 +95,31 @@ test('chat_4_message_is_edited_and_regenerated_as_a_branch', async () => {
   await page.getByRole('button', { name: 'Run as a branch' }).click();
   await page.locator('.branch-note').waitFor();
   await over(page);
-  assert.deepEqual(await texts('.assistant .prose'), ['one', 'three']);
+  await becomes(() => texts('.assistant .prose'), ['one', 'three']);
   await page.locator('.assistant').nth(1).hover();
   await page.locator('.assistant').nth(1).getByRole('button', { name: 'Regenerate' }).click();
   await page.waitForFunction((hash) => location.hash !== hash, new URL(page.url()).hash);
   await over(page);
-  assert.deepEqual(await texts('.user .bubble'), ['You:\nsay one', 'You:\nsay three']);
+  await becomes(() => texts('.user .bubble'), ['You:\nsay one', 'You:\nsay three']);
   await page.goto(`${program.url}/${first}`);
   await page.locator('.assistant').nth(1).waitFor();
-  assert.deepEqual(await texts('.assistant .prose'), ['one', 'two']);
+  await becomes(() => texts('.assistant .prose'), ['one', 'two']);
 });
 
 test('chat_5_handoffs_and_nested_agents_are_in_the_same_view', async () => {
   await choose('Desk');
   await say(page, 'call transfer_to_billing {}');
   await over(page);
-  assert.deepEqual(await texts('.handoff'), ['⇢Desk handed over to Billing']);
+  await becomes(() => texts('.handoff'), ['⇢Desk handed over to Billing']);
   await page.locator('#new-session').click();
   await choose('Desk');
   await say(page, 'call translator {"input":"call calculator {\\"expression\\":\\"5\\"}"}');
   const inner = page.locator('.nested [data-waits]');
-  assert.equal(await inner.locator('strong').innerText(), 'calculator');
+  await becomes(() => inner.locator('strong').innerText(), 'calculator');
   await inner.getByRole('button', { name: 'Approve' }).click();
   await over(page);
-  assert.deepEqual(await texts('.nested .assistant .prose'), ['The tool gave: 5']);
-  assert.equal((await texts('.assistant .prose')).at(-1), 'The tool gave: The tool gave: 5');
+  await becomes(() => texts('.nested .assistant .prose'), ['The tool gave: 5']);
+  await becomes(async () => (await texts('.assistant .prose')).at(-1), 'The tool gave: The tool gave: 5');
 });
 
 test('chat_7_model_instructions_and_tools_are_changed_and_exported', async () => {
@@ -127,9 +127,8 @@ test('chat_7_model_instructions_and_tools_are_changed_and_exported', async () =>
   await page.getByLabel('Model').fill('other-model');
   await page.getByLabel('Instructions').fill('Shout: "now"');
   await page.getByRole('checkbox', { name: 'current_time' }).uncheck();
-  assert.equal(await page.locator('.changed').innerText(), ' · changed');
-  await page.getByRole('button', { name: 'Copy as YAML' }).click();
-  const yaml = await page.evaluate(() => navigator.clipboard.readText());
+  await becomes(() => page.locator('.changed').innerText(), ' · changed');
+  const yaml = await copied(page, page.getByRole('button', { name: 'Copy as YAML' }));
   assert.equal(yaml, 'agents:\n  - name: Assistant\n    instructions: "Shout: \\"now\\""\n    model: other-model\n    tools:\n      - calculator\n');
   await say(page, 'say hello');
   await over(page);
@@ -144,13 +143,13 @@ test('chat_8_run_is_stopped_and_a_message_is_queued', async () => {
   await page.locator('.waiting', { hasText: 'Waiting for the model of Assistant' }).waitFor();
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
   await over(page, 'cancelled');
-  assert.equal(await page.locator('#thread .notice strong').innerText(), 'Stopped');
+  await becomes(() => page.locator('#thread .notice strong').innerText(), 'Stopped');
   await say(page, 'drip 20');
   await page.locator('.assistant').waitFor();
   await say(page, 'say queued');
   await page.locator('.tag').waitFor();
   await over(page);
-  assert.equal((await texts('.assistant .prose')).at(-1), 'queued');
+  await becomes(async () => (await texts('.assistant .prose')).at(-1), 'queued');
   await say(page, 'drip 20');
   await page.getByRole('button', { name: 'Stop after this turn' }).click();
   await over(page);
@@ -163,15 +162,15 @@ test('chat_9_session_survives_a_reload_and_a_restart_and_a_stream_is_attached_ag
   await page.getByText('word6', { exact: false }).waitFor();
   await over(page);
   const whole = Array.from({ length: 50 }, (_, n) => `word${n + 1}`).join(' ');
-  assert.deepEqual((await texts('.assistant .prose')).map((text) => text.trim()), [whole]);
-  assert.equal(await page.locator('.user').count(), 1);
+  await becomes(async () => (await texts('.assistant .prose')).map((text) => text.trim()), [whole]);
+  await becomes(() => page.locator('.user').count(), 1);
   // The connection is lost in the middle, and nothing comes twice.
   await say(page, 'drip 40');
   await page.locator('.assistant').nth(1).getByText('word3', { exact: false }).waitFor();
   await page.context().setOffline(true);
   await page.context().setOffline(false);
   await over(page);
-  assert.equal((await texts('.assistant .prose')).at(-1).trim(), whole.split(' ').slice(0, 40).join(' '));
+  await becomes(async () => (await texts('.assistant .prose')).at(-1).trim(), whole.split(' ').slice(0, 40).join(' '));
   page.errors = page.errors.filter((error) => !error.includes('ERR_INTERNET_DISCONNECTED'));
 });
 
@@ -184,8 +183,8 @@ test('chat_9_sessions_survive_a_restart_of_the_program', async () => {
   await own.stop('SIGTERM');
   const again = await serve(model.url, { folder: own.folder });
   const later = await browser.open(`${again.url}/${hash}`);
-  assert.equal(await later.locator('.assistant .prose').innerText(), 'kept');
-  assert.equal(await later.locator('#session-list .title').innerText(), 'say kept');
+  await becomes(() => later.locator('.assistant .prose').innerText(), 'kept');
+  await becomes(() => later.locator('#session-list .title').innerText(), 'say kept');
   await again.stop();
   again.remove();
 });
@@ -201,14 +200,13 @@ test('chat_10_picture_is_pasted_and_a_run_is_copied_as_curl_rust_and_python', as
   await page.locator('.chip img').waitFor();
   await say(page, 'what is it?');
   await over(page);
-  assert.equal(await page.locator('.user img').count(), 1);
+  await becomes(() => page.locator('.user img').count(), 1);
   assert.equal(model.requests.at(-1).messages.at(-1).content[1].type, 'image_url');
   assert.ok(!(await page.locator('#thread').innerText()).includes('iVBORw0KGgo'));
   await say(page, 'say it\'s "quoted"');
   await over(page);
   for (const [name, part] of [['curl', "it'\\''s"], ['Rust', 'r#"say it\'s "quoted""#'], ['Python', '"say it\'s \\"quoted\\""']]) {
-    await page.locator('.copy-bar').getByRole('button', { name }).click();
-    const text = await page.evaluate(() => navigator.clipboard.readText());
+    const text = await copied(page, page.locator('.copy-bar').getByRole('button', { name }));
     assert.ok(text.includes(part), `${name}: ${text}`);
     assert.ok(!text.includes('sk-secret'));
   }
@@ -221,7 +219,7 @@ test('what_a_model_says_is_text_and_never_runs', async () => {
   await over(page);
   await page.locator('.call summary').click();
   assert.equal(await page.evaluate(() => window.hacked), undefined);
-  assert.equal(await page.locator('#thread script, #thread img').count(), 0);
+  await becomes(() => page.locator('#thread script, #thread img').count(), 0);
   const links = await page.locator('#thread a').evaluateAll((all) => all.map((link) => link.href));
   assert.deepEqual(links, ['https://example.invalid/a.png']);
   assert.ok((await page.locator('.assistant').first().innerText()).includes('⟨U+001B⟩[31mred'));
@@ -240,7 +238,7 @@ test('each_way_to_fail_says_what_happened_and_what_can_be_done', async () => {
     await last.getByText(title, { exact: true }).waitFor();
     await over(page, 'failed');
     assert.ok((await last.innerText()).includes(words), text);
-    assert.equal(await last.getByRole('button', { name: 'Run again' }).count(), 1);
+    await becomes(() => last.getByRole('button', { name: 'Run again' }).count(), 1);
   }
   await page.locator('#new-session').click();
   await choose('Guarded');
@@ -268,7 +266,7 @@ test('no_model_server_and_no_server_are_said', async () => {
   await alone.stop();
   await say(other, 'hi again');
   await other.getByText('the server cannot be reached').waitFor();
-  assert.equal(await other.locator('#composer').inputValue(), 'hi again');
+  await becomes(() => other.locator('#composer').inputValue(), 'hi again');
   alone.remove();
 });
 
@@ -282,7 +280,7 @@ test('token_is_asked_for_and_kept_for_the_tab', async () => {
   await other.getByRole('button', { name: 'Connect' }).click();
   await say(other, 'say in');
   await over(other);
-  assert.equal(await other.locator('.assistant .prose').innerText(), 'in');
+  await becomes(() => other.locator('.assistant .prose').innerText(), 'in');
   await guarded.stop();
   guarded.remove();
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { launch, over, say } from './browser.mjs';
+import { becomes, launch, over, say } from './browser.mjs';
 import { serve } from './program.mjs';
 
 const { OPENAI_BASE_URL: url, OPENAI_API_KEY: key, OPENAI_MODEL: name } = process.env;
@@ -20,10 +20,10 @@ test('real_model_answers_in_the_page_and_goes_on_after_a_reload', async () => {
     await over(page);
     const answer = await page.locator('.assistant .prose').innerText();
     assert.match(answer, /Paris/);
-    assert.match(await page.locator('.run-end').innerText(), /^1 turn · \d+ tokens/);
+    await becomes(() => page.locator('.run-end').innerText(), /^1 turn · \d+ tokens/);
     await page.reload();
     await page.locator('.assistant .prose').waitFor();
-    assert.equal(await page.locator('.assistant .prose').innerText(), answer);
+    await becomes(() => page.locator('.assistant .prose').innerText(), answer);
     assert.deepEqual(page.errors, []);
   } finally {
     await browser.close();

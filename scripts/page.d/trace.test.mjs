@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 
-import { launch, over, say, serious } from './browser.mjs';
+import { becomes, copied, launch, over, say, serious } from './browser.mjs';
 import * as scripted from './model.mjs';
 import { CONFIG, serve } from './program.mjs';
 
@@ -68,8 +68,8 @@ function file(n, n_bytes) {
 }
 
 test('trace_1_runs_are_listed_newest_first_and_live', async () => {
+  await becomes(() => rows().count(), 4);
   const texts = await rows().allInnerTexts();
-  assert.equal(texts.length, 4);
   assert.match(texts[0], /Assistant/);
   assert.match(texts[0], /scripted · 2 turns · [\d,]+ tokens/);
   assert.match(texts[1], /api_status/);
@@ -88,23 +88,23 @@ test('trace_1_runs_are_listed_newest_first_and_live', async () => {
 test('trace_2_waterfall_and_tree_have_one_selection', async () => {
   await open(0);
   await span('execute_tool calculator').click();
-  assert.equal(await page.locator('[data-span][aria-selected=true]').count(), 1);
-  assert.equal(await page.locator('.span-view h3').innerText(), 'execute_tool calculator');
-  assert.equal(await span('execute_tool calculator').locator('.bar').count(), 1);
+  await becomes(() => page.locator('[data-span][aria-selected=true]').count(), 1);
+  await becomes(() => page.locator('.span-view h3').innerText(), 'execute_tool calculator');
+  await becomes(() => span('execute_tool calculator').locator('.bar').count(), 1);
   await page.locator('.waterfall').press('k');
-  assert.notEqual(await page.locator('.span-view h3').innerText(), 'execute_tool calculator');
+  await page.locator('.span-view h3').filter({ hasNotText: 'execute_tool calculator' }).waitFor();
 });
 
 test('trace_3_conversation_stands_beside_it_call_and_output_folded_and_json_one_click_away', async () => {
   await open(0);
   await page.locator('[data-span]', { hasText: 'chat scripted' }).last().click();
   await page.locator('.span-thread .assistant').waitFor();
-  assert.equal(await page.locator('.span-thread .user .bubble').innerText(), 'You:\ncall calculator {"expression":"2+2"}');
+  await becomes(() => page.locator('.span-thread .user .bubble').innerText(), 'You:\ncall calculator {"expression":"2+2"}');
   const call = page.locator('.span-thread .call');
-  assert.equal(await call.count(), 1);
+  await becomes(() => call.count(), 1);
   await call.locator('summary').click();
-  assert.deepEqual(await call.locator('pre').allInnerTexts(), ['{\n  "expression": "2+2"\n}', '4']);
-  assert.equal(await page.locator('.span-thread .assistant').innerText(), 'The tool gave: 4');
+  await becomes(() => call.locator('pre').allInnerTexts(), ['{\n  "expression": "2+2"\n}', '4']);
+  await becomes(() => page.locator('.span-thread .assistant').innerText(), 'The tool gave: 4');
   await tab('Response').click();
   await page.locator('.tab-body pre').first().waitFor();
 });
@@ -113,13 +113,12 @@ test('trace_4_exact_request_is_shown_and_copied_as_curl_without_the_key', async 
   await open(0);
   await span('chat scripted').click();
   await tab('Request').click();
-  await page.locator('.tab-body').getByRole('button', { name: 'Copy' }).click();
-  const request = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
+  const copy = page.locator('.tab-body').getByRole('button', { name: 'Copy' });
+  const request = JSON.parse(await copied(page, copy));
   const sent = model.requests.filter((each) => JSON.stringify(each.messages).includes('2+2')).find((each) => each.messages.length === request.messages.length);
   assert.deepEqual(request, sent);
   await tab('curl').click();
-  await page.locator('.tab-body').getByRole('button', { name: 'Copy' }).click();
-  const command = await page.evaluate(() => navigator.clipboard.readText());
+  const command = await copied(page, copy);
   assert.ok(command.startsWith(`curl '${model.url}/chat/completions'`), command);
   assert.ok(command.includes('Bearer $OPENAI_API_KEY') && !command.includes('sk-secret'));
 });
@@ -128,13 +127,13 @@ test('trace_5_failed_runs_are_found_with_the_words_of_the_server_and_the_span', 
   await page.getByLabel('Which runs').selectOption('error');
   await page.waitForFunction(() => document.querySelectorAll('[data-trace]').length === 1);
   await open(0);
-  assert.match(await page.locator('.trace-head .error-line').innerText(), /api_status.*CUDA out of memory/s);
+  await becomes(() => page.locator('.trace-head .error-line').innerText(), /api_status.*CUDA out of memory/s);
   // The span that failed is what is shown first.
-  assert.match(await page.locator('.span-view h3').innerText(), /^chat scripted/);
+  await becomes(() => page.locator('.span-view h3').innerText(), /^chat scripted/);
   await page.locator('[data-span]').first().click();
   await page.getByRole('button', { name: 'Show the span' }).click();
-  assert.match(await page.locator('.span-view .verbatim').innerText(), /CUDA out of memory/);
-  assert.match(await page.locator('#show-traces').innerText(), /1 failed today/);
+  await becomes(() => page.locator('.span-view .verbatim').innerText(), /CUDA out of memory/);
+  await becomes(() => page.locator('#show-traces').innerText(), /1 failed today/);
 });
 
 test('trace_6_text_of_messages_and_arguments_is_searched', async () => {
@@ -150,13 +149,14 @@ test('trace_7_two_runs_stand_side_by_side_with_the_first_difference_marked', asy
   await rows().nth(2).locator('input').check();
   await page.getByRole('button', { name: 'Compare two' }).click();
   await page.locator('.first-difference').waitFor();
-  assert.match(await page.locator('.compare [role=status]').innerText(), /They differ first in step 1\./);
-  assert.deepEqual((await page.locator('.first-difference td').allInnerTexts()).map((text) => /calculator (\{.*\})/.exec(text)?.[1]), ['{"expression":"6*7"}', '{"expression":"2+2"}']);
+  await becomes(() => page.locator('.compare [role=status]').innerText(), /They differ first in step 1\./);
+  await becomes(async () => (await page.locator('.first-difference td').allInnerTexts()).map((text) => /calculator (\{.*\})/.exec(text)?.[1]), ['{"expression":"6*7"}', '{"expression":"2+2"}']);
 });
 
 test('trace_8_commands_to_run_it_again_are_shown', async () => {
   await open(0);
   await page.getByText('Run it again', { exact: true }).click();
+  await page.locator('.span-view .panel pre').nth(1).waitFor();
   const commands = await page.locator('.span-view .panel pre').allInnerTexts();
   assert.ok(commands.some((command) => command.startsWith("openai-agents run --agent 'Assistant' --model 'scripted'")), commands);
   assert.ok(commands.some((command) => command.startsWith('openai-agents sessions fork ')), commands);
@@ -193,7 +193,7 @@ test('trace_9_ten_thousand_spans_and_a_large_value_take_below_a_second_each', as
     await page.locator('.span-content').getByRole('button', { name: 'Show' }).click();
     await page.locator('.cut').waitFor();
   });
-  assert.match(await page.locator('.cut').innerText(), /19,998,000 more characters/);
+  await becomes(() => page.locator('.cut').innerText(), /19,998,000 more characters/);
 });
 
 test('trace_10_pictures_are_shown_and_base64_never_as_text', async () => {
@@ -247,7 +247,7 @@ test('trace_12_what_a_tool_returned_never_runs_and_the_keyboard_reaches_everythi
     await page.locator('.span-content pre, .span-thread').first().waitFor();
   }
   assert.equal(await page.evaluate(() => window.hacked), undefined);
-  assert.equal(await page.locator('#trace img').count(), 0);
+  await becomes(() => page.locator('#trace img').count(), 0);
   assert.ok(!(await page.content()).includes('sk-secret'));
   assert.deepEqual(await serious(page), []);
 });
@@ -286,11 +286,11 @@ test('chat_6_trace_stands_beside_the_conversation_and_both_lead_to_each_other', 
   const call = page.locator('#thread .call').first();
   await call.locator('summary').click();
   await call.getByRole('button', { name: 'Show in the trace' }).click();
-  assert.equal(await page.locator('.span-view h3').innerText(), 'execute_tool calculator');
+  await becomes(() => page.locator('.span-view h3').innerText(), 'execute_tool calculator');
   await span('chat scripted').click();
-  assert.equal(await page.locator('#thread .call.lit').count(), 0);
+  await becomes(() => page.locator('#thread .call.lit').count(), 0);
   await span('execute_tool calculator').click();
-  assert.equal(await page.locator('#thread .call.lit').count(), 1);
+  await becomes(() => page.locator('#thread .call.lit').count(), 1);
 });
 
 // Last, since it adds a run to those that the others count.
@@ -301,6 +301,6 @@ test('trace_8_run_is_forked_from_a_span_and_the_conversation_stays', async () =>
   await page.getByRole('button', { name: 'Run again as a branch' }).click();
   await page.locator('.branch-note').waitFor();
   await over(page);
-  assert.deepEqual((await page.locator('#thread .user .bubble').allInnerTexts()).map((text) => text.replace(/^You:\n/, '')), ['call calculator {"expression":"2+2"}']);
-  assert.equal(await page.evaluate(async () => (await (await fetch('sessions')).json()).sessions.length), before + 1);
+  await becomes(async () => (await page.locator('#thread .user .bubble').allInnerTexts()).map((text) => text.replace(/^You:\n/, '')), ['call calculator {"expression":"2+2"}']);
+  await becomes(() => page.evaluate(async () => (await (await fetch('sessions')).json()).sessions.length), before + 1);
 });
