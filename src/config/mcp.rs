@@ -38,6 +38,7 @@ const SERVER: Keys = Keys {
         "approval",
         "connect_timeout_secs",
         "call_timeout_secs",
+        "reconnect_after_secs",
     ],
     unsupported: &[],
 };
@@ -234,6 +235,9 @@ fn time_outs(
     }
     if let Some(seconds) = fields.count("call_timeout_secs")? {
         builder = builder.call_timeout(Duration::from_secs(seconds));
+    }
+    if let Some(seconds) = fields.count("reconnect_after_secs")? {
+        builder = builder.reconnect_after(Duration::from_secs(seconds));
     }
     Ok(builder)
 }

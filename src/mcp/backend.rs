@@ -153,13 +153,16 @@ impl StreamableHttpClient for Backend {
     async fn post_message(
         &self,
         uri: Arc<str>,
-        message: ClientJsonRpcMessage,
+        mut message: ClientJsonRpcMessage,
         session_id: Option<Arc<str>>,
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Fault> {
         let session = session_id.as_deref();
         let mut line = Line::new(&uri, session, auth_header.as_deref(), custom_headers)?;
+        for (name, value) in self.secrets().of_calls.of(&mut message).iter().flatten() {
+            line.headers.insert(name, value.clone());
+        }
         let json = HeaderValue::from_static(JSON_MIME_TYPE);
         line.headers.insert(CONTENT_TYPE, json);
         // rmcp (3.11) does not stop a request when the connection that is being made is given up.

@@ -156,7 +156,7 @@ impl McpClient {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends what was started; the state is [`Closed`](McpState::Closed) again.
+    /// Dropping the future ends what was started; the state is what it was before.
     pub async fn connect(&self) -> Result<(), McpError> {
         self.shared.connect().await
     }
@@ -189,7 +189,7 @@ impl McpClient {
         tool: &str,
         arguments: Map<String, Value>,
     ) -> Result<McpToolResult, McpError> {
-        self.shared.call_tool(tool, arguments).await
+        self.shared.call_tool(tool, arguments, Map::new()).await
     }
 
     /// Lists what the server did differently from the protocol and was tolerated, each kind of it once.

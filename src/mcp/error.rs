@@ -134,6 +134,16 @@ pub enum McpError {
         /// The server's challenge, or what went wrong with the authorization.
         reason: String,
     },
+    /// What the application adds to a call could not be had, and the call was not sent.
+    #[error("MCP server `{server}`: the {what} of a call cannot be had")]
+    Callback {
+        /// The server.
+        server: String,
+        /// What was asked for: `headers` or `_meta`.
+        what: &'static str,
+        /// Why.
+        source: Cause,
+    },
     /// The server lists more than is taken.
     #[error("MCP server `{server}` lists more than {max} {what}")]
     ListTooLong {

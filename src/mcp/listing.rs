@@ -51,7 +51,7 @@ impl Listing {
     async fn fetch(&self, shared: &Arc<Shared>) -> Result<Arc<[FunctionTool]>, McpError> {
         // One asks; others wait for what it gets.
         let mut listed = self.0.lock().await;
-        let connection = shared.connection()?;
+        let connection = shared.ready().await?;
         let as_of = shared.changes.of_tools();
         if let Some(known) = &*listed
             && shared.options.cache_tools

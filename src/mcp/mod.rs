@@ -63,6 +63,8 @@ mod options;
 #[cfg(feature = "mcp-client")]
 mod redaction;
 #[cfg(feature = "mcp-client")]
+mod call_headers;
+#[cfg(feature = "mcp-client")]
 mod bridge;
 #[cfg(feature = "mcp-client")]
 mod spawn;

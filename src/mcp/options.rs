@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{
     ElicitationAnswer, ElicitationRequest, McpClient, McpError, McpLog, McpProgress, McpRefusal,
     McpRoot, McpTransport, SamplingAnswer, SamplingRequest,
 };
-use crate::future::BoxFuture;
-use crate::tools::{ToolFailure, ToolOptions};
+use crate::future::{BoxError, BoxFuture, IntoOutcome};
+use crate::secret::Secret;
+use crate::tools::{FunctionTool, ToolContext, ToolFailure, ToolOptions};
 
 /// Sets up an [`McpClient`]; see [`McpClient::builder`].
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub(super) struct Options {
     pub(super) cache_tools: bool,
     pub(super) for_tools: ToolOptions,
     pub(super) approval: McpApproval,
+    pub(super) reconnect_after: Option<Duration>,
+    pub(super) per_call: PerCall,
     pub(super) roots: Vec<McpRoot>,
     pub(super) handlers: Handlers,
 }
@@ -78,6 +83,17 @@ impl McpApproval {
     }
 }
 
+type OfCall<T> = Arc<dyn Fn(ToolContext) -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync>;
+type MapTool = Arc<dyn Fn(&str, FunctionTool) -> FunctionTool + Send + Sync>;
+
+/// What depends on the run that a call is made in.
+#[derive(Clone, Default)]
+pub(super) struct PerCall {
+    pub(super) meta: Option<OfCall<Map<String, Value>>>,
+    pub(super) headers: Option<OfCall<Vec<(String, Secret)>>>,
+    pub(super) map_tool: Option<MapTool>,
+}
+
 type AnswerFuture<T> = BoxFuture<'static, Result<T, McpRefusal>>;
 
 /// What answers a server's questions and hears its messages.
@@ -104,6 +120,8 @@ impl McpClientBuilder {
             cache_tools: true,
             for_tools: ToolOptions::default().failure(ToolFailure::TellModelDetail),
             approval: McpApproval::default(),
+            reconnect_after: None,
+            per_call: PerCall::default(),
             roots: Vec::new(),
             handlers: Handlers::default(),
         };
@@ -181,6 +199,85 @@ impl McpClientBuilder {
         self
     }
 
+    /// Changes each tool before it is offered; the function is given the name that the server has for it.
+    ///
+    /// All that [`FunctionTool`] can do holds for the tools of the server in this way, by the run and asynchronous where that is:
+    ///
+    /// ```
+    /// use openai_agents::mcp::{McpClient, Stdio};
+    /// use openai_agents::tools::ToolGuardrail;
+    ///
+    /// # fn example(no_keys: ToolGuardrail) -> Result<(), openai_agents::mcp::McpError> {
+    /// struct User { is_admin: bool }
+    ///
+    /// let server = Stdio::new("issues-mcp");
+    /// let issues = McpClient::builder("issues", server).map_tools(move |name, tool| {
+    ///     let tool = tool.output_guardrail(no_keys.clone());
+    ///     if name.starts_with("delete_") {
+    ///         tool.enabled_when(|offer| async move { offer.cx.state::<User>().is_ok_and(|user| user.is_admin) })
+    ///             .needs_approval_when(|cx| async move { !cx.arguments().contains("\"dry_run\":true") })
+    ///     } else {
+    ///         tool
+    ///     }
+    /// });
+    /// let issues = issues.build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It sees the tool with the [`approval`](Self::approval) that it has already.
+    pub fn map_tools(
+        mut self,
+        map: impl Fn(&str, FunctionTool) -> FunctionTool + Send + Sync + 'static,
+    ) -> Self {
+        self.options.per_call.map_tool = Some(Arc::new(map));
+        self
+    }
+
+    /// Adds to the `_meta` of each call of a tool what this gives for its run, such as a tenant.
+    ///
+    /// It is given the call with its run. An entry of the name of one that is there anyway, such as `traceparent`, is put in its place.
+    /// Where it fails, nothing is sent, and the call fails with [`McpError::Callback`].
+    pub fn call_meta<F, R>(mut self, meta: F) -> Self
+    where
+        F: Fn(ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoOutcome<Map<String, Value>>> + Send + 'static,
+    {
+        self.options.per_call.meta = Some(Arc::new(move |cx| {
+            let answer = meta(cx);
+            Box::pin(async move { answer.await.into_outcome() })
+        }));
+        self
+    }
+
+    /// Adds headers to the requests that carry a call of a tool over HTTP, by its run: such as a token of the run's user.
+    ///
+    /// They go with the calls of tools only: the server is reached, and asked what it has, with the headers of the
+    /// [`StreamableHttp`](super::StreamableHttp), since all runs share that. One of the same name is put in the place of such a header. A
+    /// value counts as a secret: it is shown nowhere, also not when the server repeats it. Where this fails, nothing is sent, and the
+    /// call fails with [`McpError::Callback`].
+    pub fn call_headers<F, R>(mut self, headers: F) -> Self
+    where
+        F: Fn(ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoOutcome<Vec<(String, Secret)>>> + Send + 'static,
+    {
+        self.options.per_call.headers = Some(Arc::new(move |cx| {
+            let answer = headers(cx);
+            Box::pin(async move { answer.await.into_outcome() })
+        }));
+        self
+    }
+
+    /// Starts or reaches a server that ended again when it is next needed, but at most once in this time; never, by default.
+    ///
+    /// What was under way when it ended failed, and is not sent again. A try that fails is the error of what needed the server; until the
+    /// time is over, all that needs it has that error at once. A server that was [closed](McpClient::close), or that was never
+    /// connected, stays so.
+    pub const fn reconnect_after(mut self, reconnect_after: Duration) -> Self {
+        self.options.reconnect_after = Some(reconnect_after);
+        self
+    }
+
     /// Tells the server of a place that the user works on, usually a `file:` address.
     pub fn root(mut self, root: McpRoot) -> Self {
         self.options.roots.push(root);
@@ -235,6 +332,11 @@ impl McpClientBuilder {
         if self.name.trim().is_empty() {
             return refuse("the name is empty");
         }
+        if matches!(self.transport, McpTransport::Stdio(_))
+            && self.options.per_call.headers.is_some()
+        {
+            return refuse("a server that is a program has no headers (`call_headers`)");
+        }
         if let McpTransport::Stdio(stdio) = &self.transport
             && stdio.program.as_os_str().is_empty()
         {
@@ -251,6 +353,16 @@ impl fmt::Debug for Handlers {
             .field("elicitation", &self.elicitation.is_some())
             .field("log", &self.log.is_some())
             .field("progress", &self.progress.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for PerCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerCall")
+            .field("meta", &self.meta.is_some())
+            .field("headers", &self.headers.is_some())
+            .field("map_tool", &self.map_tool.is_some())
             .finish()
     }
 }

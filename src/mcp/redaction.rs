@@ -1,9 +1,11 @@
 //! Removes the secrets that a server was given, and those that arise while it is used, from everything that it says.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use super::McpTransport;
+use super::call_headers::CallHeaders;
 use crate::secret::{Redactor, RedactorBuilder, Secret};
 
 /// What an authorization server and a client say to each other under these names is for nobody else (RFC 6749, 7591, 7636, 8628).
@@ -21,26 +23,71 @@ const GRANTED: [&str; 10] = [
 ];
 
 /// The secrets of one server: those of its configuration, and those that came since.
-pub(super) struct ServerSecrets(RwLock<Redactor>);
+pub(super) struct ServerSecrets {
+    known: RwLock<SecretSet>,
+    pub(super) of_calls: CallHeaders,
+}
+
+/// What is taken out.
+struct SecretSet {
+    /// All of it.
+    redactor: Redactor,
+    /// What is not of calls.
+    lasting: Redactor,
+    /// The values of headers of calls, the latest last: each user may have others.
+    of_calls: VecDeque<Secret>,
+}
+
+/// How many values of headers of calls are looked for, the latest: a server has no reason to repeat those of a call that is long over.
+const MAX_OF_CALLS: usize = 256;
 
 impl ServerSecrets {
     /// Collects the secrets that the server is given.
     pub(super) fn new(transport: &McpTransport) -> Self {
-        Self(RwLock::new(configured(transport)))
+        let lasting = configured(transport);
+        Self {
+            known: RwLock::new(SecretSet {
+                redactor: lasting.clone(),
+                lasting,
+                of_calls: VecDeque::new(),
+            }),
+            of_calls: CallHeaders::default(),
+        }
     }
 
     /// Gives what takes out all that are known now.
     pub(super) fn redactor(&self) -> Redactor {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.redactor.clone()
     }
 
     /// Adds secrets; they are taken out of all that is read from now on.
     fn add(&self, secrets: RedactorBuilder) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *known = secrets.all_of(&known).build();
+        let mut known = self.write();
+        known.lasting = secrets.all_of(&known.lasting).build();
+        known.join();
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, SecretSet> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the values of the headers of a call.
+    pub(super) fn add_of_call(&self, headers: &[(String, Secret)]) {
+        let mut known = self.write();
+        let n_before = known.of_calls.len();
+        for (_, value) in headers {
+            let is_known = |it: &Secret| it.expose() == value.expose();
+            if !known.of_calls.iter().any(is_known) {
+                known.of_calls.push_back(value.clone());
+            }
+        }
+        if known.of_calls.len() == n_before {
+            return;
+        }
+        let n_over = known.of_calls.len().saturating_sub(MAX_OF_CALLS);
+        known.of_calls.drain(..n_over);
+        known.join();
     }
 
     /// Adds what the query of an address holds, such as the code with which a user comes back.
@@ -59,6 +106,14 @@ impl ServerSecrets {
         let secrets = GRANTED.iter().flat_map(|name| values(&message, name));
         let secrets = secrets.fold(Redactor::builder(), |secrets, value| secrets.secret(&value));
         self.add(secrets);
+    }
+}
+
+impl SecretSet {
+    fn join(&mut self) {
+        let of_calls = self.of_calls.iter();
+        let secrets = of_calls.fold(Redactor::builder(), RedactorBuilder::header);
+        self.redactor = secrets.all_of(&self.lasting).build();
     }
 }
 

@@ -6,20 +6,23 @@ use rmcp::model::{CallToolRequestParams, MetaObject};
 use rmcp::service::ServiceError;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::auth::Authorization;
 use super::bridge::Changes;
+use super::call_headers;
 use super::connection::{Blueprint, Connection, Remains, backend};
 use super::deviations::Deviations;
 use super::frames::{Frames, is_unreadable};
 use super::normal::Raw;
-use super::options::Options;
+use super::options::{Options, PerCall};
 use super::parse::{self, Unusable};
 use super::redaction::ServerSecrets;
 use super::start::words_of;
 use super::{McpError, McpState, McpToolResult, McpTransport};
 use crate::error::error_chain;
-use crate::future::BoxFuture;
+use crate::future::{BoxError, BoxFuture};
+use crate::tools::ToolContext;
 use crate::trace::{self, gen_ai};
 
 /// How often one request may lead to an authorization.
@@ -35,6 +38,8 @@ pub(super) struct Shared {
     authorization: OnceCell<Authorization>,
     pub(super) changes: Arc<Changes>,
     state: Mutex<ConnectionState>,
+    /// When a server that had ended was last tried again.
+    reconnected_at: Mutex<Option<Instant>>,
     /// Held while a connection is made or ended.
     turn: tokio::sync::Mutex<()>,
 }
@@ -58,6 +63,7 @@ impl Shared {
             authorization: OnceCell::new(),
             changes: Arc::default(),
             state: Mutex::new(ConnectionState::Closed),
+            reconnected_at: Mutex::new(None),
             turn: tokio::sync::Mutex::new(()),
         }
     }
@@ -87,10 +93,13 @@ impl Shared {
         if self.connection().is_ok() {
             return Ok(());
         }
-        self.enter(ConnectionState::Starting);
-        let mut unfinished = Unfinished(Some(self));
+        let before = self.enter(ConnectionState::Starting);
+        let mut unfinished = Unfinished {
+            shared: self,
+            before: Some(before),
+        };
         let opened = self.open().await;
-        unfinished.0 = None;
+        unfinished.before = None;
         self.changes.tools_changed();
         match opened {
             Ok(connection) => {
@@ -179,6 +188,38 @@ impl Shared {
         self.authorization.get_or_try_init(make).await.map(Some)
     }
 
+    /// Gives the connection; a server that has ended is connected again first, if that was asked for and is due.
+    pub(super) async fn ready(&self) -> Result<Arc<Connection>, McpError> {
+        if self.options.reconnect_after.is_some() {
+            // Somebody else may be at it.
+            self.settled().await;
+        }
+        if self.may_reconnect() {
+            tracing::info!(target: "openai_agents::mcp", server = self.name, "a server that ended is connected again");
+            self.connect().await?;
+        }
+        self.connection()
+    }
+
+    /// Whether the server has ended and it is time to try again; whoever is told so is the one to do it.
+    fn may_reconnect(&self) -> bool {
+        let Some(after) = self.options.reconnect_after else {
+            return false;
+        };
+        if !matches!(*self.state(), ConnectionState::Failed(_)) {
+            return false;
+        }
+        let mut last = self
+            .reconnected_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| at.elapsed() >= after);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
+    }
+
     pub(super) fn connection(&self) -> Result<Arc<Connection>, McpError> {
         let refuse = |reason: String| {
             Err(McpError::NotConnected {
@@ -189,10 +230,13 @@ impl Shared {
         match &*self.state() {
             ConnectionState::Ready(connection) => Ok(Arc::clone(connection)),
             ConnectionState::Starting => refuse("it is starting".to_owned()),
-            ConnectionState::Failed(error) => refuse(format!(
-                "{}; it is not started again by itself, but when it is connected anew, by a reload of the program that serves",
-                error_chain(error)
-            )),
+            ConnectionState::Failed(error) => {
+                let again = match self.options.reconnect_after {
+                    Some(after) => format!("it is tried again {after:?} after the last time, when it is needed"),
+                    None => "it is not started again by itself, but when it is connected anew, by a reload of the program that serves".to_owned(),
+                };
+                refuse(format!("{}; {again}", error_chain(error)))
+            }
             ConnectionState::Closed => refuse("it was not connected, or was closed".to_owned()),
         }
     }
@@ -205,10 +249,46 @@ impl Shared {
         }
     }
 
+    /// Calls a tool for a run, with what the application adds to calls of this run.
+    pub(super) async fn call_tool_in_run(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        cx: ToolContext,
+    ) -> Result<McpToolResult, McpError> {
+        let PerCall { meta, headers, .. } = &self.options.per_call;
+        let mut added = match meta {
+            Some(meta) => self.of_callback("`_meta`", meta(cx.clone()).await)?,
+            None => Map::new(),
+        };
+        let Some(headers) = headers else {
+            return self.call_tool(tool, arguments, added).await;
+        };
+        let headers = self.of_callback("headers", headers(cx).await)?;
+        let parsed = self.of_callback("headers", call_headers::parse(&headers))?;
+        self.secrets.add_of_call(&headers);
+        let ticket = self.secrets.of_calls.enter(parsed);
+        added.extend([ticket.entry()]);
+        self.call_tool(tool, arguments, added).await
+    }
+
+    fn of_callback<T>(
+        &self,
+        what: &'static str,
+        given: Result<T, BoxError>,
+    ) -> Result<T, McpError> {
+        given.map_err(|source| McpError::Callback {
+            server: self.name.clone(),
+            what,
+            source: Arc::from(source),
+        })
+    }
+
     pub(super) async fn call_tool(
         &self,
         tool: &str,
         arguments: Map<String, Value>,
+        added: Map<String, Value>,
     ) -> Result<McpToolResult, McpError> {
         // They go onto the span of the tool call, which is the span of this too.
         trace::with_current(|span| {
@@ -222,6 +302,12 @@ impl Shared {
             if let Some(context) = trace::current_context() {
                 let meta = params.meta.get_or_insert_default();
                 meta.insert("traceparent".to_owned(), context.to_string().into());
+            }
+            if !added.is_empty() {
+                let meta = params.meta.get_or_insert_default();
+                for (name, value) in &added {
+                    meta.insert(name.clone(), value.clone());
+                }
             }
             async move { connection.session.call_tool(params).await }
         };
@@ -242,7 +328,7 @@ impl Shared {
         let after = self.options.call_timeout;
         let mut n_challenges = 0;
         loop {
-            let connection = self.connection()?;
+            let connection = self.ready().await?;
             let sent = tokio::time::timeout(after, send(Arc::clone(&connection))).await;
             let error = match sent {
                 Ok(Ok(answer)) => return Ok(answer),
@@ -353,12 +439,17 @@ impl Shared {
 }
 
 /// Marks a connection that is being made, so that one that is given up does not look as if it were.
-struct Unfinished<'a>(Option<&'a Shared>);
+///
+/// One that failed is then still one that failed, which may be tried again.
+struct Unfinished<'a> {
+    shared: &'a Shared,
+    before: Option<ConnectionState>,
+}
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if let Some(shared) = self.0 {
-            shared.enter(ConnectionState::Closed);
+        if let Some(before) = self.before.take() {
+            self.shared.enter(before);
         }
     }
 }

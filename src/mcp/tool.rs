@@ -30,21 +30,23 @@ pub(super) fn offer(
         tool.description,
         tool.schema,
         options,
-        move |_cx, arguments| {
+        move |cx, arguments| {
             let (server, called) = (Arc::clone(&server), called.clone());
             async move {
-                let result = server.call_tool(&called, arguments).await?;
+                let result = server.call_tool_in_run(&called, arguments, cx).await?;
                 output(result, server.options.structured_content)
             }
         },
     );
-    let offered = offered.map_err(|error| why_not(&error))?;
-    let offered = offered.of_server(&shared.name);
-    Ok(if shared.options.approval.is_needed(&tool.name) {
-        offered.needs_approval()
-    } else {
-        offered
-    })
+    let mut offered = offered.map_err(|error| why_not(&error))?;
+    offered = offered.of_server(&shared.name);
+    if shared.options.approval.is_needed(&tool.name) {
+        offered = offered.needs_approval();
+    }
+    if let Some(map) = &shared.options.per_call.map_tool {
+        offered = map(&tool.name, offered);
+    }
+    Ok(offered)
 }
 
 fn why_not(error: &ToolDefinitionError) -> String {

@@ -61,6 +61,7 @@ mod mcp_client;
 mod mcp_deviations;
 mod mcp_http;
 mod mcp_oauth;
+mod mcp_per_run;
 mod mcp_proxy;
 mod mcp_agents;
 mod mcp_approvals;

@@ -6,7 +6,9 @@ use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
 use crate::serve::Served;
-use crate::support::{Directory, check_output, chunk, lines, on, streamed_call, streamed_text};
+use crate::support::{
+    Directory, check_output, chunk, lines, on, streamed_call, streamed_text, whole_call, whole_text,
+};
 
 const SUM: &str = r#"{"expression":"100 + 250"}"#;
 
@@ -375,4 +377,30 @@ async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_cal
     let cause = "the tools of `sums` cannot be listed: MCP server `sums` is not connected: MCP server `sums` ended by signal 9";
     let advice = "it is not started again by itself, but when it is connected anew, by a reload of the program that serves";
     assert!(answer.contains(&format!("{cause}; {advice}")), "{answer}");
+}
+
+/// By the setting of that name, and without a reload.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn mcp_server_that_is_killed_under_serve_comes_back_where_that_is_asked_for() {
+    let directory = directory("mcp-comes-back", "    reconnect_after_secs: 1");
+    let server = FakeServer::start([whole_call("calculator", SUM), whole_text("350")])
+        .await
+        .unwrap();
+    let arguments = ["serve", "--bind", "127.0.0.1:0"];
+    let mut served = Served::start(on(&server, &directory, &arguments));
+    let before = children(served.child.id());
+    Command::new("kill")
+        .args(["-KILL", &before[0]])
+        .status()
+        .unwrap();
+    served.next_line();
+    let chat = json!({"model": "Sum", "messages": [{"role": "user", "content": "100 + 250?"}]});
+    let (status, answer) = served.ask("POST", "/v1/chat/completions", &[], &chat.to_string());
+    assert_eq!(status, 200, "{answer}");
+    let told = server.requests()[1].json().unwrap().to_string();
+    assert!(told.contains("\"content\":\"350\""), "{told}");
+    let after = children(served.child.id());
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_ne!(after, before);
 }
