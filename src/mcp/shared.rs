@@ -18,7 +18,7 @@ use super::normal::Raw;
 use super::options::{Options, PerCall};
 use super::parse::{self, Unusable};
 use super::redaction::ServerSecrets;
-use super::start::words_of;
+use super::start::{is_session_lost, words_of};
 use super::{McpError, McpState, McpToolResult, McpTransport};
 use crate::error::error_chain;
 use crate::future::{BoxError, BoxFuture};
@@ -346,8 +346,24 @@ impl Shared {
                     n_challenges += 1;
                     self.answer_challenge(authorization, challenge).await?;
                 }
-                _ => return Err(self.explain(method, &connection, error).await),
+                _ => {
+                    let is_lost = is_session_lost(&error);
+                    let explained = self.explain(method, &connection, error).await;
+                    if is_lost {
+                        self.lose(&connection, &explained);
+                    }
+                    return Err(explained);
+                }
             }
+        }
+    }
+
+    /// Marks a connection as ended whose session the server has forgotten, as one does that was started again.
+    fn lose(&self, lost: &Arc<Connection>, error: &McpError) {
+        let mut state = self.state();
+        if matches!(&*state, ConnectionState::Ready(current) if Arc::ptr_eq(current, lost)) {
+            tracing::warn!(target: "openai_agents::mcp", server = self.name, "the MCP server does not know its session any more");
+            *state = ConnectionState::Failed(error.clone());
         }
     }
 

@@ -112,21 +112,37 @@ pub(super) fn words_of(error: &ServiceError) -> String {
     }
 }
 
+/// Whether the server has forgotten the session, in which nothing can succeed any more.
+pub(super) fn is_session_lost(error: &ServiceError) -> bool {
+    let ServiceError::TransportSend(error) = error else {
+        return false;
+    };
+    matches!(fault_of(error), Some(Fault::SessionExpired))
+}
+
 fn of_transport(error: &DynamicTransportError) -> String {
+    match fault_of(error) {
+        Some(Fault::Client(error)) => error_chain(error),
+        Some(Fault::SessionExpired) => {
+            "it does not know the session any more (HTTP 404); connect anew".to_owned()
+        }
+        Some(Fault::TransportChannelClosed) => "the connection is closed".to_owned(),
+        Some(Fault::ControlRequestTimeout) => "it did not take a message".to_owned(),
+        Some(error) => error_chain(error),
+        None => error_chain(&*error.error),
+    }
+}
+
+/// Finds what our own HTTP client said.
+fn fault_of(error: &DynamicTransportError) -> Option<&Fault> {
     let mut source: Option<&(dyn Error + 'static)> = Some(&*error.error);
     while let Some(current) = source {
-        match current.downcast_ref::<Fault>() {
-            Some(Fault::Client(error)) => return error_chain(error),
-            Some(Fault::SessionExpired) => {
-                return "it does not know the session any more (HTTP 404); connect anew".to_owned();
-            }
-            Some(Fault::TransportChannelClosed) => return "the connection is closed".to_owned(),
-            Some(Fault::ControlRequestTimeout) => return "it did not take a message".to_owned(),
-            Some(error) => return error_chain(error),
-            None => source = current.source(),
+        if let Some(fault) = current.downcast_ref::<Fault>() {
+            return Some(fault);
         }
+        source = current.source();
     }
-    error_chain(&*error.error)
+    None
 }
 
 impl From<ClientInitializeError> for StartError {

@@ -1,6 +1,7 @@
 //! What the calls of an MCP server's tools take from the run that makes them, and a server that is connected again.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -8,8 +9,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use openai_agents::error::error_chain;
 use openai_agents::future::BoxError;
-use openai_agents::mcp::{McpClient, McpClientBuilder, McpError, McpProtocol, StreamableHttp};
+use openai_agents::mcp::{
+    McpClient, McpClientBuilder, McpError, McpProtocol, McpState, StreamableHttp,
+};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolGuardrail, ToolVerdict};
 use openai_agents::{Agent, ErrorKind, Item, Runner, Secret};
@@ -231,11 +235,75 @@ async fn tools_are_offered_asked_about_and_guarded_by_their_run() {
     );
 }
 
+/// A server that knows its latest session only.
+async fn serve_sessions() -> (String, Arc<Mutex<u32>>) {
+    let latest = Arc::new(Mutex::new(0));
+    let answer = |State(latest): State<Arc<Mutex<u32>>>, headers: HeaderMap, body: Bytes| async move {
+        let request: Value = serde_json::from_slice(&body).unwrap();
+        let mut latest = latest.lock().unwrap();
+        let result = match request["method"].as_str().unwrap() {
+            "initialize" => {
+                *latest += 1;
+                json!({
+                    "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "forgetful", "version": "1"},
+                })
+            }
+            _ if headers["mcp-session-id"] != latest.to_string() => {
+                return StatusCode::NOT_FOUND.into_response();
+            }
+            "tools/call" => json!({"content": []}),
+            _ => return StatusCode::ACCEPTED.into_response(),
+        };
+        let kind = ("content-type", "application/json".to_owned());
+        let session = ("mcp-session-id", latest.to_string());
+        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+        ([kind, session], answer.to_string()).into_response()
+    };
+    let router = Router::new().route("/mcp", post(answer));
+    let router = router.with_state(Arc::clone(&latest));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, latest)
+}
+
+#[tokio::test]
+async fn server_over_http_that_forgot_the_session_has_ended_and_is_connected_again_if_asked_for() {
+    const LOST: &str = "it does not know the session any more (HTTP 404); connect anew";
+    for reconnects in [true, false] {
+        let (url, latest) = serve_sessions().await;
+        let mut builder = builder(&url);
+        if reconnects {
+            builder = builder.reconnect_after(Duration::ZERO);
+        }
+        let server = builder.build().unwrap();
+        server.connect().await.unwrap();
+        let call = async || server.call_tool("any", Map::new()).await;
+        call().await.unwrap();
+        *latest.lock().unwrap() += 1;
+        let lost = call().await.unwrap_err();
+        assert_eq!(
+            error_chain(&lost),
+            format!("MCP server `echo`: `tools/call` failed: {LOST}")
+        );
+        assert!(matches!(server.state(), McpState::Failed { .. }));
+        let next = call().await;
+        if reconnects {
+            next.unwrap();
+        } else {
+            let next = next.unwrap_err();
+            assert!(matches!(next, McpError::NotConnected { .. }), "{next}");
+            server.connect().await.unwrap();
+            call().await.unwrap();
+        }
+        assert_eq!(*latest.lock().unwrap(), 3);
+    }
+}
+
 #[cfg(unix)]
 mod again {
-    use std::time::Duration;
-
-    use openai_agents::mcp::{McpState, Stdio};
+    use openai_agents::mcp::Stdio;
 
     use super::*;
     use crate::folder::Folder;
