@@ -26,7 +26,8 @@ use crate::trace::{self, SpanKind, gen_ai};
 /// A handle of one MCP server; clones share the connection.
 ///
 /// It begins [`Closed`](McpState::Closed): nothing is started before [`connect`](Self::connect). The server ends with
-/// [`close`](Self::close), or when the last handle and the last of its tools are dropped. It is never started again by itself.
+/// [`close`](Self::close), or when the last handle and the last of its tools are dropped. One that ended is started again if
+/// [`reconnect_after`](McpClientBuilder::reconnect_after) asks for it, and else by [`connect`](Self::connect) only.
 ///
 /// As a [`ToolSource`] it gives the server's tools, as ordinary [`FunctionTool`]s; [`McpClients`](super::McpClients) joins several.
 ///
@@ -175,7 +176,8 @@ impl McpClient {
         self.shared.changes.tools_changed();
     }
 
-    /// Calls a tool by the name that the server gives it.
+    /// Calls a tool by the name that the server gives it, outside of a run: without what
+    /// [`call_headers`](McpClientBuilder::call_headers) and [`call_meta`](McpClientBuilder::call_meta) add.
     ///
     /// # Errors
     ///

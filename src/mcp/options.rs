@@ -268,9 +268,9 @@ impl McpClientBuilder {
         self
     }
 
-    /// Starts or reaches a server that ended again when it is next needed, but at most once in this time; never, by default.
+    /// Connects a server that ended again when it is next needed, at most once in this time; never by default.
     ///
-    /// What was under way when it ended failed, and is not sent again. A try that fails is the error of what needed the server; until the
+    /// One over HTTP has ended when it does not know the session any more. What was under way when it ended failed, and is not sent again. A try that fails is the error of what needed the server; until the
     /// time is over, all that needs it has that error at once. A server that was [closed](McpClient::close), or that was never
     /// connected, stays so.
     pub const fn reconnect_after(mut self, reconnect_after: Duration) -> Self {
