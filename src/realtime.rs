@@ -11,6 +11,7 @@ mod event;
 mod machine;
 mod queue;
 mod drive;
+mod retelling;
 mod session;
 mod trace;
 mod display;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::audio::ItemAudio;
-use crate::model::realtime::{AudioFormat, ContentPart, ConversationItem, NewContent, NewItem};
+use crate::model::realtime::{AudioFormat, ContentPart, ConversationItem, NewItem};
 
 /// An item of a session's history.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +77,8 @@ pub(super) struct Entry {
     content: RealtimeContent,
     /// Whether it is whole; a call that is not is none.
     is_complete: bool,
+    /// Whether its id is from here: it was sent, and the server has not shown it.
+    is_local: bool,
     /// The answer that it belongs to, by its number in the session.
     pub(super) response: Option<u64>,
     pub(super) audio: Option<ItemAudio>,
@@ -122,13 +124,18 @@ impl SessionHistory {
         let id = item.id().to_owned();
         let content = RealtimeContent::from(item);
         let is_taken = self.position(&id).is_some();
-        if let Some(local) = self.output_of(&content) {
+        let local = self.call_part(&content);
+        // What is spoken stays with the id under which it is.
+        let local = local.filter(|entry| entry.is_local && entry.audio.is_none());
+        if let Some(local) = local {
             if is_taken && local.id != id {
                 // The server gives it the id of another item, which stays what it is.
                 return false;
             }
             // It was put in when it was sent; now its id is known.
-            local.id.clone_from(&id);
+            local.is_local = false;
+            let before = std::mem::replace(&mut local.id, id.clone()).len();
+            self.n_bytes = (self.n_bytes + id.len()).saturating_sub(before);
         }
         if let Some(entry) = self.entry(&id) {
             entry.is_complete |= is_complete;
@@ -161,25 +168,52 @@ impl SessionHistory {
         self.put(item, previous, true);
     }
 
-    /// Puts in what a tool gave, when it is sent: not every server shows it.
-    pub(super) fn put_output(&mut self, output: &NewItem) {
-        if let NewItem::FunctionCallOutput { call_id, output } = output {
-            let item = ConversationItem::FunctionCallOutput {
-                id: format!("{call_id}/output"),
-                call_id: call_id.clone(),
-                output: output.clone(),
-            };
-            self.put(item, None, true);
+    /// Puts in a call or an output when it is sent: not every server shows it.
+    pub(super) fn put_sent(&mut self, item: &NewItem) {
+        let (mut id, content) = match item.clone() {
+            NewItem::FunctionCall {
+                call_id,
+                name,
+                arguments,
+            } => (
+                format!("{call_id}/call"),
+                RealtimeContent::FunctionCall {
+                    call_id,
+                    name,
+                    arguments,
+                },
+            ),
+            NewItem::FunctionCallOutput { call_id, output } => (
+                format!("{call_id}/output"),
+                RealtimeContent::FunctionCallOutput { call_id, output },
+            ),
+            NewItem::Message { .. } => return,
+        };
+        let n_bytes = content.n_bytes();
+        if let Some(shown) = self.call_part(&content) {
+            // The server showed one that was not from here; this is what it has now.
+            let before = std::mem::replace(&mut shown.content, content).n_bytes();
+            (shown.is_complete, shown.is_local) = (true, true);
+            self.n_bytes = (self.n_bytes + n_bytes).saturating_sub(before);
+            return;
         }
+        while self.position(&id).is_some() {
+            id.push('*');
+        }
+        self.n_bytes += n_bytes + id.len() + ITEM_COST;
+        let mut entry = Entry::new(id, content);
+        (entry.is_complete, entry.is_local) = (true, true);
+        self.insert(entry, None);
     }
 
-    /// Finds the output of the same call.
-    fn output_of(&mut self, content: &RealtimeContent) -> Option<&mut Entry> {
-        let RealtimeContent::FunctionCallOutput { call_id, .. } = content else {
-            return None;
-        };
-        let mut entries = self.entries.iter_mut().rev();
-        entries.find(|entry| matches!(&entry.content, RealtimeContent::FunctionCallOutput { call_id: known, .. } if known == call_id))
+    /// Finds what the history has of the same call: the call, or its output.
+    fn call_part(&mut self, content: &RealtimeContent) -> Option<&mut Entry> {
+        let call_id = content.call_id()?;
+        let kind = std::mem::discriminant(content);
+        self.entries.iter_mut().rev().find(|entry| {
+            std::mem::discriminant(&entry.content) == kind
+                && entry.content.call_id() == Some(call_id)
+        })
     }
 
     pub(super) fn remove(&mut self, id: &str) {
@@ -265,23 +299,15 @@ impl SessionHistory {
             .collect()
     }
 
-    /// Forgets everything, for a new session that is told what was heard; gives what is to be told.
-    ///
-    /// A call that is open is told with its output, when it ends: what a server showed as its output before was not from here.
-    pub(super) fn rebuild(
+    /// Forgets everything, for a new session; gives what that is to be told, calls without outputs and the like among it.
+    pub(super) fn take_items(
         &mut self,
         now: Duration,
         has_playback_reports: bool,
-        is_open: impl Fn(&str) -> bool,
-    ) -> Vec<NewItem> {
+    ) -> impl Iterator<Item = NewItem> {
         let items = self.items(now, has_playback_reports);
         *self = Self::default();
-        let is_told_later = |item: &RealtimeItem| item.content.call_id().is_some_and(&is_open);
-        items
-            .iter()
-            .filter(|item| !is_told_later(item))
-            .filter_map(|item| item.to_new(&items))
-            .collect()
+        items.into_iter().filter_map(|item| item.to_new())
     }
 
     /// New content is mostly for the last items.
@@ -344,6 +370,7 @@ impl Entry {
             previous: None,
             content,
             is_complete: false,
+            is_local: false,
             response: None,
             audio: None,
         }
@@ -417,7 +444,7 @@ impl RealtimeContent {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Message { parts, .. } => {
                 let texts: Vec<&str> = parts.iter().filter_map(ContentPart::as_text).collect();
@@ -488,7 +515,7 @@ pub(crate) fn heard_prefix(text: &str, heard: Duration, received: Duration) -> &
 }
 
 impl ContentPart {
-    fn as_text(&self) -> Option<&str> {
+    pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             Self::Audio { transcript } => transcript.as_deref(),
@@ -551,49 +578,5 @@ impl RealtimeItem {
 
     pub(super) fn n_bytes(&self) -> usize {
         self.id.len() + self.content.n_bytes()
-    }
-
-    /// The item as another session is told of it: without its id, with words in place of audio, and a call only with its output.
-    fn to_new(&self, all: &[Self]) -> Option<NewItem> {
-        let (role, parts) = match &self.content {
-            RealtimeContent::Message { role, parts } => (role, parts),
-            RealtimeContent::FunctionCall {
-                call_id,
-                name,
-                arguments,
-            } => {
-                let answers = |item: &Self| matches!(&item.content, RealtimeContent::FunctionCallOutput { call_id: id, .. } if id == call_id);
-                return all.iter().any(answers).then(|| NewItem::FunctionCall {
-                    call_id: call_id.clone(),
-                    name: name.clone(),
-                    arguments: arguments.clone(),
-                });
-            }
-            RealtimeContent::FunctionCallOutput { call_id, output } => {
-                return Some(NewItem::FunctionCallOutput {
-                    call_id: call_id.clone(),
-                    output: output.clone(),
-                });
-            }
-            RealtimeContent::Other { .. } => return None,
-        };
-        let content: Vec<NewContent> = parts
-            .iter()
-            .filter_map(|part| match part {
-                ContentPart::Image { url: Some(url) } => Some(NewContent::Image(url.clone())),
-                // Servers do not repeat an image; a model that is not told of it would be asked about nothing.
-                ContentPart::Image { url: None } => {
-                    Some(NewContent::Text("(An image was here.)".to_owned()))
-                }
-                part => {
-                    let text = part.as_text().filter(|text| !text.is_empty());
-                    text.map(|text| NewContent::Text(text.to_owned()))
-                }
-            })
-            .collect();
-        (!content.is_empty()).then(|| NewItem::Message {
-            role: role.clone(),
-            content,
-        })
     }
 }

@@ -79,6 +79,14 @@ pub(crate) fn play(
     probe.result
 }
 
+/// How far the server is with an answer.
+#[derive(Debug, PartialEq, Eq)]
+enum AnswerPhase {
+    None,
+    Asked,
+    Active,
+}
+
 struct Probe {
     machine: Machine,
     now: Duration,
@@ -90,10 +98,13 @@ struct Probe {
     /// How many bytes of audio came of each item.
     received: HashMap<String, u64>,
     truncated: HashSet<String>,
-    /// Whether an answer is asked for, and whether one is under way: there may be no second one.
-    is_asked: bool,
-    is_active: bool,
+    /// There may be no second answer.
+    answer: AnswerPhase,
     called: HashSet<String>,
+    /// The calls that the server has on this connection: it made them, or was told of them.
+    called_here: HashSet<String>,
+    /// Whether there is a connection: without one no server says anything.
+    is_connected: bool,
     /// The calls that were made, each with whether it was approved before.
     made: HashSet<(String, bool)>,
     answered: HashSet<String>,
@@ -119,9 +130,10 @@ impl Probe {
             result: ProbeResult::default(),
             received: HashMap::new(),
             truncated: HashSet::new(),
-            is_asked: false,
-            is_active: false,
+            answer: AnswerPhase::None,
             called: HashSet::new(),
+            called_here: HashSet::new(),
+            is_connected: false,
             made: HashSet::new(),
             answered: HashSet::new(),
             answered_here: HashSet::new(),
@@ -137,6 +149,7 @@ impl Probe {
 
     fn happen(&mut self, input: ProbeInput) {
         match input {
+            ProbeInput::Server(_) if !self.is_connected => {}
             ProbeInput::Server(received) => {
                 self.note(&received.event);
                 self.accept(MachineInput::Server(received));
@@ -190,20 +203,19 @@ impl Probe {
                 self.truncated.remove(item_id);
             }
             ServerEvent::ResponseCreated { .. } => {
-                self.is_asked = false;
-                self.is_active = true;
+                self.answer = AnswerPhase::Active;
             }
-            ServerEvent::ResponseDone(_) => self.is_active = false,
+            ServerEvent::ResponseDone(_) if self.answer == AnswerPhase::Active => {
+                self.answer = AnswerPhase::None;
+            }
             // Which of its events a server refuses is its own matter.
-            ServerEvent::Error(_) => {
-                self.is_asked = false;
-                self.is_active = false;
-            }
+            ServerEvent::Error(_) => self.answer = AnswerPhase::None,
             _ => {}
         }
     }
 
     fn accept(&mut self, input: MachineInput) {
+        self.is_connected |= matches!(input, MachineInput::Opened(_));
         self.machine.accept(self.now, input);
         self.perform();
     }
@@ -246,7 +258,8 @@ impl Probe {
     fn on_sent(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::CreateResponse(_) => {
-                let is_second = std::mem::replace(&mut self.is_asked, true) || self.is_active;
+                let before = std::mem::replace(&mut self.answer, AnswerPhase::Asked);
+                let is_second = before != AnswerPhase::None;
                 self.complain_if(is_second, || "asked for a second answer".to_owned());
             }
             ClientEvent::TruncateItem {
@@ -262,8 +275,12 @@ impl Probe {
                     format!("truncated `{item_id}` at {audio_end_ms} ms of {n_bytes} bytes")
                 });
             }
+            ClientEvent::CreateItem(NewItem::FunctionCall { call_id, .. }) => {
+                let is_second = !self.called_here.insert(call_id.clone());
+                self.complain_if(is_second, || format!("told of `{call_id}` twice"));
+            }
             ClientEvent::CreateItem(NewItem::FunctionCallOutput { call_id, .. }) => {
-                self.complain_if(!self.called.contains(call_id), || {
+                self.complain_if(!self.called_here.contains(call_id), || {
                     format!("answered `{call_id}`, which nobody called")
                 });
                 let is_second = !self.answered_here.insert(call_id.clone());
@@ -284,6 +301,7 @@ impl Probe {
             RealtimeEvent::ToolCalled { call_id, .. } => {
                 let is_second = !self.called.insert(call_id.clone());
                 self.complain_if(is_second, || format!("called `{call_id}` twice"));
+                self.called_here.insert(call_id.clone());
             }
             RealtimeEvent::ApprovalRequired { call_id, .. } => self.waiting.push(call_id.clone()),
             _ => {}
@@ -309,15 +327,18 @@ impl Probe {
     }
 
     fn reconnect(&mut self) {
-        (self.is_asked, self.is_active) = (false, false);
+        self.answer = AnswerPhase::None;
         self.truncated.clear();
         self.answered_here.clear();
+        self.called_here.clear();
+        self.is_connected = false;
         let opened = self.opened();
         self.work.push_back(opened);
     }
 
     /// Lets everything come to its end: then no call is without its output.
     fn finish(&mut self) {
+        self.happen(ProbeInput::Decide { is_approved: true });
         while !self.is_over
             && let Some(ended) = self.work.pop_front()
         {
@@ -339,7 +360,8 @@ impl Probe {
         }
         if !self.is_over {
             let unanswered = self.called.difference(&self.answered);
-            let mut unanswered: Vec<String> = unanswered.cloned().collect();
+            let here = self.called_here.difference(&self.answered_here);
+            let mut unanswered: Vec<String> = unanswered.chain(here).cloned().collect();
             unanswered.sort();
             let complaint = format!("never answered {unanswered:?}");
             self.complain_if(!unanswered.is_empty(), || complaint);

@@ -61,10 +61,17 @@ enum CallState {
 }
 
 impl OpenCalls {
-    /// The calls are no part of the conversation that begins.
-    pub(super) fn on_connection_lost(&mut self) {
+    /// The open calls are no part of the conversation that begins, and those that it is told are answered.
+    pub(super) fn on_connection_lost(&mut self, told: &[NewItem]) {
         for call in &mut self.open {
             call.is_in_conversation = false;
+        }
+        for item in told {
+            if let NewItem::FunctionCall { call_id, .. } = item
+                && self.seen.insert(call_id.clone())
+            {
+                self.n_id_bytes += call_id.len();
+            }
         }
     }
 
@@ -304,17 +311,16 @@ impl Machine {
                 call_id: call.id.clone(),
                 output: output.clone(),
             };
-            self.conversation.put_output(&output);
             let call = self.calls.open.remove(at);
             delivered.insert(call.response);
             if !call.is_in_conversation {
-                self.send(ClientEvent::CreateItem(NewItem::FunctionCall {
+                self.send_call_part(NewItem::FunctionCall {
                     call_id: call.id,
                     name: call.name,
                     arguments: call.arguments,
-                }));
+                });
             }
-            self.send(ClientEvent::CreateItem(output));
+            self.send_call_part(output);
         }
         // A call that waits for a person holds nobody up: the model can say that it waits.
         let is_running = |response: &u64| {
@@ -324,6 +330,11 @@ impl Machine {
         if delivered.iter().any(|response| !is_running(response)) {
             self.request_response(ResponseOptions::default());
         }
+    }
+
+    fn send_call_part(&mut self, item: NewItem) {
+        self.conversation.put_sent(&item);
+        self.send(ClientEvent::CreateItem(item));
     }
 }
 

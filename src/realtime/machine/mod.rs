@@ -20,6 +20,7 @@ use super::agent::{Briefing, RealtimeAgent};
 use super::audio::Frames;
 use super::conversation::{RealtimeItem, SessionHistory};
 use super::event::{InterruptedBy, RealtimeEvent, SessionEnd};
+use super::retelling::{UnconfirmedItems, keep_answered_calls};
 use crate::context::RunContext;
 use crate::guardrail::GuardrailResult;
 use crate::kind::ErrorKind;
@@ -158,8 +159,7 @@ pub(super) struct Machine {
     input_frames: Frames,
     /// Audio of the user that was sent and not committed, in bytes.
     n_uncommitted: u64,
-    /// Messages that were sent and that the server has not shown yet; if the connection is lost, they are sent again.
-    unconfirmed: VecDeque<NewItem>,
+    unconfirmed: UnconfirmedItems,
     /// What the new connection is told first.
     rebuilt: Vec<NewItem>,
     n_events: u64,
@@ -220,7 +220,7 @@ impl Machine {
             speech: Speech::Silent,
             server_interrupts: None,
             n_uncommitted: 0,
-            unconfirmed: VecDeque::new(),
+            unconfirmed: UnconfirmedItems::default(),
             rebuilt: Vec::new(),
             n_events: 0,
             steps: VecDeque::new(),
@@ -312,13 +312,14 @@ impl Machine {
         self.interrupt(InterruptedBy::Connection, None);
         self.connection = Connection::Opening { is_again: true };
         self.is_expired = false;
-        let is_open = |call_id: &str| self.calls.is_open(call_id);
-        self.rebuilt = self
+        let items = self
             .conversation
-            .rebuild(self.now, self.has_playback_reports, is_open);
-        self.rebuilt.extend(self.unconfirmed.drain(..));
+            .take_items(self.now, self.has_playback_reports)
+            .chain(self.unconfirmed.drain())
+            .collect();
+        self.rebuilt = keep_answered_calls(items, |call_id| self.calls.is_open(call_id));
         self.responses.on_connection_lost();
-        self.calls.on_connection_lost();
+        self.calls.on_connection_lost(&self.rebuilt);
         self.speech = Speech::Silent;
         self.n_uncommitted = 0;
         self.steps.push_back(MachineStep::Reconnect);
@@ -373,9 +374,7 @@ impl Machine {
 
     /// Adds an item to the conversation.
     fn create_item(&mut self, item: NewItem) {
-        if matches!(item, NewItem::Message { .. }) {
-            self.unconfirmed.push_back(item.clone());
-        }
+        self.unconfirmed.push(item.clone());
         self.send(ClientEvent::CreateItem(item));
     }
 

@@ -6,8 +6,7 @@ use serde_json::Value;
 use super::responses::ActiveState;
 use super::{Connection, Machine, Speech};
 use crate::model::realtime::{
-    ContentPart, ConversationItem, ItemContent, Playback, ReceivedEvent, ResponseEnd, ServerEvent,
-    ServerFault,
+    ConversationItem, ItemContent, Playback, ReceivedEvent, ResponseEnd, ServerEvent, ServerFault,
 };
 use crate::realtime::conversation::ContentPlace;
 use crate::realtime::event::{InterruptedBy, RealtimeEvent};
@@ -179,16 +178,12 @@ impl Machine {
 
     fn put(&mut self, item: ConversationItem, previous: Option<String>, is_complete: bool) {
         let id = item.id().to_owned();
-        let is_written = matches!(&item, ConversationItem::Message { role, content, .. }
-            if role != "assistant" && !content.iter().any(|part| matches!(part, ContentPart::Audio { .. })));
         if self.conversation.put(item, previous, is_complete)
             && let Some(item) = self
                 .conversation
                 .item(&id, self.now, self.has_playback_reports)
         {
-            if is_written {
-                self.unconfirmed.pop_front();
-            }
+            self.unconfirmed.confirm(&item.content);
             self.emit(RealtimeEvent::ItemAdded { item });
         }
     }
