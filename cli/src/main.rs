@@ -27,6 +27,7 @@ mod signal;
 mod state_file;
 mod store;
 mod transcript;
+mod typed_lines;
 mod whole_file;
 
 use std::env;

@@ -8,7 +8,7 @@ use openai_agents::config::Config;
 use openai_agents::journal::FileJournal;
 use openai_agents::model::Delivery;
 use openai_agents::session::{Session, SessionId};
-use openai_agents::{ErrorKind, Item, RunError, RunFailure, RunRequest, RunState};
+use openai_agents::{ErrorKind, Item, Limits, RunError, RunFailure, RunRequest, RunState};
 use serde_json::{Map, Value};
 
 use crate::answer_file::AnswerFile;
@@ -88,6 +88,12 @@ impl RunSetup {
             return Err(Usage(message).into());
         }
         Ok(())
+    }
+
+    /// The limits of the configuration for a run that begins with this agent.
+    pub(crate) fn limits(&self, agent: &str) -> Result<Limits> {
+        let of_all = self.config.limits().over(Limits::default());
+        Ok(self.config.agent_config(agent)?.limits.over(of_all))
     }
 
     /// Prepares a run from its input, with the MCP servers that it needs.

@@ -3,6 +3,8 @@
 //! A thread of its own listens, so that a program that is stuck, say in a write to a pipe that nobody reads, ends all the same.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -51,23 +53,37 @@ impl Signal {
 struct ReceivedSignals {
     first: Option<Signal>,
     second: Option<Signal>,
+    /// How often Ctrl-C stopped something that is not the program.
+    n_spared: u32,
 }
 
 /// Tells of signals; a clone hears the same ones, those included that came before it.
 #[derive(Debug, Clone)]
-pub(crate) struct Signals(watch::Receiver<ReceivedSignals>);
+pub(crate) struct Signals {
+    seen: watch::Receiver<ReceivedSignals>,
+    spares_interrupt: Arc<AtomicBool>,
+}
+
+/// As long as it is there, one Ctrl-C does not ask the program to end; whoever holds it stops what it was for.
+pub(crate) struct SparedInterrupt {
+    seen: watch::Receiver<ReceivedSignals>,
+    spares_interrupt: Arc<AtomicBool>,
+    n_before: u32,
+}
 
 impl Signals {
     /// Begins to listen; from here on no signal ends the program by itself.
     pub(crate) fn listen() -> io::Result<Self> {
         let (sender, seen) = watch::channel(ReceivedSignals::default());
         let (ready, is_ready) = mpsc::channel();
+        let spares_interrupt = Arc::new(AtomicBool::new(false));
+        let spares = Arc::clone(&spares_interrupt);
         thread::Builder::new()
             .name("openai-agents-signals".to_owned())
             .spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build();
                 match runtime {
-                    Ok(runtime) => runtime.block_on(watch_signals(&sender, &ready)),
+                    Ok(runtime) => runtime.block_on(watch_signals(&sender, &ready, &spares)),
                     // Nobody waits for it any more if the receiver is gone.
                     Err(error) => drop(ready.send(Err(error))),
                 }
@@ -75,7 +91,10 @@ impl Signals {
         is_ready
             .recv()
             .map_err(|_| io::Error::other("cannot listen for signals"))??;
-        Ok(Self(seen))
+        Ok(Self {
+            seen,
+            spares_interrupt,
+        })
     }
 
     /// Waits for the first signal.
@@ -84,7 +103,7 @@ impl Signals {
     ///
     /// A signal is not lost: the next call gives it.
     pub(crate) async fn first(&mut self) -> Signal {
-        let seen = self.0.wait_for(|seen| seen.first.is_some()).await;
+        let seen = self.seen.wait_for(|seen| seen.first.is_some()).await;
         match seen.map(|seen| seen.first) {
             Ok(Some(signal)) => signal,
             // The thread ends with the process only.
@@ -101,13 +120,25 @@ impl Signals {
         }
     }
 
+    /// Lets one Ctrl-C stop what is under way instead of the program; the next one ends the program.
+    pub(crate) fn spare_interrupt(&self) -> SparedInterrupt {
+        let seen = self.seen.clone();
+        let n_before = seen.borrow().n_spared;
+        self.spares_interrupt.store(true, Ordering::Relaxed);
+        SparedInterrupt {
+            seen,
+            spares_interrupt: Arc::clone(&self.spares_interrupt),
+            n_before,
+        }
+    }
+
     /// Waits for another one, by which somebody says that they do not want to wait for an orderly end.
     ///
     /// # Cancel safety
     ///
     /// As for [`first`](Self::first).
     pub(crate) async fn second(&mut self) -> Signal {
-        let seen = self.0.wait_for(|seen| seen.second.is_some()).await;
+        let seen = self.seen.wait_for(|seen| seen.second.is_some()).await;
         match seen.map(|seen| seen.second) {
             Ok(Some(signal)) => signal,
             _ => std::future::pending().await,
@@ -115,9 +146,32 @@ impl Signals {
     }
 }
 
+impl SparedInterrupt {
+    /// Waits for that Ctrl-C.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is not lost: the next call tells of it.
+    pub(crate) async fn came(&mut self) {
+        let n_before = self.n_before;
+        let came = self.seen.wait_for(|seen| seen.n_spared > n_before).await;
+        if came.is_err() {
+            // The thread ends with the process only.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for SparedInterrupt {
+    fn drop(&mut self) {
+        self.spares_interrupt.store(false, Ordering::Relaxed);
+    }
+}
+
 async fn watch_signals(
     sender: &watch::Sender<ReceivedSignals>,
     ready: &mpsc::Sender<io::Result<()>>,
+    spares_interrupt: &AtomicBool,
 ) {
     let mut source = match SignalSource::new() {
         Ok(source) => source,
@@ -127,7 +181,11 @@ async fn watch_signals(
     if ready.send(Ok(())).is_err() {
         return;
     }
-    let first = source.next().await;
+    let mut first = source.next().await;
+    while first == Signal::Interrupt && spares_interrupt.swap(false, Ordering::Relaxed) {
+        sender.send_modify(|seen| seen.n_spared += 1);
+        first = source.next().await;
+    }
     sender.send_modify(|seen| seen.first = Some(first));
     let second = tokio::time::timeout(ORDERLY, source.next()).await;
     // The process ends in the middle of this, unless it is stuck.

@@ -1,6 +1,7 @@
 //! The commands, a file each; the doc comment of a command is its help.
 
 mod agents;
+mod chat;
 mod check;
 mod decisions;
 mod graph;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Reload(reload::ReloadArgs),
     Run(Box<run::RunArgs>),
+    Chat(chat::ChatArgs),
     Resume(resume::ResumeArgs),
     Replay(replay::ReplayArgs),
     Speak(speak::SpeakArgs),
@@ -72,7 +74,9 @@ impl Command {
             Self::Skills(command) => command.is_json(),
             #[cfg(unix)]
             Self::Plugins(command) => command.is_json(),
-            Self::Serve(_) | Self::Reload(_) | Self::Check(_) | Self::Graph(_) => false,
+            Self::Serve(_) | Self::Chat(_) | Self::Reload(_) | Self::Check(_) | Self::Graph(_) => {
+                false
+            }
         }
     }
 }
@@ -96,6 +100,7 @@ pub(crate) fn run(arguments: CommandLine) -> Result<Exit> {
 async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<Exit> {
     match command {
         Command::Run(command) => run::run(global, &command, signals).await,
+        Command::Chat(command) => chat::run(global, &command, signals).await,
         Command::Resume(command) => resume::run(global, &command, signals).await,
         Command::Replay(command) => replay::run(global, &command, signals).await,
         Command::Serve(command) => serve::run(global, &command, signals).await,

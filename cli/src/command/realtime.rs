@@ -1,8 +1,7 @@
 //! `openai-agents realtime`.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::thread;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -12,7 +11,6 @@ use openai_agents::model::voice::PcmAudio;
 use openai_agents::realtime::{RealtimeError, RealtimeEvent, RealtimeSession, SessionEnd};
 use openai_agents::{ErrorKind, Limits};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::listen::read;
 use crate::answer_file::AnswerFile;
@@ -23,6 +21,7 @@ use crate::logging;
 use crate::output::{self, Lines, Output};
 use crate::recorder::{LocalStore, Recorder};
 use crate::signal::Signals;
+use crate::typed_lines::{TypedLines, is_yes};
 
 /// Talk with a realtime model: text in the terminal, audio from and to files
 ///
@@ -85,9 +84,6 @@ enum ApprovalPolicy {
     None,
 }
 
-/// What the person at the terminal types.
-type TypedLines = mpsc::Receiver<io::Result<String>>;
-
 /// What a session has come to.
 struct TerminalSession {
     json: bool,
@@ -126,10 +122,10 @@ async fn converse(
     (mut session, first, file, agent, recorder): Opened,
     signals: &mut Signals,
 ) -> Result<Exit> {
-    let lines = (!arguments.no_stdin).then(stdin_lines).transpose()?;
+    let lines = (!arguments.no_stdin).then(TypedLines::read).transpose()?;
     let approval = match &lines {
         _ if arguments.approve_all => ApprovalPolicy::All,
-        Some(_) if io::stdin().is_terminal() => ApprovalPolicy::Ask,
+        Some(lines) if lines.is_terminal() => ApprovalPolicy::Ask,
         _ => ApprovalPolicy::None,
     };
     let mut conversation = TerminalSession::new(arguments.json, approval, agent);
@@ -269,23 +265,6 @@ fn recording(path: &std::path::Path) -> Result<PcmAudio> {
     Ok(audio)
 }
 
-/// Reads stdin line by line, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
-fn stdin_lines() -> Result<TypedLines> {
-    // One line waits while another is answered.
-    let (sender, lines) = mpsc::channel(1);
-    let reader = thread::Builder::new().name("openai-agents-stdin".to_owned());
-    reader
-        .spawn(move || {
-            for line in io::stdin().lock().lines() {
-                if sender.blocking_send(line).is_err() {
-                    return;
-                }
-            }
-        })
-        .context("cannot read stdin")?;
-    Ok(lines)
-}
-
 impl TerminalSession {
     fn new(json: bool, approval: ApprovalPolicy, agent: String) -> Self {
         Self {
@@ -310,7 +289,7 @@ impl TerminalSession {
         mut lines: Option<TypedLines>,
     ) -> Result<()> {
         let mut next = first;
-        let is_terminal = io::stdin().is_terminal() && lines.is_some();
+        let is_terminal = lines.as_ref().is_some_and(TypedLines::is_terminal);
         loop {
             if let Some(message) = next.take() {
                 self.say(session, message).await?;
@@ -323,15 +302,10 @@ impl TerminalSession {
             let Some(lines) = &mut lines else {
                 break;
             };
-            match lines.recv().await {
+            match lines.next().await? {
                 None => break,
-                Some(line) => {
-                    let line =
-                        line.map_err(|error| Usage(format!("cannot read stdin: {error}")))?;
-                    if !line.trim().is_empty() {
-                        next = Some(UserMessage::Text(line));
-                    }
-                }
+                Some(line) if line.trim().is_empty() => {}
+                Some(line) => next = Some(UserMessage::Text(line)),
             }
         }
         match self.tripped.take() {
@@ -392,10 +366,7 @@ impl TerminalSession {
             (ApprovalPolicy::Ask, Some(lines)) => lines,
             (ApprovalPolicy::Ask | ApprovalPolicy::None, _) => return Ok(false),
         };
-        self.out.err.write_all(b"approve? [y/N] ").ok();
-        self.out.err.flush().ok();
-        let answer = lines.recv().await.transpose();
-        let answer = answer.map_err(|error| Usage(format!("cannot read stdin: {error}")))?;
+        let answer = lines.ask("approve? [y/N] ", &mut self.out).await?;
         Ok(answer.is_some_and(|answer| is_yes(&answer)))
     }
 
@@ -483,10 +454,6 @@ impl TerminalSession {
         }
         Ok(())
     }
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 fn ended(kind: ErrorKind, message: String) -> anyhow::Error {

@@ -179,10 +179,7 @@ async fn fresh(setup: &mut RunSetup, arguments: &RunArgs) -> Result<RunRequest> 
     }
     let patience = arguments.timeout.map(Duration::from_secs);
     let message = arguments.input.message(patience).await?;
-    let limits = described
-        .limits
-        .over(config.limits().over(Limits::default()));
-    let limits = limited(limits, arguments);
+    let limits = limited(setup.limits(&arguments.agent)?, arguments);
     if arguments.r#continue {
         setup.session = Some(latest_session(setup).await?);
     }
@@ -267,7 +264,7 @@ fn limited(mut limits: Limits, arguments: &RunArgs) -> Limits {
     limits
 }
 
-async fn latest_session(setup: &RunSetup) -> Result<SessionId> {
+pub(super) async fn latest_session(setup: &RunSetup) -> Result<SessionId> {
     let store = Store::open_to_read(&setup.config).await?;
     let mut listed = match &store {
         Some(store) => {

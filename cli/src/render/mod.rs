@@ -106,6 +106,24 @@ impl Renderer {
         Ok(Exit::Approval)
     }
 
+    /// Ends the line that is open on stdout.
+    pub(crate) fn end_line(&mut self) -> Result<()> {
+        let written = match &mut self.form {
+            Form::Text(text) => text.end_line(),
+            Form::Json(_) => Ok(()),
+        };
+        is_read(written).map(drop)
+    }
+
+    /// Shows that the answer was stopped by the person who reads it.
+    pub(crate) fn stopped(&mut self) {
+        if let Form::Text(text) = &mut self.form {
+            // Where stdout cannot be written, the next answer says so.
+            drop(text.interrupted());
+        }
+        output::note("stopped");
+    }
+
     /// Shows how it failed, and says so on stderr.
     pub(crate) fn failed(&mut self, failure: &Failure) -> Exit {
         let written = match &mut self.form {

@@ -8,6 +8,8 @@ mod answer_ends;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
