@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use super::offer::tool_set;
 use super::{
     Agent, AgentModel, AgentParts, BoundHandoff, DynHooks, Handoff, Hooks, Instructions,
     OutputMode, OutputType, ToolUseBehavior,
@@ -13,7 +14,7 @@ use crate::context::RunContext;
 use crate::future::IntoOutcome;
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::limits::Limits;
-use crate::model::{Model, ModelSettings, Prompt, ToolSet};
+use crate::model::{Model, ModelSettings, Prompt};
 use crate::schema::SchemaError;
 use crate::tools::{
     FunctionTool, HostedTool, IntoTool, IntoTools, ToolDefinitionError, ToolRegistry, ToolSource,
@@ -424,11 +425,10 @@ impl AgentBuilder {
         })?;
         let handoffs = bind(&self.name, self.handoffs, &self.tools, output.as_ref())?;
         let tool_set = (!handoffs.iter().any(BoundHandoff::is_open)).then(|| {
-            let tools = self.tools.iter().map(|tool| tool.spec().clone());
             let handoffs = handoffs.iter().map(|handoff| handoff.tool.spec().clone());
             let output = output.as_ref().and_then(OutputType::tool);
-            let specs = tools.chain(handoffs).chain(output).collect();
-            Arc::new(ToolSet::new(specs).with_hosted(self.hosted.clone()))
+            let own = (&self.tools, self.hosted.as_slice());
+            tool_set(own, |_| true, handoffs.chain(output))
         });
         Ok(Agent(Arc::new(AgentParts {
             name: self.name.into(),

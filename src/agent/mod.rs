@@ -8,6 +8,7 @@ mod output;
 mod partial;
 mod trim;
 mod run_state;
+mod offer;
 mod builder;
 #[cfg(feature = "server")]
 mod served;
@@ -41,6 +42,7 @@ pub use trim::TrimToolOutputs;
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::guardrail::{InputGuardrail, OutputGuardrail};
+use crate::item::BuiltInTool;
 use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
 use crate::tools::{FunctionTool, HostedTool, ToolRegistry, ToolSource};
@@ -208,6 +210,12 @@ impl Agent {
     /// Gives the tools that the provider runs.
     pub fn hosted_tools(&self) -> &[HostedTool] {
         &self.0.hosted
+    }
+
+    /// Whether the model was offered a tool that the Responses API defines, to be answered on this side.
+    pub(crate) fn offers(&self, built_in: BuiltInTool) -> bool {
+        let mut offered = self.hosted_tools().iter();
+        offered.any(|tool| tool.answered_here() == Some(built_in))
     }
 
     /// Gives the model, if the agent has one of its own that is not only named.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::run_state::{SavedCall, SavedStatus};
 use super::{Agent, AgentParts, BoundHandoff, Instructions, OutputType, RunState};
-use crate::item::{FunctionCallOutput, Item, ItemKind};
+use crate::item::{CallItem, Item};
 use crate::tools::FunctionTool;
 
 /// How long the tool choice of a client holds.
@@ -93,11 +93,8 @@ impl RunState {
             let SavedStatus::Done { outcome } = &call.status else {
                 return None;
             };
-            let ItemKind::FunctionCall(made) = self.history.get(call.item)?.kind() else {
-                return None;
-            };
-            let output = FunctionCallOutput::new(&*made.call_id, outcome.output.clone());
-            Some(Item::from(output))
+            let made = CallItem::new(self.history.get(call.item)?)?;
+            Some(made.output_item(outcome.output.clone(), outcome.failure.as_deref()))
         };
         let items = self.history.get(n..).unwrap_or_default().iter().cloned();
         items.chain(self.calls.iter().filter_map(output)).collect()

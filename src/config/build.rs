@@ -113,6 +113,12 @@ impl<'a> TeamBuilder<'a> {
         for tool in self.tools_of(config)? {
             builder = builder.tool(tool);
         }
+        #[cfg(all(feature = "workspace", unix))]
+        if let Some(workspace) = &self.config.workspace {
+            for tool in workspace.built_in_tools(&config.tools) {
+                builder = builder.hosted_tool(tool);
+            }
+        }
         builder = self.sources(config, builder)?;
         for name in &config.handoffs {
             self.find(config, "hands off to", name)?;

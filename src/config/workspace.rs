@@ -9,13 +9,13 @@ use super::fields::{Fields, Keys};
 use super::loader::Loader;
 use super::schema::Config;
 use super::tree::{TreeNode, Value};
-use crate::tools::FunctionTool;
 #[cfg(target_os = "linux")]
 use crate::tools::workspace::{CommandOptions, Confinement};
 use crate::tools::workspace::{Workspace, WorkspaceError};
+use crate::tools::{FunctionTool, HostedTool};
 
 const WORKSPACE: Keys = Keys {
-    known: &["root", "approval", "commands"],
+    known: &["root", "approval", "commands", "builtin_tools"],
     unsupported: &[],
 };
 
@@ -57,6 +57,8 @@ pub(super) struct ConfiguredWorkspace {
     workspace: Workspace,
     tools: Vec<FunctionTool>,
     approval: WorkspaceApproval,
+    /// What is offered as tools of the Responses API, each with the tool that does it.
+    built_in: Vec<(&'static str, HostedTool)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +85,13 @@ impl WorkspaceApproval {
 impl ConfiguredWorkspace {
     pub(super) fn tools(&self) -> &[FunctionTool] {
         &self.tools
+    }
+
+    /// What an agent with these tools offers as tools of the Responses API.
+    pub(super) fn built_in_tools(&self, tools: &[String]) -> Vec<HostedTool> {
+        let offered = self.built_in.iter();
+        let offered = offered.filter(|(name, _)| tools.iter().any(|tool| tool == name));
+        offered.map(|(_, tool)| tool.clone()).collect()
     }
 
     /// Whether calls of a tool wait for approval, if it is one of the workspace.
@@ -113,6 +122,7 @@ pub(super) fn workspace(
     let approval = approval(&mut fields, |name| {
         tools.iter().any(|tool| tool.name() == name)
     })?;
+    let built_in = built_in(&mut fields)?;
     let tools = tools.into_iter().map(|tool| {
         if approval.is_needed(tool.name()) {
             tool.needs_approval()
@@ -124,7 +134,31 @@ pub(super) fn workspace(
         tools: tools.collect(),
         workspace,
         approval,
+        built_in,
     }))
+}
+
+/// The tools of the Responses API that tools of the workspace are offered as.
+fn built_in(fields: &mut Fields<'_>) -> Result<Vec<(&'static str, HostedTool)>, ConfigError> {
+    const KEY: &str = "builtin_tools";
+    const EXPECTED: &str = "a list of `shell`, `local_shell` and `apply_patch`";
+    let origin = fields.origin_of(KEY);
+    let names = fields.texts(KEY)?.unwrap_or_default();
+    let tools = names.iter().map(|name| match name.as_str() {
+        #[cfg(target_os = "linux")]
+        "shell" => {
+            let local = serde_json::json!({ "type": "local" });
+            Ok((
+                "run_command",
+                HostedTool::shell().with("environment", local),
+            ))
+        }
+        #[cfg(target_os = "linux")]
+        "local_shell" => Ok(("run_command", HostedTool::local_shell())),
+        "apply_patch" => Ok(("apply_patch", HostedTool::apply_patch())),
+        _ => Err(fields.invalid(KEY, EXPECTED, origin.clone())),
+    });
+    tools.collect()
 }
 
 #[cfg(target_os = "linux")]

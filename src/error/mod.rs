@@ -11,7 +11,7 @@ use crate::agent::{Agent, Interruption, OutputError, RunState, StateError};
 use crate::context::MissingState;
 use crate::future::BoxError;
 use crate::guardrail::GuardrailResult;
-use crate::item::{Item, ItemKind};
+use crate::item::{CallItem, Item, answered_call_id};
 use crate::journal::JournalError;
 use crate::kind::ErrorKind;
 use crate::limits::LimitReached;
@@ -443,13 +443,13 @@ impl RunProgress {
 /// Leaves out calls that have no output.
 pub(crate) fn drop_open_calls(items: &mut Vec<Item>) {
     // By place, not by id alone: a server may give the id of an earlier call again.
-    let mut waiting: HashMap<&str, usize> = HashMap::new();
+    let mut waiting: HashMap<String, usize> = HashMap::new();
     let mut open: HashSet<usize> = HashSet::new();
     for (n, item) in items.iter().enumerate() {
-        match item.kind() {
-            ItemKind::FunctionCall(call) => open.extend(waiting.insert(&call.call_id, n)),
-            ItemKind::FunctionCallOutput(output) => drop(waiting.remove(&*output.call_id)),
-            _ => {}
+        if let Some(call) = CallItem::new(item) {
+            open.extend(waiting.insert(call.call_id.clone(), n));
+        } else if let Some(id) = answered_call_id(item) {
+            waiting.remove(&id);
         }
     }
     open.extend(waiting.into_values());

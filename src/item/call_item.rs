@@ -3,18 +3,57 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use super::{FunctionCall, Item, ItemKind};
+use super::{BuiltInTool, FunctionCall, FunctionCallOutput, Item, ItemKind, OutputContent};
 
-/// A function call, cheap to clone: a run passes a call on in many places, and its texts are copied for none of them.
+/// A call, cheap to clone: a run passes a call on in many places, and its texts are copied for none of them.
+///
+/// One of a tool that the Responses API defines is read as a call of the function tool that does the same.
 #[derive(Clone)]
-pub(crate) struct CallItem(Item);
+pub(crate) struct CallItem {
+    item: Item,
+    built_in: Option<Arc<(BuiltInTool, FunctionCall)>>,
+}
 
 impl CallItem {
-    /// Takes an item that is a function call.
+    /// Takes an item that is a call; one that the provider answered itself is a call, too.
     pub(crate) fn new(item: &Item) -> Option<Self> {
-        matches!(item.kind(), ItemKind::FunctionCall(_)).then(|| Self(item.clone()))
+        let built_in = match item.kind() {
+            ItemKind::FunctionCall(_) => None,
+            ItemKind::Unknown { .. } => Some(Arc::new(BuiltInTool::read_call(item)?)),
+            ItemKind::Message(_) | ItemKind::FunctionCallOutput(_) | ItemKind::Reasoning(_) => {
+                return None;
+            }
+        };
+        Some(Self {
+            item: item.clone(),
+            built_in,
+        })
+    }
+
+    /// The tool of the Responses API that is called, if it is not a function.
+    pub(crate) fn built_in(&self) -> Option<BuiltInTool> {
+        self.built_in.as_deref().map(|(tool, _)| *tool)
+    }
+
+    /// The same call with other arguments.
+    pub(crate) fn with_arguments(&self, arguments: &str) -> Item {
+        match self.built_in() {
+            Some(tool) => tool.with_arguments(&self.item, arguments),
+            None => Item::from(FunctionCall {
+                arguments: arguments.to_owned(),
+                ..(**self).clone()
+            }),
+        }
+    }
+
+    /// The output of the call, as an item of the kind that belongs to it.
+    pub(crate) fn output_item(&self, content: OutputContent, failure: Option<&str>) -> Item {
+        match self.built_in() {
+            Some(tool) => tool.output_item(&self.call_id, &content, failure),
+            None => FunctionCallOutput::new(self.call_id.clone(), content).into(),
+        }
     }
 }
 
@@ -24,9 +63,9 @@ impl Deref for CallItem {
     fn deref(&self) -> &FunctionCall {
         /// Stands where no call is, which `new` rules out: an item never changes its kind.
         static NONE: LazyLock<FunctionCall> = LazyLock::new(|| FunctionCall::new("", "", ""));
-        match self.0.kind() {
-            ItemKind::FunctionCall(call) => call,
-            _ => &NONE,
+        match (self.built_in.as_deref(), self.item.kind()) {
+            (Some((_, call)), _) | (None, ItemKind::FunctionCall(call)) => call,
+            (None, _) => &NONE,
         }
     }
 }

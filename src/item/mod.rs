@@ -5,6 +5,7 @@
 
 mod message;
 mod call;
+mod built_in;
 mod call_item;
 mod reasoning;
 mod history;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+pub(crate) use built_in::{BuiltInTool, answered_call_id, with_other_text};
 pub use call::{FunctionCall, FunctionCallOutput, OutputContent};
 pub(crate) use call_item::CallItem;
 pub use history::History;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, IntoOutcome};
-use crate::item::FunctionCall;
+use crate::item::{BuiltInTool, FunctionCall};
 use crate::schema;
 
 /// Calls application code by name, with JSON arguments that were checked against its schema.
@@ -57,7 +57,7 @@ pub struct FunctionTool {
     policy: Arc<Policy>,
 }
 
-struct Definition {
+pub(super) struct Definition {
     spec: ToolSpec,
     options: ToolOptions,
     rules: ArgumentRules,
@@ -383,6 +383,25 @@ impl FunctionTool {
     pub(crate) fn of_server(mut self, server: &str) -> Self {
         Arc::make_mut(&mut self.policy).server = Some(server.into());
         self
+    }
+
+    /// Has another tool's code answer the calls of a tool that the Responses API defines; what stands around this tool holds for them.
+    #[cfg(all(feature = "workspace", unix))]
+    pub(crate) fn answers(mut self, built_in: BuiltInTool, tool: &Self) -> Self {
+        let definition = Arc::clone(&tool.definition);
+        let policy = Arc::make_mut(&mut self.policy);
+        policy.built_in.push((built_in, definition));
+        self
+    }
+
+    /// This tool as it answers the calls of a tool that the Responses API defines, if it does.
+    pub(crate) fn for_built_in(&self, built_in: BuiltInTool) -> Option<Self> {
+        let mut answers = self.policy.built_in.iter();
+        let (_, definition) = answers.find(|(tool, _)| *tool == built_in)?;
+        Some(Self {
+            definition: Arc::clone(definition),
+            policy: Arc::clone(&self.policy),
+        })
     }
 
     pub(super) fn server(&self) -> Option<&str> {

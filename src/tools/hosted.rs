@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::FunctionTool;
+use crate::item::BuiltInTool;
+
 /// A tool that the provider runs, such as its web search: it is only named here, in the provider's words.
 ///
 /// What it does comes back as items of the model. A back end that has no such tools refuses them before anything is sent.
@@ -89,8 +92,20 @@ impl HostedTool {
     }
 
     /// Runs commands in a container of the provider.
+    ///
+    /// With the environment `{"type": "local"}` they are run on this side, by the tool `run_command` of a workspace.
     pub fn shell() -> Self {
         Self::new("shell").with("environment", json!({ "type": "container_auto" }))
+    }
+
+    /// Runs commands on this side, by the tool `run_command` of a workspace; an older form of [`shell`](Self::shell).
+    pub fn local_shell() -> Self {
+        Self::new("local_shell")
+    }
+
+    /// Changes files on this side, by the tool `apply_patch` of a workspace.
+    pub fn apply_patch() -> Self {
+        Self::new("apply_patch")
     }
 
     /// Searches among tools that are loaded when they are found.
@@ -126,6 +141,26 @@ impl HostedTool {
     /// Gives what is sent.
     pub const fn to_json(&self) -> &Map<String, Value> {
         &self.json
+    }
+
+    /// The tool whose calls are answered on this side, if it is one.
+    pub(crate) fn answered_here(&self) -> Option<BuiltInTool> {
+        let environment = self.json.get("environment");
+        let environment = environment.and_then(|environment| environment.get("type"));
+        match self.type_name() {
+            "shell" if environment.and_then(Value::as_str) == Some("local") => {
+                Some(BuiltInTool::Shell)
+            }
+            "local_shell" => Some(BuiltInTool::LocalShell),
+            "apply_patch" => Some(BuiltInTool::ApplyPatch),
+            _ => None,
+        }
+    }
+
+    /// Whether calls of this tool are answered by one of these functions.
+    pub(crate) fn is_answered_by(&self, function: &FunctionTool) -> bool {
+        let built_in = self.answered_here();
+        built_in.is_some_and(|built_in| function.for_built_in(built_in).is_some())
     }
 
     /// Decides about a call of this hosted MCP server; `None` if it is not this server's or nobody decides.

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::function::Definition;
 use super::{ToolContext, ToolError, ToolGuardrail};
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, BoxFuture};
+use crate::item::BuiltInTool;
 
 /// Who would be offered a tool or a handoff, as a condition is told.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub(super) struct Policy {
     pub(super) input: Vec<ToolGuardrail>,
     pub(super) output: Vec<ToolGuardrail>,
     pub(super) is_composite: bool,
+    /// How it answers calls of tools that the Responses API defines.
+    pub(super) built_in: Vec<(BuiltInTool, Arc<Definition>)>,
     /// The MCP server whose tool it is.
     pub(super) server: Option<Arc<str>>,
 }

@@ -35,6 +35,8 @@ mod answer_limits;
 mod tool_media;
 mod finish_reasons;
 mod responses_runs;
+#[cfg(target_os = "linux")]
+mod built_in_tools;
 mod hosted_tools;
 mod providers;
 mod model_conformance;

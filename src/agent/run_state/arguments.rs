@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::{RunState, SavedStatus, StateError, call_at, id_of};
-use crate::item::{FunctionCall, Item};
 
 impl RunState {
     /// Sets other arguments for a call that waits, with which it is made once it is approved.
@@ -38,17 +37,14 @@ impl RunState {
     fn set_arguments_at(&mut self, id: &str, path: &[&str], arguments: &str) -> usize {
         let mut n_found = 0;
         for saved in &mut self.calls {
-            let Some(call) = call_at(&self.history, saved.item).cloned() else {
+            let Some(call) = call_at(&self.history, saved.item) else {
                 continue;
             };
             match &mut saved.status {
                 SavedStatus::Asked(asked) if id_of(path, &call.call_id) == id => {
                     // Their verdicts are about the arguments before.
                     asked.guardrails = None;
-                    let edited = Item::from(FunctionCall {
-                        arguments: arguments.to_owned(),
-                        ..call
-                    });
+                    let edited = call.with_arguments(arguments);
                     let before = self.history.get(saved.item).cloned();
                     let seen = self.view.iter_mut().flat_map(|view| &mut view.items);
                     for item in self.history.iter_mut().chain(seen) {

@@ -18,7 +18,7 @@ pub use seal::StateKey;
 
 use crate::context::Ledger;
 use crate::guardrail::GuardrailResult;
-use crate::item::{FunctionCall, Item, ItemKind};
+use crate::item::{CallItem, Item};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::limits::Limits;
@@ -552,7 +552,9 @@ impl RunState {
         let mut ids = HashSet::new();
         for saved in &self.calls {
             let call = call_at(&self.history, saved.item);
-            if !places.insert(saved.item) || !call.is_none_or(|call| ids.insert(&*call.call_id)) {
+            if !places.insert(saved.item)
+                || !call.is_none_or(|call| ids.insert(call.call_id.clone()))
+            {
                 return Err(twice(saved.item));
             }
             if let SavedStatus::Paused { state, .. } = &saved.status {
@@ -651,11 +653,8 @@ fn id_of(path: &[&str], call_id: &str) -> String {
     [path, &[call_id]].concat().join("/")
 }
 
-pub(in crate::agent) fn call_at(history: &[Item], n: usize) -> Option<&FunctionCall> {
-    match history.get(n)?.kind() {
-        ItemKind::FunctionCall(call) => Some(call),
-        _ => None,
-    }
+pub(in crate::agent) fn call_at(history: &[Item], n: usize) -> Option<CallItem> {
+    CallItem::new(history.get(n)?)
 }
 
 pub(in crate::agent) fn question_at(history: &[Item], n: usize) -> Option<McpApprovalRequest> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::graph::Graph;
 use super::options::RunOptions;
 use super::state::MachineState;
+use crate::agent::offer::tool_set;
 use crate::agent::run_state::HistoryOwner;
 use crate::agent::{Agent, Instructions, OutputType};
 use crate::context::RunContext;
@@ -158,7 +159,6 @@ fn offered(
     graph: &Graph,
     is_offered: impl Fn(&FunctionTool) -> bool,
 ) -> Arc<ToolSet> {
-    let tools = tools.iter().filter(|tool| is_offered(tool));
     let handoffs = agent.bound_handoffs().iter();
     let handoffs = handoffs
         .filter(|handoff| is_offered(&handoff.tool))
@@ -167,11 +167,8 @@ fn offered(
             Some(handoff.spec(target))
         });
     let output = agent.output_type().and_then(OutputType::tool);
-    let specs = tools
-        .map(|tool| tool.spec().clone())
-        .chain(handoffs)
-        .chain(output);
-    Arc::new(ToolSet::new(specs.collect()).with_hosted(agent.hosted_tools().to_vec()))
+    let own = (tools, agent.hosted_tools());
+    tool_set(own, &is_offered, handoffs.chain(output))
 }
 
 /// An agent's instructions, and behind them what is said in words of its output.

@@ -23,7 +23,8 @@ use crate::limits::{LimitReached, Limits};
 use crate::model::ModelError;
 use crate::tools::{FunctionTool, McpApprovalRequest, NOT_APPROVED};
 
-/// Calls that someone on this side would have to answer, and that no tool of this crate does.
+/// Calls that someone on this side has to answer, beside those of functions. The tools of a workspace answer those of a shell and of a
+/// patch, and nobody answers the others.
 const NEED_OUTPUT: [&str; 5] = [
     "custom_tool_call",
     "computer_call",
@@ -66,7 +67,9 @@ pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolut
                 if NEED_OUTPUT.contains(&type_name.as_str())
                     && !has_output(items, type_name, item) =>
             {
-                return Err(not_offered(cx.state, type_name, item));
+                let call = cx.plan_built_in(item)?;
+                let call = call.ok_or_else(|| not_offered(cx.state, type_name, item))?;
+                turn.calls.push(call);
             }
             ItemKind::Message(_)
             | ItemKind::FunctionCallOutput(_)
@@ -96,18 +99,13 @@ pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolut
 
 /// Finds two calls of one response with one id.
 fn check_ids(items: &[Item]) -> Result<(), RunFailure> {
-    let calls = || {
-        items.iter().filter_map(|item| match item.kind() {
-            ItemKind::FunctionCall(call) => Some(call),
-            _ => None,
-        })
-    };
+    let calls = || items.iter().filter_map(CallItem::new);
     if calls().nth(1).is_none() {
         return Ok(());
     }
     let mut ids = HashSet::new();
-    match calls().find(|call| !ids.insert(&*call.call_id)) {
-        Some(call) => Err(RunFailure::Model(twice(call))),
+    match calls().find(|call| !ids.insert(call.call_id.clone())) {
+        Some(call) => Err(RunFailure::Model(twice(&call))),
         None => Ok(()),
     }
 }
@@ -177,7 +175,7 @@ pub(super) fn answer(question: &HostedQuestion) -> Option<Item> {
 }
 
 /// Says whether the provider answered a call itself.
-fn has_output(items: &[Item], type_name: &str, call: &Item) -> bool {
+pub(super) fn has_output(items: &[Item], type_name: &str, call: &Item) -> bool {
     let call_id = |item: &Item| field(item, "call_id");
     let answer = format!("{type_name}_output");
     items.iter().any(|item| {
@@ -235,6 +233,25 @@ impl ResolveContext<'_> {
             Some(tool) => self.without_tool(call, Missing::Disabled(tool)),
             None => self.without_tool(call, Missing::Unknown),
         }
+    }
+
+    /// Says what becomes of a call of a tool that the Responses API defines; nothing if the agent has no tool that does the same.
+    fn plan_built_in(&self, item: &Item) -> Result<Option<TurnCall>, RunFailure> {
+        let Some(call) = CallItem::new(item) else {
+            return Ok(None);
+        };
+        let Some(tool) = self.state.tool_for(&call) else {
+            return Ok(None);
+        };
+        let status = if self.offer == ToolOffer::Nothing {
+            let limit = self.limits.max_turns.unwrap_or(self.state.turn);
+            return Err(RunFailure::Limit(LimitReached::Turns { limit }));
+        } else if self.state.is_offered(&tool, self.cx) {
+            self.call(&tool, &call)
+        } else {
+            self.without_tool(&call, Missing::Disabled(&tool))?
+        };
+        Ok(Some(TurnCall { call, status }))
     }
 
     /// A call of a tool that there is.

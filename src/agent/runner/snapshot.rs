@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::graph::Graph;
+use super::resolve::has_output;
 use super::state::{FilteredView, MachineState};
 use super::turn::{CallStatus, HostedQuestion, PendingTurn, TurnCall};
 use crate::agent::Agent;
@@ -63,10 +64,15 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// The calls of the turn are its function calls, in order.
+/// The calls of the turn are those that the provider did not answer itself, in order.
 fn save_calls(turn: &PendingTurn, state: &MachineState) -> Vec<SavedCall> {
-    let items = places(state, |item| {
-        matches!(item.kind(), ItemKind::FunctionCall(_))
+    let items_of_turn = state.history.get(state.n_before_turn..).unwrap_or_default();
+    let items = places(state, |item| match item.kind() {
+        ItemKind::FunctionCall(_) => true,
+        ItemKind::Unknown { type_name } => {
+            CallItem::new(item).is_some() && !has_output(items_of_turn, type_name, item)
+        }
+        ItemKind::Message(_) | ItemKind::FunctionCallOutput(_) | ItemKind::Reasoning(_) => false,
     });
     let save = |(item, call): (usize, &TurnCall)| SavedCall {
         item,
@@ -83,8 +89,8 @@ fn save_calls(turn: &PendingTurn, state: &MachineState) -> Vec<SavedCall> {
             CallStatus::Output => SavedStatus::Output,
             // A run that waits has made all calls that it can.
             CallStatus::Ready(_) | CallStatus::Running => {
-                SavedStatus::Asked(Box::new(match state.tools().get(&call.call.name) {
-                    Some(tool) => AskedCall::new(tool, ExecutionCertainty::MayHaveRun),
+                SavedStatus::Asked(Box::new(match state.tool_for(&call.call) {
+                    Some(tool) => AskedCall::new(&tool, ExecutionCertainty::MayHaveRun),
                     None => AskedCall::unbound(ExecutionCertainty::MayHaveRun),
                 }))
             }

@@ -152,6 +152,17 @@ impl MachineState {
         }
     }
 
+    /// The tool that a call is for.
+    pub(super) fn tool_for(&self, call: &CallItem) -> Option<FunctionTool> {
+        let tool = self.tools().get(&call.name)?;
+        match call.built_in() {
+            // What was not offered is not run, as with functions.
+            Some(built_in) if !self.agent.offers(built_in) => None,
+            Some(built_in) => tool.for_built_in(built_in),
+            None => Some(tool.clone()),
+        }
+    }
+
     /// The decision for all calls of a tool by the agent, or what of the tool changed since it was made.
     pub(super) fn standing_decision(
         &self,

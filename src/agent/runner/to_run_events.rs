@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::RunEvent;
+use super::state::MachineState;
 use crate::agent::{Agent, Target};
 use crate::error::RunError;
-use crate::item::{FunctionCall, ItemKind};
+use crate::item::{CallItem, FunctionCall};
 use crate::model::{ModelEvent, ResponseAccumulator};
 
 /// Adds what an event of the model is shown as, and folds it into the response.
 pub(super) fn to_run_events(
     event: ModelEvent,
     response: &mut ResponseAccumulator,
-    agent: &Agent,
+    state: &MachineState,
     events: &mut VecDeque<Result<RunEvent, RunError>>,
 ) {
     let shown = match event {
@@ -41,8 +42,11 @@ pub(super) fn to_run_events(
         ModelEvent::ItemDone { item } => {
             response.push(ModelEvent::ItemDone { item: item.clone() });
             events.push_back(Ok(RunEvent::ItemDone { item: item.clone() }));
-            match item.kind() {
-                ItemKind::FunctionCall(call) => called(call, agent),
+            match CallItem::new(&item) {
+                // The tools that the Responses API defines can be the provider's, too.
+                Some(call) if call.built_in().is_none() || state.tool_for(&call).is_some() => {
+                    called(&call, &state.agent)
+                }
                 _ => return,
             }
         }

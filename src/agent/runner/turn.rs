@@ -220,7 +220,7 @@ pub(super) fn invoke(
 
 /// The item of a call's output.
 pub(super) fn output_item((call, outcome): (CallItem, ToolOutcome)) -> Item {
-    crate::item::FunctionCallOutput::new(call.call_id.clone(), outcome.output).into()
+    call.output_item(outcome.output, outcome.failure.as_deref())
 }
 
 impl From<CallEnd> for CallStatus {

@@ -50,11 +50,16 @@ impl AgentOverrides {
         }
         if let Some(names) = &self.tools {
             builder = builder.without_tools();
-            for tool in chosen(agent, names).await? {
-                builder = builder.tool(tool);
-            }
+            let chosen = chosen(agent, names).await?;
             for hosted in agent.hosted_tools() {
-                builder = builder.hosted_tool(hosted.clone());
+                // One that a function answers goes with it.
+                let is_answered = chosen.iter().any(|tool| hosted.is_answered_by(tool));
+                if is_answered || hosted.answered_here().is_none() {
+                    builder = builder.hosted_tool(hosted.clone());
+                }
+            }
+            for tool in chosen {
+                builder = builder.tool(tool);
             }
         }
         let built = builder.build();

@@ -152,6 +152,9 @@ pub enum WorkspaceError {
     /// A command names no program.
     #[error("`command` names no program; it is a list of the program and its arguments")]
     NoProgram,
+    /// A command is to be run as another user.
+    #[error("commands are run as the user of this program; leave `user` out")]
+    OtherUser,
     /// A program cannot be started.
     #[error("`{program}` cannot be started")]
     NotStarted {

@@ -57,6 +57,7 @@ use super::{
     FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolFailure, ToolOptions,
     ToolRegistry, blocking,
 };
+use crate::item::BuiltInTool;
 
 /// A folder that tools act below; clones share it.
 ///
@@ -152,13 +153,23 @@ impl Workspace {
 
     /// Gives the tool `apply_patch`, which makes, changes, moves and removes files by a patch in the V4A format; each call waits for
     /// approval.
+    ///
+    /// An agent with [`HostedTool::apply_patch`](super::HostedTool::apply_patch) besides offers it as the tool of that name of the
+    /// Responses API, whose calls it then answers.
     pub fn apply_patch(&self) -> FunctionTool {
+        let operation = self.tool(
+            "apply_patch",
+            patch::DESCRIPTION,
+            options().strict(false),
+            patch::apply_operation,
+        );
         self.tool(
             "apply_patch",
             patch::DESCRIPTION,
             options(),
             patch::apply_patch,
         )
+        .answers(BuiltInTool::ApplyPatch, &operation)
         .needs_approval()
     }
 
@@ -169,20 +180,20 @@ impl Workspace {
     /// read those of the system; they cannot leave their process group, use the network, or signal other processes. Whatever the options
     /// say, all of them are ended when the program ends, when a limit is reached, and when the call is given up. The last line of the
     /// output says how it ended.
+    ///
+    /// An agent with [`HostedTool::shell`](super::HostedTool::shell) in the environment `local`, or with
+    /// [`HostedTool::local_shell`](super::HostedTool::local_shell), offers it as that tool of the Responses API, whose calls it then answers.
     #[cfg(target_os = "linux")]
     pub fn run_command(&self, options: CommandOptions) -> FunctionTool {
-        let (root, options) = (Arc::clone(&self.root), Arc::new(options));
-        // The output is cut by the options; what is left out of it is counted, and not an error.
-        let tool_options = self::options().max_output_bytes(usize::MAX);
-        always_valid(FunctionTool::with_options(
-            "run_command",
-            command::DESCRIPTION,
-            tool_options,
-            move |_: ToolContext, arguments| {
-                command::run_command(Arc::clone(&root), Arc::clone(&options), arguments)
-            },
-        ))
-        .needs_approval()
+        let options = Arc::new(options);
+        // The actions of the Responses API leave out what is not set.
+        let lenient = || self::options().strict(false);
+        let shell = self.command_tool(&options, lenient(), command::shell);
+        let local_shell = self.command_tool(&options, lenient(), command::local_shell);
+        self.command_tool(&options, self::options(), command::run_command)
+            .answers(BuiltInTool::Shell, &shell)
+            .answers(BuiltInTool::LocalShell, &local_shell)
+            .needs_approval()
     }
 
     /// Reads a text file, as `read_file` does without a line.
@@ -265,6 +276,31 @@ impl Workspace {
             }
             resolved => resolved,
         }
+    }
+
+    /// Makes a form of the tool that runs commands.
+    #[cfg(target_os = "linux")]
+    fn command_tool<Args, F, R>(
+        &self,
+        options: &Arc<CommandOptions>,
+        tool_options: ToolOptions,
+        run: F,
+    ) -> FunctionTool
+    where
+        Args: DeserializeOwned + JsonSchema + Send + 'static,
+        F: Fn(Arc<Root>, Arc<CommandOptions>, Args) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, WorkspaceError>> + Send + 'static,
+    {
+        let (root, options) = (Arc::clone(&self.root), Arc::clone(options));
+        always_valid(FunctionTool::with_options(
+            "run_command",
+            command::DESCRIPTION,
+            // The output is cut by the options; what is left out of it is counted, and not an error.
+            tool_options.max_output_bytes(usize::MAX),
+            move |_: ToolContext, arguments| {
+                run(Arc::clone(&root), Arc::clone(&options), arguments)
+            },
+        ))
     }
 
     /// Makes a tool of a function that blocks.

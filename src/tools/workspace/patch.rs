@@ -43,6 +43,53 @@ pub(super) fn apply_patch(
 ) -> Result<String, WorkspaceError> {
     let parts = read_patch(&arguments.patch)
         .map_err(|source| WorkspaceError::Patch { path: None, source })?;
+    apply(root, parts)
+}
+
+/// The operation of an `apply_patch_call` of the Responses API.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Operation {
+    #[serde(rename = "type")]
+    action: OperationAction,
+    path: String,
+    diff: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+enum OperationAction {
+    #[serde(rename = "create_file")]
+    Create,
+    #[serde(rename = "update_file")]
+    Update,
+    #[serde(rename = "delete_file")]
+    Delete,
+}
+
+/// Carries out an `apply_patch_call`, which is about one file.
+pub(super) fn apply_operation(
+    root: &Root,
+    operation: &Operation,
+) -> Result<String, WorkspaceError> {
+    let diff = || {
+        let diff = operation.diff.clone().filter(|diff| !diff.is_empty());
+        diff.ok_or_else(|| WorkspaceError::Patch {
+            path: Some(operation.path.clone()),
+            source: PatchError::Empty,
+        })
+    };
+    let action = match operation.action {
+        OperationAction::Create => PatchAction::Add { diff: diff()? },
+        OperationAction::Update => PatchAction::Update {
+            move_to: None,
+            diff: diff()?,
+        },
+        OperationAction::Delete => PatchAction::Delete,
+    };
+    let path = &operation.path;
+    apply(root, vec![FilePatch { path, action }])
+}
+
+fn apply(root: &Root, parts: Vec<FilePatch<'_>>) -> Result<String, WorkspaceError> {
     // Everything is read and checked before anything is written.
     let mut paths = HashSet::new();
     let mut changes = Vec::with_capacity(parts.len());

@@ -12,7 +12,7 @@ use crate::agent::runner::snapshot::save;
 use crate::agent::runner::step::{FailureNote, InputAfter, Step};
 use crate::error::{RunError, RunFailure, RunProgress, drop_open_calls};
 use crate::guardrail::{GuardrailResult, GuardrailStage};
-use crate::item::{Item, ItemKind};
+use crate::item::{Item, answered_call_id};
 use crate::session::{SessionError, SessionVersion};
 
 impl Run {
@@ -247,7 +247,7 @@ impl Run {
         }
         let mut items = self.unsaved();
         drop_open_calls(&mut items);
-        let is_output = |item: &Item| matches!(item.kind(), ItemKind::FunctionCallOutput(_));
+        let is_output = |item: &Item| answered_call_id(item).is_some();
         if items.iter().any(is_output) {
             items
         } else {

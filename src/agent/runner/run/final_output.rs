@@ -5,7 +5,7 @@ use crate::agent::runner::options::InvalidOutput;
 use crate::agent::runner::resolve::checked;
 use crate::agent::runner::turn::{CallStatus, PendingTurn};
 use crate::error::RunFailure;
-use crate::item::{FunctionCallOutput, Item, ItemKind};
+use crate::item::{Item, answered_call_id, with_other_text};
 use crate::journal::ToolOutcome;
 
 /// What stands in the transcript for a tool output that ended the run and was tripped over; the Python SDK's words.
@@ -64,19 +64,15 @@ impl Run {
             .history
             .get(self.state.n_before_turn..)
             .unwrap_or_default();
-        let is_output = |item: &Item| matches!(item.kind(), ItemKind::FunctionCallOutput(_));
-        if !turn.iter().any(is_output) {
+        if !turn.iter().any(|item| answered_call_id(item).is_some()) {
             self.state.drop_turn();
             return;
         }
         let text = self.options().withheld_output_text.as_deref();
         let text = text.unwrap_or(WITHHELD);
-        let withheld = turn.iter().map(|item| match item.kind() {
-            ItemKind::FunctionCallOutput(output) => {
-                FunctionCallOutput::new(output.call_id.clone(), text.into()).into()
-            }
-            _ => item.clone(),
-        });
+        let withheld = turn
+            .iter()
+            .map(|item| with_other_text(item, text).unwrap_or_else(|| item.clone()));
         let withheld: Vec<Item> = withheld.collect();
         self.state.drop_turn();
         self.state.extend(withheld);

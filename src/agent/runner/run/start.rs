@@ -23,7 +23,7 @@ use crate::agent::{Agent, StateError};
 use crate::context::{Ledger, RunContext};
 use crate::error::{RunFailure, SetupError};
 use crate::guardrail::{GuardrailInput, GuardrailTiming, InputGuardrail};
-use crate::item::{FunctionCall, Item};
+use crate::item::{CallItem, FunctionCall, Item};
 use crate::journal::Effect;
 use crate::session::{MergedInput, SessionError, SessionItems, SessionVersion};
 use crate::tools::FunctionTool;
@@ -147,18 +147,18 @@ impl Run {
         Ok(())
     }
 
-    fn resumed(&self, call: &FunctionCall, status: CallStatus) -> Result<CallStatus, RunFailure> {
+    fn resumed(&self, call: &CallItem, status: CallStatus) -> Result<CallStatus, RunFailure> {
         let agent = &self.state.agent;
         let what = || format!("the tool `{}` of agent `{}`", call.name, agent.name());
         let tool = || {
-            let tool = self.state.tools().get(&call.name);
+            let tool = self.state.tool_for(call);
             tool.ok_or_else(|| missing(what()))
         };
         Ok(match status {
-            CallStatus::Asked(asked) => self.resume_asked(tool()?, call, asked),
+            CallStatus::Asked(asked) => self.resume_asked(&tool()?, call, asked),
             CallStatus::Paused { state, guardrails } => {
                 let permission = Permission::GoesOn { state, guardrails };
-                invoke(tool()?, permission, ExecutionCertainty::Certain)
+                invoke(&tool()?, permission, ExecutionCertainty::Certain)
             }
             other => other,
         })

@@ -171,7 +171,7 @@ impl Run {
     ) -> Result<(), RunFailure> {
         let is_last = matches!(event, ModelEvent::ResponseDone(_));
         if self.is_watched {
-            to_run_events(event, &mut fold, &self.state.agent, &mut self.events);
+            to_run_events(event, &mut fold, &self.state, &mut self.events);
         } else {
             fold.push(event);
         }

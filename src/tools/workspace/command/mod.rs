@@ -1,5 +1,6 @@
 //! The tool `run_command`: a program with arguments, confined and watched, and ended with all that it started.
 
+mod built_in;
 mod calls;
 mod files;
 mod group;
@@ -24,10 +25,11 @@ use super::WorkspaceError;
 use super::root::Root;
 use crate::tools::blocking;
 
+pub(super) use built_in::{local_shell, shell};
 pub use options::{CommandOptions, Confinement};
 
 use self::group::Group;
-use self::output::{Reader, Writers, end_line};
+use self::output::{Output, Reader, Writers, end_line};
 use self::spawn::CommandFolders;
 
 pub(super) const DESCRIPTION: &str = "Runs a program in the workspace and gives what it writes, and its exit code. command is the program \
@@ -50,28 +52,39 @@ pub(super) struct CommandArguments {
 
 /// What is to be run, and where.
 #[derive(Debug, Default)]
-pub(super) struct CommandRequest {
+struct CommandRequest {
     /// The program and its arguments.
-    pub(super) words: Vec<String>,
+    words: Vec<String>,
     /// Relative to the root; none is the root.
-    pub(super) folder: Option<String>,
+    folder: Option<String>,
     /// Variables beside those of the options.
-    pub(super) variables: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
     /// At most the one of the options.
-    pub(super) timeout: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 /// What a command did.
 #[derive(Debug)]
-pub(super) struct CommandResult {
-    /// What it wrote to both of its outputs, in order; cut in the middle.
-    pub(super) output: String,
-    pub(super) end: CommandEnd,
+struct CommandResult {
+    /// Cut in the middle.
+    output: String,
+    /// Empty if it is in `output`, in the order in which both were written.
+    errors: String,
+    end: CommandEnd,
+}
+
+impl CommandResult {
+    /// What the command wrote, and on the last line how it ended.
+    fn text(self) -> String {
+        let mut text = self.output;
+        end_line(&mut text);
+        format!("{text}[{}]", self.end.words())
+    }
 }
 
 /// How a command came to its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum CommandEnd {
+enum CommandEnd {
     ByItself {
         status: ExitStatus,
         /// How many processes it left in the background, which were ended.
@@ -89,6 +102,14 @@ pub(super) enum CommandEnd {
     GivenUp,
 }
 
+/// Whether what a command writes to its two outputs is told apart.
+#[derive(Debug, Clone, Copy)]
+enum Streams {
+    /// In the order in which it was written.
+    Merged,
+    Separate,
+}
+
 /// Runs the command that a model asks for.
 pub(super) async fn run_command(
     root: Arc<Root>,
@@ -100,17 +121,15 @@ pub(super) async fn run_command(
         folder: arguments.folder,
         ..CommandRequest::default()
     };
-    let result = execute(root, options, request).await?;
-    let mut text = result.output;
-    end_line(&mut text);
-    Ok(format!("{text}[{}]", result.end.words()))
+    let result = execute(root, options, (request, Streams::Merged)).await?;
+    Ok(result.text())
 }
 
 /// Runs a command; when the future is dropped the command is ended, with all that it started.
-pub(super) async fn execute(
+async fn execute(
     root: Arc<Root>,
     options: Arc<CommandOptions>,
-    request: CommandRequest,
+    (request, streams): (CommandRequest, Streams),
 ) -> Result<CommandResult, WorkspaceError> {
     let group = Arc::new(Group::default());
     let (running, stopped) = mpsc::channel();
@@ -122,7 +141,7 @@ pub(super) async fn execute(
             group: &group,
             stopped: &stopped,
         };
-        call.run(&root)
+        call.run(&root, streams)
     });
     let answer = answer.await;
     // Both stay until the answer is there: what is dropped before ends the command.
@@ -150,7 +169,7 @@ struct CommandCall<'a> {
 }
 
 impl CommandCall<'_> {
-    fn run(self, root: &Root) -> Result<CommandResult, WorkspaceError> {
+    fn run(self, root: &Root, streams: Streams) -> Result<CommandResult, WorkspaceError> {
         let folder = root.parse(self.request.folder.as_deref().unwrap_or("."))?;
         let folder = root.folder(&folder)?;
         let temporary = temporary::Folder::new()?;
@@ -160,7 +179,7 @@ impl CommandCall<'_> {
             temporary: temporary.path(),
         };
         // All that can fail comes before the command: one that runs while this program makes a thread may leave it none.
-        let (reader, writers) = self.reader()?;
+        let (readers, writers) = self.readers(streams)?;
         thread::scope(|scope| {
             let (starter, started) = mpsc::sync_channel(1);
             // The thread that starts the command stays until this is dropped: the kernel ends the command with it.
@@ -181,17 +200,31 @@ impl CommandCall<'_> {
                 process,
             };
             let end = self.watch(&mut command)?;
-            let output = reader.finish(OUTPUT_GRACE).text();
-            Ok(CommandResult { output, end })
+            let [output, errors] = readers.map(|reader| {
+                let output = reader.map(|reader| reader.finish(OUTPUT_GRACE));
+                output.map(Output::text).unwrap_or_default()
+            });
+            Ok(CommandResult {
+                output,
+                errors,
+                end,
+            })
         })
     }
 
-    /// Makes the pipe that both outputs are written to, so that they stay in order.
-    fn reader(self) -> Result<(Reader, Writers), WorkspaceError> {
+    /// Makes the pipes: the first is always there.
+    fn readers(self, streams: Streams) -> Result<([Option<Reader>; 2], Writers), WorkspaceError> {
         let not_started = |source| spawn::not_started(self.request, source);
-        let (reader, output) = Reader::start(self.options.max_output_bytes).map_err(not_started)?;
-        let errors = output.try_clone().map_err(not_started)?;
-        Ok((reader, Writers { output, errors }))
+        let max_bytes = self.options.max_output_bytes;
+        let (reader, output) = Reader::start(max_bytes).map_err(not_started)?;
+        let (second, errors) = match streams {
+            Streams::Merged => (None, output.try_clone().map_err(not_started)?),
+            Streams::Separate => {
+                let (second, errors) = Reader::start(max_bytes).map_err(not_started)?;
+                (Some(second), errors)
+            }
+        };
+        Ok(([Some(reader), second], Writers { output, errors }))
     }
 
     /// Looks at the command until it has ended, or ends it.
@@ -264,7 +297,7 @@ impl Drop for RunningCommand<'_> {
 
 impl CommandEnd {
     /// Says how the command ended, for the model.
-    pub(super) fn words(self) -> String {
+    fn words(self) -> String {
         match self {
             Self::ByItself { status, n_left } => {
                 let words = match (status.code(), status.signal()) {
