@@ -6,6 +6,8 @@ mod commands;
 mod containment;
 mod files;
 mod patches;
+#[cfg(target_os = "linux")]
+mod traced;
 
 use std::fs;
 use std::path::PathBuf;
