@@ -270,6 +270,17 @@ pub enum ConfigError {
         #[source]
         source: Box<crate::mcp::McpError>,
     },
+    /// A tool that reaches what is outside of the program cannot be made.
+    #[error("`{key}` ({origin}) cannot be used")]
+    OutsideTool {
+        /// The key of the setting.
+        key: String,
+        /// Where it is.
+        origin: Origin,
+        /// Why not.
+        #[source]
+        source: crate::future::BoxError,
+    },
     /// The workspace cannot be used.
     #[cfg(all(feature = "workspace", unix))]
     #[error("`{key}` ({origin}) cannot be used")]

@@ -345,7 +345,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A map from names to texts that must not be shown; `add` tells what of each is a secret.
-    #[cfg(feature = "mcp-client")]
+    #[cfg(any(feature = "mcp-client", feature = "openapi"))]
     pub(super) fn secrets(
         &mut self,
         key: &str,

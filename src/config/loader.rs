@@ -8,7 +8,8 @@ use std::{env, io};
 
 use super::agents::{ALL_LIMITS, agents, limits, relative_to_origin};
 use super::dialect::dialect;
-use super::fields::{Fields, Keys, Seen};
+use super::fields::{Fields, Seen};
+use super::keys::{ROOT, SECTIONS, is_text};
 use super::nearest::nearest;
 use super::prices::prices;
 use super::schema::{Config, ModelApi};
@@ -38,89 +39,6 @@ const NAMED: &[(&str, &str)] = &[
     ("OPENAI_API_KEY", "api_key"),
     ("RUST_LOG", "log_level"),
 ];
-
-/// Keys whose value in a variable is the text as it is; any other is read as YAML.
-const TEXTS: &[&str] = &[
-    "api_key",
-    "model",
-    "base_url",
-    "log_level",
-    "plugins_path",
-    "model_api",
-    "state_key",
-];
-
-/// The same below the sections; `*` is any name.
-const NESTED_TEXTS: &[&[&str]] = &[
-    &["sessions", "url"],
-    &["sessions", "encryption_key"],
-    &["trace", "store"],
-    &["trace", "otlp_url"],
-    &["trace", "openai_url"],
-    &["trace", "openai_key"],
-    &["workspace", "root"],
-    &["server", "bind"],
-    &["server", "token"],
-    &["realtime", "*"],
-    &["voice", "*"],
-    &["mcp_servers", "*", "command"],
-    &["mcp_servers", "*", "cwd"],
-    &["mcp_servers", "*", "url"],
-    &["mcp_servers", "*", "bearer_token"],
-    &["mcp_servers", "*", "headers", "*"],
-];
-
-/// Keys that a double underscore reaches into.
-const SECTIONS: &[&str] = &[
-    "dialect",
-    "limits",
-    "mcp_servers",
-    "prices",
-    "realtime",
-    "server",
-    "sessions",
-    "timeouts",
-    "trace",
-    "voice",
-    "workspace",
-];
-
-const ROOT: Keys = Keys {
-    known: &[
-        "api_key",
-        "model",
-        "base_url",
-        "log_level",
-        "plugins_path",
-        "model_api",
-        "agents",
-        "limits",
-        "prices",
-        "dialect",
-        "max_concurrent_requests",
-        "state_key",
-        "sessions",
-        "server",
-        "timeouts",
-        "realtime",
-        "voice",
-        "trace",
-        #[cfg(feature = "mcp-client")]
-        "mcp_servers",
-        #[cfg(all(feature = "workspace", unix))]
-        "workspace",
-        #[cfg(all(feature = "skills", unix))]
-        "skills",
-    ],
-    unsupported: &[
-        #[cfg(not(feature = "mcp-client"))]
-        "mcp_servers",
-        #[cfg(not(all(feature = "workspace", unix)))]
-        "workspace",
-        #[cfg(not(all(feature = "skills", unix)))]
-        "skills",
-    ],
-};
 
 /// Collects the sources of a configuration.
 ///
@@ -319,6 +237,7 @@ impl Loader {
             voice: voice(&mut fields)?,
             #[cfg(feature = "mcp-client")]
             mcp_servers: super::mcp::mcp_servers(&mut fields, &client)?,
+            outside_tools: super::outside_tools::outside_tools(&mut fields, &self)?,
             #[cfg(all(feature = "workspace", unix))]
             workspace: super::workspace::workspace(&mut fields, &self)?,
             #[cfg(all(feature = "skills", unix))]
@@ -337,6 +256,7 @@ impl Loader {
         (config.settings, config.redactor) = seen.finish();
         #[cfg(all(feature = "plugins", unix))]
         super::plugins::load(&self, &mut config)?;
+        config.check_tool_names()?;
         Ok(config)
     }
 
@@ -409,7 +329,11 @@ impl Loader {
     }
 
     /// A path of a setting: below the home directory, relative to the file that it stands in, or as it is.
-    #[cfg(all(feature = "workspace", unix))]
+    #[cfg(any(
+        all(feature = "workspace", unix),
+        feature = "sqlite",
+        feature = "openapi"
+    ))]
     pub(super) fn path_of(
         &self,
         key: &str,
@@ -450,13 +374,6 @@ fn is_ours(name: &str) -> bool {
         || name == DATA_VARIABLE
 }
 
-fn is_nested_text(path: &[&str]) -> bool {
-    NESTED_TEXTS.iter().any(|keys| {
-        let mut pairs = keys.iter().zip(path);
-        keys.len() == path.len() && pairs.all(|(key, part)| *key == "*" || key == part)
-    })
-}
-
 fn overlay_variable(
     root: &mut Map,
     name: &str,
@@ -478,7 +395,7 @@ fn overlay_variable(
             origin: origin.clone(),
         });
     }
-    let node = if TEXTS.contains(&first) || is_nested_text(&path) {
+    let node = if is_text(&path) {
         variable.as_text()
     } else {
         tree::parse(&variable.value, &Source::Value(origin.clone()))?

@@ -51,6 +51,8 @@ mod skills;
 mod definitions;
 #[cfg(all(feature = "plugins", unix))]
 mod plugins;
+mod outside_tools;
+mod keys;
 mod fields;
 mod tree;
 mod sources;

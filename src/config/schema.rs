@@ -57,6 +57,7 @@ pub struct Config {
     /// Not connected before someone asks for it; clones share the connections.
     #[cfg(feature = "mcp-client")]
     pub(super) mcp_servers: McpClients,
+    pub(super) outside_tools: super::outside_tools::OutsideTools,
     #[cfg(all(feature = "workspace", unix))]
     pub(super) workspace: Option<super::workspace::ConfiguredWorkspace>,
     #[cfg(all(feature = "skills", unix))]

@@ -10,6 +10,8 @@ mod errors;
 mod places;
 #[cfg(feature = "mcp-client")]
 mod servers;
+#[cfg(all(feature = "sqlite", feature = "openapi"))]
+mod outside_tools;
 mod wiring;
 #[cfg(all(feature = "workspace", unix))]
 mod workspace;
@@ -429,11 +431,13 @@ fn the_example_of_the_documentation_is_right() {
     let page = include_str!("../../docs/configuration.md");
     let (_, rest) = page.split_once("```yaml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
-    // The folders that it names have to be there.
+    // The folders and files that it names have to be there.
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
     let example = example
         .replace("./skills", &format!("{fixtures}/skills"))
-        .replace("./project", fixtures);
+        .replace("./project", fixtures)
+        .replace("./shop.db", &format!("{fixtures}/README.md"))
+        .replace("./pets.yaml", &format!("{fixtures}/openapi/pets.yaml"));
     let config = load(yaml(&example).file("guide.md", "Guide.").home("/h"));
     if cfg!(feature = "bundled-tools") {
         config.check().unwrap();

@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
 use super::build::{AgentSet, Purpose, agent_set};
 use super::nearest::nearest;
 use super::schema::{AgentConfig, ApprovalConfig, Config, ModelApi};
+use super::{ConfigError, Origin};
 use crate::http::HttpClient;
 use crate::model::{ConcurrencyLimit, LiteLlm, MemoryLimit, Model, OpenAiChat, OpenAiResponses};
 use crate::{Agent, Limits, Runner, ToolRegistry};
@@ -116,16 +116,14 @@ impl Config {
             let workspace = self.workspace.iter();
             workspace.into_iter().any(|workspace| workspace.asks(name))
         };
-        agent.tools.iter().any(asks)
+        let mut tools = agent.tools.iter();
+        tools.any(|name| asks(name) || self.outside_tools.asks(name))
     }
 
     #[cfg(not(all(feature = "workspace", unix)))]
-    #[expect(
-        clippy::unused_self,
-        reason = "without a workspace no tool asks by itself"
-    )]
-    const fn has_asking_tool(&self, _: &AgentConfig) -> bool {
-        false
+    fn has_asking_tool(&self, agent: &AgentConfig) -> bool {
+        let mut tools = agent.tools.iter();
+        tools.any(|name| self.outside_tools.asks(name))
     }
 
     #[cfg(feature = "mcp-client")]
@@ -219,8 +217,27 @@ impl Config {
         }
     }
 
-    /// Gives every tool that an agent may name: the bundled ones, and those of the [workspace](crate::tools::workspace) if there is one.
+    /// Gives every tool that an agent may name: the bundled ones, those of the sections `fetch_url`, `sqlite_query` and `openapi`, and those of the
+    /// [workspace](crate::tools::workspace) if there is one.
     pub fn tools(&self) -> ToolRegistry {
+        let mut tools = self.own_tools();
+        // A name that is taken was refused when the file was loaded.
+        drop(self.outside_tools.register_in(&mut tools));
+        tools
+    }
+
+    /// Gives the section `fetch_url`, `sqlite_query` or `openapi.<name>` that a tool is from, and where it stands.
+    pub fn section_of_tool(&self, name: &str) -> Option<(&str, &Origin)> {
+        self.outside_tools.section(name)
+    }
+
+    /// Refuses a tool of the sections that has the name of another.
+    pub(super) fn check_tool_names(&self) -> Result<(), ConfigError> {
+        self.outside_tools.register_in(&mut self.own_tools())
+    }
+
+    /// The bundled tools and those of the workspace.
+    fn own_tools(&self) -> ToolRegistry {
         #[cfg_attr(
             not(all(feature = "workspace", unix)),
             expect(unused_mut, reason = "a workspace adds its tools")
@@ -238,7 +255,7 @@ impl Config {
         tools
     }
 
-    /// Gives every tool that is served by itself, beside the agents: the bundled ones. Those of a workspace are their agents' alone.
+    /// Gives every tool that is served by itself, beside the agents: the bundled ones. All others are their agents' alone.
     ///
     /// One that any agent asks approval for asks here too: it is the same tool, and a client is no more trusted than a model.
     pub fn served_tools(&self) -> ToolRegistry {

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
+use super::addresses::Addresses;
 use super::body::{BodyLimits, HttpBody};
 use super::connector::{Connector, Shared};
 use super::proxy::{Proxies, ProxyTable};
@@ -74,6 +75,44 @@ pub struct HttpResponse {
     pub body: HttpBody,
     /// When the answer began to be waited for.
     pub(crate) awaited_since: Option<Instant>,
+}
+
+/// A method that a program may choose for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpMethod {
+    Get,
+    #[cfg(feature = "openapi")]
+    Head,
+    #[cfg(feature = "openapi")]
+    Post,
+    #[cfg(feature = "openapi")]
+    Put,
+    #[cfg(feature = "openapi")]
+    Patch,
+    #[cfg(feature = "openapi")]
+    Delete,
+    #[cfg(feature = "openapi")]
+    Options,
+}
+
+impl From<HttpMethod> for Method {
+    fn from(method: HttpMethod) -> Self {
+        match method {
+            HttpMethod::Get => Self::GET,
+            #[cfg(feature = "openapi")]
+            HttpMethod::Head => Self::HEAD,
+            #[cfg(feature = "openapi")]
+            HttpMethod::Post => Self::POST,
+            #[cfg(feature = "openapi")]
+            HttpMethod::Put => Self::PUT,
+            #[cfg(feature = "openapi")]
+            HttpMethod::Patch => Self::PATCH,
+            #[cfg(feature = "openapi")]
+            HttpMethod::Delete => Self::DELETE,
+            #[cfg(feature = "openapi")]
+            HttpMethod::Options => Self::OPTIONS,
+        }
+    }
 }
 
 /// What a server says to a request for another protocol.
@@ -132,6 +171,17 @@ impl HttpClient {
         self.send(Method::DELETE, url, headers, Bytes::new()).await
     }
 
+    /// Sends a request by any method and waits for the head of the answer, whatever its status; a redirect is an answer, too.
+    pub(crate) async fn send_by(
+        &self,
+        method: HttpMethod,
+        url: &Url,
+        (headers, body): (&Headers, Bytes),
+    ) -> Result<HttpResponse, HttpError> {
+        let (head, timers) = self.request((method.into(), url, headers, body)).await?;
+        Ok(self.answer(url, head, timers))
+    }
+
     /// Begins a client of the same settings, proxies and certificates, to be changed; it has connections of its own.
     pub fn to_builder(&self) -> HttpClientBuilder {
         let ClientInner {
@@ -144,6 +194,7 @@ impl HttpClient {
             timeouts: *timeouts,
             limits: *limits,
             proxies: ProxySource::Shared(Arc::clone(&shared.proxies)),
+            addresses: shared.addresses.clone(),
             tls: Arc::clone(&shared.tls),
         }
     }
@@ -221,17 +272,21 @@ impl HttpClient {
         head: Response<Incoming>,
         timers: Timers,
     ) -> Result<HttpResponse, HttpError> {
-        let (head, incoming) = head.into_parts();
-        if head.status.is_redirection() {
+        if head.status().is_redirection() {
             return Err(HttpError::Redirect {
                 target: url.host_port().to_owned(),
-                status: head.status.as_u16(),
-                to: redirect_target(&head.headers),
+                status: head.status().as_u16(),
+                to: redirect_target(head.headers()),
             });
         }
+        Ok(self.answer(url, head, timers))
+    }
+
+    fn answer(&self, url: &Url, head: Response<Incoming>, timers: Timers) -> HttpResponse {
+        let (head, incoming) = head.into_parts();
         let awaited_since = timers.head.since();
         let encoding = foreign_encoding(&head.headers);
-        Ok(HttpResponse {
+        HttpResponse {
             status: head.status.as_u16(),
             headers: Headers::from_map(head.headers),
             body: HttpBody::new(
@@ -242,7 +297,7 @@ impl HttpClient {
                 self.inner.limits,
             ),
             awaited_since,
-        })
+        }
     }
 
     /// Tells whether an `https` URL has been seen.
@@ -325,6 +380,7 @@ pub struct HttpClientBuilder {
     timeouts: Timeouts,
     limits: BodyLimits,
     proxies: ProxySource,
+    addresses: Addresses,
     tls: Arc<Tls>,
 }
 
@@ -388,6 +444,20 @@ impl HttpClientBuilder {
         self
     }
 
+    /// Connects to public addresses only, but for these hosts; to any address by default.
+    ///
+    /// A name is looked up once for each connection, and the addresses that were found are checked and connected to: none that
+    /// belongs to this machine, to a private or local network, or to no one. Behind a proxy, the proxy looks names up.
+    #[must_use]
+    pub fn public_addresses<S: Into<String>>(
+        mut self,
+        except: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let except = except.into_iter().map(Into::into).collect();
+        self.addresses = Addresses::Public { except };
+        self
+    }
+
     /// Trusts the certificates of this PEM file, in place of those of `SSL_CERT_FILE`, `SSL_CERT_DIR` or the operating system.
     ///
     /// It is read at the first `https` URL. A server may present one of these certificates itself: one that it signed itself, say.
@@ -418,6 +488,7 @@ impl HttpClientBuilder {
             tls: self.tls,
             proxies,
             limit: self.timeouts.connect,
+            addresses: self.addresses,
         });
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -445,6 +516,7 @@ impl Default for HttpClientBuilder {
                 stream: None,
             },
             proxies: ProxySource::New(Proxies::None),
+            addresses: Addresses::Any,
             tls: Arc::default(),
         }
     }

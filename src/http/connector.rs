@@ -15,18 +15,19 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::addresses::{Addresses, Resolver};
 use super::error::{ConnectTimedOut, ViaProxy};
 use super::proxy::{Protocol, Proxy, ProxyTable};
 use super::tls::Tls;
 use crate::future::BoxError;
 
-type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+pub(super) type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Opens connections for the pool.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
-    http: HttpConnector,
+    http: HttpConnector<Resolver>,
     shared: Arc<Shared>,
 }
 
@@ -36,11 +37,12 @@ pub(super) struct Shared {
     pub(super) tls: Arc<Tls>,
     pub(super) proxies: Arc<ProxyTable>,
     pub(super) limit: Option<Duration>,
+    pub(super) addresses: Addresses,
 }
 
 impl Connector {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let mut http = HttpConnector::new();
+        let mut http = HttpConnector::new_with_resolver(Resolver::new(shared.addresses.clone()));
         // Whether TLS follows is decided here, not there.
         http.enforce_http(false);
         // A request is written at once; waiting to fill a segment would only delay it.
@@ -52,6 +54,7 @@ impl Connector {
         let is_https = target.scheme_str() == Some("https");
         let proxies = Arc::clone(&self.shared.proxies);
         let Some(proxy) = proxies.proxy_for(&target)? else {
+            self.shared.addresses.check_literal(&target)?;
             let connecting = if is_https {
                 self.over_tls(self.http.clone(), target)?
             } else {
@@ -82,7 +85,7 @@ impl Connector {
         Ok((connecting, is_seen_whole))
     }
 
-    fn tunnel(&self, proxy: &Proxy) -> Tunnel<HttpConnector> {
+    fn tunnel(&self, proxy: &Proxy) -> Tunnel<HttpConnector<Resolver>> {
         let tunnel = Tunnel::new(proxy.address(), self.http.clone());
         match proxy.basic_auth() {
             Some(authorization) => tunnel.with_auth(authorization.clone()),
@@ -91,7 +94,7 @@ impl Connector {
     }
 
     /// The proxy looks the name up: here it would block, and tell where the request goes.
-    fn socks(&self, proxy: &Proxy) -> SocksV5<HttpConnector> {
+    fn socks(&self, proxy: &Proxy) -> SocksV5<HttpConnector<Resolver>> {
         let socks = SocksV5::new(proxy.address(), self.http.clone());
         match proxy.user() {
             Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),

@@ -22,6 +22,8 @@ mod error;
 #[cfg(feature = "http")]
 mod timer;
 #[cfg(feature = "http")]
+mod addresses;
+#[cfg(feature = "http")]
 mod connector;
 #[cfg(feature = "http")]
 mod tls;
@@ -45,6 +47,6 @@ pub use {
     url::{BaseUrl, Url},
 };
 #[cfg(feature = "http")]
-pub(crate) use {body::WholeBody, timer::IdleTimer};
+pub(crate) use {body::WholeBody, client::HttpMethod, timer::IdleTimer};
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use {certificate::certificate_problem_of, tls::tls_config};

@@ -30,6 +30,12 @@ mod text;
 mod blocking;
 #[cfg(feature = "bundled-tools")]
 pub mod bundled;
+#[cfg(feature = "http")]
+pub mod fetch_url;
+#[cfg(feature = "sqlite")]
+pub mod sqlite_query;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 #[cfg(all(feature = "workspace", unix))]
 pub mod workspace;
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod tools_failing;
 mod tool_calls;
 mod tool_offers;
 mod limits;
+mod sqlite_query;
 mod streaming;
 mod run_events;
 mod cancel;
@@ -37,7 +38,9 @@ mod finish_reasons;
 mod responses_runs;
 #[cfg(target_os = "linux")]
 mod built_in_tools;
+mod fetch_url;
 mod hosted_tools;
+mod openapi_tools;
 mod providers;
 mod model_conformance;
 mod typed_output;

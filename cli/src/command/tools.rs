@@ -93,19 +93,17 @@ fn write(
 }
 
 /// Says where a tool comes from that is there without a server.
-#[cfg(unix)]
 fn origin_of(config: &Config, tool: &FunctionTool) -> String {
-    match config.workspace() {
-        Some(workspace) if config.has_workspace_tool(tool.name()) => {
-            format!("workspace {}", workspace.root().display())
-        }
-        _ => Origin::BuiltIn.to_string(),
+    #[cfg(unix)]
+    if let Some(workspace) = config.workspace()
+        && config.has_workspace_tool(tool.name())
+    {
+        return format!("workspace {}", workspace.root().display());
     }
-}
-
-#[cfg(not(unix))]
-fn origin_of(_: &Config, _: &FunctionTool) -> String {
-    Origin::BuiltIn.to_string()
+    match config.section_of_tool(tool.name()) {
+        Some((section, origin)) => format!("{section}, {origin}"),
+        None => Origin::BuiltIn.to_string(),
+    }
 }
 
 fn write_tool(

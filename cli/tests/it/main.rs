@@ -25,6 +25,8 @@ mod failures;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod outside_tools;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]
