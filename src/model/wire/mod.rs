@@ -3,6 +3,7 @@
 mod body;
 mod budget;
 mod deviations;
+mod json_index;
 mod raw_json;
 mod object;
 mod usage;

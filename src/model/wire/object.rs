@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::deviations::Deviations;
 use super::excerpt;
-use super::raw_json::{Field, RawJson};
+use super::json_index::JsonIndex;
+use super::raw_json::{Field, IndexedParts, RawJson};
 use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -18,7 +19,9 @@ use crate::model::ModelError;
 pub(crate) struct Object<'a> {
     /// What it is, such as `message`, for errors and deviations; empty for the whole document.
     place: &'static str,
-    fields: FieldList<'a>,
+    indexed: IndexedParts<'a>,
+    /// Those of a document without an index; each of them is looked at a dozen times.
+    scanned: Vec<Field<'a>>,
     /// Whether a key comes twice.
     has_repeats: bool,
 }
@@ -29,8 +32,8 @@ impl<'a> Object<'a> {
     /// # Errors
     ///
     /// `invalid_json` when it is not JSON, `wrong_type` when it is not an object, `limit_exceeded` when it has too many fields.
-    pub(crate) fn parse(json: &'a str) -> Result<Self, ModelError> {
-        let raw = RawJson::parse(json)?;
+    pub(crate) fn parse(json: &'a str, index: &'a mut JsonIndex) -> Result<Self, ModelError> {
+        let raw = RawJson::parse(json, index)?;
         let refused = |kind, what: &str| {
             let message = format!("the server's JSON {what}: {}", excerpt(json));
             ModelError::new(kind, message)
@@ -46,15 +49,42 @@ impl<'a> Object<'a> {
 
     /// Reads a part of a document; `None` if it is not an object, or has too many fields.
     pub(crate) fn of(raw: RawJson<'a>, place: &'static str) -> Option<Self> {
-        let mut fields = FieldList::default();
-        for field in raw.fields()? {
-            fields.push(field)?;
+        let (indexed, fields) = raw.fields()?;
+        let mut scanned = Vec::new();
+        for field in fields {
+            if scanned.len() == MAX_PARTS {
+                return None;
+            }
+            scanned.push(field);
         }
-        Some(Self {
+        let mut object = Self {
             place,
-            has_repeats: fields.has_repeats(),
-            fields,
-        })
+            indexed,
+            scanned,
+            has_repeats: false,
+        };
+        object.has_repeats = object.finds_repeats();
+        Some(object)
+    }
+
+    fn fields(&self) -> impl Iterator<Item = Field<'a>> {
+        self.indexed.clone().chain(self.scanned.iter().copied())
+    }
+
+    /// Whether a key comes twice. A set costs an allocation, and comparing all with all costs their square.
+    fn finds_repeats(&self) -> bool {
+        if self.fields().nth(MAX_COMPARED).is_some() {
+            let mut seen = HashSet::new();
+            return !self.fields().all(|field| seen.insert(field.name()));
+        }
+        let mut fields = &*self.scanned;
+        while let Some((field, others)) = fields.split_first() {
+            if others.iter().any(|other| other.has_same_name(field)) {
+                return true;
+            }
+            fields = others;
+        }
+        self.indexed.clone().has_repeats()
     }
 
     /// Names a field for an error or a deviation.
@@ -68,10 +98,11 @@ impl<'a> Object<'a> {
 
     /// Gives the values of a key, in order; nulls say nothing and are left out.
     fn values<'b>(&'b self, key: &'b str) -> impl Iterator<Item = RawJson<'a>> + 'b {
-        let fields = self.fields.as_slice().iter();
-        fields
-            .filter(move |field| field.has_name(key) && field.value.get() != "null")
-            .map(|field| field.value)
+        let scanned = self.scanned.iter();
+        let scanned =
+            scanned.filter(move |field| field.has_name(key) && field.value.get() != "null");
+        let scanned = scanned.map(|field| field.value);
+        self.indexed.clone().values(key).chain(scanned)
     }
 
     /// Whether a field is there and not null.
@@ -81,9 +112,9 @@ impl<'a> Object<'a> {
 
     /// How many bytes the fields have that are not among these.
     pub(crate) fn n_bytes_without(&self, keys: &[&str]) -> usize {
-        let fields = self.fields.as_slice().iter();
-        let others = fields.map(|field| (field.name(), field.value.get()));
+        let others = self.fields();
         others
+            .map(|field| (field.name(), field.value.get()))
             .filter(|(key, _)| !keys.contains(&&**key))
             .map(|(key, json)| key.len() + json.len())
             .sum()
@@ -93,7 +124,7 @@ impl<'a> Object<'a> {
         if !self.has_repeats {
             return;
         }
-        let fields = self.fields.as_slice().iter();
+        let fields = self.fields();
         let values: Vec<&str> = fields
             .filter(|field| field.has_name(key))
             .map(|field| field.value.get())
@@ -240,7 +271,7 @@ impl<'a> Object<'a> {
     /// Gives the fields that are not among these and say something, each once.
     pub(crate) fn rest(&self, known: &[&str], notes: &mut Deviations) -> OtherFields<'a> {
         let mut others = OtherFields::default();
-        for field in self.fields.as_slice() {
+        for field in self.fields() {
             let says_nothing = matches!(field.value.get(), "null" | "{}" | "[]" | "\"\"");
             if says_nothing || known.iter().any(|known| field.has_name(known)) {
                 continue;
@@ -275,7 +306,7 @@ impl<'a> Object<'a> {
     /// Gives the object as a map: of each key the first value that says something, and what JSON values cannot hold as text.
     pub(crate) fn to_map(&self, notes: &mut Deviations) -> Map<String, Value> {
         let mut map = Map::new();
-        for field in self.fields.as_slice() {
+        for field in self.fields() {
             let (key, raw) = (field.name(), field.value);
             let is_news = map.get(&*key).is_none_or(Value::is_null);
             if is_news {
@@ -308,7 +339,7 @@ pub(crate) fn value_of(raw: RawJson<'_>) -> Option<Value> {
 
 /// Says whether a value can be parsed, without keeping anything of it.
 pub(crate) fn is_readable(raw: RawJson<'_>) -> bool {
-    serde_json::from_str::<Readable>(raw.get()).is_ok()
+    raw.is_surely_readable() || serde_json::from_str::<Readable>(raw.get()).is_ok()
 }
 
 /// A value that was read and forgotten: unlike `IgnoredAny` it sees numbers out of range and values nested too deep.
@@ -402,65 +433,5 @@ pub(crate) type List<'a> = Few<RawJson<'a>, 2>;
 /// Fields that are kept: most answers have one or two in the body, and none elsewhere.
 pub(crate) type OtherFields<'a> = Few<(Cow<'a, str>, RawJson<'a>), 2>;
 
-/// So many fields of an object are kept without an allocation; an answer consists of objects that have fewer.
-const MAX_FEW: usize = 10;
-
-/// The fields as they come; serde's own maps and structs refuse or merge keys that come twice.
-///
-/// The first are kept in place, and all together elsewhere once there are more, so that they are one slice: each of them is looked at
-/// a dozen times.
-struct FieldList<'a> {
-    few: [Field<'a>; MAX_FEW],
-    n_few: usize,
-    many: Vec<Field<'a>>,
-}
-
-impl<'a> FieldList<'a> {
-    /// Adds a field, unless there are too many.
-    fn push(&mut self, field: Field<'a>) -> Option<()> {
-        if let Some(slot) = self.few.get_mut(self.n_few) {
-            *slot = field;
-            self.n_few += 1;
-            return Some(());
-        }
-        if self.many.is_empty() {
-            self.many.extend(self.few);
-        }
-        self.many.push(field);
-        (self.many.len() <= MAX_PARTS).then_some(())
-    }
-
-    fn as_slice(&self) -> &[Field<'a>] {
-        if self.many.is_empty() {
-            self.few.get(..self.n_few).unwrap_or_default()
-        } else {
-            &self.many
-        }
-    }
-
-    /// Whether a key comes twice. A set costs an allocation, and comparing all with all costs their square.
-    fn has_repeats(&self) -> bool {
-        let mut fields = self.as_slice();
-        if fields.len() > MAX_FEW {
-            let mut seen = HashSet::new();
-            return !fields.iter().all(|field| seen.insert(field.name()));
-        }
-        while let Some((field, others)) = fields.split_first() {
-            if others.iter().any(|other| other.has_same_name(field)) {
-                return true;
-            }
-            fields = others;
-        }
-        false
-    }
-}
-
-impl Default for FieldList<'_> {
-    fn default() -> Self {
-        Self {
-            few: [Field::NONE; MAX_FEW],
-            n_few: 0,
-            many: Vec::new(),
-        }
-    }
-}
+/// So many fields of an object are compared with each other; an answer consists of objects that have fewer.
+const MAX_COMPARED: usize = 10;

@@ -1,19 +1,25 @@
 //! A JSON value as it stands in a received text, and where its parts stand in it.
 //!
-//! `serde_json` says of the whole text that it is JSON, once. To find a part of it needs no second check, which
-//! [`serde_json::value::RawValue`] would make on every level again: for an answer with a tool call that was most of its cost.
+//! The parts are looked up in the index of the text ([`JsonIndex`]). A text that has none, because it has very many values, was checked by
+//! `serde_json` as a whole, and its parts are looked for: that needs no second check, which [`serde_json::value::RawValue`] would make
+//! on every level again.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 use serde_json::value::RawValue;
 
+use super::json_index::{JsonIndex, JsonNode};
 use super::parse;
 use crate::model::ModelError;
 
 /// A value in a text that is JSON, without the space around it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawJson<'a>(&'a str);
+pub(crate) struct RawJson<'a> {
+    text: &'a str,
+    /// Its own node and those of what is inside it; none in a text without an index.
+    nodes: &'a [JsonNode],
+}
 
 /// A field of an object; its name may be there twice.
 #[derive(Debug, Clone, Copy)]
@@ -30,36 +36,66 @@ impl<'a> RawJson<'a> {
     /// # Errors
     ///
     /// `invalid_json` when it is not JSON.
-    pub(crate) fn parse(json: &'a str) -> Result<Self, ModelError> {
-        parse::<&RawValue>(json).map(|raw| Self(raw.get()))
+    pub(crate) fn parse(json: &'a str, index: &'a mut JsonIndex) -> Result<Self, ModelError> {
+        let nodes = index.read(json);
+        if let Some(whole) = nodes.and_then(|nodes| Self::indexed(json, nodes)) {
+            return Ok(whole);
+        }
+        parse::<&RawValue>(json).map(|raw| Self::scanned(raw.get()))
+    }
+
+    /// A value of an index, by the text of what it is in.
+    fn indexed(around: &'a str, nodes: &'a [JsonNode]) -> Option<Self> {
+        let text = around.get(nodes.first()?.value())?;
+        Some(Self { text, nodes })
+    }
+
+    const fn scanned(text: &'a str) -> Self {
+        Self { text, nodes: &[] }
     }
 
     /// Gives the value as it stands there.
     pub(crate) const fn get(self) -> &'a str {
-        self.0
+        self.text
     }
 
     pub(crate) fn is_text(self) -> bool {
-        self.0.starts_with('"')
+        self.text.starts_with('"')
     }
 
-    /// Gives the fields in their order; `None` if it is not an object.
-    pub(crate) fn fields(self) -> Option<impl Iterator<Item = Field<'a>>> {
-        let mut parts = Parts::of(self, '{')?;
-        Some(std::iter::from_fn(move || {
-            let name = parts.next()?.0;
-            let quoted = name.get(1..name.len() - 1)?;
-            Some(Field {
-                quoted,
-                is_escaped: quoted.contains('\\'),
-                value: parts.next()?,
-            })
-        }))
+    /// Whether a parser can certainly make a value of it; where that is not known, one has to be asked.
+    pub(crate) fn is_surely_readable(self) -> bool {
+        self.nodes.first().is_some_and(JsonNode::is_sure)
+    }
+
+    /// Gives the fields in their order, those of the index or those that are looked for; `None` if it is not an object.
+    pub(crate) fn fields(self) -> Option<(IndexedParts<'a>, ScannedFields<'a>)> {
+        let (indexed, scanned) = self.parts('{')?;
+        Some((indexed, ScannedFields(scanned)))
     }
 
     /// Gives the elements in their order; `None` if it is not a list.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = Self>> {
-        Parts::of(self, '[')
+        let (mut indexed, mut scanned) = self.parts('[')?;
+        Some(std::iter::from_fn(move || {
+            indexed.element().or_else(|| scanned.next())
+        }))
+    }
+
+    fn parts(self, bracket: char) -> Option<(IndexedParts<'a>, ScannedParts<'a>)> {
+        if !self.text.starts_with(bracket) {
+            return None;
+        }
+        let indexed = IndexedParts {
+            around: self.text,
+            rest: self.nodes.get(1..).unwrap_or_default(),
+        };
+        let is_indexed = !self.nodes.is_empty();
+        let scanned = ScannedParts {
+            json: if is_indexed { "" } else { self.text },
+            at: 1,
+        };
+        Some((indexed, scanned))
     }
 
     /// Reads a text.
@@ -71,25 +107,123 @@ impl<'a> RawJson<'a> {
         #[derive(serde::Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        match self
-            .0
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'))
-        {
-            Some(text) if !text.contains('\\') => Ok(Cow::Borrowed(text)),
-            _ => serde_json::from_str::<Text<'_>>(self.0).map(|text| text.0),
+        let is_plain = |text: &&str| match self.nodes.first() {
+            Some(node) => !node.is_escaped_text(),
+            None => !text.contains('\\'),
+        };
+        let inner = self.text.strip_prefix('"');
+        let inner = inner.and_then(|text| text.strip_suffix('"'));
+        match inner.filter(is_plain) {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => serde_json::from_str::<Text<'_>>(self.text).map(|text| text.0),
         }
     }
 }
 
-impl<'a> Field<'a> {
-    /// What stands where nothing is yet.
-    pub(crate) const NONE: Self = Self {
-        quoted: "",
-        is_escaped: false,
-        value: RawJson("null"),
-    };
+/// The parts of a value that the index of its text has.
+#[derive(Debug, Clone)]
+pub(crate) struct IndexedParts<'a> {
+    around: &'a str,
+    rest: &'a [JsonNode],
+}
 
+impl<'a> IndexedParts<'a> {
+    /// Gives the nodes of the next part.
+    fn next_nodes(&mut self) -> Option<&'a [JsonNode]> {
+        let n_nodes = self.rest.first()?.n_inside() + 1;
+        let (nodes, rest) = self.rest.split_at_checked(n_nodes)?;
+        self.rest = rest;
+        Some(nodes)
+    }
+
+    fn element(&mut self) -> Option<RawJson<'a>> {
+        let nodes = self.next_nodes()?;
+        RawJson::indexed(self.around, nodes)
+    }
+
+    fn field(&self, nodes: &'a [JsonNode]) -> Option<Field<'a>> {
+        let node = nodes.first()?;
+        Some(Field {
+            quoted: self.around.get(node.key())?,
+            is_escaped: node.has_escaped_key(),
+            value: RawJson::indexed(self.around, nodes)?,
+        })
+    }
+
+    /// Gives the values under a name; nulls say nothing and are left out.
+    pub(crate) fn values(mut self, name: &str) -> impl Iterator<Item = RawJson<'a>> {
+        std::iter::from_fn(move || {
+            while let Some(nodes) = self.next_nodes() {
+                let node = nodes.first()?;
+                // Most have another name, and their lengths tell it.
+                let is_other = node.key_len() != name.len() && !node.has_escaped_key();
+                if is_other || node.is_null() {
+                    continue;
+                }
+                let field = self.field(nodes)?;
+                if field.has_name(name) {
+                    return Some(field.value);
+                }
+            }
+            None
+        })
+    }
+
+    /// Whether a name is there twice, by comparing all with all.
+    pub(crate) fn has_repeats(mut self) -> bool {
+        while let Some(nodes) = self.next_nodes() {
+            let mut others = self.clone();
+            while let Some(other) = others.next_nodes() {
+                if self.have_one_name(nodes, other) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn have_one_name(&self, nodes: &'a [JsonNode], other: &'a [JsonNode]) -> bool {
+        let (Some(node), Some(second)) = (nodes.first(), other.first()) else {
+            return false;
+        };
+        let is_escaped = node.has_escaped_key() || second.has_escaped_key();
+        if node.key_len() != second.key_len() && !is_escaped {
+            return false;
+        }
+        match (self.field(nodes), self.field(other)) {
+            (Some(field), Some(other)) => field.has_same_name(&other),
+            _ => false,
+        }
+    }
+}
+
+impl<'a> Iterator for IndexedParts<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let nodes = self.next_nodes()?;
+        self.field(nodes)
+    }
+}
+
+/// The fields of an object that is not in an index.
+pub(crate) struct ScannedFields<'a>(ScannedParts<'a>);
+
+impl<'a> Iterator for ScannedFields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let name = self.0.next()?.get();
+        let quoted = name.get(1..name.len() - 1)?;
+        Some(Field {
+            quoted,
+            is_escaped: quoted.contains('\\'),
+            value: self.0.next()?,
+        })
+    }
+}
+
+impl<'a> Field<'a> {
     /// Gives the name; half a surrogate pair in it becomes U+FFFD, since nothing that is needed has such a name.
     pub(crate) fn name(&self) -> Cow<'a, str> {
         if !self.is_escaped {
@@ -144,19 +278,12 @@ impl<'de> serde::Deserialize<'de> for LossyText {
 }
 
 /// Walks through what an object or a list consists of: names and values in turn, or elements.
-struct Parts<'a> {
+struct ScannedParts<'a> {
     json: &'a str,
     at: usize,
 }
 
-impl<'a> Parts<'a> {
-    fn of(container: RawJson<'a>, bracket: char) -> Option<Self> {
-        let json = container.0;
-        json.starts_with(bracket).then_some(Self { json, at: 1 })
-    }
-}
-
-impl<'a> Iterator for Parts<'a> {
+impl<'a> Iterator for ScannedParts<'a> {
     type Item = RawJson<'a>;
 
     fn next(&mut self) -> Option<RawJson<'a>> {
@@ -168,7 +295,7 @@ impl<'a> Iterator for Parts<'a> {
             return None;
         }
         self.at = begin + value_len(rest);
-        self.json.get(begin..self.at).map(RawJson)
+        self.json.get(begin..self.at).map(RawJson::scanned)
     }
 }
 
@@ -231,7 +358,8 @@ mod tests {
 
     /// Puts a value together again from what is found in its text.
     fn rebuilt(json: RawJson<'_>) -> Value {
-        if let Some(fields) = json.fields() {
+        if let Some((indexed, scanned)) = json.fields() {
+            let fields = indexed.chain(scanned);
             let fields = fields.map(|field| (field.name().into_owned(), rebuilt(field.value)));
             return fields.collect::<serde_json::Map<_, _>>().into();
         }
@@ -242,6 +370,14 @@ mod tests {
             return json.to_text().map_or(Value::Null, Value::from);
         }
         serde_json::from_str(json.get()).unwrap_or(Value::Null)
+    }
+
+    /// A whole text, and the same as it is read without an index.
+    fn both<'a>(json: &'a str, index: &'a mut JsonIndex) -> [RawJson<'a>; 2] {
+        [
+            RawJson::parse(json, index).unwrap_or(RawJson::scanned("")),
+            RawJson::scanned(json.trim()),
+        ]
     }
 
     fn value() -> impl Strategy<Value = Value> {
@@ -267,46 +403,53 @@ mod tests {
         fn json_parts_make_the_value_that_serde_reads(value in value(), is_pretty in any::<bool>()) {
             let json = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
             let json = format!(" {}\n", json.unwrap_or_default());
-            let raw = RawJson::parse(&json).map_err(|error| TestCaseError::fail(error.to_string()))?;
-            prop_assert_eq!(raw.get(), json.trim());
             // Through its text, as numbers change by being written.
             let read: Value = serde_json::from_str(&json).unwrap_or_default();
-            prop_assert_eq!(rebuilt(raw), read);
+            let mut index = JsonIndex::default();
+            for raw in both(&json, &mut index) {
+                prop_assert_eq!(raw.get(), json.trim());
+                prop_assert_eq!(rebuilt(raw), read.clone());
+            }
         }
     }
 
     #[test]
     fn json_field_with_escapes_has_the_name_that_is_meant() {
         let json = r#"{"\u0061\"":1,"\ud800":2,"a\"":3}"#;
-        let fields = RawJson::parse(json).ok().and_then(RawJson::fields);
-        let fields: Vec<_> = fields
-            .into_iter()
-            .flatten()
-            .map(|field| {
-                (
-                    field.name().into_owned(),
-                    field.value.get(),
-                    field.has_name("a\""),
-                )
-            })
-            .collect();
-        assert_eq!(
-            fields,
-            [
-                ("a\"".to_owned(), "1", true),
-                ("\u{fffd}\u{fffd}\u{fffd}".to_owned(), "2", false),
-                ("a\"".to_owned(), "3", true),
-            ]
-        );
+        let mut index = JsonIndex::default();
+        for raw in both(json, &mut index) {
+            let fields = raw.fields().into_iter();
+            let fields: Vec<_> = fields
+                .flat_map(|(indexed, scanned)| indexed.chain(scanned))
+                .map(|field| {
+                    (
+                        field.name().into_owned(),
+                        field.value.get(),
+                        field.has_name("a\""),
+                    )
+                })
+                .collect();
+            assert_eq!(
+                fields,
+                [
+                    ("a\"".to_owned(), "1", true),
+                    ("\u{fffd}\u{fffd}\u{fffd}".to_owned(), "2", false),
+                    ("a\"".to_owned(), "3", true),
+                ]
+            );
+        }
     }
 
     #[test]
     fn json_nested_without_end_is_passed_over_without_a_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let json = format!(r#"{{"deep":{deep},"b":"x"}}"#);
-        let fields = RawJson::parse(&json).ok().and_then(RawJson::fields);
-        let lengths = fields.into_iter().flatten();
-        let lengths: Vec<_> = lengths.map(|field| field.value.get().len()).collect();
-        assert_eq!(lengths, [200_000, 3]);
+        let mut index = JsonIndex::default();
+        for raw in both(&json, &mut index) {
+            let fields = raw.fields().into_iter();
+            let fields = fields.flat_map(|(indexed, scanned)| indexed.chain(scanned));
+            let lengths: Vec<_> = fields.map(|field| field.value.get().len()).collect();
+            assert_eq!(lengths, [200_000, 3]);
+        }
     }
 }

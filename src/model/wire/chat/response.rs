@@ -6,6 +6,7 @@ use super::builder::ResponseBuilder;
 use super::types::{ChatBody, ChatMessage, Form};
 use crate::kind::ErrorKind;
 use crate::model::wire::deviations::Deviations;
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::object::Object;
 use crate::model::wire::{ServerError, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent};
@@ -40,7 +41,8 @@ fn read(
     text: &str,
     events: &mut VecDeque<ModelEvent>,
 ) -> Result<(), ModelError> {
-    let body = ChatBody::parse(text, Form::Whole, &mut answer.notes)?;
+    let mut index = JsonIndex::default();
+    let body = ChatBody::parse((text, &mut index), Form::Whole, &mut answer.notes)?;
     let Some(choices) = body.choices else {
         return Err(no_choices(text));
     };
@@ -113,7 +115,8 @@ fn push_message(
 /// A successful status whose body is no answer: another API's, or an error without the usual envelope.
 fn no_choices(text: &str) -> ModelError {
     let mut unread = Deviations::default();
-    let is_error = Object::parse(text).is_ok_and(|body| {
+    let mut index = JsonIndex::default();
+    let is_error = Object::parse(text, &mut index).is_ok_and(|body| {
         body.text("object", &mut unread).as_deref() == Some("error")
             || body
                 .optional("success", &mut unread, |raw| {

@@ -8,6 +8,7 @@ use super::calls::CallDelta;
 use super::template::{DeltaKind, DeltaTemplate, single_delta};
 use super::types::{ChatBody, ChatCall, ChatMessage, Choice, Form};
 use crate::kind::ErrorKind;
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::{DecodeContext, ResponseDecoder, ServerError, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent, Received};
 
@@ -111,7 +112,8 @@ impl ChatDecoder {
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         let n_spent = self.answer.budget.n_bytes();
-        let body = ChatBody::parse(text, Form::Chunk, &mut self.answer.notes)?;
+        let mut index = JsonIndex::default();
+        let body = ChatBody::parse((text, &mut index), Form::Chunk, &mut self.answer.notes)?;
         self.answer
             .push_names(body.id.as_deref(), body.model.as_deref());
         if body.choices.is_none() && body.usage.is_none() {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::raw_json::RawJson;
 
 use super::extra::Extra;
@@ -85,11 +86,11 @@ impl<'a> ChatBody<'a> {
     ///
     /// What is wrong with the parts that an answer consists of, and the server's own words if it reports an error.
     pub(super) fn parse(
-        json: &'a str,
+        (json, index): (&'a str, &'a mut JsonIndex),
         form: Form,
         notes: &mut Deviations,
     ) -> Result<Self, ModelError> {
-        let body = Object::parse(json)?;
+        let body = Object::parse(json, index)?;
         check_error(&body, form, notes)?;
         body.text("object", notes);
         body.optional("created", notes, |raw| raw.get().parse::<f64>().ok());

@@ -6,6 +6,7 @@ use super::transcript::{Stop, Transcript};
 use crate::kind::ErrorKind;
 use crate::model::wire::budget::ResponseBudget;
 use crate::model::wire::deviations::Deviations;
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::object::Object;
 use crate::model::wire::usage::reported;
 use crate::model::wire::{
@@ -42,7 +43,8 @@ impl HarmonyDecoder {
         error: ErrorKind,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<bool, ModelError> {
-        let body = Object::parse(text)?;
+        let mut index = JsonIndex::default();
+        let body = Object::parse(text, &mut index)?;
         if let Some(reason) = ServerError::inside(&body, &mut self.notes) {
             return Err(reason.into_error(error));
         }

@@ -1,5 +1,6 @@
 //! Server events from JSON.
 
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::raw_json::RawJson;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +26,8 @@ use crate::model::wire::{ServerError, usage};
 /// `invalid_json`, `wrong_type` or `missing_field` when the event cannot be understood.
 pub(crate) fn decode(json: &str) -> Result<ReceivedEvent, ModelError> {
     let mut notes = Deviations::default();
-    let event = Object::parse(json)?;
+    let mut index = JsonIndex::default();
+    let event = Object::parse(json, &mut index)?;
     let name = event.required_text("type", &mut notes)?;
     let name = name.ok_or_else(|| missing("type"))?;
     let event = Reader {

@@ -6,6 +6,7 @@ use super::item::ItemReader;
 use super::types::ResponseBody;
 use crate::item::{Item, ItemKind};
 use crate::kind::ErrorKind;
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::object::Object;
 use crate::model::wire::{DecodeContext, check_finish_reason, excerpt, text_of};
 use crate::model::{ModelError, ModelEvent, ResponseMeta};
@@ -28,7 +29,8 @@ pub(super) fn decode(
         ));
     }
     let mut reader = ItemReader::new(cx);
-    let mut body = ResponseBody::read(Object::parse(text)?, &mut reader.notes)?;
+    let mut index = JsonIndex::default();
+    let mut body = ResponseBody::read(Object::parse(text, &mut index)?, &mut reader.notes)?;
     check_status(&mut body, cx)?;
     let Some(output) = body.output(&mut reader.notes)? else {
         return Err(no_output(&body, text));

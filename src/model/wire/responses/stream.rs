@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::model::wire::json_index::JsonIndex;
 use crate::model::wire::raw_json::RawJson;
 
 use super::item::ItemReader;
@@ -78,7 +79,8 @@ impl ResponseDecoder for ResponsesDecoder {
             return Err(cut("the stream ended by [DONE]"));
         }
         let text = text_of(data)?;
-        let event = match Object::parse(text) {
+        let mut index = JsonIndex::default();
+        let event = match Object::parse(text, &mut index) {
             Ok(event) => event,
             Err(_) if name == "error" => {
                 return Err(ServerError::from_body(data).into_error(ErrorKind::StreamError));

@@ -1,0 +1,459 @@
+//! Where the values of a received JSON text stand in it, found in the pass that says that it is JSON.
+//!
+//! An answer is looked at part by part, and each part a dozen times. To check the text by `serde_json` and then to look for the parts of
+//! each level anew was two fifths of what a turn cost. Whatever is not understood here is left to `serde_json`, which says what is
+//! wrong with it; so this may refuse more than it has to, and must not take anything else to be JSON.
+
+use std::ops::Range;
+
+/// A text with more values is not indexed: they would take many times the memory of their text.
+const MAX_NODES: usize = 4096;
+
+/// Where deeper values stand is known, but whether a parser would follow that far is not.
+const SURE_DEPTH: usize = 100;
+
+/// A number of at most this many bytes without an exponent is in the range of what a value can hold.
+const SURE_DIGITS: usize = 300;
+
+/// The room for nodes at the beginning: most answers have fewer values.
+const USUAL_NODES: usize = 48;
+
+/// The values of one text, each followed by those inside it.
+#[derive(Debug, Default)]
+pub(crate) struct JsonIndex(Vec<JsonNode>);
+
+/// Where a value stands: counted from the beginning of the value that it is in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonNode {
+    key_begin: u32,
+    key_len: u32,
+    begin: u32,
+    len: u32,
+    /// How many values are inside it, on all levels; while it is being read, the place of the value that it is in.
+    n_inside: u32,
+    marks: u8,
+}
+
+/// The key holds an escape.
+const KEY_ESCAPED: u8 = 1;
+/// The value is a text that holds an escape.
+const TEXT_ESCAPED: u8 = 2;
+/// Whether a parser can make a value of it is not known: half a surrogate pair, a large number, a deep place.
+const UNSURE: u8 = 4;
+const NULL: u8 = 8;
+const OBJECT: u8 = 16;
+
+impl JsonIndex {
+    /// Indexes a text; nothing where that cannot be done, whose reason is not known.
+    pub(super) fn read(&mut self, json: &str) -> Option<&[JsonNode]> {
+        // Every place has to be countable.
+        u32::try_from(json.len()).ok()?;
+        self.0.clear();
+        self.0.reserve(USUAL_NODES.min(json.len() / 8 + 1));
+        let mut reader = IndexReader {
+            json: json.as_bytes(),
+            at: 0,
+            nodes: &mut self.0,
+            open: None,
+            depth: 0,
+        };
+        reader.read()?;
+        Some(&self.0)
+    }
+}
+
+impl JsonNode {
+    pub(super) const fn key(&self) -> Range<usize> {
+        self.key_begin as usize..(self.key_begin + self.key_len) as usize
+    }
+
+    pub(super) const fn key_len(&self) -> usize {
+        self.key_len as usize
+    }
+
+    pub(super) const fn value(&self) -> Range<usize> {
+        self.begin as usize..(self.begin + self.len) as usize
+    }
+
+    /// How many values are inside this one.
+    pub(super) const fn n_inside(&self) -> usize {
+        self.n_inside as usize
+    }
+
+    pub(super) const fn has_escaped_key(&self) -> bool {
+        self.marks & KEY_ESCAPED != 0
+    }
+
+    pub(super) const fn is_escaped_text(&self) -> bool {
+        self.marks & TEXT_ESCAPED != 0
+    }
+
+    /// Whether a parser can certainly make a value of it.
+    pub(super) const fn is_sure(&self) -> bool {
+        self.marks & UNSURE == 0
+    }
+
+    pub(super) const fn is_null(&self) -> bool {
+        self.marks & NULL != 0
+    }
+}
+
+struct IndexReader<'a> {
+    json: &'a [u8],
+    at: usize,
+    nodes: &'a mut Vec<JsonNode>,
+    /// The object or list that is being read.
+    open: Option<Container>,
+    depth: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Container {
+    node: usize,
+    /// Where it begins in the text.
+    begin: usize,
+    is_object: bool,
+}
+
+/// A key, and whether it is escaped.
+#[derive(Clone, Copy, Default)]
+struct Key {
+    begin: usize,
+    len: usize,
+    marks: u8,
+}
+
+impl IndexReader<'_> {
+    /// Reads the whole text; nothing if it is not understood.
+    fn read(&mut self) -> Option<()> {
+        let mut key = Key::default();
+        loop {
+            if self.value(key)? {
+                // Inside an object or list, in which something stands.
+                key = self.key()?;
+                continue;
+            }
+            loop {
+                if self.open.is_none() {
+                    return self.next_byte().is_none().then_some(());
+                }
+                match self.next_byte()? {
+                    b',' => {
+                        self.at += 1;
+                        key = self.key()?;
+                        break;
+                    }
+                    bracket => self.close(bracket)?,
+                }
+            }
+        }
+    }
+
+    /// Passes over space, and gives the byte behind it.
+    fn next_byte(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.json.get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Reads the key of the next value, if it has one.
+    fn key(&mut self) -> Option<Key> {
+        if !self.open?.is_object {
+            return Some(Key::default());
+        }
+        if self.next_byte()? != b'"' {
+            return None;
+        }
+        let begin = self.at + 1;
+        let marks = self.text()?;
+        let len = self.at - 1 - begin;
+        if self.next_byte()? != b':' {
+            return None;
+        }
+        self.at += 1;
+        let is_escaped = if marks & TEXT_ESCAPED == 0 {
+            0
+        } else {
+            KEY_ESCAPED
+        };
+        Some(Key {
+            begin,
+            len,
+            marks: is_escaped | (marks & UNSURE),
+        })
+    }
+
+    /// Reads a value, or the beginning of one in which something stands, and says whether it is that.
+    fn value(&mut self, key: Key) -> Option<bool> {
+        let first = self.next_byte()?;
+        let begin = self.at;
+        let marks = match first {
+            b'"' => self.text()?,
+            b'{' => return self.open(key, OBJECT),
+            b'[' => return self.open(key, 0),
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.word(b"true", 0)?,
+            b'f' => self.word(b"false", 0)?,
+            b'n' => self.word(b"null", NULL)?,
+            _ => return None,
+        };
+        self.push(key, begin, marks)?;
+        Some(false)
+    }
+
+    /// Adds a value that ends here.
+    fn push(&mut self, key: Key, begin: usize, marks: u8) -> Option<()> {
+        if self.nodes.len() == MAX_NODES {
+            return None;
+        }
+        let inside = self.open.map_or(0, |open| open.begin);
+        if (marks | key.marks) & UNSURE != 0
+            && let Some(open) = self.open
+            && let Some(node) = self.nodes.get_mut(open.node)
+        {
+            node.marks |= UNSURE;
+        }
+        self.nodes.push(JsonNode {
+            // A key begins behind the beginning of its object, or there is none.
+            key_begin: narrow(key.begin.saturating_sub(inside))?,
+            key_len: narrow(key.len)?,
+            begin: narrow(begin - inside)?,
+            len: narrow(self.at - begin)?,
+            n_inside: 0,
+            marks: marks | (key.marks & KEY_ESCAPED),
+        });
+        Some(())
+    }
+
+    /// Reads the beginning of an object or list; one that is empty is read whole.
+    fn open(&mut self, key: Key, mark: u8) -> Option<bool> {
+        let begin = self.at;
+        let is_object = mark & OBJECT != 0;
+        self.at += 1;
+        let is_empty = self.next_byte()? == if is_object { b'}' } else { b']' };
+        if is_empty {
+            self.at += 1;
+            self.push(key, begin, mark)?;
+            return Some(false);
+        }
+        self.depth += 1;
+        let marks = if self.depth > SURE_DEPTH {
+            mark | UNSURE
+        } else {
+            mark
+        };
+        let node = self.nodes.len();
+        self.push(key, begin, marks)?;
+        if let Some(own) = self.nodes.get_mut(node) {
+            own.n_inside = narrow(self.open.map_or(0, |open| open.node))?;
+        }
+        self.open = Some(Container {
+            node,
+            begin,
+            is_object,
+        });
+        Some(true)
+    }
+
+    /// Reads the end of what is open, and goes on with what that is in.
+    fn close(&mut self, bracket: u8) -> Option<()> {
+        let open = self.open?;
+        if bracket != if open.is_object { b'}' } else { b']' } {
+            return None;
+        }
+        self.at += 1;
+        self.depth -= 1;
+        let n_nodes = self.nodes.len();
+        let own = self.nodes.get_mut(open.node)?;
+        own.len = narrow(self.at - open.begin)?;
+        let outer = own.n_inside as usize;
+        own.n_inside = narrow(n_nodes - 1 - open.node)?;
+        let (begin, unsure) = (own.begin as usize, own.marks & UNSURE);
+        if self.depth == 0 {
+            self.open = None;
+            return Some(());
+        }
+        let node = self.nodes.get_mut(outer)?;
+        node.marks |= unsure;
+        self.open = Some(Container {
+            node: outer,
+            begin: open.begin - begin,
+            is_object: node.marks & OBJECT != 0,
+        });
+        Some(())
+    }
+
+    /// Reads a text, from its first quote.
+    fn text(&mut self) -> Option<u8> {
+        self.at += 1;
+        let mut marks = 0;
+        loop {
+            self.at += plain_len(self.json.get(self.at..)?);
+            match *self.json.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(marks);
+                }
+                b'\\' => {
+                    marks |= TEXT_ESCAPED;
+                    match *self.json.get(self.at + 1)? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+                        b'u' => {
+                            marks |= UNSURE;
+                            let digits = self.json.get(self.at + 2..self.at + 6)?;
+                            if !digits.iter().all(u8::is_ascii_hexdigit) {
+                                return None;
+                            }
+                            self.at += 6;
+                        }
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    fn number(&mut self) -> Option<u8> {
+        let begin = self.at;
+        let mut is_sure = true;
+        if self.json.get(self.at) == Some(&b'-') {
+            self.at += 1;
+        }
+        match self.json.get(self.at)? {
+            b'0' => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.json.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.json.get(self.at), Some(b'e' | b'E')) {
+            is_sure = false;
+            self.at += 1;
+            if matches!(self.json.get(self.at), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        is_sure &= self.at - begin <= SURE_DIGITS;
+        Some(if is_sure { 0 } else { UNSURE })
+    }
+
+    /// Reads digits, of which there is at least one.
+    fn digits(&mut self) -> Option<()> {
+        let begin = self.at;
+        while self.json.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        (self.at > begin).then_some(())
+    }
+
+    fn word(&mut self, word: &[u8], marks: u8) -> Option<u8> {
+        self.json.get(self.at..)?.starts_with(word).then(|| {
+            self.at += word.len();
+            marks
+        })
+    }
+}
+
+fn narrow(n: usize) -> Option<u32> {
+    u32::try_from(n).ok()
+}
+
+/// How many bytes stand before the next that ends a text, begins an escape or must not stand in one.
+fn plain_len(text: &[u8]) -> usize {
+    let (chunks, rest) = text.as_chunks::<8>();
+    for (n, chunk) in chunks.iter().enumerate() {
+        let found = special(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return n * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    let n_before = rest.iter().position(is_special).unwrap_or(rest.len());
+    text.len() - rest.len() + n_before
+}
+
+/// Marks bytes below a space, quotes and backslashes by their highest bit; the lowest mark is right, and those above it may not be.
+const fn special(bytes: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHEST: u64 = ONES << 7;
+    let is_control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
+    let quote = bytes ^ (ONES * b'"' as u64);
+    let is_quote = quote.wrapping_sub(ONES) & !quote;
+    let backslash = bytes ^ (ONES * b'\\' as u64);
+    let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
+    (is_control | is_quote | is_backslash) & HIGHEST
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    proptest! {
+        /// What is indexed is JSON, also where a few bytes of it were changed.
+        #[test]
+        fn json_that_is_indexed_is_json(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    Just("{"), Just("}"), Just("["), Just("]"), Just(","), Just(":"), Just("\"a\""), Just("\"\\u00e9\\n\""), Just("\"\\x\""),
+                    Just("\"b"), Just("1"), Just("-0.5e+3"), Just("01"), Just("1."), Just("-"), Just("null"), Just("tru"), Just("true"), Just(" "),
+                    Just("\u{e9}"), Just("\"12345678\\\""), Just("\"\u{1}\""),
+                ],
+                0..12,
+            ),
+        ) {
+            let json = words.concat();
+            let mut index = JsonIndex::default();
+            let is_json = serde_json::from_str::<&RawValue>(&json).is_ok();
+            prop_assert_eq!(index.read(&json).is_some(), is_json);
+        }
+
+        /// What is sure can be parsed.
+        #[test]
+        fn json_that_is_sure_can_be_parsed(number in r"-?[1-9][0-9]{0,40}(\.[0-9]{1,9})?(e[+-]?[0-9]{1,4})?", text in r#"(\\ud83[0-9d]|\\u00e9|a|\\\\|\\"){0,6}"#) {
+            let json = format!(r#"{{"a":[{{"b":{number}}}],"c":"{text}"}}"#);
+            let mut index = JsonIndex::default();
+            let nodes = index.read(&json).unwrap_or_default();
+            let is_sure = nodes.first().is_some_and(JsonNode::is_sure);
+            prop_assert!(!is_sure || serde_json::from_str::<Value>(&json).is_ok());
+        }
+    }
+
+    #[test]
+    fn text_ends_at_the_first_special_byte_wherever_it_stands() {
+        for n_before in 0..40 {
+            for special in [b'"', b'\\', 0, 0x1f] {
+                let mut text = vec![b' '; n_before];
+                text.extend([special, 0x80, b'"', 0x7f, 0xff, b'a', b'b', b'c', b'd']);
+                assert_eq!(
+                    plain_len(&text),
+                    n_before,
+                    "{special} behind {n_before} bytes"
+                );
+            }
+            let plain = vec![0xe9; n_before];
+            assert_eq!(plain_len(&plain), n_before);
+        }
+    }
+
+    #[test]
+    fn json_of_very_many_values_is_not_indexed() {
+        let list = |n: usize| format!("[{}1]", "1,".repeat(n - 1));
+        let mut index = JsonIndex::default();
+        assert_eq!(
+            index.read(&list(MAX_NODES - 1)).map(<[_]>::len),
+            Some(MAX_NODES)
+        );
+        assert!(index.read(&list(MAX_NODES)).is_none());
+    }
+}
