@@ -11,7 +11,17 @@ pub(super) struct Matcher {
     from_root: [u32; 256],
     /// For each first byte of a pattern the second ones, by their five low bits, in which both cases of a letter agree.
     second_bits: [u32; 256],
+    /// How far a text can be passed over behind two bytes: as many as stand before the place where a pattern may have them at the latest.
+    shifts: Box<[u8; N_SHIFTS]>,
+    /// How many bytes of a text are looked at at once: what every pattern has.
+    window: usize,
 }
+
+/// The pairs of bytes that are told apart.
+const N_SHIFTS: usize = 4096;
+
+/// The largest window; the further a text is passed over, the less it matters how far.
+const MAX_WINDOW: usize = 64;
 
 /// Where a text is in the patterns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,10 +49,14 @@ impl Matcher {
             states: vec![MatcherState::default()],
             from_root: [0; 256],
             second_bits: [0; 256],
+            shifts: Box::new([0; N_SHIFTS]),
+            window: 0,
         };
-        for pattern in patterns {
+        let patterns: Vec<&[u8]> = patterns.into_iter().collect();
+        for pattern in &patterns {
             matcher.add(pattern);
         }
+        matcher.set_window(&patterns);
         matcher.link();
         matcher
     }
@@ -57,6 +71,29 @@ impl Matcher {
     pub(super) fn may_begin(&self, first: u8, second: u8) -> bool {
         let seconds = self.second_bits.get(usize::from(first));
         seconds.is_some_and(|seconds| seconds >> (second & 31) & 1 == 1)
+    }
+
+    /// Says whether a text may hold a pattern; seldom wrongly, and never that it does not when it does.
+    ///
+    /// By the rule of Wu and Manber: of most texts every sixth byte is looked at, or fewer.
+    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
+        let Some(n_before) = self.window.checked_sub(2) else {
+            return true;
+        };
+        let mut begin = 0;
+        while let Some([one, other]) = text.get(begin + n_before..begin + n_before + 2) {
+            let n_passed = self.shifts.get(pair(*one, *other)).copied().unwrap_or(0);
+            begin += usize::from(n_passed);
+            if n_passed == 0 {
+                if let Some([first, second]) = text.get(begin..begin + 2)
+                    && self.may_begin(*first, *second)
+                {
+                    return true;
+                }
+                begin += 1;
+            }
+        }
+        false
     }
 
     /// Goes on by one byte.
@@ -150,6 +187,24 @@ impl Matcher {
         }
     }
 
+    /// Learns how far a text can be passed over.
+    fn set_window(&mut self, patterns: &[&[u8]]) {
+        let shortest = patterns.iter().map(|pattern| pattern.len()).min();
+        self.window = shortest.unwrap_or(0).min(MAX_WINDOW);
+        let longest_shift = u8::try_from(self.window.saturating_sub(1)).unwrap_or(0);
+        self.shifts.fill(longest_shift);
+        for pattern in patterns {
+            let pairs = pattern.windows(2).take(self.window.saturating_sub(1));
+            for (n_after, bytes) in (0..longest_shift).rev().zip(pairs) {
+                if let [one, other] = bytes
+                    && let Some(shift) = self.shifts.get_mut(pair(*one, *other))
+                {
+                    *shift = n_after.min(*shift);
+                }
+            }
+        }
+    }
+
     /// Finds where each state falls back to, the near ones first.
     fn link(&mut self) {
         let mut order = vec![0];
@@ -183,4 +238,9 @@ impl Matcher {
             }
         }
     }
+}
+
+/// Tells two bytes from others, whatever the case of their letters.
+const fn pair(one: u8, other: u8) -> usize {
+    ((one | 0x20) as usize * 29 + (other | 0x20) as usize) % N_SHIFTS
 }

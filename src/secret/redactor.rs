@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Secret;
 use super::encoding::{decode_base64, decode_percent, forms};
 use super::matcher::Matcher;
-use super::scan::{SecretScan, scan};
+use super::scan::{SecretScan, may_hold, scan};
 
 /// What stands where a secret stood.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -77,8 +77,14 @@ impl Redactor {
         let Some(inner) = &self.0 else {
             return Cow::Borrowed(text);
         };
-        if inner.cut_mark.find(text.as_bytes()).is_none() {
-            return without(text, &scan(&inner.matcher, text.as_bytes()));
+        let bytes = text.as_bytes();
+        // Looking for its last byte costs least, and most texts do not have it.
+        let is_cut = memchr::memchr(b'(', bytes).is_some() && inner.cut_mark.find(bytes).is_some();
+        if !is_cut {
+            if !may_hold(&inner.matcher, bytes) {
+                return Cow::Borrowed(text);
+            }
+            return without(text, &scan(&inner.matcher, bytes));
         }
         // Where an excerpt was cut, a secret may have been cut with it.
         let mut pieces = text.split(CUT_MARK).peekable();
@@ -181,7 +187,12 @@ impl Redactor {
 
     /// Says whether a text holds a secret.
     pub fn is_in(&self, text: &str) -> bool {
-        self.scan(text).is_some_and(|scan| !scan.found.is_empty())
+        let inner = self.0.as_ref();
+        let inner = inner.filter(|inner| may_hold(&inner.matcher, text.as_bytes()));
+        inner.is_some_and(|inner| {
+            let scan = scan(&inner.matcher, text.as_bytes());
+            !scan.found.is_empty()
+        })
     }
 
     pub(super) fn scan(&self, text: &str) -> Option<SecretScan> {

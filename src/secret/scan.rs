@@ -49,6 +49,13 @@ pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
     finds.finish(text.len())
 }
 
+/// Says whether a text may hold one of the patterns, as it is or behind escapes.
+///
+/// Most texts are passed over by this, for a fraction of what it costs to look at every byte.
+pub(super) fn may_hold(matcher: &Matcher, text: &[u8]) -> bool {
+    matcher.may_be_in(text) || memchr::memchr3(b'%', b'\\', b'&', text).is_some()
+}
+
 /// Looks at the text as it is.
 fn look(matcher: &Matcher, text: &[u8]) -> Finds {
     let mut finds = Finds::default();

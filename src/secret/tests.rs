@@ -278,6 +278,19 @@ fn a_stream_holds_back_only_what_may_be_a_secret() {
 }
 
 proptest! {
+    /// Most of a text is passed over without a look, which must not be the key.
+    #[test]
+    fn key_in_a_text_of_its_own_letters_is_redacted(
+        before in "[sk_Projabc1234/+-]{0,40}",
+        after in "[sk_Projabc1234/+-]{0,40}",
+        is_upper: bool,
+    ) {
+        let key = if is_upper { KEY.to_ascii_uppercase() } else { KEY.to_owned() };
+        let text = [before.as_str(), &key, &after].concat();
+        prop_assert!(redactor().is_in(&text));
+        prop_assert!(redactor().redact(&text).contains("[redacted]"));
+    }
+
     #[test]
     fn a_key_in_any_pieces_is_redacted(
         before in "[a-z%\\\\&sk-]{0,12}",
