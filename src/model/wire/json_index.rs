@@ -15,15 +15,20 @@ const SURE_DEPTH: usize = 100;
 /// A number of at most this many bytes without an exponent is in the range of what a value can hold.
 const SURE_DIGITS: usize = 300;
 
-/// The room for nodes at the beginning: most answers have fewer values.
-const USUAL_NODES: usize = 48;
+/// So many nodes need no allocation; most answers have fewer values.
+const N_FEW: usize = 48;
 
 /// The values of one text, each followed by those inside it.
-#[derive(Debug, Default)]
-pub(crate) struct JsonIndex(Vec<JsonNode>);
+#[derive(Debug)]
+pub(crate) struct JsonIndex {
+    few: [JsonNode; N_FEW],
+    n_few: usize,
+    /// All of them, once there are more.
+    many: Vec<JsonNode>,
+}
 
 /// Where a value stands: counted from the beginning of the value that it is in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct JsonNode {
     key_begin: u32,
     key_len: u32,
@@ -48,17 +53,63 @@ impl JsonIndex {
     pub(super) fn read(&mut self, json: &str) -> Option<&[JsonNode]> {
         // Every place has to be countable.
         u32::try_from(json.len()).ok()?;
-        self.0.clear();
-        self.0.reserve(USUAL_NODES.min(json.len() / 8 + 1));
+        self.n_few = 0;
+        self.many.clear();
         let mut reader = IndexReader {
             json: json.as_bytes(),
             at: 0,
-            nodes: &mut self.0,
+            nodes: self,
             open: None,
             depth: 0,
         };
         reader.read()?;
-        Some(&self.0)
+        Some(self.as_slice())
+    }
+
+    fn as_slice(&self) -> &[JsonNode] {
+        if self.many.is_empty() {
+            self.few.get(..self.n_few).unwrap_or_default()
+        } else {
+            &self.many
+        }
+    }
+
+    const fn len(&self) -> usize {
+        if self.many.is_empty() {
+            self.n_few
+        } else {
+            self.many.len()
+        }
+    }
+
+    fn get_mut(&mut self, at: usize) -> Option<&mut JsonNode> {
+        if self.many.is_empty() {
+            self.few.get_mut(at)
+        } else {
+            self.many.get_mut(at)
+        }
+    }
+
+    fn push(&mut self, node: JsonNode) {
+        if let Some(slot) = self.few.get_mut(self.n_few) {
+            *slot = node;
+            self.n_few += 1;
+            return;
+        }
+        if self.many.is_empty() {
+            self.many.extend(self.few);
+        }
+        self.many.push(node);
+    }
+}
+
+impl Default for JsonIndex {
+    fn default() -> Self {
+        Self {
+            few: [JsonNode::default(); N_FEW],
+            n_few: 0,
+            many: Vec::new(),
+        }
     }
 }
 
@@ -101,7 +152,7 @@ impl JsonNode {
 struct IndexReader<'a> {
     json: &'a [u8],
     at: usize,
-    nodes: &'a mut Vec<JsonNode>,
+    nodes: &'a mut JsonIndex,
     /// The object or list that is being read.
     open: Option<Container>,
     depth: usize,
@@ -219,10 +270,10 @@ impl IndexReader<'_> {
         }
         self.nodes.push(JsonNode {
             // A key begins behind the beginning of its object, or there is none.
-            key_begin: narrow(key.begin.saturating_sub(inside))?,
-            key_len: narrow(key.len)?,
-            begin: narrow(begin - inside)?,
-            len: narrow(self.at - begin)?,
+            key_begin: narrow(key.begin.saturating_sub(inside)),
+            key_len: narrow(key.len),
+            begin: narrow(begin - inside),
+            len: narrow(self.at - begin),
             n_inside: 0,
             marks: marks | (key.marks & KEY_ESCAPED),
         });
@@ -249,7 +300,7 @@ impl IndexReader<'_> {
         let node = self.nodes.len();
         self.push(key, begin, marks)?;
         if let Some(own) = self.nodes.get_mut(node) {
-            own.n_inside = narrow(self.open.map_or(0, |open| open.node))?;
+            own.n_inside = narrow(self.open.map_or(0, |open| open.node));
         }
         self.open = Some(Container {
             node,
@@ -269,9 +320,9 @@ impl IndexReader<'_> {
         self.depth -= 1;
         let n_nodes = self.nodes.len();
         let own = self.nodes.get_mut(open.node)?;
-        own.len = narrow(self.at - open.begin)?;
+        own.len = narrow(self.at - open.begin);
         let outer = own.n_inside as usize;
-        own.n_inside = narrow(n_nodes - 1 - open.node)?;
+        own.n_inside = narrow(n_nodes - 1 - open.node);
         let (begin, unsure) = (own.begin as usize, own.marks & UNSURE);
         if self.depth == 0 {
             self.open = None;
@@ -361,8 +412,12 @@ impl IndexReader<'_> {
     }
 }
 
-fn narrow(n: usize) -> Option<u32> {
-    u32::try_from(n).ok()
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no place in the text is beyond what 32 bits can count, which was seen before it was read"
+)]
+const fn narrow(n: usize) -> u32 {
+    n as u32
 }
 
 /// How many bytes stand before the next that ends a text, begins an escape or must not stand in one.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::deviations::Deviations;
 use super::excerpt;
 use super::json_index::JsonIndex;
-use super::raw_json::{Field, IndexedParts, RawJson};
+use super::raw_json::{Field, IndexedParts, NameMarks, RawJson};
 use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -22,6 +22,7 @@ pub(crate) struct Object<'a> {
     indexed: IndexedParts<'a>,
     /// Those of a document without an index; each of them is looked at a dozen times.
     scanned: Vec<Field<'a>>,
+    marks: NameMarks,
     /// Whether a key comes twice.
     has_repeats: bool,
 }
@@ -57,13 +58,19 @@ impl<'a> Object<'a> {
             }
             scanned.push(field);
         }
+        let marks = if scanned.is_empty() {
+            indexed.clone().marks()
+        } else {
+            NameMarks::UNKNOWN
+        };
         let mut object = Self {
             place,
             indexed,
             scanned,
+            marks,
             has_repeats: false,
         };
-        object.has_repeats = object.finds_repeats();
+        object.has_repeats = marks.have_common && object.finds_repeats();
         Some(object)
     }
 
@@ -105,6 +112,11 @@ impl<'a> Object<'a> {
         self.indexed.clone().values(key).chain(scanned)
     }
 
+    /// Whether it is certain that nothing is said under a key, nor noted of it; it costs next to nothing to know.
+    fn is_silent(&self, key: &str) -> bool {
+        !self.has_repeats && !self.marks.may_say(key)
+    }
+
     /// Whether a field is there and not null.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.values(key).next().is_some()
@@ -144,6 +156,9 @@ impl<'a> Object<'a> {
         key: &str,
         notes: &mut Deviations,
     ) -> Result<Option<RawJson<'a>>, ModelError> {
+        if self.is_silent(key) {
+            return Ok(None);
+        }
         let mut values = self.values(key);
         let first = values.next();
         if let Some(other) = values.find(|value| Some(value.get()) != first.map(RawJson::get)) {
@@ -219,6 +234,9 @@ impl<'a> Object<'a> {
         notes: &mut Deviations,
         read: impl Fn(RawJson<'a>) -> Option<T>,
     ) -> Option<T> {
+        if self.is_silent(key) {
+            return None;
+        }
         let mut found = None;
         for raw in self.values(key) {
             found = read(raw);
@@ -243,6 +261,9 @@ impl<'a> Object<'a> {
         notes: &mut Deviations,
         read: impl Fn(RawJson<'a>) -> Option<Cow<'a, str>>,
     ) -> Option<Cow<'a, str>> {
+        if self.is_silent(key) {
+            return None;
+        }
         let some = |raw| read(raw).filter(|text| !text.is_empty());
         match self.values(key).find_map(some) {
             Some(found) => {

@@ -107,17 +107,42 @@ impl<'a> RawJson<'a> {
         #[derive(serde::Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        let is_plain = |text: &&str| match self.nodes.first() {
-            Some(node) => !node.is_escaped_text(),
-            None => !text.contains('\\'),
-        };
         let inner = self.text.strip_prefix('"');
         let inner = inner.and_then(|text| text.strip_suffix('"'));
-        match inner.filter(is_plain) {
-            Some(text) => Ok(Cow::Borrowed(text)),
+        let known = match (inner, self.nodes.first()) {
+            (Some(text), Some(node)) if node.is_escaped_text() && node.is_sure() => {
+                unescaped(text).map(Cow::Owned)
+            }
+            (Some(text), Some(node)) if !node.is_escaped_text() => Some(Cow::Borrowed(text)),
+            (Some(text), None) if !text.contains('\\') => Some(Cow::Borrowed(text)),
+            _ => None,
+        };
+        match known {
+            Some(text) => Ok(text),
             None => serde_json::from_str::<Text<'_>>(self.text).map(|text| text.0),
         }
     }
+}
+
+/// Undoes the escapes that stand for one byte each; arguments of calls are full of them.
+fn unescaped(text: &str) -> Option<String> {
+    let mut unescaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, behind)) = rest.split_once('\\') {
+        unescaped.push_str(plain);
+        unescaped.push(match behind.as_bytes().first()? {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
+            _ => return None,
+        });
+        rest = behind.get(1..)?;
+    }
+    unescaped.push_str(rest);
+    Some(unescaped)
 }
 
 /// The parts of a value that the index of its text has.
@@ -169,6 +194,25 @@ impl<'a> IndexedParts<'a> {
         })
     }
 
+    /// Marks the names of all fields, and says whether two have one mark.
+    pub(crate) fn marks(mut self) -> NameMarks {
+        let mut marks = NameMarks::default();
+        let mut seen = 0;
+        while let Some(node) = self.next_nodes().and_then(<[JsonNode]>::first) {
+            let mark = match self.around.get(node.key()) {
+                Some(name) if !node.has_escaped_key() => NameMarks::of(name),
+                // Another name than what stands there is meant.
+                _ => u64::MAX,
+            };
+            marks.have_common |= seen & mark != 0;
+            seen |= mark;
+            if !node.is_null() {
+                marks.said |= mark;
+            }
+        }
+        marks
+    }
+
     /// Whether a name is there twice, by comparing all with all.
     pub(crate) fn has_repeats(mut self) -> bool {
         while let Some(nodes) = self.next_nodes() {
@@ -203,6 +247,32 @@ impl<'a> Iterator for IndexedParts<'a> {
     fn next(&mut self) -> Option<Field<'a>> {
         let nodes = self.next_nodes()?;
         self.field(nodes)
+    }
+}
+
+/// What is known of the names of an object's fields before one is looked for: most are asked for in vain.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct NameMarks {
+    /// The marks of fields that are not null.
+    said: u64,
+    /// Whether two fields have one mark, as two of one name do.
+    pub(crate) have_common: bool,
+}
+
+impl NameMarks {
+    /// Of nothing it is known that it is not there.
+    pub(crate) const UNKNOWN: Self = Self {
+        said: u64::MAX,
+        have_common: true,
+    };
+
+    fn of(name: &str) -> u64 {
+        let first = name.as_bytes().first().copied().unwrap_or_default();
+        1 << ((name.len() * 5 + usize::from(first)) % 64)
+    }
+
+    pub(crate) fn may_say(self, name: &str) -> bool {
+        self.said & Self::of(name) != 0
     }
 }
 

@@ -4,7 +4,6 @@
 //! message. Each item keeps the bytes of its own part, so that a turn only copies them together.
 
 use bytes::{BufMut, BytesMut};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{thinking, tool_media};
@@ -249,7 +248,7 @@ impl MessageWriter<'_> {
                 if n > 0 {
                     self.bytes.put_u8(b',');
                 }
-                self.remembered(item, |bytes| write_json(bytes, &ToolCall::of(call)))?;
+                self.remembered(item, |bytes| write_call(bytes, call))?;
             }
             self.bytes.put_u8(b']');
             self.reasoning(group)?;
@@ -503,39 +502,26 @@ fn part_value(item: &Item, part: &Part) -> Result<Value, ModelError> {
     })
 }
 
-/// One entry of `tool_calls`.
-#[derive(Serialize)]
-struct ToolCall<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    function: FunctionJson<'a>,
-    /// What the server sent beside the call, such as a thought signature, goes back with it.
-    #[serde(flatten)]
-    extra: Option<&'a Map<String, Value>>,
-}
-
-#[derive(Serialize)]
-struct FunctionJson<'a> {
-    name: &'a str,
-    arguments: &'a str,
-}
-
-impl<'a> ToolCall<'a> {
-    fn of(call: &'a FunctionCall) -> Self {
-        let extra = call
-            .extra
-            .get("provider_data")
-            .and_then(|data| data.get(CALL_FIELDS));
-        Self {
-            id: &call.call_id,
-            r#type: "function",
-            function: FunctionJson {
-                name: &call.name,
-                arguments: arguments(call),
-            },
-            extra: extra.and_then(Value::as_object),
-        }
+/// Writes one entry of `tool_calls`, by hand: every turn has one, and serde makes a map of a struct that another is laid into.
+fn write_call(bytes: &mut BytesMut, call: &FunctionCall) -> Result<(), ModelError> {
+    bytes.put_slice(b"{\"id\":");
+    write_json(bytes, &call.call_id)?;
+    bytes.put_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+    write_json(bytes, &call.name)?;
+    bytes.put_slice(b",\"arguments\":");
+    write_json(bytes, &arguments(call))?;
+    bytes.put_u8(b'}');
+    // What the server sent beside the call, such as a thought signature, goes back with it.
+    let data = call.extra.get("provider_data");
+    let extra = data.and_then(|data| data.get(CALL_FIELDS)?.as_object());
+    for (key, value) in extra.into_iter().flatten() {
+        bytes.put_u8(b',');
+        write_json(bytes, key)?;
+        bytes.put_u8(b':');
+        write_json(bytes, value)?;
     }
+    bytes.put_u8(b'}');
+    Ok(())
 }
 
 fn arguments(call: &FunctionCall) -> &str {
