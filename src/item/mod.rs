@@ -8,6 +8,7 @@ mod call;
 mod built_in;
 mod call_item;
 mod reasoning;
+mod annotation;
 mod history;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+pub use annotation::{Annotation, AnnotationSource};
 pub(crate) use built_in::{BuiltInTool, answered_call_id, with_other_text};
 pub use call::{FunctionCall, FunctionCallOutput, OutputContent};
 pub(crate) use call_item::CallItem;

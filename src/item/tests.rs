@@ -74,3 +74,80 @@ fn json_that_is_no_item_is_refused() {
         assert!(error.contains(says), "{json}: {error}");
     }
 }
+
+#[test]
+fn annotations_of_every_kind_are_read_with_their_places() {
+    let odd = [
+        json!({"type": "url_citation", "title": "without an address", "start_index": 3, "end_index": 1}),
+        json!({"type": "hologram", "q": 1}),
+        json!("a text"),
+    ];
+    let item = check_round_trip(&json!({"type": "message", "role": "assistant", "content": [
+        {"type": "output_text", "text": "abc", "annotations": [
+            {"type": "url_citation", "start_index": 0, "end_index": 2, "url": "https://a.example", "title": "A"},
+            {"type": "file_citation", "index": 2, "file_id": "file-1", "filename": "a.txt"},
+            {"type": "container_file_citation", "container_id": "c", "file_id": "cfile-1", "start_index": 1, "end_index": 3},
+        ]},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "output_text", "text": "d", "annotations": [
+            {"type": "file_path", "file_id": "file-2"}, odd[0], odd[1], odd[2],
+        ]},
+    ]}));
+    let read: Vec<_> = item
+        .annotations()
+        .into_iter()
+        .map(|annotation| (annotation.part_idx, annotation.range, annotation.source))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            (
+                0,
+                Some(0..2),
+                AnnotationSource::Url {
+                    url: "https://a.example".to_owned(),
+                    title: Some("A".to_owned()),
+                }
+            ),
+            (
+                0,
+                Some(2..2),
+                AnnotationSource::File {
+                    file_id: "file-1".to_owned(),
+                    filename: Some("a.txt".to_owned()),
+                }
+            ),
+            (
+                0,
+                Some(1..3),
+                AnnotationSource::ContainerFile {
+                    container_id: "c".to_owned(),
+                    file_id: "cfile-1".to_owned(),
+                    filename: None,
+                }
+            ),
+            (
+                2,
+                None,
+                AnnotationSource::FilePath {
+                    file_id: "file-2".to_owned(),
+                }
+            ),
+            (2, None, AnnotationSource::Unknown(odd[0].clone())),
+            (2, None, AnnotationSource::Unknown(odd[1].clone())),
+            (2, None, AnnotationSource::Unknown(odd[2].clone())),
+        ]
+    );
+}
+
+#[test]
+fn items_that_name_no_source_have_no_annotations() {
+    for json in [
+        json!({"type": "message", "role": "user", "content": "\"annotations\""}),
+        json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t", "annotations": null}]}),
+        json!({"type": "web_search_call", "content": [{"annotations": [{"type": "file_path", "file_id": "f"}]}]}),
+    ] {
+        assert_eq!(check_round_trip(&json).annotations(), [], "{json}");
+    }
+    assert_eq!(Item::assistant("t").annotations(), []);
+}
