@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::addresses::Addresses;
 use super::body::{BodyLimits, HttpBody};
-use super::connector::{Connector, Shared};
+use super::connector::{Connector, PlainWay, Shared};
 use super::proxy::{Proxies, ProxyTable};
 use super::timer::{Timeouts, Timers};
 use super::tls::Tls;
@@ -57,11 +57,16 @@ pub struct HttpClient {
 }
 
 struct ClientInner {
-    pool: Client<Connector, Full<Bytes>>,
+    pool: ConnectionPool,
+    /// For requests that ask for another protocol: through a proxy they go by a tunnel.
+    #[cfg(feature = "realtime")]
+    upgrades: ConnectionPool,
     shared: Arc<Shared>,
     timeouts: Timeouts,
     limits: BodyLimits,
 }
+
+type ConnectionPool = Client<Connector, Full<Bytes>>;
 
 /// The head of an answer, and the body still to be read.
 #[derive(Debug)]
@@ -217,8 +222,11 @@ impl HttpClient {
         url: &Url,
         headers: &Headers,
     ) -> Result<UpgradeResponse, HttpError> {
-        let request = (Method::GET, url, headers, Bytes::new());
-        let (mut head, timers) = self.request(request).await?;
+        let inner = &self.inner;
+        let request = inner.new_request((Method::GET, url, headers, Bytes::new()))?;
+        let mut timers = Timers::start(&inner.timeouts);
+        let sent = (&inner.upgrades, request);
+        let mut head = inner.head(url, sent, &mut timers).await?;
         if head.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
             return self
                 .response(url, head, timers)
@@ -247,22 +255,17 @@ impl HttpClient {
 
     async fn request(
         &self,
-        (method, url, headers, body): (Method, &Url, &Headers, Bytes),
+        parts: (Method, &Url, &Headers, Bytes),
     ) -> Result<(Response<Incoming>, Timers), HttpError> {
-        let inner = &self.inner;
-        if url.is_https() {
-            inner.shared.tls.set_up()?;
-        }
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = url.uri().clone();
-        headers.as_map().clone_into(request.headers_mut());
+        let (inner, url) = (&self.inner, parts.1);
+        let mut request = inner.new_request(parts)?;
         let proxy = inner.shared.proxies.proxy_for(url.uri())?;
         if let Some(value) = proxy.and_then(|proxy| proxy.authorization_for(url.uri())) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
         let mut timers = Timers::start(&inner.timeouts);
-        let head = inner.head(url, request, &mut timers).await?;
+        let sent = (&inner.pool, request);
+        let head = inner.head(url, sent, &mut timers).await?;
         Ok((head, timers))
     }
 
@@ -308,15 +311,29 @@ impl HttpClient {
 }
 
 impl ClientInner {
+    fn new_request(
+        &self,
+        (method, url, headers, body): (Method, &Url, &Headers, Bytes),
+    ) -> Result<Request<Full<Bytes>>, HttpError> {
+        if url.is_https() {
+            self.shared.tls.set_up()?;
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = url.uri().clone();
+        headers.as_map().clone_into(request.headers_mut());
+        Ok(request)
+    }
+
     /// Waits for the head of the answer within the time-outs.
     async fn head(
         &self,
         url: &Url,
-        mut request: Request<Full<Bytes>>,
+        (pool, mut request): (&ConnectionPool, Request<Full<Bytes>>),
         timers: &mut Timers,
     ) -> Result<Response<Incoming>, HttpError> {
         let connection = capture_connection(&mut request);
-        let mut response = pin!(self.pool.request(request));
+        let mut response = pin!(pool.request(request));
         let response = poll_fn(|cx| {
             let target = || url.host_port().to_owned();
             if let Poll::Ready(limit) = timers.poll_total(cx) {
@@ -490,15 +507,19 @@ impl HttpClientBuilder {
             limit: self.timeouts.connect,
             addresses: self.addresses,
         });
-        let pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            // By default a request that met a closed connection would be sent again.
-            .retry_canceled_requests(false)
-            .build(Connector::new(Arc::clone(&shared)));
+        let pool = |plain_way| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(POOL_IDLE)
+                // By default a request that met a closed connection would be sent again.
+                .retry_canceled_requests(false)
+                .build(Connector::new(Arc::clone(&shared), plain_way))
+        };
         HttpClient {
             inner: Arc::new(ClientInner {
-                pool,
+                pool: pool(PlainWay::Requests),
+                #[cfg(feature = "realtime")]
+                upgrades: pool(PlainWay::Tunnel),
                 shared,
                 timeouts: self.timeouts,
                 limits: self.limits,

@@ -29,6 +29,17 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 pub(super) struct Connector {
     http: HttpConnector<Resolver>,
     shared: Arc<Shared>,
+    plain_way: PlainWay,
+}
+
+/// How plain `http` goes through an HTTP proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlainWay {
+    /// Each request is sent to the proxy whole.
+    Requests,
+    /// The proxy opens a tunnel: it would pass no other protocol on that a request asks for (RFC 6455, section 4.1, asks for this).
+    #[cfg(feature = "realtime")]
+    Tunnel,
 }
 
 /// What all connections of a client have in common.
@@ -41,13 +52,17 @@ pub(super) struct Shared {
 }
 
 impl Connector {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, plain_way: PlainWay) -> Self {
         let mut http = HttpConnector::new_with_resolver(Resolver::new(shared.addresses.clone()));
         // Whether TLS follows is decided here, not there.
         http.enforce_http(false);
         // A request is written at once; waiting to fill a segment would only delay it.
         http.set_nodelay(true);
-        Self { http, shared }
+        Self {
+            http,
+            shared,
+            plain_way,
+        }
     }
 
     fn connect(&mut self, target: Uri) -> Result<(Connecting<Stream>, bool), BoxError> {
@@ -62,8 +77,11 @@ impl Connector {
             };
             return Ok((connecting, false));
         };
+        let is_seen_whole =
+            proxy.protocol == Protocol::Http && !is_https && self.plain_way == PlainWay::Requests;
         let connecting = match (proxy.protocol, is_https) {
-            (Protocol::Http, false) => plain(self.http.call(proxy.address())),
+            (Protocol::Http, false) if is_seen_whole => plain(self.http.call(proxy.address())),
+            (Protocol::Http, false) => plain(self.tunnel(proxy).call(with_port(&target, 80))),
             (Protocol::Http, true) => self.over_tls(self.tunnel(proxy), target)?,
             (Protocol::Socks5, false) => plain(self.socks(proxy).call(with_port(&target, 80))),
             (Protocol::Socks5, true) => self.over_tls(self.socks(proxy), target)?,
@@ -81,7 +99,6 @@ impl Connector {
             })
         });
         // Inside a tunnel the connection is as good as a direct one.
-        let is_seen_whole = proxy.protocol == Protocol::Http && !is_https;
         Ok((connecting, is_seen_whole))
     }
 
@@ -122,7 +139,7 @@ fn plain<E: Into<BoxError> + Send + 'static>(
     })
 }
 
-/// A SOCKS proxy is told a port, which a URL need not have.
+/// A proxy that opens a tunnel is told a port, which a URL need not have.
 fn with_port(target: &Uri, default_port: u16) -> Uri {
     let host = target.host().unwrap_or_default();
     let port = target.port_u16().unwrap_or(default_port);

@@ -2,6 +2,7 @@
 
 mod connection;
 mod hostile;
+mod proxy;
 mod scripts;
 mod session;
 mod streaming;
