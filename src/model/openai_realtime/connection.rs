@@ -33,8 +33,9 @@ pub(super) struct WebSocket {
     socket: WebSocketStream<TokioIo<Upgraded>>,
     redactor: Redactor,
     deltas: DeltaRedactor,
-    /// What was read and not taken yet.
+    /// What was read and not taken yet, and how the connection ended behind it.
     ready: VecDeque<ReceivedEvent>,
+    end: Option<ConnectionEnd>,
     /// For any frame of the server.
     silence: IdleTimer,
     /// For the ping that asks a silent server whether it is there: its end of a broken connection may never be heard of otherwise.
@@ -56,6 +57,7 @@ impl WebSocket {
             deltas: DeltaRedactor::new(redactor.clone()),
             redactor,
             ready: VecDeque::new(),
+            end: None,
             silence: IdleTimer::new(idle),
             keep_alive: IdleTimer::new(idle.map(|idle| idle / 2)),
             n_control_frames: 0,
@@ -171,7 +173,7 @@ impl RealtimeConnection for WebSocket {
                 return Poll::Ready(Some(Ok(received)));
             }
             if self.is_over {
-                return Poll::Ready(None);
+                return Poll::Ready(self.end.take().map(Err));
             }
             let event = match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.take(message),
@@ -190,9 +192,12 @@ impl RealtimeConnection for WebSocket {
                 Some(Ok(received)) => self.deltas.pass(received, &mut self.ready),
                 Some(Err(end)) => {
                     self.is_over = true;
-                    return Poll::Ready(Some(Err(end)));
+                    self.end = Some(end);
                 }
                 None => {}
+            }
+            if self.is_over {
+                self.deltas.finish(&mut self.ready);
             }
         }
     }

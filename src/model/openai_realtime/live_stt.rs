@@ -20,7 +20,6 @@ use crate::model::voice::{
     LiveRequest, PcmAudio, SpeechUsage, Stt, Transcript, TranscriptFormat, TranscriptionEvent,
     TranscriptionRequest,
 };
-use crate::secret::StreamRedactor;
 
 /// How much audio waits at most to be sent, in bytes: 20 seconds. More is not taken until some was sent.
 const MAX_WAITING_AUDIO: usize = 1024 * 1024;
@@ -56,8 +55,6 @@ struct Listening {
     items: Vec<SpokenItem>,
     n_text: usize,
     usage: Option<SpeechUsage>,
-    /// Takes secrets out of the text that comes in pieces.
-    deltas: StreamRedactor,
     ready: VecDeque<TranscriptionEvent>,
     is_over: bool,
 }
@@ -78,7 +75,6 @@ impl OpenAiLiveStt {
         request: LiveRequest,
     ) -> BoxStream<'static, Result<TranscriptionEvent, ModelError>> {
         let model = self.0.clone();
-        let redactor = model.0.redactor.clone();
         let mut settings = RealtimeSettings::default();
         let mut transcription = Transcription::by(&model.0.name);
         transcription.language = request.language;
@@ -100,7 +96,6 @@ impl OpenAiLiveStt {
             items: Vec::new(),
             n_text: 0,
             usage: None,
-            deltas: StreamRedactor::new(redactor),
             ready: VecDeque::new(),
             is_over: false,
         };
@@ -316,15 +311,11 @@ impl Listening {
             let message = format!("the server wrote more than {MAX_TEXT_BYTES} bytes of one turn");
             return Err(ModelError::new(ErrorKind::LimitExceeded, message));
         }
-        let delta = self.deltas.push(text);
-        self.push_delta(delta);
-        Ok(())
-    }
-
-    fn push_delta(&mut self, delta: String) {
-        if !delta.is_empty() {
-            self.ready.push_back(TranscriptionEvent::Delta { delta });
+        if !text.is_empty() {
+            let delta = TranscriptionEvent::Delta { delta: text };
+            self.ready.push_back(delta);
         }
+        Ok(())
     }
 
     /// Ends the turn when its end was taken and every part of it is written down.
@@ -337,8 +328,6 @@ impl Listening {
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         let mut transcript = Transcript::of_text(texts.join(" "));
         transcript.usage = self.usage.take();
-        let held = self.deltas.finish();
-        self.push_delta(held);
         let done = TranscriptionEvent::Done(Box::new(transcript));
         self.ready.push_back(done);
         self.is_over = true;

@@ -6,12 +6,14 @@ use std::time::Duration;
 use openai_agents::future::BoxFuture;
 use openai_agents::model::OpenAiRealtime;
 use openai_agents::model::realtime::RealtimeSettings;
-use openai_agents::realtime::{RealtimeAgent, RealtimeError, RealtimeHandoff, RealtimeSession};
+use openai_agents::realtime::{
+    RealtimeAgent, RealtimeError, RealtimeEvent, RealtimeHandoff, RealtimeSession,
+};
 use openai_agents::testing::realtime::RealtimeServer;
 use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::tools::{ToolSource, ToolSourceError};
 use openai_agents::{ErrorKind, FunctionTool};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::session::{Stage, model};
@@ -109,6 +111,61 @@ async fn session_key_split_over_deltas_is_shown_nowhere() {
         "{text}"
     );
     assert!(!text.contains("sec"), "{text}");
+}
+
+/// What the application is told of a text whose pieces come with other events between them.
+async fn told_in_pieces(piece: Value, end: Value) -> String {
+    let mut stage = Stage::new(&[]).await;
+    let mut events = vec![json!({ "type": "response.created", "response": { "id": "resp_1" } })];
+    for delta in ["It is sk-", "sec", "ret, really.", " sk"] {
+        let mut event = piece.clone();
+        event["delta"] = delta.into();
+        events.extend([event, json!({ "type": "rate_limits.updated" })]);
+    }
+    events.extend([end, json!({ "type": "over" })]);
+    for event in events {
+        stage.peer.send(&event).await.unwrap();
+    }
+    let mut told = String::new();
+    loop {
+        match stage.session.next().await.unwrap() {
+            RealtimeEvent::TextDelta { delta, .. }
+            | RealtimeEvent::UserTranscriptDelta { delta, .. } => told += &delta,
+            RealtimeEvent::Other { name, json }
+                if name == "response.function_call_arguments.delta" =>
+            {
+                let event: Value = serde_json::from_str(&json).unwrap();
+                told += event["delta"].as_str().unwrap();
+            }
+            RealtimeEvent::Other { name, .. } if name == "over" => return told,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn session_key_split_between_other_events_is_shown_nowhere() {
+    let item = "item_1";
+    let heard = "conversation.item.input_audio_transcription";
+    let texts = [
+        (
+            json!({ "type": "response.output_audio_transcript.delta", "item_id": item, "content_index": 0 }),
+            json!({ "type": "response.done", "response": { "id": "resp_1", "status": "completed" } }),
+        ),
+        (
+            json!({ "type": format!("{heard}.delta"), "item_id": item }),
+            json!({ "type": format!("{heard}.completed"), "item_id": item, "transcript": "It." }),
+        ),
+        (
+            json!({ "type": "response.function_call_arguments.delta", "item_id": item }),
+            json!({ "type": "response.function_call_arguments.done", "item_id": item, "arguments": "" }),
+        ),
+    ];
+    for (piece, end) in texts {
+        // A beginning that many words have tells nothing of a key.
+        let told = told_in_pieces(piece, end).await;
+        assert_eq!(told, "It is sk-[redacted], really. sk");
+    }
 }
 
 #[tokio::test]
