@@ -3,9 +3,12 @@
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
+use openai_agents::model::OpenAiRealtime;
+use openai_agents::realtime::{RealtimeAgent, RealtimeEvent, RealtimeSession};
 use openai_agents::testing::realtime::{RealtimePeer, RealtimeServer};
 use serde_json::{Value, json};
 
+use crate::serve::Served;
 use crate::support::Directory;
 
 const CONFIG: &str = "{ voice: { stt_model: s }, realtime: { model: r }, agents: [{ name: RealtimeAgent, instructions: Help., \
@@ -115,4 +118,66 @@ async fn realtime_call_is_approved_by_the_flag_and_by_nobody_without_a_terminal(
     let (told, output) = call(&["realtime", "hi", "--no-stdin"]).await;
     assert_eq!(told, "Tool execution was not approved.");
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// The MCP server is the program itself, in a process of its own.
+fn config_with_mcp_server() -> String {
+    let program = env!("CARGO_BIN_EXE_openai-agents");
+    format!(
+        "{{ mcp_servers: {{ sums: {{ command: {program}, args: [serve, --stdio], allow_tools: [calculator],
+            env: {{ OPENAI_BASE_URL: 'http://127.0.0.1:1/v1', OPENAI_MODEL: m, OPENAI_AGENTS_CONFIG: none.yaml }} }} }},
+          model: m, realtime: {{ model: r }}, agents: [{{ name: RealtimeAgent, mcp_servers: [sums] }}] }}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn served_realtime_agent_calls_the_tool_of_an_mcp_server() {
+    let server = RealtimeServer::start().await.unwrap();
+    let directory = Directory::new("spoken-mcp")
+        .file("config.yaml", &config_with_mcp_server())
+        .file("none.yaml", "log_level: warn");
+    let mut command = directory.program();
+    command
+        .args(["serve", "--bind", "127.0.0.1:0"])
+        .env("OPENAI_BASE_URL", server.url());
+    let served = tokio::task::spawn_blocking(move || Served::start(command));
+    let served = served.await.unwrap();
+
+    let url = format!("ws://{}/v1", served.address);
+    let model = OpenAiRealtime::builder(url, "RealtimeAgent").build();
+    let agent = RealtimeAgent::builder("Anyone").build().unwrap();
+    let session = RealtimeSession::builder(&agent, model.unwrap());
+    let (session, peer) = tokio::join!(session.connect(), server.accept());
+    let (mut session, mut peer) = (session.unwrap(), peer.unwrap());
+    let update = received(&mut peer, "session.update").await;
+    assert_eq!(update["session"]["tools"][0]["name"], "calculator");
+    session.send_text("100 + 250?").await.unwrap();
+    received(&mut peer, "response.create").await;
+    let call = json!({"id": "item_1", "type": "function_call", "call_id": "call_1", "name": "calculator",
+        "arguments": "{\"expression\":\"100 + 250\"}", "status": "completed"});
+    let answer = [
+        json!({"type": "response.created", "response": {"id": "resp_1"}}),
+        json!({"type": "response.done", "response": {"id": "resp_1", "status": "completed", "output": [call]}}),
+    ];
+    send(&mut peer, &answer).await;
+    loop {
+        let item = received(&mut peer, "conversation.item.create").await;
+        if item["item"]["type"] == "function_call_output" {
+            assert_eq!(item["item"]["output"], "350");
+            break;
+        }
+    }
+    received(&mut peer, "response.create").await;
+    let answer = [
+        json!({"type": "response.created", "response": {"id": "resp_2"}}),
+        json!({"type": "response.output_text.done", "item_id": "item_2", "content_index": 0, "text": "It is 350."}),
+        json!({"type": "response.done", "response": {"id": "resp_2", "status": "completed", "output": []}}),
+    ];
+    send(&mut peer, &answer).await;
+    loop {
+        if let RealtimeEvent::TextDone { text, .. } = session.next().await.unwrap() {
+            assert_eq!(text, "It is 350.");
+            break;
+        }
+    }
 }
