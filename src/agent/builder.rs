@@ -17,7 +17,8 @@ use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Prompt};
 use crate::schema::SchemaError;
 use crate::tools::{
-    FunctionTool, HostedTool, IntoTool, IntoTools, ToolDefinitionError, ToolRegistry, ToolSource,
+    DeferralRule, FunctionTool, HostedTool, IntoTool, IntoTools, ToolDefinitionError, ToolRegistry,
+    ToolSearch, ToolSource, search_spec,
 };
 
 /// Builds an [`Agent`]; begun by [`Agent::builder`].
@@ -40,6 +41,7 @@ pub struct AgentBuilder {
     tool_use_behavior: ToolUseBehavior,
     output: Option<Result<OutputType, SchemaError>>,
     keeps_tool_choice: bool,
+    defers_tools: bool,
     /// The first mistake; it is told by `build`.
     mistake: Option<ToolDefinitionError>,
 }
@@ -101,6 +103,7 @@ impl AgentBuilder {
             tool_use_behavior: ToolUseBehavior::default(),
             output: None,
             keeps_tool_choice: false,
+            defers_tools: false,
             mistake: None,
         }
     }
@@ -129,6 +132,7 @@ impl AgentBuilder {
             tool_use_behavior: agent.tool_use_behavior.clone(),
             output: agent.output.clone().map(Ok),
             keeps_tool_choice: agent.keeps_tool_choice,
+            defers_tools: agent.deferral.by_default,
             mistake: None,
         }
     }
@@ -323,6 +327,52 @@ impl AgentBuilder {
         self
     }
 
+    /// Shows tools to the model only once it has looked for them, so that 500 cost no more tokens than 10.
+    ///
+    /// It holds for all tools of this side, those of sources and agents as tools among them, but for those that
+    /// [`never_defer`](FunctionTool::never_defer); [`FunctionTool::defer_loading`] defers one alone. Handoffs are always shown. Who searches
+    /// is said by what the agent has:
+    ///
+    /// - Usually the run does, with every model. The model is shown the tool `search_tools`, which finds by words, and what it found from
+    ///   the next turn on, to the end of the run. A tool that it calls without having found it is not called, but shown too. The search
+    ///   is no tool call to hooks and to [`ToolUseBehavior`], and counts as one to limits. A [`RunState`](crate::RunState) keeps what was
+    ///   found.
+    /// - With [`HostedTool::tool_search`] the provider does (Responses API, models that have it): it is sent all tools, and the model sees
+    ///   [namespaces](FunctionTool::namespace), or names and descriptions, until it has looked.
+    ///
+    /// A realtime session shows all tools from the beginning. A tool that the `tool_choice` of the settings names should
+    /// [never](FunctionTool::never_defer) be deferred: a server refuses the name of a tool that it was not sent.
+    ///
+    /// ```
+    /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+    /// use openai_agents::{Agent, Runner, tool};
+    /// use serde_json::json;
+    ///
+    /// /// Adds two numbers.
+    /// #[tool]
+    /// fn add(a: i64, b: i64) -> Option<i64> {
+    ///     a.checked_add(b)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let agent = Agent::builder("Counter").tool(add).defer_tools().build()?;
+    /// let model = ScriptedModel::new([
+    ///     ScriptedTurn::tool_call("search_tools", json!({ "query": "add numbers" })),
+    ///     ScriptedTurn::tool_call("add", json!({ "a": 1, "b": 2 })),
+    ///     ScriptedTurn::text("3"),
+    /// ]);
+    /// Runner::new(model.clone()).run(&agent, "1 + 2?").await?;
+    /// assert_eq!(model.requests()[0].tools.specs().len(), 1);
+    /// assert_eq!(model.requests()[1].tools.specs().len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn defer_tools(mut self) -> Self {
+        self.defers_tools = true;
+        self
+    }
+
     /// Sets what happens after tools gave their outputs.
     pub fn tool_use_behavior(mut self, tool_use_behavior: ToolUseBehavior) -> Self {
         self.tool_use_behavior = tool_use_behavior;
@@ -424,11 +474,18 @@ impl AgentBuilder {
             source,
         })?;
         let handoffs = bind(&self.name, self.handoffs, &self.tools, output.as_ref())?;
-        let tool_set = (!handoffs.iter().any(BoundHandoff::is_open)).then(|| {
+        let deferral = DeferralRule {
+            by_default: self.defers_tools,
+            search: ToolSearch::of(&self.hosted),
+        };
+        check_search(&self.name, deferral, &self.tools, &handoffs)?;
+        let is_always_alike =
+            !handoffs.iter().any(BoundHandoff::is_open) && !deferral.searches(&self.tools);
+        let tool_set = is_always_alike.then(|| {
             let handoffs = handoffs.iter().map(|handoff| handoff.tool.spec().clone());
             let output = output.as_ref().and_then(OutputType::tool);
             let own = (&self.tools, self.hosted.as_slice());
-            tool_set(own, |_| true, handoffs.chain(output))
+            tool_set(own, (deferral, &[]), |_| true, handoffs.chain(output))
         });
         Ok(Agent(Arc::new(AgentParts {
             name: self.name.into(),
@@ -449,6 +506,7 @@ impl AgentBuilder {
             tool_use_behavior: self.tool_use_behavior,
             output,
             keeps_tool_choice: self.keeps_tool_choice,
+            deferral,
         })))
     }
 }
@@ -483,6 +541,31 @@ fn bind(
         bound.push(handoff);
     }
     Ok(bound)
+}
+
+/// Makes sure that nothing is called like the search among deferred tools, if there is one.
+fn check_search(
+    agent: &str,
+    deferral: DeferralRule,
+    tools: &ToolRegistry,
+    handoffs: &[BoundHandoff],
+) -> Result<(), AgentError> {
+    if !deferral.searches(tools) {
+        return Ok(());
+    }
+    let search = search_spec(tools.iter());
+    let own = tools
+        .iter()
+        .chain(handoffs.iter().map(|handoff| &handoff.tool));
+    let taken = own
+        .map(FunctionTool::spec)
+        .find(|spec| spec.name == search.name);
+    taken.map_or(Ok(()), |taken| {
+        Err(AgentError::Tool {
+            agent: agent.to_owned(),
+            source: ToolDefinitionError::duplicate(taken, &search),
+        })
+    })
 }
 
 impl std::fmt::Debug for AgentBuilder {

@@ -45,7 +45,7 @@ use crate::guardrail::{InputGuardrail, OutputGuardrail};
 use crate::item::BuiltInTool;
 use crate::limits::Limits;
 use crate::model::{Model, ModelSettings, Prompt, ToolSet};
-use crate::tools::{FunctionTool, HostedTool, ToolRegistry, ToolSource};
+use crate::tools::{DeferralRule, FunctionTool, HostedTool, ToolRegistry, ToolSource};
 
 /// An agent: instructions, tools, and how it uses them; plain data, cheap to clone.
 ///
@@ -80,6 +80,8 @@ struct AgentParts {
     tool_use_behavior: ToolUseBehavior,
     output: Option<OutputType>,
     keeps_tool_choice: bool,
+    /// Which tools the model has to look for, and how.
+    deferral: DeferralRule,
 }
 
 /// The model that was chosen for an agent or a run.
@@ -281,6 +283,11 @@ impl Agent {
 
     pub(crate) fn hooks(&self) -> &[Arc<dyn DynHooks>] {
         &self.0.hooks
+    }
+
+    /// Which of its tools the model has to look for, and how.
+    pub(crate) fn deferral(&self) -> DeferralRule {
+        self.0.deferral
     }
 
     pub(crate) fn tool_set(&self) -> Option<&Arc<ToolSet>> {

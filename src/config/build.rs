@@ -104,6 +104,9 @@ impl<'a> TeamBuilder<'a> {
             let below = self.config.limits().over(Limits::default());
             builder = builder.limits(config.limits.over(below));
         }
+        if config.defer_tools {
+            builder = builder.defer_tools();
+        }
         if !config.reset_tool_choice {
             builder = builder.keep_tool_choice();
         }
@@ -238,7 +241,8 @@ impl<'a> TeamBuilder<'a> {
         let skills = self.config.skills_of(config)?;
         #[cfg(all(feature = "skills", unix))]
         if skills.iter().len() > 0 {
-            tools.push(skills.tool());
+            // The instructions name it, and it is one for all skills.
+            tools.push(skills.tool().never_defer());
         }
         Ok(tools
             .into_iter()

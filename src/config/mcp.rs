@@ -35,6 +35,7 @@ const SERVER: Keys = Keys {
         "allow_tools",
         "block_tools",
         "prefix_tools",
+        "defer_tools",
         "approval",
         "connect_timeout_secs",
         "call_timeout_secs",
@@ -219,6 +220,9 @@ fn server(
     }
     if fields.switch("prefix_tools")? == Some(true) {
         builder = builder.prefix_tools();
+    }
+    if fields.switch("defer_tools")? == Some(true) {
+        builder = builder.defer_tools();
     }
     builder = time_outs(&mut fields, builder)?;
     builder

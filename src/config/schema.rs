@@ -247,6 +247,8 @@ pub struct AgentConfig {
     pub needs_approval: ApprovalConfig,
     /// What happens after tools ran.
     pub tool_use: ToolUseConfig,
+    /// Whether the model is shown tools only once it has looked for them.
+    pub defer_tools: bool,
     /// Whether `settings.tool_choice` holds only until a tool was called.
     pub reset_tool_choice: bool,
     /// The names of the agents that it can hand off to.

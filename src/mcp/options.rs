@@ -37,10 +37,19 @@ pub(super) struct Options {
     pub(super) cache_tools: bool,
     pub(super) for_tools: ToolOptions,
     pub(super) approval: McpApproval,
+    pub(super) loading: ToolLoading,
     pub(super) reconnect_after: Option<Duration>,
     pub(super) per_call: PerCall,
     pub(super) roots: Vec<McpRoot>,
     pub(super) handlers: Handlers,
+}
+
+/// When a model is shown the tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ToolLoading {
+    AtOnce,
+    /// Once it has looked for them.
+    WhenFound,
 }
 
 /// Which versions of the protocol are spoken with a server.
@@ -120,6 +129,7 @@ impl McpClientBuilder {
             cache_tools: true,
             for_tools: ToolOptions::default().failure(ToolFailure::TellModelDetail),
             approval: McpApproval::default(),
+            loading: ToolLoading::AtOnce,
             reconnect_after: None,
             per_call: PerCall::default(),
             roots: Vec::new(),
@@ -170,6 +180,14 @@ impl McpClientBuilder {
     /// ends in a hash.
     pub const fn prefix_tools(mut self) -> Self {
         self.options.prefix = true;
+        self
+    }
+
+    /// Shows the tools to a model only once it has looked for them, as [`FunctionTool::defer_loading`] says.
+    ///
+    /// They are one [namespace](FunctionTool::namespace), of the server's name.
+    pub const fn defer_tools(mut self) -> Self {
+        self.options.loading = ToolLoading::WhenFound;
         self
     }
 

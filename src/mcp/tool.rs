@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::options::ToolLoading;
 use super::parse::ListedTool;
 use super::shared::Shared;
 use super::{McpContent, McpToolResult};
 use crate::error::error_chain;
 use crate::future::BoxError;
-use crate::tools::{FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolOutput};
+use crate::tools::{
+    FunctionTool, ToolContent, ToolDefinitionError, ToolName, ToolNameError, ToolNamespace,
+    ToolOutput,
+};
 
 /// How many characters of a hash tell names apart.
 const N_HASH_CHARS: usize = 8;
@@ -43,10 +47,22 @@ pub(super) fn offer(
     if shared.options.approval.is_needed(&tool.name) {
         offered = offered.needs_approval();
     }
+    if let Ok(namespace) = namespace(&shared.name) {
+        offered = offered.namespace(namespace);
+    }
+    if shared.options.loading == ToolLoading::WhenFound {
+        offered = offered.defer_loading();
+    }
     if let Some(map) = &shared.options.per_call.map_tool {
         offered = map(&tool.name, offered);
     }
     Ok(offered)
+}
+
+/// The tools of a server as one group; none if its name has nothing that a model takes.
+fn namespace(server: &str) -> Result<ToolNamespace, ToolNameError> {
+    let name: String = cleaned(server).chars().take(ToolName::MAX_CHARS).collect();
+    ToolNamespace::new(name, format!("Tools of the MCP server `{server}`."))
 }
 
 fn why_not(error: &ToolDefinitionError) -> String {

@@ -9,12 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::arguments::ArgumentRules;
+use super::deferral::Deferral;
 use super::handler::{self, Fault, Handler, ReadCall};
 use super::invocation::{Approval, ToolCall, Unobserved};
 use super::policy::{ApprovalCondition, FailureText, Policy};
 use super::{
     IntoToolOutput, Tool, ToolCallResult, ToolContext, ToolDefinitionError, ToolError,
-    ToolGuardrail, ToolName, ToolOffer, ToolOptions, ToolOutput, ToolSpec,
+    ToolGuardrail, ToolName, ToolNamespace, ToolOffer, ToolOptions, ToolOutput, ToolSpec,
 };
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, IntoOutcome};
@@ -330,6 +331,38 @@ impl FunctionTool {
 
     pub(super) fn words_of_failure(&self) -> Option<&FailureText> {
         self.policy.failure_text.as_deref()
+    }
+
+    /// Shows the tool to the model only once that has looked for it: the schemas of hundreds of tools cost nothing until then.
+    ///
+    /// [`AgentBuilder::defer_tools`](crate::agent::AgentBuilder::defer_tools) does so with all tools of an agent, and says how they are found.
+    #[must_use]
+    pub fn defer_loading(mut self) -> Self {
+        Arc::make_mut(&mut self.policy).deferral = Deferral::Deferred;
+        self
+    }
+
+    /// Shows the tool to the model from the beginning, also where its agent defers its tools.
+    #[must_use]
+    pub fn never_defer(mut self) -> Self {
+        Arc::make_mut(&mut self.policy).deferral = Deferral::Never;
+        self
+    }
+
+    /// Puts the tool into a group, by which a model finds it if it is deferred.
+    #[must_use]
+    pub fn namespace(mut self, namespace: ToolNamespace) -> Self {
+        Arc::make_mut(&mut self.policy).namespace = Some(Arc::new(namespace));
+        self
+    }
+
+    /// Gives the group that the tool is in.
+    pub fn tool_namespace(&self) -> Option<&ToolNamespace> {
+        self.policy.namespace.as_deref()
+    }
+
+    pub(super) fn deferral(&self) -> Deferral {
+        self.policy.deferral
     }
 
     /// Adds a guardrail that sees each call before the tool does, after earlier ones.

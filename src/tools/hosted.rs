@@ -41,6 +41,8 @@ pub struct McpApprovalRequest {
 }
 
 impl HostedTool {
+    pub(super) const TOOL_SEARCH: &str = "tool_search";
+
     /// Names a tool by its type; its other fields follow by [`with`](Self::with).
     pub fn new(type_name: impl Into<String>) -> Self {
         Self {
@@ -108,9 +110,9 @@ impl HostedTool {
         Self::new("apply_patch")
     }
 
-    /// Searches among tools that are loaded when they are found.
+    /// Searches among the [deferred](crate::FunctionTool::defer_loading) tools, which are loaded when they are found.
     pub fn tool_search() -> Self {
-        Self::new("tool_search")
+        Self::new(Self::TOOL_SEARCH)
     }
 
     /// Adds a field, sent as it is.

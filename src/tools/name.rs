@@ -55,6 +55,11 @@ impl ToolName {
         Self(Arc::from("test"))
     }
 
+    /// The name of the search among deferred tools, which needs no check.
+    pub(crate) fn search() -> Self {
+        Self(Arc::from(super::SEARCH_TOOL))
+    }
+
     /// Gives the name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::deferral::Deferral;
 use super::function::Definition;
-use super::{ToolContext, ToolError, ToolGuardrail};
+use super::{ToolContext, ToolError, ToolGuardrail, ToolNamespace};
 use crate::context::{RunContext, StateType};
 use crate::future::{BoxError, BoxFuture};
 use crate::item::BuiltInTool;
@@ -40,6 +41,8 @@ pub(super) struct Policy {
     pub(super) is_composite: bool,
     /// How it answers calls of tools that the Responses API defines.
     pub(super) built_in: Vec<(BuiltInTool, Arc<Definition>)>,
+    pub(super) deferral: Deferral,
+    pub(super) namespace: Option<Arc<ToolNamespace>>,
     /// The MCP server whose tool it is.
     pub(super) server: Option<Arc<str>>,
 }

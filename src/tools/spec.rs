@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ToolName;
+use super::{ToolName, ToolNamespace};
 
 /// Describes a tool to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,12 @@ pub struct ToolSpec {
     pub parameters: Value,
     /// Whether the model is held to the schema exactly.
     pub strict: bool,
+    /// Whether the provider shows the tool to the model only once that has looked for it (Responses API).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defer_loading: bool,
+    /// The group in which the provider looks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<ToolNamespace>,
     /// The function as a client described it, which goes out unchanged.
     #[serde(skip)]
     pub(crate) verbatim: Option<Map<String, Value>>,
@@ -30,6 +36,8 @@ impl ToolSpec {
             description: description.into(),
             parameters,
             strict: true,
+            defer_loading: false,
+            namespace: None,
             verbatim: None,
         }
     }

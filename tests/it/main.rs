@@ -67,6 +67,7 @@ mod mcp_deviations;
 mod mcp_http;
 mod mcp_oauth;
 mod mcp_per_run;
+mod deferred_tools;
 mod mcp_proxy;
 mod mcp_agents;
 mod mcp_approvals;

@@ -385,11 +385,11 @@ async fn a_state_is_read_with_its_own_key_and_version_only() {
         StateKey::new(Secret::new("short")).unwrap_err(),
         StateError::WeakKey
     );
-    let newer = open.replacen("\"version\":5", "\"version\":7", 1);
+    let newer = open.replacen("\"version\":6", "\"version\":7", 1);
     let error = RunState::from_json(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the run state has version 7; this library reads up to version 5"
+        "the run state has version 7; this library reads up to version 6"
     );
     for text in [
         "",

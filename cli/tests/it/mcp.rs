@@ -379,6 +379,44 @@ async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_cal
     assert!(answer.contains(&format!("{cause}; {advice}")), "{answer}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_server_whose_tools_are_deferred_has_them_found_by_the_model() {
+    let directory = directory("mcp-deferred", "    defer_tools: true");
+    let server = FakeServer::start([
+        streamed_call("", "search_tools", r#"{"query":"calculate"}"#),
+        streamed_call("", "calculator", SUM),
+        streamed_text("It is ", "350."),
+    ])
+    .await
+    .unwrap();
+    let arguments = ["run", "--agent", "Sum", "100 + 250?"];
+    let output = on(&server, &directory, &arguments).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "It is 350.\n");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let searched = "-> search_tools {\"query\":\"calculate\"}\n<- These tools can be called from now on: calculator.\n";
+    assert!(stderr.starts_with(searched), "{stderr}");
+    let tools = server.requests().into_iter().map(|request| {
+        let body = request.json().unwrap();
+        let tools = body["tools"].as_array().unwrap().iter();
+        let names = tools.map(|tool| tool["function"]["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(
+        tools.collect::<Vec<_>>(),
+        [
+            "search_tools",
+            "search_tools calculator",
+            "search_tools calculator"
+        ]
+    );
+    let description = &server.requests()[0].json().unwrap()["tools"][0]["function"]["description"];
+    let description = description.as_str().unwrap();
+    assert!(
+        description.ends_with("\n- sums: Tools of the MCP server `sums`."),
+        "{description}"
+    );
+}
+
 /// By the setting of that name, and without a reload.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]

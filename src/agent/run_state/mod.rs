@@ -24,13 +24,13 @@ use crate::kind::ErrorKind;
 use crate::limits::Limits;
 use crate::model::ResponseMeta;
 use crate::session::SessionVersion;
-use crate::tools::{McpApprovalRequest, NOT_APPROVED};
+use crate::tools::{McpApprovalRequest, NOT_APPROVED, ToolName};
 
 /// The version of the format that is written, and the newest that is read.
 ///
 /// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name. Version 3 can have added input,
-/// version 4 an input that guardrails have not judged, version 5 the id of the run.
-const VERSION: u32 = 5;
+/// version 4 an input that guardrails have not judged, version 5 the id of the run, version 6 the deferred tools that were found.
+const VERSION: u32 = 6;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 
@@ -119,6 +119,9 @@ pub struct RunState {
     /// What was added for the next model call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::agent) added_input: Vec<Item>,
+    /// The deferred tools that the model has found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::agent) loaded_tools: Vec<ToolName>,
 }
 
 /// The session of a saved run.

@@ -26,6 +26,7 @@ mod state;
 mod turn;
 mod snapshot;
 mod tool_sources;
+mod tool_search;
 mod model_request;
 mod resolve;
 mod session;

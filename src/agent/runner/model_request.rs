@@ -12,7 +12,7 @@ use crate::context::RunContext;
 use crate::model::{
     Continuation, Delivery, ModelRequest, ModelSettings, OutputFormat, ToolChoice, ToolSet,
 };
-use crate::tools::{FunctionTool, ToolRegistry};
+use crate::tools::FunctionTool;
 
 /// What stays the same for all requests of one agent in one run.
 pub(super) struct RequestTemplate {
@@ -51,11 +51,12 @@ fn continuation(history_owner: &HistoryOwner, state: &MachineState) -> Continuat
 impl RequestTemplate {
     /// Lays the run's settings over the agent's.
     pub(super) fn new(
-        agent: &Agent,
+        state: &MachineState,
         graph: &Graph,
         options: &RunOptions,
         delivery: Delivery,
     ) -> Self {
+        let agent = &state.agent;
         let mut settings = options.settings_of(agent);
         let gives_output_by_tool = agent.output_type().and_then(OutputType::tool).is_some();
         if gives_output_by_tool && settings.tool_choice.is_none() {
@@ -81,7 +82,7 @@ impl RequestTemplate {
             output: agent.output_type().and_then(OutputType::format),
             tools: match agent.tool_set() {
                 Some(tools) => Arc::clone(tools),
-                None => offered(agent, agent.tools(), graph, |_| true),
+                None => offered(state, graph, |_| true),
             },
             delivery,
         }
@@ -130,9 +131,9 @@ impl RequestTemplate {
         }
     }
 
-    /// Takes the tools that the agent's sources have now.
+    /// Takes the tools that the agent's sources have now, and those that the model has found.
     pub(super) fn offer(&mut self, state: &MachineState, graph: &Graph) {
-        self.tools = offered(&state.agent, state.tools(), graph, |_| true);
+        self.tools = offered(state, graph, |_| true);
     }
 
     /// The agent's own set, encoded once for all runs, unless a tool or handoff is disabled now.
@@ -146,19 +147,17 @@ impl RequestTemplate {
         if all.all(|tool| state.is_offered(tool, cx)) {
             return Arc::clone(&self.tools);
         }
-        offered(&state.agent, state.tools(), graph, |tool| {
-            state.is_offered(tool, cx)
-        })
+        offered(state, graph, |tool| state.is_offered(tool, cx))
     }
 }
 
 /// The tools of an agent, its handoffs behind them, and the tool for its output.
 fn offered(
-    agent: &Agent,
-    tools: &ToolRegistry,
+    state: &MachineState,
     graph: &Graph,
     is_offered: impl Fn(&FunctionTool) -> bool,
 ) -> Arc<ToolSet> {
+    let agent = &state.agent;
     let handoffs = agent.bound_handoffs().iter();
     let handoffs = handoffs
         .filter(|handoff| is_offered(&handoff.tool))
@@ -167,8 +166,9 @@ fn offered(
             Some(handoff.spec(target))
         });
     let output = agent.output_type().and_then(OutputType::tool);
-    let own = (tools, agent.hosted_tools());
-    tool_set(own, &is_offered, handoffs.chain(output))
+    let own = (state.tools(), agent.hosted_tools());
+    let deferral = (agent.deferral(), state.loaded.as_slice());
+    tool_set(own, deferral, &is_offered, handoffs.chain(output))
 }
 
 /// An agent's instructions, and behind them what is said in words of its output.

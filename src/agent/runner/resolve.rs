@@ -8,6 +8,7 @@ use super::UnknownTool;
 use super::model_request::ToolOffer;
 use super::options::UnknownToolText;
 use super::state::MachineState;
+use super::tool_search::find_tools;
 use super::turn::{
     CallAction, CallStatus, HostedQuestion, IGNORED_HANDOFF, PendingTurn, Permission, Resolution,
     TurnCall, invoke,
@@ -21,7 +22,7 @@ use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::limits::{LimitReached, Limits};
 use crate::model::ModelError;
-use crate::tools::{FunctionTool, McpApprovalRequest, NOT_APPROVED};
+use crate::tools::{FunctionTool, McpApprovalRequest, NOT_APPROVED, SEARCH_TOOL};
 
 /// Calls that someone on this side has to answer, beside those of functions. The tools of a workspace answer those of a shell and of a
 /// patch, and nobody answers the others.
@@ -228,6 +229,9 @@ impl ResolveContext<'_> {
         {
             return Ok(CallStatus::Output);
         }
+        if let Some(found) = find_tools(self.state, self.cx, call) {
+            return Ok(CallStatus::Ready(CallAction::Answer(found.outcome)));
+        }
         match self.state.tools().get(&call.name) {
             Some(tool) if self.state.is_offered(tool, self.cx) => Ok(self.call(tool, call)),
             Some(tool) => self.without_tool(call, Missing::Disabled(tool)),
@@ -319,7 +323,7 @@ fn answered(text: &str) -> CallStatus {
     CallStatus::Ready(CallAction::Answer(ToolOutcome::by_runner(text)))
 }
 
-/// The names of an agent's tools and handoffs.
+/// The names of the tools and handoffs that an agent's model is shown.
 fn names<'a>(
     state: &'a MachineState,
     is_named: impl Fn(&FunctionTool) -> bool + 'a,
@@ -329,8 +333,11 @@ fn names<'a>(
         .bound_handoffs()
         .iter()
         .map(|handoff| &handoff.tool);
-    let tools = state.tools().iter().chain(handoffs);
+    let tools = state.tools().iter().filter(|tool| state.is_loaded(tool));
+    let searches = state.agent.deferral().searches(state.tools());
     tools
+        .chain(handoffs)
         .filter(move |tool| is_named(tool))
         .map(|tool| tool.name().as_str())
+        .chain(searches.then_some(SEARCH_TOOL))
 }

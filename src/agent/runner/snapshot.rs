@@ -53,6 +53,7 @@ pub(super) fn save(
             .unwrap_or_default(),
         input_unjudged: state.is_input_unjudged,
         added_input: state.added_input.clone(),
+        loaded_tools: state.loaded.clone(),
         final_output: state.final_output.as_deref().map(str::to_owned),
         session,
     }
@@ -177,6 +178,7 @@ pub(super) fn restore(
         n_input: saved.n_input,
         sourced: None,
         withheld: HashSet::new(),
+        loaded: saved.loaded_tools,
         own_input: saved.session.as_ref().map(|session| session.input.clone()),
         n_known: saved.n_known,
         n_before_turn: saved.n_before_turn,

@@ -27,6 +27,8 @@ pub(super) struct MachineState {
     pub(super) sourced: Option<SourcedTools>,
     /// The tools and handoffs whose conditions do not hold in this turn.
     pub(super) withheld: HashSet<ToolName>,
+    /// The deferred tools that the model has found, in this order; an agent that is handed the conversation has found them too.
+    pub(super) loaded: Vec<ToolName>,
     /// Whether the agent has had no turn yet.
     pub(super) is_fresh: bool,
     /// The whole conversation: the input and what the run added.
@@ -72,7 +74,12 @@ pub(super) struct FilteredView {
 }
 
 impl MachineState {
-    /// Whether a tool or a handoff is offered in this turn.
+    /// Whether the model need not look for a tool, or has found it.
+    pub(super) fn is_loaded(&self, tool: &FunctionTool) -> bool {
+        !self.agent.deferral().withholds(tool) || self.loaded.contains(tool.name())
+    }
+
+    /// Whether the conditions of a tool or a handoff hold in this turn.
     pub(super) fn is_offered(&self, tool: &FunctionTool, cx: &RunContext) -> bool {
         tool.is_enabled(cx) && !self.withheld.contains(tool.name())
     }
@@ -85,6 +92,7 @@ impl MachineState {
             agent,
             sourced: None,
             withheld: HashSet::new(),
+            loaded: Vec::new(),
             is_fresh: true,
             n_input: input.len(),
             own_input: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::error::{RunFailure, SetupError};
-use crate::tools::{FunctionTool, ToolRegistry};
+use crate::tools::{FunctionTool, SEARCH_TOOL, ToolRegistry};
 
 /// An agent's tools with those of its sources.
 pub(super) struct SourcedTools {
@@ -27,10 +27,14 @@ impl SourcedTools {
             let mut handoffs = agent.bound_handoffs().iter();
             let is_taken = handoffs.any(|handoff| handoff.tool_name() == name);
             if is_taken || tools.register(tool.clone()).is_err() {
-                return Err(RunFailure::Setup(SetupError::SameTool {
-                    agent: agent.name().to_owned(),
-                    tool: name.to_string(),
-                }));
+                return Err(same_tool(agent, name));
+            }
+        }
+        if agent.deferral().searches(&tools) {
+            let mut handoffs = agent.bound_handoffs().iter();
+            let is_handoff = handoffs.any(|handoff| handoff.tool_name().as_str() == SEARCH_TOOL);
+            if is_handoff || tools.get(SEARCH_TOOL).is_some() {
+                return Err(same_tool(agent, SEARCH_TOOL));
             }
         }
         Ok(Self {
@@ -49,4 +53,11 @@ impl SourcedTools {
                 .zip(lists)
                 .all(|(one, other)| Arc::ptr_eq(one, other))
     }
+}
+
+fn same_tool(agent: &Agent, tool: &str) -> RunFailure {
+    RunFailure::Setup(SetupError::SameTool {
+        agent: agent.name().to_owned(),
+        tool: tool.to_owned(),
+    })
 }

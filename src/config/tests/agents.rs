@@ -115,6 +115,7 @@ const TOGETHER: &str = "agents:
     agents_as_tools: [Billing, {agent: Judge, name: judge, description: Judges.}]
     needs_approval: [judge]
     reset_tool_choice: false
+    defer_tools: true
     output_schema: { type: object, properties: { a: { type: string } } }
     guardrails:
       input:
@@ -164,6 +165,7 @@ fn an_agent_names_others() {
     );
     assert_eq!(billing.needs_approval, ApprovalConfig::Always);
     assert!(!triage.reset_tool_choice);
+    assert!(triage.defer_tools && !billing.defer_tools);
     assert!(billing.reset_tool_choice);
     assert_eq!(triage.limits.max_requests, Some(3));
     assert_eq!(triage.output_schema.as_ref().unwrap().len(), 2);

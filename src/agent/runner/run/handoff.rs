@@ -95,7 +95,7 @@ impl Run {
             self.state.sourced = None;
             self.state.is_fresh = true;
             self.template = RequestTemplate::new(
-                &self.state.agent,
+                &self.state,
                 &self.graph,
                 self.options(),
                 self.setup.delivery,

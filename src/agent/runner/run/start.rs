@@ -91,7 +91,7 @@ impl Run {
         };
         Self {
             layers: Layers::begin(options, &graph, &identity),
-            template: RequestTemplate::new(&state.agent, &graph, options, setup.delivery),
+            template: RequestTemplate::new(&state, &graph, options, setup.delivery),
             setup: Arc::new(setup),
             state,
             graph,

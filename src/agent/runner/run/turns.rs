@@ -9,6 +9,7 @@ use crate::agent::runner::result::RunEvent;
 use crate::agent::runner::step::{InputAfter, ModelStep, PrepareStep, Step};
 use crate::agent::runner::to_run_events::to_run_events;
 use crate::agent::runner::tool_calls::ToolEvent;
+use crate::agent::runner::tool_search::find_tools;
 use crate::agent::runner::turn::{CallEnd, CallStatus, PendingTurn, Resolution, output_item};
 use crate::agent::{Agent, Instructions, ToolUseBehavior, ToolUseFn};
 use crate::error::{RunFailure, SetupError};
@@ -244,9 +245,26 @@ impl Run {
             let agent = self.state.agent.shared_name();
             self.state.used_tools.insert(agent);
         }
+        self.load_found(&turn);
         self.state.pending = Some(turn);
         self.advance();
         Ok(())
+    }
+
+    /// Shows the model from the next turn on the tools that it has looked for.
+    fn load_found(&mut self, turn: &PendingTurn) {
+        let calls = turn.calls.iter();
+        let found = calls.filter_map(|call| find_tools(&self.state, &self.cx, &call.call));
+        let found: Vec<_> = found.flat_map(|found| found.tools).collect();
+        let n_before = self.state.loaded.len();
+        for name in found {
+            if !self.state.loaded.contains(&name) {
+                self.state.loaded.push(name);
+            }
+        }
+        if self.state.loaded.len() > n_before {
+            self.template.offer(&self.state, &self.graph);
+        }
     }
 
     pub(super) fn run_tools(&mut self) -> Step {

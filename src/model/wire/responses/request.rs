@@ -11,7 +11,7 @@ use crate::model::wire::body::{Body, Rest, put, refuse, unencodable, write_json}
 use crate::model::{
     Continuation, Delivery, Dialect, ModelError, ModelRequest, ModelSettings, ToolChoice, ToolSet,
 };
-use crate::tools::ToolSpec;
+use crate::tools::{ToolNamespace, ToolSpec};
 
 /// What errors call this wire.
 const API: &str = "the Responses API";
@@ -149,24 +149,55 @@ fn text(request: &ModelRequest) -> Map<String, Value> {
 
 fn encoded_tools(tools: &ToolSet) -> Result<Bytes, ModelError> {
     tools.memo().get_or_encode(Encoding::Responses, || {
-        let functions = tools.specs().iter().map(function);
+        let functions = functions(tools.specs());
         let hosted = tools
             .hosted()
             .iter()
             .map(|tool| Value::Object(tool.to_json().clone()));
-        let list: Vec<Value> = functions.chain(hosted).collect();
+        let list: Vec<Value> = functions.into_iter().chain(hosted).collect();
         serde_json::to_vec(&list)
             .map(Bytes::from)
             .map_err(unencodable)
     })
 }
 
+/// The functions in order, those of a namespace at the place of its first.
+fn functions(specs: &[ToolSpec]) -> Vec<Value> {
+    let mut places: Vec<(Option<&ToolNamespace>, Vec<Value>)> = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let namespace = spec.namespace.as_ref();
+        let mut known = places.iter_mut();
+        let known = known.find(|(known, _)| namespace.is_some() && *known == namespace);
+        match known {
+            Some((_, functions)) => functions.push(function(spec)),
+            None => places.push((namespace, vec![function(spec)])),
+        }
+    }
+    let encode = |(namespace, functions): (Option<&ToolNamespace>, Vec<Value>)| match namespace {
+        None => functions,
+        Some(ToolNamespace {
+            name, description, ..
+        }) => vec![json!({
+            "type": "namespace", "name": name.as_str(), "description": description,
+            "tools": functions,
+        })],
+    };
+    places.into_iter().flat_map(encode).collect()
+}
+
 fn function(spec: &ToolSpec) -> Value {
     let Some(function) = &spec.verbatim else {
-        return json!({
-            "type": "function", "name": spec.name.as_str(), "description": spec.description,
-            "parameters": spec.parameters, "strict": spec.strict,
-        });
+        let mut tool = Map::from_iter([
+            ("type".to_owned(), json!("function")),
+            ("name".to_owned(), json!(spec.name.as_str())),
+            ("description".to_owned(), json!(spec.description)),
+            ("parameters".to_owned(), spec.parameters.clone()),
+            ("strict".to_owned(), json!(spec.strict)),
+        ]);
+        if spec.defer_loading {
+            tool.insert("defer_loading".to_owned(), json!(true));
+        }
+        return Value::Object(tool);
     };
     let mut tool = Map::from_iter([("type".to_owned(), json!("function"))]);
     tool.extend(function.clone());
