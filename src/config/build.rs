@@ -176,12 +176,14 @@ impl<'a> TeamBuilder<'a> {
             };
         }
         #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+        let mut modules = Vec::new();
+        #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
         for module in self.config.plugin_modules_of(config) {
+            let module = module.behind(&config.tools, &modules);
+            modules.push(module.clone());
             builder = match config.needs_approval {
-                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(module.clone())),
-                ApprovalConfig::Never | ApprovalConfig::Tools(_) => {
-                    builder.tool_source(module.clone())
-                }
+                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(module)),
+                ApprovalConfig::Never | ApprovalConfig::Tools(_) => builder.tool_source(module),
             };
         }
         for name in &config.mcp_servers {

@@ -58,6 +58,16 @@ pub enum ModuleError {
         /// The tools that it should have.
         said: Vec<String>,
     },
+    /// The module has a tool of a name that the agent has already; it is not used in that agent.
+    #[error("{} has the tool `{tool}`, which {owner} has too; the agent has that one", file.display())]
+    SameTool {
+        /// The file.
+        file: PathBuf,
+        /// The tool.
+        tool: String,
+        /// Who has the other: the file of another module, or the agent itself.
+        owner: String,
+    },
     /// The module takes too long to load.
     #[error("{} was not loaded within {seconds} seconds", file.display())]
     Timeout {

@@ -48,6 +48,17 @@ pub struct ModuleTools {
     name: Arc<str>,
     module: Arc<PluginModule>,
     loaded: Arc<OnceCell<Result<Loaded, Arc<ModuleError>>>>,
+    #[cfg(feature = "config")]
+    neighbours: Option<Arc<Neighbours>>,
+}
+
+/// What an agent has before a module: which tools a module has is known once it is loaded, and two of one name no agent can have.
+#[cfg(feature = "config")]
+struct Neighbours {
+    /// The module as it is for itself.
+    alone: ModuleTools,
+    tools: Vec<String>,
+    modules: Vec<ModuleTools>,
 }
 
 #[derive(Clone)]
@@ -75,6 +86,8 @@ impl Plugin {
             name: format!("{}/{}", self.name(), module.name).into(),
             module: Arc::new(module.clone()),
             loaded: Arc::default(),
+            #[cfg(feature = "config")]
+            neighbours: None,
         });
         modules.collect()
     }
@@ -91,8 +104,38 @@ impl ModuleTools {
     ///
     /// Dropping the future lets what was begun go on by itself; the next call begins anew.
     pub async fn state(&self) -> Result<Arc<[FunctionTool]>, Arc<ModuleError>> {
-        let loaded = self.loaded.get_or_init(|| load(Arc::clone(&self.module)));
-        loaded.await.clone().map(|loaded| loaded.tools)
+        self.loaded().await.map(|loaded| loaded.tools)
+    }
+
+    /// The same module in an agent that has these tools and modules before it: one that has a tool of the name of one of theirs is refused.
+    #[cfg(feature = "config")]
+    pub(crate) fn behind(&self, tools: &[String], modules: &[Self]) -> Self {
+        Self {
+            loaded: Arc::default(),
+            neighbours: Some(Arc::new(Neighbours {
+                alone: self.clone(),
+                tools: tools.to_vec(),
+                modules: modules.to_vec(),
+            })),
+            ..self.clone()
+        }
+    }
+
+    async fn loaded(&self) -> Result<Loaded, Arc<ModuleError>> {
+        self.loaded.get_or_init(|| self.load()).await.clone()
+    }
+
+    /// Boxed, since a module waits for those before it.
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, Arc<ModuleError>>> {
+        #[cfg(feature = "config")]
+        if let Some(neighbours) = &self.neighbours {
+            return Box::pin(async {
+                let loaded = neighbours.alone.loaded().await?;
+                neighbours.check(&loaded.tools).await?;
+                Ok(loaded)
+            });
+        }
+        Box::pin(load(Arc::clone(&self.module)))
     }
 
     /// Says how many threads are taken by calls that nobody waits for any more; they cannot be ended.
@@ -101,6 +144,35 @@ impl ModuleTools {
             Some(Ok(loaded)) => loaded.engine.n_given_up(),
             Some(Err(_)) | None => 0,
         }
+    }
+}
+
+#[cfg(feature = "config")]
+impl Neighbours {
+    async fn check(&self, tools: &[FunctionTool]) -> Result<(), Arc<ModuleError>> {
+        let refuse = |tool: &str, owner: String| {
+            Arc::new(ModuleError::SameTool {
+                file: self.alone.module.file.clone(),
+                tool: tool.to_owned(),
+                owner,
+            })
+        };
+        let name = |tool: &FunctionTool| tool.name().to_string();
+        let mut own = tools.iter().map(name);
+        if let Some(tool) = own.find(|tool| self.tools.contains(tool)) {
+            return Err(refuse(&tool, "the agent itself".to_owned()));
+        }
+        for module in &self.modules {
+            // One that was refused has no tools.
+            let Ok(taken) = module.state().await else {
+                continue;
+            };
+            let taken: BTreeSet<String> = taken.iter().map(name).collect();
+            if let Some(tool) = tools.iter().map(name).find(|tool| taken.contains(tool)) {
+                return Err(refuse(&tool, module.module.file.display().to_string()));
+            }
+        }
+        Ok(())
     }
 }
 

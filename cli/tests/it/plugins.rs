@@ -414,6 +414,41 @@ async fn tool_that_two_plugins_have_is_the_first_ones_for_assistant() {
     check_output(&output, 0, "Done.\n", "-> echo {}\n<- {}\n");
 }
 
+/// What tools a file has that is a plugin by itself is known when it is loaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn tool_that_two_bare_modules_have_is_the_first_ones_and_both_files_are_named() {
+    let directory =
+        Directory::new("plugins-bare-twice").file("config.yaml", "plugins_path: plugins\n");
+    fs::create_dir_all(directory.path("plugins")).unwrap();
+    let bytes = by_hand::wasm_module(" ", " ");
+    for name in ["first", "second"] {
+        directory.write(&format!("plugins/{name}.wasm"), &bytes);
+        assert_eq!(plugins(&directory, &["trust", name]).0, Some(0));
+    }
+    let answers = || [streamed_call("", "echo", "{}"), streamed_text("Do", "ne.")];
+    let server = FakeServer::start(answers()).await.unwrap();
+    let output = on(&server, &directory, &["run", "hi"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Done.\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let [first, second] = ["first", "second"].map(|name| {
+        let file = directory.path(&format!("plugins/{name}.wasm"));
+        file.canonicalize().unwrap().display().to_string()
+    });
+    let told =
+        format!("{second} has the tool `echo`, which {first} has too; the agent has that one");
+    assert!(stderr.contains(&told), "{stderr}");
+    // Alone each is as good as the other.
+    directory.write(
+        "config.yaml",
+        "plugins_path: plugins\nagents: [{ name: A, tools: [second/second] }]\n",
+    );
+    let server = FakeServer::start(answers()).await.unwrap();
+    let output = on(&server, &directory, &["run", "--agent", "A", "hi"])
+        .output()
+        .unwrap();
+    check_output(&output, 0, "Done.\n", "-> echo {}\n<- {}\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reload_brings_what_was_trusted_and_takes_what_was_not() {
     let directory = with_definitions("plugins-reload", DEFINITIONS);
