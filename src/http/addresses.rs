@@ -134,3 +134,34 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_public;
+
+    /// Both ends of each block of special addresses.
+    const OTHERS: &str = "
+        0.0.0.0 0.255.255.255 10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 127.0.0.1 127.255.255.255 169.254.0.0
+        169.254.169.254 172.16.0.0 172.31.255.255 192.0.0.1 192.0.2.1 192.88.99.1 192.168.0.0 192.168.255.255 198.18.0.0
+        198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
+        :: ::1 ::127.0.0.1 ::ffff:10.0.0.1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::a00:1 64:ff9b:1::808:808 100::1
+        2001::1 2001:2::1 2001:db8::1 2002:a00:1::1 2002:808:808::1 3fff::1 5f00::1 fc00::1 fdff::1 fe80::1 fec0::1 ff02::1";
+
+    /// Their neighbours, and forms of public addresses.
+    const PUBLIC: &str = "
+        1.0.0.0 8.8.8.8 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 169.253.255.255 169.255.0.0
+        172.15.255.255 172.32.0.0 192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 223.255.255.255
+        ::ffff:8.8.8.8 64:ff9b::808:808 2001:4860:4860::8888 2606:4700::1111";
+
+    #[test]
+    fn addresses_of_the_public_internet_are_told_from_all_others() {
+        let wrong = |addresses: &'static str, expected: bool| {
+            let addresses = addresses.split_whitespace();
+            let wrong =
+                addresses.filter(move |address| is_public(address.parse().unwrap()) != expected);
+            wrong.collect::<Vec<&str>>()
+        };
+        assert_eq!(wrong(OTHERS, false), [""; 0]);
+        assert_eq!(wrong(PUBLIC, true), [""; 0]);
+    }
+}
