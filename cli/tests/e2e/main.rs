@@ -13,6 +13,9 @@ mod responses;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod workspace;
+#[cfg(test)]
 #[cfg(unix)]
 mod plugins;
 

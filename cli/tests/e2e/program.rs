@@ -14,7 +14,7 @@ use crate::variable;
 
 const PROMPT: &str = "What is the sum of 100 and 250?";
 
-fn program(arguments: &[&str]) -> Command {
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openai-agents"));
     // Without the files and settings of whoever runs the tests.
     command
