@@ -2,7 +2,7 @@
 //!
 //! A confined command cannot leave its process group, so that one signal reaches all of it. Limits of the kernel alone would not do:
 //! `RLIMIT_NPROC` counts all threads of the user and does not hold for root, `RLIMIT_AS` holds for each process and not for their sum, and
-//! control groups must be delegated by whoever started this program.
+//! a control group can be made in some places only (`control_group`).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -2,6 +2,7 @@
 
 mod built_in;
 mod calls;
+mod control_group;
 mod files;
 mod group;
 mod options;
@@ -28,6 +29,7 @@ use crate::tools::blocking;
 pub(super) use built_in::{local_shell, shell};
 pub use options::{CommandOptions, Confinement};
 
+use self::control_group::ControlGroup;
 use self::group::Group;
 use self::output::{Output, Reader, Writers, end_line};
 use self::spawn::CommandFolders;
@@ -173,7 +175,9 @@ impl CommandCall<'_> {
         let folder = root.parse(self.request.folder.as_deref().unwrap_or("."))?;
         let folder = root.folder(&folder)?;
         let temporary = temporary::Folder::new()?;
+        let control_group = ControlGroup::new(spawn::max_threads(self.options));
         let place = CommandFolders {
+            control_group: control_group.as_ref(),
             root,
             folder: &folder,
             temporary: temporary.path(),

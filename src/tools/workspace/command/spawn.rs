@@ -3,6 +3,7 @@
 //! What a thread may do is what its children may do, so that Landlock needs no code between `fork` and `exec`. The rest does: limits
 //! belong to a process and not to a thread, and the filter must come after the session, which it keeps the command in.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::process::CommandExt as _;
@@ -15,6 +16,7 @@ use rustix::process::{
 };
 use seccompiler::{BpfProgram, apply_filter};
 
+use super::control_group::ControlGroup;
 use super::options::{CommandOptions, Confinement};
 use super::output::Writers;
 use super::{CommandRequest, calls, files, group};
@@ -34,6 +36,8 @@ pub(super) struct CommandFolders<'a> {
     pub(super) root: &'a Root,
     pub(super) folder: &'a Dir,
     pub(super) temporary: &'a Path,
+    /// If one could be made.
+    pub(super) control_group: Option<&'a ControlGroup>,
 }
 
 /// Starts a command. The kernel ends it with the calling thread, which therefore has to stay until it has ended.
@@ -73,7 +77,11 @@ pub(super) fn spawn(
             Some(filter)
         }
     };
-    prepare(&mut command, limits(options), filter);
+    let entry = place.control_group.map(|group| {
+        let entry = File::options().write(true).open(group.entry());
+        entry.map_err(not_started)
+    });
+    prepare(&mut command, limits(options), entry.transpose()?, filter);
     // Without it a crowd of processes would keep this program from counting them.
     rustix::process::nice(NICENESS).map_err(|error| not_started(error.into()))?;
     files::restrict(place.root, place.temporary, options)?;
@@ -98,16 +106,19 @@ fn inherited(options: &CommandOptions) -> impl Iterator<Item = (&str, std::ffi::
 
 /// The limits that the kernel knows; time, memory and processes in sum are watched in `group`.
 fn limits(options: &CommandOptions) -> [(Resource, Rlimit); 3] {
-    let max_processes = u64::try_from(options.max_processes).unwrap_or(u64::MAX);
     // The kernel counts all threads of the user, and for root it does not look at this limit. It stops what forks faster than is watched.
-    let max_threads = max_processes
-        .saturating_mul(THREADS_PER_PROCESS)
-        .saturating_add(group::n_threads_of_user());
+    let max_threads = max_threads(options).saturating_add(group::n_threads_of_user());
     [
         limit(Resource::Fsize, options.max_file_bytes),
         limit(Resource::Core, 0),
         limit(Resource::Nproc, max_threads),
     ]
+}
+
+/// How many threads the kernel lets a command have, in all its processes.
+pub(super) fn max_threads(options: &CommandOptions) -> u64 {
+    let max_processes = u64::try_from(options.max_processes).unwrap_or(u64::MAX);
+    max_processes.saturating_mul(THREADS_PER_PROCESS)
 }
 
 /// A limit, or the one that already holds if that is lower, since it may only be lowered.
@@ -126,11 +137,19 @@ fn limit(resource: Resource, value: u64) -> (Resource, Rlimit) {
     unsafe_code,
     reason = "session, limits and filter are set by the process itself, between fork and exec"
 )]
-fn prepare(command: &mut Command, limits: [(Resource, Rlimit); 3], filter: Option<BpfProgram>) {
+fn prepare(
+    command: &mut Command,
+    limits: [(Resource, Rlimit); 3],
+    entry: Option<File>,
+    filter: Option<BpfProgram>,
+) {
     let prepare = move || {
         // Its process group can be ended as a whole, and it has no terminal.
         setsid()?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
+        if let Some(entry) = &entry {
+            rustix::io::write(entry, b"0")?;
+        }
         for (resource, limit) in &limits {
             setrlimit(*resource, *limit)?;
         }

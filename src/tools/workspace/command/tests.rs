@@ -1,5 +1,10 @@
 //! The pure parts of commands.
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::control_group::{ControlGroup, own_group};
 use super::group::parse;
 use super::output::Output;
 
@@ -50,4 +55,63 @@ fn output_keeps_its_beginning_and_its_end() {
     );
     // A character that stands on both sides is whole if nothing is left out.
     check(&["123\u{e9}678"], 8, "123\u{e9}678");
+}
+
+#[test]
+fn control_group_of_this_process_is_found_in_both_versions() {
+    let found = |own: &str, mounts: &str| own_group(own, mounts);
+    let path = PathBuf::from;
+    let first = "36 31 0:33 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
+38 31 0:35 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids
+40 31 0:37 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+    assert_eq!(
+        found("9:cpu:/a\n8:pids:/user/x\n0::/\n", first),
+        Some((
+            path("/sys/fs/cgroup/pids"),
+            path("/sys/fs/cgroup/pids/user/x")
+        ))
+    );
+    let second = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+    assert_eq!(
+        found("0::/user.slice/s.scope\n", second),
+        Some((
+            path("/sys/fs/cgroup"),
+            path("/sys/fs/cgroup/user.slice/s.scope")
+        ))
+    );
+    // A container sees the part of the hierarchy that is mounted there.
+    let part = "29 23 0:26 /docker/c1 /sys/fs/cgroup ro - cgroup2 cgroup ro\n";
+    assert_eq!(
+        found("0::/docker/c1/job\n", part),
+        Some((path("/sys/fs/cgroup"), path("/sys/fs/cgroup/job")))
+    );
+    for (own, mounts) in [
+        ("0::/other\n", part),
+        ("0::/\n", ""),
+        ("", second),
+        ("x", "y - "),
+    ] {
+        assert_eq!(found(own, mounts), None, "{own:?}");
+    }
+}
+
+#[test]
+fn control_group_bounds_the_processes_of_root_and_is_removed() {
+    let Some(group) = ControlGroup::new(2) else {
+        let pids = File::options()
+            .write(true)
+            .open("/sys/fs/cgroup/pids/cgroup.procs");
+        assert!(pids.is_err(), "a group could have been made");
+        return;
+    };
+    let entry = group.entry();
+    // The shell and what it starts first are two.
+    let script = r#"echo 0 > "$0"; sleep 86420 & trap "kill $!" EXIT; (true); echo third"#;
+    let output = Command::new("sh").args(["-c", script]).arg(&entry).output();
+    let output = output.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    assert!(!output.status.success());
+    drop(group);
+    assert!(!entry.exists());
 }
