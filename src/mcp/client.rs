@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::listing::{Listing, PagedList};
 use super::normal::Raw;
 use super::options::Options;
-use super::shared::Shared;
+use super::shared::{Shared, in_trace};
 use super::{
     McpApproval, McpClientBuilder, McpContent, McpError, McpPrompt, McpPromptMessages, McpResource,
     McpResourceContent, McpResourceTemplate, McpTransport, parse,
@@ -246,7 +246,7 @@ impl McpClient {
     pub async fn read_resource(&self, uri: &str) -> Result<Vec<McpResourceContent>, McpError> {
         let method = "resources/read";
         let request = |connection: Arc<Connection>| {
-            let params = ReadResourceRequestParams::new(uri);
+            let params = in_trace(ReadResourceRequestParams::new(uri));
             async move { connection.session.read_resource(params).await }
         };
         let mut read = self.shared.request(method, request).await?;
@@ -289,6 +289,7 @@ impl McpClient {
         let method = "prompts/get";
         let request = |connection: Arc<Connection>| {
             let params = GetPromptRequestParams::new(name).with_arguments(arguments.clone());
+            let params = in_trace(params);
             async move { connection.session.get_prompt(params).await }
         };
         let prompt = self.shared.request(method, request).await?;
@@ -311,6 +312,7 @@ impl McpClient {
         let request = |connection: Arc<Connection>| {
             let argument = ArgumentInfo::new(argument, written);
             let params = CompleteRequestParams::new(Reference::for_prompt(prompt), argument);
+            let params = in_trace(params);
             async move { connection.session.complete(params).await }
         };
         let completed = self.shared.request(method, request).await?;

@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::deviations::{Difference, excerpt};
 use super::normal::Raw;
 use super::parse::{self, ListedTool, Named, Unusable};
-use super::shared::Shared;
+use super::shared::{Shared, in_trace};
 use super::tool;
 use crate::future::BoxFuture;
 use crate::secret::REDACTED;
@@ -251,7 +251,7 @@ impl<T> PagedList<T> {
         for _ in 0..MAX_PAGES {
             let send = |connection| {
                 let page = PaginatedRequestParams::default().with_cursor(cursor.clone());
-                fetch(connection, Some(page))
+                fetch(connection, Some(in_trace(page)))
             };
             let raw = Raw::of_result(shared.request(self.method, send).await?);
             let raw = raw.ok_or_else(|| shared.unexpected(self.method, "nothing".to_owned()))?;

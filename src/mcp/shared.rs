@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rmcp::model::{CallToolRequestParams, MetaObject};
+use rmcp::model::{CallToolRequestParams, MetaObject, RequestParamsMeta};
 use rmcp::service::ServiceError;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
@@ -298,11 +298,8 @@ impl Shared {
         });
         let request = |connection: Arc<Connection>| {
             let name = tool.to_owned();
-            let mut params = CallToolRequestParams::new(name).with_arguments(arguments.clone());
-            if let Some(context) = trace::current_context() {
-                let meta = params.meta.get_or_insert_default();
-                meta.insert("traceparent".to_owned(), context.to_string().into());
-            }
+            let params = CallToolRequestParams::new(name).with_arguments(arguments.clone());
+            let mut params = in_trace(params);
             if !added.is_empty() {
                 let meta = params.meta.get_or_insert_default();
                 for (name, value) in &added {
@@ -452,6 +449,15 @@ impl Shared {
             found,
         }
     }
+}
+
+/// Tells the server of the span that a request is made in, if there is one (SEP-414): what it traces belongs there.
+pub(super) fn in_trace<P: RequestParamsMeta>(mut params: P) -> P {
+    if let Some(context) = trace::current_context() {
+        let meta = params.meta_mut().get_or_insert_default();
+        meta.insert("traceparent".to_owned(), context.to_string().into());
+    }
+    params
 }
 
 /// Marks a connection that is being made, so that one that is given up does not look as if it were.
