@@ -10,6 +10,7 @@ const TEXTS: &[&str] = &[
     "log_level",
     "plugins_path",
     "model_api",
+    "provider_name",
     "state_key",
 ];
 
@@ -64,6 +65,7 @@ pub(super) const ROOT: Keys = Keys {
         "log_level",
         "plugins_path",
         "model_api",
+        "provider_name",
         "agents",
         "limits",
         "prices",

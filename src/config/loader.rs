@@ -214,6 +214,7 @@ impl Loader {
         let model = fields.text("model")?;
         let api_key = fields.secret("api_key")?;
         let model_api = model_api(&mut fields)?;
+        let provider_name = fields.text("provider_name")?;
         let timeouts = timeouts(&mut fields)?;
         let client = client(&mut fields, timeouts)?;
         let mut config = Config {
@@ -223,6 +224,7 @@ impl Loader {
             model,
             api_key,
             model_api,
+            provider_name,
             log_level: or_default(&mut fields, "log_level", "warn")?,
             plugins_path: self.plugins_path(&mut fields)?,
             limits: limits(&mut fields, ALL_LIMITS)?,

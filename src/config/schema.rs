@@ -34,6 +34,7 @@ pub struct Config {
     pub(super) log_level: String,
     pub(super) plugins_path: Option<PathBuf>,
     pub(super) model_api: ModelApi,
+    pub(super) provider_name: Option<String>,
     pub(super) agents: Vec<AgentConfig>,
     pub(super) limits: LimitsConfig,
     pub(super) prices: PriceTable,
@@ -128,6 +129,11 @@ impl Config {
     /// Gives the protocol that the server is spoken to in.
     pub const fn model_api(&self) -> ModelApi {
         self.model_api
+    }
+
+    /// Gives the provider that traces and metrics name; by default what the host of the base URL tells.
+    pub fn provider_name(&self) -> Option<&str> {
+        self.provider_name.as_deref()
     }
 
     /// Gives the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace them.

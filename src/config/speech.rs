@@ -295,9 +295,13 @@ impl Config {
         own_key: Option<&Secret>,
         model: &str,
     ) -> Result<OpenAiRealtime, ConfigError> {
+        let is_other_server = url.is_some();
         let (url, key) = self.speech_server(url, own_key)?;
         let mut builder =
             OpenAiRealtime::builder(url, model).http_client(self.http_client().clone());
+        if let Some(name) = self.provider_name().filter(|_| !is_other_server) {
+            builder = builder.provider_name(name);
+        }
         if let Some(key) = key {
             builder = builder.api_key(key.clone());
         }

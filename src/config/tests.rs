@@ -192,6 +192,11 @@ fn keys_have_types() {
         ),
         ("model_api: chat", "model_api", "chat (./config.yaml:1)"),
         (
+            "provider_name: groq",
+            "provider_name",
+            "groq (./config.yaml:1)",
+        ),
+        (
             "model: &m x\nlog_level: *m",
             "log_level",
             "x (./config.yaml:2)",

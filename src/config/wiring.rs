@@ -22,6 +22,9 @@ macro_rules! wired {
         if let Some(key) = $config.api_key() {
             builder = builder.api_key(key.clone());
         }
+        if let Some(name) = $config.provider_name() {
+            builder = builder.provider_name(name);
+        }
         let limits = $config.limits();
         if let Some(n) = limits.max_answer_bytes {
             builder = builder.max_answer_bytes(whole(n));

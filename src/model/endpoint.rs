@@ -1,5 +1,7 @@
 //! Where a model's requests go and with what.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::http::{Headers, HttpClient, HttpError, Url};
@@ -13,6 +15,8 @@ pub(super) const USER_AGENT: &str = concat!("openai-agents/", env!("CARGO_PKG_VE
 /// One model at one address, as all its requests share it.
 pub(super) struct Endpoint {
     pub(super) name: String,
+    /// As traces name it.
+    pub(super) provider_name: Cow<'static, str>,
     pub(super) client: HttpClient,
     pub(super) whole_url: Url,
     pub(super) stream_url: Url,

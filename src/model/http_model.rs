@@ -1,5 +1,6 @@
 //! A model behind an HTTP endpoint: address, headers, key, limits, and a wire that knows what the bytes mean.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::http::{BaseUrl, Headers, HttpClient, HttpError, Url};
 use crate::kind::ErrorKind;
 use crate::model::endpoint::{Endpoint, USER_AGENT, config_error, redactor_of};
 use crate::model::exchange::Exchange;
+use crate::model::provider_name::provider_at;
 use crate::model::wire::{ResponseLimits, Wire};
 use crate::model::{Delivery, MemoryLimit, Model, ModelError, ModelEvent, ModelRequest};
 use crate::secret::{Redactor, Secret};
@@ -43,6 +45,7 @@ pub struct HttpModelBuilder<W> {
     max_event_bytes: usize,
     limits: ResponseLimits,
     memory: Option<MemoryLimit>,
+    provider_name: Option<String>,
 }
 
 impl<W: Wire> HttpModel<W> {
@@ -63,6 +66,7 @@ impl<W: Wire> HttpModel<W> {
             max_event_bytes: 32 * 1024 * 1024,
             limits: ResponseLimits::default(),
             memory: None,
+            provider_name: None,
         }
     }
 
@@ -80,6 +84,10 @@ impl<W: Wire> HttpModel<W> {
 impl<W: Wire> Model for HttpModel<W> {
     fn name(&self) -> &str {
         &self.0.endpoint.name
+    }
+
+    fn provider_name(&self) -> &str {
+        &self.0.endpoint.provider_name
     }
 
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
@@ -106,6 +114,15 @@ impl<W: Wire> HttpModelBuilder<W> {
     /// Adds a header to every request.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Names the provider, as traces and metrics show it (`gen_ai.provider.name`); nothing else depends on it.
+    ///
+    /// By default it is the one that serves at the host of the base URL, such as `azure.ai.openai`, and `openai` for a host that tells
+    /// nothing, such as that of a proxy: by the conventions that says whose API is spoken.
+    pub fn provider_name(mut self, provider_name: impl Into<String>) -> Self {
+        self.provider_name = Some(provider_name.into());
         self
     }
 
@@ -154,8 +171,11 @@ impl<W: Wire> HttpModelBuilder<W> {
         let (whole_url, stream_url) = (url(Delivery::Whole)?, url(Delivery::Stream)?);
         let headers = self.all_headers(&whole_url).map_err(config_error)?;
         let redactor = self.redactor(&headers);
+        let known = provider_at(whole_url.host_port());
+        let provider_name = self.provider_name.map_or(Cow::Borrowed(known), Cow::Owned);
         let endpoint = Endpoint {
             name: self.name,
+            provider_name,
             client: self.client.unwrap_or_default(),
             whole_url,
             stream_url,

@@ -82,6 +82,10 @@ impl Model for LimitedModel {
         self.model.name()
     }
 
+    fn provider_name(&self) -> &str {
+        self.model.provider_name()
+    }
+
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         Box::pin(LimitedCall::Waiting(Box::new(WaitingRequest {
             // The queue is entered when this is first polled, and left when it is dropped.

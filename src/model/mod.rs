@@ -9,6 +9,7 @@ mod event;
 mod dialect;
 mod finish_reason;
 mod providers;
+pub(crate) mod provider_name;
 mod limited;
 #[cfg(any(feature = "http", feature = "server"))]
 mod memory_limit;
@@ -132,6 +133,14 @@ pub use settings::{ModelSettings, ToolChoice};
 pub trait Model: Send + Sync {
     /// Names the model, as requests and traces show it.
     fn name(&self) -> &str;
+
+    /// Names the provider, as traces and metrics show it (`gen_ai.provider.name`).
+    ///
+    /// `openai` by default: whose API is spoken, which is what the conventions want where nobody knows more. A model around another gives
+    /// that one's.
+    fn provider_name(&self) -> &str {
+        provider_name::OPENAI
+    }
 
     /// Starts a request.
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>>;

@@ -6,6 +6,7 @@ mod connection;
 mod live_stt;
 mod redaction;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::model::endpoint::{bearer_headers, redactor_of};
 use crate::model::exchange::{http_error, refusal};
+use crate::model::provider_name::provider_at;
 use crate::model::realtime::{MAX_EVENT_BYTES, Playback, RealtimeConnection, RealtimeModel};
 use crate::secret::{Redactor, Secret};
 
@@ -44,6 +46,7 @@ pub struct OpenAiRealtime(Arc<RealtimeParts>);
 
 struct RealtimeParts {
     name: String,
+    provider_name: Cow<'static, str>,
     base_url: BaseUrl,
     client: HttpClient,
     headers: Headers,
@@ -62,6 +65,7 @@ pub struct OpenAiRealtimeBuilder {
     headers: Vec<(String, String)>,
     key: Option<Secret>,
     call_id: Option<String>,
+    provider_name: Option<String>,
 }
 
 impl OpenAiRealtime {
@@ -76,6 +80,7 @@ impl OpenAiRealtime {
             headers: Vec::new(),
             key: None,
             call_id: None,
+            provider_name: None,
         }
     }
 
@@ -136,6 +141,10 @@ impl RealtimeModel for OpenAiRealtime {
         &self.0.name
     }
 
+    fn provider_name(&self) -> &str {
+        &self.0.provider_name
+    }
+
     fn playback(&self) -> Playback {
         match self.0.call_id {
             Some(_) => Playback::Server,
@@ -183,6 +192,12 @@ impl OpenAiRealtimeBuilder {
         self
     }
 
+    /// Names the provider, as [`HttpModelBuilder::provider_name`](super::HttpModelBuilder::provider_name) does.
+    pub fn provider_name(mut self, provider_name: impl Into<String>) -> Self {
+        self.provider_name = Some(provider_name.into());
+        self
+    }
+
     /// Makes the driver; nothing is sent.
     ///
     /// # Errors
@@ -195,9 +210,13 @@ impl OpenAiRealtimeBuilder {
         let (client, key) = (self.client.as_ref(), self.key.as_ref());
         let redactor = redactor_of(&self.base_url, client, key, &self.headers);
         let headers = bearer_headers(key, &self.headers).map_err(http_error)?;
-        let base_url = http_scheme(&self.base_url);
+        let base_url = BaseUrl::parse(&http_scheme(&self.base_url)).map_err(http_error)?;
+        let url = base_url.join("realtime").map_err(http_error)?;
+        let known = provider_at(url.host_port());
+        let provider_name = self.provider_name.map_or(Cow::Borrowed(known), Cow::Owned);
         Ok(OpenAiRealtime(Arc::new(RealtimeParts {
-            base_url: BaseUrl::parse(&base_url).map_err(http_error)?,
+            base_url,
+            provider_name,
             headers,
             redactor: redactor.build(),
             name: self.name,

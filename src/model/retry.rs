@@ -249,6 +249,10 @@ impl Model for Retry {
         self.0.model.name()
     }
 
+    fn provider_name(&self) -> &str {
+        self.0.model.provider_name()
+    }
+
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         Box::pin(Attempts {
             state: RetryState::Calling(self.0.model.call(request.clone())),

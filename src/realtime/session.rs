@@ -490,7 +490,7 @@ impl RealtimeSessionBuilder {
         let trace = SessionTrace::begin(
             self.tracer.as_ref(),
             &self.agent.shared_name(),
-            self.model.name(),
+            &*self.model,
         );
         let mut playback = self.model.playback();
         if self.is_for_other_client {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::event::RealtimeEvent;
 use crate::future::BoxFuture;
 use crate::kind::ErrorKind;
-use crate::model::realtime::ResponseStatus;
+use crate::model::realtime::{RealtimeModel, ResponseStatus};
 use crate::trace::{OpenSpan, SpanContent, SpanKind, SpanStatus, Tracer, gen_ai, set_usage};
 use crate::usage::Usage;
 
@@ -18,6 +18,7 @@ pub(super) struct SessionTrace(Option<SessionSpans>);
 /// The open spans of a session; in the order in which they end when they are dropped.
 struct SessionSpans {
     model: String,
+    provider: String,
     calls: HashMap<String, OpenSpan>,
     transcriptions: HashMap<String, OpenSpan>,
     response: Option<Response>,
@@ -32,14 +33,19 @@ struct Response {
 
 impl SessionTrace {
     /// Begins the span of a session.
-    pub(super) fn begin(tracer: Option<&Tracer>, agent: &Arc<str>, model: &str) -> Self {
+    pub(super) fn begin(
+        tracer: Option<&Tracer>,
+        agent: &Arc<str>,
+        model: &dyn RealtimeModel,
+    ) -> Self {
         let name = format!("realtime session {agent}");
         let session = OpenSpan::begin(tracer, agent, name);
         Self(session.map(|session| {
             session.set(gen_ai::AGENT_NAME, &**agent);
-            session.set(gen_ai::REQUEST_MODEL, model);
+            session.set(gen_ai::REQUEST_MODEL, model.name());
             SessionSpans {
-                model: model.to_owned(),
+                model: model.name().to_owned(),
+                provider: model.provider_name().to_owned(),
                 calls: HashMap::new(),
                 transcriptions: HashMap::new(),
                 response: None,
@@ -152,7 +158,7 @@ impl SessionSpans {
         );
         span.note_effect();
         span.set(gen_ai::OPERATION, gen_ai::CHAT);
-        span.set(gen_ai::PROVIDER, gen_ai::OPENAI);
+        span.set(gen_ai::PROVIDER, self.provider.as_str());
         span.set(gen_ai::REQUEST_MODEL, self.model.as_str());
         span.set(gen_ai::AGENT_NAME, agent);
         if let Some(id) = id {

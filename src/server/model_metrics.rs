@@ -14,9 +14,6 @@ use crate::trace::gen_ai;
 use crate::trace::metrics::{Attributes, BOUNDS, GenAiMetrics, Histogram};
 use crate::usage::Usage;
 
-/// How a failure of a tool is named that the model was told of.
-const TOOL_ERROR: &str = "tool_error";
-
 /// Totals of all runs of a server; a cheap handle.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ModelMetrics(Arc<Mutex<GenAiMetrics>>);
@@ -24,10 +21,14 @@ pub(super) struct ModelMetrics(Arc<Mutex<GenAiMetrics>>);
 impl RunLayer for ModelMetrics {
     fn perform(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
         match &step.kind {
-            StepKind::CallModel { request, model } => {
+            StepKind::CallModel {
+                request,
+                model,
+                provider,
+            } => {
                 let attributes = vec![
                     (gen_ai::OPERATION, gen_ai::CHAT.to_owned()),
-                    (gen_ai::PROVIDER, gen_ai::OPENAI.to_owned()),
+                    (gen_ai::PROVIDER, provider.to_string()),
                     (gen_ai::REQUEST_MODEL, model.to_string()),
                 ];
                 let mut call = ModelCall {
@@ -89,7 +90,7 @@ impl ModelMetrics {
     fn take_tool(&self, mut attributes: Attributes, start: Instant, outcome: &StepOutcome) {
         let error = match outcome {
             StepOutcome::ToolCalled(end) => match end.outcome() {
-                Some(outcome) => outcome.failure.as_ref().map(|_| TOOL_ERROR),
+                Some(outcome) => outcome.failure.as_ref().map(|_| gen_ai::TOOL_ERROR),
                 // It waits for a decision.
                 None => return,
             },

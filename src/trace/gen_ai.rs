@@ -32,8 +32,8 @@ pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const URL: &str = "url.full";
 pub(crate) const STATUS_CODE: &str = "http.response.status_code";
 
-/// By the conventions this is not who runs the model, which `server.address` and the name of the model tell, but whose API is spoken.
-pub(crate) const OPENAI: &str = "openai";
+/// The kind of error of a tool that answered that it failed.
+pub(crate) const TOOL_ERROR: &str = "tool_error";
 
 pub(crate) const CHAT: &str = "chat";
 pub(crate) const INVOKE_AGENT: &str = "invoke_agent";
@@ -81,9 +81,13 @@ pub(crate) const DURABLE_RUN: &str = "openai_agents.durable_run";
 pub(crate) const PAUSE_KEY: &str = "openai_agents.pause_key";
 /// The MCP server that was asked.
 pub(crate) const MCP_SERVER: &str = "openai_agents.mcp.server";
-#[cfg(feature = "mcp-client")]
+#[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub(crate) const MCP_METHOD: &str = "mcp.method.name";
-#[cfg(feature = "mcp-client")]
+#[cfg(feature = "mcp-server")]
+pub(crate) const MCP_VERSION: &str = "mcp.protocol.version";
+#[cfg(feature = "mcp-server")]
+pub(crate) const JSONRPC_ID: &str = "jsonrpc.request.id";
+#[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
 /// What a span is, in our words.
 pub(crate) const SPAN_KIND: &str = "openai_agents.span.kind";

@@ -1,9 +1,11 @@
 //! Traces: which spans a run has, what stands in them, where they go.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openai_agents::journal::{RunBeginning, SqliteJournal};
+use openai_agents::model::{ConcurrencyLimit, OpenAiChat, Retry, RetryPolicy};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::tools::ToolOptions;
@@ -416,6 +418,31 @@ async fn remote_parent_is_continued_and_models_are_told_if_asked() {
         let call = find(&ended, "chat m").context().to_string();
         let is_told = propagation == Propagation::ToModels;
         assert_eq!(sent, is_told.then_some(call));
+    }
+}
+
+#[tokio::test]
+async fn provider_is_what_the_builder_says_or_the_host_tells() {
+    let server = FakeServer::start([whole_text("hi"), whole_text("hi")]);
+    let server = server.await.unwrap();
+    let url = format!("{}/v1", server.url());
+    for (name, expected) in [(None, "openai"), (Some("vllm"), "vllm")] {
+        let mut builder = OpenAiChat::builder(&url, "m");
+        if let Some(name) = name {
+            builder = builder.provider_name(name);
+        }
+        // What is around a model names that one's.
+        let limit = ConcurrencyLimit::new(NonZeroUsize::MIN);
+        let model = Retry::new(
+            limit.wrap(builder.build().unwrap()),
+            RetryPolicy::attempts(1),
+        );
+        let (spans, tracer) = traced();
+        let runner = Runner::new(model).tracer(&tracer);
+        runner.run(&agent([]), "go").await.unwrap();
+        let ended = spans.ended();
+        let provider = find(&ended, "chat m").attribute("gen_ai.provider.name");
+        assert_eq!(provider, Some(&json!(expected)));
     }
 }
 

@@ -35,6 +35,11 @@ pub trait RealtimeModel: Send + Sync {
     /// Names the model, as events and traces show it.
     fn name(&self) -> &str;
 
+    /// Names the provider, as [`Model::provider_name`](crate::model::Model::provider_name) does.
+    fn provider_name(&self) -> &str {
+        crate::model::provider_name::OPENAI
+    }
+
     /// Says who plays the audio of the model, and so who knows how much of it was heard.
     fn playback(&self) -> Playback {
         Playback::Client

@@ -202,6 +202,7 @@ impl<'a> Performer<'a> {
         let kind = || StepKind::CallModel {
             request: Arc::new(request),
             model: model.name().into(),
+            provider: model.provider_name().into(),
         };
         self.one(kind, Performance::Model(call))
     }

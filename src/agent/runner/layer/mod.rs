@@ -158,6 +158,8 @@ pub enum StepKind {
         request: Arc<ModelRequest>,
         /// The model's name.
         model: Arc<str>,
+        /// Its provider, as [`Model::provider_name`](crate::model::Model::provider_name) says.
+        provider: Arc<str>,
     },
     /// A tool call is made, if nothing forbids it, beside others of its turn: [`StepOutcome::ToolCalled`].
     CallTool {
@@ -337,11 +339,10 @@ impl Layers {
             return Self::default();
         }
         // The trace is outermost: it sees what the layers make of a step.
-        let layers = options.tracer.iter().chain(&options.layers);
-        let begun = layers.map(|layer| {
-            let own = layer.begin(run);
-            own.unwrap_or_else(|| Arc::clone(layer))
-        });
+        let tracer = options.tracer.iter();
+        let tracer = tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn RunLayer>);
+        let layers = tracer.chain(options.layers.iter().cloned());
+        let begun = layers.map(|layer| layer.begin(run).unwrap_or(layer));
         let hooks = has_hooks.then(|| HookLayer::shared(&options.hooks));
         Self(begun.chain(hooks).collect())
     }

@@ -185,7 +185,11 @@ impl RunLayer for RunTrace {
             StepKind::ListTools => self.list_step(step),
             StepKind::CheckInput { guardrail } => self.guardrail_step(step, guardrail, "input"),
             StepKind::CheckOutput { guardrail } => self.guardrail_step(step, guardrail, "output"),
-            StepKind::CallModel { request, model } => self.generation_step(step, request, model),
+            StepKind::CallModel {
+                request,
+                model,
+                provider,
+            } => self.generation_step(step, request, (model, provider)),
             StepKind::CallTool { call } => self.tool_step(step, call),
             StepKind::HandOff { to, .. } => self.handoff_step(step, to),
             StepKind::EndAgent { output } => {

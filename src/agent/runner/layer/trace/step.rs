@@ -21,9 +21,6 @@ use crate::trace::{
 };
 use crate::usage::Usage;
 
-/// How a failure of a tool is named that the model was told of.
-const TOOL_ERROR: &str = "tool_error";
-
 /// The span of a step that goes on.
 pub(super) struct StepSpan {
     span: ActiveSpan,
@@ -100,7 +97,7 @@ impl RunTrace {
         &self,
         step: &RunStep,
         request: &Arc<ModelRequest>,
-        model: &str,
+        (model, provider): (&str, &str),
     ) -> StepSpan {
         let turn = self.spans.turn(&step.agent, step.turn);
         let name = format!("{} {model}", gen_ai::CHAT);
@@ -112,7 +109,7 @@ impl RunTrace {
             let settings = &request.settings;
             let mut known = vec![
                 (gen_ai::OPERATION, gen_ai::CHAT.into()),
-                (gen_ai::PROVIDER, gen_ai::OPENAI.into()),
+                (gen_ai::PROVIDER, provider.into()),
                 (gen_ai::REQUEST_MODEL, model.into()),
                 (gen_ai::AGENT_NAME, step.agent.name().into()),
                 (
@@ -366,7 +363,7 @@ fn note_output(span: &ActiveSpan, outcome: &ToolOutcome) {
         })
     });
     if let Some(failure) = &outcome.failure {
-        span.set(gen_ai::ERROR_TYPE, TOOL_ERROR);
+        span.set(gen_ai::ERROR_TYPE, gen_ai::TOOL_ERROR);
         // What a tool says may be what it was given.
         let message = if span.records_content() {
             failure.as_str()
@@ -374,7 +371,7 @@ fn note_output(span: &ActiveSpan, outcome: &ToolOutcome) {
             "the tool failed"
         };
         span.fail(SpanError {
-            kind: TOOL_ERROR.into(),
+            kind: gen_ai::TOOL_ERROR.into(),
             message: message.to_owned(),
         });
     }
