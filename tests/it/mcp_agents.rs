@@ -8,12 +8,13 @@ use openai_agents::session::{
     MemorySession, Session, SessionCause, SessionError, SessionId, SessionTurn,
 };
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::trace::{MemorySpans, SpanKind, Tracer};
+use openai_agents::trace::{ContentRecording, MemorySpans, SpanContent, SpanKind, Tracer};
 use openai_agents::{Agent, Item, Runner};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
 use crate::mcp_server::{ERAS, client, connect, input, serve};
+use crate::support;
 
 fn guide() -> Agent {
     Agent::builder("Guide").build().unwrap()
@@ -330,5 +331,39 @@ async fn call_of_an_agent_elsewhere_is_one_trace_on_both_sides() {
             .unwrap();
         assert_eq!((run.trace.id, run.parent), (call.trace.id, Some(call.id)));
         assert!(there.iter().all(|span| span.trace.id == call.trace.id));
+    }
+}
+
+#[tokio::test]
+async fn tool_that_a_client_calls_over_mcp_is_recorded_with_its_failure() {
+    for content in [ContentRecording::Recorded, ContentRecording::Withheld] {
+        let spans = MemorySpans::default();
+        let tracer = Tracer::builder().processor(spans.clone()).content(content);
+        let runner = Runner::new(ScriptedModel::new([])).tracer(&tracer.build());
+        let broken = support::tool("broken", async |_| Err("no disk".to_owned()));
+        let server = mcp::McpServer::builder(runner)
+            .tool(support::instant("look", "seen"))
+            .tool(broken);
+        let client = connect(client(serve(server).await, McpProtocol::Handshake)).await;
+        client.call_tool("look", Map::new()).await.unwrap();
+        client.call_tool("broken", Map::new()).await.unwrap();
+        client.close().await;
+        let ended = spans.ended();
+        let is_recorded = content == ContentRecording::Recorded;
+        let said = |text: &'static str| is_recorded.then(|| text.to_owned());
+        let find = |name: &str| ended.iter().find(|span| span.name == name).unwrap();
+        let look = find("execute_tool look");
+        let texts =
+            ["arguments", "result"].map(|name| look.content(name).map(SpanContent::to_text));
+        let result = r#"[{"type":"text","text":"seen"}]"#;
+        assert_eq!(texts, [said("{}"), said(result)]);
+        assert_eq!((look.is_root, look.parent), (true, None));
+        let error = find("execute_tool broken").error.clone().unwrap();
+        assert_eq!(error.kind, "tool_error");
+        assert_eq!(
+            error.message.contains("An error occurred"),
+            is_recorded,
+            "{error:?}"
+        );
     }
 }

@@ -58,6 +58,8 @@ pub use result::{RunEvent, RunResult};
 
 use crate::agent::{Agent, RunState};
 use crate::model::Model;
+#[cfg(feature = "mcp-server")]
+use crate::trace::Tracer;
 use options::RunOptions;
 use request::{RunScope, RunStart};
 
@@ -123,6 +125,12 @@ impl Runner {
         let limits = state.limits();
         self.request(agent, RunStart::State(Box::new(state)))
             .limits(limits)
+    }
+
+    /// What runs are recorded in.
+    #[cfg(feature = "mcp-server")]
+    pub(crate) fn recorder(&self) -> Option<&Tracer> {
+        self.options.tracer.as_ref().map(|layer| &layer.0)
     }
 
     fn request(&self, agent: &Agent, beginning: RunStart) -> RunRequest {

@@ -48,7 +48,7 @@ pub(crate) struct RunOptions {
     pub(super) hooks: Vec<Arc<dyn DynHooks>>,
     pub(super) layers: Vec<Arc<dyn RunLayer>>,
     /// The outermost layer, of which there is one.
-    pub(super) tracer: Option<Arc<dyn RunLayer>>,
+    pub(super) tracer: Option<Arc<TraceLayer>>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
     pub(super) output_guardrails: Vec<OutputGuardrail>,
     pub(super) handoff_filter: Option<HandoffFilter>,

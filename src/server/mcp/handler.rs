@@ -26,6 +26,7 @@ use serde_json::{Map, Value, json};
 use super::agents::AgentTool;
 use super::ask::Ask;
 use super::call::{Asking, LogLevel};
+use super::call_span::{client_scope, record_call};
 use super::catalog::McpCatalog;
 use super::changes::{Changes, Hearing};
 use super::dynamic_resources::{self, DynamicResource};
@@ -34,6 +35,7 @@ use super::sessions::ResponseStream;
 use super::versions;
 use super::{CompletionRequest, McpCall, Served, tools};
 use crate::mcp::{McpResourceContent, convert};
+use crate::tools::FunctionTool;
 use crate::trace::TraceScope;
 
 /// How long a client may keep a list that it is not told of changes of.
@@ -92,7 +94,7 @@ impl Handler {
 
     async fn call_function(
         &self,
-        tool: &crate::tools::FunctionTool,
+        tool: &FunctionTool,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -233,16 +235,17 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, McpFault> {
         let catalog = self.served.catalog();
         let agents = &catalog.agents;
-        // The run, or whatever the tool traces, is a part of what the client traces (SEP-414).
-        let parent = context.meta.get("traceparent").and_then(Value::as_str);
-        let parent = parent.and_then(|parent| parent.parse().ok());
-        let traced = parent.map(TraceScope::remote);
         let called = if let Some(tool) = catalog.tools.get(&request.name) {
-            let called = self.call_function(tool, request, &context);
-            in_trace(traced, Box::pin(called)).await
+            let arguments = request.arguments.clone().unwrap_or_default();
+            let called = Box::pin(self.call_function(tool, request, &context));
+            match catalog.runner.recorder() {
+                Some(tracer) => record_call(tracer, &context, (tool, arguments), called).await,
+                None => in_trace(client_scope(&context), called).await,
+            }
         } else if let Some(agent) = agents.iter().find(|agent| agent.name == *request.name) {
+            // The run has a span of its own.
             let called = self.call_agent((&catalog, agent), request, &context);
-            in_trace(traced, Box::pin(called)).await
+            in_trace(client_scope(&context), Box::pin(called)).await
         } else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
@@ -287,7 +290,8 @@ impl ServerHandler for Handler {
         let subject = Subject::new("prompts/get", &request.name, Some(&arguments));
         let asked = (request.request_state, request.input_responses);
         let (call, rounds) = self.begin(&subject, asked, &context)?;
-        let filled = unless_cancelled(&context, fill(call, arguments)).await?;
+        let filled = in_trace(client_scope(&context), fill(call, arguments));
+        let filled = unless_cancelled(&context, filled).await?;
         let filled = filled.map_err(internal);
         Ok(match self.end(&rounds, &subject, filled)? {
             CallEnd::Answered(messages) => {
@@ -397,7 +401,8 @@ impl ServerHandler for Handler {
         let subject = Subject::new("resources/read", &request.uri, None);
         let asked = (request.request_state, request.input_responses);
         let (call, rounds) = self.begin(&subject, asked, &context)?;
-        let contents = unless_cancelled(&context, read(call, wanted)).await?;
+        let contents = in_trace(client_scope(&context), read(call, wanted));
+        let contents = unless_cancelled(&context, contents).await?;
         let contents = contents.map_err(internal);
         Ok(match self.end(&rounds, &subject, contents)? {
             CallEnd::Answered(contents) => read_now(&contents)?,
@@ -504,7 +509,7 @@ fn written<T: serde::de::DeserializeOwned>(value: &impl serde::Serialize) -> Res
     convert(value).map_err(internal)
 }
 
-/// Waits for a call within the trace of its client, if it named one.
+/// Waits for an answer within the trace of its client, if it named one.
 async fn in_trace<T>(scope: Option<TraceScope>, call: impl Future<Output = T>) -> T {
     match scope {
         Some(scope) => scope.run(call).await,

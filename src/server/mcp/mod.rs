@@ -66,6 +66,7 @@ mod output;
 mod seal;
 mod elicitation;
 mod call;
+mod call_span;
 mod sessions;
 mod versions;
 mod handler;
