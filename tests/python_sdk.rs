@@ -7,6 +7,8 @@
 mod folder;
 #[path = "python_sdk/otlp.rs"]
 mod otlp;
+#[path = "python_sdk/otlp_mcp.rs"]
+mod otlp_mcp;
 
 use std::env;
 use std::io::Write as _;

@@ -57,14 +57,20 @@ def take_metrics(body):
             for metric in scope.metrics:
                 data = getattr(metric, metric.WhichOneof("data"))
                 assert data.aggregation_temporality == 2, metric
+                points = {}
                 for point in data.data_points:
+                    assert 0 < point.start_time_unix_nano <= point.time_unix_nano, point
                     if metric.HasField("histogram"):
                         assert sum(point.bucket_counts) == point.count, point
                         assert len(point.bucket_counts) == len(point.explicit_bounds) + 1, point
                         count = point.count
                     else:
+                        assert data.is_monotonic, metric
                         count = point.as_int
-                    METRICS[metric.name] = max(METRICS.get(metric.name, 0), count)
+                    by = attributes(point.attributes)
+                    points[" ".join(f"{name}={by[name]}" for name in sorted(by))] = count
+                # Each report has all that was counted since the beginning.
+                METRICS[metric.name] = {"unit": metric.unit, "points": points}
 
 
 class Collector(BaseHTTPRequestHandler):

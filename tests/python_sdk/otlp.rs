@@ -11,24 +11,29 @@ use openai_agents::guardrail::Verdict;
 use openai_agents::http::{Headers, HttpClient, Url};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::trace::{ExportQueue, OtlpExporter, Tracer};
-use openai_agents::{Agent, FunctionTool, InputGuardrail, Runner};
+use openai_agents::{Agent, FunctionTool, InputGuardrail, Runner, Usage};
 use serde_json::{Value, json};
 
 /// The collector as a process of its own.
-struct Collector {
+pub(super) struct Collector {
     process: Child,
     url: String,
 }
 
+/// A script of this stage, by the Python that has the SDK.
+pub(super) fn script(name: &str) -> Command {
+    let python = env::var("PYTHON_SDK").unwrap_or_else(|_| {
+        panic!("PYTHON_SDK is not set; this test is for: scripts/test --stage python-sdk")
+    });
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/python-sdk.d");
+    let mut command = Command::new(python);
+    command.arg(scripts.join(name));
+    command
+}
+
 impl Collector {
-    fn start() -> Self {
-        let python = env::var("PYTHON_SDK").unwrap_or_else(|_| {
-            panic!("PYTHON_SDK is not set; this test is for: scripts/test --stage python-sdk")
-        });
-        let script = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let script = script.join("scripts/python-sdk.d/otlp_receiver.py");
-        let mut process = Command::new(python)
-            .arg(script)
+    pub(super) fn start() -> Self {
+        let mut process = script("otlp_receiver.py")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -39,7 +44,14 @@ impl Collector {
         Self { process, url }
     }
 
-    async fn received(&self) -> Value {
+    /// A tracer of a program of this name.
+    pub(super) fn tracer(&self, service: &str) -> Tracer {
+        let exporter = OtlpExporter::new(&self.url).unwrap();
+        let queue = ExportQueue::new(exporter.service_name(service));
+        Tracer::builder().processor(queue).build()
+    }
+
+    pub(super) async fn received(&self) -> Value {
         let url = Url::parse(&self.url).unwrap();
         let answer = HttpClient::default()
             .get(&url, &Headers::new())
@@ -57,17 +69,18 @@ impl Drop for Collector {
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct NoArguments {}
+pub(super) struct NoArguments {}
 
-fn tool(name: &str) -> FunctionTool {
+pub(super) fn tool(name: &str) -> FunctionTool {
     let tool = FunctionTool::new(name, "", async |_cx, _: NoArguments| {
         Ok::<_, String>("seen")
     });
     tool.unwrap()
 }
 
-/// The spans of each trace as a tree, the traces in the order in which they began.
-fn trees(received: &Value) -> Vec<Vec<String>> {
+/// The spans of each trace as a tree, the traces in the order in which they began; those that belong to a span that was not received
+/// begin one.
+pub(super) fn trees(received: &Value) -> Vec<Vec<String>> {
     let mut spans = received["spans"].as_array().unwrap().clone();
     spans.sort_by_key(|span| {
         (
@@ -75,9 +88,13 @@ fn trees(received: &Value) -> Vec<Vec<String>> {
             std::cmp::Reverse(span["end"].as_u64()),
         )
     });
-    let mut roots = spans.iter().filter(|span| span["parent_id"].is_null());
+    let is_root = |span: &&Value| {
+        !spans
+            .iter()
+            .any(|other| other["span_id"] == span["parent_id"])
+    };
     let mut trees = Vec::new();
-    for root in &mut roots {
+    for root in spans.iter().filter(is_root) {
         let mut lines = Vec::new();
         write(root, &spans, 0, &mut lines);
         trees.push(lines);
@@ -95,11 +112,12 @@ fn write(span: &Value, all: &[Value], depth: usize, lines: &mut Vec<String>) {
         (_, Value::String(status)) => format!(" [{status}]"),
         _ => String::new(),
     };
-    lines.push(format!(
-        "{}{}{status}",
-        "  ".repeat(depth),
-        span["name"].as_str().unwrap()
-    ));
+    let service = match span["service"].as_str().unwrap() {
+        "desk" => String::new(),
+        other => format!(" @{other}"),
+    };
+    let name = span["name"].as_str().unwrap();
+    lines.push(format!("{}{name}{service}{status}", "  ".repeat(depth)));
     for child in all {
         if child["parent_id"] == span["span_id"] {
             write(child, all, depth + 1, lines);
@@ -118,6 +136,8 @@ async fn pause_and_resume(tracer: &Tracer, desk: &Agent) -> Runner {
         .input_guardrail(calm)
         .build()
         .unwrap();
+    let usage = Usage::of_request(90, 7, 97).with_cached_tokens(64);
+    let usage = usage.with_cache_write_tokens(8).with_reasoning_tokens(3);
     let model = ScriptedModel::new([
         ScriptedTurn::tool_calls([
             ("look", json!({})),
@@ -127,14 +147,17 @@ async fn pause_and_resume(tracer: &Tracer, desk: &Agent) -> Runner {
         ScriptedTurn::text("inside"),
         ScriptedTurn::handoff("Desk"),
         ScriptedTurn::tool_call("delete", json!({})),
-        ScriptedTurn::text("Done."),
+        ScriptedTurn::text("Done.").with_usage(usage),
     ]);
     let runner = Runner::new(model).tracer(tracer);
     let waiting = runner.run(&main, "go").await.unwrap_err();
     let mut state = waiting.into_state().unwrap();
     let id = state.interruptions()[0].id.clone();
     state.approve(&id).unwrap();
-    runner.resume(&main, state).await.unwrap();
+    let mut resumed = runner.resume(&main, state).stream();
+    while let Some(event) = resumed.next().await {
+        event.unwrap();
+    }
     runner
 }
 
@@ -153,9 +176,7 @@ async fn cancel(tracer: &Tracer) {
 #[tokio::test]
 async fn collector_understands_every_kind_of_tree() {
     let collector = Collector::start();
-    let exporter = OtlpExporter::new(&collector.url).unwrap();
-    let queue = ExportQueue::new(exporter.service_name("desk"));
-    let tracer = Tracer::builder().processor(queue).build();
+    let tracer = collector.tracer("desk");
     let desk = Agent::builder("Desk").tool(tool("delete").needs_approval());
     let desk = desk.build().unwrap();
     let runner = pause_and_resume(&tracer, &desk).await;
@@ -187,13 +208,29 @@ async fn collector_understands_every_kind_of_tree() {
             "      execute_tool stuck [cancelled]",
         ]
     );
-    assert_eq!(received["spans"][0]["service"], "desk");
-    let counted = json!({
-        "gen_ai.client.inference.duration": 6,
-        "gen_ai.execute_tool.duration": 2,
-        "gen_ai.invoke_agent.duration": 3,
+    check_metrics(&received["metrics"]);
+}
+
+/// The metrics as the Python classes read them: each with its unit and what was counted by which attributes.
+fn check_metrics(metrics: &Value) {
+    let model =
+        "gen_ai.operation.name=chat gen_ai.provider.name=openai gen_ai.request.model=scripted";
+    let failed = format!("error.type=scripted {model}");
+    let tokens = |n_tokens: u64| json!({"unit": "{token}", "points": {model: n_tokens}});
+    let seconds = |points: Value| json!({"unit": "s", "points": points});
+    let usage = "gen_ai.client.inference.usage";
+    let expected = json!({
+        "gen_ai.client.inference.duration": seconds(json!({model: 6, failed: 1})),
+        "gen_ai.client.inference.time_to_first_chunk": seconds(json!({model: 1})),
+        format!("{usage}.input_tokens"): tokens(90),
+        format!("{usage}.output_tokens"): tokens(7),
+        format!("{usage}.cache_read.input_tokens"): tokens(64),
+        format!("{usage}.cache_write.input_tokens"): tokens(8),
+        format!("{usage}.reasoning.output_tokens"): tokens(3),
+        "gen_ai.execute_tool.duration": seconds(json!({"gen_ai.tool.name=look": 2})),
+        "gen_ai.invoke_agent.duration": seconds(json!({"gen_ai.agent.name=Main": 3})),
     });
-    assert_eq!(received["metrics"], counted);
+    assert_eq!(*metrics, expected, "{metrics:#}");
 }
 
 fn check_run(run: &[String]) {
