@@ -13,7 +13,8 @@ use openai_agents::mcp::{
 use openai_agents::server::mcp::{self, McpBuildError, McpCall};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::tools::{ToolFailure, ToolOptions};
-use openai_agents::{Agent, FunctionTool, Runner, ToolContext};
+use openai_agents::usage::Price;
+use openai_agents::{Agent, FunctionTool, Runner, ToolContext, Usage};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -93,14 +94,17 @@ async fn an_agent_is_a_tool_that_tells_its_progress() {
     for protocol in ERAS {
         let turns = [
             ScriptedTurn::tool_call("weather", json!({})),
-            ScriptedTurn::text("It is sunny."),
+            ScriptedTurn::text("It is sunny.")
+                .with_usage(Usage::of_request(100, 10, 110).with_cached_tokens(50)),
         ];
+        let price = Price::new("1".parse().unwrap(), "2".parse().unwrap());
+        let prices = [("scripted", price)].into_iter().collect();
         let agent = Agent::builder("Weather Guide")
             .instructions("Be brief.")
             .tool(support::instant("weather", "sunny"))
             .build()
             .unwrap();
-        let runner = Runner::new(ScriptedModel::new(turns));
+        let runner = Runner::new(ScriptedModel::new(turns)).prices(prices);
         let address = serve(mcp::McpServer::builder(runner).agent(agent)).await;
         let progress: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = Arc::clone(&progress);
@@ -117,6 +121,13 @@ async fn an_agent_is_a_tool_that_tells_its_progress() {
         assert_eq!(structured["final_output"], "It is sunny.");
         assert_eq!(structured["agent"], "Weather Guide");
         assert_eq!(structured["turns"], 2);
+        // Of the first request nobody knows what it used.
+        let usage = json!({
+            "requests": 2, "requests_without_usage": 1, "priced_requests": 1, "cost": "0.00012",
+            "input_tokens": 100, "output_tokens": 10, "total_tokens": 110,
+            "cached_tokens": 50, "cache_write_tokens": 0, "reasoning_tokens": 0,
+        });
+        assert_eq!(structured["usage"], usage);
         let expect = [
             "Weather Guide: turn 1",
             "calls weather",

@@ -235,18 +235,12 @@ fn step(event: &RunEvent) -> Option<String> {
 }
 
 fn answer(asked: &Asked, result: &RunResult) -> CallToolResult {
-    let usage = result.usage();
     let mut told = json!({
         "run": asked.recording.run(),
         "final_output": result.final_output(),
         "agent": result.last_agent().name(),
         "turns": result.turns(),
-        "usage": {
-            "requests": usage.requests,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "total_tokens": usage.total_tokens,
-        },
+        "usage": result.usage(),
     });
     if let (Some(session), Value::Object(told)) = (&asked.session, &mut told) {
         let id = session.id().as_str().to_owned();
