@@ -9,6 +9,7 @@ use openai_agents::agent::StateError;
 use openai_agents::config::Config;
 use openai_agents::error::error_chain;
 use openai_agents::journal::JournalError;
+use openai_agents::limits::LimitReached;
 use openai_agents::mcp::McpError;
 use openai_agents::model::{ModelError, Unreachable};
 use openai_agents::session::SessionError;
@@ -317,9 +318,12 @@ fn hint(error: &RunError, config: &Config) -> Option<String> {
         (ErrorKind::MaxTurns, _) => Some(format!(
             "--max-turns, or `limits.max_turns` in {file}, allows more"
         )),
-        (ErrorKind::BudgetExceeded, _) => {
-            Some(format!("--timeout, or `limits` in {file}, allows more"))
-        }
+        (ErrorKind::BudgetExceeded, _) => Some(match error.failure() {
+            RunFailure::Limit(LimitReached::Cost { .. }) => {
+                format!("--max-cost, or `limits.max_cost` in {file}, allows more")
+            }
+            _ => format!("--timeout, or `limits` in {file}, allows more"),
+        }),
         (_, Some(401 | 403)) => Some(key(config)),
         (_, Some(404)) => Some(format!("{}; {}", model(config), ending(config))),
         (ErrorKind::ContentType | ErrorKind::Redirect, _) => Some(ending(config)),

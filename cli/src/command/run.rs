@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use openai_agents::journal::{FileJournal, RunBeginning};
 use openai_agents::session::SessionId;
+use openai_agents::usage::Money;
 use openai_agents::{ErrorKind, Limits, RunRequest, file};
 use serde_json::{Map, Value, json};
 
@@ -73,6 +74,9 @@ pub(crate) struct RunArgs {
     /// Allow at most this many turns; each is one request to the model.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_turns: Option<u32>,
+    /// Ask the model no more once the run has cost this much, such as 0.50, in the currency of `prices`.
+    #[arg(long, value_name = "AMOUNT")]
+    max_cost: Option<Money>,
     /// End the run after this many seconds. Reading stdin before it may take as long.
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
@@ -257,6 +261,7 @@ async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &RunArgs) -> Resu
 
 fn limited(mut limits: Limits, arguments: &RunArgs) -> Limits {
     limits.max_turns = arguments.max_turns.or(limits.max_turns);
+    limits.max_cost = arguments.max_cost.or(limits.max_cost);
     limits.max_duration = arguments
         .timeout
         .map(Duration::from_secs)

@@ -75,6 +75,18 @@ pub(super) const ROWS: &[Row] = &[
         },
     ),
     row(
+        "the run has cost what `--max-cost` allows",
+        4,
+        "budget_exceeded",
+        "--max-cost, or",
+        |scene| {
+            let prices = "prices: { m: { input: 1.5, output: 10 } }";
+            scene.directory.write("config.yaml", prices);
+            let arguments = ["run", "--max-cost", "0.00006", "--json", "hi"];
+            scene.on([streamed_call("", "calculator", SUM)], &arguments)
+        },
+    ),
+    row(
         "the time of `--timeout` is over",
         4,
         "budget_exceeded",
