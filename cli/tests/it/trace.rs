@@ -171,6 +171,48 @@ async fn run_with_a_budget_stops_at_it_or_at_an_unknown_price() {
     assert_eq!(server.requests().len(), 1);
 }
 
+/// What drives a terminal, looks like a line of ours, or would run in a page.
+const HOSTILE: &str =
+    "\u{1b}[2J\u{1b}]0;x\u{7}\r\u{9b}31m\u{202e}<script>1</script>[a](javascript:1)";
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tool_returns_and_how_a_call_is_named_stay_text_on_a_terminal_and_in_html() {
+    let config = "workspace: {root: .}\nagents: [{name: Reader, tools: [read_file]}]\n";
+    let directory = Directory::new("trace_hostile").file("config.yaml", config);
+    let directory = directory.file("evil.txt", HOSTILE);
+    let server = FakeServer::start([
+        streamed_call("", "read_file", r#"{"path":"evil.txt"}"#),
+        streamed_call("", HOSTILE, "{}"),
+    ])
+    .await
+    .unwrap();
+    let arguments = ["run", "--trace", "--agent", "Reader", "Read evil.txt"];
+    let output = on(&server, &directory, &arguments).output().unwrap();
+    let sent = server.requests()[1].json().unwrap().to_string();
+    assert!(sent.contains("<script>1</script>"), "{sent}");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    let shown = trace(&directory, &["show"], 0);
+    let listed = trace(&directory, &["list"], 0);
+    for text in [&said, &shown, &listed] {
+        let drives = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(drives), "{text:?}");
+    }
+    for text in [&said, &shown] {
+        assert!(text.contains(r"\u{1b}[2J\u{1b}]0;x\u{7}"), "{text}");
+    }
+    let page = trace(&directory, &["export", "--html"], 0);
+    assert!(
+        page.contains("&lt;script>1") || page.contains("&lt;script&gt;1"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("<script") && !page.contains("href"),
+        "{page}"
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn run_of_a_killed_program_is_lost_and_can_be_deleted() {
