@@ -1,7 +1,8 @@
-//! What recording a run in the local store costs: the CPU time of this process for each turn, with and without, all threads together.
+//! What recording a run in the local store costs: the CPU time of this process for each turn, with and without.
 //!
-//! `cargo bench --bench trace` prints three rounds. Linux only: it reads `/proc`. The model is a server in a process of its own, so that
-//! its work is not counted as the run's.
+//! `cargo bench --bench trace` prints three rounds: of all threads together, and of that by which the run itself goes on. A run is W2 of
+//! `benches/compare`: ten turns with a call of a tool, and one that answers. Linux only: it reads `/proc`. The model is a server in a
+//! process of its own, so that its work is not counted as the run's; CPU time hardly depends on what else the machine does.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,6 +12,7 @@
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -18,12 +20,19 @@ use openai_agents::model::OpenAiChat;
 use openai_agents::trace::{TraceStore, Tracer};
 use openai_agents::{Agent, FunctionTool, Limits, Runner};
 
-const N_RUNS: u32 = 1_000;
-/// A turn that calls a tool, and one that answers.
-const N_TURNS: f64 = 2.0;
+const N_RUNS: u32 = 300;
+/// The turns of a run that call the tool; one more gives the text.
+const N_TOOL_TURNS: usize = 10;
+const N_TURNS: f64 = 11.0;
 
-const CALL: &str = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"add","arguments":"{\"a\":1,\"b\":2}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":90,"completion_tokens":20,"total_tokens":110}}"#;
-const ANSWER: &str = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Three."},"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"completion_tokens":3,"total_tokens":123}}"#;
+/// Microseconds of CPU for a turn.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// Of the thread that drives the runs.
+    own: f64,
+    /// Of all threads.
+    all: f64,
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "--serve") {
@@ -45,14 +54,19 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         a: i64,
         b: i64,
     }
-    let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: Sum| {
         Ok::<_, String>(sum.a + sum.b)
     })?;
-    let agent = Agent::builder("A")
-        .instructions("Be brief.")
+    let agent = Agent::builder("bench")
+        .instructions("You are a helpful assistant. Use the tools when they help.")
         .tool(add)
         .build()?;
-    let plain = Runner::new(OpenAiChat::builder(url, "m").build()?).limits(Limits::NONE);
+    let plain = Runner::new(
+        OpenAiChat::builder(url, "bench-model")
+            .api_key("sk-bench-0123456789abcdef")
+            .build()?,
+    )
+    .limits(Limits::NONE);
     let path = std::env::temp_dir().join(format!("openai-agents-traces-{}.db", std::process::id()));
     let store = TraceStore::open(&path).await?;
     let tracer = Tracer::builder()
@@ -64,8 +78,15 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         let with = cost(&traced, &agent, Some(&tracer)).await?;
         // The first warms everything up.
         if round > 0 {
-            let more = (with / without - 1.0) * 100.0;
-            println!("CPU of a turn: {without:.1} us, recorded {with:.1} us: {more:+.1} %");
+            for (of, without, with) in [
+                ("all threads", without.all, with.all),
+                ("the run's thread", without.own, with.own),
+            ] {
+                let more = (with / without - 1.0) * 100.0;
+                println!(
+                    "CPU of a turn, {of}: {without:.1} us, recorded {with:.1} us: {more:+.1} %"
+                );
+            }
         }
     }
     if tracer.n_lost() > 0 {
@@ -79,32 +100,45 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Microseconds of CPU for a turn.
 async fn cost(
     runner: &Runner,
     agent: &Agent,
     tracer: Option<&Tracer>,
-) -> Result<f64, Box<dyn Error>> {
-    let before = cpu()?;
+) -> Result<Cost, Box<dyn Error>> {
+    let (own, all) = (thread_cpu()?, cpu()?);
     for _ in 0..N_RUNS {
-        runner.run(agent, "What is 1 + 2?").await?;
+        runner.run(agent, "Add the numbers step by step.").await?;
     }
+    let own = thread_cpu()?.saturating_sub(own);
     if let Some(tracer) = tracer {
         tracer.flush(Duration::from_secs(60)).await;
     }
-    let took = cpu()?.saturating_sub(before);
-    Ok(took.as_secs_f64() * 1e6 / f64::from(N_RUNS) / N_TURNS)
+    let all = cpu()?.saturating_sub(all);
+    let of_a_turn = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(N_RUNS) / N_TURNS;
+    Ok(Cost {
+        own: of_a_turn(own),
+        all: of_a_turn(all),
+    })
 }
 
 /// The CPU time of all threads.
 fn cpu() -> io::Result<Duration> {
-    let mut nanos = 0;
+    let mut sum = Duration::ZERO;
     for task in std::fs::read_dir("/proc/self/task")? {
-        let times = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        let own = times.split(' ').next().and_then(|own| own.parse().ok());
-        nanos += own.unwrap_or(0);
+        sum += cpu_of(&task?.path())?;
     }
-    Ok(Duration::from_nanos(nanos))
+    Ok(sum)
+}
+
+/// The CPU time of this thread.
+fn thread_cpu() -> io::Result<Duration> {
+    cpu_of(Path::new("/proc/thread-self"))
+}
+
+fn cpu_of(task: &Path) -> io::Result<Duration> {
+    let times = std::fs::read_to_string(task.join("schedstat"))?;
+    let own = times.split(' ').next().and_then(|own| own.parse().ok());
+    Ok(Duration::from_nanos(own.unwrap_or(0)))
 }
 
 fn start_server() -> Result<(Child, String), Box<dyn Error>> {
@@ -128,7 +162,7 @@ fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// Answers with a call to what has no output of a tool yet.
+/// Answers with a call for each output that is still to come, then with a text.
 fn answer(connection: TcpStream) -> io::Result<()> {
     connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection.try_clone()?);
@@ -150,9 +184,27 @@ fn answer(connection: TcpStream) -> io::Result<()> {
         }
         let mut body = vec![0; n_bytes];
         reader.read_exact(&mut body)?;
-        let has_output = body.windows(12).any(|window| window == b"tool_call_id");
-        let body = if has_output { ANSWER } else { CALL };
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
-        connection.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes())?;
+        let body = String::from_utf8_lossy(&body);
+        let n_outputs = body.matches(r#""role":"tool""#).count();
+        connection.write_all(answer_to(n_outputs).as_bytes())?;
     }
+}
+
+fn answer_to(n_outputs: usize) -> String {
+    let (message, reason) = if n_outputs < N_TOOL_TURNS {
+        let call = format!(
+            r#"{{"id":"call_{n_outputs:024}","type":"function","function":{{"name":"add","arguments":"{{\"a\":{n_outputs},\"b\":2}}"}}}}"#
+        );
+        let message = format!(r#""content":null,"tool_calls":[{call}]"#);
+        (message, "tool_calls")
+    } else {
+        (r#""content":"The result is 42.""#.to_owned(), "stop")
+    };
+    let usage = r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}"#;
+    let body = format!(
+        r#"{{"id":"chatcmpl-bench{n_outputs:08}","object":"chat.completion","created":1700000000,"model":"bench-model-2025-01-01","choices":[{{"index":0,"message":{{"role":"assistant",{message},"refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{usage},"system_fingerprint":"fp_bench"}}"#
+    );
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench0001\r\n";
+    format!("{head}content-length: {}\r\n\r\n{body}", body.len())
 }

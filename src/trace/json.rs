@@ -50,10 +50,10 @@ struct ErrorJson<'a> {
 pub(crate) struct ContentPlace {
     #[serde(skip)]
     pub(crate) name: Cow<'static, str>,
-    /// Where it begins in what is kept beside.
-    pub(crate) offset: u64,
     /// Its bytes.
     pub(crate) size: u64,
+    /// What makes it of what is kept beside: offsets and sizes.
+    pub(crate) pieces: Vec<(u64, u64)>,
 }
 
 fn pairs<S: Serializer>(

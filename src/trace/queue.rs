@@ -179,16 +179,19 @@ impl QueueState {
                 ..
             } = self.next_batch();
             running.extend(started);
+            // They come first, so that a run is known before what ended in it; with what ended, so that both are written at once.
+            let mut batch: Vec<Arc<Span>> = Vec::new();
             if self.wants_running && running.iter().any(|span| !span.has_ended()) {
-                let begun: Vec<_> = running.iter().filter_map(begun).collect();
-                // They come first, so that a run is known before what ended in it.
-                if let Err(error) = exporter.export(&begun) {
-                    tracing::debug!(target: "openai_agents::trace", "{}: {error}", exporter.target());
-                }
+                batch.extend(running.iter().filter_map(begun));
             }
             running.retain(|span| !span.has_ended());
-            for batch in ended.chunks(self.limits.max_batch.max(1)) {
-                self.export(&mut exporter, batch);
+            for some in ended.chunks(self.limits.max_batch.max(1)) {
+                batch.extend(some.iter().cloned());
+                self.export(&mut exporter, &batch);
+                batch.clear();
+            }
+            if !batch.is_empty() {
+                self.export(&mut exporter, &batch);
             }
             for flush in flushes {
                 // Whoever waited may have given up, which is no matter.
@@ -201,9 +204,16 @@ impl QueueState {
     }
 
     fn export(&self, exporter: &mut impl Exporter, batch: &[Arc<Span>]) {
-        match exporter.export(batch) {
-            Ok(()) => self.is_losing.store(false, Ordering::Relaxed),
-            Err(error) => self.lose(batch.len(), &format!("{}: {error}", exporter.target())),
+        let Err(error) = exporter.export(batch) else {
+            self.is_losing.store(false, Ordering::Relaxed);
+            return;
+        };
+        // A span that goes on is not lost: it comes when it ends.
+        match batch.iter().filter(|span| span.ended_at.is_some()).count() {
+            0 => {
+                tracing::debug!(target: "openai_agents::trace", "{}: {error}", exporter.target());
+            }
+            n_lost => self.lose(n_lost, &format!("{}: {error}", exporter.target())),
         }
     }
 

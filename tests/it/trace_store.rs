@@ -220,13 +220,13 @@ async fn newer_store_is_refused() {
     let path = folder.path("traces.db");
     drop(TraceStore::open(&path).await.unwrap());
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.execute("UPDATE trace_format SET version = 3", [])
+    db.execute("UPDATE trace_format SET version = 4", [])
         .unwrap();
     let error = TraceStore::open(&path).await.unwrap_err();
     assert!(
         error
             .to_string()
-            .ends_with("have format 3; this library knows formats up to 2")
+            .ends_with("have format 4; this library knows formats up to 3")
     );
 }
 

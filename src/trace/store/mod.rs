@@ -4,6 +4,7 @@
 //! content in one text, of which the lines say where each part stands. That costs two rows for a batch where a row for each span and value
 //! would cost dozens, which a run would feel; and the list and the tree of a trace are read without their large values.
 
+mod content;
 mod process;
 mod retention;
 mod schema;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -411,11 +412,22 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure
 }
 
 fn summary_of(db: &Connection, id: TraceId) -> Result<Option<TraceSummary>, StoreFailure> {
-    let sql = format!("SELECT {} FROM traces WHERE id = ?1", summary::COLUMNS);
-    let found = db
-        .query_row(&sql, [id.to_string()], |row| Ok(read_summary(row)))
+    find_summary(&mut db.prepare(&select_summary())?, id)
+}
+
+/// The same by a statement that is prepared, which selects the columns of a summary by an id.
+fn find_summary(
+    statement: &mut Statement<'_>,
+    id: TraceId,
+) -> Result<Option<TraceSummary>, StoreFailure> {
+    let found = statement
+        .query_row([id.to_string()], |row| Ok(read_summary(row)))
         .optional()?;
     found.transpose().map_err(StoreFailure::from)
+}
+
+fn select_summary() -> String {
+    format!("SELECT {} FROM traces WHERE id = ?1", summary::COLUMNS)
 }
 
 fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, StoreFailure> {
@@ -453,14 +465,14 @@ fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>,
     let known = format!(r#""span_id":"{span}""#);
     let row = db
         .query_row(
-            "SELECT id, spans FROM trace_spans WHERE trace_id = ?1 AND instr(spans, ?2) ORDER BY id LIMIT 1",
+            "SELECT spans, content FROM trace_spans WHERE trace_id = ?1 AND instr(spans, ?2) ORDER BY id LIMIT 1",
             params![id.to_string(), known],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
         )
         .optional()?;
-    if let Some((row, spans)) = row {
+    if let Some((spans, content)) = row {
         let line = spans.lines().find(|line| line.contains(&known));
-        return line.map(|line| with_content(db, row, line)).transpose();
+        return line.map(|line| with_content(line, &content)).transpose();
     }
     let running: Option<String> = db
         .query_row(
@@ -476,20 +488,16 @@ fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>,
 }
 
 /// Puts the content of a span in the place of what says where it stands.
-fn with_content(db: &Connection, row: i64, line: &str) -> Result<Value, StoreFailure> {
+fn with_content(line: &str, content: &str) -> Result<Value, StoreFailure> {
     let mut span: Value = serde_json::from_str(line).map_err(StoreFailure::refused)?;
     let Some(places) = span.get_mut("content").and_then(Value::as_object_mut) else {
         return Ok(span);
     };
-    let mut part = db.prepare(
-        "SELECT substr(CAST(content AS BLOB), ?2 + 1, ?3) FROM trace_spans WHERE id = ?1",
-    )?;
-    for (_, place) in places.iter_mut() {
-        let number = |name: &str| place.get(name).and_then(Value::as_i64).unwrap_or_default();
-        let (offset, size) = (number("offset"), number("size"));
-        let bytes: Vec<u8> = part.query_row(params![row, offset, size], |row| row.get(0))?;
-        let text = String::from_utf8(bytes).map_err(StoreFailure::refused)?;
-        *place = Value::String(text);
+    for (name, place) in places.iter_mut() {
+        let text = content::read(place, content);
+        *place = text
+            .map(Value::String)
+            .ok_or_else(|| StoreFailure::refused(format!("the content `{name}` is not whole")))?;
     }
     Ok(span)
 }
@@ -501,13 +509,13 @@ fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, StoreFailure> 
     let status = summary.status;
     let trace = Arc::new(summary.trace);
     let mut statement =
-        db.prepare("SELECT id, spans FROM trace_spans WHERE trace_id = ?1 ORDER BY id")?;
+        db.prepare("SELECT spans, content FROM trace_spans WHERE trace_id = ?1 ORDER BY id")?;
     let mut rows = statement.query([id.to_string()])?;
     let mut spans = Vec::new();
     while let Some(row) = rows.next()? {
-        let (row, lines): (i64, String) = (row.get(0)?, row.get(1)?);
+        let (lines, content): (String, String) = (row.get(0)?, row.get(1)?);
         for line in lines.lines() {
-            let span = with_content(db, row, line)?;
+            let span = with_content(line, &content)?;
             spans.extend(Span::from_json(&trace, &span));
         }
     }

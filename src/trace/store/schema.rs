@@ -7,8 +7,9 @@ use rusqlite::Connection;
 use super::{StoreFailure, TraceStoreError};
 use crate::sqlite::{Access, check_format, has_all};
 
-/// 1: without the process that writes a trace, and in the order of times, of which a clock can give an earlier one.
-const FORMAT: u32 = 2;
+/// 1: without the process that writes a trace, and in the order of times, of which a clock can give an earlier one. 2: each text whole,
+/// with the `offset` at which it begins.
+const FORMAT: u32 = 3;
 
 const NAMES: [&str; 5] = [
     "trace_format",
@@ -26,7 +27,7 @@ pub(super) fn prepare(
     check_format::<TraceStoreError>(db, path, ("trace_format", FORMAT))?;
     // What is lost when the machine stops is the end of a trace, not of a conversation: waiting for the disk is not worth it.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    if access == Access::ReadOnly || has_all(db, &NAMES)? {
+    if access == Access::ReadOnly || (has_all(db, &NAMES)? && version_of(db)? == FORMAT) {
         return Ok(());
     }
     let change = db.transaction()?;
@@ -61,8 +62,7 @@ pub(super) fn prepare(
          );
          CREATE INDEX IF NOT EXISTS trace_spans_trace ON trace_spans (trace_id);",
     )?;
-    let version = "SELECT coalesce(max(version), 0) FROM trace_format";
-    let version: u32 = change.query_row(version, [], |row| row.get(0))?;
+    let version = version_of(&change)?;
     if version == 1 {
         change.execute_batch(
             "ALTER TABLE traces ADD COLUMN process TEXT;
@@ -70,16 +70,22 @@ pub(super) fn prepare(
              UPDATE traces SET seq = ordered.n FROM
                  (SELECT id, row_number() OVER (ORDER BY started_at, id) AS n FROM traces) AS ordered
                  WHERE ordered.id = traces.id;
-             DROP INDEX IF EXISTS traces_started;
-             DELETE FROM trace_format;",
+             DROP INDEX IF EXISTS traces_started;",
         )?;
     }
     change.execute_batch("CREATE UNIQUE INDEX IF NOT EXISTS traces_seq ON traces (seq);")?;
     if version != FORMAT {
+        change.execute("DELETE FROM trace_format", [])?;
         change.execute("INSERT INTO trace_format VALUES (?1)", [FORMAT])?;
     }
     change.commit()?;
     Ok(())
+}
+
+/// The format of the tables; 0 if they are new.
+fn version_of(db: &Connection) -> Result<u32, StoreFailure> {
+    let version = "SELECT coalesce(max(version), 0) FROM trace_format";
+    Ok(db.query_row(version, [], |row| row.get(0))?)
 }
 
 #[cfg(test)]
@@ -106,14 +112,18 @@ mod tests {
         prepare(&mut db, Path::new("t.db"), Access::ReadWrite).unwrap();
         // Again, as by the next program.
         prepare(&mut db, Path::new("t.db"), Access::ReadWrite).unwrap();
-        let mut rows = db
-            .prepare("SELECT id, seq FROM traces ORDER BY seq")
-            .unwrap();
-        let rows = rows
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap();
-        let rows: Vec<(String, i64)> = rows.map(Result::unwrap).collect();
+        let rows: Vec<(String, i64)> = {
+            let mut rows = db
+                .prepare("SELECT id, seq FROM traces ORDER BY seq")
+                .unwrap();
+            let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+            rows.unwrap().map(Result::unwrap).collect()
+        };
         assert_eq!(rows, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        // What wrote that format knows no pieces, and must not read them.
+        db.execute("UPDATE trace_format SET version = 2", [])
+            .unwrap();
+        prepare(&mut db, Path::new("t.db"), Access::ReadWrite).unwrap();
         let versions: Vec<u32> = {
             let mut versions = db.prepare("SELECT version FROM trace_format").unwrap();
             let versions = versions.query_map([], |row| row.get(0)).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Statement, params};
 use serde_json::{Map, Value, json};
 
 use super::StoreFailure;
@@ -121,6 +121,29 @@ pub(super) fn read_status(status: &str, process: Option<&str>) -> SpanStatus {
     }
 }
 
+/// What a batch is written by: each is read by SQLite once and not for each trace.
+pub(super) struct WriteStatements<'db> {
+    load: Statement<'db>,
+    save: Statement<'db>,
+    pub(super) insert: Statement<'db>,
+}
+
+impl<'db> WriteStatements<'db> {
+    pub(super) fn prepare(db: &'db Connection) -> Result<Self, StoreFailure> {
+        Ok(Self {
+            load: db.prepare(&super::select_summary())?,
+            save: db.prepare(
+                "INSERT OR REPLACE INTO traces VALUES
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                  coalesce((SELECT seq FROM traces WHERE id = ?1), (SELECT coalesce(max(seq), 0) + 1 FROM traces)))",
+            )?,
+            insert: db.prepare(
+                "INSERT INTO trace_spans (trace_id, spans, content) VALUES (?1, ?2, ?3)",
+            )?,
+        })
+    }
+}
+
 /// A trace that spans are written of.
 pub(super) struct OpenTrace {
     summary: TraceSummary,
@@ -137,8 +160,11 @@ pub(super) struct OpenTrace {
 
 impl OpenTrace {
     /// Begins with what the store has, or with a span of a trace that it does not have.
-    pub(super) fn load(db: &Connection, span: &Span) -> Result<Self, StoreFailure> {
-        let known = super::summary_of(db, span.trace.id)?;
+    pub(super) fn load(
+        statements: &mut WriteStatements<'_>,
+        span: &Span,
+    ) -> Result<Self, StoreFailure> {
+        let known = super::find_summary(&mut statements.load, span.trace.id)?;
         let summary = known.unwrap_or_else(|| TraceSummary {
             trace: TraceInfo::clone(&span.trace),
             status: SpanStatus::Running,
@@ -235,7 +261,7 @@ impl OpenTrace {
         }
     }
 
-    pub(super) fn save(&self, db: &Connection) -> Result<(), StoreFailure> {
+    pub(super) fn save(&self, statements: &mut WriteStatements<'_>) -> Result<(), StoreFailure> {
         let TraceSummary {
             trace,
             status,
@@ -253,12 +279,7 @@ impl OpenTrace {
         let running: Vec<&str> = self.running.values().map(String::as_str).collect();
         let usage = serde_json::to_string(usage).map_err(StoreFailure::refused)?;
         // Its process is named also when it has ended: who goes on with a trace names its own.
-        let mut save = db.prepare(
-            "INSERT OR REPLACE INTO traces VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-              coalesce((SELECT seq FROM traces WHERE id = ?1), (SELECT coalesce(max(seq), 0) + 1 FROM traces)))",
-        )?;
-        save.execute(params![
+        statements.save.execute(params![
             trace.id.to_string(),
             trace.name,
             trace.group,

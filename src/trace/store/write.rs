@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
+use super::content::RowContent;
 use super::retention::{TraceRetention, prune};
-use super::summary::{OpenTrace, OpenTraces, by_trace};
+use super::summary::{OpenTrace, OpenTraces, WriteStatements, by_trace};
 use super::{StoreFailure, TraceStoreError};
 use crate::future::BoxError;
 use crate::sqlite::Worker;
-use crate::trace::json::ContentPlace;
 use crate::trace::processor::Exporter;
 use crate::trace::span::Span;
 
@@ -81,30 +81,36 @@ fn write(
     spans: &[Arc<Span>],
 ) -> Result<(), StoreFailure> {
     let change = db.transaction()?;
+    let mut statements = WriteStatements::prepare(&change)?;
     for (id, spans) in by_trace(spans) {
         let mut trace = match (open.remove(&id), spans.first()) {
             (Some(trace), _) => trace,
-            (None, Some(first)) => OpenTrace::load(&change, first)?,
+            (None, Some(first)) => OpenTrace::load(&mut statements, first)?,
             (None, None) => continue,
         };
         let mut rows = Rows::default();
         for span in &spans {
             if span.ended_at.is_none() {
-                trace.take(span, &span.to_json_with(&[]));
+                let has_ended = |other: &Arc<Span>| other.id == span.id && other.ended_at.is_some();
+                // That it had begun said which trace comes first, and nothing else is news.
+                if !spans.iter().any(has_ended) {
+                    trace.take(span, &span.to_json_with(&[]));
+                }
                 continue;
             }
-            if rows.content.len() > MAX_ROW_CONTENT {
-                rows.insert(&change, &id.to_string())?;
+            if rows.content.n_bytes() > MAX_ROW_CONTENT {
+                rows.insert(&mut statements, &id.to_string())?;
             }
             trace.take(span, "");
             rows.push(span);
         }
-        rows.insert(&change, &id.to_string())?;
-        trace.save(&change)?;
+        rows.insert(&mut statements, &id.to_string())?;
+        trace.save(&mut statements)?;
         if !trace.is_settled() {
             open.insert(id, trace);
         }
     }
+    drop(statements);
     change.commit()?;
     Ok(())
 }
@@ -113,7 +119,7 @@ fn write(
 #[derive(Default)]
 struct Rows {
     spans: String,
-    content: String,
+    content: RowContent,
 }
 
 impl Rows {
@@ -125,13 +131,7 @@ impl Rows {
             if has_request && matches!(&**name, "input" | "instructions") {
                 continue;
             }
-            let text = content.to_text();
-            places.push(ContentPlace {
-                name: name.clone(),
-                offset: self.content.len() as u64,
-                size: text.len() as u64,
-            });
-            self.content.push_str(&text);
+            places.push(self.content.push(name.clone(), content.to_text()));
         }
         if !self.spans.is_empty() {
             self.spans.push('\n');
@@ -139,13 +139,16 @@ impl Rows {
         self.spans.push_str(&span.to_json_with(&places));
     }
 
-    fn insert(&mut self, db: &Connection, trace: &str) -> Result<(), StoreFailure> {
+    fn insert(
+        &mut self,
+        statements: &mut WriteStatements<'_>,
+        trace: &str,
+    ) -> Result<(), StoreFailure> {
         if self.spans.is_empty() {
             return Ok(());
         }
-        let mut insert =
-            db.prepare("INSERT INTO trace_spans (trace_id, spans, content) VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![trace, self.spans, self.content])?;
+        let insert = &mut statements.insert;
+        insert.execute(params![trace, self.spans, self.content.as_str()])?;
         *self = Self::default();
         Ok(())
     }

@@ -1,0 +1,203 @@
+//! The content of a row: the texts of its spans in one, and the pieces of it that make each of them.
+//!
+//! The request of a model call says again what the one before it said, and a little more: kept whole, a conversation would take room
+//! that grows with the square of its turns, and most of what the store costs a run would be the copying of it. So a request names the
+//! pieces that it shares with the one before, and only the rest is written.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::trace::json::ContentPlace;
+
+/// What is shared is worth naming only if it is longer than its name.
+const MIN_SHARED: usize = 256;
+
+/// A request of more pieces is written whole, so that reading one never means putting together thousands.
+const MAX_PIECES: usize = 64;
+
+/// Writes the content of a row.
+#[derive(Default)]
+pub(super) struct RowContent {
+    text: String,
+    latest_request: Option<WrittenRequest>,
+}
+
+struct WrittenRequest {
+    text: String,
+    pieces: Vec<(u64, u64)>,
+}
+
+impl RowContent {
+    pub(super) fn n_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds a text, and says where it stands.
+    pub(super) fn push(&mut self, name: Cow<'static, str>, text: String) -> ContentPlace {
+        let size = text.len() as u64;
+        let pieces = if name == "request" {
+            self.push_request(text)
+        } else {
+            vec![self.push_piece(&text)]
+        };
+        ContentPlace { name, size, pieces }
+    }
+
+    fn push_piece(&mut self, text: &str) -> (u64, u64) {
+        let offset = self.text.len() as u64;
+        self.text.push_str(text);
+        (offset, text.len() as u64)
+    }
+
+    fn push_request(&mut self, text: String) -> Vec<(u64, u64)> {
+        let latest = self.latest_request.take();
+        let latest = latest.filter(|latest| latest.pieces.len() < MAX_PIECES);
+        let shared = latest.as_ref();
+        let n_shared = shared.map_or(0, |latest| n_shared(&latest.text, &text));
+        let mut pieces = match latest {
+            Some(latest) if n_shared >= MIN_SHARED => first_bytes(latest.pieces, n_shared as u64),
+            _ => Vec::new(),
+        };
+        let rest = if pieces.is_empty() { 0 } else { n_shared };
+        pieces.push(self.push_piece(text.get(rest..).unwrap_or_default()));
+        self.latest_request = Some(WrittenRequest {
+            text,
+            pieces: pieces.clone(),
+        });
+        pieces
+    }
+}
+
+/// How many bytes two requests begin with alike, up to the end of an element of a list.
+///
+/// A text that is searched for stands in one piece so: `},{"` is never within a string of JSON, where a quote has a backslash before it.
+fn n_shared(before: &str, now: &str) -> usize {
+    const CHUNK: usize = 64;
+    let (before, now) = (before.as_bytes(), now.as_bytes());
+    // Whole chunks first: comparing byte by byte costs more than all else here.
+    let chunks = before.chunks(CHUNK).zip(now.chunks(CHUNK));
+    let n_chunks = chunks.take_while(|(one, other)| one == other).count();
+    let n_same = (n_chunks * CHUNK).min(before.len()).min(now.len());
+    let rest = before.iter().zip(now).skip(n_same);
+    let n_same = n_same + rest.take_while(|(one, other)| one == other).count();
+    // The comma may be what differs.
+    let end = (n_same + 3).min(now.len());
+    let alike = now.get(..end).unwrap_or_default();
+    let boundary = alike.windows(4).rposition(|window| window == br#"},{""#);
+    boundary.map_or(0, |at| at + 1)
+}
+
+/// The pieces of the first bytes of a text.
+fn first_bytes(pieces: Vec<(u64, u64)>, mut n_bytes: u64) -> Vec<(u64, u64)> {
+    let mut first = Vec::with_capacity(pieces.len() + 1);
+    for (offset, size) in pieces {
+        if n_bytes == 0 {
+            break;
+        }
+        first.push((offset, size.min(n_bytes)));
+        n_bytes = n_bytes.saturating_sub(size);
+    }
+    first
+}
+
+/// Reads a text whose place is described, from the content of its row.
+pub(super) fn read(place: &Value, content: &str) -> Option<String> {
+    let Some(pieces) = place.get("pieces") else {
+        // Up to format 2 each text stood whole.
+        let (offset, size) = (place.get("offset")?.as_u64()?, place.get("size")?.as_u64()?);
+        return piece(content, (offset, size)).map(str::to_owned);
+    };
+    let pieces: Vec<(u64, u64)> = serde_json::from_value(pieces.clone()).ok()?;
+    pieces.into_iter().map(|at| piece(content, at)).collect()
+}
+
+fn piece(content: &str, (offset, size): (u64, u64)) -> Option<&str> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(usize::try_from(size).ok()?)?;
+    content.get(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Writes texts as requests of one row, and gives the row and where each stands.
+    fn write(texts: &[String]) -> (RowContent, Vec<Value>) {
+        let mut content = RowContent::default();
+        let places = texts.iter().map(|text| {
+            let place = content.push("request".into(), text.clone());
+            serde_json::to_value(&place).unwrap()
+        });
+        let places = places.collect();
+        (content, places)
+    }
+
+    #[track_caller]
+    fn check(texts: &[String]) -> RowContent {
+        let (content, places) = write(texts);
+        for (text, place) in texts.iter().zip(&places) {
+            assert_eq!(read(place, content.as_str()).as_ref(), Some(text));
+            assert_eq!(place["size"], text.len());
+        }
+        content
+    }
+
+    /// A conversation of so many messages.
+    fn request(n_messages: usize) -> String {
+        let messages: Vec<_> = (0..n_messages)
+            .map(|n| json!({"role": "user", "content": format!("{n}: {}", "},{ ä ".repeat(20))}))
+            .collect();
+        format!(r#"{{"model":"m","messages":{}}}"#, Value::Array(messages))
+    }
+
+    #[test]
+    fn conversation_is_written_once_whatever_its_turns() {
+        let turns: Vec<_> = (1..=200).map(request).collect();
+        let content = check(&turns);
+        let longest = turns.last().unwrap().len();
+        // Each third of the turns begins anew with a whole request.
+        assert!(content.n_bytes() < 4 * longest, "{}", content.n_bytes());
+    }
+
+    #[test]
+    fn message_stands_in_one_piece_so_that_it_is_found() {
+        let branch = |said: &str| {
+            let message = json!({"role": "user", "content": said});
+            request(9).replace("]}", &format!(",{message}]}}"))
+        };
+        let content = check(&[branch("Hello Anna"), branch("Hello Berta")]);
+        assert!(content.as_str().contains("Hello Berta"));
+    }
+
+    #[test]
+    fn texts_that_share_nothing_or_all_are_read_as_written() {
+        let long = request(50);
+        check(&[String::new(), long.clone(), long, request(3), String::new()]);
+    }
+
+    #[test]
+    fn place_of_format_2_is_read() {
+        let place = json!({"offset": 2, "size": 3});
+        assert_eq!(read(&place, "abcdef").as_deref(), Some("cde"));
+        assert_eq!(read(&json!({"offset": 2, "size": 9}), "abcdef"), None);
+        assert_eq!(
+            read(&json!({"pieces": [[5, 1], [0, 2]]}), "abcdef").as_deref(),
+            Some("fab")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_texts_are_read_as_written(texts in proptest::collection::vec("(\\},\\{\"|ä|a){0,200}", 0..8)) {
+            check(&texts);
+        }
+    }
+}
