@@ -12,15 +12,15 @@ const require = createRequire(join(modules, 'x.js'));
 const { chromium } = require('playwright-core');
 const AXE = readFileSync(join(modules, 'axe-core/axe.min.js'), 'utf8');
 
-export async function launch() {
+export async function launch({ args = [], permissions = [] } = {}) {
   // In a container there is no other sandbox than that of the container itself.
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox'] });
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', ...args] });
   return {
     close: () => browser.close(),
     /** Opens a page; `errors` has what it said in its console or threw. */
     async open(url, { width = 1280, height = 800, dark = false } = {}) {
       // The policy of the page would keep axe out.
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true });
+      const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', permissions: ['clipboard-read', 'clipboard-write', ...permissions], acceptDownloads: true });
       const page = await context.newPage();
       page.setDefaultTimeout(8000);
       page.errors = [];

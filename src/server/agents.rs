@@ -12,7 +12,18 @@ pub(super) async fn list(app: &AppState) -> Value {
     for agent in &catalog.agents {
         agents.push(describe(agent).await);
     }
-    json!({"agents": agents, "keeps_traces": keeps_traces(app)})
+    json!({"agents": agents, "keeps_traces": keeps_traces(app), "realtime": realtime(app)})
+}
+
+/// The agents that can be talked with at `/v1/realtime`.
+#[cfg(feature = "realtime")]
+fn realtime(app: &AppState) -> Vec<&str> {
+    app.realtime.names()
+}
+
+#[cfg(not(feature = "realtime"))]
+const fn realtime(_: &AppState) -> Vec<&str> {
+    Vec::new()
 }
 
 /// Whether there is a store, so that `/traces` can be asked.

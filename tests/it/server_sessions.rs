@@ -169,7 +169,7 @@ async fn agents_are_described_for_people() {
             {
                 "name": "Other", "description": "Knows.", "instructions": null, "model": "m", "handoffs": [], "tools": [],
             },
-        ], "keeps_traces": false})
+        ], "keeps_traces": false, "realtime": []})
     );
 }
 

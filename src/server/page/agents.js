@@ -8,6 +8,8 @@ export class Agents extends EventTarget {
   all = [];
   chosen = null;
   keepsTraces = false;
+  /** The names of the agents that can be talked with. */
+  realtime = [];
   #changes = { model: null, instructions: null, tools: null };
   #select = document.getElementById('agent');
   #panel = document.getElementById('agent-panel');
@@ -21,7 +23,7 @@ export class Agents extends EventTarget {
   }
 
   async load() {
-    ({ agents: this.all, keeps_traces: this.keepsTraces } = await ask('GET', 'agents'));
+    ({ agents: this.all, keeps_traces: this.keepsTraces, realtime: this.realtime } = await ask('GET', 'agents'));
     fill(this.#select, this.all.map((agent) => el('option', { value: agent.name }, agent.name)));
     const known = localStorage.getItem('openai-agents-agent');
     this.choose(this.all.find((agent) => agent.name === known)?.name ?? this.all.find((agent) => agent.name === 'Assistant')?.name ?? this.all[0]?.name);

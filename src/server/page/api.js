@@ -18,6 +18,12 @@ export class NotReached extends Error {}
 
 export const address = (path) => new URL(path, base).href;
 
+/** How a WebSocket brings the token: a browser lets it bring no header. */
+export function tokenProtocols() {
+  const token = sessionStorage.getItem(KEY);
+  return token ? [`openai-insecure-api-key.${token}`] : [];
+}
+
 /** Asks for JSON. */
 export async function ask(method, path, body) {
   const response = await send(method, path, {}, body);

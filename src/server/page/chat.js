@@ -257,6 +257,7 @@ export class Chat extends EventTarget {
   }
 
   #reset() {
+    this.dispatchEvent(new Event('reset'));
     fill(this.#banner);
     this.#element.replaceChildren();
     this.#thread = new Thread(this.#element, {

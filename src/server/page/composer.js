@@ -2,6 +2,7 @@
 
 import { add, button, el, fill } from './dom.js';
 import { bytes } from './format.js';
+import { Speech, canHear } from './speech.js';
 
 /** The server takes 32 MiB by default, and base64 takes a third more than the bytes. */
 const MAX_BYTES = 20_000_000;
@@ -14,10 +15,12 @@ export class Composer {
   #strip = el('div', { class: 'attached' });
   #problem = el('p', { class: 'problem', role: 'alert' });
   #send = button('Send', () => this.submit(), { class: 'primary', title: 'Enter' });
-  #stop = button('Stop', () => this.#act(() => this.#chat.stop('now')), { class: 'stop', title: 's' });
+  #stop = button('Stop', () => this.#act(() => this.stop()), { class: 'stop', title: 's' });
   #stopLater = button('Stop after this turn', () => this.#act(() => this.#chat.stop('after_turn')), { class: 'quiet-button' });
   #giveUp = button('Give up this run', () => this.#act(() => this.#chat.stop('now')), { class: 'quiet-button' });
   #note = el('span', { class: 'quiet' });
+  #speech = new Speech();
+  #talk = button('Talk', () => this.#toggleTalk(), { class: 'quiet-button', id: 'talk', hidden: true });
 
   constructor(chat, agents) {
     this.#chat = chat;
@@ -28,7 +31,7 @@ export class Composer {
       pick.value = '';
     });
     const row = el('div', { class: 'row' },
-      button('Attach', () => pick.click(), { class: 'quiet-button' }), pick, this.#note, el('span', { class: 'spring' }), this.#stopLater, this.#giveUp, this.#stop, this.#send);
+      button('Attach', () => pick.click(), { class: 'quiet-button' }), pick, this.#talk, this.#note, el('span', { class: 'spring' }), this.#stopLater, this.#giveUp, this.#stop, this.#send);
     add(fill(document.getElementById('composer-area')), this.#problem, el('div', { class: 'composer' }, this.#strip, this.#text, row));
     this.#text.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
@@ -48,7 +51,22 @@ export class Composer {
       this.#take(event.dataTransfer.files);
     });
     chat.addEventListener('status', () => this.#show());
+    // What is said belongs to the conversation that is open.
+    chat.addEventListener('reset', () => this.#speech.stop());
+    this.#speech.addEventListener('state', () => this.#show());
+    this.#talk.hidden = agents.realtime.length === 0 || !canHear();
     this.#show();
+  }
+
+  /** Stops what goes on: the answer that is spoken, or else the run. */
+  async stop() {
+    if (this.#speech.state === 'speaking') this.#speech.interrupt();
+    else if (this.#chat.status === 'running') await this.#chat.stop('now');
+  }
+
+  #toggleTalk() {
+    if (this.#speech.state === 'off') this.#speech.start(this.#agents.realtime[0]);
+    else this.#speech.stop();
   }
 
   focus() {
@@ -91,13 +109,18 @@ export class Composer {
     const { status } = this.#chat;
     const isRunning = status === 'running';
     const waits = status === 'approval_required';
-    this.#stop.hidden = !isRunning;
+    const speech = this.#speech.state;
+    this.#stop.hidden = !isRunning && speech !== 'speaking';
+    fill(this.#talk, speech === 'off' ? 'Talk' : 'End talk');
+    this.#talk.setAttribute('aria-pressed', String(speech !== 'off'));
+    document.body.dataset.speech = speech;
     this.#stopLater.hidden = !isRunning;
     this.#giveUp.hidden = !waits;
     fill(this.#send, isRunning ? 'Queue' : 'Send');
     this.#send.disabled = waits || !this.#agents.chosen;
     this.#text.placeholder = waits ? 'A call waits for you above' : isRunning ? 'Queue a message …' : `Ask ${this.#agents.chosen?.name ?? ''} …`;
-    fill(this.#note, waits ? 'Decide about the call, or give up the run.' : '');
+    const words = { off: '', connecting: 'Connecting …', listening: 'Listening …', speaking: 'Speaking …' }[speech];
+    fill(this.#note, waits ? 'Decide about the call, or give up the run.' : words);
   }
 
   #grow() {

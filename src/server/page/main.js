@@ -155,7 +155,7 @@ async function begin() {
     k: () => keys.move(-1),
     n: fresh,
     r: () => keys.decide('r'),
-    s: () => chat.status === 'running' && chat.stop('now'),
+    s: () => composer.stop(),
     t: () => traces.isAvailable && (document.body.dataset.view === 'traces' ? document.getElementById('trace-search').focus() : allTraces()),
   });
   fromAddress();

@@ -55,6 +55,8 @@ const FILES: &[PageFile] = &files![
     SCRIPT "value.js",
     SCRIPT "chat.js",
     SCRIPT "composer.js",
+    SCRIPT "speech.js",
+    SCRIPT "speech-worklet.js",
     SCRIPT "approve.js",
     SCRIPT "markdown.js",
     SCRIPT "sessions.js",

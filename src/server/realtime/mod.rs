@@ -47,6 +47,14 @@ impl Realtime {
         }
     }
 
+    /// The names by which its agents are asked for.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.kinds
+            .iter()
+            .map(RealtimeSessionBuilder::agent_name)
+            .collect()
+    }
+
     /// Finds the sessions of a model; without a name, the first.
     fn find(&self, model: Option<&str>) -> Result<&RealtimeSessionBuilder, ApiError> {
         let Some(first) = self.kinds.first() else {
@@ -58,14 +66,9 @@ impl Realtime {
         };
         let found = self.kinds.iter().find(|kind| kind.agent_name() == model);
         found.ok_or_else(|| {
-            let names: Vec<&str> = self
-                .kinds
-                .iter()
-                .map(RealtimeSessionBuilder::agent_name)
-                .collect();
             let message = format!(
                 "the model `{model}` does not exist; the realtime models here are: {}",
-                names.join(", ")
+                self.names().join(", ")
             );
             ApiError::new(404, "model_not_found", message).about("model")
         })
@@ -237,11 +240,6 @@ fn unescaped(text: &str) -> String {
 
 impl std::fmt::Debug for Realtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self
-            .kinds
-            .iter()
-            .map(RealtimeSessionBuilder::agent_name)
-            .collect();
-        f.debug_tuple("Realtime").field(&names).finish()
+        f.debug_tuple("Realtime").field(&self.names()).finish()
     }
 }
