@@ -54,6 +54,8 @@ def take_spans(body):
 def take_metrics(body):
     for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
         for scope in resource.scope_metrics:
+            names = [metric.name for metric in scope.metrics]
+            assert len(names) == len(set(names)), names
             for metric in scope.metrics:
                 data = getattr(metric, metric.WhichOneof("data"))
                 assert data.aggregation_temporality == 2, metric

@@ -215,9 +215,14 @@ async fn collector_understands_every_kind_of_tree() {
 fn check_metrics(metrics: &Value) {
     let model =
         "gen_ai.operation.name=chat gen_ai.provider.name=openai gen_ai.request.model=scripted";
-    let failed = format!("error.type=scripted {model}");
+    let failed = format!("error.type=config {model}");
     let tokens = |n_tokens: u64| json!({"unit": "{token}", "points": {model: n_tokens}});
     let seconds = |points: Value| json!({"unit": "s", "points": points});
+    let by_name = |what: &str, counts: &[(&str, u64)]| -> Value {
+        let counts = counts.iter();
+        let counts = counts.map(|(name, n)| (format!("gen_ai.{what}.name={name}"), json!(n)));
+        Value::Object(counts.collect())
+    };
     let usage = "gen_ai.client.inference.usage";
     let expected = json!({
         "gen_ai.client.inference.duration": seconds(json!({model: 6, failed: 1})),
@@ -227,8 +232,8 @@ fn check_metrics(metrics: &Value) {
         format!("{usage}.cache_read.input_tokens"): tokens(64),
         format!("{usage}.cache_write.input_tokens"): tokens(8),
         format!("{usage}.reasoning.output_tokens"): tokens(3),
-        "gen_ai.execute_tool.duration": seconds(json!({"gen_ai.tool.name=look": 2})),
-        "gen_ai.invoke_agent.duration": seconds(json!({"gen_ai.agent.name=Main": 3})),
+        "gen_ai.execute_tool.duration": seconds(by_name("tool", &[("look", 2), ("inner", 1), ("delete", 1), ("stuck", 1)])),
+        "gen_ai.invoke_agent.duration": seconds(by_name("agent", &[("Main", 1), ("Inner", 1), ("Desk", 3), ("Stuck", 1)])),
     });
     assert_eq!(*metrics, expected, "{metrics:#}");
 }

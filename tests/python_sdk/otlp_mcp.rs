@@ -86,10 +86,11 @@ async fn calls_of_our_client_and_what_our_server_did_are_one_tree() {
         vec!["      tools/list helper", "    turn 1"],
         vec!["      chat scripted", "      execute_tool ask_guide"],
         asked.iter().map(String::as_str).collect(),
-        vec!["    turn 2", "      chat scripted"],
-        vec!["      execute_tool measure"],
+        vec!["    list tools", "      tools/list helper", "    turn 2"],
+        vec!["      chat scripted", "      execute_tool measure"],
         measured.iter().map(String::as_str).collect(),
-        vec!["    turn 3", "      chat scripted"],
+        vec!["    list tools", "      tools/list helper", "    turn 3"],
+        vec!["      chat scripted"],
     ];
     assert_eq!(trees(&received), [expected.concat()]);
     let of = |name: &str, service: &str| {

@@ -1,5 +1,6 @@
 //! Metrics of the conventions for generative AI, counted from spans that ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,7 @@ use super::encoding::{OtlpMessage, ProtoField};
 use super::spans::{key_value, nanos, resource, scope};
 use crate::trace::gen_ai;
 use crate::trace::metrics::{Attributes, BOUNDS, GenAiMetrics, Series};
-use crate::trace::span::{Span, SpanKind};
+use crate::trace::span::{Span, SpanKind, SpanStatus};
 use crate::trace::usage::usage_of;
 
 /// Totals since the exporter began; each report has all of them, so that one that is lost is made up for by the next.
@@ -31,7 +32,8 @@ impl Metrics {
             match span.kind {
                 // Nothing was asked when a journal remembered.
                 SpanKind::Generation if !span.is_replayed() => self.count_generation(span),
-                SpanKind::Function if !span.is_replayed() => {
+                // What waits for a decision was not made.
+                SpanKind::Function if !span.is_replayed() && span.status != SpanStatus::Paused => {
                     self.time(gen_ai::TOOL_DURATION, span, &[gen_ai::TOOL_NAME]);
                 }
                 SpanKind::Agent => {
@@ -69,7 +71,8 @@ impl Metrics {
     pub(super) fn write<M: OtlpMessage>(&self, to: &mut M, service: &str, now: SystemTime) -> bool {
         const CUMULATIVE: u32 = 2;
         let times = (nanos(self.since), nanos(now));
-        let mut metrics = Vec::new();
+        // A metric stands once, with a point for each combination of attributes.
+        let mut histograms: BTreeMap<&str, Vec<M>> = BTreeMap::new();
         for (series, histogram) in &self.totals.durations {
             let mut point = M::default();
             point.fixed(ProtoField(2, "startTimeUnixNano"), times.0);
@@ -79,24 +82,32 @@ impl Metrics {
             point.fixed_list(ProtoField(6, "bucketCounts"), &histogram.buckets);
             point.double_list(ProtoField(7, "explicitBounds"), &BOUNDS);
             point.many(ProtoField(9, "attributes"), pairs(series));
-            let mut data = M::default();
-            data.many(ProtoField(1, "dataPoints"), [point]);
-            data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
-            let mut metric: M = metric_of(series, "s");
-            metric.one(ProtoField(9, "histogram"), data);
-            metrics.push(metric);
+            histograms.entry(series.metric).or_default().push(point);
         }
+        let mut sums: BTreeMap<&str, Vec<M>> = BTreeMap::new();
         for (series, count) in &self.totals.counts {
             let mut point = M::default();
             point.fixed(ProtoField(2, "startTimeUnixNano"), times.0);
             point.fixed(ProtoField(3, "timeUnixNano"), times.1);
             point.fixed(ProtoField(6, "asInt"), *count);
             point.many(ProtoField(7, "attributes"), pairs(series));
+            sums.entry(series.metric).or_default().push(point);
+        }
+        let mut metrics = Vec::new();
+        for (name, points) in histograms {
             let mut data = M::default();
-            data.many(ProtoField(1, "dataPoints"), [point]);
+            data.many(ProtoField(1, "dataPoints"), points);
+            data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
+            let mut metric: M = metric_of(name, "s");
+            metric.one(ProtoField(9, "histogram"), data);
+            metrics.push(metric);
+        }
+        for (name, points) in sums {
+            let mut data = M::default();
+            data.many(ProtoField(1, "dataPoints"), points);
             data.number(ProtoField(2, "aggregationTemporality"), CUMULATIVE);
             data.boolean(ProtoField(3, "isMonotonic"), super::encoding::Switch(true));
-            let mut metric: M = metric_of(series, "{token}");
+            let mut metric: M = metric_of(name, "{token}");
             metric.one(ProtoField(7, "sum"), data);
             metrics.push(metric);
         }
@@ -127,9 +138,9 @@ fn pairs<M: OtlpMessage>(series: &Series) -> Vec<M> {
     attributes.map(pair).collect()
 }
 
-fn metric_of<M: OtlpMessage>(series: &Series, unit: &str) -> M {
+fn metric_of<M: OtlpMessage>(name: &str, unit: &str) -> M {
     let mut metric = M::default();
-    metric.text(ProtoField(1, "name"), series.metric);
+    metric.text(ProtoField(1, "name"), name);
     metric.text(ProtoField(3, "unit"), unit);
     metric
 }
