@@ -68,10 +68,6 @@ struct OutsideTool {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asks {
-    #[cfg_attr(
-        not(feature = "openapi"),
-        expect(dead_code, reason = "only operations of a document change something")
-    )]
     Always,
     Never,
 }
