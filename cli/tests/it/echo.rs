@@ -6,6 +6,7 @@ mod speech;
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use openai_agents::testing::{FakeServer, Reply};
@@ -174,6 +175,11 @@ async fn told(name: &str, arguments: &[&str], level: &str, reply: Reply) -> Vec<
         .filter(|_| arguments.contains(&"--record"));
     for arguments in [arguments].iter().chain(readers) {
         let mut command = on(&server, &directory, arguments);
+        if arguments.first() == Some(&"chat") {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(b"go\n").unwrap();
+            command.stdin(reader);
+        }
         let output = command.env("RUST_LOG", level).output().unwrap();
         for (what, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
             let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -200,7 +206,7 @@ const AFTERWARDS: [&[&str]; 9] = [
     &["tools", "--json"],
 ];
 
-const COMMANDS: [(&str, &[&str]); 5] = [
+const COMMANDS: [(&str, &[&str]); 6] = [
     ("text", &["run", "go"]),
     ("json", &["run", "--json", "go"]),
     (
@@ -217,6 +223,7 @@ const COMMANDS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("durable", &["run", "--durable", "--json", "go"]),
+    ("chat", &["chat", "--session", "c"]),
     ("check", &["check"]),
 ];
 
@@ -231,7 +238,7 @@ async fn a_key_that_is_repeated_is_in_no_output_log_or_file() {
                     continue;
                 }
                 let mut arguments = arguments.to_vec();
-                if !is_streamed && arguments.contains(&"run") {
+                if !is_streamed && arguments.first() != Some(&"check") {
                     arguments.push("--no-stream");
                 }
                 let level = LEVELS[(form_idx + place_idx + idx) % LEVELS.len()];
