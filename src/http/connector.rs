@@ -24,9 +24,12 @@ use crate::future::BoxError;
 pub(super) type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Opens connections for the pool.
+/// Opens connections for the pool, which clones it for every request and has several of it in the request's future.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(super) struct Connector(Arc<ConnectorParts>);
+
+#[derive(Debug)]
+struct ConnectorParts {
     http: HttpConnector<Resolver>,
     shared: Arc<Shared>,
     plain_way: PlainWay,
@@ -58,14 +61,16 @@ impl Connector {
         http.enforce_http(false);
         // A request is written at once; waiting to fill a segment would only delay it.
         http.set_nodelay(true);
-        Self {
+        Self(Arc::new(ConnectorParts {
             http,
             shared,
             plain_way,
-        }
+        }))
     }
+}
 
-    fn connect(&mut self, target: Uri) -> Result<(Connecting<Stream>, bool), BoxError> {
+impl ConnectorParts {
+    fn connect(&self, target: Uri) -> Result<(Connecting<Stream>, bool), BoxError> {
         let is_https = target.scheme_str() == Some("https");
         let proxies = Arc::clone(&self.shared.proxies);
         let Some(proxy) = proxies.proxy_for(&target)? else {
@@ -73,14 +78,16 @@ impl Connector {
             let connecting = if is_https {
                 self.over_tls(self.http.clone(), target)?
             } else {
-                plain(self.http.call(target))
+                plain(self.http.clone().call(target))
             };
             return Ok((connecting, false));
         };
         let is_seen_whole =
             proxy.protocol == Protocol::Http && !is_https && self.plain_way == PlainWay::Requests;
         let connecting = match (proxy.protocol, is_https) {
-            (Protocol::Http, false) if is_seen_whole => plain(self.http.call(proxy.address())),
+            (Protocol::Http, false) if is_seen_whole => {
+                plain(self.http.clone().call(proxy.address()))
+            }
             (Protocol::Http, false) => plain(self.tunnel(proxy).call(with_port(&target, 80))),
             (Protocol::Http, true) => self.over_tls(self.tunnel(proxy), target)?,
             (Protocol::Socks5, false) => plain(self.socks(proxy).call(with_port(&target, 80))),
@@ -153,13 +160,14 @@ impl Service<Uri> for Connector {
     type Error = BoxError;
     type Future = Connecting<PooledStream>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.http.poll_ready(cx).map_err(Into::into)
+    /// Everything is done in the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, target: Uri) -> Connecting<PooledStream> {
-        let connecting = self.connect(target);
-        let limit = self.shared.limit;
+        let connecting = self.0.connect(target);
+        let limit = self.0.shared.limit;
         Box::pin(async move {
             let (connecting, via_proxy) = connecting?;
             let stream = match limit {
