@@ -173,8 +173,13 @@ impl Chat<'_> {
             if self.lines.is_terminal() {
                 self.prompt();
             }
-            let Some(line) = signals.unless(self.lines.next()).await? else {
-                break;
+            let next = signals.unless(self.lines.next()).await;
+            if self.lines.is_terminal() && !matches!(next, Ok(Some(_))) {
+                // Ctrl-C and Ctrl-D leave what comes next in the line of the prompt.
+                self.out.err.write_all(b"\n").ok();
+            }
+            let Some(line) = next? else {
+                return Ok(Exit::Done);
             };
             if line.trim().is_empty() {
                 continue;
@@ -184,11 +189,6 @@ impl Chat<'_> {
                 _ => {}
             }
         }
-        if self.lines.is_terminal() {
-            // Ctrl-D leaves the shell's prompt in the line of ours.
-            self.out.err.write_all(b"\n").ok();
-        }
-        Ok(Exit::Done)
     }
 
     fn prompt(&mut self) {
