@@ -251,6 +251,16 @@ fn is_there(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
+/// Kills a process, and waits until its parent can be told by what it ended: its pipes are closed a moment before.
+#[cfg(target_os = "linux")]
+fn kill(pid: &str) {
+    Command::new("kill").args(["-KILL", pid]).status().unwrap();
+    let n_threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    while is_there(pid) || n_threads() > 1 {
+        std::thread::yield_now();
+    }
+}
+
 /// A program that is killed cleans up nothing; the kernel ends a server that does not even read its input.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]
@@ -359,10 +369,7 @@ async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_cal
     let mut served = Served::start(on(&server, &directory, &arguments));
     let servers = children(served.child.id());
     assert_eq!(servers.len(), 1, "{servers:?}");
-    Command::new("kill")
-        .args(["-KILL", &servers[0]])
-        .status()
-        .unwrap();
+    kill(&servers[0]);
     let line = served.next_line();
     assert!(
         line.contains("WARN")
@@ -428,10 +435,7 @@ async fn mcp_server_that_is_killed_under_serve_comes_back_where_that_is_asked_fo
     let arguments = ["serve", "--bind", "127.0.0.1:0"];
     let mut served = Served::start(on(&server, &directory, &arguments));
     let before = children(served.child.id());
-    Command::new("kill")
-        .args(["-KILL", &before[0]])
-        .status()
-        .unwrap();
+    kill(&before[0]);
     served.next_line();
     let chat = json!({"model": "Sum", "messages": [{"role": "user", "content": "100 + 250?"}]});
     let (status, answer) = served.ask("POST", "/v1/chat/completions", &[], &chat.to_string());
