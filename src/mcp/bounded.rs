@@ -19,6 +19,7 @@ const MAX_SENDING: usize = 1024;
 pub(super) struct Watch {
     server: String,
     is_on: AtomicBool,
+    saw_end: AtomicBool,
 }
 
 impl Watch {
@@ -26,6 +27,7 @@ impl Watch {
         Arc::new(Self {
             server: server.to_owned(),
             is_on: AtomicBool::new(false),
+            saw_end: AtomicBool::new(false),
         })
     }
 
@@ -39,7 +41,13 @@ impl Watch {
         self.is_on.store(false, Ordering::Release);
     }
 
+    /// Whether the server has ended by itself, which rmcp says a moment later.
+    pub(super) fn saw_end(&self) -> bool {
+        self.saw_end.load(Ordering::Acquire)
+    }
+
     fn has_ended(&self) {
+        self.saw_end.store(true, Ordering::Release);
         if self.is_on.swap(false, Ordering::AcqRel) {
             tracing::warn!(
                 target: "openai_agents::mcp",

@@ -130,7 +130,7 @@ impl Connection {
 
     /// Whether the server can still be spoken to.
     pub(super) fn is_open(&self) -> bool {
-        !self.session.is_transport_closed()
+        !self.session.is_transport_closed() && !self.watch.saw_end()
     }
 
     /// Gives what is left of a server that ended.
