@@ -10,6 +10,8 @@ import { isDeepStrictEqual } from 'node:util';
 const modules = process.env.PAGE_MODULES;
 const require = createRequire(join(modules, 'x.js'));
 const { chromium } = require('playwright-core');
+// Many times what a quiet machine needs: only what never comes takes so long.
+const PATIENCE = 60_000;
 const AXE = readFileSync(join(modules, 'axe-core/axe.min.js'), 'utf8');
 
 export async function launch({ args = [], permissions = [] } = {}) {
@@ -22,7 +24,7 @@ export async function launch({ args = [], permissions = [] } = {}) {
       // The policy of the page would keep axe out.
       const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', permissions: ['clipboard-read', 'clipboard-write', ...permissions], acceptDownloads: true });
       const page = await context.newPage();
-      page.setDefaultTimeout(8000);
+      page.setDefaultTimeout(PATIENCE);
       page.errors = [];
       page.foreign = [];
       page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) page.errors.push(message.text()); });
@@ -59,7 +61,7 @@ export function over(page, status = 'completed') {
  * right behind a click may still be what it showed before.
  */
 export async function becomes(read, expected) {
-  const deadline = Date.now() + 8000;
+  const deadline = Date.now() + PATIENCE;
   for (;;) {
     const found = await read();
     if (expected instanceof RegExp ? expected.test(found) : isDeepStrictEqual(found, expected)) return;

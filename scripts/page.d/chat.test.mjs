@@ -139,7 +139,7 @@ test('chat_7_model_instructions_and_tools_are_changed_and_exported', async () =>
 });
 
 test('chat_8_run_is_stopped_and_a_message_is_queued', async () => {
-  await say(page, 'slow 60000');
+  await say(page, 'slow');
   await page.locator('.waiting', { hasText: 'Waiting for the model of Assistant' }).waitFor();
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
   await over(page, 'cancelled');
@@ -148,10 +148,12 @@ test('chat_8_run_is_stopped_and_a_message_is_queued', async () => {
   await page.locator('.assistant').waitFor();
   await say(page, 'say queued');
   await page.locator('.tag').waitFor();
+  model.release();
   await over(page);
   await becomes(async () => (await texts('.assistant .prose')).at(-1), 'queued');
   await say(page, 'drip 20');
   await page.getByRole('button', { name: 'Stop after this turn' }).click();
+  model.release();
   await over(page);
 });
 
@@ -160,6 +162,7 @@ test('chat_9_session_survives_a_reload_and_a_restart_and_a_stream_is_attached_ag
   await page.getByText('word5', { exact: false }).waitFor();
   await page.reload();
   await page.getByText('word6', { exact: false }).waitFor();
+  model.release();
   await over(page);
   const whole = Array.from({ length: 50 }, (_, n) => `word${n + 1}`).join(' ');
   await becomes(async () => (await texts('.assistant .prose')).map((text) => text.trim()), [whole]);
@@ -169,6 +172,7 @@ test('chat_9_session_survives_a_reload_and_a_restart_and_a_stream_is_attached_ag
   await page.locator('.assistant').nth(1).getByText('word3', { exact: false }).waitFor();
   await page.context().setOffline(true);
   await page.context().setOffline(false);
+  model.release();
   await over(page);
   await becomes(async () => (await texts('.assistant .prose')).at(-1).trim(), whole.split(' ').slice(0, 40).join(' '));
   page.errors = page.errors.filter((error) => !error.includes('ERR_INTERNET_DISCONNECTED'));
@@ -305,7 +309,7 @@ test('keyboard_alone_chats_approves_stops_and_begins_anew', async () => {
   const focused = await page.evaluate(() => document.activeElement.className || document.activeElement.tagName);
   assert.match(focused, /SUMMARY|entry/);
   await keyboard.press('i');
-  await keyboard.type('slow 60000');
+  await keyboard.type('slow');
   await keyboard.press('Enter');
   await page.locator('body[data-status=running]').waitFor();
   await keyboard.press('Escape');

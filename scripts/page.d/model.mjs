@@ -1,11 +1,36 @@
 // A model server that does what the last message says, in the events of OpenAI's chat API: for what no real model does when it is asked to.
 //
 //   call NAME {..}; NAME {..}   calls tools, then tells what they gave
-//   slow MS TEXT                is silent for so long before it answers
-//   drip N                      sends N words, one each 40 ms
+//   slow                        is silent until `release` before it answers
+//   drip N                      sends N words, the second half after `release`
 //   cut | drop | reason | evil | fail STATUS WORDS | markdown | say TEXT | long N
 
 import { createServer } from 'node:http';
+
+/** Holds answers until each is let go by a call of `release`, before or after; a fixed time would be over too soon on a busy machine. */
+function gate() {
+  let n_released = 0;
+  const waiting = [];
+  return {
+    release() {
+      if (waiting.length > 0) waiting.shift()();
+      else n_released += 1;
+    },
+    pass: (response) => new Promise((resolve) => {
+      if (n_released > 0) {
+        n_released -= 1;
+        resolve();
+        return;
+      }
+      waiting.push(resolve);
+      // Whoever asked is gone.
+      response.once('close', () => {
+        if (waiting.includes(resolve)) waiting.splice(waiting.indexOf(resolve), 1);
+        resolve();
+      });
+    }),
+  };
+}
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -36,9 +61,10 @@ SELECT *
 > Send a reminder?
 `;
 
-/** Starts the server; `requests` has the bodies that came. */
+/** Starts the server; `requests` has the bodies that came, `release` lets an answer go on that waits for it. */
 export async function start() {
   const requests = [];
+  const { release, pass } = gate();
   const server = createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -49,12 +75,13 @@ export async function start() {
     }
     const body = JSON.parse(Buffer.concat(chunks));
     requests.push(body);
-    await answer(body, response).catch(() => response.destroy());
+    await answer(body, response, pass).catch(() => response.destroy());
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   return {
     url: `http://127.0.0.1:${server.address().port}/v1`,
     requests,
+    release,
     stop: () => new Promise((resolve) => {
       server.closeAllConnections();
       server.close(resolve);
@@ -66,7 +93,7 @@ function textOf(content) {
   return typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? `[${part.type}]`).join(' ');
 }
 
-async function answer(body, response) {
+async function answer(body, response, pass) {
   const last = body.messages.at(-1);
   const said = textOf(last.content);
   const failed = /^fail (\d+) (.*)$/s.exec(said);
@@ -75,8 +102,7 @@ async function answer(body, response) {
     response.end(JSON.stringify({ error: { message: failed[2], type: 'server_error', code: 'scripted' } }));
     return;
   }
-  const slow = last.role === 'user' ? /^slow (\d+)/.exec(said) : null;
-  if (slow) await wait(Number(slow[1]));
+  if (last.role === 'user' && said === 'slow') await pass(response);
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const send = (delta, finish_reason = null, extra = {}) => response.write(`data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: body.model, choices: [{ index: 0, delta, finish_reason }], ...extra })}\n\n`);
   const end = (finish_reason) => {
@@ -111,9 +137,10 @@ async function answer(body, response) {
       break;
     }
     case 'drip': {
-      for (let n = 1; n <= Number(said.split(' ')[1]) && !response.destroyed; n += 1) {
+      const n_words = Number(said.split(' ')[1]);
+      for (let n = 1; n <= n_words && !response.destroyed; n += 1) {
         send({ content: `word${n} ` });
-        await wait(40);
+        if (n === n_words / 2) await pass(response);
       }
       end('stop');
       break;

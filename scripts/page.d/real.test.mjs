@@ -14,7 +14,6 @@ test('real_model_answers_in_the_page_and_goes_on_after_a_reload', async () => {
   const browser = await launch();
   try {
     const page = await browser.open(program.url);
-    page.setDefaultTimeout(60_000);
     await page.locator('#agent').selectOption('EchoAgent');
     await say(page, 'What is the capital of France?');
     await over(page);

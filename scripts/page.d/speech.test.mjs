@@ -66,7 +66,7 @@ async function sent(page, type, item_id) {
 
 const speech = (page, state) => page.locator(`body[data-speech="${state}"]`).waitFor();
 
-test('microphone_is_heard_the_answer_played_and_stopped_at_what_was_played', { timeout: 60_000 }, async () => {
+test('microphone_is_heard_the_answer_played_and_stopped_at_what_was_played', { timeout: 180_000 }, async () => {
   const page = await browser.open(program.url);
   await page.locator('.greeting').waitFor();
   await page.locator('#talk').click();
