@@ -1,4 +1,4 @@
-//! The examples, each as its first line says: they compile against the public API and end well on a small model.
+//! The examples end well on a small model. `scripts/test --stage end-to-end` builds them before, together with this test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -33,7 +33,7 @@ fn every_example_ends_well() {
         .iter()
         .filter(|name| ![SERVICE, VENDOR].contains(&name.as_str()))
     {
-        let output = cargo("run", name).output().unwrap();
+        let output = example(name).output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{name}: {stdout}{stderr}");
@@ -44,14 +44,8 @@ fn every_example_ends_well() {
 
 #[test]
 fn the_service_streams_an_answer() {
-    assert!(cargo("build", SERVICE).status().unwrap().success());
-    // Beside the folder of this test.
-    let program = env::current_exe().unwrap();
-    let folder = program.parent().unwrap().parent().unwrap();
-    let mut service = Command::new(folder.join("examples").join(SERVICE))
+    let mut service = example(SERVICE)
         .arg("127.0.0.1:0")
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
-        .env_remove("OPENAI_AGENTS_CONFIG")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -74,15 +68,20 @@ fn the_service_streams_an_answer() {
     );
 }
 
-/// Without the file and settings of whoever runs the tests.
-fn cargo(command: &str, example: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap());
-    cargo
-        .args([command, "--quiet", "--locked"])
-        .args(["--package", "openai-agents-kit", "--example", example])
-        .args(["--manifest-path", root.join("Cargo.toml").to_str().unwrap()])
+/// An example without the file and settings of whoever runs the tests. Not by `cargo run` for its package alone, which would build the library
+/// and half of its dependencies again, with the features of that package.
+fn example(name: &str) -> Command {
+    // Beside the folder of this test.
+    let test = env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join(name);
+    assert!(
+        program.exists(),
+        "{} is missing: use scripts/test --stage end-to-end",
+        program.display()
+    );
+    let mut example = Command::new(program);
+    example
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .env_remove("OPENAI_AGENTS_CONFIG");
-    cargo
+    example
 }
