@@ -30,6 +30,13 @@ mod guardrail;
 mod error;
 mod text;
 mod blocking;
+#[cfg(any(
+    feature = "bundled-tools",
+    feature = "http",
+    feature = "sqlite",
+    all(feature = "workspace", unix)
+))]
+mod constant;
 #[cfg(feature = "bundled-tools")]
 pub mod bundled;
 #[cfg(feature = "http")]

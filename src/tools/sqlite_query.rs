@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FunctionTool, ToolContext, ToolDefinitionError, ToolFailure, ToolOptions, blocking};
+use super::constant::always_valid;
+use super::{FunctionTool, ToolContext, ToolFailure, ToolOptions, blocking};
 
 const DESCRIPTION: &str = "Reads a SQLite database by one SELECT statement. Gives JSON: the names of the columns, and the rows. To see which \
     tables there are and their columns: SELECT name, sql FROM sqlite_schema. Ask for few rows: aggregate, or use LIMIT. Nothing \
@@ -130,15 +131,6 @@ pub fn sqlite_query(path: impl Into<PathBuf>, options: SqliteQueryOptions) -> Fu
             blocking(move || query(&shared.0, &shared.1, &sql))
         },
     ))
-}
-
-/// The name and the schema are constants of this file.
-#[expect(
-    clippy::expect_used,
-    reason = "name and schema are constants, and a test makes the tool"
-)]
-fn always_valid(made: Result<FunctionTool, ToolDefinitionError>) -> FunctionTool {
-    made.expect("sqlite_query has a valid name and schema")
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -19,7 +19,8 @@ use serde::Deserialize;
 
 use self::calculator::{CalculatorError, calculate, format_number};
 use self::clock::{ClockError, now_in};
-use super::{FunctionTool, ToolDefinitionError, ToolFailure, ToolOptions, ToolRegistry};
+use super::constant::always_valid;
+use super::{FunctionTool, ToolFailure, ToolOptions, ToolRegistry};
 
 /// Gives the tool `calculator`, which evaluates an arithmetic expression.
 ///
@@ -76,15 +77,6 @@ struct ClockArguments {
 /// Both tools can be called again with better arguments, and their errors say how.
 fn options() -> ToolOptions {
     ToolOptions::default().failure(ToolFailure::TellModelDetail)
-}
-
-/// Names and schemas are constants of this file; the test beside it makes every tool once.
-#[expect(
-    clippy::expect_used,
-    reason = "names and schemas are constants, and a test makes each"
-)]
-fn always_valid<T>(made: Result<T, ToolDefinitionError>) -> T {
-    made.expect("a bundled tool has a valid name and schema")
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::redirect::redirected;
-use super::{FunctionTool, ToolContext, ToolDefinitionError, ToolFailure, ToolOptions};
+use super::constant::always_valid;
+use super::{FunctionTool, ToolContext, ToolFailure, ToolOptions};
 use crate::http::{Headers, HttpClient, HttpError, HttpMethod, HttpResponse, Url};
 
 const DESCRIPTION: &str = "Reads a page of the web: GET of an http or https URL. Gives the status, the URL that redirects led to, the type, \
@@ -177,15 +178,6 @@ pub fn fetch_url(options: FetchOptions) -> Result<FunctionTool, HttpError> {
             async move { fetch.page(&url).await }
         },
     )))
-}
-
-/// The name and the schema are constants of this file.
-#[expect(
-    clippy::expect_used,
-    reason = "name and schema are constants, and a test makes the tool"
-)]
-fn always_valid(made: Result<FunctionTool, ToolDefinitionError>) -> FunctionTool {
-    made.expect("fetch_url has a valid name and schema")
 }
 
 #[derive(Deserialize, JsonSchema)]

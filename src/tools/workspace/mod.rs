@@ -53,9 +53,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use self::root::Root;
+use super::constant::always_valid;
 use super::{
-    FunctionTool, IntoToolOutput, ToolContext, ToolDefinitionError, ToolFailure, ToolOptions,
-    ToolRegistry, blocking,
+    FunctionTool, IntoToolOutput, ToolContext, ToolFailure, ToolOptions, ToolRegistry, blocking,
 };
 use crate::item::BuiltInTool;
 
@@ -331,13 +331,4 @@ impl Workspace {
 /// The errors say what the model can do about them.
 fn options() -> ToolOptions {
     ToolOptions::default().failure(ToolFailure::TellModelDetail)
-}
-
-/// Names and schemas are constants of this room; a test makes every tool once.
-#[expect(
-    clippy::expect_used,
-    reason = "names and schemas are constants, and a test makes each"
-)]
-fn always_valid<T>(made: Result<T, ToolDefinitionError>) -> T {
-    made.expect("a tool of a workspace has a valid name and schema")
 }
