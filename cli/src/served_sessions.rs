@@ -41,7 +41,7 @@ impl ServedSessions {
         })
     }
 
-    /// Serves them by MCP, and lists them as far as the store can.
+    /// Serves them by MCP.
     pub(crate) fn behind_mcp(&self, server: McpServerBuilder) -> McpServerBuilder {
         let Some(store) = self.0.clone() else {
             return server;

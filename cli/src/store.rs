@@ -8,7 +8,7 @@ use openai_agents::ErrorKind;
 use openai_agents::config::{Config, SessionStore};
 use openai_agents::session::{
     EncryptedSession, PostgresSessions, RedisSessions, Session, SessionError, SessionId,
-    SessionKey, SessionKeys, SqliteSession, SqliteSessions,
+    SessionKey, SessionKeys, SessionSummary, Sessions, SqliteSession, SqliteSessions,
 };
 
 use crate::failure::{Unusable, Usage};
@@ -111,11 +111,7 @@ impl Store {
     }
 
     fn stored_main(&self, id: &SessionId) -> Arc<dyn Session> {
-        match &self.backend {
-            Backend::Sqlite(sessions) => Arc::new(sessions.session(id.clone())),
-            Backend::Postgres(sessions) => Arc::new(sessions.session(id.clone())),
-            Backend::Redis(sessions) => Arc::new(sessions.session(id.clone())),
-        }
+        self.backend.sessions().open(id.clone())
     }
 
     fn in_clear(&self, session: Arc<dyn Session>) -> Arc<dyn Session> {
@@ -125,12 +121,17 @@ impl Store {
         }
     }
 
-    /// Names the sessions that were written to last, that one first; none where the store cannot tell.
+    /// Lists the sessions, the one that was written to last first.
+    pub(crate) async fn list(
+        &self,
+        limit: Option<usize>,
+    ) -> Result<Vec<SessionSummary>, SessionError> {
+        self.backend.sessions().list(limit).await
+    }
+
+    /// Names the sessions that were written to last, that one first.
     pub(crate) async fn latest(&self, max: usize) -> Result<Vec<SessionId>, SessionError> {
-        let listed = match &self.backend {
-            Backend::Sqlite(sessions) => sessions.list(Some(max)).await?,
-            Backend::Postgres(_) | Backend::Redis(_) => Vec::new(),
-        };
+        let listed = self.list(Some(max)).await?;
         Ok(listed.into_iter().map(|session| session.id).collect())
     }
 
@@ -155,6 +156,14 @@ impl Store {
 }
 
 impl Backend {
+    fn sessions(&self) -> &dyn Sessions {
+        match self {
+            Self::Sqlite(sessions) => sessions,
+            Self::Postgres(sessions) => sessions,
+            Self::Redis(sessions) => sessions,
+        }
+    }
+
     async fn on_server(store: &SessionStore) -> Result<Self> {
         Ok(match store {
             SessionStore::Postgres { url } => Self::Postgres(PostgresSessions::connect(url).await?),

@@ -44,6 +44,8 @@ mod error;
 mod settings;
 mod input;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod store;
 mod compacting;
 mod summary;
 #[cfg(feature = "encryption")]
@@ -77,9 +79,9 @@ pub use postgres::{PostgresSession, PostgresSessions};
 pub use redis::{RedisSession, RedisSessions};
 pub use settings::SessionSettings;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{
-    BranchName, ForkPoint, SessionBranch, SessionSummary, SqliteSession, SqliteSessions,
-};
+pub use sqlite::{BranchName, ForkPoint, SessionBranch, SqliteSession, SqliteSessions};
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub use store::{SessionSummary, Sessions};
 pub use summary::SummaryCompactor;
 pub use turn::{SessionItems, SessionTurn};
 pub use version::SessionVersion;

@@ -10,7 +10,7 @@
 //! [withheld](ContentRecording) by one switch.
 
 mod id;
-mod time;
+pub(crate) mod time;
 mod span;
 mod active;
 mod processor;

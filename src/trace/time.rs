@@ -24,7 +24,7 @@ pub(crate) fn micros(time: SystemTime) -> i64 {
 }
 
 /// The time of so many microseconds since 1970.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 pub(crate) fn of_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.try_into().unwrap_or_default())
 }

@@ -5,6 +5,7 @@
 
 mod control;
 mod killed;
+mod listing;
 mod postgres;
 mod redis;
 mod tls;

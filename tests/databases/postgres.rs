@@ -5,6 +5,7 @@ use openai_agents::session::{PostgresSessions, SessionError, SessionId};
 use openai_agents::testing::session_conformance;
 
 use crate::killed::survives_kills;
+use crate::listing::lists_the_latest_first;
 use crate::tls::trusts_what_is_named;
 use crate::url;
 
@@ -24,6 +25,7 @@ async fn postgres() {
     })
     .await
     .unwrap();
+    lists_the_latest_first(&sessions).await;
     refused().await;
     trusts_what_is_named("postgres").await;
     survives_kills(

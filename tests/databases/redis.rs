@@ -7,6 +7,7 @@ use openai_agents::testing::session_conformance;
 use openai_agents::{Item, Secret};
 
 use crate::killed::survives_kills;
+use crate::listing::lists_the_latest_first;
 use crate::tls::trusts_what_is_named;
 use crate::url;
 
@@ -23,6 +24,7 @@ async fn redis() {
     })
     .await
     .unwrap();
+    lists_the_latest_first(&sessions).await;
     namespaces(&sessions).await;
     forgets_what_nobody_changes(&sessions).await;
     refused().await;
@@ -42,6 +44,11 @@ async fn namespaces(sessions: &RedisSessions) {
     assert_eq!(right.items(None).await.unwrap().items, []);
     right.clear().await.unwrap();
     assert_eq!(left.items(None).await.unwrap().items, [Item::user("left")]);
+    let of = |namespace: &str| sessions.clone().namespace(namespace);
+    assert_eq!(of("a").list(None).await.unwrap(), []);
+    let listed = of("a:b").list(None).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(ids, ["c"]);
     left.clear().await.unwrap();
 }
 

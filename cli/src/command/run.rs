@@ -95,7 +95,7 @@ pub(crate) struct RunArgs {
         allow_hyphen_values = true
     )]
     session: Option<String>,
-    /// Continue the most recent conversation (SQLite only).
+    /// Continue the most recent conversation.
     #[arg(long, help_heading = "Session", conflicts_with_all = ["session", "resume"])]
     r#continue: bool,
     /// Continue this branch of the session; `sessions fork` makes one.
@@ -272,15 +272,10 @@ fn limited(mut limits: Limits, arguments: &RunArgs) -> Limits {
 pub(super) async fn latest_session(setup: &RunSetup) -> Result<SessionId> {
     let store = Store::open_to_read(&setup.config).await?;
     let mut listed = match &store {
-        Some(store) => {
-            store
-                .sqlite("latest session, which --continue needs")?
-                .list(Some(1))
-                .await?
-        }
+        Some(store) => store.latest(1).await?,
         None => Vec::new(),
     };
-    let latest = listed.pop().map(|session| session.id);
+    let latest = listed.pop();
     Ok(latest.ok_or_else(|| Unusable {
         kind: ErrorKind::Session,
         message: "no conversation is kept that could be continued".to_owned(),

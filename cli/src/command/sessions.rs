@@ -34,7 +34,7 @@ pub(crate) struct SessionsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the sessions, the most recent first (SQLite only).
+    /// List the sessions, the most recent first.
     List {
         /// Print each as a line of JSON.
         #[arg(long)]
@@ -126,7 +126,7 @@ async fn act(config: &Config, action: &Action) -> Result<()> {
 
 async fn list(config: &Config, json: bool) -> Result<()> {
     let sessions = match Store::open_to_read(config).await? {
-        Some(store) => store.sqlite("list of sessions")?.list(None).await?,
+        Some(store) => store.list(None).await?,
         None => Vec::new(),
     };
     let mut out = Lines::stdout();
@@ -149,9 +149,12 @@ fn write_list(out: &mut Lines, sessions: &[SessionSummary], json: bool) -> io::R
             });
             out.json(&line)?;
         } else {
-            let (id, updated) = (Shown(session.id.as_str()).to_string(), &session.updated_at);
+            let id = Shown(session.id.as_str()).to_string();
+            let updated = session.updated_at.as_ref();
+            let updated =
+                updated.map_or_else(|| "at no known time".to_owned(), |at| format!("{at} UTC"));
             let n_items = items(session.n_items);
-            out.text(format_args!("{id:width$}  {updated} UTC  {n_items}"))?;
+            out.text(format_args!("{id:width$}  {updated:23}  {n_items}"))?;
         }
     }
     Ok(())

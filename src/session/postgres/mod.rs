@@ -12,7 +12,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::{
-    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion, python,
+    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionSummary, SessionTurn,
+    SessionVersion, Sessions, python,
 };
 use crate::future::BoxFuture;
 use crate::item::Item;
@@ -69,6 +70,50 @@ impl PostgresSessions {
             id,
             connection: Arc::clone(&self.0),
         }
+    }
+
+    /// Lists the sessions, the one with the latest item first.
+    ///
+    /// The order is that of writing, also where the clock was set back in between.
+    ///
+    /// # Errors
+    ///
+    /// When Postgres cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn list(&self, limit: Option<usize>) -> Result<Vec<SessionSummary>, SessionError> {
+        let n_rows = limit.and_then(|limit| i64::try_from(limit).ok());
+        let n_rows = n_rows.unwrap_or(i64::MAX);
+        let parameters: [connection::QueryParameter<'_>; 1] = [(&n_rows, Type::INT8)];
+        let rows = self.0.query(statement::LIST, &parameters).await?;
+        let failed = |error| failure::of_answer(error, self.0.store());
+        let summary = |row: &Row| {
+            let id: String = row.try_get(0).map_err(failed)?;
+            let n_items: i64 = row.try_get(1).map_err(failed)?;
+            Ok(SessionSummary {
+                // Another program may have used an id that is none here.
+                id: SessionId::new(&id).map_err(|error| failure::refused(error, self.0.store()))?,
+                n_items: u64::try_from(n_items).unwrap_or(0),
+                created_at: row.try_get(2).map_err(failed)?,
+                updated_at: row.try_get(3).map_err(failed)?,
+            })
+        };
+        rows.iter().map(summary).collect()
+    }
+}
+
+impl Sessions for PostgresSessions {
+    fn open(&self, id: SessionId) -> Arc<dyn Session> {
+        Arc::new(self.session(id))
+    }
+
+    fn list(
+        &self,
+        limit: Option<usize>,
+    ) -> BoxFuture<'_, Result<Vec<SessionSummary>, SessionError>> {
+        Box::pin(self.list(limit))
     }
 }
 

@@ -129,3 +129,16 @@ pub(super) const CLEAR: &str = concat!(
 )
 SELECT seen.version || '.' || seen.id, (SELECT '0.0' FROM taken) FROM seen"
 );
+
+/// Lists so many sessions, the one with the latest message first.
+///
+/// The times stand in the table without a zone, in that of the connection that wrote them, which is the same for all of a database unless
+/// somebody asks for another. Messages are counted only of the sessions that are listed.
+pub(super) const LIST: &str = "
+SELECT s.session_id, (SELECT count(*) FROM agent_messages AS m WHERE m.session_id = s.session_id)::int8,
+    to_char(s.created_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+    to_char(s.updated_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+FROM (
+    SELECT *, (SELECT max(id) FROM agent_messages AS m WHERE m.session_id = agent_sessions.session_id) AS latest
+    FROM agent_sessions ORDER BY latest DESC NULLS LAST, updated_at DESC LIMIT $1
+) AS s ORDER BY s.latest DESC NULLS LAST, s.updated_at DESC";

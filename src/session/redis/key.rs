@@ -11,17 +11,38 @@ use crate::session::SessionId;
 pub(super) struct Keys {
     pub(super) items: Arc<str>,
     pub(super) version: Arc<str>,
+    pub(super) times: Arc<str>,
 }
 
 impl Keys {
-    /// Everything that has a meaning in a key is escaped. The braces keep both keys on one node of a cluster.
+    /// Everything that has a meaning in a key is escaped. The braces keep all three keys on one node of a cluster.
     pub(super) fn new(namespace: &str, id: &SessionId) -> Self {
-        let (namespace, id) = (escape(namespace), escape(id.as_str()));
+        let key = |of| Arc::from(key_of(namespace, &escape(id.as_str()), of));
         Self {
-            items: Arc::from(format!("{namespace}:session:{{{id}}}:items")),
-            version: Arc::from(format!("{namespace}:session:{{{id}}}:version")),
+            items: key("items"),
+            version: key("version"),
+            times: key("times"),
         }
     }
+
+    /// The pattern of the keys of all versions in a namespace. An escaped text has nothing that means something in a pattern.
+    pub(super) fn versions(namespace: &str) -> String {
+        key_of(namespace, "*", "version")
+    }
+
+    /// Finds whose version has this key; none for a key that is not made here.
+    pub(super) fn session_of(namespace: &str, version: &str) -> Option<SessionId> {
+        let around = key_of(namespace, "*", "version");
+        let (before, behind) = around.split_once('*')?;
+        let escaped = version.strip_prefix(before)?.strip_suffix(behind)?;
+        let id = SessionId::new(unescape(escaped)?).ok()?;
+        (escape(id.as_str()) == escaped).then_some(id)
+    }
+}
+
+fn key_of(namespace: &str, escaped_id: &str, of: &str) -> String {
+    let namespace = escape(namespace);
+    format!("{namespace}:session:{{{escaped_id}}}:{of}")
 }
 
 fn escape(text: &str) -> String {
@@ -35,6 +56,17 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+fn unescape(escaped: &str) -> Option<String> {
+    let mut parts = escaped.split('%');
+    let mut text = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        text.push(u8::from_str_radix(code, 16).ok()?);
+        text.extend(rest.as_bytes());
+    }
+    String::from_utf8(text).ok()
 }
 
 /// Tells the versions of a session that was cleared from those that it has afterwards; guessing it gains nothing.
@@ -78,8 +110,28 @@ mod tests {
             for id in texts {
                 let keys = Keys::new(namespace, &SessionId::new(id).unwrap());
                 assert!(seen.insert(keys.items), "{namespace} {id}");
-                assert!(seen.insert(keys.version), "{namespace} {id}");
+                let id = SessionId::new(id).unwrap();
+                let found = Keys::session_of(namespace, &keys.version);
+                assert_eq!(found, Some(id), "{namespace}");
+                assert!(seen.insert(keys.version), "{namespace}");
+                assert!(seen.insert(keys.times), "{namespace}");
             }
+        }
+    }
+
+    #[test]
+    fn key_that_is_not_made_here_is_of_no_session() {
+        for key in [
+            "a:session:{b}:items",
+            "a:session:{%}:version",
+            "a:session:{%zz}:version",
+            "a:session:{%FF}:version",
+            "a:session:{%62}:version",
+            "a:session:{}:version",
+            "b:session:{b}:version",
+            "a:session:{:version",
+        ] {
+            assert_eq!(Keys::session_of("a", key), None, "{key}");
         }
     }
 

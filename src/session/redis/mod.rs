@@ -5,6 +5,7 @@ mod key;
 mod script;
 mod failure;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +13,20 @@ use std::time::Duration;
 use redis::{Script, ScriptInvocation};
 
 use super::{
-    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
+    MAX_ITEMS, Session, SessionError, SessionId, SessionItems, SessionSummary, SessionTurn,
+    SessionVersion, Sessions,
 };
 use crate::future::BoxFuture;
 use crate::item::Item;
 use crate::secret::Secret;
+use crate::trace::time;
 
 use connection::RedisConnection;
 use key::Keys;
 
 /// Opens sessions in one Redis database; clones share its one connection.
 ///
-/// A session is a list of items and a version, under keys that begin with a namespace. Every operation is one script, which Redis
+/// A session is a list of items, a version and two times, under keys that begin with a namespace. Every operation is one script, which Redis
 /// runs whole or not at all. A connection that broke is made again at the next operation.
 ///
 /// How long Redis keeps what it acknowledged is a setting of Redis: with `appendonly yes` and `appendfsync always` it is on the disk.
@@ -95,6 +98,73 @@ impl RedisSessions {
             time_to_live: self.time_to_live,
             connection: Arc::clone(&self.connection),
         }
+    }
+
+    /// Lists the sessions of the namespace, the one that was written to last first.
+    ///
+    /// Redis has no index of them: all keys of the database are looked at, a thousand at a time, so that it serves others in between. A
+    /// session that was last written to by a version of this library that noted no times comes last.
+    ///
+    /// # Errors
+    ///
+    /// When Redis cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn list(&self, limit: Option<usize>) -> Result<Vec<SessionSummary>, SessionError> {
+        let pattern = Keys::versions(&self.namespace);
+        let mut cursor = "0".to_owned();
+        // A scan may find a session twice.
+        let mut found = BTreeMap::new();
+        loop {
+            let mut scan = script::LIST.prepare_invoke();
+            scan.arg(cursor).arg(&pattern);
+            let (next, sessions): (String, Vec<FoundSession>) = self.connection.run(&scan).await?;
+            for (version, n_items, created, updated) in sessions {
+                if let Some(id) = Keys::session_of(&self.namespace, &version) {
+                    let updated: u64 = updated.parse().unwrap_or_default();
+                    found.insert(id, (updated, n_items, created));
+                }
+            }
+            if next == "0" {
+                break;
+            }
+            cursor = next;
+        }
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by_key(|(_, (updated, ..))| std::cmp::Reverse(*updated));
+        found.truncate(limit.unwrap_or(usize::MAX));
+        let summary = |(id, (updated, n_items, created)): (_, (u64, u64, String))| SessionSummary {
+            id,
+            n_items,
+            created_at: second(created.parse().unwrap_or_default()),
+            updated_at: second(updated),
+        };
+        Ok(found.into_iter().map(summary).collect())
+    }
+}
+
+/// What a scan says of a session: the key of its version, its number of items, when it was first and last changed.
+type FoundSession = (String, u64, String, String);
+
+/// The second of a time in microseconds, as the other stores write it; 0 is a time that was not noted.
+fn second(micros: u64) -> Option<String> {
+    let micros = i64::try_from(micros).ok().filter(|micros| *micros > 0)?;
+    let time = time::rfc3339(time::of_micros(micros));
+    Some(time.get(..19)?.replace('T', " "))
+}
+
+impl Sessions for RedisSessions {
+    fn open(&self, id: SessionId) -> Arc<dyn Session> {
+        Arc::new(self.session(id))
+    }
+
+    fn list(
+        &self,
+        limit: Option<usize>,
+    ) -> BoxFuture<'_, Result<Vec<SessionSummary>, SessionError>> {
+        Box::pin(self.list(limit))
     }
 }
 
@@ -186,7 +256,12 @@ impl RedisSession {
 
     fn invoke<'script>(&self, script: &'script Script) -> ScriptInvocation<'script> {
         let mut invocation = script.prepare_invoke();
-        invocation.key(&*self.keys.items).key(&*self.keys.version);
+        let Keys {
+            items,
+            version,
+            times,
+        } = &self.keys;
+        invocation.key(&**items).key(&**version).key(&**times);
         invocation
     }
 }

@@ -1,7 +1,8 @@
 //! What is said to Redis, one script for each operation.
 //!
-//! `KEYS` are the items and the version; `ARGV` of a change are the version that it must come after or nothing, a nonce, the
-//! milliseconds after which the session is forgotten or nothing, and the new items. A script runs alone. It writes nothing before it knows that it may, so that a failure leaves nothing half done.
+//! `KEYS` are the items, the version and the times; `ARGV` of a change are the version that it must come after or nothing, a nonce, the
+//! milliseconds after which the session is forgotten or nothing, and the new items. A script runs alone. It writes nothing before it knows
+//! that it may, so that a failure leaves nothing half done. Times are microseconds by the clock of Redis, of which there is one.
 
 use std::sync::LazyLock;
 
@@ -18,6 +19,10 @@ local function changed()
     local nonce, n = string.match(version, '^(%x+)%.(%d+)$')
     if nonce then version = string.format('%s.%.0f', nonce, n + 1) else version = ARGV[2] .. '.1' end
     redis.call('SET', KEYS[2], version)
+    local time = redis.call('TIME')
+    local now = string.format('%.0f', time[1] * 1000000 + time[2])
+    redis.call('HSETNX', KEYS[3], 'created', now)
+    redis.call('HSET', KEYS[3], 'updated', now)
 end
 local function append()
     for n = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[n]) end
@@ -26,7 +31,7 @@ end
                 $change,
                 "
 if ARGV[3] ~= '' then
-    for n = 1, 2 do redis.call('PEXPIRE', KEYS[n], ARGV[3]) end
+    for n = 1, 3 do redis.call('PEXPIRE', KEYS[n], ARGV[3]) end
 end
 return {1, version}"
             ))
@@ -43,12 +48,29 @@ pub(super) static POP: LazyLock<Script> =
     change!("if redis.call('RPOP', KEYS[1]) then changed() end");
 
 pub(super) static CLEAR: LazyLock<Script> =
-    change!("redis.call('DEL', KEYS[1], KEYS[2]) version = '0'");
+    change!("redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) version = '0'");
 
 pub(super) static READ: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local items = {}
 if tonumber(ARGV[1]) > 0 then items = redis.call('LRANGE', KEYS[1], -ARGV[1], -1) end
 return {redis.call('GET', KEYS[2]) or '0', items}",
+    )
+});
+
+/// Goes on with a scan from a cursor, for sessions whose version has a key of a pattern: gives the next cursor, and of each session the
+/// key of its version, how many items it has, and when it was first and last changed.
+///
+/// In steps of so many keys of the whole database, because Redis serves nobody else while a script runs.
+pub(super) static LIST: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local scan = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', 1000)
+local found = {}
+for n, key in ipairs(scan[2]) do
+    local stem = string.sub(key, 1, -1 - string.len('version'))
+    local times = redis.call('HMGET', stem .. 'times', 'created', 'updated')
+    found[n] = {key, redis.call('LLEN', stem .. 'items'), times[1] or '', times[2] or ''}
+end
+return {scan[1], found}",
     )
 });

@@ -15,7 +15,7 @@ use crate::sqlite::{self, StoreError, Trouble, Worker};
 
 pub use branch::{BranchName, ForkPoint, SessionBranch};
 use rows::Rows;
-pub use store::{SessionSummary, SqliteSessions};
+pub use store::SqliteSessions;
 
 /// Why a job failed, before it is known where.
 type SessionFailure = sqlite::Failure<SessionError>;

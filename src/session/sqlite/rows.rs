@@ -5,11 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::SessionFailure;
 use super::branch::{BranchName, no_branch};
-use super::store::SessionSummary;
 use crate::item::Item;
 use crate::session::{
-    MAX_ITEMS, SessionCause, SessionError, SessionId, SessionItems, SessionTurn, SessionVersion,
-    python,
+    MAX_ITEMS, SessionCause, SessionError, SessionId, SessionItems, SessionSummary, SessionTurn,
+    SessionVersion, python,
 };
 
 const MAIN_TABLE: &str = "agent_messages";

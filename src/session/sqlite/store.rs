@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{SessionError, SessionId, SqliteSession, rows, schema};
+use crate::future::BoxFuture;
+use crate::session::{Session, SessionSummary, Sessions};
 use crate::sqlite::{Access, Worker};
 
 /// Opens sessions in one SQLite file; clones share the file's one connection.
@@ -30,20 +32,6 @@ use crate::sqlite::{Access, Worker};
 /// ```
 #[derive(Clone)]
 pub struct SqliteSessions(Arc<Worker>);
-
-/// What a list of sessions says about one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SessionSummary {
-    /// The session.
-    pub id: SessionId,
-    /// How many items it has.
-    pub n_items: u64,
-    /// When it was first written to, in UTC, as `2026-11-24 15:26:41`.
-    pub created_at: String,
-    /// When it was last written to, in UTC.
-    pub updated_at: String,
-}
 
 impl SqliteSessions {
     /// Opens the file, and makes it and its tables if they are not there.
@@ -117,6 +105,19 @@ impl SqliteSessions {
 impl SqliteSessions {
     pub(crate) fn worker(&self) -> &Arc<Worker> {
         &self.0
+    }
+}
+
+impl Sessions for SqliteSessions {
+    fn open(&self, id: SessionId) -> Arc<dyn Session> {
+        Arc::new(self.session(id))
+    }
+
+    fn list(
+        &self,
+        limit: Option<usize>,
+    ) -> BoxFuture<'_, Result<Vec<SessionSummary>, SessionError>> {
+        Box::pin(self.list(limit))
     }
 }
 
