@@ -45,6 +45,7 @@ mod providers;
 mod model_conformance;
 mod typed_output;
 mod run_state;
+mod run_state_between_steps;
 mod approvals;
 mod agents_as_tools;
 mod session_runs;

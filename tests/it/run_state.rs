@@ -385,11 +385,11 @@ async fn a_state_is_read_with_its_own_key_and_version_only() {
         StateKey::new(Secret::new("short")).unwrap_err(),
         StateError::WeakKey
     );
-    let newer = open.replacen("\"version\":6", "\"version\":7", 1);
+    let newer = open.replacen("\"version\":7", "\"version\":8", 1);
     let error = RunState::from_json(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the run state has version 7; this library reads up to version 6"
+        "the run state has version 8; this library reads up to version 7"
     );
     for text in [
         "",
@@ -413,7 +413,10 @@ async fn a_state_is_read_with_its_own_key_and_version_only() {
     }
     let mut state = state;
     let error = state.approve("c2").unwrap_err();
-    assert_eq!(error.to_string(), "0 calls wait under the id \"c2\"");
+    assert_eq!(
+        error.to_string(),
+        "0 calls with the id \"c2\" wait for a decision"
+    );
     drop(agent);
 }
 

@@ -280,7 +280,7 @@ async fn files_that_are_no_saved_runs_are_refused() {
     const NAME: &str = "approve-files";
     let (directory, server) = paused(NAME, [two_calls()]).await;
     let state = read(NAME, "run.json").unwrap();
-    let newer = state.replacen("\"version\":6", "\"version\":7", 1);
+    let newer = state.replacen("\"version\":7", "\"version\":8", 1);
     let directory = directory
         .file("newer.json", &newer)
         .file("half.json", &state[..state.len() / 2])
@@ -298,7 +298,7 @@ async fn files_that_are_no_saved_runs_are_refused() {
         ),
         (
             &["newer.json"],
-            "cannot go on from newer.json: the run state has version 7; this library reads up to version 6",
+            "cannot go on from newer.json: the run state has version 8; this library reads up to version 7",
         ),
         (
             &["foreign.json"],

@@ -58,7 +58,8 @@ impl RunState {
                     let path = [path, &[call.call_id.as_str()]].concat();
                     n_found += state.set_arguments_at(id, &path, arguments);
                 }
-                SavedStatus::Asked(_)
+                SavedStatus::Planned
+                | SavedStatus::Asked(_)
                 | SavedStatus::Done { .. }
                 | SavedStatus::Handoff { .. }
                 | SavedStatus::Output => {}

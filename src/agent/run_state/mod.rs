@@ -1,4 +1,4 @@
-//! A run that waits for decisions, saved so that any process can go on with it.
+//! A run between two steps, saved so that any process can go on with it.
 
 mod arguments;
 mod decision;
@@ -29,22 +29,26 @@ use crate::tools::{McpApprovalRequest, NOT_APPROVED, ToolName};
 /// The version of the format that is written, and the newest that is read.
 ///
 /// Version 1 did not say about which tool a decision is: its decisions hold for the tool of that name. Version 3 can have added input,
-/// version 4 an input that guardrails have not judged, version 5 the id of the run, version 6 the deferred tools that were found.
-const VERSION: u32 = 6;
+/// version 4 an input that guardrails have not judged, version 5 the id of the run, version 6 the deferred tools that were found, version 7
+/// calls that were not begun and an agent that has had no turn.
+const VERSION: u32 = 7;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 
-/// A run that paused because tool calls wait for approval.
+/// A run between two steps, from which it goes on.
 ///
-/// It is given by [`RunError::into_state`](crate::RunError::into_state). Decide about its [`interruptions`](Self::interruptions) and hand it to
-/// [`Runner::resume`](crate::Runner::resume), in this process or, by [`to_json`](Self::to_json) or better
-/// `to_sealed_json` (feature `seal`), in another. It holds the whole conversation, but no key and none of the application's state.
+/// A run that pauses because tool calls wait for approval gives it by [`RunError::into_state`](crate::RunError::into_state), and so does one
+/// whose session could not be written; any other by [`RunStream::to_state`](crate::RunStream::to_state). Decide about its
+/// [`interruptions`](Self::interruptions), if it has any, and hand it to [`Runner::resume`](crate::Runner::resume), in this process or, by
+/// [`to_json`](Self::to_json) or better `to_sealed_json` (feature `seal`), in another. It holds the whole conversation, but no key and none
+/// of the application's state.
 ///
 /// # Resuming once
 ///
 /// A state is to be resumed once. In a run with a session the second resume ends with `already_resumed` before anything is done. Without
 /// a session nothing here can know of the first: two resumes of one state make its calls twice. Then let a store of your own decide, by
-/// claiming the state's [`id`](Self::id) before the run goes on. All copies of a state have the same id, whatever was decided in them.
+/// claiming the state's [`id`](Self::id) before the run goes on. All copies of a state have the same id, whatever was decided in them, and so
+/// have all states that were taken of the run until it was resumed or ended.
 ///
 /// ```
 /// use std::collections::HashSet;
@@ -122,6 +126,9 @@ pub struct RunState {
     /// The deferred tools that the model has found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::agent) loaded_tools: Vec<ToolName>,
+    /// Whether the agent has had no turn yet, so that it is still to be started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::agent) fresh: bool,
 }
 
 /// The session of a saved run.
@@ -156,7 +163,7 @@ pub(in crate::agent) struct Standing {
     pub(in crate::agent) decision: StandingDecision,
 }
 
-/// A call of the turn that paused. What it is stands in the history, once, so that what is shown is what is executed.
+/// A call of the turn that the run was saved in. What it is stands in the history, once, so that what is shown is what is executed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::agent) struct SavedCall {
@@ -168,6 +175,8 @@ pub(in crate::agent) struct SavedCall {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::agent) enum SavedStatus {
+    /// Not begun.
+    Planned,
     Asked(Box<AskedCall>),
     Paused {
         state: Box<RunState>,
@@ -247,7 +256,7 @@ pub enum StateError {
         what: String,
     },
     /// No call with this id waits, or several do.
-    #[error("{n_found} calls wait under the id {id:?}")]
+    #[error("{n_found} calls with the id {id:?} wait for a decision")]
     UnknownCall {
         /// The id.
         id: String,
@@ -437,9 +446,10 @@ impl RunState {
         self.added_input.extend(items);
     }
 
-    /// Names the state: the same for all copies of it, whatever is decided in them, and for no other state.
+    /// Names what can be resumed once: the same for all copies of the state, whatever is decided in them, and for all states that were taken
+    /// before the run was resumed.
     ///
-    /// A run that pauses again leaves a state with another id. Who claims the id before resuming is the only one who resumes:
+    /// A run that was resumed gives states with another id. Who claims the id before resuming is the only one who resumes:
     /// [resuming once](#resuming-once).
     pub fn id(&self) -> String {
         self.run_id().state_id(self.n_saved)
@@ -534,7 +544,8 @@ impl RunState {
                     let path = [path, &[call.call_id.as_str()]].concat();
                     state.decide_at(id, &path, decision, reach);
                 }
-                SavedStatus::Asked(_)
+                SavedStatus::Planned
+                | SavedStatus::Asked(_)
                 | SavedStatus::Done { .. }
                 | SavedStatus::Handoff { .. }
                 | SavedStatus::Output => {}
@@ -595,7 +606,8 @@ impl RunState {
                 SavedStatus::Paused { state, .. } => {
                     state.collect(&[path, &[call.call_id.as_str()]].concat(), found);
                 }
-                SavedStatus::Asked(_)
+                SavedStatus::Planned
+                | SavedStatus::Asked(_)
                 | SavedStatus::Done { .. }
                 | SavedStatus::Handoff { .. }
                 | SavedStatus::Output => {}

@@ -233,8 +233,7 @@ impl ResolveContext<'_> {
             return Ok(CallStatus::Ready(CallAction::Answer(found.outcome)));
         }
         match self.state.tools().get(&call.name) {
-            Some(tool) if self.state.is_offered(tool, self.cx) => Ok(self.call(tool, call)),
-            Some(tool) => self.without_tool(call, Missing::Disabled(tool)),
+            Some(tool) => self.call_of(tool, call),
             None => self.without_tool(call, Missing::Unknown),
         }
     }
@@ -250,19 +249,24 @@ impl ResolveContext<'_> {
         let status = if self.offer == ToolOffer::Nothing {
             let limit = self.limits.max_turns.unwrap_or(self.state.turn);
             return Err(RunFailure::Limit(LimitReached::Turns { limit }));
-        } else if self.state.is_offered(&tool, self.cx) {
-            self.call(&tool, &call)
         } else {
-            self.without_tool(&call, Missing::Disabled(&tool))?
+            self.call_of(&tool, &call)?
         };
         Ok(Some(TurnCall { call, status }))
     }
 
     /// A call of a tool that there is.
-    fn call(&self, tool: &FunctionTool, call: &FunctionCall) -> CallStatus {
+    pub(super) fn call_of(
+        &self,
+        tool: &FunctionTool,
+        call: &FunctionCall,
+    ) -> Result<CallStatus, RunFailure> {
+        if !self.state.is_offered(tool, self.cx) {
+            return self.without_tool(call, Missing::Disabled(tool));
+        }
         let (standing, changed) = self.state.standing_decision(tool, call);
         let permission = Permission::Open { standing, changed };
-        invoke(tool, permission, ExecutionCertainty::Certain)
+        Ok(invoke(tool, permission, ExecutionCertainty::Certain))
     }
 
     /// A call of a tool that there is not.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::graph::Graph;
 use super::resolve::has_output;
 use super::state::{FilteredView, MachineState};
-use super::turn::{CallStatus, HostedQuestion, PendingTurn, TurnCall};
+use super::turn::{CallAction, CallStatus, HostedQuestion, PendingTurn, Permission, TurnCall};
 use crate::agent::Agent;
 use crate::agent::run_state::{
     AskedCall, ExecutionCertainty, HistoryOwner, RunState, SavedCall, SavedQuestion, SavedSession,
@@ -14,9 +14,10 @@ use crate::agent::run_state::{
 use crate::context::Ledger;
 use crate::error::RunFailure;
 use crate::item::{CallItem, FunctionCall, Item, ItemKind};
+use crate::journal::OnUncertain;
 use crate::limits::Limits;
 
-/// Saves a run that waits.
+/// Saves a run between two steps.
 pub(super) fn save(
     state: &MachineState,
     (limits, ledger, history_owner): (Limits, Ledger, &HistoryOwner),
@@ -54,6 +55,7 @@ pub(super) fn save(
         input_unjudged: state.is_input_unjudged,
         added_input: state.added_input.clone(),
         loaded_tools: state.loaded.clone(),
+        fresh: state.is_fresh,
         final_output: state.final_output.as_deref().map(str::to_owned),
         session,
     }
@@ -88,16 +90,54 @@ fn save_calls(turn: &PendingTurn, state: &MachineState) -> Vec<SavedCall> {
             },
             CallStatus::Handoff(n) => SavedStatus::Handoff { n: *n },
             CallStatus::Output => SavedStatus::Output,
-            // A run that waits has made all calls that it can.
-            CallStatus::Ready(_) | CallStatus::Running => {
-                SavedStatus::Asked(Box::new(match state.tool_for(&call.call) {
-                    Some(tool) => AskedCall::new(&tool, ExecutionCertainty::MayHaveRun),
-                    None => AskedCall::unbound(ExecutionCertainty::MayHaveRun),
-                }))
-            }
+            CallStatus::Planned => SavedStatus::Planned,
+            CallStatus::Ready(action) => save_ready(action),
+            CallStatus::Running => SavedStatus::Asked(Box::new(match state.tool_for(&call.call) {
+                Some(tool) => AskedCall::new(&tool, ExecutionCertainty::MayHaveRun),
+                None => AskedCall::unbound(ExecutionCertainty::MayHaveRun),
+            })),
         },
     };
     items.zip(&turn.calls).map(save).collect()
+}
+
+/// A call that has not begun: what somebody decided about it stays, and all else is found again.
+fn save_ready(action: &CallAction) -> SavedStatus {
+    let (tool, permission, on_uncertain) = match action {
+        CallAction::Answer(outcome) => {
+            let outcome = outcome.clone();
+            return SavedStatus::Done { outcome };
+        }
+        CallAction::Invoke {
+            tool,
+            permission,
+            on_uncertain,
+        } => (tool, permission, on_uncertain),
+    };
+    let certainty = match on_uncertain {
+        OnUncertain::Once => ExecutionCertainty::MayHaveRun,
+        OnUncertain::Ask | OnUncertain::Again => ExecutionCertainty::Certain,
+    };
+    let asked = AskedCall::new(tool, certainty);
+    match permission {
+        Permission::Open { .. } | Permission::Disabled { .. } => SavedStatus::Planned,
+        Permission::Decided {
+            decision,
+            guardrails,
+        } => SavedStatus::Asked(Box::new(AskedCall {
+            decision: Some(decision.clone()),
+            guardrails: guardrails.clone(),
+            ..asked
+        })),
+        Permission::AskAgain { changed } => SavedStatus::Asked(Box::new(AskedCall {
+            changed: Some(changed.clone()),
+            ..asked
+        })),
+        Permission::GoesOn { state, guardrails } => SavedStatus::Paused {
+            state: state.clone(),
+            guardrails: guardrails.clone(),
+        },
+    }
 }
 
 fn save_questions(turn: &PendingTurn, state: &MachineState) -> Vec<SavedQuestion> {
@@ -174,7 +214,7 @@ pub(super) fn restore(
         run,
         n_saved: saved.n_saved,
         start: start.shared_name(),
-        is_fresh: false,
+        is_fresh: saved.fresh,
         n_input: saved.n_input,
         sourced: None,
         withheld: HashSet::new(),
@@ -235,6 +275,7 @@ fn restore_status(
     saved: &SavedStatus,
 ) -> Result<CallStatus, RunFailure> {
     Ok(match saved {
+        SavedStatus::Planned => CallStatus::Planned,
         SavedStatus::Asked(asked) => CallStatus::Asked(asked.clone()),
         SavedStatus::Paused { state, guardrails } => CallStatus::Paused {
             state: state.clone(),

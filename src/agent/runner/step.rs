@@ -9,7 +9,8 @@ use super::session_writes::SessionWrites;
 use super::tool_calls::ToolEvent;
 use super::turn::PlannedCall;
 use crate::agent::{
-    Agent, BoundHandoff, HandoffFilter, HandoffHistory, Interruption, ToolResult, ToolUseFn,
+    Agent, BoundHandoff, HandoffFilter, HandoffHistory, Interruption, RunState, ToolResult,
+    ToolUseFn,
 };
 use crate::agent::{Instructions, ModelInputFilter};
 use crate::context::Cancel;
@@ -73,6 +74,8 @@ pub(super) enum Step {
 
     /// What was begun goes on.
     Proceed,
+    /// Gives the state of the run, which somebody has asked for, as it stands between two steps.
+    GiveState(Box<RunState>),
     /// Something is shown to whoever watches the run.
     Emit(Result<RunEvent, RunError>),
     /// What is in progress is dropped, guardrails too: the run has failed, and only its end is left to do.

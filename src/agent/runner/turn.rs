@@ -69,6 +69,8 @@ pub(super) struct TurnCall {
 
 /// How far a call is.
 pub(super) enum CallStatus {
+    /// To be made, once the tools of a run that was saved before are known again.
+    Planned,
     /// To be made.
     Ready(CallAction),
     /// Being made.

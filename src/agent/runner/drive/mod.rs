@@ -22,6 +22,7 @@ use super::request::RunRequest;
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
 use super::step::Step;
+use crate::agent::RunState;
 use crate::context::Cancel;
 use crate::error::{RunError, RunFailure, SetupError};
 use interrupts::Interrupts;
@@ -59,8 +60,8 @@ pub struct RunStream {
     /// What is being done for it.
     work: Work,
     interrupts: Interrupts,
-    /// What came before the model's first answer, while that was waited for.
-    first_events: VecDeque<RunEvent>,
+    /// What came while something else was waited for.
+    first_events: VecDeque<Result<RunEvent, RunError>>,
 }
 
 impl RunStream {
@@ -111,21 +112,71 @@ impl RunStream {
     ///
     /// Dropping the future loses nothing.
     pub async fn begun(&mut self) -> Result<(), RunError> {
-        let is_answer = |event: &RunEvent| !matches!(event, RunEvent::TurnStarted { .. });
-        if self.first_events.iter().any(is_answer) {
-            return Ok(());
-        }
-        loop {
+        let is_answer = |event: &Result<_, _>| !matches!(event, Ok(RunEvent::TurnStarted { .. }));
+        while !self.first_events.iter().any(is_answer) {
             match poll_fn(|cx| self.poll_run(cx)).await {
-                Some(Ok(event)) => {
-                    let is_answer = is_answer(&event);
-                    self.first_events.push_back(event);
-                    if is_answer {
-                        return Ok(());
-                    }
-                }
-                Some(Err(error)) => return Err(error),
+                Some(event) => self.first_events.push_back(event),
                 None => return Ok(()),
+            }
+        }
+        // An error is the last that comes, so that it is the answer only where there is no other.
+        let n_turns = self.first_events.iter().position(is_answer);
+        match n_turns.and_then(|n| self.first_events.get(n)) {
+            Some(Err(_)) => self
+                .first_events
+                .pop_back()
+                .map_or(Ok(()), |error| error.map(drop)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the run stands between two steps and gives its state then, from which [`Runner::resume`](super::Runner::resume)
+    /// goes on; none if the run has ended, or is past its last step.
+    ///
+    /// It stands there once the model has answered, the tools of a turn are done, or a handoff has happened; what is under way is waited
+    /// for, and before the first answer there is nothing to go on from. The state is that of a pause at this place, to the byte. Calls that
+    /// were not made yet are made by whoever resumes it, and ask for approval then.
+    ///
+    /// The run itself goes on, and its events are still to come. Drop the stream before the state is resumed, or the rest is done twice. In
+    /// a run with a session, a state from before the last turn that was written cannot be resumed (`already_resumed`).
+    ///
+    /// ```
+    /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
+    /// use openai_agents::{Agent, FunctionTool, RunEvent, RunState, Runner};
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Args {}
+    /// let look = FunctionTool::new("look", "Looks outside.", async |_cx, _: Args| Ok::<_, String>("sun"))?;
+    /// let agent = Agent::builder("Guide").tool(look).build()?;
+    /// let runner = Runner::new(ScriptedModel::new([
+    ///     ScriptedTurn::tool_call("look", json!({})),
+    ///     ScriptedTurn::text("It is sunny."),
+    /// ]));
+    ///
+    /// let mut run = runner.run(&agent, "The weather?").stream();
+    /// // The program is to end now: the run goes on where it stands, in another.
+    /// run.begun().await?;
+    /// let state = run.to_state().await.ok_or("it is over")?.to_json()?;
+    /// drop(run);
+    /// let result = runner.resume(&agent, RunState::from_json(&state)?).await?;
+    /// assert_eq!(result.final_output(), "It is sunny.");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn to_state(&mut self) -> Option<RunState> {
+        self.run.ask_for_state();
+        loop {
+            match poll_fn(|cx| self.poll_progress(cx)).await {
+                Some(RunOutput::Event(event)) => self.first_events.push_back(event),
+                Some(RunOutput::State(state)) => return Some(*state),
+                None => return None,
             }
         }
     }
@@ -165,8 +216,30 @@ impl RunStream {
     }
 }
 
+/// What comes out of a run.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every event passes through it, and none is to be boxed for a state that is seldom asked for"
+)]
+enum RunOutput {
+    Event(Result<RunEvent, RunError>),
+    /// It stands between two steps, and nothing of the next has begun.
+    State(Box<RunState>),
+}
+
 impl RunStream {
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RunEvent, RunError>>> {
+        loop {
+            match std::task::ready!(self.poll_progress(cx)) {
+                Some(RunOutput::Event(event)) => return Poll::Ready(Some(event)),
+                // Whoever asked for it has dropped the future.
+                Some(RunOutput::State(_)) => {}
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Option<RunOutput>> {
         let Self {
             run,
             work,
@@ -179,7 +252,10 @@ impl RunStream {
                 run.accept(interrupt);
             }
             match run.next() {
-                Step::Emit(event) => return Poll::Ready(Some(event)),
+                Step::Emit(event) => return Poll::Ready(Some(RunOutput::Event(event))),
+                Step::GiveState(state) => {
+                    return Poll::Ready(Some(RunOutput::State(state)));
+                }
                 Step::Over => return Poll::Ready(None),
                 Step::Proceed => match work.poll(cx) {
                     Poll::Ready(outcome) => run.accept(outcome),
@@ -196,7 +272,7 @@ impl Stream for RunStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.first_events.pop_front() {
-            Some(event) => Poll::Ready(Some(Ok(event))),
+            Some(event) => Poll::Ready(Some(event)),
             None => self.poll_run(cx),
         }
     }

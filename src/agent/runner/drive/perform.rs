@@ -103,7 +103,7 @@ impl<'a> Performer<'a> {
                 message: note.message,
             }),
             // The loop has them for itself.
-            Step::Proceed | Step::Emit(_) | Step::Over => return,
+            Step::Proceed | Step::GiveState(_) | Step::Emit(_) | Step::Over => return,
         };
     }
 

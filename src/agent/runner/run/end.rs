@@ -127,6 +127,15 @@ impl Run {
         Some(session.saved(self.state.own_input()))
     }
 
+    /// Gives the state to whoever has asked for it, as a pause would; what is decided next stays.
+    pub(super) fn give_state(&mut self) -> Step {
+        if let Some(step) = self.save(Vec::new()) {
+            return step;
+        }
+        self.state_request = None;
+        Step::GiveState(Box::new(self.save_state()))
+    }
+
     /// The run waits for decisions, of which its caller is told.
     ///
     /// Whoever goes on with it claims the session by a change of it, for which something has to be there: the question at least.

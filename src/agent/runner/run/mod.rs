@@ -69,6 +69,8 @@ pub(super) struct Run {
     holds_output: bool,
     /// Whether what is in progress has to be dropped first.
     must_stop: bool,
+    /// That somebody wants the state.
+    state_request: Option<StateRequest>,
     /// The end that was asked for, if it is not at once.
     requested_cancel: Option<Cancel>,
     /// Whether this turn's request offered tools.
@@ -150,6 +152,9 @@ enum Awaited {
     LastWord(Box<Result<RunEvent, RunError>>),
 }
 
+/// Asks for the state of the run as soon as it stands between two steps.
+struct StateRequest;
+
 /// How many input guardrails think.
 #[derive(Default)]
 struct Checks {
@@ -172,6 +177,9 @@ impl Run {
             }
             if self.awaited.is_some() || self.waits_for_verdicts() {
                 return Step::Proceed;
+            }
+            if self.state_request.is_some() && self.follows_from_state() {
+                return self.give_state();
             }
             match self.decide() {
                 Ok(Some(step)) => return step,
@@ -367,6 +375,30 @@ impl Run {
     const fn waits_for_verdicts(&self) -> bool {
         self.checks.n_holding > 0
             || (self.checks.n_asked > 0 && !matches!(self.next, Next::RunTools))
+    }
+
+    /// Whether what is decided next follows from the state alone, so that a run which is restored from it decides the same.
+    ///
+    /// These are the decisions that [`advance`](Self::advance) comes to, which is how a restored run finds its place. All others need what
+    /// only this execution knows: a session half opened, a request half made, an end half written. Nor does a run go on from before its
+    /// first answer, or while guardrails think about its input: nothing of that is in the state.
+    const fn follows_from_state(&self) -> bool {
+        self.state.turn > 0
+            && self.checks.n_asked == 0
+            && matches!(
+                self.next,
+                Next::BeginTurn
+                    | Next::RunTools
+                    | Next::HandOff(_)
+                    | Next::Pause
+                    | Next::DecideToolUse
+                    | Next::TakeLastInput
+            )
+    }
+
+    /// Has the run give its state as soon as it stands between two steps.
+    pub(super) const fn ask_for_state(&mut self) {
+        self.state_request = Some(StateRequest);
     }
 
     /// Whether the end is decided, so that nothing but the last write to the session is waited for.

@@ -104,6 +104,7 @@ impl Run {
             is_watched: true,
             holds_output: false,
             must_stop: false,
+            state_request: None,
             requested_cancel: None,
             offer: ToolOffer::Tools,
             handing_to: None,
@@ -155,6 +156,7 @@ impl Run {
             tool.ok_or_else(|| missing(what()))
         };
         Ok(match status {
+            CallStatus::Planned => self.resume_planned(&tool()?, call)?,
             CallStatus::Asked(asked) => self.resume_asked(&tool()?, call, asked),
             CallStatus::Paused { state, guardrails } => {
                 let permission = Permission::GoesOn { state, guardrails };
@@ -162,6 +164,15 @@ impl Run {
             }
             other => other,
         })
+    }
+
+    /// A call that was not begun when the run was saved is understood anew, as if the response came now.
+    fn resume_planned(
+        &self,
+        tool: &FunctionTool,
+        call: &FunctionCall,
+    ) -> Result<CallStatus, RunFailure> {
+        self.resolve_context().call_of(tool, call)
     }
 
     fn resume_asked(

@@ -198,15 +198,7 @@ impl Run {
         }
         let has_id = meta.response_id.is_some();
         self.state.responses.push(meta);
-        let cx = ResolveContext {
-            state: &self.state,
-            cx: &self.cx,
-            unknown: self.options().unknown_tool,
-            unknown_text: self.options().unknown_tool_text.as_deref(),
-            offer: self.offer,
-            limits: &self.options().limits,
-        };
-        let resolved = resolve(&cx, &items);
+        let resolved = resolve(&self.resolve_context(), &items);
         self.state.extend(items);
         self.state.n_known = self.state.history.len();
         match resolved {
@@ -225,6 +217,18 @@ impl Run {
         // What it said is no final output, so that no guardrail can withhold it.
         self.holds_output &= self.state.final_output.is_some();
         Ok(())
+    }
+
+    /// What a response is understood by.
+    pub(super) fn resolve_context(&self) -> ResolveContext<'_> {
+        ResolveContext {
+            state: &self.state,
+            cx: &self.cx,
+            unknown: self.options().unknown_tool,
+            unknown_text: self.options().unknown_tool_text.as_deref(),
+            offer: self.offer,
+            limits: &self.options().limits,
+        }
     }
 
     fn begin_work(&mut self, mut turn: PendingTurn) -> Result<(), RunFailure> {
