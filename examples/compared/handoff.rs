@@ -1,4 +1,4 @@
-//! A handoff: one of five programs that are compared with the same in other SDKs.
+//! A handoff: one of six programs that are compared with the same in other SDKs.
 #![expect(clippy::print_stdout, reason = "the answer is what the program prints")]
 
 use openai_agents::{Agent, config};

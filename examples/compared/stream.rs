@@ -1,4 +1,4 @@
-//! An answer while it is written: one of five programs that are compared with the same in other SDKs.
+//! An answer while it is written: one of six programs that are compared with the same in other SDKs.
 #![expect(clippy::print_stdout, reason = "the answer is what the program prints")]
 
 use openai_agents::{Agent, RunEvent, config};

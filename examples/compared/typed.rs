@@ -1,4 +1,4 @@
-//! An answer of a type: one of five programs that are compared with the same in other SDKs.
+//! An answer of a type: one of six programs that are compared with the same in other SDKs.
 #![expect(clippy::print_stdout, reason = "the answer is what the program prints")]
 
 use openai_agents::{Agent, config};

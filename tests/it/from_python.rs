@@ -99,7 +99,7 @@ fn names_of_the_page_exist() {
 #[test]
 fn line_counts_of_the_page_are_those_of_the_programs() {
     let page = page();
-    let programs = rows(&page, "Five programs");
+    let programs = rows(&page, "Six programs");
     let count = |path: String| {
         let text = fs::read_to_string(root().join("examples/compared").join(&path));
         let text = text.unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -129,5 +129,5 @@ fn line_counts_of_the_page_are_those_of_the_programs() {
         assert_eq!(told.collect::<Vec<usize>>(), counts, "{name}");
         n_programs += 1;
     }
-    assert_eq!(n_programs, 5);
+    assert_eq!(n_programs, 6);
 }
