@@ -61,7 +61,7 @@ pub(crate) struct Global {
     /// Seconds to wait for the end of an answer, or none [default: none].
     #[arg(long, global = true, value_name = "SECS")]
     total_timeout: Option<String>,
-    /// Use the plugin in this folder, and trust it for this once; may be repeated.
+    /// Use the plugin in this folder, and trust it for this command; can be repeated.
     #[cfg(unix)]
     #[arg(long, global = true, value_name = "DIR")]
     plugin: Vec<PathBuf>,

@@ -224,7 +224,7 @@ pub enum SetupError {
         agent: String,
     },
     /// A conversation would be kept both in a session and by the server.
-    #[error("the server keeps the conversation, so that session `{session}` cannot keep it")]
+    #[error("the server keeps the conversation, so session `{session}` cannot keep it too")]
     SessionOnServer {
         /// The session.
         session: String,

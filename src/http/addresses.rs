@@ -23,7 +23,7 @@ pub(super) enum Addresses {
 
 /// A name stands for an address in a network of its own, or is one.
 #[derive(Debug, Error)]
-#[error("`{host}` is {address}, which is no public address")]
+#[error("`{host}` is {address}, which is not a public address")]
 pub(super) struct NotPublic {
     host: String,
     address: IpAddr,

@@ -88,7 +88,7 @@ pub enum JournalError {
     /// What is asked is not what was asked when the outcome was kept, which is therefore no answer.
     ///
     /// The program, its prompts or its tools are not those that the run began with. It can be begun anew, or continued with them.
-    #[error("the kept outcome of {effect} answers something else: {parts} changed since")]
+    #[error("the remembered outcome of {effect} is for another request: {parts} changed")]
     Changed {
         /// The effect.
         effect: String,

@@ -33,7 +33,7 @@ pub enum PluginError {
         problem: &'static str,
     },
     /// The folder is too large or cannot be read to its end, so that nobody can trust what it holds.
-    #[error("the content of the folder cannot be summed up: {problem}")]
+    #[error("no checksum of the folder can be made: {problem}")]
     Content {
         /// What is too much.
         problem: &'static str,
@@ -59,7 +59,7 @@ pub enum PluginError {
         source: io::Error,
     },
     /// Another plugin has the name.
-    #[error("the plugin in {} has the name `{name}` too", first.display())]
+    #[error("the plugin in {} is named `{name}` as well", first.display())]
     Duplicate {
         /// The name.
         name: String,

@@ -59,7 +59,7 @@ pub enum ModuleError {
         said: Vec<String>,
     },
     /// The module has a tool of a name that the agent has already; it is not used in that agent.
-    #[error("{} has the tool `{tool}`, which {owner} has too; the agent has that one", file.display())]
+    #[error("{} has the tool `{tool}`, and so has {owner}, whose tool the agent keeps", file.display())]
     SameTool {
         /// The file.
         file: PathBuf,

@@ -155,7 +155,7 @@ pub enum SessionError {
         branch: String,
     },
     /// The session has no such turn.
-    #[error("session `{session}` has {n_turns} turns of the user, so that there is no turn {turn}")]
+    #[error("session `{session}` has {n_turns} turns of the user; there is no turn {turn}")]
     NoTurn {
         /// The session.
         session: SessionId,

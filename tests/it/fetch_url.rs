@@ -85,7 +85,7 @@ async fn fetch_url_connects_to_public_addresses_only() {
         ("[fc00::1]", "fc00::1"),
     ] {
         let refused = fetch(FetchOptions::default(), &format!("http://{host}:{port}/")).await;
-        let reason = format!("`{host}` is {address}, which is no public address");
+        let reason = format!("`{host}` is {address}, which is not a public address");
         let expected =
             format!("the page cannot be read: could not connect to {host}:{port}: {reason}");
         assert_eq!(refused, Err(expected));
@@ -116,7 +116,9 @@ async fn fetch_url_checks_the_address_of_each_redirect() {
         let server = FakeServer::start([redirect(302, &there)]).await.unwrap();
         let refused = fetch(local(), &format!("http://{}/", server.address())).await;
         assert!(
-            refused.unwrap_err().contains("which is no public address"),
+            refused
+                .unwrap_err()
+                .contains("which is not a public address"),
             "{host}"
         );
     }

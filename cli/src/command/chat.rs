@@ -29,15 +29,15 @@ use crate::typed_lines::{TypedLines, is_yes};
 /// Each line of stdin is a message, and the answer comes before the next one is sent. The agent remembers the conversation until the end;
 /// with --session it is kept for the next time. After a handoff the next message goes to the agent that answered.
 ///
-/// About a call that needs approval the terminal is asked: y approves it, a approves this and all later calls of the tool in this answer, and
-/// anything else rejects it, which the model is told. Where stdin is no terminal, the call is rejected. With --approve-all all are approved.
+/// If a call needs approval, the terminal asks you: y approves it, a approves it and all later calls of the tool in this answer, anything
+/// else rejects it, and the model is told so. If stdin is not a terminal, the call is rejected. --approve-all approves every call.
 ///
-/// Ctrl-C stops the answer under way, and the conversation goes on without it; where none is under way it ends the program. The end of stdin
+/// Ctrl-C stops the answer under way, and the conversation continues without it; between answers it ends the program. The end of stdin
 /// (Ctrl-D) ends the program too.
 ///
-/// An answer that failed is said on stderr. In a terminal the conversation goes on; where stdin is no terminal it ends there.
+/// If an answer fails, stderr says why. In a terminal the conversation continues; if stdin is not a terminal, the program ends.
 ///
-/// Exit codes: 0 done; those of `run` where an answer failed and stdin is no terminal; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
+/// Exit codes: 0 done; those of `run` if an answer failed and stdin is not a terminal; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -67,7 +67,7 @@ pub(crate) struct ChatArgs {
         allow_hyphen_values = true
     )]
     session: Option<String>,
-    /// Continue the most recent conversation (SQLite only).
+    /// Continue the most recent conversation.
     #[arg(long, help_heading = "Session", conflicts_with = "session")]
     r#continue: bool,
     /// Continue this branch of the session; `sessions fork` makes one.
@@ -91,7 +91,7 @@ struct Chat<'a> {
 }
 
 /// How an answer ended.
-enum Answer {
+enum AnswerEnd {
     /// Whether it is there or was stopped, the conversation goes on.
     Over,
     Failed(Exit),
@@ -210,10 +210,10 @@ impl Chat<'_> {
                 Err(error) => return Ok(Some(renderer.failed(&Failure::of(&error)))),
             };
             match self.watch(request, &mut renderer, signals).await? {
-                Answer::Over => return Ok(None),
-                Answer::Unread => return Ok(Some(Exit::Done)),
-                Answer::Failed(exit) => return Ok(Some(exit)),
-                Answer::Waits(mut state) => {
+                AnswerEnd::Over => return Ok(None),
+                AnswerEnd::Unread => return Ok(Some(Exit::Done)),
+                AnswerEnd::Failed(exit) => return Ok(Some(exit)),
+                AnswerEnd::Waits(mut state) => {
                     self.decide(&mut state, signals).await?;
                     let agent = state.start_agent().to_owned();
                     let limits = state.limits();
@@ -239,7 +239,7 @@ impl Chat<'_> {
         request: RunRequest,
         renderer: &mut Renderer,
         signals: &mut Signals,
-    ) -> Result<Answer> {
+    ) -> Result<AnswerEnd> {
         let request = request.session(&self.session);
         let request = match &self.recorder {
             Some(recorder) => request.tracer(&recorder.tracer),
@@ -263,16 +263,16 @@ impl Chat<'_> {
                 Some(Ok(RunEvent::RunDone { result })) => {
                     result.last_agent().name().clone_into(&mut self.agent);
                     renderer.done(&result, None)?;
-                    return Ok(Answer::Over);
+                    return Ok(AnswerEnd::Over);
                 }
                 Some(Ok(event)) => {
                     if renderer.event(&event)?.is_some() {
-                        return Ok(Answer::Unread);
+                        return Ok(AnswerEnd::Unread);
                     }
                 }
                 Some(Err(error)) if is_stopped && error.kind() == ErrorKind::Cancelled => {
                     renderer.stopped();
-                    return Ok(Answer::Over);
+                    return Ok(AnswerEnd::Over);
                 }
                 Some(Err(error)) => {
                     renderer.reached(error.progress());
@@ -281,12 +281,12 @@ impl Chat<'_> {
                     return Ok(match error.into_state() {
                         Ok(state) if is_paused => {
                             renderer.end_line()?;
-                            Answer::Waits(Box::new(state))
+                            AnswerEnd::Waits(Box::new(state))
                         }
-                        Ok(_) | Err(_) => Answer::Failed(renderer.failed(&failure)),
+                        Ok(_) | Err(_) => AnswerEnd::Failed(renderer.failed(&failure)),
                     });
                 }
-                None => return Ok(Answer::Failed(Exit::Failed)),
+                None => return Ok(AnswerEnd::Failed(Exit::Failed)),
             }
         }
     }

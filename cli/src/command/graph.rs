@@ -20,7 +20,7 @@ pub(crate) struct GraphArgs {
     /// Draw it in this form.
     #[arg(long, value_enum, default_value = "mermaid")]
     format: Format,
-    /// Draw only this agent, and what its runs can come to.
+    /// Draw only this agent, and what its runs can reach.
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 }

@@ -43,7 +43,7 @@ enum Action {
         /// Only those of this agent.
         #[arg(long, value_name = "NAME")]
         agent: Option<String>,
-        /// Only those in which this text stands.
+        /// Only those that contain this text.
         #[arg(long, value_name = "TEXT")]
         text: Option<String>,
         /// At most this many.
@@ -60,7 +60,7 @@ enum Action {
     },
     /// Add up what the model calls of all recorded runs used.
     ///
-    /// Money is in the currency of `prices`. Calls of models without a price are counted and cost nothing that is known.
+    /// Money is in the currency of `prices`. Calls of models without a price are counted, and their cost is not known.
     Usage {
         /// Add up by these, such as day,model.
         #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "day")]

@@ -39,7 +39,10 @@ agents: [{ name: A, tools: [fetch_url, listPets] }]
 async fn run_reads_a_page_of_a_private_host_only_if_the_file_names_it() {
     for (private_hosts, told) in [
         ("[127.0.0.1]", "42"),
-        ("[]", "`127.0.0.1` is 127.0.0.1, which is no public address"),
+        (
+            "[]",
+            "`127.0.0.1` is 127.0.0.1, which is not a public address",
+        ),
     ] {
         let pages = FakeServer::start([Reply::status(200, "42")]).await.unwrap();
         let file = format!(

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use openai_agents::testing::FakeServer;
 use serde_json::json;
 
-use crate::serve::{Served, command};
+use crate::serve::{ServedProgram, command};
 use crate::support::{Directory, check_output, lines, on, streamed_call, streamed_text};
 
 const MANIFEST: &str = r#"{"$schema": "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json", "name": "tools", "description": "Tells where it is."}"#;
@@ -435,7 +435,7 @@ async fn tool_that_two_bare_modules_have_is_the_first_ones_and_both_files_are_na
         file.canonicalize().unwrap().display().to_string()
     });
     let told =
-        format!("{second} has the tool `echo`, which {first} has too; the agent has that one");
+        format!("{second} has the tool `echo`, and so has {first}, whose tool the agent keeps");
     assert!(stderr.contains(&told), "{stderr}");
     // Alone each is as good as the other.
     directory.write(
@@ -456,7 +456,7 @@ async fn reload_brings_what_was_trusted_and_takes_what_was_not() {
     let server = FakeServer::start([streamed_text("Do", "ne.")])
         .await
         .unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let is_served = || {
         served
             .ask("GET", "/v1/models", &[], "")

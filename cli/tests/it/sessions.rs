@@ -210,7 +210,7 @@ async fn a_branch_goes_another_way() {
         ),
         (
             &["fork", "alice", "--branch", "c", "--before-turn", "3"],
-            "session `alice` has 2 turns of the user, so that there is no turn 3",
+            "session `alice` has 2 turns of the user; there is no turn 3",
         ),
         (
             &["clear", "alice", "--branch", "b"],

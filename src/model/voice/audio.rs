@@ -47,7 +47,7 @@ pub enum AudioError {
         reason: String,
     },
     /// The bytes end in the middle of a frame.
-    #[error("{n_bytes} bytes are no whole frames of {n_channels} channels of 16 bits")]
+    #[error("{n_bytes} bytes are not a whole number of frames of {n_channels} channels of 16 bits")]
     PartFrame {
         /// How many bytes there are.
         n_bytes: usize,
@@ -55,7 +55,7 @@ pub enum AudioError {
         n_channels: u16,
     },
     /// The sample rate or the number of channels is none.
-    #[error("audio of {sample_rate_hz} Hz and {n_channels} channels is none")]
+    #[error("{sample_rate_hz} Hz and {n_channels} channels are not a format of audio")]
     NoFormat {
         /// The sample rate.
         sample_rate_hz: u32,

@@ -66,7 +66,9 @@ pub enum McpBuildError {
         source: ToolNameError,
     },
     /// Two tools, one of them an agent, have one name.
-    #[error("the agent `{agent}` is served as `{tool}`, which another tool or agent is named too")]
+    #[error(
+        "the agent `{agent}` would be served as `{tool}`, a name that another tool or agent has"
+    )]
     AgentClash {
         /// The agent.
         agent: String,

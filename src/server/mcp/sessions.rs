@@ -59,7 +59,7 @@ pub(super) async fn refuse_too_many(request: Request, next: Next) -> Response {
 /// Says why a session cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionsError {
-    #[error("there are {0} sessions, and there may not be more")]
+    #[error("there are {0} sessions, and no more are allowed")]
     Full(usize),
     #[error("{0}")]
     Local(#[from] LocalSessionManagerError),

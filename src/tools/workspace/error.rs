@@ -56,7 +56,7 @@ pub enum WorkspaceError {
         n_links: u64,
     },
     /// Another file took the place of the one that was opened.
-    #[error("`{path}` was exchanged while it was opened; try again")]
+    #[error("`{path}` changed while it was opened; try again")]
     Exchanged {
         /// The path.
         path: String,

@@ -111,7 +111,7 @@ fn plugins_of_one_name_are_refused_but_for_the_first() {
     .unwrap();
     fs::create_dir(package.outside("plugins/no-plugin")).unwrap();
     let first = package.outside("plugins/p").display().to_string();
-    let duplicate = format!("the plugin in {first} has the name `p` too");
+    let duplicate = format!("the plugin in {first} is named `p` as well");
     assert_eq!(
         states(&package.discovered()),
         [

@@ -28,7 +28,7 @@ use crate::output::{self, Lines, is_read};
 /// List the plugins that are there, check one, say which are trusted, or begin a new one
 ///
 /// Plugins are folders below `plugins_path` in the format of Agent Plugins 1.0. Nothing of a plugin is used or run before it is trusted,
-/// and trust ends when anything in its folder changes. A plugin that --plugin names is trusted for this once.
+/// and trust ends when anything in its folder changes. A plugin that --plugin names is trusted for that command only.
 #[derive(Debug, Args)]
 pub(crate) struct PluginsArgs {
     #[command(subcommand)]
