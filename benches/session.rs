@@ -59,7 +59,7 @@ fn bench(
     let Ok(runtime) = runtime() else {
         return;
     };
-    let file = File::new(n_items);
+    let file = BenchFile::new(n_items);
     let session = runtime.block_on(async {
         let session = SqliteSessions::open(&file.0).await?.session(file.id()?);
         let items = (0..n_items / 2).flat_map(|n| turn(n).items);
@@ -87,9 +87,9 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// A file that is removed at the end, with those that SQLite puts beside it.
-struct File(PathBuf);
+struct BenchFile(PathBuf);
 
-impl File {
+impl BenchFile {
     fn new(n_items: usize) -> Self {
         let name = format!("openai-agents-bench-{}-{n_items}.db", std::process::id());
         Self(std::env::temp_dir().join(name))
@@ -100,7 +100,7 @@ impl File {
     }
 }
 
-impl Drop for File {
+impl Drop for BenchFile {
     fn drop(&mut self) {
         for end in ["", "-wal", "-shm"] {
             let mut path = self.0.clone().into_os_string();

@@ -50,11 +50,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Sum {
+    struct TracedSum {
         a: i64,
         b: i64,
     }
-    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: TracedSum| {
         Ok::<_, String>(sum.a + sum.b)
     })?;
     let agent = Agent::builder("bench")

@@ -40,11 +40,11 @@ fn bench(
     request: impl Fn(&Runner, &Agent) -> RunRequest + Sync,
 ) {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Sum {
+    struct Summands {
         a: i64,
         b: i64,
     }
-    let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Summands| {
         Ok::<_, String>(sum.a + sum.b)
     });
     let agent = add

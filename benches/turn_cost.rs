@@ -117,11 +117,11 @@ fn turn_of_a_tool_loop_allocates_within_its_bounds() -> Result<(), Box<dyn std::
 /// Gives allocations and bytes of a turn.
 async fn measure(address: SocketAddr) -> Result<(usize, usize), Box<dyn std::error::Error>> {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Sum {
+    struct Summands {
         a: i64,
         b: i64,
     }
-    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: Summands| {
         Ok::<_, String>(sum.a + sum.b)
     })?;
     let agent = Agent::builder("bench")

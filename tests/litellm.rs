@@ -21,7 +21,7 @@ use openai_agents::{
 const PROMPT: &str = "What is the sum of 100 and 250?";
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Sum {
+struct Addition {
     a: i64,
     b: i64,
 }
@@ -56,7 +56,7 @@ fn model(api: LiteLlmApi, name: Option<&str>, key: Option<&str>) -> LiteLlm {
 fn adder() -> (Agent, Arc<AtomicUsize>) {
     let n_calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&n_calls);
-    let add = FunctionTool::new("add", "Adds two numbers.", move |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Adds two numbers.", move |_cx, sum: Addition| {
         counted.fetch_add(1, Ordering::Relaxed);
         async move { sum.a.checked_add(sum.b).ok_or("too large") }
     })

@@ -44,12 +44,12 @@ fn said(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
 }
 
-struct Store {
+struct SharedStore {
     path: PathBuf,
     _folder: Folder,
 }
 
-impl Store {
+impl SharedStore {
     fn new() -> Self {
         let folder = Folder::new();
         Self {
@@ -103,7 +103,7 @@ fn values(items: &[Item]) -> Value {
 
 #[tokio::test]
 async fn the_tables_are_those_of_the_python_sdk() {
-    let store = Store::new();
+    let store = SharedStore::new();
     drop(store.session().await);
     assert_eq!(
         said(&["tables", store.path.to_str().unwrap()]),
@@ -113,7 +113,7 @@ async fn the_tables_are_those_of_the_python_sdk() {
 
 #[tokio::test]
 async fn python_session_is_read_and_continued() {
-    let store = Store::new();
+    let store = SharedStore::new();
     store.said("write");
     let session = store.session().await;
     let read = session.items(None).await.unwrap();
@@ -134,10 +134,10 @@ async fn python_session_is_read_and_continued() {
 #[tokio::test]
 async fn sqlite_session_is_continued_by_the_python_sdk() {
     // The conversation is the Python SDK's own, so that it can say whether it is the same.
-    let other = Store::new();
+    let other = SharedStore::new();
     other.said("write");
     let conversation = other.session().await.items(None).await.unwrap().items;
-    let store = Store::new();
+    let store = SharedStore::new();
     let session = store.session().await;
     for turn in conversation.chunks(2) {
         session
@@ -153,7 +153,7 @@ async fn sqlite_session_is_continued_by_the_python_sdk() {
 
 #[tokio::test]
 async fn arbitrary_json_is_read_by_the_python_sdk() {
-    let store = Store::new();
+    let store = SharedStore::new();
     let session = store.session().await;
     let json = r#"{ "type":"brand_new",	"a":"\u0000\ud83d\ude00 é 你\u2028",
         "n":1e400, "x":[null,true,{"y":-0.0}] }"#;

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What came of asking a server for its models.
 #[derive(Debug)]
-pub(crate) enum Listing {
+pub(crate) enum ModelListing {
     Models(Vec<String>),
     /// A good answer that is no list of models, which a server need not have.
     NotAList,
@@ -33,7 +33,7 @@ pub(crate) enum Listing {
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
-pub(crate) async fn list(config: &Config) -> Result<Listing, ConfigError> {
+pub(crate) async fn list(config: &Config) -> Result<ModelListing, ConfigError> {
     let client = config.http_client();
     let unusable = |source| ConfigError::Http { source };
     let url = BaseUrl::parse(config.base_url()?)
@@ -49,7 +49,7 @@ pub(crate) async fn list(config: &Config) -> Result<Listing, ConfigError> {
     };
     Ok(match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(listing)) => listing,
-        Ok(Err(error)) => Listing::Unreachable {
+        Ok(Err(error)) => ModelListing::Unreachable {
             may_be_down: !matches!(
                 error,
                 HttpError::Certificate { .. }
@@ -59,21 +59,21 @@ pub(crate) async fn list(config: &Config) -> Result<Listing, ConfigError> {
             ),
             reason: error.to_string(),
         },
-        Err(_) => Listing::Unreachable {
+        Err(_) => ModelListing::Unreachable {
             may_be_down: true,
             reason: format!("no answer within {PATIENCE:?}"),
         },
     })
 }
 
-async fn read(config: &Config, response: HttpResponse) -> Result<Listing, HttpError> {
+async fn read(config: &Config, response: HttpResponse) -> Result<ModelListing, HttpError> {
     let status = response.status;
     let body = response.body.collect().await?;
     if status >= 400 {
         let text = String::from_utf8_lossy(&body);
         let words = words(&text);
         let words = config.redactor().redact(&words).into_owned();
-        return Ok(Listing::Refused { status, words });
+        return Ok(ModelListing::Refused { status, words });
     }
     let names = serde_json::from_slice::<Value>(&body)
         .ok()
@@ -83,7 +83,7 @@ async fn read(config: &Config, response: HttpResponse) -> Result<Listing, HttpEr
                 .map(|model| Some(model.get("id")?.as_str()?.to_owned()))
                 .collect()
         });
-    Ok(names.map_or(Listing::NotAList, Listing::Models))
+    Ok(names.map_or(ModelListing::NotAList, ModelListing::Models))
 }
 
 /// What the body says, in whichever of the usual places.

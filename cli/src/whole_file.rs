@@ -93,9 +93,9 @@ mod tests {
     use super::*;
 
     /// A folder that is empty before the test and gone after it.
-    struct Folder(PathBuf);
+    struct EmptyFolder(PathBuf);
 
-    impl Folder {
+    impl EmptyFolder {
         fn new(name: &str) -> Self {
             let path =
                 std::env::temp_dir().join(format!("whole-file-{name}-{}", std::process::id()));
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    impl Drop for Folder {
+    impl Drop for EmptyFolder {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).unwrap();
         }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn new_file_does_not_replace_another() {
-        let folder = Folder::new("create");
+        let folder = EmptyFolder::new("create");
         let path = folder.0.join("a");
         create(&path, b"one").unwrap();
         let error = create(&path, b"two").unwrap_err();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn replaced_file_is_the_new_one() {
-        let folder = Folder::new("replace");
+        let folder = EmptyFolder::new("replace");
         let path = folder.0.join("a");
         replace(&path, &["on", "e"]).unwrap();
         replace(&path, &["two"]).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn replaced_link_leads_where_it_led() {
-        let folder = Folder::new("link");
+        let folder = EmptyFolder::new("link");
         let (path, link) = (folder.0.join("a"), folder.0.join("b"));
         fs::write(&path, "one").unwrap();
         std::os::unix::fs::symlink("a", &link).unwrap();

@@ -6,9 +6,9 @@ use std::process::Command;
 use super::{into_text, read, read_text, read_up_to};
 
 /// A folder of this test alone, removed with it.
-struct Folder(PathBuf);
+struct TestFolder(PathBuf);
 
-impl Folder {
+impl TestFolder {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("file-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
@@ -20,7 +20,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TestFolder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
@@ -33,7 +33,7 @@ fn refused(path: &Path, max_bytes: u64) -> (ErrorKind, String) {
 
 #[test]
 fn a_regular_file_up_to_the_bound_is_read() {
-    let folder = Folder::new("bound");
+    let folder = TestFolder::new("bound");
     let path = folder.join("a");
     fs::write(&path, "12345").unwrap();
     assert_eq!(read(&path, 5).unwrap(), b"12345");
@@ -67,7 +67,7 @@ fn an_endless_source_is_left_at_the_bound() {
 #[cfg(unix)]
 #[test]
 fn device_or_pipe_is_refused_unread() {
-    let folder = Folder::new("irregular");
+    let folder = TestFolder::new("irregular");
     let pipe = folder.join("pipe");
     assert!(
         Command::new("mkfifo")
@@ -96,7 +96,7 @@ fn device_or_pipe_is_refused_unread() {
 #[cfg(unix)]
 #[test]
 fn opening_a_pipe_does_not_wait() {
-    let folder = Folder::new("pipe");
+    let folder = TestFolder::new("pipe");
     let pipe = folder.join("pipe");
     assert!(
         Command::new("mkfifo")

@@ -74,7 +74,7 @@ impl<'a> ObjectFields<'a> {
 }
 
 /// The entries of one page of a list, and where the next page is.
-pub(super) struct Page<T> {
+pub(super) struct ParsedPage<T> {
     /// Each entry, or what is wrong with it.
     pub(super) entries: Vec<Result<T, Unusable>>,
     pub(super) next: Option<String>,
@@ -85,14 +85,14 @@ pub(super) fn page<T>(
     raw: &Raw,
     key: &str,
     entry: fn(&Raw, &Value, String) -> Result<T, Unusable>,
-) -> Result<Page<T>, Unusable> {
+) -> Result<ParsedPage<T>, Unusable> {
     let fields = ObjectFields::whole(raw)?;
     let entries = fields.needed_list(key)?.iter().enumerate();
     let next = match fields.map.get("nextCursor") {
         None | Some(Value::Null) => None,
         Some(_) => Some(fields.needed_text("nextCursor")?),
     };
-    Ok(Page {
+    Ok(ParsedPage {
         entries: entries
             .map(|(n, value)| entry(raw, value, format!("{key}[{n}]")))
             .collect(),

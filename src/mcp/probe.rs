@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::deviations::Deviations;
 use super::frames::Frames;
 use super::normal::Raw;
-use super::parse::{self, Page, Unusable};
+use super::parse::{self, ParsedPage, Unusable};
 use super::redaction::ServerSecrets;
 use super::{McpTransport, Stdio};
 
@@ -106,7 +106,7 @@ fn page<T: Debug>(
     key: &str,
     read: fn(&Raw, &Value, String) -> Result<T, Unusable>,
 ) -> String {
-    let page =
-        raw.map(|raw| parse::page(raw, key, read).map(|Page { entries, next }| (entries, next)));
+    let page = raw
+        .map(|raw| parse::page(raw, key, read).map(|ParsedPage { entries, next }| (entries, next)));
     format!("{page:?}")
 }

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Point {
+    struct PlainPoint {
         #[expect(dead_code, reason = "only read by serde")]
         x: i64,
     }
@@ -105,11 +105,11 @@ mod tests {
         check::<String>("null", "expected a string, found null");
         check::<bool>(r#""true""#, "expected a boolean, found the string \"true\"");
         check::<Vec<u8>>("{}", "expected a list, found an object");
-        check::<Point>(
+        check::<PlainPoint>(
             r#""a, expected b""#,
             "expected an object, found the string \"a, expected b\"",
         );
-        check::<Point>("{}", "missing field `x`");
+        check::<PlainPoint>("{}", "missing field `x`");
         check::<Unit>(
             r#""miles""#,
             "unknown variant `miles`, expected `meters` or `feet`",

@@ -106,13 +106,13 @@ fn parts_round_trip() {
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Search {
+struct SearchQuery {
     query: String,
     #[serde(default)]
     page: u32,
     #[serde(default)]
     filters: Vec<Filter>,
-    place: Option<Place>,
+    place: Option<WeatherPlace>,
     #[serde(default)]
     anything: Value,
 }
@@ -125,7 +125,7 @@ enum Filter {
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Place {
+struct WeatherPlace {
     city: String,
     #[serde(default)]
     radius: f64,
@@ -138,7 +138,7 @@ fn search() -> FunctionTool {
         "search",
         "Searches.",
         options,
-        async |_cx, search: Search| Ok::<_, String>(search),
+        async |_cx, search: SearchQuery| Ok::<_, String>(search),
     )
     .unwrap()
 }
@@ -219,7 +219,7 @@ async fn null_for_what_must_be_there_is_refused() {
 async fn field_that_is_unknown_inside_of_the_arguments_is_refused() {
     #[derive(Serialize, Deserialize, JsonSchema)]
     struct Trip {
-        place: Option<Place>,
+        place: Option<WeatherPlace>,
         filters: Vec<Filter>,
     }
     let search = FunctionTool::new("search", "Searches.", async |_cx, trip: Trip| {
@@ -307,7 +307,7 @@ fn definitions_that_cannot_be_offered() {
 
 #[tokio::test]
 async fn a_panic_ends_one_call_only() {
-    let tool = FunctionTool::new("shaky", "Panics.", async |_cx, place: Place| {
+    let tool = FunctionTool::new("shaky", "Panics.", async |_cx, place: WeatherPlace| {
         assert!(place.city != "Pompeii", "the ground shakes");
         Ok::<_, String>(place.city)
     })
@@ -339,7 +339,7 @@ fn conditions_add_up() {
 #[test]
 fn a_registry_keeps_order_and_refuses_doubles() {
     let named = |name: &str, description: &str| {
-        FunctionTool::new(name, description, async |_, place: Place| {
+        FunctionTool::new(name, description, async |_, place: WeatherPlace| {
             Ok::<_, String>(place.city)
         })
         .unwrap()

@@ -29,12 +29,12 @@ fn module(path: &str) -> String {
 }
 
 /// Our server over HTTP; it ends when this is dropped.
-struct Served {
+struct OurMcpServer {
     child: Child,
     url: String,
 }
 
-impl Served {
+impl OurMcpServer {
     fn start() -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mcp_server"))
             .stdin(Pipe::piped())
@@ -49,7 +49,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for OurMcpServer {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -85,7 +85,7 @@ const SERVER: &str = env!("CARGO_BIN_EXE_mcp_server");
 
 #[test]
 fn the_first_suite_finds_nothing_wrong_with_the_server() {
-    let server = Served::start();
+    let server = OurMcpServer::start();
     // Three more checks need an event without data, which a client of 2025-03-26 is not sent: so this suite calls itself there,
     // whatever version it has agreed to. The second suite has the same checks and says its version.
     conformance(OLD, &["server", "--url", &server.url, "--suite", "all"], 44);
@@ -93,7 +93,7 @@ fn the_first_suite_finds_nothing_wrong_with_the_server() {
 
 #[test]
 fn the_second_suite_finds_nothing_wrong_with_the_server() {
-    let server = Served::start();
+    let server = OurMcpServer::start();
     for (version, n_checks) in [("2025-11-25", 84), ("2026-07-28", 151)] {
         let arguments = ["server", "--url", &server.url, "--suite", "all"];
         let version = ["--spec-version", version];
@@ -151,7 +151,7 @@ fn inspect(target: &[&str], question: &[&str]) -> Value {
 
 #[test]
 fn the_inspector_sees_and_calls_everything() {
-    let server = Served::start();
+    let server = OurMcpServer::start();
     let http = [server.url.as_str(), "--transport", "http"];
     let stdio = [SERVER, "--stdio"];
     for target in [&http[..], &stdio[..]] {
@@ -185,7 +185,7 @@ fn the_inspector_sees_and_calls_everything() {
 
 #[test]
 fn the_python_client_works_in_both_eras_and_over_both_transports() {
-    let server = Served::start();
+    let server = OurMcpServer::start();
     let python = variable("MCP_PEERS_PYTHON");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/mcp-peers.d/client.py");
     let script = script.to_str().unwrap();

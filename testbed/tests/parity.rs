@@ -23,7 +23,7 @@ const ABSENT: &str = "(absent)";
 #[serde(deny_unknown_fields)]
 struct Listed {
     everywhere: Vec<Rule>,
-    scenarios: BTreeMap<String, Vec<Group>>,
+    scenarios: BTreeMap<String, Vec<ReasonGroup>>,
 }
 
 /// A difference that may occur in every scenario, and occurs in one at least.
@@ -41,14 +41,14 @@ struct Rule {
 /// Differences of one scenario that have one reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Group {
+struct ReasonGroup {
     reason: String,
     /// Our side by path; the other is in the golden file.
     ours: BTreeMap<String, Value>,
 }
 
 /// A path and what both sides have there.
-type Difference = (String, [Value; 2]);
+type PathDifference = (String, [Value; 2]);
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/python-parity")
@@ -96,7 +96,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 /// Finds where two values differ; lists of different lengths, and the events, differ as a whole.
-fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<Difference>) {
+fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<PathDifference>) {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
             let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
@@ -120,7 +120,7 @@ fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<Differe
 }
 
 impl Rule {
-    fn covers(&self, (path, [ours, theirs]): &Difference) -> bool {
+    fn covers(&self, (path, [ours, theirs]): &PathDifference) -> bool {
         let is_there = self.at.split('/').count() == path.split('/').count()
             && self
                 .at
@@ -134,7 +134,7 @@ impl Rule {
 }
 
 /// What is different and not listed, or listed and not different.
-fn complaints(name: &str, found: Vec<Difference>, groups: &[Group]) -> Vec<String> {
+fn complaints(name: &str, found: Vec<PathDifference>, groups: &[ReasonGroup]) -> Vec<String> {
     let mut listed: BTreeMap<&str, &Value> = BTreeMap::new();
     for group in groups {
         assert!(
@@ -199,7 +199,7 @@ fn every_scenario_is_equal_or_listed() {
 
 #[test]
 fn a_difference_that_is_not_listed_or_gone_is_told() {
-    let group = |ours: Value| Group {
+    let group = |ours: Value| ReasonGroup {
         reason: "because".to_owned(),
         ours: serde_json::from_value(ours).unwrap(),
     };

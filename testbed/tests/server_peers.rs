@@ -18,12 +18,12 @@ fn variable(name: &str) -> String {
 }
 
 /// Our agents over HTTP; they end when this is dropped.
-struct Served {
+struct OurServer {
     child: Child,
     url: String,
 }
 
-impl Served {
+impl OurServer {
     fn start() -> Self {
         Self::start_with(&[])
     }
@@ -47,14 +47,14 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for OurServer {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-impl Served {
+impl OurServer {
     /// Counts the runs that failed.
     fn n_failed(&self) -> usize {
         let address = self
@@ -111,7 +111,7 @@ fn city() -> Value {
 
 #[test]
 fn the_python_client_and_the_python_agents_sdk() {
-    let served = Served::start();
+    let served = OurServer::start();
     let mut command = Command::new(variable("OPENAI_CLIENTS_PYTHON"));
     command.args([&script("client.py"), &served.url]);
     let told = told(command);
@@ -214,7 +214,7 @@ fn session_of_the_python_agents_sdk(told: &Value) {
 
 #[test]
 fn ag_ui_client_and_use_chat_transport_run_text_tools_approval_and_error() {
-    let served = Served::start();
+    let served = OurServer::start();
     let (mut command, copy) = node("ui.mjs");
     command.arg(&served.url);
     let told = told(command);
@@ -257,7 +257,7 @@ fn ag_ui_client_and_use_chat_transport_run_text_tools_approval_and_error() {
 }
 
 /// A realtime model that says what it was told to; it ends when this is dropped.
-fn realtime_model() -> Served {
+fn realtime_model() -> OurServer {
     let mut child = Command::new(variable("OPENAI_CLIENTS_PYTHON"))
         .arg(script("realtime_model.py"))
         .stdout(Stdio::piped())
@@ -268,14 +268,14 @@ fn realtime_model() -> Served {
         .read_line(&mut line)
         .unwrap();
     let url = line.trim().strip_prefix("LISTENING ").unwrap().to_owned();
-    Served { child, url }
+    OurServer { child, url }
 }
 
 /// Text, a tool that runs in the server, and audio; the clients see nothing of the call.
 #[test]
 fn realtime_clients_of_both_agents_sdks_talk_with_a_served_agent() {
     let model = realtime_model();
-    let served = Served::start_with(&["--realtime", &model.url]);
+    let served = OurServer::start_with(&["--realtime", &model.url]);
     let url = served.url.replacen("http", "ws", 1);
     let url = format!("{url}/realtime?model=Guide");
     let (mut javascript, copy) = node("realtime.mjs");
@@ -293,7 +293,7 @@ fn realtime_clients_of_both_agents_sdks_talk_with_a_served_agent() {
 
 #[test]
 fn the_node_client_and_the_vercel_ai_sdk() {
-    let served = Served::start();
+    let served = OurServer::start();
     let (mut command, copy) = node("client.mjs");
     command.arg(&served.url);
     let told = told(command);
@@ -375,7 +375,7 @@ fn row(client: &str, version: &str, outcomes: &Value) -> String {
 
 #[test]
 fn every_client_and_feature_is_as_the_table_says() {
-    let served = Served::start_with(&["--token", "key-1"]);
+    let served = OurServer::start_with(&["--token", "key-1"]);
     let python = |variable_name: &str, clients: &str| {
         let mut command = Command::new(variable(variable_name));
         command.args([&script("table.py"), clients, &served.url]);

@@ -14,14 +14,14 @@ use crate::support::{
 };
 
 #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-struct Report {
+struct TitledReport {
     title: String,
     n: u32,
 }
 
 const GOOD: &str = r#"{"title":"a","n":1}"#;
 
-fn report() -> Report {
+fn report() -> TitledReport {
     serde_json::from_str(GOOD).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn report() -> Report {
 async fn an_output_by_a_tool_ends_the_run_after_the_other_calls() {
     let agent = Agent::builder("A")
         .tool(instant("look", "wet"))
-        .output_by::<Report>(OutputMode::Tool)
+        .output_by::<TitledReport>(OutputMode::Tool)
         .build()
         .unwrap();
     let model = ScriptedModel::new([
@@ -37,7 +37,7 @@ async fn an_output_by_a_tool_ends_the_run_after_the_other_calls() {
         ScriptedTurn::items([call("c2", "final_output", GOOD), call("c3", "look", "{}")]),
     ]);
     let result = Runner::new(model.clone()).run(&agent, "go").await.unwrap();
-    assert_eq!(result.output::<Report>().unwrap(), report());
+    assert_eq!(result.output::<TitledReport>().unwrap(), report());
     let taken = "The final answer was taken.";
     assert_eq!(
         result.items()[4..],
@@ -54,7 +54,7 @@ async fn an_output_by_a_tool_ends_the_run_after_the_other_calls() {
 #[tokio::test]
 async fn a_wrong_output_by_a_tool_is_an_error_or_is_told() {
     let agent = Agent::builder("A")
-        .output_by::<Report>(OutputMode::Tool)
+        .output_by::<TitledReport>(OutputMode::Tool)
         .build()
         .unwrap();
     let script = || {
@@ -71,7 +71,7 @@ async fn a_wrong_output_by_a_tool_is_an_error_or_is_told() {
         .run(&agent, "go")
         .await
         .unwrap();
-    assert_eq!(result.output::<Report>().unwrap(), report());
+    assert_eq!(result.output::<TitledReport>().unwrap(), report());
     let told = model.requests()[1].items[2].to_json().to_owned();
     assert!(
         told.contains("function_call_output") && told.contains("invalid type"),
@@ -81,7 +81,10 @@ async fn a_wrong_output_by_a_tool_is_an_error_or_is_told() {
 
 #[tokio::test]
 async fn a_model_is_asked_again_as_often_as_was_said() {
-    let agent = Agent::builder("A").output::<Report>().build().unwrap();
+    let agent = Agent::builder("A")
+        .output::<TitledReport>()
+        .build()
+        .unwrap();
     for (n_bad, max, is_ok) in [(1, 1, true), (2, 2, true), (2, 1, false), (1, 0, false)] {
         let bad = |n| {
             if n == 0 {
@@ -101,7 +104,7 @@ async fn a_model_is_asked_again_as_often_as_was_said() {
         let n_asked = if is_ok { n_bad + 1 } else { max as usize + 1 };
         assert_eq!(model.requests().len(), n_asked);
         if let Ok(result) = result {
-            assert_eq!(result.output::<Report>().unwrap(), report());
+            assert_eq!(result.output::<TitledReport>().unwrap(), report());
         }
     }
 }
@@ -287,7 +290,7 @@ async fn an_agent_is_made_of_another_and_leaves_it_as_it_was() {
         .instructions("Be brief.")
         .tool(instant("look", "wet"))
         .handoff(&other)
-        .output::<Report>()
+        .output::<TitledReport>()
         .keep_tool_choice()
         .build()
         .unwrap();

@@ -177,7 +177,7 @@ async fn model_keeps_the_promises_of_the_trait() {
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Sum {
+struct Addition {
     a: i64,
     b: i64,
 }
@@ -195,7 +195,7 @@ async fn run_with_a_tool_sends_blocks_back_as_they_came() {
     let server = FakeServer::start([stream(&full_stream()), stream(text.as_array().unwrap())])
         .await
         .unwrap();
-    let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Addition| {
         Ok::<_, String>(sum.a + sum.b)
     })
     .unwrap();

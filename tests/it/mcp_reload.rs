@@ -8,6 +8,7 @@ use openai_agents::{Agent, FunctionTool, Runner};
 use tokio::net::TcpListener;
 
 use crate::mcp_server::{ERAS, client, connect, input};
+use crate::support::NoArgs;
 
 fn agent(name: &str) -> Agent {
     Agent::builder(name)
@@ -17,8 +18,6 @@ fn agent(name: &str) -> Agent {
 }
 
 fn tool(name: &str) -> FunctionTool {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct NoArgs {}
     FunctionTool::new(name, "Says it.", async |_cx, _args: NoArgs| {
         Ok::<_, String>("said")
     })

@@ -36,7 +36,7 @@ const CALLED: [&str; 11] = [
 ];
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ScriptStep {
     Text(String),
     Reasoning(String),
     Call(usize, usize),
@@ -44,7 +44,7 @@ enum Step {
 
 #[derive(Debug, Clone)]
 enum Turn {
-    Steps(Vec<Step>),
+    Steps(Vec<ScriptStep>),
     Refusal,
     Empty,
     Error,
@@ -66,9 +66,9 @@ enum Filter {
 
 fn script() -> impl Strategy<Value = Script> {
     let step = prop_oneof![
-        2 => "[a-c \n]{1,8}".prop_map(Step::Text),
-        1 => "[a-c ]{1,5}".prop_map(Step::Reasoning),
-        6 => (0..CALLED.len(), 0..4_usize).prop_map(|(n, id)| Step::Call(n, id)),
+        2 => "[a-c \n]{1,8}".prop_map(ScriptStep::Text),
+        1 => "[a-c ]{1,5}".prop_map(ScriptStep::Reasoning),
+        6 => (0..CALLED.len(), 0..4_usize).prop_map(|(n, id)| ScriptStep::Call(n, id)),
     ];
     let turn = prop_oneof![
         12 => vec(step, 1..5).prop_map(Turn::Steps),
@@ -96,10 +96,10 @@ impl Turn {
             Self::Steps(steps) => {
                 // Ids come again in later turns, but not within one.
                 let mut seen = HashMap::new();
-                let item = |step: &Step| match step {
-                    Step::Text(text) => Item::assistant(text),
-                    Step::Reasoning(text) => Reasoning::from_summary(text).into(),
-                    Step::Call(which, id) => {
+                let item = |step: &ScriptStep| match step {
+                    ScriptStep::Text(text) => Item::assistant(text),
+                    ScriptStep::Reasoning(text) => Reasoning::from_summary(text).into(),
+                    ScriptStep::Call(which, id) => {
                         let times = seen.entry(*id).or_insert(0);
                         *times += 1;
                         let arguments = match CALLED[*which] {
@@ -146,12 +146,12 @@ impl Model for InnerModel {
 
 /// Whether calls of `danger` and `careful` wait for approval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Approval {
+enum ApprovalNeed {
     Needed,
     NotNeeded,
 }
 
-fn tools(approval: Approval) -> Vec<FunctionTool> {
+fn tools(approval: ApprovalNeed) -> Vec<FunctionTool> {
     let loose = || ToolOptions::default().strict(false);
     let says = |name: &'static str, n_yields: usize| {
         tool_with(name, loose(), move |cx| async move {
@@ -161,7 +161,7 @@ fn tools(approval: Approval) -> Vec<FunctionTool> {
             Ok(format!("{name} {}", cx.arguments()))
         })
     };
-    let is_needed = approval == Approval::Needed;
+    let is_needed = approval == ApprovalNeed::Needed;
     let mut tools = vec![
         says("instant", 0),
         says("slow", 3),
@@ -182,14 +182,14 @@ fn tools(approval: Approval) -> Vec<FunctionTool> {
 }
 
 /// A script, the agents for it, and what they are asked.
-struct Stage {
+struct RandomStage {
     model: ScriptedModel,
     runner: Runner,
     main: Agent,
 }
 
-impl Stage {
-    fn new(script: &Script, approval: Approval) -> Self {
+impl RandomStage {
+    fn new(script: &Script, approval: ApprovalNeed) -> Self {
         let agent = |name: &str, to: &str| {
             let agent = Agent::builder(name).handoff(Handoff::to_name(to));
             let tools = tools(approval).into_iter();
@@ -219,7 +219,7 @@ impl Stage {
         &self,
         is_streamed: bool,
         decide: fn(&mut RunState, &[Interruption]),
-    ) -> (Outcome, usize) {
+    ) -> (RandomOutcome, usize) {
         let mut n_pauses = 0;
         let mut request = if is_streamed {
             self.runner.run(&self.main, "go").delivery(Delivery::Stream)
@@ -230,7 +230,7 @@ impl Stage {
             let ended = play(request).await.1;
             let error = match ended {
                 Err(error) if error.kind() == ErrorKind::ApprovalRequired => error,
-                ended => return (Outcome::of(&ended, &self.model), n_pauses),
+                ended => return (RandomOutcome::of(&ended, &self.model), n_pauses),
             };
             n_pauses += 1;
             let mut state = error.into_state().unwrap();
@@ -256,7 +256,7 @@ impl Stage {
 
 /// What came of a run, and what its model was asked.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+struct RandomOutcome {
     ended: Result<String, (ErrorKind, String)>,
     items: Vec<Item>,
     usage: Usage,
@@ -266,7 +266,7 @@ struct Outcome {
     asked: Vec<Vec<Item>>,
 }
 
-impl Outcome {
+impl RandomOutcome {
     fn of(ended: &Result<RunResult, RunError>, model: &ScriptedModel) -> Self {
         let (output, progress) = match ended {
             Ok(result) => (Ok(result.final_output().to_owned()), result.progress()),
@@ -322,7 +322,7 @@ fn output_id(item: &Item) -> Option<&str> {
 }
 
 /// Checks that the items are what the model said, turn by turn, with the outputs of each turn behind it in the order of its calls.
-fn check_transcript(script: &Script, outcome: &Outcome) {
+fn check_transcript(script: &Script, outcome: &RandomOutcome) {
     assert_well_formed(&outcome.items);
     let mut rest = &outcome.items[..];
     for (n, turn) in script.turns.iter().enumerate().take(outcome.turns as usize) {
@@ -367,7 +367,7 @@ proptest! {
 
     #[test]
     fn a_transcript_is_what_was_said_with_each_call_answered_in_order(script in script()) {
-        let stage = Stage::new(&script, Approval::NotNeeded);
+        let stage = RandomStage::new(&script, ApprovalNeed::NotNeeded);
         let (outcome, n_pauses) = in_runtime(stage.run(false, approve));
         prop_assert_eq!(n_pauses, 0);
         check_transcript(&script, &outcome);
@@ -379,7 +379,7 @@ proptest! {
 
     #[test]
     fn a_stream_is_the_same_run_with_pauses_and_handoffs(script in script()) {
-        let run = |is_streamed| in_runtime(Stage::new(&script, Approval::Needed).run(is_streamed, approve));
+        let run = |is_streamed| in_runtime(RandomStage::new(&script, ApprovalNeed::Needed).run(is_streamed, approve));
         let plain = run(false);
         prop_assert_eq!(&run(true), &plain);
         check_transcript(&script, &plain.0);
@@ -387,24 +387,24 @@ proptest! {
 
     #[test]
     fn a_run_that_paused_is_the_run_that_did_not(script in script(), is_streamed: bool) {
-        let run = |approval, decide: fn(&mut RunState, &[Interruption])| in_runtime(Stage::new(&script, approval).run(is_streamed, decide));
-        let (through, _) = run(Approval::NotNeeded, approve);
+        let run = |approval, decide: fn(&mut RunState, &[Interruption])| in_runtime(RandomStage::new(&script, approval).run(is_streamed, decide));
+        let (through, _) = run(ApprovalNeed::NotNeeded, approve);
         for decide in [approve, approve_last, approve_first_always] {
-            prop_assert_eq!(&run(Approval::Needed, decide).0, &through);
+            prop_assert_eq!(&run(ApprovalNeed::Needed, decide).0, &through);
         }
     }
 
     #[test]
     fn a_traced_run_is_the_run_that_is_not_traced(script in script(), is_streamed: bool) {
         let run = |tracer: Option<&Tracer>| {
-            let mut stage = Stage::new(&script, Approval::Needed);
+            let mut stage = RandomStage::new(&script, ApprovalNeed::Needed);
             if let Some(tracer) = tracer {
                 stage.runner = stage.runner.tracer(tracer);
             }
             let first = in_runtime(play(stage.runner.run(&stage.main, "go")));
             let state = first.1.err().and_then(|error| error.into_state().ok());
             let state = state.map(|state| without_run_ids(&state));
-            let mut stage = Stage::new(&script, Approval::Needed);
+            let mut stage = RandomStage::new(&script, ApprovalNeed::Needed);
             if let Some(tracer) = tracer {
                 stage.runner = stage.runner.tracer(tracer);
             }
@@ -423,7 +423,7 @@ proptest! {
 
     #[test]
     fn a_rejected_call_is_answered_too(script in script()) {
-        let stage = Stage::new(&script, Approval::Needed);
+        let stage = RandomStage::new(&script, ApprovalNeed::Needed);
         let (outcome, _) = in_runtime(stage.run(false, reject));
         check_transcript(&script, &outcome);
         let was_made = |item: &&Item| match item.kind() {

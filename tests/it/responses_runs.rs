@@ -27,9 +27,9 @@ fn looker() -> Agent {
 type Begin = fn(&Runner, &Agent) -> RunRequest;
 
 /// Makes a response with an id and items.
-type Answer = fn(&str, &[&str]) -> Reply;
+type MakeResponse = fn(&str, &[&str]) -> Reply;
 
-const BOTH: [(Begin, Answer); 2] = [
+const BOTH: [(Begin, MakeResponse); 2] = [
     (|runner, agent| runner.run(agent, "Weather?"), response),
     (
         |runner, agent| runner.run(agent, "Weather?").delivery(Delivery::Stream),
@@ -40,7 +40,7 @@ const BOTH: [(Begin, Answer); 2] = [
 /// A run in which the model looks and is done.
 async fn look(
     begin: Begin,
-    reply: Answer,
+    reply: MakeResponse,
     set: fn(RunRequest) -> RunRequest,
 ) -> (FakeServer, RunResult) {
     let replies = [

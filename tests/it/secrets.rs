@@ -99,7 +99,7 @@ async fn all_that_is_told(reply: Reply, is_streamed: bool) -> String {
 }
 
 /// What a reply does, the reply, and whether it is to a stream.
-type Echo = (&'static str, Reply, bool);
+type EchoCase = (&'static str, Reply, bool);
 
 /// A text whose excerpt of 600 bytes ends inside the key.
 fn at_the_cut() -> String {
@@ -114,7 +114,7 @@ fn page() -> Reply {
     Reply::new(200).header("content-type", "text/html")
 }
 
-fn whole_echoes() -> Vec<Echo> {
+fn whole_echoes() -> Vec<EchoCase> {
     let names = json!({
         "id": KEY, "model": KEY,
         "choices": [{ "message": { "content": "Hi." }, "finish_reason": "stop" }],
@@ -143,7 +143,7 @@ fn whole_echoes() -> Vec<Echo> {
     .to_vec()
 }
 
-fn streamed_echoes() -> Vec<Echo> {
+fn streamed_echoes() -> Vec<EchoCase> {
     let text = || Reply::event_stream().event(&chunk(&json!({ "content": "Hi." })));
     let done = |reply: Reply| reply.event(&last_chunk("stop")).event("[DONE]");
     let said = chunk(&json!({ "content": format!("key {KEY}") }));
@@ -180,7 +180,7 @@ fn streamed_echoes() -> Vec<Echo> {
     .to_vec()
 }
 
-fn header_echoes(is_streamed: bool) -> Vec<Echo> {
+fn header_echoes(is_streamed: bool) -> Vec<EchoCase> {
     let quoted = json!({ "error": { "message": at_the_cut() } }).to_string();
     let type_of = format!("text/html; {KEY}");
     let elsewhere = format!("http://{KEY}@{KEY}.example/{KEY}");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use crate::front::Front;
+use crate::support::NoArgs;
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -470,9 +471,6 @@ async fn a_client_that_goes_cancels_its_run() {
         );
     }
 }
-
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-struct NoArgs {}
 
 struct OnDrop(Arc<tokio::sync::Notify>);
 

@@ -12,11 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::front::{Front, read_rest, read_until};
+use crate::support::NoArgs;
 
 const CHAT: &str = "/v1/chat/completions";
-
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-struct NoArgs {}
 
 /// A tool that tells that it began, and waits.
 fn gate(begun: &Arc<Notify>, open: &Arc<Semaphore>) -> FunctionTool {

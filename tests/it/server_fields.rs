@@ -23,7 +23,7 @@ enum Api {
 
 /// A row of the tables.
 #[derive(Debug)]
-struct Row {
+struct FieldRow {
     here: String,
     other: String,
 }
@@ -43,7 +43,7 @@ impl Api {
         }
     }
 
-    fn rows(self) -> BTreeMap<String, Row> {
+    fn rows(self) -> BTreeMap<String, FieldRow> {
         let part = DOCS
             .split("\n## ")
             .find(|part| part.starts_with(self.path()));
@@ -51,7 +51,7 @@ impl Api {
         let row = |line: &str| {
             let cells: Vec<&str> = line.split(" | ").collect();
             let path = cells[0].trim_start_matches("| `").trim_end_matches('`');
-            let row = Row {
+            let row = FieldRow {
                 here: cells[1].to_owned(),
                 other: cells[2].trim().to_owned(),
             };
@@ -200,7 +200,7 @@ async fn openai_fields_match_the_documented_table() {
 /// What a row says of a request.
 struct Said<'a> {
     path: &'a str,
-    row: &'a Row,
+    row: &'a FieldRow,
     sample: &'a Value,
     /// Whether the model speaks the API of the client.
     is_own: bool,

@@ -9,11 +9,10 @@ use openai_agents::{Agent, FunctionTool, Runner};
 use serde_json::{Value, json};
 
 use crate::front::Front;
+use crate::support::NoArgs;
 
 /// An agent whose tool waits for approval.
 fn guide() -> Agent {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct NoArgs {}
     let tool = FunctionTool::new("look", "Looks.", async |_cx, _args: NoArgs| {
         Ok::<_, String>("x")
     });

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::front::Front;
+use crate::support::NoArgs;
 
 fn agent(name: &str) -> Agent {
     Agent::builder(name).build().unwrap()
@@ -68,8 +69,6 @@ async fn other_agents_take_the_place_of_those_before() {
 
 #[tokio::test]
 async fn a_run_goes_on_with_what_it_began_with() {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct NoArgs {}
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (telling, waiting) = (Arc::clone(&begun), Arc::clone(&open));
     let gate = FunctionTool::new("gate", "Waits.", move |_cx, _args: NoArgs| {

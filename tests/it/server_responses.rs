@@ -7,6 +7,7 @@ use openai_agents::{Agent, ErrorKind, FunctionTool, Item, ModelSettings, Runner,
 use serde_json::{Value, json};
 
 use crate::front::{Front, double, inputs};
+use crate::support::NoArgs;
 
 const PATH: &str = "/v1/responses";
 
@@ -353,8 +354,6 @@ async fn a_failure_is_a_status_and_in_a_stream_the_last_events() {
 
 #[tokio::test]
 async fn a_response_in_progress_can_be_cancelled() {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct NoArgs {}
     let wait = FunctionTool::new("wait", "Waits.", async |_cx, _args: NoArgs| {
         std::future::pending::<()>().await;
         Ok::<_, String>(1)

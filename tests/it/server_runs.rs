@@ -10,10 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::front::{Answer, Front};
-use crate::support::{agent, chunk, instant, whole_text};
-
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-struct NoArgs {}
+use crate::support::{NoArgs, agent, chunk, instant, whole_text};
 
 /// A tool that waits until the test lets it go on.
 fn gate(open: &Arc<Semaphore>) -> FunctionTool {

@@ -5,10 +5,9 @@ use openai_agents::{Agent, FunctionTool};
 use serde_json::{Value, json};
 
 use crate::front::{Answer, Front};
+use crate::support::NoArgs;
 
 fn guide() -> Agent {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct NoArgs {}
     let tool = FunctionTool::new("look", "Looks.", async |_cx, _args: NoArgs| {
         Ok::<_, String>("x")
     });

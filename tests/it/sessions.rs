@@ -97,11 +97,11 @@ async fn an_encrypted_session_conforms() {
 #[derive(Clone)]
 struct Faulty {
     session: MemorySession,
-    fault: Fault,
+    fault: SessionFault,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
+enum SessionFault {
     ForgetsVersions,
     LosesTheFirstItem,
     GivesTheOldest,
@@ -120,7 +120,7 @@ impl Session for Faulty {
             let mut read = self.session.items(None).await?;
             let n_over = read.items.len().saturating_sub(limit.unwrap_or(usize::MAX));
             match self.fault {
-                Fault::GivesTheOldest => read.items.truncate(read.items.len() - n_over),
+                SessionFault::GivesTheOldest => read.items.truncate(read.items.len() - n_over),
                 _ => drop(read.items.drain(..n_over)),
             }
             Ok(read)
@@ -129,9 +129,9 @@ impl Session for Faulty {
 
     fn append(&self, mut turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
         match self.fault {
-            Fault::ForgetsVersions => turn.after = None,
-            Fault::LosesTheFirstItem if turn.items.len() > 2 => drop(turn.items.remove(0)),
-            Fault::WritesBeforeItIsPolled => {
+            SessionFault::ForgetsVersions => turn.after = None,
+            SessionFault::LosesTheFirstItem if turn.items.len() > 2 => drop(turn.items.remove(0)),
+            SessionFault::WritesBeforeItIsPolled => {
                 let done = futures_util::FutureExt::now_or_never(self.session.append(turn));
                 return Box::pin(async move { done.unwrap() });
             }
@@ -142,14 +142,14 @@ impl Session for Faulty {
 
     fn replace(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>> {
         match self.fault {
-            Fault::ReplacesByAppending => self.session.append(turn),
+            SessionFault::ReplacesByAppending => self.session.append(turn),
             _ => self.session.replace(turn),
         }
     }
 
     fn pop(&self) -> BoxFuture<'_, Result<Option<Item>, SessionError>> {
         match self.fault {
-            Fault::PopsNothing => Box::pin(async { Ok(None) }),
+            SessionFault::PopsNothing => Box::pin(async { Ok(None) }),
             _ => self.session.pop(),
         }
     }
@@ -162,12 +162,12 @@ impl Session for Faulty {
 #[tokio::test]
 async fn session_conformance_finds_each_fault() {
     for fault in [
-        Fault::ForgetsVersions,
-        Fault::LosesTheFirstItem,
-        Fault::GivesTheOldest,
-        Fault::PopsNothing,
-        Fault::ReplacesByAppending,
-        Fault::WritesBeforeItIsPolled,
+        SessionFault::ForgetsVersions,
+        SessionFault::LosesTheFirstItem,
+        SessionFault::GivesTheOldest,
+        SessionFault::PopsNothing,
+        SessionFault::ReplacesByAppending,
+        SessionFault::WritesBeforeItIsPolled,
     ] {
         let shelf = SessionShelf::new(move |id| Faulty {
             session: MemorySession::new(id),

@@ -17,33 +17,33 @@ use crate::support::{agent, assert_well_formed, call, instant, play, tool, tool_
 /// One turn of a random model.
 #[derive(Debug, Clone)]
 enum Turn {
-    Items(Vec<Step>),
+    Items(Vec<ScriptStep>),
     Error,
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ScriptStep {
     Text(String),
     Refusal(String),
     Reasoning(String),
     Call { tool: &'static str, id: usize },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ScriptStep> {
     let tools = [
         "instant", "slow", "failing", "failing", "instant", "raising", "unknown",
     ];
     prop_oneof![
-        2 => "[a-c ]{0,12}".prop_map(Step::Text),
-        1 => "[a-c ]{1,5}".prop_map(Step::Reasoning),
-        5 => (0..tools.len(), 0..6_usize).prop_map(move |(n, id)| Step::Call { tool: tools[n], id }),
+        2 => "[a-c ]{0,12}".prop_map(ScriptStep::Text),
+        1 => "[a-c ]{1,5}".prop_map(ScriptStep::Reasoning),
+        5 => (0..tools.len(), 0..6_usize).prop_map(move |(n, id)| ScriptStep::Call { tool: tools[n], id }),
     ]
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
         12 => vec(step(), 0..5).prop_map(Turn::Items),
-        1 => "[a-c]{1,5}".prop_map(|text| Turn::Items(vec![Step::Refusal(text)])),
+        1 => "[a-c]{1,5}".prop_map(|text| Turn::Items(vec![ScriptStep::Refusal(text)])),
         1 => Just(Turn::Error),
     ]
 }
@@ -58,15 +58,15 @@ impl Turn {
         // Ids come again in later turns, but not within one.
         let mut seen = HashMap::new();
         let items = steps.iter().map(|step| match step {
-            Step::Text(text) => Item::assistant(text),
-            Step::Reasoning(text) => Reasoning::from_summary(text).into(),
-            Step::Refusal(text) => {
+            ScriptStep::Text(text) => Item::assistant(text),
+            ScriptStep::Reasoning(text) => Reasoning::from_summary(text).into(),
+            ScriptStep::Refusal(text) => {
                 let part = Part::Refusal {
                     refusal: text.clone(),
                 };
                 Message::from_parts(Role::Assistant, vec![part]).into()
             }
-            Step::Call { tool, id } => {
+            ScriptStep::Call { tool, id } => {
                 let times = seen.entry(*id).or_insert(0);
                 *times += 1;
                 call(&format!("c{id}_{times}"), tool, &format!("{{\"n\":{n}}}"))
@@ -101,7 +101,7 @@ fn random_agent() -> Agent {
 
 /// What must be the same, streamed or not.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+struct PlayedOutcome {
     ended: Result<String, (ErrorKind, String)>,
     items: Vec<Item>,
     usage: Usage,
@@ -109,7 +109,7 @@ struct Outcome {
     responses: usize,
 }
 
-impl Outcome {
+impl PlayedOutcome {
     fn of(result: &Result<RunResult, RunError>) -> Self {
         let (ended, progress) = match result {
             Ok(result) => (Ok(result.final_output().to_owned()), result.progress()),
@@ -220,8 +220,8 @@ proptest! {
             in_runtime(play(limited(Runner::new(model(&turns)).run(&agent, "go").delivery(Delivery::Stream))));
         let plain = in_runtime(limited(Runner::new(model(&turns)).run(&agent, "go")).into_future());
 
-        let outcome = Outcome::of(&plain);
-        prop_assert_eq!(&Outcome::of(&streamed), &outcome);
+        let outcome = PlayedOutcome::of(&plain);
+        prop_assert_eq!(&PlayedOutcome::of(&streamed), &outcome);
         check_events(&events);
         assert_well_formed(&outcome.items);
         if let Ok(result) = &plain {

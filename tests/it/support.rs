@@ -18,6 +18,10 @@ pub(crate) fn call(id: &str, name: &str, arguments: &str) -> Item {
     FunctionCall::new(id, name, arguments).into()
 }
 
+/// The arguments of a tool that has none.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct NoArgs {}
+
 /// The text output of a call.
 pub(crate) fn output(id: &str, text: &str) -> Item {
     FunctionCallOutput::new(id, text.into()).into()

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{instant, offered, tool_with};
 
-struct Role(&'static str);
+struct UserRole(&'static str);
 
 fn told(item: &Item) -> String {
     match item.kind() {
@@ -27,7 +27,7 @@ async fn tool_and_handoff_are_offered_where_awaited_conditions_hold() {
     let other = Agent::builder("Other").build().unwrap();
     let look = instant("look", "wet").enabled_when(async |offer| {
         tokio::task::yield_now().await;
-        Ok::<_, openai_agents::context::MissingState>(offer.cx.state::<Role>()?.0 == "admin")
+        Ok::<_, openai_agents::context::MissingState>(offer.cx.state::<UserRole>()?.0 == "admin")
     });
     let handoff = Handoff::to(&other).enabled_when(async |offer| &*offer.agent == "B");
     let agent = Agent::builder("A")
@@ -42,7 +42,7 @@ async fn tool_and_handoff_are_offered_where_awaited_conditions_hold() {
         let model = ScriptedModel::text("done");
         let agent = agent.to_builder().name(name).build().unwrap();
         Runner::new(model.clone())
-            .state(Role(role))
+            .state(UserRole(role))
             .run(&agent, "go")
             .await
             .unwrap();

@@ -11,9 +11,9 @@ use crate::support::{call, instant, offered, output};
 
 /// A source whose tools a test can change; without any it fails.
 #[derive(Clone)]
-struct Shelf(Arc<Mutex<Option<Arc<[FunctionTool]>>>>);
+struct ToolShelf(Arc<Mutex<Option<Arc<[FunctionTool]>>>>);
 
-impl Shelf {
+impl ToolShelf {
     fn new(tools: impl IntoIterator<Item = FunctionTool>) -> Self {
         Self(Arc::new(Mutex::new(Some(tools.into_iter().collect()))))
     }
@@ -23,7 +23,7 @@ impl Shelf {
     }
 }
 
-impl ToolSource for Shelf {
+impl ToolSource for ToolShelf {
     fn name(&self) -> &'static str {
         "shelf"
     }
@@ -37,14 +37,14 @@ impl ToolSource for Shelf {
     }
 }
 
-fn with(shelf: &Shelf) -> Agent {
+fn with(shelf: &ToolShelf) -> Agent {
     let agent = Agent::builder("A").tool(instant("own", "mine"));
     agent.tool_source(shelf.clone()).build().unwrap()
 }
 
 #[tokio::test]
 async fn each_turn_has_the_tools_that_are_there_then() {
-    let shelf = Shelf::new([]);
+    let shelf = ToolShelf::new([]);
     let changing = shelf.clone();
     let first = crate::support::tool("first", move |_| {
         changing.set(Some(vec![instant("second", "2")]));
@@ -73,7 +73,7 @@ async fn each_turn_has_the_tools_that_are_there_then() {
 
 #[tokio::test]
 async fn a_source_that_fails_ends_the_run_before_the_request() {
-    let shelf = Shelf::new([]);
+    let shelf = ToolShelf::new([]);
     shelf.set(None);
     let model = ScriptedModel::text("x");
     let error = Runner::new(model.clone())
@@ -87,7 +87,7 @@ async fn a_source_that_fails_ends_the_run_before_the_request() {
 
 #[tokio::test]
 async fn a_name_that_is_taken_ends_the_run_before_the_request() {
-    let shelf = Shelf::new([instant("own", "not mine")]);
+    let shelf = ToolShelf::new([instant("own", "not mine")]);
     let model = ScriptedModel::text("x");
     let error = Runner::new(model.clone())
         .run(&with(&shelf), "go")
@@ -103,7 +103,7 @@ async fn a_name_that_is_taken_ends_the_run_before_the_request() {
 
 #[tokio::test]
 async fn a_call_that_waited_finds_its_tool_in_the_source_again() {
-    let shelf = Shelf::new([instant("far", "away").needs_approval()]);
+    let shelf = ToolShelf::new([instant("far", "away").needs_approval()]);
     let runner = Runner::new(ScriptedModel::new([
         ScriptedTurn::items([call("c1", "far", "{}")]),
         ScriptedTurn::text("done"),
@@ -113,7 +113,7 @@ async fn a_call_that_waited_finds_its_tool_in_the_source_again() {
     state.approve("c1").unwrap();
     let state = RunState::from_json(&state.to_json().unwrap()).unwrap();
 
-    let empty = Shelf::new([]);
+    let empty = ToolShelf::new([]);
     let error = runner
         .resume(&with(&empty), state.clone())
         .await

@@ -159,14 +159,14 @@ async fn the_answer_to_an_unknown_tool_is_none_after_a_pause_either() {
 }
 
 #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-struct Answer {
+struct NumberAnswer {
     n: u32,
 }
 
 #[tokio::test]
 async fn answer_to_a_wrong_output_is_not_final() {
     let agent = Agent::builder("A")
-        .output_by::<Answer>(OutputMode::Tool)
+        .output_by::<NumberAnswer>(OutputMode::Tool)
         .tool_use_behavior(ToolUseBehavior::StopOnFirstTool)
         .build()
         .unwrap();
@@ -175,7 +175,10 @@ async fn answer_to_a_wrong_output_is_not_final() {
     let model = ScriptedModel::new([gives("c1", r#"{"n":"1"}"#), gives("c2", r#"{"n":1}"#)]);
     let runner = Runner::new(model).invalid_output(InvalidOutput::AskAgain { max: 1 });
     let result = runner.run(&agent, "go").await.unwrap();
-    assert_eq!(result.output::<Answer>().unwrap(), Answer { n: 1 });
+    assert_eq!(
+        result.output::<NumberAnswer>().unwrap(),
+        NumberAnswer { n: 1 }
+    );
 }
 
 /// The tool choice of each request of two agents that must call a tool and can hand off to each other.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::support::instant;
 
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
-struct Report {
+struct TypedReport {
     /// One sentence.
     summary: String,
     n_findings: u32,
@@ -43,7 +43,7 @@ fn report_schema() -> Value {
 fn analyst() -> Agent {
     Agent::builder("Analyst")
         .instructions("Be brief.")
-        .output::<Report>()
+        .output::<TypedReport>()
         .build()
         .unwrap()
 }
@@ -56,10 +56,10 @@ async fn a_chat_server_is_told_the_form_and_the_value_is_read() {
     let server = FakeServer::start([Reply::json(&answer)]).await.unwrap();
     let model = OpenAiChat::builder(server.url(), "m").build().unwrap();
     let result = Runner::new(model).run(&analyst(), "go").await.unwrap();
-    let report: Report = result.output().unwrap();
+    let report: TypedReport = result.output().unwrap();
     assert_eq!(
         report,
-        Report {
+        TypedReport {
             summary: "All is well.".to_owned(),
             n_findings: 0
         }
@@ -78,7 +78,7 @@ async fn a_responses_server_is_told_the_form() {
     let server = FakeServer::start([Reply::json(&answer)]).await.unwrap();
     let model = OpenAiResponses::builder(server.url(), "m").build().unwrap();
     let result = Runner::new(model).run(&analyst(), "go").await.unwrap();
-    assert_eq!(result.output::<Report>().unwrap().n_findings, 0);
+    assert_eq!(result.output::<TypedReport>().unwrap().n_findings, 0);
     let format = json!({"type": "json_schema", "name": "final_output", "strict": true, "schema": report_schema()});
     assert_eq!(
         server.requests()[0].json().unwrap()["text"]["format"],
@@ -138,7 +138,7 @@ async fn output_of_wrong_type_is_an_error_with_the_text() {
 #[tokio::test]
 async fn only_the_final_text_is_held_to_the_type() {
     let agent = Agent::builder("A")
-        .output::<Report>()
+        .output::<TypedReport>()
         .tool(instant("look", "fine"))
         .build()
         .unwrap();
@@ -151,19 +151,19 @@ async fn only_the_final_text_is_held_to_the_type() {
         .delivery(Delivery::Stream)
         .await
         .unwrap();
-    assert_eq!(result.output::<Report>().unwrap().n_findings, 0);
+    assert_eq!(result.output::<TypedReport>().unwrap().n_findings, 0);
 }
 
 #[tokio::test]
 async fn a_server_without_schemas_is_told_in_words() {
     let agent = Agent::builder("A")
         .instructions("Be brief.")
-        .output_by::<Report>(OutputMode::Prompted)
+        .output_by::<TypedReport>(OutputMode::Prompted)
         .build()
         .unwrap();
     let model = ScriptedModel::text(REPORT);
     let result = Runner::new(model.clone()).run(&agent, "go").await.unwrap();
-    assert_eq!(result.output::<Report>().unwrap().n_findings, 0);
+    assert_eq!(result.output::<TypedReport>().unwrap().n_findings, 0);
     let request = model.requests().remove(0);
     assert!(request.output.is_none());
     let instructions = request.instructions.as_deref().unwrap();
@@ -282,7 +282,7 @@ fn output_schema_that_is_invalid_is_refused_at_build() {
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Nested {
     #[serde(rename = "list")]
-    _list: Vec<Report>,
+    _list: Vec<TypedReport>,
 }
 
 #[tokio::test]

@@ -20,14 +20,14 @@ use serde_json::Value;
 use crate::folder::Folder;
 
 /// A root with a neighbour that must never be seen, both in one folder.
-pub(super) struct Place {
+pub(super) struct GuardedRoot {
     folder: Folder,
     pub(super) workspace: Workspace,
 }
 
 pub(super) const SECRET: &str = "what nobody inside may see";
 
-impl Place {
+impl GuardedRoot {
     pub(super) fn new() -> Self {
         let folder = Folder::new();
         fs::create_dir(folder.path("root")).unwrap();

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure;
 use crate::logging;
 use crate::mcp;
-use crate::models::{self, Listing};
+use crate::models::{self, ModelListing};
 use crate::output::{Lines, is_read};
 use crate::store::Store;
 
@@ -119,14 +119,7 @@ async fn judge_sessions(config: &Config, findings: &mut Findings) -> Exit {
         return Exit::Done;
     };
     let is_read = match Store::open_to_read(config).await {
-        Ok(Some(opened)) => match opened.sqlite("list") {
-            Ok(sessions) => sessions
-                .list(Some(1))
-                .await
-                .map(|_| true)
-                .map_err(Into::into),
-            Err(_) => Ok(true),
-        },
+        Ok(Some(opened)) => opened.latest(1).await.map(|_| true).map_err(Into::into),
         Ok(None) => Ok(false),
         Err(error) => Err(error),
     };
@@ -142,20 +135,20 @@ async fn judge_sessions(config: &Config, findings: &mut Findings) -> Exit {
 }
 
 /// Says what the server's answer means.
-fn judge(config: &Config, listing: &Listing, findings: &mut Findings) -> Exit {
+fn judge(config: &Config, listing: &ModelListing, findings: &mut Findings) -> Exit {
     match listing {
-        Listing::Models(names) => {
+        ModelListing::Models(names) => {
             findings.note("server", "answers");
             judge_models(config, names, findings);
             Exit::Done
         }
-        Listing::NotAList => {
+        ModelListing::NotAList => {
             let text =
                 "answers, but not with a list of models; a run will show whether it has the model";
             findings.note("server", text);
             Exit::Done
         }
-        Listing::Refused { status, words } => {
+        ModelListing::Refused { status, words } => {
             let text = format!("answers with the error {status}: {}", excerpt(words));
             findings.note("server", &text);
             let hint = match status {
@@ -165,7 +158,7 @@ fn judge(config: &Config, listing: &Listing, findings: &mut Findings) -> Exit {
             findings.note("hint", &hint);
             Exit::Failed
         }
-        Listing::Unreachable {
+        ModelListing::Unreachable {
             reason,
             may_be_down,
         } => {

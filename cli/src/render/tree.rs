@@ -41,7 +41,7 @@ pub(crate) fn summary(trace: &TraceSummary) -> String {
 
 /// A trace as a tree, with a bar for when each span was.
 pub(crate) fn lines(trace: &TraceSummary, spans: &[Span]) -> Vec<String> {
-    let tree = Tree::new(trace, spans);
+    let tree = SpanTree::new(trace, spans);
     let mut lines = vec![format!(
         "{}  {}  {}",
         trace.id(),
@@ -151,13 +151,13 @@ fn shown(time: Duration) -> String {
     }
 }
 
-struct Tree<'a> {
+struct SpanTree<'a> {
     spans: &'a [Span],
     start: SystemTime,
     took: f64,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> SpanTree<'a> {
     fn new(trace: &TraceSummary, spans: &'a [Span]) -> Self {
         let ends = spans.iter().filter_map(|span| span.ended_at);
         let end = ends.chain(trace.ended_at).max().unwrap_or(trace.started_at);
@@ -230,7 +230,7 @@ impl<'a> Tree<'a> {
 
 /// A trace as one page: the tree, and the content of each span behind it. It runs no script and loads nothing.
 pub(crate) fn html(trace: &TraceSummary, spans: &[Span]) -> String {
-    let tree = Tree::new(trace, spans);
+    let tree = SpanTree::new(trace, spans);
     let mut page = String::new();
     let title = escaped(&format!("{} {}", trace.trace.name, trace.id()));
     // Writing to a text does not fail.

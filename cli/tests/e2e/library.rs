@@ -5,7 +5,7 @@ use openai_agents::{Agent, FunctionTool, RunEvent, Runner};
 use crate::variable;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Sum {
+struct Addends {
     a: i64,
     b: i64,
 }
@@ -16,7 +16,7 @@ async fn a_tool_of_ones_own_is_called_in_a_stream() {
         .api_key(variable("OPENAI_API_KEY"))
         .build()
         .unwrap();
-    let add = FunctionTool::new("add", "Add two numbers", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Add two numbers", async |_cx, sum: Addends| {
         sum.a.checked_add(sum.b).ok_or("too large")
     })
     .unwrap();

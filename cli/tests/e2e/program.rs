@@ -108,12 +108,12 @@ fn a_wrong_key_is_refused() {
 }
 
 /// The program, serving until this is dropped.
-struct Served {
+struct ServingProgram {
     child: Child,
     url: String,
 }
 
-impl Served {
+impl ServingProgram {
     fn start() -> Self {
         let mut child = program(&["serve", "--bind", "127.0.0.1:0"])
             .stderr(Stdio::piped())
@@ -128,7 +128,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for ServingProgram {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -137,7 +137,7 @@ impl Drop for Served {
 
 #[tokio::test]
 async fn an_agent_that_is_served_is_a_model_for_the_library() {
-    let served = Served::start();
+    let served = ServingProgram::start();
     let client = HttpClient::builder().idle_timeout(Duration::from_secs(300));
     let client = client.build().unwrap();
     let chat = OpenAiChat::builder(&served.url, "Assistant").http_client(client.clone());

@@ -12,7 +12,7 @@ use crate::variable;
 const PROMPT: &str = "What is the sum of 100 and 250?";
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Sum {
+struct Addends {
     a: i64,
     b: i64,
 }
@@ -28,7 +28,7 @@ fn runner() -> Runner {
 }
 
 fn adder() -> Agent {
-    let add = FunctionTool::new("add", "Add two numbers", async |_cx, sum: Sum| {
+    let add = FunctionTool::new("add", "Add two numbers", async |_cx, sum: Addends| {
         sum.a.checked_add(sum.b).ok_or("too large")
     });
     Agent::builder("Adder").tool(add.unwrap()).build().unwrap()

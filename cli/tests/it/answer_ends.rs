@@ -3,7 +3,7 @@
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
 
-use crate::serve::{Served, command};
+use crate::serve::{ServedProgram, command};
 use crate::support::{Directory, chunk, lines, on};
 
 /// Words of vendors, and the kind of error that each is.
@@ -86,7 +86,7 @@ async fn file_says_what_a_word_of_the_server_means() {
 async fn served(path: &str, body: &Value, reply: Reply) -> (u16, String) {
     let directory = Directory::new("answer-ends-serve");
     let server = FakeServer::start([reply]).await.unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     served.ask(
         "POST",
         path,

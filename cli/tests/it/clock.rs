@@ -9,7 +9,7 @@ use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Value, json};
 
 use crate::durable::Thinking;
-use crate::serve::{Served, command};
+use crate::serve::{ServedProgram, command};
 use crate::support::{Directory, chunk, lines, streamed_text, whole_text};
 
 const FORTH: &str = "+400d";
@@ -128,7 +128,7 @@ async fn serve_keeps_and_answers_while_its_clock_is_set() {
     let (run, response) = (|| streamed_text("Hel", "lo"), || whole_text("Hello"));
     let replies = [run(), run(), response(), response(), busy, run()];
     let server = FakeServer::start(replies).await.unwrap();
-    let mut served = Served::start(clock.on(command(&server, &directory)));
+    let mut served = ServedProgram::start(clock.on(command(&server, &directory)));
     let ask = |method: &str, path: &str, body: Value| {
         let (status, answer) = served.ask(method, path, &[], &body.to_string());
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
-use crate::serve::Served;
+use crate::serve::ServedProgram;
 use crate::support::{
     Directory, check_output, chunk, lines, on, streamed_call, streamed_text, whole_call, whole_text,
 };
@@ -291,7 +291,7 @@ agents: [{ name: Sum, mcp_servers: [deaf] }]
         );
     let server = FakeServer::start([]).await.unwrap();
     let arguments = ["serve", "--bind", "127.0.0.1:0"];
-    let mut served = Served::start(on(&server, &directory, &arguments));
+    let mut served = ServedProgram::start(on(&server, &directory, &arguments));
     let servers = children(served.child.id());
     assert_eq!(servers.len(), 1, "{servers:?}");
     served.child.kill().unwrap();
@@ -347,7 +347,7 @@ agents: [{{ name: Sum, mcp_servers: [sums] }}]
         .file("config.yaml", &config);
     let server = FakeServer::start([]).await.unwrap();
     let arguments = ["serve", "--bind", "127.0.0.1:0"];
-    let mut served = Served::start(on(&server, &directory, &arguments));
+    let mut served = ServedProgram::start(on(&server, &directory, &arguments));
     let behind = std::fs::read_to_string(directory.path("pid")).unwrap();
     let shells = children(served.child.id());
     assert!(!shells.contains(&behind.trim().to_owned()) && is_there(behind.trim()));
@@ -366,7 +366,7 @@ async fn mcp_server_that_is_killed_under_serve_is_logged_and_an_error_of_its_cal
         .await
         .unwrap();
     let arguments = ["serve", "--bind", "127.0.0.1:0"];
-    let mut served = Served::start(on(&server, &directory, &arguments));
+    let mut served = ServedProgram::start(on(&server, &directory, &arguments));
     let servers = children(served.child.id());
     assert_eq!(servers.len(), 1, "{servers:?}");
     kill(&servers[0]);
@@ -433,7 +433,7 @@ async fn mcp_server_that_is_killed_under_serve_comes_back_where_that_is_asked_fo
         .await
         .unwrap();
     let arguments = ["serve", "--bind", "127.0.0.1:0"];
-    let mut served = Served::start(on(&server, &directory, &arguments));
+    let mut served = ServedProgram::start(on(&server, &directory, &arguments));
     let before = children(served.child.id());
     kill(&before[0]);
     served.next_line();

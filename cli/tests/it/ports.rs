@@ -14,19 +14,19 @@ use crate::durable::Thinking;
 use crate::support::{Directory, check_output, on};
 
 /// The program, serving.
-struct Served {
+struct ServingProgram {
     child: Child,
     port: u16,
 }
 
-impl Drop for Served {
+impl Drop for ServingProgram {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-impl Served {
+impl ServingProgram {
     /// Serves with the defaults. Where another program has their port, this says so, and another port is taken.
     fn start(server: &FakeServer, directory: &Directory) -> Self {
         Self::try_start(on(server, directory, &["serve"])).unwrap_or_else(|line| {
@@ -182,7 +182,7 @@ fn the_scan_sees_what_waits() {
 async fn by_default_only_the_loopback_is_listened_at() {
     let directory = Directory::new("ports");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
-    let served = Served::start(&server, &directory);
+    let served = ServingProgram::start(&server, &directory);
     let expected = Waiting {
         table: "tcp",
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, served.port)),

@@ -6,17 +6,17 @@ use std::process::Output;
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
-use crate::serve::{Served, command};
+use crate::serve::{ServedProgram, command};
 use crate::support::{Directory, check_output, chunk, on, whole_text};
 
-fn reload(server: &FakeServer, directory: &Directory, served: &Served) -> Output {
+fn reload(server: &FakeServer, directory: &Directory, served: &ServedProgram) -> Output {
     let arguments = ["reload", "--bind", &served.address];
     on(server, directory, &arguments).output().unwrap()
 }
 
 /// The processes that the program started and that are not over.
 #[cfg(target_os = "linux")]
-fn children(served: &Served) -> String {
+fn children(served: &ServedProgram) -> String {
     let id = served.child.id();
     let mut found = String::new();
     for task in fs::read_dir(format!("/proc/{id}/task")).unwrap() {
@@ -42,7 +42,7 @@ agents:
         .file("config.yaml", &with_server)
         .file("none.yaml", "log_level: warn");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     #[cfg(target_os = "linux")]
     assert_ne!(children(&served), "");
 
@@ -96,7 +96,7 @@ async fn reload_changes_what_answers_may_hold_in_sum_and_forgets_none_of_them() 
     let server = FakeServer::start([begun, whole_text(&large), whole_text(&large)])
         .await
         .unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let json = ["Content-Type: application/json"];
     let run = r#"{"agent": "EchoAgent", "input": "hi", "session": "s"}"#;
     assert_eq!(served.ask("POST", "/run", &json, run).0, 202);

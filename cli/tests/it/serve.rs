@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 use crate::support::{Directory, check_output, chunk, on, streamed_text, whole_text};
 
 /// The program, serving at a port of its own.
-pub(crate) struct Served {
+pub(crate) struct ServedProgram {
     pub(crate) child: Child,
     pub(crate) address: String,
     stderr: BufReader<ChildStderr>,
 }
 
-impl Drop for Served {
+impl Drop for ServedProgram {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-impl Served {
+impl ServedProgram {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -167,7 +167,7 @@ async fn agents_and_tools_are_served() {
     let server = FakeServer::start([streamed_text("Par", "is.")])
         .await
         .unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     assert_eq!(served.ask("GET", "/healthz", &[], "").0, 200);
     let tools = result(served.call("tools/list", json!({})));
     let names: Vec<&str> = tools["tools"]
@@ -199,7 +199,7 @@ async fn agents_and_tools_are_served() {
 }
 
 /// Every route that the program says that it has, with its methods.
-fn routes(served: &Served) -> Vec<(String, String)> {
+fn routes(served: &ServedProgram) -> Vec<(String, String)> {
     let (status, answer) = served.ask("GET", "/openapi.json", &[], "");
     assert_eq!(status, 200);
     let (_, document) = answer.split_once("\r\n\r\n").unwrap();
@@ -219,7 +219,7 @@ fn routes(served: &Served) -> Vec<(String, String)> {
 async fn foreign_host_is_refused_on_every_route() {
     let directory = Directory::new("serve-guard");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let ask = json!({"name": "ask_echoagent", "arguments": {"input": "hi"}});
     let (headers, body) = request("tools/call", ask);
     let routes = routes(&served);
@@ -259,7 +259,7 @@ async fn agents_are_behind_the_openai_api_and_their_conversations_are_kept() {
     let server = FakeServer::start([whole_text("Paris."), streamed_text("Ro", "me.")])
         .await
         .unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let (status, models) = served.ask("GET", "/v1/models", &[], "");
     assert_eq!(status, 200);
     for agent in ["EchoAgent", "Assistant", "Guide"] {
@@ -289,7 +289,7 @@ async fn a_token_is_asked_for() {
     let directory =
         Directory::new("serve-token").file("config.yaml", "server: {token: 0123456789abcdef}");
     let server = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let (headers, body) = request("tools/list", json!({}));
     assert_eq!(served.ask("GET", "/v1/models", &[], "").0, 401);
     for (token, expected) in [
@@ -316,7 +316,7 @@ async fn a_token_is_asked_for() {
 }
 
 /// A call of an agent whose model thinks.
-fn thinking(name: &str) -> (Served, TcpStream, TcpStream) {
+fn thinking(name: &str) -> (ServedProgram, TcpStream, TcpStream) {
     let model = TcpListener::bind("127.0.0.1:0").unwrap();
     let directory = Directory::new(name);
     let mut command = directory.program();
@@ -327,7 +327,7 @@ fn thinking(name: &str) -> (Served, TcpStream, TcpStream) {
             format!("http://{}/v1", model.local_addr().unwrap()),
         )
         .env("OPENAI_MODEL", "m");
-    let served = Served::start(command);
+    let served = ServedProgram::start(command);
     let ask = json!({"name": "ask_echoagent", "arguments": {"input": "hi"}});
     let call = served.call("tools/call", ask);
     let (mut connection, _) = model.accept().unwrap();

@@ -11,7 +11,7 @@ use openai_agents::testing::{FakeServer, Reply};
 use serde_json::json;
 
 use crate::memory::{chat, flooding};
-use crate::serve::{Served, command, send};
+use crate::serve::{ServedProgram, command, send};
 use crate::support::{Directory, KEY, chunk, whole_text};
 
 const MIB: usize = 1024 * 1024;
@@ -22,7 +22,7 @@ const MAX_GROWTH_KB: usize = 182_000;
 /// a debug build, are the kernel's to drop.
 const MAX_LEFT_KB: usize = 20 * 1024;
 
-fn status_of(served: &Served, field: &str) -> usize {
+fn status_of(served: &ServedProgram, field: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", served.child.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.unwrap()
@@ -41,7 +41,7 @@ struct Idle {
 }
 
 impl Idle {
-    fn of(served: &Served) -> Self {
+    fn of(served: &ServedProgram) -> Self {
         Self {
             all: status_of(served, "VmRSS:"),
             own: status_of(served, "RssAnon:"),
@@ -51,7 +51,7 @@ impl Idle {
 
 /// Waits until the memory is back, which the allocator gives back some seconds after it is free.
 #[track_caller]
-fn check(served: &Served, before: &Idle) {
+fn check(served: &ServedProgram, before: &Idle) {
     let (idle, peak) = (before.all, status_of(served, "VmHWM:"));
     assert!(peak < idle + MAX_GROWTH_KB, "{idle} KB became {peak} KB");
     let started = Instant::now();
@@ -87,7 +87,7 @@ async fn runs_that_are_over_leave_little() {
     let large = streamed(&"x".repeat(2_000_000));
     let replies = std::iter::once(whole_text("ok")).chain((0..N_RUNS).map(|_| large.clone()));
     let server = FakeServer::start(replies).await.unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let chat = "/v1/chat/completions";
     assert_eq!(served.ask("POST", chat, &[], &question(1)).0, 200);
     let before = Idle::of(&served);
@@ -112,7 +112,7 @@ async fn large_bodies_of_many_clients_take_turns() {
     let server = FakeServer::start((0..=N_CLIENTS).map(|_| whole_text("ok")))
         .await
         .unwrap();
-    let served = Served::start(command(&server, &directory));
+    let served = ServedProgram::start(command(&server, &directory));
     let chat = "/v1/chat/completions";
     assert_eq!(served.ask("POST", chat, &[], &question(1)).0, 200);
     let before = Idle::of(&served);
@@ -155,7 +155,7 @@ fn models_that_flood_every_front_are_bounded_and_leave_little() {
         .env("OPENAI_BASE_URL", base_url)
         .env("OPENAI_MODEL", "m")
         .env("OPENAI_API_KEY", KEY);
-    let served = Served::start(command);
+    let served = ServedProgram::start(command);
     assert_eq!(served.ask("GET", "/v1/models", &[], "").0, 200);
     let before = Idle::of(&served);
     let message = json!([{"role": "user", "content": "hi"}]);

@@ -10,7 +10,7 @@ use openai_agents::mcp::{
 use openai_agents::testing::{FakeServer, Reply};
 use serde_json::{Map, Value, json};
 
-use crate::serve::{Served, command};
+use crate::serve::{ServedProgram, command};
 use crate::support::{Directory, streamed_call, streamed_text};
 
 const SUM: &str = r#"{"expression":"100 + 250"}"#;
@@ -95,7 +95,7 @@ async fn a_client_goes_on_with_a_conversation_and_decides_about_calls_over_http(
     ] {
         let directory = Directory::new(name).file("config.yaml", CONFIG);
         let model = model().await;
-        let served = Served::start(command(&model, &directory));
+        let served = ServedProgram::start(command(&model, &directory));
         let transport = StreamableHttp::new(format!("http://{}/mcp", served.address));
         let client = McpClient::builder("served", transport).protocol(protocol);
         converse(client, &model).await;
@@ -164,7 +164,7 @@ async fn tool_served_by_itself_needs_the_approval_that_an_agent_wants() {
         );
         let directory = Directory::new("served-approval").file("config.yaml", &config);
         let model = FakeServer::start(Vec::<Reply>::new()).await.unwrap();
-        let served = Served::start(command(&model, &directory));
+        let served = ServedProgram::start(command(&model, &directory));
         let address = format!("http://{}/mcp", served.address);
         for protocol in [McpProtocol::Handshake, McpProtocol::Stateless] {
             let arguments: Map<String, Value> = serde_json::from_str(SUM).unwrap();

@@ -8,7 +8,7 @@ use openai_agents::realtime::{RealtimeAgent, RealtimeEvent, RealtimeSession};
 use openai_agents::testing::realtime::{RealtimePeer, RealtimeServer};
 use serde_json::{Value, json};
 
-use crate::serve::Served;
+use crate::serve::ServedProgram;
 use crate::support::Directory;
 
 const CONFIG: &str = "{ voice: { stt_model: s }, realtime: { model: r }, agents: [{ name: RealtimeAgent, instructions: Help., \
@@ -140,7 +140,7 @@ async fn served_realtime_agent_calls_the_tool_of_an_mcp_server() {
     command
         .args(["serve", "--bind", "127.0.0.1:0"])
         .env("OPENAI_BASE_URL", server.url());
-    let served = tokio::task::spawn_blocking(move || Served::start(command));
+    let served = tokio::task::spawn_blocking(move || ServedProgram::start(command));
     let served = served.await.unwrap();
 
     let url = format!("ws://{}/v1", served.address);

@@ -41,12 +41,12 @@ async fn model() -> FakeServer {
 }
 
 /// The program over HTTP; it ends when this is dropped.
-struct Served {
+struct HttpProgram {
     child: Child,
     url: String,
 }
 
-impl Served {
+impl HttpProgram {
     fn start(program: &mut Command) -> Self {
         let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -58,7 +58,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for HttpProgram {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -108,7 +108,7 @@ async fn the_python_client_converses_and_decides_over_http() {
         let directory = Directory::new(name).file("config.yaml", CONFIG);
         let model = model().await;
         let mut program = on(&model, &directory, &["serve", "--bind", "127.0.0.1:0"]);
-        let served = Served::start(&mut program);
+        let served = HttpProgram::start(&mut program);
         let url = format!("{}/mcp", served.url);
         converse(&program, &[mode, &url]);
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{SseDecoder, SseError};
 
 /// Event name, data, `error` line.
-type Event = (String, Vec<u8>, Option<Vec<u8>>);
+type DecodedEvent = (String, Vec<u8>, Option<Vec<u8>>);
 
 const MAX: usize = 1 << 20;
 
@@ -14,7 +14,7 @@ const MAX: usize = 1 << 20;
 fn decode(
     chunks: &[&[u8]],
     max_event_bytes: usize,
-) -> Result<(Vec<Event>, Option<Event>), SseError> {
+) -> Result<(Vec<DecodedEvent>, Option<DecodedEvent>), SseError> {
     let mut decoder = SseDecoder::new(max_event_bytes);
     let mut events = Vec::new();
     for chunk in chunks {
@@ -27,7 +27,7 @@ fn decode(
     Ok((events, cut))
 }
 
-fn owned(event: &super::SseEvent<'_>) -> Event {
+fn owned(event: &super::SseEvent<'_>) -> DecodedEvent {
     (
         event.event.to_owned(),
         event.data.to_vec(),
@@ -40,7 +40,7 @@ fn bytewise(stream: &[u8]) -> Vec<&[u8]> {
 }
 
 fn check(stream: &str, expected: &[(&str, &str)]) {
-    let expected: Vec<Event> = expected
+    let expected: Vec<DecodedEvent> = expected
         .iter()
         .map(|(event, data)| ((*event).to_owned(), data.as_bytes().to_vec(), None))
         .collect();
@@ -175,7 +175,7 @@ fn a_failure_stays() {
 }
 
 /// The interpretation of the standard, section 9.2.6, as literally as it can be written.
-fn oracle(stream: &[u8]) -> Vec<Event> {
+fn oracle(stream: &[u8]) -> Vec<DecodedEvent> {
     let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
     let text: Vec<u8> = stream.to_vec();
     let mut lines = Vec::new();
@@ -320,7 +320,7 @@ proptest! {
             stream.push_str("\r\n");
             line(&mut stream, "");
         }
-        let expected: Vec<Event> = events.into_iter().map(|(event, data)| (event, data.into_bytes(), None)).collect();
+        let expected: Vec<DecodedEvent> = events.into_iter().map(|(event, data)| (event, data.into_bytes(), None)).collect();
         let (decoded, cut) = decode(&split(stream.as_bytes(), &cuts), MAX).unwrap();
         prop_assert_eq!(decoded, expected);
         prop_assert_eq!(cut, None);

@@ -50,13 +50,13 @@ fn values() -> Vec<Value> {
 }
 
 /// One change of a recorded answer, and what it is.
-struct Change {
+struct AnswerChange {
     json: String,
     what: String,
 }
 
 /// Every change of one value of the document: at each place, one that is not needed is replaced, repeated or added.
-fn changes(document: &Value) -> Vec<Change> {
+fn changes(document: &Value) -> Vec<AnswerChange> {
     let mut paths = Vec::new();
     objects(document, "", &mut paths);
     let mut changes = Vec::new();
@@ -104,21 +104,27 @@ fn objects(value: &Value, path: &str, paths: &mut Vec<String>) {
     }
 }
 
-fn with(document: &Value, path: &str, key: Option<&str>, value: &Value, what: &str) -> Change {
+fn with(
+    document: &Value,
+    path: &str,
+    key: Option<&str>,
+    value: &Value,
+    what: &str,
+) -> AnswerChange {
     let mut changed = document.clone();
     changed.pointer_mut(path).unwrap()[key.unwrap_or("x_unexpected")] = value.clone();
-    Change {
+    AnswerChange {
         json: changed.to_string(),
         what: what.to_owned(),
     }
 }
 
 /// Writes a key twice, behind its own value, which no JSON value can hold.
-fn repeated(document: &Value, path: &str, key: &str, value: &Value) -> Change {
+fn repeated(document: &Value, path: &str, key: &str, value: &Value) -> AnswerChange {
     const MARK: &str = "x_repeated_here";
     let mut changed = document.clone();
     changed.pointer_mut(path).unwrap()[MARK] = value.clone();
-    Change {
+    AnswerChange {
         json: changed
             .to_string()
             .replace(&format!("\"{MARK}\":"), &format!("{}:", Value::from(key))),

@@ -58,7 +58,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 
 /// A server that keeps the rules of the protocol, and what it saw.
 #[derive(Default)]
-struct Server {
+struct ProtocolServer {
     active: Option<u32>,
     /// Whether an answer was asked for and not begun.
     is_asked: bool,
@@ -72,7 +72,7 @@ struct Server {
     calls: Vec<String>,
 }
 
-impl Server {
+impl ProtocolServer {
     fn take(&mut self, event: &Value) {
         match event["type"].as_str().unwrap() {
             "response.create" => {
@@ -109,23 +109,23 @@ impl Server {
     }
 }
 
-struct Stage {
+struct PlayedSession {
     player: Player,
-    server: Server,
+    server: ProtocolServer,
     runtime: tokio::runtime::Runtime,
     has_playback_reports: bool,
     /// What the listener heard of an item when it was cut, by the reports.
     reported: HashMap<String, u64>,
 }
 
-impl Stage {
+impl PlayedSession {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build();
         let mut stage = Self {
             player: Player::new(&[]),
-            server: Server::default(),
+            server: ProtocolServer::default(),
             runtime: runtime.unwrap(),
             has_playback_reports: false,
             reported: HashMap::new(),
@@ -283,7 +283,7 @@ proptest! {
 
     #[test]
     fn machine_random_interruptions_lose_no_call_and_no_position(happenings in happenings()) {
-        let mut stage = Stage::new();
+        let mut stage = PlayedSession::new();
         for happening in &happenings {
             stage.happen(happening);
         }

@@ -8,9 +8,9 @@ use rusqlite::Connection;
 use super::*;
 
 /// A file in a folder that is there as long as the value.
-struct File(PathBuf);
+struct TestFile(PathBuf);
 
-impl File {
+impl TestFile {
     fn new(name: &str) -> Self {
         let folder = format!("openai-agents-unit-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
@@ -19,7 +19,7 @@ impl File {
     }
 }
 
-impl Drop for File {
+impl Drop for TestFile {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(self.0.parent().unwrap()));
     }
@@ -44,7 +44,7 @@ async fn sql(session: &SqliteSession, sql: &'static str) {
 
 #[tokio::test]
 async fn a_full_disk_is_an_error_and_leaves_no_half_turn() {
-    let file = File::new("full");
+    let file = TestFile::new("full");
     let session = open(&file.0).await.session(id("s"));
     session.append(turn("before")).await.unwrap();
     let before = session.items(None).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_full_disk_is_an_error_and_leaves_no_half_turn() {
 
 #[tokio::test]
 async fn a_damaged_row_is_an_error_that_names_it() {
-    let file = File::new("damaged");
+    let file = TestFile::new("damaged");
     let sessions = open(&file.0).await;
     for (data, what) in [
         ("'not JSON'", "not an item"),
@@ -106,7 +106,7 @@ async fn a_damaged_row_is_an_error_that_names_it() {
 
 #[tokio::test]
 async fn a_newer_format_is_refused() {
-    let file = File::new("newer");
+    let file = TestFile::new("newer");
     let session = open(&file.0).await.session(id("s"));
     sql(&session, "UPDATE openai_agents_format SET version = 7").await;
     let error = SqliteSessions::open(&file.0).await.unwrap_err();
@@ -125,7 +125,7 @@ async fn a_newer_format_is_refused() {
 
 #[tokio::test]
 async fn other_file_is_refused_and_unchanged() {
-    let file = File::new("other");
+    let file = TestFile::new("other");
     std::fs::write(&file.0, "x".repeat(5000)).unwrap();
     let error = SqliteSessions::open(&file.0).await.unwrap_err();
     assert!(matches!(error, SessionError::Refused { .. }), "{error:?}");
@@ -142,7 +142,7 @@ async fn other_file_is_refused_and_unchanged() {
 
 #[tokio::test]
 async fn a_store_that_is_opened_to_read_is_not_changed() {
-    let file = File::new("read-only");
+    let file = TestFile::new("read-only");
     assert!(SqliteSessions::open_read_only(&file.0).await.is_err());
     let session = open(&file.0).await.session(id("s"));
     session.append(turn("a")).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_store_that_is_opened_to_read_is_not_changed() {
 
 #[tokio::test]
 async fn a_change_waits_for_others_and_ends_with_its_handle() {
-    let file = File::new("busy");
+    let file = TestFile::new("busy");
     let session = open(&file.0).await.session(id("s"));
     let other = Connection::open(&file.0).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -207,7 +207,7 @@ async fn a_change_waits_for_others_and_ends_with_its_handle() {
 
 #[tokio::test]
 async fn the_index_finds_the_latest_items() {
-    let file = File::new("plan");
+    let file = TestFile::new("plan");
     let session = open(&file.0).await.session(id("s"));
     let plan = |db: &mut Connection| -> Result<_, SessionFailure> {
         let mut details = Vec::new();
@@ -236,7 +236,7 @@ async fn the_index_finds_the_latest_items() {
 #[tokio::test]
 async fn a_new_file_is_its_owners() {
     use std::os::unix::fs::PermissionsExt;
-    let file = File::new("mode");
+    let file = TestFile::new("mode");
     let session = open(&file.0).await.session(id("s"));
     session.append(turn("a")).await.unwrap();
     for name in ["sessions.db", "sessions.db-wal"] {

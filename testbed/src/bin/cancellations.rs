@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Nothing {}
+struct NoArguments {}
 
 /// When the server saw connections end in the middle of an answer.
 type Ends = Arc<Mutex<Vec<Instant>>>;
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ends = Ends::default();
     let url = serve(Arc::clone(&ends)).await?;
     let runner = Runner::new(OpenAiChat::builder(url, "m").build()?);
-    let tool = FunctionTool::new("slow", "Takes a while.", async |_cx, _: Nothing| {
+    let tool = FunctionTool::new("slow", "Takes a while.", async |_cx, _: NoArguments| {
         tokio::time::sleep(Duration::from_millis(3)).await;
         Ok::<_, String>("done")
     })?;

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Line {
+struct AppendArguments {
     /// The number to append.
     n: u32,
 }
@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Appends a line for each call, in one write, so that it is there or not.
 fn append(log: PathBuf) -> Result<FunctionTool, Box<dyn Error>> {
-    let write = move |cx: ToolContext, line: Line| {
+    let write = move |cx: ToolContext, line: AppendArguments| {
         let log = log.clone();
         async move {
             let text = format!("{} {}\n", cx.call_id(), line.n);

@@ -11,11 +11,11 @@
 //! memory is looked at the last time, as a server would that wants them to go back. Both numbers are in the report.
 
 use std::env;
-use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use openai_agents::future::BoxError;
 use openai_agents::server::mcp::McpServer;
 use openai_agents::testing::ScriptedModel;
 use openai_agents::{Agent, Runner};
@@ -23,8 +23,6 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How many clients shake hands at a time.
 const N_CLIENTS: usize = 16;
@@ -127,7 +125,7 @@ struct Client {
     stream: TcpStream,
 }
 
-struct Answer {
+struct HttpAnswer {
     status: u16,
     session: Option<String>,
 }
@@ -145,7 +143,11 @@ impl Client {
         Ok(session.ok_or_else(|| format!("no session, status {}", answer.status))?)
     }
 
-    async fn ask(&mut self, message: &Value, session: Option<&str>) -> Result<Answer, BoxError> {
+    async fn ask(
+        &mut self,
+        message: &Value,
+        session: Option<&str>,
+    ) -> Result<HttpAnswer, BoxError> {
         let body = message.to_string();
         let session = session.map_or_else(String::new, |id| format!("mcp-session-id: {id}\r\n"));
         let request = format!(
@@ -164,7 +166,7 @@ impl Client {
         }
         let status = answer.split(' ').nth(1).ok_or("no status")?.parse()?;
         let header = |line: &str| Some(line.strip_prefix("mcp-session-id: ")?.to_owned());
-        Ok(Answer {
+        Ok(HttpAnswer {
             status,
             session: answer.lines().find_map(header),
         })

@@ -13,10 +13,10 @@
 //! waits for approval.
 
 use std::env;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openai_agents::future::BoxError;
 use openai_agents::future::BoxStream;
 use openai_agents::item::{Content, ItemKind, Message, Part, Role};
 use openai_agents::model::{ModelError, ModelEvent, ModelRequest, OpenAiRealtime, ToolChoice};
@@ -30,8 +30,6 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How long the slow tool takes.
 const SLOW: Duration = Duration::from_secs(1);

@@ -12,14 +12,13 @@ use std::error::Error;
 use std::io;
 
 use futures_util::{StreamExt, stream};
+use openai_agents::future::BoxError;
 use openai_agents::mcp::{McpClient, StreamableHttp};
 use openai_agents::model::{Delivery, OpenAiChat, OpenAiResponses};
 use openai_agents::session::{MemorySession, SessionId};
 use openai_agents::{Agent, Limits, Runner};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How many conversations go on at a time.
 const N_CONCURRENT: usize = 8;

@@ -9,13 +9,13 @@
 //! a stream is not whole, or an idle one costs 40 KB or more.
 
 use std::env;
-use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
+use openai_agents::future::BoxError;
 use openai_agents::future::BoxStream;
 use openai_agents::model::{ModelError, ModelEvent, ModelRequest};
 use openai_agents::server::Server;
@@ -26,8 +26,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How much memory an idle stream may cost.
 const MAX_KB: u64 = 40;

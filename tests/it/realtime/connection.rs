@@ -321,9 +321,9 @@ async fn deleted_item_is_named_to_the_server() {
 }
 
 /// A source with these tools; without any it fails.
-struct Shelf(Option<Arc<[FunctionTool]>>);
+struct ToolShelf(Option<Arc<[FunctionTool]>>);
 
-impl ToolSource for Shelf {
+impl ToolSource for ToolShelf {
     fn name(&self) -> &'static str {
         "shelf"
     }
@@ -339,7 +339,7 @@ impl ToolSource for Shelf {
 #[tokio::test]
 async fn session_has_the_tools_of_its_agents_sources_also_after_a_handoff() {
     let server = RealtimeServer::start().await.unwrap();
-    let shelf = |name: &str| Shelf(Some([instant(name, "booked")].into()));
+    let shelf = |name: &str| ToolShelf(Some([instant(name, "booked")].into()));
     let billing = RealtimeAgent::builder("Billing").tool_source(shelf("refund"));
     let billing = billing.build().unwrap();
     let clerk = RealtimeAgent::builder("Clerk")
@@ -384,10 +384,10 @@ async fn session_has_the_tools_of_its_agents_sources_also_after_a_handoff() {
 
 #[tokio::test]
 async fn session_whose_tools_cannot_be_had_is_refused_before_connecting() {
-    let same = |name: &str| Shelf(Some([instant(name, "")].into()));
+    let same = |name: &str| ToolShelf(Some([instant(name, "")].into()));
     let cases = [
         (
-            Shelf(None),
+            ToolShelf(None),
             ErrorKind::Mcp,
             "the tools of `shelf` cannot be listed: it fell",
         ),

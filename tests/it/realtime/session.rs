@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The calls of `book` that wait for their end.
-type OpenCalls = Arc<Mutex<HashMap<String, oneshot::Receiver<String>>>>;
+type BookCalls = Arc<Mutex<HashMap<String, oneshot::Receiver<String>>>>;
 type Ends = Mutex<HashMap<String, oneshot::Sender<String>>>;
 
 pub(super) struct Stage {
@@ -43,7 +43,7 @@ pub(super) fn model(url: &str) -> OpenAiRealtime {
 }
 
 /// Two agents that hand off to each other; what the tools do is in their names.
-fn clerk(calls: &OpenCalls) -> RealtimeAgent {
+fn clerk(calls: &BookCalls) -> RealtimeAgent {
     let object = || json!({ "type": "object", "properties": {} });
     let options = || ToolOptions::default().strict(false);
     let calls = Arc::clone(calls);
@@ -101,7 +101,7 @@ impl Stage {
     async fn for_calls(words: &[&str], call_ids: &[&str]) -> Self {
         let server = RealtimeServer::start().await.unwrap();
         let now = Arc::new(Mutex::new(Duration::ZERO));
-        let (calls, ends) = (OpenCalls::default(), Ends::default());
+        let (calls, ends) = (BookCalls::default(), Ends::default());
         for call_id in call_ids {
             let (end, ended) = oneshot::channel();
             ends.lock().unwrap().insert((*call_id).to_owned(), end);

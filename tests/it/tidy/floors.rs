@@ -84,21 +84,21 @@ const ENGINES: usize = 3;
 const DRIVERS: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct FloorPlace {
     floor: usize,
     room: usize,
     name: &'static str,
 }
 
-fn place(path: &str) -> Option<Place> {
-    let mut found: Option<Place> = None;
+fn place(path: &str) -> Option<FloorPlace> {
+    let mut found: Option<FloorPlace> = None;
     for (floor, rooms) in FLOORS.iter().enumerate() {
         for (room, &name) in rooms.iter().enumerate() {
             let is_inside = path
                 .strip_prefix(name)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
             if is_inside && found.is_none_or(|known| name.len() > known.name.len()) {
-                found = Some(Place { floor, room, name });
+                found = Some(FloorPlace { floor, room, name });
             }
         }
     }
@@ -126,7 +126,7 @@ fn check(source: &Source, root: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-fn complaint(here: Place, there: Option<Place>) -> Option<String> {
+fn complaint(here: FloorPlace, there: Option<FloorPlace>) -> Option<String> {
     let Some(there) = there else {
         return Some("has no place in the table of floors".to_owned());
     };

@@ -5,21 +5,21 @@ use std::fs;
 use std::path::Path;
 
 /// What a row of the table says.
-struct Row<'a> {
+struct PromiseRow<'a> {
     promise: &'a str,
     /// Files with the tests that they are to have.
     tests: Vec<(&'a str, Vec<&'a str>)>,
 }
 
 /// The numbers of the promises, and the rows of the table behind them.
-fn read(page: &str) -> (Vec<&str>, Vec<Row<'_>>) {
+fn read(page: &str) -> (Vec<&str>, Vec<PromiseRow<'_>>) {
     let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
     let promises = page.lines().filter_map(|line| line.split_once(". "));
     let promises = promises.map(|(number, _)| number);
     let rows = page.lines().filter_map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         match cells.as_slice() {
-            ["", promise, tests, ""] if is_number(promise) => Some(Row {
+            ["", promise, tests, ""] if is_number(promise) => Some(PromiseRow {
                 promise,
                 tests: tests.split("; ").map(of_file).collect(),
             }),

@@ -26,14 +26,14 @@ fn request() -> LiveRequest {
     LiveRequest::new(stream::iter([speech(20), speech(30)]))
 }
 
-type Events = Vec<Result<TranscriptionEvent, ModelError>>;
+type TranscriptionEvents = Vec<Result<TranscriptionEvent, ModelError>>;
 
-async fn events(stt: OpenAiLiveStt, request: LiveRequest) -> Events {
+async fn events(stt: OpenAiLiveStt, request: LiveRequest) -> TranscriptionEvents {
     stt.transcribe_live(request).unwrap().collect().await
 }
 
 /// The events as lines.
-fn lines(events: Events) -> Vec<String> {
+fn lines(events: TranscriptionEvents) -> Vec<String> {
     let line = |event| match event {
         Ok(TranscriptionEvent::Delta { delta }) => format!("+{delta}"),
         Ok(TranscriptionEvent::Other { name, .. }) => format!("?{name}"),
@@ -219,7 +219,7 @@ async fn live_audio_that_cannot_be_sent_is_refused_here() {
     );
     let mut subtitles = TranscriptionRequest::new(AudioFile::wav(&speech(20)).unwrap());
     subtitles.format = TranscriptFormat::Srt;
-    let events: Events = stt(&server).transcribe(subtitles).collect().await;
+    let events: TranscriptionEvents = stt(&server).transcribe(subtitles).collect().await;
     assert_eq!(
         events[0].as_ref().unwrap_err().kind(),
         ErrorKind::Unsupported

@@ -7,10 +7,10 @@ use std::time::Duration;
 use openai_agents::tools::workspace::{CommandOptions, Confinement};
 use serde_json::{Value, json};
 
-use super::{Place, SECRET, call};
+use super::{GuardedRoot, SECRET, call};
 
 async fn run_with(
-    place: &Place,
+    place: &GuardedRoot,
     options: CommandOptions,
     command: &[&str],
 ) -> Result<String, String> {
@@ -18,11 +18,11 @@ async fn run_with(
     call(&tool, &json!({"command": command, "folder": null})).await
 }
 
-async fn run(place: &Place, command: &[&str]) -> Result<String, String> {
+async fn run(place: &GuardedRoot, command: &[&str]) -> Result<String, String> {
     run_with(place, CommandOptions::default(), command).await
 }
 
-async fn shell(place: &Place, script: &str) -> String {
+async fn shell(place: &GuardedRoot, script: &str) -> String {
     run(place, &["sh", "-c", script]).await.unwrap()
 }
 
@@ -37,7 +37,7 @@ fn n_processes_with(text: &str) -> usize {
 
 #[tokio::test]
 async fn run_command_gives_output_in_order_and_the_exit_code() {
-    let place = Place::new().with("sub/a.txt", "text\n");
+    let place = GuardedRoot::new().with("sub/a.txt", "text\n");
     assert_eq!(
         run(&place, &["cat", "sub/a.txt"]).await,
         Ok("text\n[exit code 0]".to_owned())
@@ -67,7 +67,7 @@ async fn run_command_gives_output_in_order_and_the_exit_code() {
 
 #[tokio::test]
 async fn run_command_has_no_shell() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     assert_eq!(
         run(&place, &["echo", "$HOME; *", "| cat"]).await,
         Ok("$HOME; * | cat\n[exit code 0]".to_owned())
@@ -87,7 +87,7 @@ async fn run_command_has_no_shell() {
 
 #[tokio::test]
 async fn run_command_reads_and_writes_below_the_root_only() {
-    let place = Place::new().with("a.txt", "a");
+    let place = GuardedRoot::new().with("a.txt", "a");
     let secret = place.outside("secret");
     let secret = secret.to_str().unwrap();
     for script in [
@@ -126,7 +126,7 @@ async fn run_command_reads_and_writes_below_the_root_only() {
 
 #[tokio::test]
 async fn run_command_does_not_see_the_variables_of_this_process() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let script = format!("cat /proc/{}/environ", std::process::id());
     let output = shell(&place, &script).await;
     assert!(
@@ -161,7 +161,7 @@ async fn run_command_does_not_see_the_variables_of_this_process() {
 
 #[tokio::test]
 async fn run_command_has_a_home_that_is_gone_afterwards() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let output = shell(
         &place,
         r#"echo x > "$HOME/file" && mktemp > /dev/null && echo "$HOME""#,
@@ -174,7 +174,7 @@ async fn run_command_has_a_home_that_is_gone_afterwards() {
 
 #[tokio::test]
 async fn run_command_has_no_network_unless_it_is_given() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo connected");
@@ -202,14 +202,14 @@ async fn run_command_has_no_network_unless_it_is_given() {
 
 #[tokio::test]
 async fn run_command_cannot_signal_processes_outside() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let output = shell(&place, &format!("kill -0 {}", std::process::id())).await;
     assert!(output.ends_with("[exit code 1]"), "{output}");
 }
 
 #[tokio::test]
 async fn run_command_reads_folders_that_the_options_name() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().readable(place.outside(""));
     let secret = place.outside("secret");
     let read = run_with(&place, options.clone(), &["cat", secret.to_str().unwrap()]).await;
@@ -224,7 +224,7 @@ async fn run_command_reads_folders_that_the_options_name() {
 
 #[tokio::test]
 async fn run_command_without_confinement_does_what_this_process_can() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().confinement(Confinement::Off);
     let secret = place.outside("secret");
     let read = run_with(&place, options, &["cat", secret.to_str().unwrap()]).await;
@@ -233,7 +233,7 @@ async fn run_command_without_confinement_does_what_this_process_can() {
 
 #[tokio::test]
 async fn run_command_with_endless_output_keeps_both_ends() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().max_output_bytes(20);
     let script = "echo first; head -c 1073741824 /dev/zero; echo; echo last";
     let output = run_with(&place, options, &["sh", "-c", script])
@@ -247,7 +247,7 @@ async fn run_command_with_endless_output_keeps_both_ends() {
 
 #[tokio::test]
 async fn run_command_beyond_its_time_is_ended_with_all_that_it_started() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().timeout(Duration::from_secs(1));
     let script = "sleep 86411 & (sleep 86411 & sleep 86411) & trap '' TERM INT HUP; sleep 86411";
     let output = run_with(&place, options, &["sh", "-c", script]).await;
@@ -260,7 +260,7 @@ async fn run_command_beyond_its_time_is_ended_with_all_that_it_started() {
 
 #[tokio::test]
 async fn run_command_with_files_confinement_reads_below_the_root_only() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().confinement(Confinement::Files);
     let secret = place.outside("secret");
     let output = run_with(&place, options, &["cat", secret.to_str().unwrap()]).await;
@@ -292,7 +292,7 @@ fn run_command_on_a_kernel_without_landlock_runs_nothing() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let place = Place::new();
+        let place = GuardedRoot::new();
         for confinement in [Confinement::Full, Confinement::Files] {
             let options = CommandOptions::default().confinement(confinement);
             let refused = runtime.block_on(run_with(&place, options, &["touch", "made"]));
@@ -310,7 +310,7 @@ fn run_command_on_a_kernel_without_landlock_runs_nothing() {
 
 #[tokio::test]
 async fn run_command_with_a_folder_to_read_that_is_missing_runs_nothing() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().readable("/nowhere/at/all");
     let refused = run_with(&place, options, &["touch", "made"]).await;
     let reason = "/nowhere/at/all, which commands may read, cannot be opened";
@@ -320,7 +320,7 @@ async fn run_command_with_a_folder_to_read_that_is_missing_runs_nothing() {
 
 #[tokio::test]
 async fn run_command_has_none_of_the_files_that_this_process_has_open() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let file = fs::File::open(place.outside("secret")).unwrap();
     // Without the mark that closes it at exec, as code of other languages opens files.
     let open = rustix::io::fcntl_dupfd_cloexec(&file, 200).unwrap();
@@ -335,7 +335,7 @@ async fn run_command_has_none_of_the_files_that_this_process_has_open() {
 
 #[tokio::test]
 async fn run_command_cannot_change_limits_and_priorities_of_others() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let own = std::process::id();
     for script in [
         format!("prlimit --pid {own} --nofile=1"),
@@ -354,7 +354,7 @@ async fn run_command_cannot_change_limits_and_priorities_of_others() {
 
 #[tokio::test]
 async fn run_command_cannot_write_a_file_beyond_its_size() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().max_file_bytes(100_000);
     let fill = [
         "dd",
@@ -371,7 +371,7 @@ async fn run_command_cannot_write_a_file_beyond_its_size() {
 
 #[tokio::test]
 async fn run_command_ends_what_it_leaves_in_the_background() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     // `setsid`, `nohup`, and a child whose parent is gone are what gets away elsewhere.
     let script = "nohup sleep 86412 > /dev/null 2>&1 & (sleep 86412 &) ; setsid sleep 86412; \
         python3 -c 'import os; os.setsid()' || perl -e 'use POSIX; POSIX::setsid() > 0 or die'; echo done";
@@ -385,7 +385,7 @@ async fn run_command_ends_what_it_leaves_in_the_background() {
 
 #[tokio::test]
 async fn run_command_with_a_fork_bomb_is_ended() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().max_processes(20);
     // Its name is what is looked for afterwards.
     // It ends by itself after a thousand processes: were it not ended here, it would take the machine with it.
@@ -402,7 +402,7 @@ async fn run_command_with_a_fork_bomb_is_ended() {
 
 #[tokio::test]
 async fn run_command_beyond_its_memory_is_ended() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let options = CommandOptions::default().max_memory_bytes(100 * 1024 * 1024);
     // In sum: each `tail` holds less than the bound.
     let hold = "head -c 70000000 /dev/zero | tail -c 70000000 | sleep 86414";
@@ -415,7 +415,7 @@ async fn run_command_beyond_its_memory_is_ended() {
 
 #[tokio::test]
 async fn run_command_that_is_given_up_is_ended() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let tool = place.workspace.run_command(CommandOptions::default());
     let arguments: Value = json!({"command": ["sh", "-c", "sleep 86415 & touch started; sleep 86415"], "folder": null});
     {

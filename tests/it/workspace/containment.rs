@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{Place, SECRET};
+use super::{GuardedRoot, SECRET};
 
 /// How often a link is exchanged between the check and the use of a path.
 const N_TRIES: usize = 10_000;
@@ -36,7 +36,7 @@ fn calls(path: &str) -> [(&'static str, Value); 6] {
     ]
 }
 
-async fn assert_refused(place: &Place, path: &str, reason: &str) {
+async fn assert_refused(place: &GuardedRoot, path: &str, reason: &str) {
     for (tool, arguments) in calls(path) {
         let refused = place.call(tool, arguments).await.unwrap_err();
         assert_eq!(refused, reason, "{tool}");
@@ -46,7 +46,7 @@ async fn assert_refused(place: &Place, path: &str, reason: &str) {
 
 #[tokio::test]
 async fn paths_that_lead_out_are_refused_by_every_tool() {
-    let place = Place::new().with("a/file", "x");
+    let place = GuardedRoot::new().with("a/file", "x");
     for path in [
         "../outside/secret",
         "a/../../outside/secret",
@@ -90,7 +90,7 @@ async fn paths_that_lead_out_are_refused_by_every_tool() {
 
 #[tokio::test]
 async fn links_that_lead_out_are_refused_by_every_tool() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     symlink(place.outside("."), place.inside("folder")).unwrap();
     symlink("../outside", place.inside("relative")).unwrap();
     symlink("/proc/self/root", place.inside("magic")).unwrap();
@@ -116,7 +116,7 @@ async fn links_that_lead_out_are_refused_by_every_tool() {
 
 #[tokio::test]
 async fn a_link_to_a_file_outside_is_neither_followed_nor_replaced() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     symlink("../outside/secret", place.inside("link")).unwrap();
     for (tool, arguments) in calls("link") {
         let refused = place.call(tool, arguments).await.unwrap_err();
@@ -132,7 +132,7 @@ async fn a_link_to_a_file_outside_is_neither_followed_nor_replaced() {
 
 #[tokio::test]
 async fn links_within_the_root_are_read_and_not_written_through() {
-    let place = Place::new().with("real/file", "text");
+    let place = GuardedRoot::new().with("real/file", "text");
     symlink("real", place.inside("link")).unwrap();
     symlink("real/file", place.inside("file")).unwrap();
     let read = |path: &str| json!({"path": path, "first_line": null, "n_lines": null});
@@ -159,7 +159,7 @@ async fn links_within_the_root_are_read_and_not_written_through() {
 
 #[tokio::test]
 async fn a_hard_link_to_a_file_outside_is_not_read_and_its_bytes_stay() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     fs::hard_link(place.outside("secret"), place.inside("hard")).unwrap();
     let reason =
         "`hard` has 2 hard links, and one may be outside of the workspace; copy the file to use it";
@@ -189,7 +189,7 @@ async fn a_hard_link_to_a_file_outside_is_not_read_and_its_bytes_stay() {
 
 #[tokio::test]
 async fn pipes_sockets_and_devices_are_refused_without_waiting() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let made = std::process::Command::new("mkfifo")
         .arg(place.inside("pipe"))
         .status()
@@ -243,7 +243,7 @@ fn relink(target: &Path, name: &Path) {
 
 #[tokio::test]
 async fn a_folder_exchanged_for_a_link_never_leads_out() {
-    let place = Place::new().with("one/secret", "inside");
+    let place = GuardedRoot::new().with("one/secret", "inside");
     let (name, one, out) = (place.inside("way"), place.inside("one"), place.outside("."));
     relink(&one, &name);
     let stop = race(move || {
@@ -276,7 +276,7 @@ async fn a_folder_exchanged_for_a_link_never_leads_out() {
 
 #[tokio::test]
 async fn a_file_exchanged_for_a_link_or_a_second_name_is_never_read() {
-    let place = Place::new().with("file", "inside");
+    let place = GuardedRoot::new().with("file", "inside");
     let (name, outside) = (place.inside("file"), place.outside("secret"));
     let stop = race(move || {
         let temporary = name.with_extension("exchanged");

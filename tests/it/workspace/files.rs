@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use openai_agents::ToolRegistry;
 use serde_json::{Value, json};
 
-use super::Place;
+use super::GuardedRoot;
 
-async fn check(place: &Place, tool: &str, arguments: Value, expected: Result<&str, &str>) {
+async fn check(place: &GuardedRoot, tool: &str, arguments: Value, expected: Result<&str, &str>) {
     let answer = place.call(tool, arguments.clone()).await;
     let answer = answer.as_deref().map_err(String::as_str);
     assert_eq!(answer, expected, "{tool} {arguments}");
@@ -16,7 +16,7 @@ async fn check(place: &Place, tool: &str, arguments: Value, expected: Result<&st
 
 #[test]
 fn tools_all_have_valid_names_and_strict_schemas() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     let tools: ToolRegistry = place.workspace.tools();
     let names: Vec<&str> = tools.specs().map(|spec| spec.name.as_str()).collect();
     assert_eq!(
@@ -42,7 +42,7 @@ fn numbers(n: usize) -> String {
 
 #[tokio::test]
 async fn read_file_gives_text_or_the_lines_asked_for() {
-    let place = Place::new()
+    let place = GuardedRoot::new()
         .with("a/b.txt", "one\ntwo\nthree")
         .with("empty", "")
         .with("binary", b"a\xff");
@@ -99,7 +99,7 @@ async fn read_file_gives_text_or_the_lines_asked_for() {
 async fn read_file_beyond_its_bounds_says_so() {
     let long = "x".repeat(300 * 1024);
     let many = numbers(2500);
-    let place = Place::new()
+    let place = GuardedRoot::new()
         .with("a/b", "x")
         .with("long", &long)
         .with("many", &many);
@@ -142,7 +142,7 @@ async fn read_file_beyond_its_bounds_says_so() {
 
 #[tokio::test]
 async fn list_files_gives_one_folder_or_what_fits_a_pattern() {
-    let place = Place::new()
+    let place = GuardedRoot::new()
         .with(".gitignore", "target\n*.log\n!kept.log\n")
         .with("src/main.rs", "")
         .with("src/deep/mod.rs", "")
@@ -213,7 +213,7 @@ async fn list_files_gives_one_folder_or_what_fits_a_pattern() {
 
 #[tokio::test]
 async fn list_files_beyond_its_bound_says_so() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     for n in 0..1001 {
         fs::write(place.inside(&format!("{n:04}")), "").unwrap();
     }
@@ -233,7 +233,7 @@ async fn list_files_beyond_its_bound_says_so() {
 
 #[tokio::test]
 async fn search_files_gives_lines_of_text_files_that_are_not_ignored() {
-    let place = Place::new()
+    let place = GuardedRoot::new()
         .with("src/.gitignore", "generated.rs")
         .with("src/main.rs", "fn main() {}\nfn Test() {}\n")
         .with("src/generated.rs", "fn main() {}")
@@ -284,7 +284,7 @@ async fn search_files_gives_lines_of_text_files_that_are_not_ignored() {
 
 #[tokio::test]
 async fn write_file_makes_folders_and_keeps_the_mode() {
-    let place = Place::new().with("script.sh", "old");
+    let place = GuardedRoot::new().with("script.sh", "old");
     fs::set_permissions(
         place.inside("script.sh"),
         fs::Permissions::from_mode(0o4750),
@@ -351,7 +351,7 @@ async fn write_file_makes_folders_and_keeps_the_mode() {
 
 #[tokio::test]
 async fn edit_file_replaces_what_is_there_once() {
-    let place = Place::new()
+    let place = GuardedRoot::new()
         .with("a.txt", "one\ntwo\ntwo\n")
         .with("dos.txt", "one\r\ntwo\r\n");
     let edit = |path: &str, old: &str, new: &str, all: Value| json!({"path": path, "old_text": old, "new_text": new, "replace_all": all});

@@ -4,16 +4,16 @@ use std::fs;
 
 use serde_json::json;
 
-use super::Place;
+use super::GuardedRoot;
 
-async fn patch(place: &Place, body: &str) -> Result<String, String> {
+async fn patch(place: &GuardedRoot, body: &str) -> Result<String, String> {
     let patch = format!("*** Begin Patch\n{body}*** End Patch\n");
     place.call("apply_patch", json!({"patch": patch})).await
 }
 
 #[tokio::test]
 async fn apply_patch_adds_updates_moves_and_deletes() {
-    let place = Place::new()
+    let place = GuardedRoot::new()
         .with("a.py", "def f():\n    return 1\n\ndef g():\n    return 1\n")
         .with("old.txt", "x\n")
         .with("from.txt", "a\r\nb\r\n");
@@ -40,7 +40,7 @@ async fn apply_patch_adds_updates_moves_and_deletes() {
 
 #[tokio::test]
 async fn apply_patch_with_one_part_that_does_not_fit_changes_nothing() {
-    let place = Place::new().with("a.txt", "a\n").with("b.txt", "b\n");
+    let place = GuardedRoot::new().with("a.txt", "a\n").with("b.txt", "b\n");
     let begin = "*** Update File: a.txt\n@@\n-a\n+x\n";
     for (body, reason) in [
         (
@@ -82,7 +82,7 @@ async fn apply_patch_with_one_part_that_does_not_fit_changes_nothing() {
 
 #[tokio::test]
 async fn apply_patch_without_its_frame_says_what_is_missing() {
-    let place = Place::new();
+    let place = GuardedRoot::new();
     for (text, reason) in [
         (
             "",

@@ -8,7 +8,7 @@ use std::process::Command;
 use openai_agents::tools::workspace::CommandOptions;
 use serde_json::{Value, json};
 
-use super::{Place, SECRET, call};
+use super::{GuardedRoot, SECRET, call};
 
 /// Names that stand in the account where the calls begin and end. Nothing has them.
 const BEGIN: &str = "/the-calls-begin";
@@ -53,7 +53,7 @@ fn calls(path: &str) -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn calls_that_try_to_leave_the_root_change_nothing_outside() {
-    let place = Place::new().with("inside", "text\n");
+    let place = GuardedRoot::new().with("inside", "text\n");
     symlink("../outside", place.inside("folder")).unwrap();
     symlink("../outside/secret", place.inside("link")).unwrap();
     symlink("/proc/self/root", place.inside("magic")).unwrap();

@@ -1,9 +1,9 @@
 //! What ends well.
 
-use super::{Row, row};
+use super::{ExitRow, row};
 use crate::support::{on, streamed_call, streamed_text, whole_text};
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[ExitRow] = &[
     row("`run`, an answer", 0, "ok", "", |scene| {
         scene.on([streamed_text("Hel", "lo")], &["run", "--json", "hi"])
     }),

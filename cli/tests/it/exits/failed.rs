@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use openai_agents::testing::Reply;
 use serde_json::json;
 
-use super::{Row, Scene, row};
+use super::{ExitRow, Scene, row};
 use crate::support::{chunk, on, streamed_call, streamed_text};
 
 const SUM: &str = r#"{"expression":"1+1"}"#;
@@ -43,7 +43,7 @@ fn streamed_call_events() -> String {
     format!("data: {call}\n\ndata: {end}\n\ndata: [DONE]\n\n")
 }
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[ExitRow] = &[
     row(
         "the server refuses the key (401)",
         1,

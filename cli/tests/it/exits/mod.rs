@@ -19,7 +19,7 @@ use crate::support::on_full_disk;
 use crate::support::{Directory, on};
 
 /// A situation, what the program makes of it, and how to bring it about.
-struct Row {
+struct ExitRow {
     situation: &'static str,
     code: i32,
     /// The kind of the error in the last line of `--json`, `ok`, or `-` where there is no such line.
@@ -35,8 +35,8 @@ const fn row(
     result: &'static str,
     stderr: &'static str,
     play: fn(&Scene) -> Output,
-) -> Row {
-    Row {
+) -> ExitRow {
+    ExitRow {
         situation,
         code,
         result,
@@ -106,8 +106,8 @@ impl Scene {
 
 /// All rows, in the order of the page.
 #[cfg(target_os = "linux")]
-fn all() -> Vec<&'static Row> {
-    let mut rows: Vec<&Row> = Vec::new();
+fn all() -> Vec<&'static ExitRow> {
+    let mut rows: Vec<&ExitRow> = Vec::new();
     rows.extend(done::ROWS);
     rows.extend(failed::ROWS);
     rows.extend(usage::ROWS);
@@ -118,7 +118,7 @@ fn all() -> Vec<&'static Row> {
 }
 
 /// Plays rows, and tells of all that are not as they say.
-async fn check(name: &'static str, rows: &'static [Row]) {
+async fn check(name: &'static str, rows: &'static [ExitRow]) {
     let handle = Handle::current();
     let played = tokio::task::spawn_blocking(move || {
         let differences = rows.iter().enumerate().filter_map(|(n, row)| {
@@ -134,7 +134,7 @@ async fn check(name: &'static str, rows: &'static [Row]) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn difference(row: &Row, output: &Output) -> Option<String> {
+fn difference(row: &ExitRow, output: &Output) -> Option<String> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let names = match row.stderr {
         "" => stderr.is_empty(),
@@ -208,7 +208,7 @@ fn the_page_has_these_rows() {
         text => format!("`{text}`"),
     };
     for row in all() {
-        let Row {
+        let ExitRow {
             situation,
             code: exit,
             result,

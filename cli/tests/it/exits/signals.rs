@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use openai_agents::testing::Reply;
 use serde_json::json;
 
-use super::{Row, Scene, row};
+use super::{ExitRow, Scene, row};
 use crate::support::{chunk, on};
 
 fn signal(child: &Child, name: &str) {
@@ -93,7 +93,7 @@ fn stuck(scene: &Scene) -> Output {
     child.wait_with_output().unwrap()
 }
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[ExitRow] = &[
     row(
         "`serve`, SIGTERM; it ends in order",
         0,

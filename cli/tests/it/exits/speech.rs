@@ -7,7 +7,7 @@ use openai_agents::testing::Reply;
 use openai_agents::testing::realtime::{RealtimePeer, RealtimeServer};
 use serde_json::json;
 
-use super::{Row, Scene, row};
+use super::{ExitRow, Scene, row};
 use crate::support::streamed_text;
 
 const CONFIG: &str =
@@ -53,7 +53,7 @@ fn session(
     output
 }
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[ExitRow] = &[
     row("`speak TEXT -o FILE`", 0, "ok", "", |scene| {
         play(scene, [spoken()], &["speak", "hi", "-o", "a.mp3"])
     }),

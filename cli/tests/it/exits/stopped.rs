@@ -2,7 +2,7 @@
 
 use openai_agents::testing::Reply;
 
-use super::{Row, Scene, row};
+use super::{ExitRow, Scene, row};
 use crate::support::{on, streamed_call, streamed_text};
 
 pub(super) const CONFIG: &str =
@@ -24,7 +24,7 @@ pub(super) fn paused(scene: &Scene) -> std::process::Output {
     scene.on([streamed_call("", "calculator", SUM)], &arguments)
 }
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[ExitRow] = &[
     row(
         "an input guardrail trips",
         3,

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use openai_agents::testing::Reply;
 
-use super::{Row, Scene, row};
+use super::{ExitRow, Scene, row};
 use crate::support::{on, streamed_text};
 
 /// The id of a durable run, which stands in a line of stderr.
@@ -44,7 +44,7 @@ fn nobody() -> String {
 
 const NO_SERVER: &str = "{ mcp_servers: { gone: { command: ./not-there } }, agents: [{ name: A, mcp_servers: [gone] }] }";
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[ExitRow] = &[
     row(
         "a flag that is not there",
         2,

@@ -10,16 +10,15 @@
 mod browser;
 
 use std::env;
-use std::error::Error;
+use std::error::Error as _;
 
 use openai_agents::FunctionTool;
+use openai_agents::future::BoxError;
 use openai_agents::mcp::{
     ElicitationAnswer, McpClient, McpClientBuilder, McpProtocol, McpRefusal, OAuth, SamplingAnswer,
     StreamableHttp,
 };
 use serde_json::{Map, Value, json};
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What the suite's authorization servers know the client by.
 const REDIRECT_URI: &str = "http://localhost:3000/callback";

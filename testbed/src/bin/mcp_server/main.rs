@@ -13,9 +13,9 @@ mod schemas;
 mod tools;
 
 use std::env;
-use std::error::Error;
 use std::time::Duration;
 
+use openai_agents::future::BoxError;
 use openai_agents::mcp::{
     McpMessage, McpPrompt, McpPromptArgument, McpPromptMessages, McpResource, McpResourceContent,
     McpResourceTemplate,
@@ -26,8 +26,6 @@ use openai_agents::{Agent, Runner};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How many questions the agent can be asked.
 const N_ANSWERS: usize = 10_000;
@@ -88,25 +86,25 @@ fn prompts(builder: McpServerBuilder) -> McpServerBuilder {
     let image = McpPrompt::new("test_prompt_with_image").description("A prompt with an image.");
     builder
         .prompt(simple, async |_call, _arguments| {
-            Given::Ok(McpPromptMessages::new([McpMessage::user(
+            ServerResult::Ok(McpPromptMessages::new([McpMessage::user(
                 "This is a simple prompt for testing.",
             )]))
         })
         .prompt(arguments, async |_call, arguments| {
             let (first, second) = (text(&arguments, "arg1"), text(&arguments, "arg2"));
             let filled = format!("Prompt with arguments: arg1='{first}', arg2='{second}'");
-            Given::Ok(McpPromptMessages::new([McpMessage::user(filled)]))
+            ServerResult::Ok(McpPromptMessages::new([McpMessage::user(filled)]))
         })
         .prompt(resource, async |_call, arguments| {
             let uri = text(&arguments, "resourceUri");
             let resource = content::resource(&uri, "Embedded resource content for testing.");
-            Given::Ok(McpPromptMessages::new([
+            ServerResult::Ok(McpPromptMessages::new([
                 McpMessage::user(resource),
                 McpMessage::user("Please process the embedded resource above."),
             ]))
         })
         .prompt(image, async |_call, _arguments| {
-            Given::Ok(McpPromptMessages::new([
+            ServerResult::Ok(McpPromptMessages::new([
                 McpMessage::user(content::image()),
                 McpMessage::user("Please analyze the image above."),
             ]))
@@ -130,17 +128,17 @@ fn resources(builder: McpServerBuilder) -> McpServerBuilder {
     builder
         .resource(text, async |_call, request| {
             let body = "This is the content of the static text resource.";
-            Given::Ok(vec![
+            ServerResult::Ok(vec![
                 McpResourceContent::text(request.uri, body).media_type("text/plain"),
             ])
         })
         .resource(binary, async |_call, request| {
-            Given::Ok(vec![
+            ServerResult::Ok(vec![
                 McpResourceContent::blob(request.uri, content::PNG).media_type("image/png"),
             ])
         })
         .resource(watched, async |_call, request| {
-            Given::Ok(vec![
+            ServerResult::Ok(vec![
                 McpResourceContent::text(request.uri, "Watched.").media_type("text/plain"),
             ])
         })
@@ -148,14 +146,14 @@ fn resources(builder: McpServerBuilder) -> McpServerBuilder {
             let id = request.variables.get("id").cloned().unwrap_or_default();
             let data = format!("Data for ID: {id}");
             let body = json!({"id": id, "templateTest": true, "data": data}).to_string();
-            Given::Ok(vec![
+            ServerResult::Ok(vec![
                 McpResourceContent::text(request.uri, body).media_type("application/json"),
             ])
         })
 }
 
 /// What is always there: a prompt or a resource that cannot fail.
-type Given<T> = Result<T, BoxError>;
+type ServerResult<T> = Result<T, BoxError>;
 
 fn text(arguments: &Map<String, Value>, name: &str) -> String {
     let value = arguments.get(name).and_then(Value::as_str);

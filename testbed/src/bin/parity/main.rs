@@ -27,10 +27,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hooks::HookLog;
-use outcome::Names;
-use scenario::{Decision, File, Scenario};
+use outcome::HandoffNames;
+use scenario::{File, Scenario, ScenarioDecision};
 
-type Failure = Box<dyn Error>;
+type BoxedFailure = Box<dyn Error>;
 
 struct Arguments {
     scenarios: PathBuf,
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
 }
 
 /// Plays all that were asked for; counts those that cannot be played.
-async fn run_all() -> Result<usize, Failure> {
+async fn run_all() -> Result<usize, BoxedFailure> {
     let arguments = arguments()?;
     let file: File = serde_json::from_str(&fs::read_to_string(&arguments.scenarios)?)?;
     fs::create_dir_all(&arguments.out)?;
@@ -98,7 +98,7 @@ fn is_file_name(name: &str) -> bool {
 }
 
 /// Plays a scenario for the file of this name.
-async fn play_declared(file: &File, declared: &Value, name: &str) -> Result<Value, Failure> {
+async fn play_declared(file: &File, declared: &Value, name: &str) -> Result<Value, BoxedFailure> {
     let scenario: Scenario = serde_json::from_value(declared.clone())?;
     if scenario.name != name {
         let told = format!("the name {:?} is taken or no file's name", scenario.name);
@@ -116,7 +116,7 @@ fn not_played(name: &str, reason: &str) -> Value {
     json!({ "requests": [], "outcome": { "not_played": reason } })
 }
 
-fn arguments() -> Result<Arguments, Failure> {
+fn arguments() -> Result<Arguments, BoxedFailure> {
     const USAGE: &str = "usage: parity SCENARIOS.json --out DIR [NAME...]";
     let mut words = env::args().skip(1);
     let (mut scenarios, mut out, mut names) = (None, None, Vec::new());
@@ -135,14 +135,14 @@ fn arguments() -> Result<Arguments, Failure> {
 }
 
 /// Runs one scenario against a server of its own; gives the requests and the outcome.
-async fn run(file: &File, scenario: &Scenario) -> Result<Value, Failure> {
+async fn run(file: &File, scenario: &Scenario) -> Result<Value, BoxedFailure> {
     let replies: Result<Vec<_>, _> = scenario.steps.iter().map(replies::reply).collect();
     let server = FakeServer::start(replies?).await?;
     let agents = wiring::agents(file, scenario, &server)?;
     let log = HookLog::default();
-    let stage = Stage {
+    let stage = ScenarioStage {
         scenario,
-        names: Names::of(scenario),
+        names: HandoffNames::of(scenario),
         runner: wiring::runner(scenario, &server, agents.values(), &log)?,
         start: agents.get(&scenario.start).ok_or("no such start agent")?,
         session: MemorySession::new(SessionId::new(&*scenario.name)?),
@@ -176,9 +176,9 @@ async fn run(file: &File, scenario: &Scenario) -> Result<Value, Failure> {
 }
 
 /// What the runs of a scenario share.
-struct Stage<'a> {
+struct ScenarioStage<'a> {
     scenario: &'a Scenario,
-    names: Names,
+    names: HandoffNames,
     runner: Runner,
     start: &'a Agent,
     session: MemorySession,
@@ -188,9 +188,13 @@ struct Stage<'a> {
 
 type Ended = Result<RunResult, RunError>;
 
-impl Stage<'_> {
+impl ScenarioStage<'_> {
     /// Runs once, through a pause if the scenario says what becomes of it, and tells what came of it.
-    async fn run(&self, input: &Value, told: &mut Map<String, Value>) -> Result<Ended, Failure> {
+    async fn run(
+        &self,
+        input: &Value,
+        told: &mut Map<String, Value>,
+    ) -> Result<Ended, BoxedFailure> {
         let Self {
             scenario,
             names,
@@ -243,9 +247,9 @@ impl Stage<'_> {
     async fn go_on(
         &self,
         ended: Ended,
-        (decision, n_input): (Decision, usize),
+        (decision, n_input): (ScenarioDecision, usize),
         told: &mut Map<String, Value>,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Ended, BoxedFailure> {
         let error = match ended {
             Ok(result) => return Ok(Ok(result)),
             Err(error) => error,
@@ -259,9 +263,9 @@ impl Stage<'_> {
         let n_decided = self.scenario.decide_first.unwrap_or(usize::MAX);
         for call in waiting.iter().take(n_decided) {
             match decision {
-                Decision::Approve => state.approve(&call.id)?,
-                Decision::ApproveAlways => state.approve_always(&call.id)?,
-                Decision::Reject => match &self.scenario.reject_message {
+                ScenarioDecision::Approve => state.approve(&call.id)?,
+                ScenarioDecision::ApproveAlways => state.approve_always(&call.id)?,
+                ScenarioDecision::Reject => match &self.scenario.reject_message {
                     None => state.reject(&call.id)?,
                     Some(message) => state.reject_with(&call.id, message)?,
                 },

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{HandoffEntry, Scenario};
 
 /// The names by which a scenario's models ask for handoffs.
-pub(crate) struct Names(BTreeSet<String>);
+pub(crate) struct HandoffNames(BTreeSet<String>);
 
-impl Names {
+impl HandoffNames {
     pub(crate) fn of(scenario: &Scenario) -> Self {
         let mut names = BTreeSet::new();
         for handoff in scenario.agents.values().flat_map(|agent| &agent.handoffs) {
@@ -59,7 +59,7 @@ pub(crate) fn interruption(waiting: &Interruption) -> Value {
     json!({ "tool_name": waiting.tool, "call_id": waiting.call_id, "arguments": waiting.arguments })
 }
 
-pub(crate) fn of_result(result: &RunResult, names: &Names) -> Map<String, Value> {
+pub(crate) fn of_result(result: &RunResult, names: &HandoffNames) -> Map<String, Value> {
     // A typed output is the value in the Python SDK.
     let output = match result.last_agent().output_type() {
         Some(_) => result.output::<Value>().unwrap_or_default(),
@@ -75,7 +75,7 @@ pub(crate) fn of_result(result: &RunResult, names: &Names) -> Map<String, Value>
     told
 }
 
-pub(crate) fn of_error(error: &RunError, names: &Names) -> Map<String, Value> {
+pub(crate) fn of_error(error: &RunError, names: &HandoffNames) -> Map<String, Value> {
     let told = json!({
         "type": class(error),
         "message": error.to_string(),
@@ -84,7 +84,7 @@ pub(crate) fn of_error(error: &RunError, names: &Names) -> Map<String, Value> {
     Map::from_iter([("error".to_owned(), told)])
 }
 
-fn progress(progress: &RunProgress, names: &Names) -> Map<String, Value> {
+fn progress(progress: &RunProgress, names: &HandoffNames) -> Map<String, Value> {
     let usage = progress.usage;
     let usage = json!({
         "requests": usage.requests, "input_tokens": usage.input_tokens,
@@ -131,7 +131,7 @@ fn class(error: &RunError) -> String {
 }
 
 /// The events, each as the one of the Python SDK that says the same; what neither place nor number has is null.
-pub(crate) fn events(events: &[RunEvent], names: &Names) -> Value {
+pub(crate) fn events(events: &[RunEvent], names: &HandoffNames) -> Value {
     let mut told = Vec::new();
     let mut agent = None;
     let raw = |name: &str, delta: Option<&str>| json!(["raw", name, null, null, delta]);

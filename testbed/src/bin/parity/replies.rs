@@ -5,7 +5,7 @@ use std::time::Duration;
 use openai_agents::testing::{CapturedRequest, Framing, Reply};
 use serde_json::{Map, Value, json};
 
-use crate::Failure;
+use crate::BoxedFailure;
 
 /// What a step may have, as `scripted_server.py` takes it.
 const KNOWN: [&str; 10] = [
@@ -22,7 +22,7 @@ const KNOWN: [&str; 10] = [
 ];
 
 /// Makes a reply of a step.
-pub(crate) fn reply(step: &Value) -> Result<Reply, Failure> {
+pub(crate) fn reply(step: &Value) -> Result<Reply, BoxedFailure> {
     let step = step.as_object().ok_or("a step is not an object")?;
     if let Some(key) = step.keys().find(|key| !KNOWN.contains(&key.as_str())) {
         return Err(format!("the key {key} of a step is not known here").into());
@@ -57,7 +57,7 @@ pub(crate) fn reply(step: &Value) -> Result<Reply, Failure> {
     Ok(reply)
 }
 
-fn millis(step: &Map<String, Value>, key: &str) -> Result<Duration, Failure> {
+fn millis(step: &Map<String, Value>, key: &str) -> Result<Duration, BoxedFailure> {
     match step.get(key) {
         None => Ok(Duration::ZERO),
         Some(n) => {
@@ -68,7 +68,7 @@ fn millis(step: &Map<String, Value>, key: &str) -> Result<Duration, Failure> {
     }
 }
 
-fn stream(step: &Map<String, Value>, events: &[Value]) -> Result<Reply, Failure> {
+fn stream(step: &Map<String, Value>, events: &[Value]) -> Result<Reply, BoxedFailure> {
     let has_names = step.get("event_names") == Some(&Value::Bool(true));
     let pause = millis(step, "chunk_delay_ms")?;
     let mut reply = Reply::event_stream()

@@ -6,7 +6,7 @@ use openai_agents::Item;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::Failure;
+use crate::BoxedFailure;
 
 /// A file of scenarios, each of them read by itself: one that cannot be read keeps no other from being played.
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ pub(crate) struct Scenario {
     #[serde(default)]
     pub(crate) stream: bool,
     /// What becomes of the calls that wait when the run pauses.
-    pub(crate) approve: Option<Decision>,
+    pub(crate) approve: Option<ScenarioDecision>,
     /// How many of them are decided about; all, unless it is given.
     pub(crate) decide_first: Option<usize>,
     pub(crate) reject_message: Option<String>,
@@ -123,7 +123,7 @@ pub(crate) struct ToolExecution {
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Decision {
+pub(crate) enum ScenarioDecision {
     Approve,
     ApproveAlways,
     Reject,
@@ -253,7 +253,7 @@ fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
 }
 
 /// The input as items.
-pub(crate) fn items(input: &Value) -> Result<Vec<Item>, Failure> {
+pub(crate) fn items(input: &Value) -> Result<Vec<Item>, BoxedFailure> {
     match input {
         Value::String(text) => Ok(vec![Item::user(text)]),
         items => serde_json::from_value(items.clone())

@@ -7,10 +7,10 @@ use openai_agents::model::ToolChoice;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::Failure;
+use crate::BoxedFailure;
 
 /// Makes the settings; one that has no place here is an error, unless it says nothing.
-pub(crate) fn settings(declared: &Map<String, Value>) -> Result<ModelSettings, Failure> {
+pub(crate) fn settings(declared: &Map<String, Value>) -> Result<ModelSettings, BoxedFailure> {
     let mut settings = ModelSettings::default();
     for (key, value) in declared.iter().filter(|(_, value)| !value.is_null()) {
         settings =
@@ -19,7 +19,11 @@ pub(crate) fn settings(declared: &Map<String, Value>) -> Result<ModelSettings, F
     Ok(settings)
 }
 
-fn set(mut settings: ModelSettings, key: &str, value: &Value) -> Result<ModelSettings, Failure> {
+fn set(
+    mut settings: ModelSettings,
+    key: &str,
+    value: &Value,
+) -> Result<ModelSettings, BoxedFailure> {
     match key {
         "temperature" => settings.temperature = Some(read(value)?),
         "top_p" => settings.top_p = Some(read(value)?),
@@ -65,7 +69,7 @@ fn set(mut settings: ModelSettings, key: &str, value: &Value) -> Result<ModelSet
 fn reasoning(
     mut settings: ModelSettings,
     declared: &Map<String, Value>,
-) -> Result<ModelSettings, Failure> {
+) -> Result<ModelSettings, BoxedFailure> {
     for (key, value) in declared.iter().filter(|(_, value)| !value.is_null()) {
         match key.as_str() {
             "effort" => settings.reasoning_effort = Some(read(value)?),
@@ -85,6 +89,6 @@ fn tool_choice(name: &str) -> ToolChoice {
     }
 }
 
-fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
+fn read<T: DeserializeOwned>(value: &Value) -> Result<T, BoxedFailure> {
     Ok(serde_json::from_value(value.clone())?)
 }

@@ -17,7 +17,7 @@ use openai_agents::{
 };
 use serde_json::{Map, Value};
 
-use crate::Failure;
+use crate::BoxedFailure;
 use crate::hooks::HookLog;
 use crate::scenario::{
     AgentEntry, AgentToolEntry, File, GuardrailEntry, HandoffEntry, RunConfig, Scenario, ToolEntry,
@@ -31,7 +31,7 @@ pub(crate) fn agents(
     file: &File,
     scenario: &Scenario,
     server: &FakeServer,
-) -> Result<Agents, Failure> {
+) -> Result<Agents, BoxedFailure> {
     let mut made = Agents::new();
     let parts = Parts {
         file,
@@ -51,7 +51,7 @@ struct Parts<'a> {
     server: &'a FakeServer,
 }
 
-fn make(parts: &Parts<'_>, key: &str, made: &mut Agents) -> Result<(), Failure> {
+fn make(parts: &Parts<'_>, key: &str, made: &mut Agents) -> Result<(), BoxedFailure> {
     if made.contains_key(key) {
         return Ok(());
     }
@@ -106,12 +106,12 @@ fn make(parts: &Parts<'_>, key: &str, made: &mut Agents) -> Result<(), Failure> 
     Ok(())
 }
 
-fn entry<'a>(scenario: &'a Scenario, key: &str) -> Result<&'a AgentEntry, Failure> {
+fn entry<'a>(scenario: &'a Scenario, key: &str) -> Result<&'a AgentEntry, BoxedFailure> {
     let entry = scenario.agents.get(key);
     Ok(entry.ok_or_else(|| format!("no agent {key}"))?)
 }
 
-fn handoff(declared: &HandoffEntry, target: &str) -> Result<Handoff, Failure> {
+fn handoff(declared: &HandoffEntry, target: &str) -> Result<Handoff, BoxedFailure> {
     let mut handoff = Handoff::to_name(target);
     let HandoffEntry::Full(options) = declared else {
         return Ok(handoff);
@@ -133,7 +133,7 @@ fn handoff(declared: &HandoffEntry, target: &str) -> Result<Handoff, Failure> {
     Ok(handoff)
 }
 
-fn filter(name: &str) -> Result<HandoffFilter, Failure> {
+fn filter(name: &str) -> Result<HandoffFilter, BoxedFailure> {
     match name {
         "remove_all_tools" => Ok(HandoffFilter::remove_tools()),
         "nested_history" => Ok(HandoffFilter::nested_history()),
@@ -141,7 +141,7 @@ fn filter(name: &str) -> Result<HandoffFilter, Failure> {
     }
 }
 
-fn agent_tool(callee: &Agent, declared: &AgentToolEntry) -> Result<FunctionTool, Failure> {
+fn agent_tool(callee: &Agent, declared: &AgentToolEntry) -> Result<FunctionTool, BoxedFailure> {
     let mut tool = callee.as_tool(&declared.description);
     if let Some(name) = &declared.tool_name {
         tool = tool.name(name);
@@ -191,7 +191,7 @@ fn verdict(declared: &GuardrailEntry) -> Verdict {
     }
 }
 
-fn tool_use(declared: Option<&Value>) -> Result<ToolUseBehavior, Failure> {
+fn tool_use(declared: Option<&Value>) -> Result<ToolUseBehavior, BoxedFailure> {
     match declared {
         None => Ok(ToolUseBehavior::RunAgain),
         Some(Value::String(name)) if name == "run_llm_again" => Ok(ToolUseBehavior::RunAgain),
@@ -207,7 +207,7 @@ fn tool_use(declared: Option<&Value>) -> Result<ToolUseBehavior, Failure> {
     }
 }
 
-fn tool(name: &str, declared: &ToolEntry) -> Result<FunctionTool, Failure> {
+fn tool(name: &str, declared: &ToolEntry) -> Result<FunctionTool, BoxedFailure> {
     let mut options = ToolOptions::default();
     match declared.failure.as_deref() {
         None | Some("default") => {}
@@ -259,7 +259,7 @@ fn tool(name: &str, declared: &ToolEntry) -> Result<FunctionTool, Failure> {
 }
 
 /// A guardrail of `"allow"`, `"raise"` or `{"reject": MESSAGE}`.
-fn guardrail(declared: &Value) -> Result<ToolGuardrail, Failure> {
+fn guardrail(declared: &Value) -> Result<ToolGuardrail, BoxedFailure> {
     let verdict = match (declared.as_str(), declared.get("reject")) {
         (Some("allow"), _) => ToolVerdict::Allow,
         (Some("raise"), _) => ToolVerdict::trip("tripped"),
@@ -298,7 +298,7 @@ pub(crate) fn runner<'a>(
     server: &FakeServer,
     agents: impl Iterator<Item = &'a Agent>,
     log: &HookLog,
-) -> Result<Runner, Failure> {
+) -> Result<Runner, BoxedFailure> {
     let mut runner = Runner::shared(model(scenario, server, "m")?);
     for agent in agents {
         runner = runner.register_agent(agent);
@@ -324,7 +324,7 @@ pub(crate) fn runner<'a>(
 }
 
 /// Sets what the run's configuration says; what has no place here is an error, unless it says what holds anyway.
-fn configured(mut runner: Runner, config: &RunConfig) -> Result<Runner, Failure> {
+fn configured(mut runner: Runner, config: &RunConfig) -> Result<Runner, BoxedFailure> {
     if let Some(name) = &config.handoff_input_filter {
         runner = runner.handoff_filter(filter(name)?);
     } else if config.nest_handoff_history {
@@ -403,7 +403,11 @@ fn without_place(config: &RunConfig) -> Option<&'static str> {
 }
 
 /// A model of this name on the scenario's server; tries again only as often as the scenario says.
-fn model(scenario: &Scenario, server: &FakeServer, name: &str) -> Result<Arc<dyn Model>, Failure> {
+fn model(
+    scenario: &Scenario,
+    server: &FakeServer,
+    name: &str,
+) -> Result<Arc<dyn Model>, BoxedFailure> {
     let url = format!("{}/v1", server.url());
     match scenario.api.as_deref() {
         None | Some("chat" | "chat_completions") => {

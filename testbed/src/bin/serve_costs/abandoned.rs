@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::client::Connection;
+use crate::client::ClientConnection;
 use crate::program::Program;
 use crate::{BoxError, Report};
 
@@ -26,7 +26,7 @@ pub(crate) async fn measure() -> Result<Report, BoxError> {
     let program = Program::start("", "http://127.0.0.1:1/v1")?;
     let address = program.address;
     // What is made once should not count.
-    let mut client = Connection::open(address).await?;
+    let mut client = ClientConnection::open(address).await?;
     let first = shake_hands(&mut client).await?.ok_or("no session")?;
     let before = program.resident_kb()?;
     let started = Instant::now();
@@ -64,7 +64,7 @@ async fn abandon(address: SocketAddr) -> Result<usize, BoxError> {
     let mut clients = JoinSet::new();
     for _ in 0..N_CLIENTS {
         clients.spawn(async move {
-            let mut client = Connection::open(address).await?;
+            let mut client = ClientConnection::open(address).await?;
             let mut n_granted = 0;
             for _ in 0..N_SESSIONS / N_CLIENTS {
                 n_granted += usize::from(shake_hands(&mut client).await?.is_some());
@@ -80,7 +80,7 @@ async fn abandon(address: SocketAddr) -> Result<usize, BoxError> {
 }
 
 /// Begins a session and gives its id, if it is granted.
-async fn shake_hands(client: &mut Connection) -> Result<Option<String>, BoxError> {
+async fn shake_hands(client: &mut ClientConnection) -> Result<Option<String>, BoxError> {
     let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25",
         "capabilities": {},
@@ -92,7 +92,7 @@ async fn shake_hands(client: &mut Connection) -> Result<Option<String>, BoxError
 }
 
 async fn is_open(address: SocketAddr, session: &str) -> Result<bool, BoxError> {
-    let mut client = Connection::open(address).await?;
+    let mut client = ClientConnection::open(address).await?;
     let ping: Value = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let header = format!("mcp-session-id: {session}\r\n");
     client.post("/mcp", &header, &ping).await?;

@@ -9,26 +9,26 @@ use tokio::net::TcpStream;
 use crate::BoxError;
 
 /// One connection, over which requests go one after the other.
-pub(crate) struct Connection {
+pub(crate) struct ClientConnection {
     address: SocketAddr,
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 /// An answer that has ended.
-pub(crate) struct Answer {
+pub(crate) struct EndedAnswer {
     pub(crate) status: u16,
     head: String,
 }
 
-impl Answer {
+impl EndedAnswer {
     /// A header, whose name is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }
 }
 
-impl Connection {
+impl ClientConnection {
     pub(crate) async fn open(address: SocketAddr) -> Result<Self, BoxError> {
         let stream = TcpStream::connect(address).await?;
         Ok(Self {
@@ -58,7 +58,7 @@ impl Connection {
     }
 
     /// Reads an answer to its end.
-    pub(crate) async fn answer(&mut self) -> Result<Answer, BoxError> {
+    pub(crate) async fn answer(&mut self) -> Result<EndedAnswer, BoxError> {
         loop {
             let text = String::from_utf8_lossy(&self.read);
             if let Some((head, body)) = text.split_once("\r\n\r\n")
@@ -66,7 +66,7 @@ impl Connection {
             {
                 let status = head.split(' ').nth(1).ok_or("no status")?.parse()?;
                 let head = head.to_owned();
-                return Ok(Answer { status, head });
+                return Ok(EndedAnswer { status, head });
             }
             if self.read_more().await? == 0 {
                 return Err("the answer was cut".into());

@@ -9,7 +9,7 @@ use openai_agents::item::ItemKind;
 use openai_agents::session::{Session, SessionId, SqliteSessions};
 use serde_json::json;
 
-use crate::client::Connection;
+use crate::client::ClientConnection;
 use crate::model::{CALLING, FIRST, Model, STUCK};
 use crate::program::{Program, beside_this, is_alive};
 use crate::{BoxError, Report};
@@ -74,8 +74,8 @@ fn kind(n: usize) -> (&'static str, usize) {
 }
 
 /// Begins a run in a session of its own, and reads the first word of its turn.
-async fn begin(address: SocketAddr, n: usize) -> Result<Connection, BoxError> {
-    let mut client = Connection::open(address).await?;
+async fn begin(address: SocketAddr, n: usize) -> Result<ClientConnection, BoxError> {
+    let mut client = ClientConnection::open(address).await?;
     let body = json!({"agent": "Worker", "input": kind(n).0, "session": name(n), "stream": true});
     client.post("/run", "", &body).await?;
     if client.read_until(&format!("{FIRST:?}")).await? {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::client::Connection;
+use crate::client::ClientConnection;
 use crate::program::{Program, beside_this};
 use crate::{BoxError, Report};
 
@@ -12,7 +12,7 @@ const MAX_KB: usize = 20 * 1024;
 pub(crate) async fn measure() -> Result<Report, BoxError> {
     let program = Program::start("", "http://127.0.0.1:1/v1")?;
     // What is made for the first connection belongs to it.
-    drop(Connection::open(program.address).await?);
+    drop(ClientConnection::open(program.address).await?);
     let idle = program.resident_kb()?;
     let size = fs::metadata(beside_this("openai-agents")?)?.len();
     let mut report = Report::default();

@@ -29,7 +29,7 @@ pub(crate) async fn runs() -> Result<Report, BoxError> {
     let program = Program::start("", &model)?;
     let before = settled(&program, &warm_up()).await?;
     let mut clients: JoinSet<Result<String, BoxError>> = JoinSet::new();
-    let mut answers = Answers::default();
+    let mut answers = AnswerCounts::default();
     for n in 0..N_RUNS {
         if clients.len() == 8
             && let Some(answer) = clients.join_next().await
@@ -59,7 +59,7 @@ pub(crate) async fn bodies() -> Result<Report, BoxError> {
     let before = settled(&program, &warm_up()).await?;
     let body = question(32 * MIB - 1000);
     let mut clients = JoinSet::new();
-    let mut answers = Answers::default();
+    let mut answers = AnswerCounts::default();
     for _ in 0..N_BODIES {
         clients.spawn(ask(
             program.address,
@@ -81,13 +81,13 @@ pub(crate) async fn bodies() -> Result<Report, BoxError> {
 }
 
 #[derive(Default)]
-struct Answers {
+struct AnswerCounts {
     ok: usize,
     busy: usize,
     broken: usize,
 }
 
-impl Answers {
+impl AnswerCounts {
     fn count(&mut self, status: &str) {
         match status {
             "200" => self.ok += 1,
@@ -101,7 +101,7 @@ async fn finish(
     mut report: Report,
     program: &Program,
     before: usize,
-    answers: &Answers,
+    answers: &AnswerCounts,
 ) -> Result<Report, BoxError> {
     let after = at_most(program, before + MAX_LEFT_KB).await?;
     let peak = program.peak_kb()?;

@@ -25,11 +25,11 @@ pub(crate) const CALLING: &str = "calling";
 /// The server; it ends with the process.
 pub(crate) struct Model {
     pub(crate) url: String,
-    shared: Arc<Shared>,
+    shared: Arc<ModelGate>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ModelGate {
     may_go_on: Semaphore,
     n_requests: AtomicUsize,
 }
@@ -38,7 +38,7 @@ impl Model {
     pub(crate) async fn start() -> Result<Self, BoxError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}/v1", listener.local_addr()?);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ModelGate {
             may_go_on: Semaphore::new(0),
             n_requests: AtomicUsize::new(0),
         });
@@ -64,7 +64,7 @@ impl Model {
 }
 
 /// Answers the requests of a connection until it closes.
-async fn answer_all(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
+async fn answer_all(mut stream: TcpStream, shared: Arc<ModelGate>) -> Option<()> {
     loop {
         let request = read_request(&mut stream).await?;
         shared.n_requests.fetch_add(1, Ordering::Relaxed);

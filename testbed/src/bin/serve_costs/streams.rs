@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::client::Connection;
+use crate::client::ClientConnection;
 use crate::model::{FIRST, Model, N_PIECES};
 use crate::program::Program;
 use crate::{BoxError, Report};
@@ -66,8 +66,8 @@ pub(crate) async fn measure() -> Result<Report, BoxError> {
 }
 
 /// Asks, and reads the first word.
-async fn begin(address: SocketAddr) -> Result<Connection, BoxError> {
-    let mut client = Connection::open(address).await?;
+async fn begin(address: SocketAddr) -> Result<ClientConnection, BoxError> {
+    let mut client = ClientConnection::open(address).await?;
     let message = json!({"role": "user", "content": "hi"});
     let body = json!({"model": "EchoAgent", "messages": [message], "stream": true});
     client.post("/v1/chat/completions", "", &body).await?;
@@ -78,7 +78,7 @@ async fn begin(address: SocketAddr) -> Result<Connection, BoxError> {
 }
 
 /// Reads to the end; says whether the answer is whole, and the longest wait for a piece of it.
-async fn end(mut client: Connection) -> Result<(bool, Duration), BoxError> {
+async fn end(mut client: ClientConnection) -> Result<(bool, Duration), BoxError> {
     let (mut n_read, mut longest) = (1, Duration::ZERO);
     while n_read > 0 && !client.text().contains("[DONE]") {
         let asked = Instant::now();

@@ -30,7 +30,7 @@ use serde_json::{Map, Value, json};
 
 use stores::{Stores, Wrap};
 
-type Failure = Box<dyn Error>;
+type BoxedFailure = Box<dyn Error>;
 
 /// By this word a process knows that it is one of the racing ones.
 const RACER: &str = "--racer";
@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
 }
 
 impl Plan {
-    fn parse(words: Vec<String>) -> Result<Self, Failure> {
+    fn parse(words: Vec<String>) -> Result<Self, BoxedFailure> {
         let mut plan = Self {
             n_rounds: 200,
             n_processes: 16,
@@ -96,7 +96,7 @@ impl Plan {
     }
 }
 
-async fn run_all(words: Vec<String>) -> Result<(), Failure> {
+async fn run_all(words: Vec<String>) -> Result<(), BoxedFailure> {
     let plan = Plan::parse(words)?;
     let stores = Stores::open(&plan.store).await?;
     let (mut n_ok, mut n_lost, mut n_all_lost, mut n_wrong) = (0, 0, 0, 0);
@@ -126,7 +126,7 @@ async fn run_all(words: Vec<String>) -> Result<(), Failure> {
 }
 
 /// A line at once, also where stdout is a pipe.
-fn say(line: &Value) -> Result<(), Failure> {
+fn say(line: &Value) -> Result<(), BoxedFailure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
@@ -142,7 +142,7 @@ struct Told {
     wrong: Map<String, Value>,
 }
 
-async fn run_round(plan: &Plan, stores: &Stores, round: usize) -> Result<Told, Failure> {
+async fn run_round(plan: &Plan, stores: &Stores, round: usize) -> Result<Told, BoxedFailure> {
     let id = |n: usize| {
         format!(
             "race-{}-{round}-{}",
@@ -210,7 +210,7 @@ fn n_items_after_compaction(items: &[Item]) -> usize {
 }
 
 /// A run of a question, some calls and an answer.
-fn request(session: &Arc<dyn Session>, n_turns: usize) -> Result<RunRequest, Failure> {
+fn request(session: &Arc<dyn Session>, n_turns: usize) -> Result<RunRequest, BoxedFailure> {
     let look = FunctionTool::dynamic(
         "look",
         "Looks.",
@@ -226,7 +226,7 @@ fn request(session: &Arc<dyn Session>, n_turns: usize) -> Result<RunRequest, Fai
         .session(session))
 }
 
-async fn tasks(plan: &Plan, stores: &Stores, ids: &[String]) -> Result<Vec<String>, Failure> {
+async fn tasks(plan: &Plan, stores: &Stores, ids: &[String]) -> Result<Vec<String>, BoxedFailure> {
     let mut runs = Vec::new();
     for id in ids {
         let session = stores.session(&SessionId::new(id)?, plan.wrap)?;
@@ -241,7 +241,7 @@ async fn tasks(plan: &Plan, stores: &Stores, ids: &[String]) -> Result<Vec<Strin
 }
 
 /// Starts all, lets them go when all are ready, and gives how each ended.
-fn processes(plan: &Plan, stores: &Stores, ids: &[String]) -> Result<Vec<String>, Failure> {
+fn processes(plan: &Plan, stores: &Stores, ids: &[String]) -> Result<Vec<String>, BoxedFailure> {
     let program = env::current_exe()?;
     let mut racers: Vec<Racer> = Vec::new();
     for id in ids {
@@ -281,7 +281,7 @@ struct Racer {
 }
 
 impl Racer {
-    fn line(&mut self) -> Result<String, Failure> {
+    fn line(&mut self) -> Result<String, BoxedFailure> {
         let mut line = String::new();
         self.out.read_line(&mut line)?;
         Ok(line.trim().to_owned())
@@ -289,7 +289,7 @@ impl Racer {
 }
 
 /// One of the processes: ready, go, done.
-async fn race(words: Vec<String>) -> Result<(), Failure> {
+async fn race(words: Vec<String>) -> Result<(), BoxedFailure> {
     let plan = Plan::parse(words)?;
     let id = env::var("RACER_SESSION")?;
     let stores = Stores::open(&plan.store).await?;

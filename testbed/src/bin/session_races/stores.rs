@@ -13,7 +13,7 @@ use openai_agents::session::{
 };
 use openai_agents::{Item, Secret};
 
-use crate::Failure;
+use crate::BoxedFailure;
 
 /// What stands around a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,9 +53,9 @@ pub(crate) fn n_compacted(text: &str) -> Option<usize> {
 
 impl Stores {
     /// Opens a store by its name, or the SQLite file of this path.
-    pub(crate) async fn open(name: &str) -> Result<Self, Failure> {
+    pub(crate) async fn open(name: &str) -> Result<Self, BoxedFailure> {
         let mut name = name.to_owned();
-        let url = |variable: &str| -> Result<Secret, Failure> {
+        let url = |variable: &str| -> Result<Secret, BoxedFailure> {
             let url = env::var(variable)
                 .map_err(|_| format!("{variable} is not set; `scripts/databases run` sets it"))?;
             Ok(Secret::from(url))
@@ -83,7 +83,11 @@ impl Stores {
         !matches!(self.store, Store::Memory(_))
     }
 
-    pub(crate) fn session(&self, id: &SessionId, wrap: Wrap) -> Result<Arc<dyn Session>, Failure> {
+    pub(crate) fn session(
+        &self,
+        id: &SessionId,
+        wrap: Wrap,
+    ) -> Result<Arc<dyn Session>, BoxedFailure> {
         let session: Arc<dyn Session> = match &self.store {
             Store::Memory(sessions) => {
                 let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
