@@ -52,6 +52,7 @@ async fn changed(
     step: PrepareStep,
 ) -> Result<ModelRequest, RunFailure> {
     let mut request = step.request;
+    // Before the filter, which is to see all that would be sent.
     if let Some(Instructions::Computed(compute)) = &step.instructions {
         let text = compute(cx.clone(), agent.clone()).await;
         let what = || format!("the instructions of agent `{}`", agent.name());

@@ -26,6 +26,7 @@ impl Graph {
         let mut named = Vec::new();
         graph.reach(start, &mut named)?;
         let mut n_looked_up = 0;
+        // The list grows while it is walked: an agent that is found by its name brings names of its own.
         while let Some((from, to)) = named.get(n_looked_up).cloned() {
             n_looked_up += 1;
             if graph.agents.contains_key(&to) {

@@ -59,10 +59,12 @@ impl RequestTemplate {
         let agent = &state.agent;
         let mut settings = options.settings_of(agent);
         let gives_output_by_tool = agent.output_type().and_then(OutputType::tool).is_some();
+        // Words in place of the call would be an answer without the output that was asked for.
         if gives_output_by_tool && settings.tool_choice.is_none() {
             settings.tool_choice = Some(ToolChoice::Required);
         }
         let settings = Arc::new(settings);
+        // A model that must call a tool in each turn never answers; so the choice is dropped after the first call, as in the Python SDK.
         let keeps = agent.keeps_tool_choice() || gives_output_by_tool;
         let settings_after_tools = if keeps || settings.tool_choice.is_none() {
             Arc::clone(&settings)
@@ -111,6 +113,7 @@ impl RequestTemplate {
         let (tools, settings) = match offer {
             ToolOffer::Tools => (self.enabled(state, graph, cx), Arc::clone(settings)),
             ToolOffer::Nothing => {
+                // Servers refuse a choice where there are no tools to choose from.
                 let settings = ModelSettings {
                     tool_choice: None,
                     ..(**settings).clone()

@@ -104,6 +104,7 @@ fn save_calls(turn: &PendingTurn, state: &MachineState) -> Vec<SavedCall> {
 /// A call that has not begun: what somebody decided about it stays, and all else is found again.
 fn save_ready(action: &CallAction) -> SavedStatus {
     let (tool, permission, on_uncertain) = match action {
+        // Nothing is called for it: it is as good as done.
         CallAction::Answer(outcome) => {
             let outcome = outcome.clone();
             return SavedStatus::Done { outcome };

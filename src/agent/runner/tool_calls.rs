@@ -91,6 +91,7 @@ impl ToolPool {
         Self {
             running,
             waiting,
+            // None at once would never end.
             max_running: options.max_tool_concurrency.unwrap_or(usize::MAX).max(1),
             events: None,
             last: None,
@@ -128,6 +129,7 @@ impl TurnTools<'_> {
             scope,
             on_uncertain,
         };
+        // Without layers the call is polled as it is: a step made for nobody costs an allocation for each call.
         let layers = self.run.layers();
         if layers.is_empty() {
             return Box::pin(async move {

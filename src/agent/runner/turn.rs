@@ -213,7 +213,9 @@ pub(super) fn invoke(
         tool: tool.clone(),
         permission,
         on_uncertain: match certainty {
+            // Whoever declared the tool idempotent has decided for all of its calls.
             _ if tool.options().is_idempotent => OnUncertain::Again,
+            // Someone has decided to make it again, which holds for one attempt: that can be interrupted as well.
             ExecutionCertainty::MayHaveRun => OnUncertain::Once,
             ExecutionCertainty::Certain => OnUncertain::Ask,
         },

@@ -65,6 +65,7 @@ impl ReplayJournal {
             LineBody::Request(asked) => Some(asked),
             _ => None,
         })?;
+        // An answer to another question would lead the run to where it has never been, and look like a replay.
         let parts = Asked::of(request).changed_from(asked);
         if !parts.is_empty() {
             return Err(JournalError::Changed {

@@ -110,15 +110,18 @@ impl Execution {
         place: &EffectId,
         on_uncertain: OnUncertain,
     ) -> Result<EffectStatus, JournalFailure> {
+        // Without the write lock: of a run that goes on most effects are remembered, and looking them up disturbs nobody.
         if let Some(outcome) = self.outcome(db, place)? {
             return Ok(EffectStatus::Done(outcome));
         }
         let transaction = self.transaction(db)?;
         let Some(row) = self.row(&transaction, place)? else {
+            // On the disk before the effect begins: from here on a crash leaves one that may have happened.
             self.insert(&transaction, place, None)?;
             transaction.commit()?;
             return Ok(EffectStatus::New);
         };
+        // Whoever decides about a call that may have happened decides about these arguments and no others.
         place.check(&row.asked)?;
         let is_again = match on_uncertain {
             OnUncertain::Ask => false,
@@ -185,6 +188,7 @@ impl Execution {
         db: &'db mut Connection,
     ) -> Result<Transaction<'db>, JournalFailure> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // One statement finds out and takes part: between a look at the number and the change another execution could begin.
         let sql = "UPDATE openai_agents_runs SET updated_at = CURRENT_TIMESTAMP,
             changed = (SELECT max(changed) + 1 FROM openai_agents_runs) WHERE id = ?1 AND execution = ?2";
         if transaction.execute(sql, params![self.run, self.number])? == 0 {

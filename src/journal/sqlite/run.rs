@@ -176,6 +176,7 @@ impl DurableRun {
         let json = json.map_err(|error| JournalFailure::refused(error).at(store))?;
         let execution = self.execution();
         let finish = move |db: &mut _| execution.finish(db, &place, &json);
+        // Kept although the run may be dropped meanwhile: what has happened would be asked for, or done, again.
         self.0.worker.keep(finish).await
     }
 
@@ -233,6 +234,7 @@ impl DurableRun {
                 Ok(outcome)
             }
             Err(error) => {
+                // A call that was refused before it began is in no doubt.
                 if !was_called(&error) {
                     self.undo(place).await.map_err(failed)?;
                 }
@@ -250,6 +252,7 @@ impl DurableRun {
         if let Some(kept) = self.outcome::<StoredItems>(&place).await.map_err(failed)? {
             return Ok(kept.into());
         }
+        // A failure is not remembered: the run that goes on tries again.
         let kept = StoredItems::from(read.effect.await?);
         self.finish(place, &kept).await.map_err(failed)?;
         Ok(kept.into())

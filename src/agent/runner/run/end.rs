@@ -129,6 +129,7 @@ impl Run {
 
     /// Gives the state to whoever has asked for it, as a pause would; what is decided next stays.
     pub(super) fn give_state(&mut self) -> Step {
+        // As before a pause: a state can be claimed only in a session that has something of the run.
         if let Some(step) = self.save(Vec::new()) {
             return step;
         }
@@ -191,10 +192,12 @@ impl Run {
         let is_held = self.is_held();
         let is_ending = matches!(self.next, Next::CheckOutput);
         let is_closing = self.is_closing();
+        // Before anything is decided about the failure: who recovers from it, or saves the run, finds the turn closed.
         let completed = self.stop_tools();
         self.awaited = None;
         self.state.is_input_unjudged |= self.checks.n_asked > 0;
         self.checks = Checks::default();
+        // Also if the run recovers: what was begun belongs to a turn that is over.
         self.must_stop = true;
         let recovered = if is_closing {
             None

@@ -47,6 +47,7 @@ impl Run {
             }
             _ => return Err(failure),
         };
+        // Counted for the whole run, over turns and handoffs: it bounds what a model that never gets it right can cost.
         if self.state.n_asked_again >= max {
             return Err(failure);
         }
@@ -64,6 +65,7 @@ impl Run {
             .history
             .get(self.state.n_before_turn..)
             .unwrap_or_default();
+        // What a tool gave cannot be taken out whole: its call would stand there without an output.
         if !turn.iter().any(|item| answered_call_id(item).is_some()) {
             self.state.drop_turn();
             return;

@@ -38,6 +38,7 @@ impl Run {
             .as_ref()
             .or(self.setup.options.handoff_filter.as_ref());
         let filter = filter.cloned();
+        // Before a filter sees the conversation, in which no call stands without its output.
         self.end_turn(Some(&step.output()));
         let filtering = filter.map(|filter| (filter, self.handoff_history(&from, &step.to)));
         self.filtering = filtering.map(Box::new);

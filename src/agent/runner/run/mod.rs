@@ -167,6 +167,7 @@ impl Run {
     /// Says what to do next.
     pub(super) fn next(&mut self) -> Step {
         loop {
+            // First, so that nothing of a turn that has failed goes on while a slow reader takes the events.
             if std::mem::take(&mut self.must_stop) {
                 return Step::Stop;
             }
@@ -198,6 +199,7 @@ impl Run {
 
     /// Decides one thing; nothing to do if that leads to the next decision.
     fn decide(&mut self) -> Result<Option<Step>, RunFailure> {
+        // Whoever decides says what follows; this only fills the place meanwhile.
         match std::mem::replace(&mut self.next, Next::BeginTurn) {
             Next::SetUp(failure) => self.set_up(failure),
             Next::OpenSession => self.open_session(),
@@ -411,6 +413,7 @@ impl Run {
 
     /// Notes what a guardrail said, and fails if it tripped.
     fn note(&mut self, result: GuardrailResult) -> Result<(), RunFailure> {
+        // Kept before it ends the run: the error and the saved state have the verdict that tripped, too.
         self.state.guardrails.push(result.clone());
         let shown = result.clone();
         self.show(|| RunEvent::GuardrailDone { result: shown });

@@ -371,6 +371,7 @@ impl Run {
 
     /// Asks the guardrails that come before everything else, unless the run is past its beginning.
     pub(super) fn check_blocking(&mut self) -> Option<Step> {
+        // The first turn, or wherever a saved run was left.
         self.advance();
         // A run that failed before all guardrails had let its input pass (its session could not be written then) asks all of them before
         // it goes on: its first turn, beside which they are asked, is over.

@@ -83,6 +83,7 @@ impl Run {
     /// Counts the turn, if the limits allow it, and makes its request.
     pub(super) fn ask_model(&mut self) -> Result<Option<Step>, RunFailure> {
         let limits = self.options().limits;
+        // The run's own limit before those that it shares: a turn that may not begin does not count for the runs around it.
         limits
             .check_turn(self.state.turn)
             .map_err(RunFailure::Limit)?;
@@ -190,6 +191,7 @@ impl Run {
             ReasoningItemIds::Keep => items,
             ReasoningItemIds::Omit => items.into_iter().map(Item::without_reasoning_id).collect(),
         };
+        // Before the answer is understood: it was paid for, whatever it turns out to be.
         let usage = meta.usage.unwrap_or(Usage::UNREPORTED);
         self.cx.add_usage(usage);
         meta.deviations.extend(self.reused_ids(&items));
@@ -199,6 +201,7 @@ impl Run {
         let has_id = meta.response_id.is_some();
         self.state.responses.push(meta);
         let resolved = resolve(&self.resolve_context(), &items);
+        // Even if it was not understood, so that whoever gets the error sees what the model said.
         self.state.extend(items);
         self.state.n_known = self.state.history.len();
         match resolved {
@@ -233,6 +236,7 @@ impl Run {
 
     fn begin_work(&mut self, mut turn: PendingTurn) -> Result<(), RunFailure> {
         self.check_output_calls(&mut turn)?;
+        // All calls of the turn are allowed or none is: a model that is given half of the outputs would be refused by most servers.
         let is_tool =
             |status: &CallStatus| !matches!(status, CallStatus::Handoff(_) | CallStatus::Output);
         let n_tools = turn
@@ -324,6 +328,7 @@ impl Run {
             self.next = Next::BeginTurn;
             return;
         };
+        // What can be done is done before anybody is asked, so that a pause is as late and as seldom as it can be.
         if turn.has_ready() {
             self.next = Next::RunTools;
             return;
@@ -332,6 +337,7 @@ impl Run {
             self.next = Next::Pause;
             return;
         }
+        // After the tools, whose outputs the next agent is to see.
         let handoff = turn.calls.iter().find_map(|call| match call.status {
             CallStatus::Handoff(n) => Some(n),
             _ => None,

@@ -65,6 +65,7 @@ impl ResponseDecoder for ChatDecoder {
         {
             return self.on_delta(kind, text, events);
         }
+        // Only what comes twice in a row is taken for a pattern: another event may have changed what stands around the text.
         self.template.forget();
         let text = text_of(data)?;
         match name {

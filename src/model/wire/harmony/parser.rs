@@ -100,6 +100,7 @@ impl HarmonyParser {
 
     /// Takes more of the text.
     pub(super) fn push(&mut self, text: &str) {
+        // What is taken goes first, so that no more is held than what is not sure yet.
         self.text.drain(..self.at);
         self.at = 0;
         self.text.push_str(text);
@@ -139,6 +140,7 @@ impl HarmonyParser {
                 return Some(Lexeme::Token(token));
             }
             Found::Nothing => text.len(),
+            // The rest waits: with the next piece it may be a token, which must never be shown as text.
             Found::Beginning(at) | Found::Whole(at, _) => at,
         };
         let text = text
@@ -171,6 +173,7 @@ impl HarmonyParser {
                 ParserState::Header { text, .. },
                 Lexeme::Token(token @ (Token::Channel | Token::Constrain)),
             ) => {
+                // Each stands once in a header; a second one means that the end of a message is missing.
                 if text.contains(token.as_str()) {
                     return Err(Malformed::Token {
                         token,

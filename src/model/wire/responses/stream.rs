@@ -75,6 +75,7 @@ impl ResponseDecoder for ResponsesDecoder {
         data: &[u8],
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
+        // The API ends by `response.completed`. The chat API's word before that means a proxy that gave up, or another API.
         if data == b"[DONE]" {
             return Err(cut("the stream ended by [DONE]"));
         }

@@ -32,6 +32,7 @@ impl ChunkStream {
             waiting: VecDeque::new(),
             is_over: false,
         };
+        // As OpenAI begins: clients read the role from the first chunk.
         chunks.send_delta(&json!({"role": "assistant", "content": "", "refusal": null}));
         chunks
     }

@@ -76,6 +76,7 @@ impl ResponseRun {
         self.assembly.cut();
         let usage = error.progress().usage;
         let status = match error.kind() {
+            // The refusal is the answer, and stands among the items.
             ErrorKind::Refusal => Status::Completed,
             ErrorKind::ApprovalRequired if self.is_for_client(&error) => {
                 return self.handed_over(error);
@@ -125,6 +126,7 @@ impl ResponseRun {
         let usage = error.progress().usage;
         let approvals = std::mem::take(&mut self.assembly.approvals);
         let paused = error.into_state().ok().map(|state| PausedResponse {
+            // Once, when it is kept: a shelf asks for the size at every change, and a state can be large.
             n_bytes: state.to_json().map_or(0, |text| text.len()),
             state: Box::new(state),
             approvals,
