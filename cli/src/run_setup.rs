@@ -8,7 +8,9 @@ use openai_agents::config::Config;
 use openai_agents::journal::FileJournal;
 use openai_agents::model::Delivery;
 use openai_agents::session::{Session, SessionId};
-use openai_agents::{ErrorKind, Item, Limits, RunError, RunFailure, RunRequest, RunState};
+use openai_agents::{
+    Agent, ErrorKind, Item, Limits, RunError, RunFailure, RunRequest, RunState, Runner,
+};
 use serde_json::{Map, Value};
 
 use crate::answer_file::AnswerFile;
@@ -103,16 +105,8 @@ impl RunSetup {
         input: Vec<Item>,
         no_stream: bool,
     ) -> Result<RunRequest> {
-        let built = self.config.agent(agent)?;
-        let runner = self.config.runner_for(agent)?;
-        self.config
-            .connect_mcp(self.config.agent_config(agent)?)
-            .await?;
-        Ok(if no_stream {
-            runner.run(&built, input).delivery(Delivery::Whole)
-        } else {
-            runner.run(&built, input).delivery(Delivery::Stream)
-        })
+        let (runner, built) = self.connected(agent).await?;
+        Ok(runner.run(&built, input).delivery(delivery(no_stream)))
     }
 
     /// Prepares a run that goes on from its state, with the MCP servers that it needs.
@@ -122,16 +116,17 @@ impl RunSetup {
         state: RunState,
         no_stream: bool,
     ) -> Result<RunRequest> {
+        let (runner, built) = self.connected(agent).await?;
+        Ok(runner.resume(&built, state).delivery(delivery(no_stream)))
+    }
+
+    /// Gives an agent and what runs it, with the MCP servers that it needs connected.
+    async fn connected(&self, agent: &str) -> Result<(Runner, Agent)> {
         let built = self.config.agent(agent)?;
         let runner = self.config.runner_for(agent)?;
-        self.config
-            .connect_mcp(self.config.agent_config(agent)?)
-            .await?;
-        Ok(if no_stream {
-            runner.resume(&built, state).delivery(Delivery::Whole)
-        } else {
-            runner.resume(&built, state).delivery(Delivery::Stream)
-        })
+        let needs = self.config.agent_config(agent)?;
+        self.config.connect_mcp(needs).await?;
+        Ok((runner, built))
     }
 
     pub(crate) async fn open_session(
@@ -314,5 +309,14 @@ impl RunSetup {
                 .saved_in(Saved::Run(durable.id().to_owned())),
             (None, None) => failure,
         }
+    }
+}
+
+/// How the model answers; said in any case, since runs are always watched here.
+const fn delivery(no_stream: bool) -> Delivery {
+    if no_stream {
+        Delivery::Whole
+    } else {
+        Delivery::Stream
     }
 }

@@ -1,11 +1,13 @@
 //! Opens the configured sessions for the servers of `serve`.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use anyhow::Result;
 use openai_agents::config::Config;
 use openai_agents::server::ServerBuilder;
 use openai_agents::server::mcp::McpServerBuilder;
+use openai_agents::session::{Session, SessionError, SessionId};
 
 use crate::store::Store;
 
@@ -30,15 +32,9 @@ impl ServedSessions {
         let Some(store) = self.0.clone() else {
             return server;
         };
-        let opened = Arc::clone(&store);
-        let server = server.sessions(move |id| {
-            let session = opened.main(&id);
-            async move { Ok(session) }
-        });
-        server.list_sessions(move || {
-            let store = Arc::clone(&store);
-            async move { store.latest(MAX_LISTED).await }
-        })
+        server
+            .sessions(opens(&store))
+            .list_sessions(move || latest(Arc::clone(&store)))
     }
 
     /// Serves them by MCP.
@@ -46,14 +42,19 @@ impl ServedSessions {
         let Some(store) = self.0.clone() else {
             return server;
         };
-        let opened = Arc::clone(&store);
-        let server = server.sessions(move |id| {
-            let session = opened.main(&id);
-            async move { Ok(session) }
-        });
-        server.list_sessions(move || {
-            let store = Arc::clone(&store);
-            async move { store.latest(MAX_LISTED).await }
-        })
+        server
+            .sessions(opens(&store))
+            .list_sessions(move || latest(Arc::clone(&store)))
     }
+}
+
+type OpenedSession = Ready<Result<Arc<dyn Session>, SessionError>>;
+
+fn opens(store: &Arc<Store>) -> impl Fn(SessionId) -> OpenedSession + Send + Sync + 'static {
+    let store = Arc::clone(store);
+    move |id| ready(Ok(store.main(&id)))
+}
+
+async fn latest(store: Arc<Store>) -> Result<Vec<SessionId>, SessionError> {
+    store.latest(MAX_LISTED).await
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::compare::kind;
 use super::json::Repeated;
+use super::shape::LOG_LEVELS;
 
 /// Where the words of the server travel.
 const RAW_KEY: &str = "openai-agents/raw";
@@ -246,19 +247,9 @@ pub(super) fn question(method: &str, raw: Raw) -> Value {
             })
         }
         "notifications/message" => {
-            let levels = [
-                "debug",
-                "info",
-                "notice",
-                "warning",
-                "error",
-                "critical",
-                "alert",
-                "emergency",
-            ];
             let level = text("level");
             json!({
-                "level": levels.into_iter().find(|known| *known == level).unwrap_or("info"),
+                "level": LOG_LEVELS.into_iter().find(|known| *known == level).unwrap_or("info"),
                 "logger": raw.field("logger").filter(|it| it.is_string()),
                 "data": raw.value.get("data"),
             })

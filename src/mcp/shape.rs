@@ -47,6 +47,18 @@ const fn may(name: &'static str, shape: Shape) -> ShapeField {
 
 use Shape::{Any, Contents, Flag, Key, List, Number, Object, Open, Text, Word};
 
+/// The levels of log messages, as syslog has them.
+pub(super) const LOG_LEVELS: [&str; 8] = [
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+];
+
 const META: ShapeField = may("_meta", Open);
 const RESULT_TYPE: ShapeField = may("resultType", Text);
 const CURSOR: ShapeField = may("nextCursor", Text);
@@ -374,19 +386,7 @@ pub(super) const METHODS: &[(&str, &[ShapeField])] = &[
     (
         "notifications/message",
         &[
-            due(
-                "level",
-                Word(&[
-                    "debug",
-                    "info",
-                    "notice",
-                    "warning",
-                    "error",
-                    "critical",
-                    "alert",
-                    "emergency",
-                ]),
-            ),
+            due("level", Word(&LOG_LEVELS)),
             may("logger", Text),
             due("data", Any),
             META,
