@@ -51,6 +51,34 @@ fn check_names(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
+/// How many names stand at the root of the library: what a reader meets at one sitting. All else is by its module.
+const MAX_ROOT_EXPORTS: usize = 30;
+
+fn root_exports(code: &str) -> Vec<&str> {
+    let uses = code.split("pub use ").skip(1);
+    let lists = uses.filter_map(|rest| Some(rest.split_once(';')?.0));
+    let names = lists.flat_map(|list| {
+        let names = list.rsplit_once("::").map_or(list, |(_, names)| names);
+        names.trim_matches(['{', '}']).split(',').map(str::trim)
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn root_exports_are_at_most_thirty() {
+    let sources = super::sources(&["src"]);
+    let root = sources.iter().find(|source| source.path == "src/lib.rs");
+    let names = root_exports(&root.unwrap().code);
+    assert!(names.len() > 20, "{names:?}");
+    assert!(names.len() <= MAX_ROOT_EXPORTS, "{names:?}");
+}
+
+#[test]
+fn root_exports_in_lists_are_counted_one_by_one() {
+    let code = "pub use a::b::One;\nuse c::Inner;\npub use d::{Two, Three};\npub use e::{\n    Four,\n    Five,\n};\n";
+    assert_eq!(root_exports(code), ["One", "Two", "Three", "Four", "Five"]);
+}
+
 #[test]
 fn type_names_are_declared_in_at_most_two_files() {
     super::assert_none(&check_names(&super::sources(&[
