@@ -177,7 +177,8 @@ impl RunRequest {
         self
     }
 
-    pub(super) fn into_setup(self) -> (Agent, RunStart, RunSetup) {
+    /// Begins the run: what stays the same in it goes its own way from here on.
+    fn begin(self) -> RunStream {
         // Who begins a run has said by then how it is watched.
         let delivery = self.delivery.unwrap_or(Delivery::Whole);
         // What a journal knows by a name is the same run in each of its executions.
@@ -195,7 +196,7 @@ impl RunRequest {
             delivery,
             scope: self.scope,
         };
-        (self.agent, self.beginning, setup)
+        RunStream::new(&self.agent, self.beginning, setup)
     }
 
     /// Gives the events of the run as they happen, the model's text in pieces; nothing happens before the stream is polled.
@@ -221,7 +222,7 @@ impl RunRequest {
     /// ```
     pub fn stream(self) -> RunStream {
         let delivery = self.delivery.unwrap_or(Delivery::Stream);
-        RunStream::new(self.delivery(delivery))
+        self.delivery(delivery).begin()
     }
 
     /// Runs on this thread and waits, for programs that are not asynchronous.
@@ -243,7 +244,7 @@ impl RunRequest {
     /// }
     /// ```
     pub fn run_blocking(self) -> Result<RunResult, RunError> {
-        let mut stream = RunStream::new(self);
+        let mut stream = self.begin();
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(stream.setup_error(SetupError::InsideRuntime));
         }
@@ -263,7 +264,7 @@ impl IntoFuture for RunRequest {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(RunStream::new(self).finish())
+        Box::pin(self.begin().finish())
     }
 }
 

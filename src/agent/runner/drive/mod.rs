@@ -18,11 +18,11 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 
 use super::handle::RunHandle;
-use super::request::RunRequest;
+use super::request::{RunSetup, RunStart};
 use super::result::{RunEvent, RunResult};
 use super::run::Run;
 use super::step::Step;
-use crate::agent::RunState;
+use crate::agent::{Agent, RunState};
 use crate::context::Cancel;
 use crate::error::{RunError, RunFailure, SetupError};
 use interrupts::Interrupts;
@@ -65,8 +65,8 @@ pub struct RunStream {
 }
 
 impl RunStream {
-    pub(super) fn new(request: RunRequest) -> Self {
-        let run = Run::new(request);
+    pub(super) fn new(agent: &Agent, start: RunStart, setup: RunSetup) -> Self {
+        let run = Run::new(agent, start, setup);
         Self {
             work: Work::default(),
             interrupts: Interrupts::of(&run),

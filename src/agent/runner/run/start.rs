@@ -9,7 +9,7 @@ use crate::agent::runner::graph::Graph;
 use crate::agent::runner::layer::{Layers, RunIdentity};
 use crate::agent::runner::model_request::{RequestTemplate, ToolOffer};
 use crate::agent::runner::options::RunOptions;
-use crate::agent::runner::request::{RunRequest, RunSetup, RunStart};
+use crate::agent::runner::request::{RunSetup, RunStart};
 use crate::agent::runner::session::{
     SessionChangeStep, SessionClaim, SessionReadStep, SessionWriter,
 };
@@ -30,28 +30,27 @@ use crate::tools::FunctionTool;
 
 impl Run {
     /// Starts or restores a run. Set-up errors surface at the first step.
-    pub(in crate::agent::runner) fn new(request: RunRequest) -> Self {
-        let (agent, start, setup) = request.into_setup();
+    pub(in crate::agent::runner) fn new(agent: &Agent, start: RunStart, setup: RunSetup) -> Self {
         let options = &setup.options;
-        let (graph, mut failure) = match Graph::new(&agent, &options.agents) {
+        let (graph, mut failure) = match Graph::new(agent, &options.agents) {
             Ok(graph) => (graph, None),
             Err(error) => (Graph::default(), Some(RunFailure::Setup(error))),
         };
         let restored = match start {
             RunStart::Input(input) => {
                 let owner = options.history_owner.clone();
-                Ok(fresh(setup.id, &agent, input, owner))
+                Ok(fresh(setup.id, agent, input, owner))
             }
-            RunStart::State(state) => restore(*state, &agent, &graph),
+            RunStart::State(state) => restore(*state, agent, &graph),
         };
         let restored = restored.unwrap_or_else(|error| {
             failure.get_or_insert(error);
-            fresh(setup.id, &agent, Vec::new(), HistoryOwner::Run)
+            fresh(setup.id, agent, Vec::new(), HistoryOwner::Run)
         });
         let outer = setup.scope.agents.split_last();
         let outer = outer.map_or(&[][..], |(_, outer)| outer);
-        let is_recursive = outer.iter().any(|outer| outer.is_same(&agent));
-        let recursive = is_recursive.then_some(&agent);
+        let is_recursive = outer.iter().any(|outer| outer.is_same(agent));
+        let recursive = is_recursive.then_some(agent);
         if let Err(error) = check(&graph, options, &restored.history_owner, recursive) {
             failure.get_or_insert(RunFailure::Setup(error));
         }
