@@ -1,12 +1,12 @@
 //! Native modules: what is refused before any of their code runs, and what they may do wrong afterwards.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::json;
 
 use super::modules::{FOLDER, call, module, package, refusal, tools};
+use super::wasm::by_hand::compile_native_module;
 use crate::folder::Folder;
 
 pub(super) const NAMES: [&str; 14] = [
@@ -31,35 +31,13 @@ pub(super) struct Library {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Compiled once, by the compiler beside the one that built this test.
+/// Compiled once.
 pub(super) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let folder = Folder::new();
         let file = folder.path("by_hand.so");
-        let source = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/fixtures/plugins/by_hand.rs"
-        );
-        let compiled = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
-            .args([
-                "--edition",
-                "2021",
-                "-C",
-                "strip=symbols",
-                "-A",
-                "warnings",
-                "-o",
-            ])
-            .arg(&file)
-            .arg(source)
-            .output()
-            .unwrap();
-        assert!(
-            compiled.status.success(),
-            "{}",
-            String::from_utf8_lossy(&compiled.stderr)
-        );
+        compile_native_module(&file);
         let bytes = std::fs::read(&file).unwrap();
         Library { bytes }
     })

@@ -1,7 +1,7 @@
 //! WASM modules: what is refused, and what bounds the code that runs.
 
 #[path = "../../fixtures/plugins/module.rs"]
-mod by_hand;
+pub(super) mod by_hand;
 
 use serde_json::json;
 
