@@ -1,7 +1,7 @@
 //! What the call of a plugin's tool costs, and to load a module: `cargo bench --bench plugins` fails where a bound is not kept.
 //!
 //! What counts is the time of the processor, so that a busy machine judges as an idle one does; the time that passed stands beside it. The
-//! module is the example `text_tools` of the SDK, in a release build of both sides.
+//! module is the example `text_tools` of the SDK, in a release build as `plugins new` sets it up.
 
 use std::env;
 use std::error::Error;
@@ -14,8 +14,16 @@ use openai_agents::plugin::{PluginSearch, PluginTrust};
 use openai_agents::{FunctionTool, RunContext, ToolContext};
 
 const N_CALLS: u32 = 20_000;
-const N_LOADS: u32 = 20;
+const N_LOADS: u32 = 100;
 const MAX_LOAD: Duration = Duration::from_millis(5);
+
+/// How `openai-agents plugins new` builds a module.
+const PROFILE: [&str; 4] = [
+    "profile.release.codegen-units = 1",
+    "profile.release.lto = true",
+    "profile.release.opt-level = 's'",
+    "profile.release.strip = true",
+];
 
 const ARGUMENTS: &str = r#"{"text": "one two three", "unit": "words"}"#;
 const OUTPUT: &str = "3";
@@ -50,6 +58,7 @@ fn measure(
         .args(["build", "--quiet", "--release", "--locked"])
         .args(["--package", "openai-agents-kit-plugin"])
         .args(["--example", "text_tools"])
+        .args(PROFILE.iter().flat_map(|line| ["--config", line]))
         .args(target)
         .status()?;
     if !status.success() {
