@@ -51,6 +51,14 @@ pub(crate) struct SpeechFailed {
     pub(crate) hint: Option<String>,
 }
 
+/// A microphone or a speaker that was open does not work any more.
+#[cfg(feature = "microphone")]
+#[derive(Debug)]
+pub(crate) struct DeviceFailed {
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
 /// An answer was there, and its file could not be written.
 #[derive(Debug)]
 pub(crate) struct AnswerFileError {
@@ -80,6 +88,10 @@ impl Failure {
         }
         if let Some(failed) = error.downcast_ref::<SpeechFailed>() {
             return Self::of_speech(failed);
+        }
+        #[cfg(feature = "microphone")]
+        if let Some(failed) = error.downcast_ref::<DeviceFailed>() {
+            return Self::of_device(failed);
         }
         let unusable = error.downcast_ref::<Unusable>();
         let kinds = [
@@ -126,6 +138,21 @@ impl Failure {
             hint: hint.clone(),
             status: error.status(),
             retry_after: error.retry_after(),
+            saved: None,
+            unsaved: None,
+        }
+    }
+
+    /// A device that failed after it had worked.
+    #[cfg(feature = "microphone")]
+    fn of_device(failed: &DeviceFailed) -> Self {
+        Self {
+            exit: Exit::Failed,
+            kind: ErrorKind::Transport,
+            message: failed.message.clone(),
+            hint: Some(failed.hint.clone()),
+            status: None,
+            retry_after: None,
             saved: None,
             unsaved: None,
         }
@@ -398,6 +425,16 @@ impl fmt::Display for SpeechFailed {
 }
 
 impl std::error::Error for SpeechFailed {}
+
+#[cfg(feature = "microphone")]
+impl fmt::Display for DeviceFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(feature = "microphone")]
+impl std::error::Error for DeviceFailed {}
 
 impl fmt::Display for AnswerFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

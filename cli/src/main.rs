@@ -24,6 +24,8 @@ mod served;
 mod served_sessions;
 mod server_limits;
 mod signal;
+#[cfg(feature = "microphone")]
+mod sound;
 mod state_file;
 mod store;
 mod transcript;

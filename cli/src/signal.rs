@@ -154,8 +154,8 @@ impl SparedInterrupt {
     /// It is not lost: the next call tells of it.
     pub(crate) async fn came(&mut self) {
         let n_before = self.n_before;
-        let came = self.seen.wait_for(|seen| seen.n_spared > n_before).await;
-        if came.is_err() {
+        let came = self.seen.wait_for(|seen| seen.n_spared > n_before);
+        if came.await.is_err() {
             // The thread ends with the process only.
             std::future::pending::<()>().await;
         }

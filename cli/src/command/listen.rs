@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -19,6 +20,7 @@ use openai_agents::model::{Delivery, ModelError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::microphone;
 use super::speak::{failed, usage_json};
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
@@ -26,11 +28,12 @@ use crate::exit::Exit;
 use crate::failure::Usage;
 use crate::logging;
 use crate::output::{self, Lines, Output};
+use crate::signal::Signals;
 
 /// Speech servers take files of 25 MB.
 const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
 
-/// Write down what is said in an audio file, or while it is said
+/// Write down what is said in an audio file, into the microphone, or while it is said
 ///
 /// The file is sent to /audio/transcriptions of the server at `voice.stt_url`, or else at the base URL. The model is `voice.stt_model`
 /// of the settings. The text goes to stdout.
@@ -39,11 +42,14 @@ const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
 /// file of 24,000 samples a second and one channel, or such samples (16 bits, without a header) on stdin:
 /// arecord -q -t raw -f S16_LE -r 24000 | openai-agents listen --live -
 ///
+/// With --microphone, what is said is recorded, and written down when it ends: by silence, Enter or Ctrl-C. With --live it is sent while it
+/// is said. A second Ctrl-C ends the program.
+///
 /// With --json, stdout has one JSON object per line: transcript_delta where the server streams, and last a result with `text` and, in the
 /// format verbose_json, `language`, `duration`, `segments` and `words`.
 ///
-/// Exit codes: 0 done; 1 the server did not answer with a text, or an output cannot be written; 2 nothing was done: wrong usage or
-/// settings, no such file, or the server cannot be reached.
+/// Exit codes: 0 done; 1 the server did not answer with a text, an output cannot be written, or the microphone failed while it recorded;
+/// 2 nothing was done: wrong usage or settings, no such file, no microphone, or the server cannot be reached.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -51,10 +57,20 @@ const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
 )]
 pub(crate) struct ListenArgs {
     /// The audio file: WAV, MP3, FLAC, OGG, MP4 or WebM; with --live WAV, or - for samples on stdin.
-    file: PathBuf,
+    #[arg(required_unless_present = "microphone")]
+    file: Option<PathBuf>,
     /// Write down while the audio is read.
     #[arg(long, conflicts_with = "format")]
     live: bool,
+    /// Record from the microphone instead of reading a file.
+    #[arg(long, conflicts_with = "file")]
+    microphone: bool,
+    /// End the recording by this much silence behind what is said, in seconds.
+    #[arg(long, value_name = "SECS", default_value = "2", requires = "microphone", value_parser = seconds)]
+    silence: Duration,
+    /// Record from this microphone; `openai-agents devices` lists them [default: the system's].
+    #[arg(long, value_name = "ID", requires = "microphone")]
+    input_device: Option<String>,
     /// The language that is spoken, such as en.
     #[arg(long, value_name = "CODE")]
     language: Option<String>,
@@ -75,7 +91,18 @@ pub(crate) struct ListenArgs {
     pub(super) json: bool,
 }
 
-pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> {
+/// Reads a number of seconds that is more than none and at most a minute.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|it| *it > 0.0 && *it <= 60.0);
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "it is no number of seconds from 0 to 60".to_owned())
+}
+
+pub(crate) async fn run(global: Global, arguments: &ListenArgs, signals: &Signals) -> Result<Exit> {
     let stt_model = arguments.stt_model.as_deref();
     let config = global.load_with(&[("--stt-model", "voice.stt_model", stt_model)])?;
     logging::start(&config)?;
@@ -96,15 +123,11 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
         .as_deref()
         .map(AnswerFile::new)
         .transpose()?;
-    let mut events = if arguments.live {
-        live(arguments, &config)?
-    } else {
-        recorded(arguments, format, &config)?
-    };
+    let mut events = transcripts(arguments, format, &config, signals).await?;
     let mut out = Lines::stdout();
     let (mut words, mut is_shown) = (Output::of_process(), false);
     while let Some(event) = events.next().await {
-        match event.map_err(|error| failed(error, "voice.stt_url", &config))? {
+        match event? {
             TranscriptionEvent::Delta { delta } if arguments.json => {
                 let line = json!({ "type": "transcript_delta", "delta": delta });
                 if !output::is_read(out.json(&line))? {
@@ -132,6 +155,10 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
                         }
                     }
                 }
+                // The server has found the end by itself, and the microphone still hears.
+                if arguments.microphone {
+                    return Ok(Exit::Done);
+                }
             }
             _ => {}
         }
@@ -139,16 +166,51 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs) -> Result<Exit> 
     Ok(Exit::Done)
 }
 
-type TranscriptStream = Pin<Box<dyn Stream<Item = Result<TranscriptionEvent, ModelError>> + Send>>;
+type TranscriptStream = Pin<Box<dyn Stream<Item = Result<TranscriptionEvent>> + Send>>;
+pub(super) type SampleStream = Pin<Box<dyn Stream<Item = PcmAudio> + Send>>;
+
+/// Has written down what is read or recorded.
+async fn transcripts(
+    arguments: &ListenArgs,
+    format: TranscriptFormat,
+    config: &Config,
+    signals: &Signals,
+) -> Result<TranscriptStream> {
+    // The settings are looked at before anything is read, and before anybody speaks.
+    if arguments.live {
+        config.live_stt()?;
+    } else {
+        config.stt()?;
+    }
+    let Some(path) = &arguments.file else {
+        let microphone = microphone::open_microphone(arguments.input_device.as_deref())?;
+        let mut recorder =
+            microphone::QuestionRecorder::new(microphone, arguments.silence, Some(signals))?;
+        if arguments.live {
+            let (samples, recording) = recorder.into_stream();
+            let events = live(arguments, config, samples)?;
+            // What is heard is sent while it is written down.
+            return Ok(Box::pin(stream::select(events, recording)));
+        }
+        let (audio, _) = recorder.record().await?;
+        return recorded(arguments, format, config, AudioFile::wav(&audio)?);
+    };
+    if arguments.live {
+        live(arguments, config, file_samples(path)?)
+    } else {
+        recorded(arguments, format, config, read(path)?)
+    }
+}
 
 /// Has a recording written down.
 fn recorded(
     arguments: &ListenArgs,
     format: TranscriptFormat,
     config: &Config,
+    recording: AudioFile,
 ) -> Result<TranscriptStream> {
     let stt = config.stt()?;
-    let mut request = TranscriptionRequest::new(read(&arguments.file)?);
+    let mut request = TranscriptionRequest::new(recording);
     request.format = format;
     request.language.clone_from(&arguments.language);
     request.prompt.clone_from(&arguments.prompt);
@@ -158,30 +220,52 @@ fn recorded(
     if arguments.json && format == TranscriptFormat::Json {
         request.delivery = Delivery::Stream;
     }
-    Ok(stt.transcribe(request))
+    Ok(judged(stt.transcribe(request), config))
+}
+
+/// Says of an error of the server which setting it comes from.
+fn judged(
+    events: impl Stream<Item = Result<TranscriptionEvent, ModelError>> + Send + 'static,
+    config: &Config,
+) -> TranscriptStream {
+    let config = config.clone();
+    Box::pin(
+        events.map(move |event| {
+            event.map_err(|error| failed(error, "voice.stt_url", &config).into())
+        }),
+    )
 }
 
 /// Has audio written down while it is read.
-fn live(arguments: &ListenArgs, config: &Config) -> Result<TranscriptStream> {
+fn live(
+    arguments: &ListenArgs,
+    config: &Config,
+    samples: SampleStream,
+) -> Result<TranscriptStream> {
     let stt = config.live_stt()?;
-    let mut request = if arguments.file.as_os_str() == "-" {
-        LiveRequest::new(stdin_samples()?)
-    } else {
-        let audio = PcmAudio::from_wav(&read(&arguments.file)?.bytes).map_err(|error| {
-            let path = arguments.file.display();
-            Usage(format!("cannot send {path}: {error}"))
-        })?;
-        LiveRequest::new(stream::iter([audio]))
-    };
+    let mut request = LiveRequest::new(samples);
     request.language.clone_from(&arguments.language);
     request.prompt.clone_from(&arguments.prompt);
     // It hears live whatever it is asked.
-    stt.transcribe_live(request)
-        .context("the model takes no live audio")
+    let events = stt.transcribe_live(request);
+    let events = events.context("the model takes no live audio")?;
+    Ok(judged(events, config))
+}
+
+/// Reads samples from a file, or while they come from stdin.
+fn file_samples(path: &Path) -> Result<SampleStream> {
+    if path.as_os_str() == "-" {
+        return stdin_samples();
+    }
+    let audio = PcmAudio::from_wav(&read(path)?.bytes).map_err(|error| {
+        let path = path.display();
+        Usage(format!("cannot send {path}: {error}"))
+    })?;
+    Ok(Box::pin(stream::iter([audio])))
 }
 
 /// Reads samples from stdin, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
-fn stdin_samples() -> Result<impl Stream<Item = PcmAudio> + Send + 'static> {
+fn stdin_samples() -> Result<SampleStream> {
     /// A tenth of a second; a few wait while the connection is slow, and then stdin does.
     const PIECE_BYTES: usize = 4_800;
     let (sender, mut pieces) = mpsc::channel(16);
@@ -206,7 +290,7 @@ fn stdin_samples() -> Result<impl Stream<Item = PcmAudio> + Send + 'static> {
             }
         })
         .context("cannot read stdin")?;
-    Ok(stream::poll_fn(move |cx| pieces.poll_recv(cx)))
+    Ok(Box::pin(stream::poll_fn(move |cx| pieces.poll_recv(cx))))
 }
 
 /// Reads a recording.

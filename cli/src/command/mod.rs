@@ -4,10 +4,14 @@ mod agents;
 mod chat;
 mod check;
 mod decisions;
+mod devices;
 mod graph;
 mod input;
 mod listen;
+#[cfg_attr(not(feature = "microphone"), path = "no_microphone.rs")]
+mod microphone;
 mod realtime;
+mod realtime_lines;
 mod reload;
 mod replay;
 mod resume;
@@ -43,6 +47,7 @@ pub(crate) enum Command {
     Listen(listen::ListenArgs),
     Talk(talk::TalkArgs),
     Realtime(realtime::RealtimeArgs),
+    Devices(devices::DevicesArgs),
     Sessions(sessions::SessionsArgs),
     Trace(trace::TraceArgs),
     Agents(agents::AgentsArgs),
@@ -66,6 +71,7 @@ impl Command {
             Self::Listen(command) => command.json,
             Self::Talk(command) => command.json,
             Self::Realtime(command) => command.json,
+            Self::Devices(command) => command.json,
             Self::Sessions(command) => command.is_json(),
             Self::Trace(command) => command.is_json(),
             Self::Agents(command) => command.json,
@@ -105,9 +111,14 @@ async fn act(global: Global, command: Command, signals: &mut Signals) -> Result<
         Command::Replay(command) => replay::run(global, &command, signals).await,
         Command::Serve(command) => serve::run(global, &command, signals).await,
         Command::Speak(command) => signals.unless(speak::run(global, &command)).await,
-        Command::Listen(command) => signals.unless(listen::run(global, &command)).await,
+        Command::Listen(command) => {
+            let interrupts = signals.clone();
+            let listened = listen::run(global, &command, &interrupts);
+            signals.unless(listened).await
+        }
         Command::Talk(command) => talk::run(global, &command, signals).await,
         Command::Realtime(command) => realtime::run(global, &command, signals).await,
+        Command::Devices(command) => devices::run(&command),
         Command::Sessions(command) => signals.unless(sessions::run(global, &command)).await,
         Command::Trace(command) => signals.unless(trace::run(global, &command)).await,
         Command::Agents(command) => agents::run(global, &command),

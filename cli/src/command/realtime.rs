@@ -13,6 +13,8 @@ use openai_agents::{ErrorKind, Limits};
 use serde_json::{Value, json};
 
 use super::listen::read;
+use super::microphone;
+use super::realtime_lines::event_line;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
 use crate::exit::Exit;
@@ -23,7 +25,7 @@ use crate::recorder::{LocalStore, Recorder};
 use crate::signal::Signals;
 use crate::typed_lines::{TypedLines, is_yes};
 
-/// Talk with a realtime model: text in the terminal, audio from and to files
+/// Talk with a realtime model: by microphone and speaker, text in the terminal, audio from and to files
 ///
 /// Each line of stdin is a message; its answer comes before the next line is sent, and the end of stdin ends the session. With --audio, the
 /// file is the first message. The model is `realtime.model` of the settings, at `realtime.url` or else at the base URL. The agent is the
@@ -33,15 +35,23 @@ use crate::typed_lines::{TypedLines, is_yes};
 /// written to the file at the end, and its transcript goes to stdout. About a call that needs approval the terminal is asked; where stdin is
 /// none, the call is refused. With --approve-all all calls are approved.
 ///
+/// With --microphone, the model hears the microphone and answers through the speaker. Whoever speaks over an answer stops it, and the model is
+/// told what was heard of it; use headphones, or the model hears itself. With --half-duplex nothing is heard while an answer is played. Lines
+/// of stdin are messages too; an empty one stops an answer. The session ends with stdin, behind the last answer, or by Ctrl-C.
+///
 /// With --json, stdout has one JSON object per line: user_transcript, text_delta, tool_called, tool_output, handoff_occurred,
 /// guardrail_tripped, interrupted, response_done, server_error, deviation, model_event. The last line has the type result.
 ///
-/// Exit codes: 0 done; 1 an answer failed or the session ended early; 2 nothing was done: wrong usage or settings, or the server cannot be
-/// reached; 3 a guardrail tripped on the last answer; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
+/// Exit codes: 0 done; 1 an answer failed, the session ended early, or the microphone or the speaker failed; 2 nothing was done: wrong usage or
+/// settings, no microphone or speaker, or the server cannot be reached; 3 a guardrail tripped on the last answer; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
     reason = "this is a help text for terminals, where backticks would be noise"
+)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
 )]
 pub(crate) struct RealtimeArgs {
     /// Send this message first, before those of stdin.
@@ -49,6 +59,18 @@ pub(crate) struct RealtimeArgs {
     /// Send this WAV file first: 24,000 samples a second, one channel.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     audio: Option<PathBuf>,
+    /// Talk by the microphone and the speaker.
+    #[arg(long, conflicts_with = "audio")]
+    microphone: bool,
+    /// Hear nothing while an answer is played: for loudspeakers.
+    #[arg(long, requires = "microphone")]
+    half_duplex: bool,
+    /// Hear by this microphone; `openai-agents devices` lists them [default: the system's].
+    #[arg(long, value_name = "ID", requires = "microphone")]
+    input_device: Option<String>,
+    /// Play through this speaker; `openai-agents devices` lists them [default: the system's].
+    #[arg(long, value_name = "ID", requires = "microphone")]
+    output_device: Option<String>,
     /// Answer in audio, and write it to this WAV file. Replaces the file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -70,14 +92,23 @@ pub(crate) struct RealtimeArgs {
 }
 
 /// What there is to say.
-enum UserMessage {
+pub(super) enum UserMessage {
     Text(String),
     Audio(PcmAudio),
 }
 
+/// When the user may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpokenTurns {
+    /// When the agent has answered.
+    InTurn,
+    /// Whenever they want to, over an answer too.
+    Overlapping,
+}
+
 /// Who decides about calls that need approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ApprovalPolicy {
+pub(super) enum ApprovalPolicy {
     All,
     /// The person at the terminal.
     Ask,
@@ -85,16 +116,18 @@ enum ApprovalPolicy {
 }
 
 /// What a session has come to.
-struct TerminalSession {
+pub(super) struct TerminalSession {
     json: bool,
-    approval: ApprovalPolicy,
+    pub(super) approval: ApprovalPolicy,
+    turns: SpokenTurns,
     out: Output,
     agent: String,
     /// The answer under way: a call in it means that another one follows.
     has_called: bool,
     is_answered: bool,
     text: String,
-    audio: Vec<u8>,
+    /// The audio of the answers, if it is to be written to a file.
+    audio: Option<Vec<u8>>,
     n_answers: u32,
     tripped: Option<String>,
 }
@@ -117,11 +150,15 @@ pub(crate) async fn run(
     talked
 }
 
-async fn converse(
-    arguments: &RealtimeArgs,
-    (mut session, first, file, agent, recorder): Opened,
-    signals: &mut Signals,
-) -> Result<Exit> {
+async fn converse(arguments: &RealtimeArgs, opened: Opened, signals: &mut Signals) -> Result<Exit> {
+    let Opened {
+        mut session,
+        first,
+        file,
+        agent,
+        recorder,
+        sound,
+    } = opened;
     let lines = (!arguments.no_stdin).then(TypedLines::read).transpose()?;
     let approval = match &lines {
         _ if arguments.approve_all => ApprovalPolicy::All,
@@ -129,10 +166,22 @@ async fn converse(
         _ => ApprovalPolicy::None,
     };
     let mut conversation = TerminalSession::new(arguments.json, approval, agent);
+    conversation.audio = file.is_some().then(Vec::new);
+    if sound.is_some() {
+        conversation.turns = SpokenTurns::Overlapping;
+    }
+    let talk = async {
+        match sound {
+            Some(sound) => {
+                microphone::converse(&mut conversation, &mut session, first, lines, sound).await
+            }
+            None => conversation.talk(&mut session, first, lines).await,
+        }
+    };
     let talked = tokio::select! {
         biased;
         signal = signals.first() => Err(Ended(signal).into()),
-        talked = Box::pin(conversation.talk(&mut session, first, lines)) => talked,
+        talked = Box::pin(talk) => talked,
     };
     let usage = session.usage();
     if talked.is_ok() {
@@ -144,15 +193,12 @@ async fn converse(
         recorder.close().await;
     }
     let failure = talked.err().map(|error| Failure::after_session(&error));
-    let written = match &file {
-        Some(file) if !conversation.audio.is_empty() => PcmAudio::new(
-            AudioFormat::Pcm16.sample_rate_hz(),
-            1,
-            conversation.audio.clone(),
-        )
-        .and_then(|audio| audio.to_wav())
-        .context("the spoken answers")
-        .and_then(|wav| file.write_bytes(&wav)),
+    let spoken = conversation.audio.take().filter(|audio| !audio.is_empty());
+    let written = match (&file, spoken) {
+        (Some(file), Some(audio)) => PcmAudio::new(AudioFormat::Pcm16.sample_rate_hz(), 1, audio)
+            .and_then(|audio| audio.to_wav())
+            .context("the spoken answers")
+            .and_then(|wav| file.write_bytes(&wav)),
         _ => Ok(()),
     };
     let failure = failure.or_else(|| written.err().map(|error| Failure::after_run(&error)));
@@ -169,13 +215,14 @@ async fn converse(
 }
 
 /// A session, what is said first, where the answers go, and who speaks.
-type Opened = (
-    RealtimeSession,
-    Option<UserMessage>,
-    Option<AnswerFile>,
-    String,
-    Option<Recorder>,
-);
+struct Opened {
+    session: RealtimeSession,
+    first: Option<UserMessage>,
+    file: Option<AnswerFile>,
+    agent: String,
+    recorder: Option<Recorder>,
+    sound: Option<microphone::LiveSound>,
+}
 
 /// Everything that can be wrong before something is said; the MCP servers of the configuration have to be closed in any case.
 async fn prepare(global: Global, arguments: &RealtimeArgs) -> Result<(Config, Result<Opened>)> {
@@ -208,13 +255,13 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
         (None, Some(path)) => Some(UserMessage::Audio(recording(path)?)),
         (None, None) => None,
     };
-    if first.is_none() && arguments.no_stdin {
-        let message = "nothing to say: give a text, --audio, or lines on stdin";
+    if first.is_none() && arguments.no_stdin && !arguments.microphone {
+        let message = "nothing to say: give a text, --audio, --microphone, or lines on stdin";
         return Err(Usage(message.to_owned()).into());
     }
     let mut builder = RealtimeSession::builder(first_agent, model)
         .limits(config.limits().over(Limits::default()))
-        .modality(if file.is_some() {
+        .modality(if file.is_some() || arguments.microphone {
             Modality::Audio
         } else {
             Modality::Text
@@ -229,6 +276,8 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
         // The file is one turn, whatever pauses are in it.
         builder = builder.turn_detection(TurnDetection::Manual);
     }
+    let sound = arguments.microphone.then(|| open_sound(arguments));
+    let sound = sound.transpose()?;
     config.connect_mcp(config.realtime_agent_config()?).await?;
     let recorder = Recorder::open(config, LocalStore::IfConfigured).await?;
     if let Some(recorder) = &recorder {
@@ -237,7 +286,22 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
     let session = builder.connect().await;
     let session = session.map_err(|error| connect_failed(&error, config))?;
     let agent = first_agent.name().to_owned();
-    Ok((session, first, file, agent, recorder))
+    Ok(Opened {
+        session,
+        first,
+        file,
+        agent,
+        recorder,
+        sound,
+    })
+}
+
+fn open_sound(arguments: &RealtimeArgs) -> Result<microphone::LiveSound> {
+    Ok(microphone::LiveSound {
+        microphone: microphone::open_microphone(arguments.input_device.as_deref())?,
+        speaker: microphone::open_speaker(arguments.output_device.as_deref())?,
+        half_duplex: arguments.half_duplex,
+    })
 }
 
 fn connect_failed(error: &RealtimeError, config: &Config) -> Unusable {
@@ -270,12 +334,13 @@ impl TerminalSession {
         Self {
             json,
             approval,
+            turns: SpokenTurns::InTurn,
             out: Output::of_process(),
             agent,
             has_called: false,
             is_answered: true,
             text: String::new(),
-            audio: Vec::new(),
+            audio: None,
             n_answers: 0,
             tripped: None,
         }
@@ -308,6 +373,11 @@ impl TerminalSession {
                 Some(line) => next = Some(UserMessage::Text(line)),
             }
         }
+        self.finish()
+    }
+
+    /// Says how the session ends where nothing else was wrong.
+    pub(super) fn finish(&mut self) -> Result<()> {
         match self.tripped.take() {
             Some(guardrail) => Err(Unusable {
                 kind: ErrorKind::GuardrailTripped,
@@ -319,7 +389,20 @@ impl TerminalSession {
         }
     }
 
-    async fn say(&mut self, session: &RealtimeSession, message: UserMessage) -> Result<()> {
+    /// Whether nothing is being answered.
+    #[cfg_attr(
+        not(feature = "microphone"),
+        expect(dead_code, reason = "without one the user waits for the answer")
+    )]
+    pub(super) const fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    pub(super) async fn say(
+        &mut self,
+        session: &RealtimeSession,
+        message: UserMessage,
+    ) -> Result<()> {
         self.is_answered = false;
         self.text.clear();
         self.tripped = None;
@@ -370,7 +453,12 @@ impl TerminalSession {
         Ok(answer.is_some_and(|answer| is_yes(&answer)))
     }
 
-    fn show(&mut self, event: &RealtimeEvent) -> Result<()> {
+    /// Shows an event.
+    ///
+    /// # Errors
+    ///
+    /// What the session ends for.
+    pub(super) fn show(&mut self, event: &RealtimeEvent) -> Result<()> {
         let line = event_line(event);
         let note = match event {
             RealtimeEvent::TextDelta { delta, .. } => {
@@ -381,12 +469,18 @@ impl TerminalSession {
                 None
             }
             RealtimeEvent::Audio { audio, .. } => {
-                self.audio.extend_from_slice(audio);
+                if let Some(kept) = &mut self.audio {
+                    kept.extend_from_slice(audio);
+                }
                 None
             }
             RealtimeEvent::ResponseStarted { agent, .. } => {
                 self.agent = agent.to_string();
                 self.has_called = false;
+                self.is_answered = false;
+                if self.turns == SpokenTurns::Overlapping {
+                    self.text.clear();
+                }
                 None
             }
             RealtimeEvent::ToolCalled { .. } => {
@@ -400,18 +494,9 @@ impl TerminalSession {
                 Some(event.to_string())
             }
             RealtimeEvent::ResponseDone { status, reason, .. } => {
-                self.n_answers += 1;
-                let is_followed = std::mem::take(&mut self.has_called);
-                match status {
-                    ResponseStatus::Completed => self.is_answered = !is_followed,
-                    ResponseStatus::Cancelled if is_followed => {}
-                    // Some servers find turns also where they were told not to; they answer the turn that they found.
-                    ResponseStatus::Cancelled if reason.as_deref() == Some("turn_detected") => {}
-                    _ => {
-                        self.line(line.as_ref())?;
-                        let message = event.to_string();
-                        return Err(ended(ErrorKind::ResponseFailed, message));
-                    }
+                if !self.end_answer(status, reason.as_deref())? {
+                    self.line(line.as_ref())?;
+                    return Err(ended(ErrorKind::ResponseFailed, event.to_string()));
                 }
                 None
             }
@@ -439,6 +524,26 @@ impl TerminalSession {
         Ok(())
     }
 
+    /// Notes that an answer is over; says whether the session can go on.
+    fn end_answer(&mut self, status: &ResponseStatus, reason: Option<&str>) -> Result<bool> {
+        self.n_answers += 1;
+        let is_followed = std::mem::take(&mut self.has_called);
+        let is_live = self.turns == SpokenTurns::Overlapping;
+        if is_live && !self.json && !self.text.is_empty() {
+            self.write("\n")?;
+        }
+        match status {
+            ResponseStatus::Completed => self.is_answered = !is_followed,
+            ResponseStatus::Cancelled if is_followed => {}
+            // The user spoke over it, or stopped it.
+            ResponseStatus::Cancelled if is_live => self.is_answered = true,
+            // Some servers find turns also where they were told not to; they answer the turn that they found.
+            ResponseStatus::Cancelled if reason == Some("turn_detected") => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn line(&self, line: Option<&Value>) -> Result<()> {
         if let (true, Some(line)) = (self.json, line)
             && !output::is_read(Lines::stdout().json(line))?
@@ -464,56 +569,4 @@ fn ended(kind: ErrorKind, message: String) -> anyhow::Error {
         hint,
     }
     .into()
-}
-
-/// The line of `--json` that stands for an event, if there is one.
-fn event_line(event: &RealtimeEvent) -> Option<Value> {
-    Some(match event {
-        RealtimeEvent::TextDelta { delta, .. } => json!({ "type": "text_delta", "delta": delta }),
-        RealtimeEvent::UserTranscriptDone { transcript, .. } => {
-            json!({ "type": "user_transcript", "text": transcript })
-        }
-        RealtimeEvent::ToolCalled {
-            agent,
-            tool,
-            call_id,
-            arguments,
-        } => {
-            json!({ "type": "tool_called", "agent": agent, "name": tool, "call_id": call_id, "arguments": arguments })
-        }
-        RealtimeEvent::ToolEnded {
-            tool,
-            call_id,
-            output,
-            failure,
-        } => json!({
-            "type": "tool_output", "name": tool, "call_id": call_id, "output": output,
-            "failure": failure.as_ref().map(|failure| failure.message.as_str()),
-        }),
-        RealtimeEvent::HandedOff { from, to } => {
-            json!({ "type": "handoff_occurred", "from": from, "to": to })
-        }
-        RealtimeEvent::GuardrailTripped { result, .. } => {
-            json!({ "type": "guardrail_tripped", "guardrail": result.guardrail, "info": result.info })
-        }
-        RealtimeEvent::Interrupted { by, .. } => {
-            json!({ "type": "interrupted", "by": by.as_str() })
-        }
-        RealtimeEvent::ResponseDone {
-            status,
-            reason,
-            usage,
-            ..
-        } => {
-            json!({ "type": "response_done", "status": status.as_str(), "reason": reason, "usage": usage })
-        }
-        RealtimeEvent::ServerError { error } => {
-            json!({ "type": "server_error", "message": error.message, "code": error.code })
-        }
-        RealtimeEvent::Deviation { deviation } => {
-            json!({ "type": "deviation", "code": deviation.code, "detail": deviation.detail })
-        }
-        RealtimeEvent::Other { name, .. } => json!({ "type": "model_event", "name": name }),
-        _ => return None,
-    })
 }

@@ -14,6 +14,7 @@ use openai_agents::model::voice::{
 use serde_json::{Value, json};
 
 use super::input::Input;
+use super::microphone;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
 use crate::exit::Exit;
@@ -21,22 +22,29 @@ use crate::failure::{SpeechFailed, Usage};
 use crate::logging;
 use crate::output;
 
-/// Speak a text into an audio file
+/// Speak a text into an audio file, or through the speaker
 ///
 /// The text is sent to /audio/speech of the server at `voice.tts_url`, or else at the base URL. The model is `voice.tts_model` and the
-/// voice `voice.voice` of the settings. What the server sends is written as it is, when it is there whole.
+/// voice `voice.voice` of the settings. What the server sends is written as it is, when it is there whole. With --play it is played while it
+/// comes.
 ///
 /// `echo "Hello." | openai-agents speak -o hello.wav`
 ///
-/// Exit codes: 0 done; 1 the server did not speak, or the file cannot be written; 2 nothing was done: wrong usage or settings, or the
-/// server cannot be reached.
+/// Exit codes: 0 done; 1 the server did not speak, the file cannot be written, or the speaker failed while it played; 2 nothing was done:
+/// wrong usage or settings, no speaker, or the server cannot be reached.
 #[derive(Debug, Args)]
 pub(crate) struct SpeakArgs {
     /// The text. Text from a pipe is added after it; - means only that text.
     text: Option<String>,
     /// Write the audio to this file. Replaces the file.
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "play")]
+    output: Option<PathBuf>,
+    /// Play the speech instead of writing a file.
+    #[arg(long, conflicts_with_all = ["output", "format"])]
+    play: bool,
+    /// Play through this speaker; `openai-agents devices` lists them [default: the system's].
+    #[arg(long, value_name = "ID", requires = "play")]
+    output_device: Option<String>,
     /// The format: mp3, opus, aac, flac, wav or pcm [default: the ending of FILE].
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -67,8 +75,10 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
         ),
     ])?;
     logging::start(&config)?;
-    let format = format(arguments)?;
-    let file = AnswerFile::new(&arguments.output)?;
+    let target = match &arguments.output {
+        Some(path) => Some((path, format(arguments, path)?, AnswerFile::new(path)?)),
+        None => None,
+    };
     let tts = config.tts()?;
     let voice = config.speaking_voice()?.to_owned();
     let text = Input::of_text(arguments.text.clone()).text(None).await?;
@@ -76,9 +86,19 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
         return Err(Usage("the text is empty".to_owned()).into());
     }
     let mut request = SpeechRequest::new(text, voice);
-    request.format = format;
     request.instructions.clone_from(&arguments.instructions);
     request.speed = arguments.speed;
+    let Some((path, format, file)) = target else {
+        let speaker = microphone::open_speaker(arguments.output_device.as_deref())?;
+        request.format = SpeechFormat::Pcm;
+        let (seconds, cost) = microphone::speak(tts.speak(request), speaker, &config).await?;
+        let result = json!({
+            "type": "result", "ok": true, "seconds": seconds, "usage": cost.as_ref().map(usage_json),
+        });
+        output::is_read(output::result(&result))?;
+        return Ok(Exit::Done);
+    };
+    request.format = format;
     let mut events = tts.speak(request);
     let (mut audio, mut n_bytes, mut cost) = (Vec::new(), 0, None);
     while let Some(event) = events.next().await {
@@ -92,7 +112,7 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
         }
     }
     file.write_pieces(&audio)?;
-    let shown = arguments.output.display();
+    let shown = path.display();
     if !arguments.json {
         output::note(format_args!("wrote {shown} ({n_bytes} bytes)"));
     }
@@ -129,9 +149,9 @@ pub(super) fn usage_json(usage: &SpeechUsage) -> Value {
     }
 }
 
-fn format(arguments: &SpeakArgs) -> Result<SpeechFormat> {
+fn format(arguments: &SpeakArgs, path: &Path) -> Result<SpeechFormat> {
     let named = arguments.format.as_deref();
-    let ending = Path::new(&arguments.output).extension();
+    let ending = path.extension();
     let name = named.or_else(|| ending?.to_str()).unwrap_or_default();
     let found = SpeechFormat::ALL
         .into_iter()
@@ -139,10 +159,7 @@ fn format(arguments: &SpeakArgs) -> Result<SpeechFormat> {
     found.ok_or_else(|| {
         let what = match named {
             Some(name) => format!("--format {name} is no format"),
-            None => format!(
-                "the ending of {} is no format of speech",
-                arguments.output.display()
-            ),
+            None => format!("the ending of {} is no format of speech", path.display()),
         };
         Usage(format!(
             "{what}; there are mp3, opus, aac, flac, wav and pcm"

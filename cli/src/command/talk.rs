@@ -1,6 +1,7 @@
 //! `openai-agents talk`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -9,7 +10,8 @@ use openai_agents::voice::{Pipeline, VoiceError, VoiceEvent};
 use openai_agents::{Limits, RunEvent, RunResult};
 use serde_json::json;
 
-use super::listen::read;
+use super::listen::{read, seconds};
+use super::microphone;
 use super::speak::failed;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
@@ -22,7 +24,11 @@ use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
 
-/// Ask an agent by a spoken question, and write its spoken answer to a WAV file
+/// Ask an agent by a spoken question, and hear its spoken answer
+///
+/// The question is an audio file, and the answer is written to a WAV file or, with --play, played. With --microphone it is a conversation: a
+/// question ends by silence or Enter, Enter stops an answer, Ctrl-D or Ctrl-C ends the conversation. While an answer is played nothing is
+/// heard, so that a loudspeaker does not disturb.
 ///
 /// The question is written down (`voice.stt_model`, `voice.stt_url`), an agent answers it, and the answer is spoken sentence by sentence
 /// (`voice.tts_model`, `voice.tts_url`, `voice.voice`). The text of the answer goes to stdout; what was heard and tool calls go to stderr.
@@ -30,7 +36,7 @@ use crate::signal::Signals;
 /// With --json, stdout has the lines of `run`, and before them user_transcript, between them sentence_started, and before the result
 /// audio_written. If tool calls need approval, the run is saved as by `run`; nothing is spoken then.
 ///
-/// Exit codes: those of `run`.
+/// Exit codes: those of `run`; 1 too if the microphone or the speaker fails, and 2 if there is none.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -38,10 +44,26 @@ use crate::signal::Signals;
 )]
 pub(crate) struct TalkArgs {
     /// The spoken question: WAV, MP3, FLAC, OGG, MP4 or WebM.
-    file: PathBuf,
+    #[arg(required_unless_present = "microphone")]
+    file: Option<PathBuf>,
     /// Write the spoken answer to this WAV file. Replaces the file.
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["play", "microphone"])]
+    output: Option<PathBuf>,
+    /// Play the spoken answer.
+    #[arg(long)]
+    play: bool,
+    /// Talk by the microphone and the speaker.
+    #[arg(long, conflicts_with_all = ["file", "output", "play"])]
+    microphone: bool,
+    /// End a question by this much silence behind it, in seconds.
+    #[arg(long, value_name = "SECS", default_value = "2", requires = "microphone", value_parser = seconds)]
+    silence: Duration,
+    /// Hear by this microphone; `openai-agents devices` lists them [default: the system's].
+    #[arg(long, value_name = "ID", requires = "microphone")]
+    input_device: Option<String>,
+    /// Play through this speaker; `openai-agents devices` lists them [default: the system's].
+    #[arg(long, value_name = "ID")]
+    output_device: Option<String>,
     /// Ask this agent; `openai-agents agents` lists them.
     #[arg(long, value_name = "NAME", default_value = "Assistant")]
     agent: String,
@@ -62,13 +84,38 @@ pub(crate) struct TalkArgs {
     pub(super) json: bool,
 }
 
-/// What a turn has come to.
+/// A turn, and what it has come to.
+pub(super) struct TalkTurn<'a> {
+    setup: &'a RunSetup,
+    arguments: &'a TalkArgs,
+    pub(super) renderer: Renderer,
+    /// Whether the audio is to be written to a file.
+    keeps_audio: bool,
+    spoken: Spoken,
+}
+
 #[derive(Default)]
 struct Spoken {
     result: Option<Box<RunResult>>,
     audio: Vec<u8>,
     format: Option<PcmAudio>,
     heard: String,
+}
+
+/// All that is needed to talk.
+struct Prepared {
+    pipeline: Pipeline,
+    setup: RunSetup,
+    file: Option<AnswerFile>,
+    recorder: Option<Recorder>,
+    sound: Sound,
+}
+
+/// The devices that are used.
+enum Sound {
+    None,
+    Speaker(Box<microphone::Speaker>),
+    Microphone(Box<(microphone::QuestionRecorder, microphone::Speaker)>),
 }
 
 pub(crate) async fn run(
@@ -82,15 +129,30 @@ pub(crate) async fn run(
         signal = signals.first() => return Ok(renderer.failed(&Failure::ended(signal))),
         prepared = Box::pin(prepare(global, arguments)) => prepared,
     };
-    let (mut pipeline, setup, file, recorder) = match prepared {
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Ok(renderer.failed(&Failure::of(&error))),
     };
+    let Prepared {
+        mut pipeline,
+        setup,
+        file,
+        recorder,
+        sound,
+    } = prepared;
+    let mut turn = TalkTurn {
+        setup: &setup,
+        arguments,
+        renderer,
+        keeps_audio: file.is_some(),
+        spoken: Spoken::default(),
+    };
     let played = tokio::select! {
         biased;
-        signal = signals.first() => Ok(renderer.failed(&Failure::ended(signal))),
-        played = Box::pin(play(&mut pipeline, &setup, &file, &mut renderer, arguments)) => played,
+        signal = signals.first() => Ok(turn.renderer.failed(&Failure::ended(signal))),
+        played = Box::pin(play(&mut pipeline, &mut turn, sound, file.as_ref())) => played,
     };
+    let played = played.or_else(|error| Ok(turn.renderer.failed(&Failure::after_run(&error))));
     // Closes the connections before the servers are waited for.
     drop(pipeline);
     if let Some(recorder) = recorder {
@@ -104,10 +166,7 @@ pub(crate) async fn run(
 }
 
 /// Everything that can be wrong before the question is sent.
-async fn prepare(
-    global: Global,
-    arguments: &TalkArgs,
-) -> Result<(Pipeline, RunSetup, AnswerFile, Option<Recorder>)> {
+async fn prepare(global: Global, arguments: &TalkArgs) -> Result<Prepared> {
     let flags = super::run::form(&global, arguments.json, false);
     let config = global.load_with(&[
         ("--voice", "voice.voice", arguments.voice.as_deref()),
@@ -124,7 +183,8 @@ async fn prepare(
     ])?;
     logging::start(&config)?;
     let setup = RunSetup::new(config, flags)?;
-    let file = AnswerFile::new(&arguments.output)?;
+    let file = arguments.output.as_deref().map(AnswerFile::new);
+    let file = file.transpose()?;
     let config = &setup.config;
     config.check()?;
     let described = config.agent_config(&arguments.agent)?;
@@ -134,7 +194,8 @@ async fn prepare(
     let runner = config.runner_for(&arguments.agent)?.limits(limits);
     let (stt, tts) = (config.stt()?, config.tts()?);
     let voice = config.speaking_voice()?;
-    let question = read(&arguments.file)?;
+    let question = arguments.file.as_deref().map(read).transpose()?;
+    let sound = open_sound(arguments)?;
     config.connect_mcp(described).await?;
     let agent = config.agent(&arguments.agent)?;
     let mut builder = Pipeline::builder(&runner, &agent).stt(stt).tts(tts, voice);
@@ -146,88 +207,160 @@ async fn prepare(
         builder = builder.tracer(&recorder.tracer);
     }
     let mut pipeline = builder.build();
-    pipeline.send_file(question).await;
-    Ok((pipeline, setup, file, recorder))
+    if let Some(question) = question {
+        pipeline.send_file(question).await;
+    }
+    Ok(Prepared {
+        pipeline,
+        setup,
+        file,
+        recorder,
+        sound,
+    })
+}
+
+fn open_sound(arguments: &TalkArgs) -> Result<Sound> {
+    let output = arguments.output_device.as_deref();
+    if arguments.microphone {
+        let microphone = microphone::open_microphone(arguments.input_device.as_deref())?;
+        let recorder = microphone::QuestionRecorder::new(microphone, arguments.silence, None)?;
+        let speaker = microphone::open_speaker(output)?;
+        return Ok(Sound::Microphone(Box::new((recorder, speaker))));
+    }
+    if arguments.play {
+        return Ok(Sound::Speaker(Box::new(microphone::open_speaker(output)?)));
+    }
+    Ok(Sound::None)
 }
 
 async fn play(
     pipeline: &mut Pipeline,
-    setup: &RunSetup,
-    file: &AnswerFile,
-    renderer: &mut Renderer,
-    arguments: &TalkArgs,
+    turn: &mut TalkTurn<'_>,
+    sound: Sound,
+    file: Option<&AnswerFile>,
 ) -> Result<Exit> {
-    let mut spoken = Spoken::default();
-    while let Some(event) = pipeline.next().await {
+    let exit = match sound {
+        Sound::Microphone(devices) => {
+            let (recorder, speaker) = *devices;
+            return microphone::talk(pipeline, turn, recorder, speaker).await;
+        }
+        Sound::Speaker(mut speaker) => microphone::answer(pipeline, turn, &mut speaker).await?,
+        Sound::None => {
+            let mut exit = None;
+            while exit.is_none()
+                && let Some(event) = pipeline.next().await
+            {
+                exit = turn.take(event).await?;
+            }
+            exit
+        }
+    };
+    match exit {
+        Some(exit) => Ok(exit),
+        None => turn.finish(file),
+    }
+}
+
+impl TalkTurn<'_> {
+    /// Takes an event; gives how the program ends, if it does.
+    pub(super) async fn take(
+        &mut self,
+        event: Result<VoiceEvent, VoiceError>,
+    ) -> Result<Option<Exit>> {
         let event = match event {
             Ok(event) => event,
             Err(VoiceError::Run(error)) => {
-                renderer.reached(error.progress());
-                return setup.ended(*error, renderer).await;
+                self.renderer.reached(error.progress());
+                let ended = self.setup.ended(*error, &mut self.renderer).await;
+                return ended.map(Some);
             }
-            Err(error) => return Ok(renderer.failed(&failure(error, setup))),
+            Err(error) => return Ok(Some(self.renderer.failed(&failure(error, self.setup)))),
         };
-        match show(event, &mut spoken, renderer, arguments.json) {
-            Ok(None) => {}
-            Ok(Some(exit)) => return Ok(exit),
-            Err(error) => return Ok(renderer.failed(&Failure::after_run(&error))),
-        }
+        self.show(event)
     }
-    let Some(result) = spoken.result.take() else {
-        let failure = Failure::nothing_heard(&spoken.heard);
-        return Ok(renderer.failed(&failure));
-    };
-    let written = write(&spoken, file, arguments);
-    let failure = written.as_ref().err().map(Failure::after_run);
-    let exit = renderer.done(&result, failure.as_ref())?;
-    if let (Ok(seconds), false) = (written, arguments.json) {
-        let shown = arguments.output.display();
-        output::note(format_args!("wrote {shown} ({seconds:.1} s)"));
-    }
-    Ok(exit)
-}
 
-/// Shows an event; gives how the program ends if nobody reads any more.
-fn show(
-    event: VoiceEvent,
-    spoken: &mut Spoken,
-    renderer: &mut Renderer,
-    json: bool,
-) -> Result<Option<Exit>> {
-    let line = match event {
-        VoiceEvent::UserTranscriptDone { transcript } => {
-            spoken.heard.clone_from(&transcript.text);
-            if !json {
-                output::note(format_args!("you said: {}", transcript.text));
+    /// Shows an event; gives how the program ends if nobody reads any more.
+    fn show(&mut self, event: VoiceEvent) -> Result<Option<Exit>> {
+        let spoken = &mut self.spoken;
+        let json = self.arguments.json;
+        let line = match event {
+            VoiceEvent::UserTranscriptDone { transcript } => {
+                spoken.heard.clone_from(&transcript.text);
+                if !json {
+                    output::note(format_args!("you said: {}", transcript.text));
+                }
+                json!({ "type": "user_transcript", "text": transcript.text })
             }
-            json!({ "type": "user_transcript", "text": transcript.text })
-        }
-        VoiceEvent::SentenceStarted { text } => json!({ "type": "sentence_started", "text": text }),
-        VoiceEvent::Audio { audio } => {
-            if let Some(format) = &spoken.format
-                && (format.sample_rate_hz(), format.n_channels())
-                    != (audio.sample_rate_hz(), audio.n_channels())
-            {
-                let (before, now) = (format.format(), audio.format());
-                anyhow::bail!("the server spoke in {before}, and then in {now}");
+            VoiceEvent::SentenceStarted { text } => {
+                json!({ "type": "sentence_started", "text": text })
             }
-            spoken.audio.extend_from_slice(audio.bytes());
-            spoken.format = Some(audio);
-            return Ok(None);
-        }
-        VoiceEvent::Run { event } => match *event {
-            RunEvent::RunDone { result } => {
-                spoken.result = Some(result);
+            VoiceEvent::Audio { .. } if !self.keeps_audio => return Ok(None),
+            VoiceEvent::Audio { audio } => {
+                if let Some(format) = &spoken.format
+                    && (format.sample_rate_hz(), format.n_channels())
+                        != (audio.sample_rate_hz(), audio.n_channels())
+                {
+                    let (before, now) = (format.format(), audio.format());
+                    anyhow::bail!("the server spoke in {before}, and then in {now}");
+                }
+                spoken.audio.extend_from_slice(audio.bytes());
+                spoken.format = Some(audio);
                 return Ok(None);
             }
-            event => return renderer.event(&event),
-        },
-        _ => return Ok(None),
-    };
-    if json && !output::is_read(Lines::stdout().json(&line))? {
-        return Ok(Some(Exit::Done));
+            VoiceEvent::Run { event } => match *event {
+                RunEvent::RunDone { result } => {
+                    spoken.result = Some(result);
+                    return Ok(None);
+                }
+                event => return self.renderer.event(&event),
+            },
+            _ => return Ok(None),
+        };
+        if json && !output::is_read(Lines::stdout().json(&line))? {
+            return Ok(Some(Exit::Done));
+        }
+        Ok(None)
     }
-    Ok(None)
+
+    /// Whether the agent has answered.
+    #[cfg_attr(
+        not(feature = "microphone"),
+        expect(dead_code, reason = "only a conversation has turns without an answer")
+    )]
+    pub(super) const fn has_answer(&self) -> bool {
+        self.spoken.result.is_some()
+    }
+
+    /// Begins another turn.
+    #[cfg_attr(
+        not(feature = "microphone"),
+        expect(dead_code, reason = "only a conversation has several turns")
+    )]
+    pub(super) fn begin(&mut self) {
+        self.spoken = Spoken::default();
+        self.renderer = Renderer::new(self.arguments.json, Some(&self.arguments.agent));
+        if self.arguments.json {
+            output::expect_result();
+        }
+    }
+
+    /// Ends a turn whose audio was all given out, and writes it to the file.
+    pub(super) fn finish(&mut self, file: Option<&AnswerFile>) -> Result<Exit> {
+        let Some(result) = self.spoken.result.take() else {
+            let failure = Failure::nothing_heard(&self.spoken.heard);
+            return Ok(self.renderer.failed(&failure));
+        };
+        let written = file.map(|file| write(&self.spoken, file, self.arguments));
+        let written = written.transpose();
+        let failure = written.as_ref().err().map(Failure::after_run);
+        let exit = self.renderer.done(&result, failure.as_ref())?;
+        if let (Ok(Some(seconds)), Some(path), false) =
+            (written, &self.arguments.output, self.arguments.json)
+        {
+            output::note(format_args!("wrote {} ({seconds:.1} s)", path.display()));
+        }
+        Ok(exit)
+    }
 }
 
 /// Writes the audio, and says how long it lasts; an answer without a word has none.
@@ -238,9 +371,8 @@ fn write(spoken: &Spoken, file: &AnswerFile, arguments: &TalkArgs) -> Result<f64
     let audio = PcmAudio::new(rate, channels, spoken.audio.clone()).context("the spoken answer")?;
     file.write_bytes(&audio.to_wav().context("the spoken answer")?)?;
     let seconds = audio.duration().as_secs_f64();
-    if arguments.json {
-        let shown = arguments.output.display().to_string();
-        let line = json!({ "type": "audio_written", "file": shown, "seconds": seconds });
+    if let (true, Some(path)) = (arguments.json, &arguments.output) {
+        let line = json!({ "type": "audio_written", "file": path.display().to_string(), "seconds": seconds });
         output::is_read(Lines::stdout().json(&line))?;
     }
     Ok(seconds)

@@ -30,6 +30,9 @@ mod outside_tools;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]
+#[cfg(all(feature = "microphone", target_os = "linux"))]
+mod microphone;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod ports;
 #[cfg(test)]

@@ -1,0 +1,126 @@
+//! Audio on its way from a microphone: one end is called by the device, the other is read.
+//!
+//! The device's end runs on a thread that must not wait: what nobody takes in time is lost, and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cpal::{FromSample, Sample as _};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::playback::lasts;
+
+/// Two seconds of the usual pieces: whoever reads takes them at once, but for a machine that stands still.
+const MAX_PIECES: usize = 100;
+
+/// Makes both ends of a queue for a device of this sample rate.
+pub(super) fn capture(sample_rate_hz: u32) -> (CaptureQueue, CaptureSink) {
+    let (sender, pieces) = channel(MAX_PIECES);
+    let n_lost = Arc::new(AtomicU64::new(0));
+    let sink = CaptureSink {
+        pieces: sender,
+        n_lost: Arc::clone(&n_lost),
+    };
+    let queue = CaptureQueue {
+        sample_rate_hz,
+        pieces,
+        n_lost,
+    };
+    (queue, sink)
+}
+
+/// The end that is read.
+#[derive(Debug)]
+pub(super) struct CaptureQueue {
+    pub(super) sample_rate_hz: u32,
+    pieces: Receiver<Vec<i16>>,
+    n_lost: Arc<AtomicU64>,
+}
+
+/// The end that the device calls.
+#[derive(Debug)]
+pub(super) struct CaptureSink {
+    pieces: Sender<Vec<i16>>,
+    n_lost: Arc<AtomicU64>,
+}
+
+impl CaptureSink {
+    /// Takes what was heard, and makes one channel of it.
+    pub(super) fn take<T>(&self, samples: &[T], n_channels: u16)
+    where
+        T: Copy,
+        i16: FromSample<T>,
+    {
+        let n_channels = usize::from(n_channels.max(1));
+        let frames = samples.chunks_exact(n_channels);
+        let piece: Vec<i16> = frames.map(mixed).collect();
+        let n_samples = piece.len() as u64;
+        match self.pieces.try_send(piece) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => drop(self.n_lost.fetch_add(n_samples, Ordering::Relaxed)),
+            // The program does not listen any more.
+            Err(TrySendError::Closed(_)) => {}
+        }
+    }
+}
+
+/// The mean of all channels: many microphones speak on one of two.
+fn mixed<T>(frame: &[T]) -> i16
+where
+    T: Copy,
+    i16: FromSample<T>,
+{
+    let samples = frame
+        .iter()
+        .map(|sample| i32::from(i16::from_sample(*sample)));
+    let n_channels = i32::try_from(frame.len()).unwrap_or(i32::MAX).max(1);
+    i16::try_from(samples.sum::<i32>() / n_channels).unwrap_or_default()
+}
+
+impl CaptureQueue {
+    /// Waits for what is heard next; `None` when the device is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(super) async fn next(&mut self) -> Option<Vec<i16>> {
+        self.pieces.recv().await
+    }
+
+    /// Throws away what was heard and not taken.
+    pub(super) fn clear(&mut self) {
+        while self.pieces.try_recv().is_ok() {}
+        self.n_lost.store(0, Ordering::Relaxed);
+    }
+
+    /// Says how much was lost because it was not taken in time, since this was asked last.
+    pub(super) fn take_lost(&self) -> Duration {
+        lasts(self.n_lost.swap(0, Ordering::Relaxed), self.sample_rate_hz)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn capture_mixes_channels_and_counts_what_nobody_takes() {
+        let (mut queue, sink) = capture(1_000);
+        sink.take(&[100_i16, 300, -5, -7], 2);
+        assert_eq!(queue.next().await, Some(vec![200, -6]));
+        sink.take(&[0.5_f32, -1.0], 1);
+        assert_eq!(queue.next().await, Some(vec![16_384, -32_768]));
+        for _ in 0..MAX_PIECES + 3 {
+            sink.take(&[0_i16; 50], 1);
+        }
+        let lost = [queue.take_lost(), queue.take_lost()];
+        assert_eq!(lost, [Duration::from_millis(150), Duration::ZERO]);
+        queue.clear();
+        sink.take(&[1_i16], 1);
+        assert_eq!(queue.next().await, Some(vec![1]));
+        drop(sink);
+        assert_eq!(queue.next().await, None);
+    }
+}

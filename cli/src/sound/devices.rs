@@ -1,0 +1,261 @@
+//! The devices of this machine: listed, chosen, opened, and what is said of those that cannot be used.
+
+use anyhow::{Error, Result};
+use cpal::traits::{DeviceTrait as _, HostTrait as _};
+use cpal::{Device, Host};
+use openai_agents::ErrorKind;
+
+use super::capture::capture;
+use super::playback::playback;
+use super::resampler::Resampler;
+use super::stream::{OpenStream, StreamFormat};
+use super::{Microphone, SAMPLE_RATE_HZ, Speaker};
+use crate::failure::{DeviceFailed, Unusable};
+
+/// The devices of this machine.
+pub(crate) struct Devices(Host);
+
+/// What a device is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceKind {
+    Microphone,
+    Speaker,
+}
+
+/// A device as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceEntry {
+    pub(crate) kind: DeviceKind,
+    /// By what it can be chosen.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Whether it is used when none is named.
+    pub(crate) is_default: bool,
+}
+
+impl DeviceKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Speaker => "speaker",
+        }
+    }
+
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Microphone => "--input-device",
+            Self::Speaker => "--output-device",
+        }
+    }
+
+    fn is_of(self, device: &Device) -> bool {
+        match self {
+            Self::Microphone => device.supports_input(),
+            Self::Speaker => device.supports_output(),
+        }
+    }
+}
+
+impl Devices {
+    /// Finds the sound system.
+    pub(crate) fn of_system() -> Self {
+        Self(cpal::default_host())
+    }
+
+    /// Lists what can be chosen.
+    ///
+    /// # Errors
+    ///
+    /// The sound system does not answer.
+    pub(crate) fn list(&self) -> Result<Vec<DeviceEntry>> {
+        let devices = self
+            .0
+            .devices()
+            .map_err(|error| unusable("cannot list the devices", &error))?;
+        let devices: Vec<Device> = devices.collect();
+        let mut entries = Vec::new();
+        for kind in [DeviceKind::Microphone, DeviceKind::Speaker] {
+            let default = self.default_of(kind);
+            // ALSA's default is often no device of its list.
+            let is_listed = |id| devices.iter().any(|it| kind.is_of(it) && id_of(it) == id);
+            let unlisted = default.as_ref().filter(|it| !is_listed(id_of(it)));
+            let listed = devices.iter().filter(|device| kind.is_of(device));
+            for device in unlisted.into_iter().chain(listed) {
+                let Some(id) = id_of(device) else { continue };
+                entries.push(DeviceEntry {
+                    kind,
+                    name: device.to_string(),
+                    is_default: default.as_ref().and_then(id_of).as_ref() == Some(&id),
+                    id,
+                });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Opens the microphone of this id or name, or the system's.
+    ///
+    /// # Errors
+    ///
+    /// It is not there or cannot be used.
+    pub(crate) fn open_microphone(&self, wanted: Option<&str>) -> Result<Microphone> {
+        let kind = DeviceKind::Microphone;
+        let device = self.find(kind, wanted)?;
+        let configs = device.supported_input_configs();
+        let format = chosen(kind, &device, configs)?;
+        let (queue, sink) = capture(format.config.sample_rate);
+        let stream = OpenStream::capture(&device, format, sink);
+        Ok(Microphone {
+            queue,
+            resampler: Resampler::new(format.config.sample_rate, SAMPLE_RATE_HZ)?,
+            stream: stream.map_err(|error| unopened(kind, &device, &error))?,
+        })
+    }
+
+    /// Opens the speaker of this id or name, or the system's.
+    ///
+    /// # Errors
+    ///
+    /// It is not there or cannot be used.
+    pub(crate) fn open_speaker(&self, wanted: Option<&str>) -> Result<Speaker> {
+        let kind = DeviceKind::Speaker;
+        let device = self.find(kind, wanted)?;
+        let configs = device.supported_output_configs();
+        let format = chosen(kind, &device, configs)?;
+        let sample_rate_hz = format.config.sample_rate;
+        let (queue, source) = playback(sample_rate_hz);
+        let stream = OpenStream::play(&device, format, source);
+        Ok(Speaker {
+            queue,
+            sample_rate_hz,
+            resampler: Resampler::new(SAMPLE_RATE_HZ, sample_rate_hz)?,
+            stream: stream.map_err(|error| unopened(kind, &device, &error))?,
+        })
+    }
+
+    fn default_of(&self, kind: DeviceKind) -> Option<Device> {
+        match kind {
+            DeviceKind::Microphone => self.0.default_input_device(),
+            DeviceKind::Speaker => self.0.default_output_device(),
+        }
+    }
+
+    fn find(&self, kind: DeviceKind, wanted: Option<&str>) -> Result<Device> {
+        let Some(wanted) = wanted else {
+            return self.default_of(kind).ok_or_else(|| {
+                let message = format!("this machine has no {}", kind.name());
+                not_there(message, kind)
+            });
+        };
+        let devices = self
+            .0
+            .devices()
+            .map_err(|error| unusable("cannot list the devices", &error))?;
+        let mut named: Vec<Device> = devices
+            .filter(|device| kind.is_of(device))
+            .filter(|device| {
+                id_of(device).as_deref() == Some(wanted) || device.to_string() == wanted
+            })
+            .collect();
+        match (named.pop(), named.is_empty()) {
+            (Some(device), true) => Ok(device),
+            (Some(_), false) => Err(not_there(
+                format!("more than one {} is called {wanted:?}", kind.name()),
+                kind,
+            )),
+            (None, _) => Err(not_there(
+                format!("there is no {} {wanted:?}", kind.name()),
+                kind,
+            )),
+        }
+    }
+}
+
+fn id_of(device: &Device) -> Option<String> {
+    device.id().ok().map(|id| id.id().to_owned())
+}
+
+fn chosen(
+    kind: DeviceKind,
+    device: &Device,
+    offered: Result<impl Iterator<Item = cpal::SupportedStreamConfigRange>, cpal::Error>,
+) -> Result<StreamFormat> {
+    let offered = offered.map_err(|error| unopened(kind, device, &error))?;
+    StreamFormat::choose(offered, SAMPLE_RATE_HZ)
+        .ok_or_else(|| unopened(kind, device, &cpal::ErrorKind::UnsupportedConfig.into()))
+}
+
+fn not_there(message: String, kind: DeviceKind) -> Error {
+    let hint = format!(
+        "`openai-agents devices` lists them; {} names one",
+        kind.flag()
+    );
+    Unusable {
+        kind: ErrorKind::Config,
+        message,
+        hint: Some(hint),
+    }
+    .into()
+}
+
+/// A device that could not be opened.
+fn unopened(kind: DeviceKind, device: &Device, error: &cpal::Error) -> Error {
+    let (name, flag) = (kind.name(), kind.flag());
+    let id = id_of(device).unwrap_or_default();
+    let what = format!("cannot open the {name} {id:?}");
+    let mut unusable = unusable_by(&what, error);
+    let lists = format!("`openai-agents devices` lists what there is, and {flag} names another");
+    unusable.hint = Some(match unusable.hint {
+        Some(hint) => format!("{hint}; {lists}"),
+        None => lists,
+    });
+    unusable.into()
+}
+
+fn unusable(what: &str, error: &cpal::Error) -> Error {
+    unusable_by(what, error).into()
+}
+
+fn unusable_by(what: &str, error: &cpal::Error) -> Unusable {
+    let hint = match error.kind() {
+        cpal::ErrorKind::PermissionDenied if cfg!(target_os = "macos") => {
+            Some("allow the microphone for this terminal in System Settings, Privacy & Security")
+        }
+        cpal::ErrorKind::PermissionDenied => {
+            Some("on Linux, the user has to be in the group `audio`")
+        }
+        cpal::ErrorKind::DeviceBusy => Some("another program uses it: end that program"),
+        cpal::ErrorKind::HostUnavailable => Some("the sound system does not run"),
+        _ => None,
+    };
+    Unusable {
+        kind: ErrorKind::Config,
+        message: format!("{what}: {}", said(error)),
+        hint: hint.map(str::to_owned),
+    }
+}
+
+/// A device that was open and does not work any more.
+pub(super) fn lost(kind: DeviceKind, error: &cpal::Error) -> Error {
+    let name = kind.name();
+    DeviceFailed {
+        message: format!("the {name} has failed: {}", said(error)),
+        hint: "is it still plugged in? `openai-agents devices` lists what there is".to_owned(),
+    }
+    .into()
+}
+
+/// The error in the words of this program where its kind says all, and else in those of the system.
+fn said(error: &cpal::Error) -> String {
+    if let Some(message) = error.message() {
+        return message.to_owned();
+    }
+    match error.kind() {
+        cpal::ErrorKind::DeviceBusy => "it is in use".to_owned(),
+        cpal::ErrorKind::DeviceNotAvailable => "it is not there".to_owned(),
+        cpal::ErrorKind::PermissionDenied => "this is not allowed".to_owned(),
+        cpal::ErrorKind::UnsupportedConfig => "it has no format that is known here".to_owned(),
+        cpal::ErrorKind::Xrun => "it breaks off again and again".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,435 @@
+//! Audio on its way to a speaker: one end fills it, the other is called by the device and says what was played.
+//!
+//! The device's end runs on a thread that must not wait: it takes pieces from a channel without a lock, and counts in atomics.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// Makes both ends of a queue for a device of this sample rate.
+pub(super) fn playback(sample_rate_hz: u32) -> (PlaybackQueue, PlaybackSource) {
+    // Bounded by `PlaybackQueue::has_room`, in time: a number of pieces says nothing of what they hold.
+    let (sender, pieces) = channel();
+    let state = Arc::new(PlaybackState::default());
+    let queue = PlaybackQueue {
+        sample_rate_hz,
+        pieces: sender,
+        state: Arc::clone(&state),
+        sent: VecDeque::new(),
+        n_waiting: 0,
+        next_number: 0,
+        item: None,
+        n_of_item: 0,
+    };
+    let source = PlaybackSource {
+        pieces,
+        state,
+        piece: None,
+        generation: 0,
+        has_run_dry: false,
+        n_written: 0,
+        played: PlayedRuns::default(),
+    };
+    (queue, source)
+}
+
+/// How much audio waits at most before no more is taken: as long as a long answer, and 29 MB of a device of 48 kHz.
+const MAX_WAITING: Duration = Duration::from_secs(300);
+
+/// What both ends know.
+#[derive(Debug, Default)]
+struct PlaybackState {
+    /// Pieces of an earlier generation are not played.
+    generation: AtomicU32,
+    /// The number of the piece that was heard last, and how many of its samples; the number is in the upper half.
+    heard: AtomicU64,
+    /// How often the device found nothing in the middle of an item.
+    n_gaps: AtomicU64,
+    /// Tells that more was heard.
+    changed: Notify,
+}
+
+/// Some samples.
+#[derive(Debug)]
+struct Piece {
+    number: u32,
+    generation: u32,
+    samples: Vec<i16>,
+    n_taken: usize,
+    /// Whether its item was heard before: if nothing was there just before it, that was a gap.
+    is_continued: bool,
+}
+
+/// The end that is filled.
+#[derive(Debug)]
+pub(super) struct PlaybackQueue {
+    sample_rate_hz: u32,
+    pieces: Sender<Piece>,
+    state: Arc<PlaybackState>,
+    /// The pieces that were not heard to their end, as far as is known.
+    sent: VecDeque<SentPiece>,
+    /// How many samples they have.
+    n_waiting: u64,
+    next_number: u32,
+    /// The item that is being filled, and how many samples it has.
+    item: Option<Arc<str>>,
+    n_of_item: u64,
+}
+
+#[derive(Debug)]
+struct SentPiece {
+    number: u32,
+    item: Arc<str>,
+    /// How many samples of the item come before it.
+    n_before: u64,
+    n_samples: u32,
+}
+
+/// How much of an item was heard, from its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeardItem {
+    pub(crate) item: Arc<str>,
+    pub(crate) position: Duration,
+}
+
+impl PlaybackQueue {
+    /// Adds samples of an item behind all others.
+    pub(super) fn push(&mut self, item: &str, samples: Vec<i16>) {
+        self.send(item, samples);
+    }
+
+    /// Adds the last samples of an item; what comes next is another one, whatever its name.
+    pub(super) fn finish(&mut self, item: &str, samples: Vec<i16>) {
+        self.send(item, samples);
+        self.item = None;
+    }
+
+    fn send(&mut self, item: &str, samples: Vec<i16>) {
+        let item = match &self.item {
+            Some(current) if **current == *item => Arc::clone(current),
+            _ => {
+                self.n_of_item = 0;
+                Arc::clone(self.item.insert(Arc::from(item)))
+            }
+        };
+        self.next_number = self.next_number.wrapping_add(1);
+        let n_samples = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+        self.sent.push_back(SentPiece {
+            number: self.next_number,
+            item,
+            n_before: self.n_of_item,
+            n_samples,
+        });
+        let is_continued = self.n_of_item > 0 && n_samples > 0;
+        self.n_of_item += u64::from(n_samples);
+        self.n_waiting += u64::from(n_samples);
+        let sent = self.pieces.send(Piece {
+            number: self.next_number,
+            generation: self.state.generation.load(Ordering::Relaxed),
+            samples,
+            n_taken: 0,
+            is_continued,
+        });
+        // A device that is gone is told of by its stream.
+        drop(sent);
+    }
+
+    /// Throws away what was not played yet.
+    pub(super) fn clear(&mut self) {
+        self.state.generation.fetch_add(1, Ordering::Release);
+        self.sent.clear();
+        self.n_waiting = 0;
+        self.item = None;
+    }
+
+    /// Says how much of the item that is being played was heard; `None` if nothing is played. An item that was heard to its end is said once.
+    pub(super) fn heard(&mut self) -> Option<HeardItem> {
+        let (number, n_of_piece) = split(self.state.heard.load(Ordering::Acquire));
+        let mut heard: Option<HeardItem> = None;
+        while let Some(piece) = self.sent.front() {
+            if heard
+                .as_ref()
+                .is_some_and(|heard| !Arc::ptr_eq(&heard.item, &piece.item))
+            {
+                break;
+            }
+            let n_heard = match piece.number {
+                at if at == number => n_of_piece,
+                at if is_before(at, number) => piece.n_samples,
+                _ => 0,
+            };
+            heard = Some(HeardItem {
+                item: Arc::clone(&piece.item),
+                position: lasts(piece.n_before + u64::from(n_heard), self.sample_rate_hz),
+            });
+            if n_heard < piece.n_samples {
+                break;
+            }
+            self.n_waiting -= u64::from(piece.n_samples);
+            self.sent.pop_front();
+        }
+        heard
+    }
+
+    /// Whether something was sent that is not known to be heard.
+    pub(super) fn is_playing(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
+    /// Whether more may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        lasts(self.n_waiting, self.sample_rate_hz) < MAX_WAITING
+    }
+
+    /// Says how often the device found nothing in the middle of an item, since this was asked last.
+    pub(super) fn take_gaps(&self) -> u64 {
+        self.state.n_gaps.swap(0, Ordering::Relaxed)
+    }
+
+    /// Waits until more was heard since it was waited for last.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is not lost: the next call tells of it.
+    pub(super) async fn progress(&self) {
+        self.state.changed.notified().await;
+    }
+}
+
+/// The end that the device calls.
+#[derive(Debug)]
+pub(super) struct PlaybackSource {
+    pieces: Receiver<Piece>,
+    state: Arc<PlaybackState>,
+    piece: Option<Piece>,
+    generation: u32,
+    /// Whether nothing was there since the last piece.
+    has_run_dry: bool,
+    /// How many samples the device was given, silence too.
+    n_written: u64,
+    played: PlayedRuns,
+}
+
+impl PlaybackSource {
+    /// Begins to fill a buffer before which the device has still `n_delayed` samples to play; says what was heard by now.
+    pub(super) fn begin(&mut self, n_delayed: u64) {
+        self.generation = self.state.generation.load(Ordering::Acquire);
+        if self
+            .piece
+            .as_ref()
+            .is_some_and(|piece| piece.generation != self.generation)
+        {
+            self.piece = None;
+        }
+        if let Some((number, n_samples)) = self
+            .played
+            .heard_at(self.n_written.saturating_sub(n_delayed))
+        {
+            let heard = u64::from(number) << 32 | u64::from(n_samples);
+            if self.state.heard.swap(heard, Ordering::AcqRel) != heard {
+                self.state.changed.notify_one();
+            }
+        }
+    }
+
+    /// Gives the next sample: silence where there is none.
+    pub(super) fn next_sample(&mut self) -> i16 {
+        let position = self.n_written;
+        self.n_written += 1;
+        loop {
+            if let Some(piece) = &mut self.piece {
+                if let Some(sample) = piece.samples.get(piece.n_taken) {
+                    self.played.push(position, piece.number, piece.n_taken);
+                    piece.n_taken += 1;
+                    return *sample;
+                }
+                self.piece = None;
+            }
+            let Ok(piece) = self.pieces.try_recv() else {
+                self.has_run_dry = true;
+                return 0;
+            };
+            if piece.generation == self.generation {
+                if std::mem::take(&mut self.has_run_dry) && piece.is_continued {
+                    self.state.n_gaps.fetch_add(1, Ordering::Relaxed);
+                }
+                self.piece = Some(piece);
+            }
+        }
+    }
+}
+
+/// Samples of one piece that the device was given one after another.
+#[derive(Debug, Clone, Copy)]
+struct PlayedRun {
+    /// Where it begins in what the device was given.
+    begin: u64,
+    number: u32,
+    /// How many samples of the piece come before it.
+    n_before: u32,
+    n_samples: u32,
+}
+
+/// What the device was given and may not have played.
+#[derive(Debug, Default)]
+struct PlayedRuns(VecDeque<PlayedRun>);
+
+/// Of a device that is further behind than this many pieces the oldest are taken as heard.
+const MAX_RUNS: usize = 256;
+
+impl PlayedRuns {
+    fn push(&mut self, position: u64, number: u32, n_taken: usize) {
+        let n_taken = u32::try_from(n_taken).unwrap_or(u32::MAX);
+        if let Some(last) = self.0.back_mut()
+            && last.number == number
+            && last.begin + u64::from(last.n_samples) == position
+        {
+            last.n_samples += 1;
+            return;
+        }
+        if self.0.len() == MAX_RUNS {
+            self.0.pop_front();
+        }
+        self.0.push_back(PlayedRun {
+            begin: position,
+            number,
+            n_before: n_taken,
+            n_samples: 1,
+        });
+    }
+
+    /// Says which piece the listener is at, and how many of its samples were heard.
+    fn heard_at(&mut self, position: u64) -> Option<(u32, u32)> {
+        let is_heard = |run: &PlayedRun| run.begin < position;
+        while self.0.len() > 1 && self.0.get(1).is_some_and(is_heard) {
+            self.0.pop_front();
+        }
+        let run = self.0.front().filter(|run| is_heard(run))?;
+        let n_heard = u32::try_from(position - run.begin).unwrap_or(u32::MAX);
+        Some((run.number, run.n_before + n_heard.min(run.n_samples)))
+    }
+}
+
+fn split(heard: u64) -> (u32, u32) {
+    let number = u32::try_from(heard >> 32).unwrap_or(u32::MAX);
+    let n_samples = u32::try_from(heard & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    (number, n_samples)
+}
+
+/// Whether a number was given before another; they begin again at 0 after 4 billion.
+const fn is_before(number: u32, other: u32) -> bool {
+    number != other && other.wrapping_sub(number) < u32::MAX / 2
+}
+
+/// Says how long so many samples last.
+pub(super) fn lasts(n_samples: u64, sample_rate_hz: u32) -> Duration {
+    let rate = u64::from(sample_rate_hz.max(1));
+    let nanos = n_samples % rate * 1_000_000_000 / rate;
+    Duration::from_secs(n_samples / rate) + Duration::from_nanos(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a device of 1,000 Hz is given in one buffer of 10 samples, that has so many to play before it.
+    fn buffer(source: &mut PlaybackSource, n_delayed: u64) -> Vec<i16> {
+        source.begin(n_delayed);
+        (0..10).map(|_| source.next_sample()).collect()
+    }
+
+    fn heard(queue: &mut PlaybackQueue) -> Option<(String, u64)> {
+        let heard = queue.heard()?;
+        let milliseconds = u64::try_from(heard.position.as_millis()).unwrap();
+        Some((heard.item.to_string(), milliseconds))
+    }
+
+    macro_rules! at {
+        ($item:literal, $milliseconds:literal) => {
+            Some(($item.to_owned(), $milliseconds))
+        };
+    }
+
+    #[test]
+    fn playback_position_is_what_the_device_has_played_and_not_what_it_was_given() {
+        let (mut queue, mut source) = playback(1_000);
+        assert_eq!(buffer(&mut source, 0), [0; 10]);
+        queue.push("a", vec![1; 12]);
+        queue.finish("a", vec![2; 3]);
+        queue.finish("b", vec![3; 2]);
+        assert_eq!(heard(&mut queue), at!("a", 0));
+        // The silence before it is still to be played.
+        assert_eq!(buffer(&mut source, 10), [1; 10]);
+        assert_eq!(heard(&mut queue), at!("a", 0));
+        assert_eq!(buffer(&mut source, 14), [1, 1, 2, 2, 2, 3, 3, 0, 0, 0]);
+        assert_eq!(heard(&mut queue), at!("a", 0));
+        assert_eq!(buffer(&mut source, 14), [0; 10]);
+        assert_eq!(heard(&mut queue), at!("a", 6));
+        buffer(&mut source, 18);
+        assert_eq!(heard(&mut queue), at!("a", 12));
+        buffer(&mut source, 24);
+        assert_eq!(heard(&mut queue), at!("a", 15));
+        assert_eq!(heard(&mut queue), at!("b", 1));
+        assert!(queue.is_playing());
+        buffer(&mut source, 0);
+        assert_eq!(heard(&mut queue), at!("b", 2));
+        assert_eq!((heard(&mut queue), queue.is_playing()), (None, false));
+    }
+
+    #[test]
+    fn playback_that_is_cleared_is_silent_at_once_and_begins_with_what_comes_next() {
+        let (mut queue, mut source) = playback(1_000);
+        queue.push("a", vec![1; 100]);
+        queue.push("a", vec![1; 100]);
+        assert_eq!(buffer(&mut source, 0), [1; 10]);
+        queue.clear();
+        assert_eq!((heard(&mut queue), queue.is_playing()), (None, false));
+        assert_eq!(buffer(&mut source, 0), [0; 10]);
+        queue.push("a", vec![2; 15]);
+        assert_eq!(buffer(&mut source, 0), [2; 10]);
+        assert_eq!(heard(&mut queue), at!("a", 0));
+        buffer(&mut source, 3);
+        assert_eq!(heard(&mut queue), at!("a", 7));
+        assert_eq!(queue.take_gaps(), 0);
+    }
+
+    #[test]
+    fn playback_that_runs_dry_within_an_item_is_counted_when_it_goes_on() {
+        let (mut queue, mut source) = playback(1_000);
+        queue.push("a", vec![1; 5]);
+        buffer(&mut source, 0);
+        buffer(&mut source, 0);
+        assert_eq!(queue.take_gaps(), 0);
+        queue.push("a", vec![1; 5]);
+        buffer(&mut source, 0);
+        assert_eq!((queue.take_gaps(), queue.take_gaps()), (1, 0));
+        // The end that comes late, and the next item, are no gaps.
+        queue.finish("a", Vec::new());
+        buffer(&mut source, 0);
+        queue.push("b", vec![1; 5]);
+        buffer(&mut source, 0);
+        assert_eq!(queue.take_gaps(), 0);
+        assert_eq!(heard(&mut queue), at!("a", 10));
+    }
+
+    #[test]
+    fn playback_has_room_for_five_minutes() {
+        let (mut queue, _source) = playback(1_000);
+        queue.push("a", vec![0; 299_999]);
+        assert!(queue.has_room());
+        queue.push("a", vec![0; 1]);
+        assert!(!queue.has_room());
+        queue.clear();
+        assert!(queue.has_room());
+    }
+
+    #[test]
+    fn playback_numbers_may_begin_again() {
+        assert!(is_before(u32::MAX, 0) && is_before(1, 2));
+        assert!(!is_before(0, u32::MAX) && !is_before(2, 2));
+    }
+}
