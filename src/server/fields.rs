@@ -47,6 +47,7 @@ impl BodyFields {
 
     /// Reads a field that may be left out.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
+        // In their order, so that of several unknown fields the first is named.
         match self.fields.shift_remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match serde_json::from_value(value) {

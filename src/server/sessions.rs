@@ -85,6 +85,7 @@ impl Keepable for KeptSession {
     }
 
     fn is_busy(&self) -> bool {
+        // One is that of the shelf.
         Arc::strong_count(&self.users) > 1
     }
 }

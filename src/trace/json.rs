@@ -95,16 +95,17 @@ impl Span {
     ///  "attributes": {..}, "events": [..], "error": {"kind", "message"}, "content": {"request": "..", ..}}
     /// ```
     pub fn to_json(&self) -> String {
-        self.write(Whole(&self.content))
+        self.to_json_with_content(Whole(&self.content))
     }
 
     /// Writes it as JSON that says of its content where it is and how large.
     #[cfg(feature = "sqlite")]
     pub(crate) fn to_json_with(&self, places: &[ContentPlace]) -> String {
-        self.write(Places(places))
+        self.to_json_with_content(Places(places))
     }
 
-    fn write(&self, content: impl Serialize) -> String {
+    /// Writes it as JSON, with what is to stand for its content.
+    pub(crate) fn to_json_with_content(&self, content: impl Serialize) -> String {
         let events = self.events.iter().map(|event| EventJson {
             name: &event.name,
             at: rfc3339(event.at),

@@ -63,6 +63,8 @@ pub(crate) use open::OpenSpan;
 #[cfg(feature = "mcp-client")]
 pub(crate) use scope::current_context;
 pub(crate) use scope::{Entered, with_current};
+#[cfg(feature = "mcp-server")]
+pub(crate) use time::rfc3339;
 pub(crate) use usage::set_usage;
 
 /// Notes that the side effect of the current span begins, and is not one whose outcome a journal remembers.

@@ -90,7 +90,7 @@ impl TraceScope {
     /// The context that another program is to be told of; nothing for a trace that has no span yet.
     pub fn context(&self) -> Option<SpanContext> {
         match &self.0 {
-            ScopeKind::Span(span) => Some(span.context()),
+            ScopeKind::Span(span) => span.tracer().told_context(span.context()),
             ScopeKind::Trace(trace, _, parent) => {
                 parent.map(|parent| SpanContext::new(trace.id, parent))
             }

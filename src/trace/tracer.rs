@@ -48,7 +48,18 @@ struct TracerInner {
     redactor: Redactor,
     content: ContentRecording,
     propagation: Propagation,
+    told: ToldContext,
     paused: Mutex<VecDeque<(u64, PausedTrace)>>,
+}
+
+/// What other programs are told of while a span is current.
+#[derive(Debug, Clone, Copy, Default)]
+enum ToldContext {
+    /// The span.
+    #[default]
+    Span,
+    /// What was around the tracer: nobody but this process could find its spans.
+    Around(Option<SpanContext>),
 }
 
 /// Whether what goes in and comes out is recorded.
@@ -81,6 +92,7 @@ pub struct TracerBuilder {
     redactor: Redactor,
     content: ContentRecording,
     propagation: Propagation,
+    told: ToldContext,
 }
 
 /// A trace about to begin; see [`Tracer::trace`].
@@ -168,13 +180,35 @@ impl Tracer {
     /// Makes a tracer with the same processors that records content, or not.
     #[must_use]
     pub fn with_content(&self, content: ContentRecording) -> Self {
+        self.to_builder().content(content).build()
+    }
+
+    /// Begins a tracer whose spans stay in this process: other programs are told of what is around it, and of nothing else.
+    #[cfg(feature = "mcp-server")]
+    pub(crate) fn in_process(around: Option<SpanContext>) -> TracerBuilder {
+        TracerBuilder {
+            told: ToldContext::Around(around),
+            ..TracerBuilder::default()
+        }
+    }
+
+    /// Begins one that is like this.
+    pub(crate) fn to_builder(&self) -> TracerBuilder {
         TracerBuilder {
             processors: self.0.processors.clone(),
             redactor: self.0.redactor.clone(),
-            content,
+            content: self.0.content,
             propagation: self.0.propagation,
+            told: self.0.told,
         }
-        .build()
+    }
+
+    /// What other programs are told of while this span is current.
+    pub(super) fn told_context(&self, span: SpanContext) -> Option<SpanContext> {
+        match self.0.told {
+            ToldContext::Span => Some(span),
+            ToldContext::Around(around) => around,
+        }
     }
 
     pub(crate) fn tells_models(&self) -> bool {
@@ -256,6 +290,7 @@ impl TracerBuilder {
             redactor: self.redactor,
             content: self.content,
             propagation: self.propagation,
+            told: self.told,
             paused: Mutex::default(),
         }))
     }

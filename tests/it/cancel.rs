@@ -126,7 +126,7 @@ impl Apart {
 /// Waits until at most so many tasks are alive.
 async fn settle(n_tasks: usize) {
     let metrics = Handle::current().metrics();
-    let settled = tokio::time::timeout(Duration::from_secs(5), async {
+    let settled = tokio::time::timeout(Duration::from_secs(60), async {
         while metrics.num_alive_tasks() > n_tasks {
             tokio::task::yield_now().await;
         }

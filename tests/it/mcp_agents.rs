@@ -8,7 +8,7 @@ use openai_agents::session::{
     MemorySession, Session, SessionCause, SessionError, SessionId, SessionTurn,
 };
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
-use openai_agents::trace::{ContentRecording, MemorySpans, SpanContent, SpanKind, Tracer};
+use openai_agents::trace::{ContentRecording, MemorySpans, Span, SpanContent, SpanKind, Tracer};
 use openai_agents::{Agent, Item, Runner};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -192,7 +192,7 @@ fn the_addresses_of_sessions_are_taken() {
     );
 }
 
-/// The statuses and the events of the runs, the latest first.
+/// The traces of the runs, the latest first.
 async fn traces(client: &McpClient) -> Vec<Value> {
     let listed = client.resources().await.unwrap();
     let mut traces = Vec::new();
@@ -203,7 +203,7 @@ async fn traces(client: &McpClient) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn run_log_resource_has_the_events() {
+async fn trace_resource_has_the_spans_of_the_run() {
     for protocol in ERAS {
         let turns = [
             ScriptedTurn::tool_call("weather", json!({})),
@@ -226,38 +226,41 @@ async fn run_log_resource_has_the_events() {
         let [failed, done] = &traces(&client).await[..] else {
             panic!();
         };
-        assert_eq!(failed["status"], "failed");
-        let error = failed["events"].as_array().unwrap().last().unwrap();
-        assert_eq!(error["event"]["ok"], false, "{error}");
+        assert_eq!(failed["status"], "error");
+        // The script has no more turns.
+        assert_eq!(failed["error"]["kind"], "config", "{failed}");
 
-        assert_eq!((&done["run"], &done["session"]), (&run, &json!("s")));
+        assert_eq!((&done["run"], &done["session_id"]), (&run, &json!("s")));
         assert_eq!(
             (&done["status"], &done["n_dropped"]),
-            (&json!("done"), &json!(0))
+            (&json!("ok"), &json!(0))
         );
-        let events = done["events"].as_array().unwrap();
-        let types: Vec<_> = events
+        let spans = done["spans"].as_array().unwrap();
+        let names: Vec<_> = spans
             .iter()
-            .map(|it| it["event"]["type"].as_str().unwrap())
+            .map(|it| it["name"].as_str().unwrap())
             .collect();
         let expect = [
-            "turn_started",
-            "tool_call_started",
-            "item_done",
-            "tool_called",
-            "response_done",
-            "tool_output",
-            "turn_started",
-            "item_done",
-            "response_done",
-            "result",
+            "read session",
+            "chat scripted",
+            "execute_tool weather",
+            "write session",
+            "turn 1",
+            "chat scripted",
+            "write session",
+            "turn 2",
+            "invoke_agent Guide",
+            "run Guide",
         ];
-        assert_eq!(types, expect);
-        let times: Vec<_> = events
-            .iter()
-            .map(|it| it["at_ms"].as_u64().unwrap())
-            .collect();
-        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(names, expect);
+        assert_eq!(
+            spans[2]["content"],
+            json!({"arguments": "{}", "result": "sunny"})
+        );
+        let said = spans[5]["content"]["output"].as_str().unwrap();
+        assert!(said.contains("It is sunny."), "{said}");
+        let of_trace = |span: &Value| span["trace_id"] == done["trace_id"];
+        assert!(spans.iter().all(of_trace), "{done}");
         let missing = client.read_resource("trace://0").await.unwrap_err();
         assert!(matches!(missing, McpError::Refused { .. }), "{missing:?}");
     }
@@ -283,7 +286,7 @@ async fn a_call_that_is_given_up_while_a_question_waits_ends_its_run() {
         result = &mut call => panic!("{result:?}"),
         () = asked.notified() => {}
     }
-    assert_eq!(traces(&reading).await[0]["status"], "waiting");
+    assert_eq!(traces(&reading).await[0]["status"], "paused");
     drop(call);
     while traces(&reading).await[0]["status"] != "cancelled" {
         tokio::task::yield_now().await;
@@ -331,6 +334,58 @@ async fn call_of_an_agent_elsewhere_is_one_trace_on_both_sides() {
             .unwrap();
         assert_eq!((run.trace.id, run.parent), (call.trace.id, Some(call.id)));
         assert!(there.iter().all(|span| span.trace.id == call.trace.id));
+    }
+}
+
+#[tokio::test]
+async fn trace_resource_is_the_trace_of_the_tracer_and_withholds_what_that_withholds() {
+    let spans = MemorySpans::default();
+    let tracer = Tracer::builder().processor(spans.clone());
+    let tracer = tracer.content(ContentRecording::Withheld).build();
+    let runner = Runner::new(ScriptedModel::text("Paris.")).tracer(&tracer);
+    let server = mcp::McpServer::builder(runner).agent(guide());
+    let client = connect(client(serve(server).await, McpProtocol::Ask)).await;
+    ask(&client, input("The capital of France?")).await;
+    let [trace] = &traces(&client).await[..] else {
+        panic!();
+    };
+    let read: Vec<_> = trace["spans"].as_array().unwrap().clone();
+    let recorded = spans.ended();
+    let recorded = recorded.iter().map(|span| span.to_json().parse::<Value>());
+    assert_eq!(read, recorded.map(Result::unwrap).collect::<Vec<_>>());
+    assert!(!trace.to_string().contains("Paris"), "{trace}");
+}
+
+#[tokio::test]
+async fn agent_without_a_tracer_passes_the_span_of_its_client_on_to_its_own_servers() {
+    for protocol in ERAS {
+        let (here, there) = (MemorySpans::default(), MemorySpans::default());
+        let tracer = |spans: &MemorySpans| Tracer::builder().processor(spans.clone()).build();
+        let runner = Runner::new(ScriptedModel::new([])).tracer(&tracer(&there));
+        let tools = mcp::McpServer::builder(runner).tool(support::instant("look", "seen"));
+        let tools = connect(client(serve(tools).await, protocol)).await;
+        let between = ScriptedModel::new([
+            ScriptedTurn::tool_call("look", json!({})),
+            ScriptedTurn::text("Seen."),
+        ]);
+        let guide = Agent::builder("Guide").tool_source(tools).build().unwrap();
+        let server = mcp::McpServer::builder(Runner::new(between)).agent(guide);
+        let server = connect(client(serve(server).await, protocol)).await;
+        let asking = Agent::builder("Asking").tool_source(server);
+        let model = ScriptedModel::new([
+            ScriptedTurn::tool_call("ask_guide", json!({"input": "Look."})),
+            ScriptedTurn::text("It has."),
+        ]);
+        let runner = Runner::new(model).tracer(&tracer(&here));
+        runner.run(&asking.build().unwrap(), "go").await.unwrap();
+
+        let is_call = |span: &&Arc<Span>| span.kind == SpanKind::Function;
+        let here = here.ended();
+        let asked = here.iter().find(is_call).unwrap();
+        let there = there.ended();
+        let looked = there.iter().find(is_call).unwrap();
+        assert_eq!(looked.parent, Some(asked.id));
+        assert_eq!(looked.trace.id, asked.trace.id);
     }
 }
 

@@ -10,7 +10,7 @@ use openai_agents::tools::{ToolFailure, ToolOptions, ToolSource};
 use openai_agents::{Agent, ErrorKind, Runner};
 use serde_json::json;
 
-use crate::mcp_script::{PATIENCE, call, connected, script, server, shell, tools};
+use crate::mcp_script::{SHORT, call, connected, connected_within, script, server, shell, tools};
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_an_error_and_a_state() {
@@ -63,7 +63,7 @@ async fn gone(pid: &str) {
 #[tokio::test]
 async fn a_server_that_hangs_at_its_start_times_out_and_ends_with_its_children() {
     let builder = McpClient::builder("script", shell("sleep 1000 & echo $! >&2; wait"));
-    let server = builder.connect_timeout(PATIENCE).build().unwrap();
+    let server = builder.connect_timeout(SHORT).build().unwrap();
     let error = server.connect().await.unwrap_err();
     let McpError::ConnectTimeout {
         stderr: Some(pid),
@@ -73,7 +73,7 @@ async fn a_server_that_hangs_at_its_start_times_out_and_ends_with_its_children()
     else {
         panic!("{error:?}");
     };
-    assert_eq!(after, PATIENCE);
+    assert_eq!(after, SHORT);
     gone(&pid).await;
 }
 
@@ -84,7 +84,7 @@ async fn a_server_that_floods_is_ended() {
         "script",
         shell("echo $$ >&2; exec yes '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'"),
     );
-    let server = builder.connect_timeout(PATIENCE).build().unwrap();
+    let server = builder.connect_timeout(SHORT).build().unwrap();
     let error = server.connect().await.unwrap_err();
     let (McpError::ConnectTimeout {
         stderr: Some(pid), ..
@@ -149,12 +149,12 @@ async fn a_server_that_dies_in_a_call_fails_the_call_and_is_failed() {
 
 #[tokio::test]
 async fn a_call_without_an_answer_times_out_and_the_server_stays() {
-    let server = connected(script("")).await;
+    let server = connected_within(script(""), SHORT).await;
     let error = call(&server).await;
     let McpError::Timeout { method, after, .. } = error else {
         panic!("{error:?}");
     };
-    assert_eq!((method, after), ("tools/call", PATIENCE));
+    assert_eq!((method, after), ("tools/call", SHORT));
     assert!(matches!(server.state(), McpState::Ready));
 }
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 use openai_agents::mcp::{McpClient, McpError, McpProtocol, Stdio};
 use serde_json::{Map, Value, json};
 
-/// Long enough for a shell, short enough for whoever waits for a server that never answers.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a server is waited for that never answers.
+pub(crate) const SHORT: Duration = Duration::from_millis(500);
+
+/// How long one is waited for that does, on a machine of which others have the most.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A script that shakes hands and then answers each request with what `answer` writes; `$id` is the request's.
 pub(crate) fn script(answer: &str) -> Stdio {
@@ -35,15 +38,23 @@ pub(crate) fn shell(script: &str) -> Stdio {
 }
 
 pub(crate) fn server(stdio: Stdio) -> McpClient {
+    server_within(stdio, LONG)
+}
+
+fn server_within(stdio: Stdio, call_timeout: Duration) -> McpClient {
     let builder = McpClient::builder("script", stdio)
         .protocol(McpProtocol::Handshake)
-        .connect_timeout(Duration::from_secs(20))
-        .call_timeout(PATIENCE);
+        .connect_timeout(LONG)
+        .call_timeout(call_timeout);
     builder.build().unwrap()
 }
 
 pub(crate) async fn connected(stdio: Stdio) -> McpClient {
-    let server = server(stdio);
+    connected_within(stdio, LONG).await
+}
+
+pub(crate) async fn connected_within(stdio: Stdio, call_timeout: Duration) -> McpClient {
+    let server = server_within(stdio, call_timeout);
     server.connect().await.unwrap();
     server
 }

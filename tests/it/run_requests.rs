@@ -1,6 +1,7 @@
 //! How a run is begun and watched.
 
 use openai_agents::agent::runner::{Input, ReasoningItemIds};
+use openai_agents::guardrail::{InputGuardrail, Verdict};
 use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::testing::{ScriptedModel, ScriptedTurn};
 use openai_agents::{Agent, ErrorKind, Item, RunEvent, Runner};
@@ -53,6 +54,26 @@ async fn begun_of_a_run_that_fails_first_gives_its_error_and_http_status() {
     let left = stream.next().await.unwrap().unwrap();
     assert!(matches!(left, RunEvent::TurnStarted { .. }), "{left:?}");
     assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn begun_of_a_run_whose_guardrail_trips_gives_its_error_behind_the_verdict() {
+    let passes = InputGuardrail::new("passes", async |_| Verdict::pass());
+    let trips = InputGuardrail::new("trips", async |_| Verdict::trip("no"));
+    let agent = Agent::builder("A")
+        .input_guardrail(passes)
+        .input_guardrail(trips);
+    let runner = Runner::new(ScriptedModel::text("hi"));
+    let mut stream = runner.run(&agent.build().unwrap(), "go").stream();
+    let error = stream.begun().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::GuardrailTripped);
+    let mut verdicts = Vec::new();
+    while let Some(event) = stream.next().await {
+        if let RunEvent::GuardrailDone { result } = event.unwrap() {
+            verdicts.push(result.is_tripped);
+        }
+    }
+    assert_eq!(verdicts, [false, true]);
 }
 
 #[test]

@@ -81,8 +81,8 @@ async fn converse(client: McpClientBuilder, model: &FakeServer) {
     assert_eq!(session["items"].as_array().unwrap().len(), 8);
     let trace = read(&client, &trace).await;
     assert_eq!(
-        (&trace["status"], &trace["session"]),
-        (&json!("done"), &json!("sums/1"))
+        (&trace["status"], &trace["session_id"]),
+        (&json!("ok"), &json!("sums/1"))
     );
     client.close().await;
 }

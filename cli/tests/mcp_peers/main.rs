@@ -96,7 +96,7 @@ fn check(found: &Value) {
     assert_eq!(found["uris"][0], "session://sums%2F1");
     assert_eq!(found["session"]["items"].as_array().unwrap().len(), 8);
     assert_eq!(found["trace"]["run"], found["asked"][1]["run"]);
-    assert_eq!(found["trace"]["status"], "done");
+    assert_eq!(found["trace"]["status"], "ok");
     let refused =
         format!("approval_required: Careful: calculator {SUM} (the client cannot ask its user)");
     assert_eq!(found["refused"], json!([true, refused]));

@@ -163,6 +163,11 @@ pub enum RunEvent {
 }
 
 impl RunEvent {
+    /// Whether it may come before the model has answered anything. A verdict may: a guardrail that trips ends the run without an answer.
+    pub(crate) const fn is_before_answer(&self) -> bool {
+        matches!(self, Self::TurnStarted { .. } | Self::GuardrailDone { .. })
+    }
+
     /// Gives the event itself and the ids of the calls of agents as tools that lead to it, the outermost first.
     pub fn unnested(&self) -> (Vec<&str>, &Self) {
         let mut path = Vec::new();

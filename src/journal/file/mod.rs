@@ -1,4 +1,8 @@
 //! A journal in a file of lines: a recording, to look at, to compare and to play back.
+//!
+//! It is apart from the trace of the run, which tells of the same effects: a run that is played back needs every outcome, whole, in the
+//! order in which the run took them, or an error that says which is missing. A span may be withheld, cut or lost, has the bytes of HTTP
+//! exchanges and not the values that came of them, and ends in its own time.
 
 mod line;
 mod writer;

@@ -41,6 +41,7 @@ impl ServerError {
             },
             Value::Array(list) => list.first().map(Self::from_value).unwrap_or_default(),
             Value::Object(object) => {
+                // A flag (`error: true`) says nothing; the words stand beside it.
                 if let Some(inner) = object
                     .get("error")
                     .filter(|inner| inner.is_object() || inner.is_string())
@@ -55,6 +56,7 @@ impl ServerError {
                     Some(other) => excerpt(&other.to_string()),
                     None => excerpt(&value.to_string()),
                 };
+                // A number too: vLLM gives the HTTP status as the code.
                 let code = ["code", "type"]
                     .iter()
                     .find_map(|key| match object.get(*key)? {

@@ -8,7 +8,7 @@ use super::agents::{AgentTool, refusal};
 use super::catalog::McpCatalog;
 use super::dynamic_resources::DynamicResource;
 use super::elicitation::ElicitationRounds;
-use super::run_log::RunLogWriter;
+use super::run_traces::RunRecorder;
 use super::{McpCall, McpCallError, Served, approvals, run_sessions};
 use crate::agent::runner::{RunEvent, RunRequest, RunResult, Runner};
 use crate::agent::{Agent, Interruption, RunState};
@@ -48,7 +48,7 @@ struct Asked {
     /// What it began with, whatever is offered by the time that it goes on.
     runner: Runner,
     agent: Agent,
-    recording: RunLogWriter,
+    recorder: RunRecorder,
     session: Option<Arc<dyn Session>>,
     /// How often the client was told how far it has come.
     n_steps: u32,
@@ -90,7 +90,6 @@ impl Ask<'_> {
             if error.kind() != ErrorKind::ApprovalRequired {
                 return Err(self.failed(&asked, error.kind(), &error_chain(&error)));
             }
-            asked.recording.waits();
             self.changed(&asked);
             let state = error.into_state();
             let state =
@@ -108,14 +107,14 @@ impl Ask<'_> {
 
     /// Ends a run without a result.
     fn failed(&self, asked: &Asked, kind: ErrorKind, message: &str) -> CallToolResult {
-        asked.recording.failed(kind, message);
+        asked.recorder.failed(kind, message);
         self.changed(asked);
         refusal(&format!("{kind}: {message}"))
     }
 
     /// Tells who subscribed to the run or to its session.
     fn changed(&self, asked: &Asked) {
-        let run = DynamicResource::Trace(asked.recording.run().to_owned());
+        let run = DynamicResource::Trace(asked.recorder.run().to_owned());
         self.served.changes.resource(&run.to_string());
         if let Some(session) = &asked.session {
             let session = DynamicResource::Session(session.id().clone());
@@ -137,11 +136,15 @@ impl Ask<'_> {
         let session = self.served.sessions.of_call(arguments).await;
         let session = session.map_err(|reason| refusal(&reason))?;
         let id = session.as_ref().map(|session| session.id().as_str());
-        let recording = self.served.run_logs.begin(self.agent.agent.name(), id);
+        let runner = &self.catalog.runner;
+        let agent = &self.agent.agent;
+        let traces = &self.served.run_traces;
+        let recorder = traces.begin(runner.recorder(), agent.name(), id);
+        let recorder = recorder.map_err(|error| refusal(&error.to_string()))?;
         let asked = Asked {
-            runner: self.catalog.runner.clone(),
-            agent: self.agent.agent.clone(),
-            recording: recording.map_err(|error| refusal(&error.to_string()))?,
+            runner: runner.clone().tracer(recorder.tracer()),
+            agent: agent.clone(),
+            recorder,
             session,
             n_steps: 0,
         };
@@ -198,9 +201,6 @@ impl Ask<'_> {
         }
         let mut run = run.stream();
         while let Some(event) = run.next().await {
-            if let Ok(event) = &event {
-                asked.recording.event(event);
-            }
             match event {
                 Ok(RunEvent::RunDone { result }) => return AgentRunEnd::Done(result),
                 Ok(event) => {
@@ -236,7 +236,7 @@ fn step(event: &RunEvent) -> Option<String> {
 
 fn answer(asked: &Asked, result: &RunResult) -> CallToolResult {
     let mut told = json!({
-        "run": asked.recording.run(),
+        "run": asked.recorder.run(),
         "final_output": result.final_output(),
         "agent": result.last_agent().name(),
         "turns": result.turns(),

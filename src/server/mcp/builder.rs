@@ -13,8 +13,8 @@ use super::dynamic_resources;
 use super::paused::PausedRuns;
 use super::prompts::{CompletionRequest, Prompts};
 use super::resources::{ResourceRequest, Resources};
-use super::run_log::RunLogs;
 use super::run_sessions::RunSessions;
+use super::run_traces::RunTraces;
 use super::seal::{self, StateSeal};
 use super::{HttpOptions, Identity, McpCall, McpServer, Served};
 use crate::agent::Agent;
@@ -308,7 +308,7 @@ impl McpServerBuilder {
             prompts: self.prompts,
             resources: self.resources,
             sessions,
-            run_logs: RunLogs::new(&keeper),
+            run_traces: RunTraces::new(&keeper),
             #[cfg(feature = "server")]
             keeper,
             waiting: PausedRuns::new(seal::TTL),

@@ -1,10 +1,9 @@
-//! Resources that come and go: the sessions of agents and the logs of the latest runs.
+//! Resources that come and go: the sessions of agents and the traces of the latest runs.
 
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::run_log::RunLogStatus;
 use super::{CompletionRequest, Served};
 use crate::error::error_chain;
 use crate::item::Item;
@@ -52,9 +51,9 @@ impl DynamicResource {
                 let session = id.as_str();
                 serde_json::to_string(&Conversation { session, items })
             }
-            Self::Trace(run) => match served.run_logs.find(&run) {
+            Self::Trace(run) => match served.run_traces.find(&run) {
                 Some(trace) => trace.to_json(),
-                None => match served.run_logs.dropped(&run) {
+                None => match served.run_traces.dropped(&run) {
                     Some(why) => {
                         let why = why.as_str();
                         return Err(format!("the run `{run}` is not kept any more: {why}"));
@@ -90,7 +89,7 @@ pub(super) fn templates() -> Vec<McpResourceTemplate> {
     let sessions = McpResourceTemplate::new(SESSIONS, "session")
         .description("A conversation with an agent, as items of the Responses API.");
     let traces = McpResourceTemplate::new(TRACES, "trace")
-        .description("What a run of an agent did: its events, with their times.");
+        .description("What a run of an agent did: its spans, with their times.");
     vec![sessions.media_type(JSON), traces.media_type(JSON)]
 }
 
@@ -104,16 +103,10 @@ pub(super) async fn list(served: &Served) -> Result<Vec<McpResource>, String> {
             .description("A conversation with an agent.")
             .media_type(JSON)
     });
-    let traces = served.run_logs.all().into_iter().map(|trace| {
+    let traces = served.run_traces.all().into_iter().map(|trace| {
         let uri = DynamicResource::Trace(trace.run.clone()).to_string();
-        let status = match trace.status() {
-            RunLogStatus::Running => "is under way",
-            RunLogStatus::Waiting => "waits for approval",
-            RunLogStatus::Done => "is done",
-            RunLogStatus::Failed => "failed",
-            RunLogStatus::Cancelled => "was cancelled",
-        };
-        let description = format!("A run of the agent {}, which {status}.", trace.agent);
+        let status = trace.status().as_str();
+        let description = format!("A run of the agent {}: {status}.", trace.agent);
         McpResource::new(uri, &trace.run)
             .description(description)
             .media_type(JSON)

@@ -35,9 +35,12 @@
 //!
 //! - `session://{+id}`: the items of a session; ids are percent-encoded. A session that nobody has written to is not there. They are
 //!   listed if they are in memory or by [`McpServerBuilder::list_sessions`].
-//! - `trace://{run}`: the events of a run, as [`RunEvent::to_json`](crate::RunEvent::to_json) writes them but for pieces of texts and
-//!   arguments, each with the milliseconds since the start (`at_ms`), and the run's `status`. The latest 100 runs are there, with the
-//!   latest 1,000 events or 1 MiB each, and all that is kept has 16 MiB; `n_dropped` counts those that made room.
+//! - `trace://{run}`: the trace of a run: its `status` (`running`, `paused`, `ok`, `error`, `cancelled`), its `error`, and its `spans` as
+//!   [`Span::to_json`](crate::trace::Span::to_json) writes them, those that go on too. It is there without a tracer; with one it is the
+//!   same trace, by its `trace_id`, and withholds what that withholds. Each text is there once: what a model call was asked is the
+//!   input of the run and what the other spans gave, and what the run gave is the output of its last call. Of content above 256 KiB the
+//!   `size` is there. The latest 100 runs are kept, with the latest 1,000 spans or 1 MiB each, and all that is kept has 16 MiB;
+//!   `n_dropped` counts the spans that made room.
 //!
 //! A client that subscribes to an address as it is listed hears when a call has changed what is there; that the list itself changes is
 //! not told, but a list says that it is not to be kept.
@@ -56,7 +59,7 @@ mod prompts;
 mod resources;
 mod agents;
 mod run_sessions;
-mod run_log;
+mod run_traces;
 mod dynamic_resources;
 mod approvals;
 mod paused;
@@ -97,8 +100,8 @@ use handler::Handler;
 use paused::PausedRuns;
 use prompts::Prompts;
 use resources::Resources;
-use run_log::RunLogs;
 use run_sessions::RunSessions;
+use run_traces::RunTraces;
 use seal::StateSeal;
 use sessions::Sessions;
 
@@ -124,7 +127,7 @@ struct Served {
     resources: Resources,
     /// The conversations of agents.
     sessions: RunSessions,
-    run_logs: RunLogs,
+    run_traces: RunTraces,
     /// What sessions in memory and traces share; a server around this one forgets what is too old also while nobody asks.
     #[cfg(feature = "server")]
     keeper: Keeper,

@@ -78,6 +78,7 @@ fn with_data<E>(
 fn take_events(open: &mut Vec<u8>) -> Vec<u8> {
     let mut whole = Vec::new();
     let mut begin = 0;
+    // Only our own events pass here, which end by these two bytes and never by CRLF.
     while let Some(length) = open
         .get(begin..)
         .and_then(|rest| memchr::memmem::find(rest, b"\n\n"))

@@ -87,6 +87,7 @@ impl ClientTools {
     pub(super) fn calls_of(&self, error: &RunError, agent: &str) -> Option<Vec<Interruption>> {
         let waiting = error.interruptions();
         let is_clients = |call: &Interruption| {
+            // A tool of the same name inside an agent that is a tool, or of an agent behind a handoff, is not the client's.
             call.path.is_empty()
                 && call.agent == agent
                 && self.names().any(|name| name == call.tool)

@@ -86,6 +86,8 @@ async function begin() {
   traces.addEventListener('conversation', ({ detail }) => open(detail).then(beside));
   traces.addEventListener('branch', async ({ detail }) => {
     await open(detail.session);
+    // A session of before a restart does not say whose it was, but its trace does.
+    if (detail.agent) agents.choose(detail.agent);
     await chat.again(detail.place);
   });
   traces.addEventListener('span', ({ detail }) => light(detail.attributes['gen_ai.tool.call.id']));

@@ -145,7 +145,7 @@ export class Traces extends EventTarget {
       const whole = call && await this.#whole(call.trace_id, call.span_id);
       const said = (askedOf(whole?.content ?? {}) ?? []).filter((item) => item.type === 'message' && item.role === 'user');
       if (said.length === 0) throw new Error('What the model was asked was not recorded, so that nothing can be begun before it.');
-      this.dispatchEvent(new CustomEvent('branch', { detail: { session: trace.session_id, place: said.length - 1 } }));
+      this.dispatchEvent(new CustomEvent('branch', { detail: { session: trace.session_id, agent: trace.agent, place: said.length - 1 } }));
     };
   }
 

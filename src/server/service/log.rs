@@ -1,4 +1,7 @@
 //! The event log of a session's runs; readers resume after the last event that they saw.
+//!
+//! It is the answer itself, piece by piece, and not a second trace: spans are known when their steps end, have no pieces and no numbers to
+//! go on from.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -103,6 +103,7 @@ impl Record {
             run_id: asked.run_id.to_owned(),
             agent: asked.agent.to_owned(),
             overrides: asked.overrides.clone(),
+            // The title of a conversation is what it began with, however many runs follow.
             title: if latest.title.is_empty() {
                 preview::title(asked.input)
             } else {
@@ -126,6 +127,7 @@ impl Record {
         let begun = json!({
             "type": "run_started", "run_id": latest.run_id, "agent": latest.agent, "input": latest.input,
         });
+        // The log has a lock of its own and wakes its readers, which may ask for the record.
         drop(latest);
         self.log.push(&begun);
     }

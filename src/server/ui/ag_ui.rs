@@ -121,6 +121,7 @@ impl AgUi {
     }
 
     fn waits(&mut self, interruption: &Value) {
+        // A client knows the calls of the run itself: one inside an agent that is a tool waits at the call of that agent.
         let path = interruption["path"].as_array();
         let outermost = path.and_then(|path| path.first());
         self.interrupts.push(json!({
@@ -170,6 +171,7 @@ impl AgUi {
             }
             (_, Some("cancelled")) => json!({"type": "cancelled"}),
             (_, kind) => {
+                // The end of the run in this protocol; `RUN_FINISHED` would say that it had an outcome.
                 let code = kind.unwrap_or("error");
                 events.push(json!({"type": "RUN_ERROR", "message": message, "code": code}));
                 return;

@@ -53,6 +53,7 @@ async fn run_ag_ui(
 ) -> Response<Body> {
     let answer = async {
         let input = ag_ui_input::RunInput::parse(&body)?;
+        // It can have pictures, and the run can take long.
         drop(body);
         let protocol = ag_ui::AgUi::new(&input);
         let ask = UiAsk {

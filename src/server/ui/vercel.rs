@@ -101,6 +101,7 @@ impl Vercel {
                 json!({"type": "tool-input-delta", "toolCallId": id, "inputTextDelta": text}),
             );
         }
+        // Shown as the model wrote it, also where that is no JSON: the call is refused later, and its words explain why.
         let input: Option<Value> = serde_json::from_str(text).ok();
         let input = input.unwrap_or_else(|| json!(text));
         chunks.push(json!({
@@ -171,6 +172,7 @@ impl UiProtocol for Vercel {
             "tool_output" => self.answered(event, &mut chunks),
             "approval_required" => {
                 let interruption = &event["interruption"];
+                // A page knows the calls of the run itself: one inside an agent that is a tool waits at the call of that agent.
                 let path = interruption["path"].as_array();
                 let outermost = path.and_then(|path| path.first());
                 chunks.push(json!({
@@ -180,6 +182,7 @@ impl UiProtocol for Vercel {
             }
             "response_done" => {
                 self.close(&mut chunks);
+                // The protocol has it with the end of the message, and only the response knows it.
                 self.finish_reason = match event["finish_reason"].as_str() {
                     Some("length") => "length",
                     Some("content_filter") => "content-filter",

@@ -112,7 +112,9 @@ impl RunStream {
     ///
     /// Dropping the future loses nothing.
     pub async fn begun(&mut self) -> Result<(), RunError> {
-        let is_answer = |event: &Result<_, _>| !matches!(event, Ok(RunEvent::TurnStarted { .. }));
+        let is_answer = |event: &Result<RunEvent, RunError>| {
+            !event.as_ref().is_ok_and(RunEvent::is_before_answer)
+        };
         while !self.first_events.iter().any(is_answer) {
             match poll_fn(|cx| self.poll_run(cx)).await {
                 Some(event) => self.first_events.push_back(event),
@@ -120,14 +122,11 @@ impl RunStream {
             }
         }
         // An error is the last that comes, so that it is the answer only where there is no other.
-        let n_turns = self.first_events.iter().position(is_answer);
-        match n_turns.and_then(|n| self.first_events.get(n)) {
-            Some(Err(_)) => self
-                .first_events
-                .pop_back()
-                .map_or(Ok(()), |error| error.map(drop)),
-            _ => Ok(()),
+        if let Some(Err(_)) = self.first_events.iter().find(|event| is_answer(event)) {
+            let error = self.first_events.pop_back();
+            return error.map_or(Ok(()), |error| error.map(drop));
         }
+        Ok(())
     }
 
     /// Waits until the run stands between two steps and gives its state then, from which [`Runner::resume`](super::Runner::resume)

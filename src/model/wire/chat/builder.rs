@@ -240,6 +240,7 @@ impl ResponseBuilder {
     }
 
     fn says_nothing(&self) -> ModelError {
+        // Not empty: it said something, in a form that nobody asked for.
         if self.message_extra.contains("audio") {
             return ModelError::new(
                 ErrorKind::Unsupported,

@@ -104,6 +104,7 @@ struct Group<'a>(&'a [Item]);
 
 impl<'a> Group<'a> {
     fn of(items: &'a [Item]) -> Result<Self, ModelError> {
+        // `assistant_group` has chosen them: an item that is added there and not here is refused, and not left out.
         let is_other = |item: &&Item| match item.kind() {
             ItemKind::Message(_) | ItemKind::Reasoning(_) | ItemKind::FunctionCall(_) => false,
             ItemKind::FunctionCallOutput(_) | ItemKind::Unknown { .. } => true,

@@ -84,6 +84,7 @@ pub(super) fn deviation(items: &[Item]) -> Option<Deviation> {
     if left_out.is_empty() {
         return None;
     }
+    // Found from the end.
     left_out.reverse();
     let detail = format!(
         "the chat API takes only text from tools, so the model was told that this was left out: {}; `dialect.tool_media: user_message` sends it",

@@ -57,6 +57,7 @@ impl LeakGuard {
 /// Finds a token in a text that is whole.
 pub(crate) fn check(text: &str) -> Result<(), Leak> {
     match Token::find(text) {
+        // Nothing comes behind it any more: the beginning of a token is a text.
         Found::Nothing | Found::Beginning(_) => Ok(()),
         Found::Whole(_, token) => Err(Leak {
             token,

@@ -199,6 +199,7 @@ impl ResponsesDecoder {
             ErrorKind::ResponseFailed
         };
         let notes = &mut self.reader.notes;
+        // As far as it can be read: an answer that failed must not fail again for a field of its frame.
         let body = event
             .object("response", "response", notes)
             .and_then(|response| ResponseBody::read(response, notes).ok());
@@ -233,6 +234,7 @@ impl ResponsesDecoder {
         self.reader.budget.check_calls(n_calls)?;
         self.reader.budget.spend(name.len())?;
         let known = call_id.as_deref().filter(|id| !id.is_empty());
+        // Shown before it is known where the item will stand: the id that is made now has to be the one of the whole item.
         let place = self.calls.next_place(self.items.len());
         let made = known.is_none().then_some(place);
         let shown = known.map_or_else(|| self.reader.made_call_id(place), str::to_owned);
@@ -272,6 +274,7 @@ impl ResponsesDecoder {
         raw: RawJson<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
+        // The text is over, so that what was held back as the beginning of a token was none.
         if let Some(rest) = self.guard.finish() {
             self.show(rest, events);
         }

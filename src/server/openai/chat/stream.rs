@@ -37,12 +37,12 @@ impl ChunkStream {
         chunks
     }
 
-    /// Waits for the first event that says more than that the run began, so that a run that cannot begin is an error.
+    /// Waits for the beginning of the answer, so that a run that cannot begin is an error.
     pub(super) async fn begun(mut self) -> Result<Self, ApiError> {
         while let Some(event) = self.run.next().await {
-            let says_more = !matches!(event, Ok(RunEvent::TurnStarted { .. }));
+            let is_before = event.as_ref().is_ok_and(RunEvent::is_before_answer);
             self.take(event)?;
-            if says_more {
+            if !is_before {
                 break;
             }
         }
