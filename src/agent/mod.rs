@@ -66,7 +66,7 @@ struct AgentParts {
     instructions: Option<Instructions>,
     prompt: Option<Arc<Prompt>>,
     model: Option<AgentModel>,
-    settings: ModelSettings,
+    settings: Arc<ModelSettings>,
     limits: Option<Limits>,
     tools: ToolRegistry,
     hosted: Vec<HostedTool>,
@@ -231,6 +231,11 @@ impl Agent {
     /// Gives the name of the agent's own model, if it has one.
     pub fn model_name(&self) -> Option<&str> {
         self.0.model.as_ref().map(AgentModel::name)
+    }
+
+    /// The model settings, to be passed on.
+    pub(crate) fn shared_settings(&self) -> &Arc<ModelSettings> {
+        &self.0.settings
     }
 
     /// Gives the model settings.

@@ -61,9 +61,8 @@ impl RequestTemplate {
         let gives_output_by_tool = agent.output_type().and_then(OutputType::tool).is_some();
         // Words in place of the call would be an answer without the output that was asked for.
         if gives_output_by_tool && settings.tool_choice.is_none() {
-            settings.tool_choice = Some(ToolChoice::Required);
+            Arc::make_mut(&mut settings).tool_choice = Some(ToolChoice::Required);
         }
-        let settings = Arc::new(settings);
         // A model that must call a tool in each turn never answers; so the choice is dropped after the first call, as in the Python SDK.
         let keeps = agent.keeps_tool_choice() || gives_output_by_tool;
         let settings_after_tools = if keeps || settings.tool_choice.is_none() {

@@ -26,9 +26,9 @@ use crate::usage::PriceTable;
 pub(crate) struct RunOptions {
     pub(super) limits: Limits,
     /// Those of the runner, below the agents' own.
-    pub(super) runner_settings: ModelSettings,
+    pub(super) runner_settings: Option<Arc<ModelSettings>>,
     /// Those of the run, above all others.
-    pub(super) settings: ModelSettings,
+    pub(super) settings: Option<Arc<ModelSettings>>,
     pub(super) states: States,
     pub(super) agents: Vec<Agent>,
     /// The model of all agents, in place of their own.
@@ -380,7 +380,7 @@ impl Runner {
     ///
     /// Settings [lie over each other](crate::agent::runner#settings-and-models).
     pub fn model_settings(mut self, settings: ModelSettings) -> Self {
-        self.options.runner_settings = settings;
+        self.options.runner_settings = Some(Arc::new(settings));
         self
     }
 }
@@ -390,17 +390,25 @@ impl RunRequest {
     ///
     /// Settings [lie over each other](crate::agent::runner#settings-and-models).
     pub fn model_settings(mut self, settings: ModelSettings) -> Self {
-        self.options.settings = settings;
+        self.options.settings = Some(Arc::new(settings));
         self
     }
 }
 
 impl RunOptions {
     /// The settings of an agent in a run: the runner's, over them the agent's, over them the run's.
-    pub(super) fn settings_of(&self, agent: &Agent) -> ModelSettings {
-        self.runner_settings
-            .overlaid_with(agent.model_settings())
-            .overlaid_with(&self.settings)
+    ///
+    /// Most runs have no settings of their own; the agent's are shared then.
+    pub(super) fn settings_of(&self, agent: &Agent) -> Arc<ModelSettings> {
+        let own = agent.shared_settings();
+        let over_runner = match &self.runner_settings {
+            Some(below) => Arc::new(below.overlaid_with(own)),
+            None => Arc::clone(own),
+        };
+        match &self.settings {
+            Some(above) => Arc::new(over_runner.overlaid_with(above)),
+            None => over_runner,
+        }
     }
 }
 

@@ -167,7 +167,9 @@ impl RunRequest {
 
     /// Lays model settings over those that the run has, where [`model_settings`](Self::model_settings) replaces them.
     pub fn more_settings(mut self, over: &ModelSettings) -> Self {
-        self.options.settings = self.options.settings.overlaid_with(over);
+        let own = self.options.settings.as_deref();
+        let settings = own.map_or_else(|| over.clone(), |own| own.overlaid_with(over));
+        self.options.settings = Some(Arc::new(settings));
         self
     }
 
