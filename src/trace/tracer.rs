@@ -59,6 +59,7 @@ enum ToldContext {
     #[default]
     Span,
     /// What was around the tracer: nobody but this process could find its spans.
+    #[cfg(feature = "mcp-server")]
     Around(Option<SpanContext>),
 }
 
@@ -207,6 +208,7 @@ impl Tracer {
     pub(super) fn told_context(&self, span: SpanContext) -> Option<SpanContext> {
         match self.0.told {
             ToldContext::Span => Some(span),
+            #[cfg(feature = "mcp-server")]
             ToldContext::Around(around) => around,
         }
     }
