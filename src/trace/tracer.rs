@@ -59,7 +59,10 @@ enum ToldContext {
     #[default]
     Span,
     /// What was around the tracer: nobody but this process could find its spans.
-    #[cfg(feature = "mcp-server")]
+    #[cfg_attr(
+        not(feature = "mcp-server"),
+        expect(dead_code, reason = "only MCP servers make such a tracer")
+    )]
     Around(Option<SpanContext>),
 }
 
@@ -208,7 +211,6 @@ impl Tracer {
     pub(super) fn told_context(&self, span: SpanContext) -> Option<SpanContext> {
         match self.0.told {
             ToldContext::Span => Some(span),
-            #[cfg(feature = "mcp-server")]
             ToldContext::Around(around) => around,
         }
     }
