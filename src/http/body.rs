@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
 
 use super::HttpError;
+use super::pool::PooledBody;
 use super::timer::{IdleTimer, Timers};
 
 /// Reads the body of an answer.
@@ -18,7 +17,7 @@ use super::timer::{IdleTimer, Timers};
 /// the connection to the next request.
 pub struct HttpBody {
     /// `None` after the end or an error.
-    incoming: Option<Incoming>,
+    incoming: Option<PooledBody>,
     target: Arc<str>,
     timers: Timers,
     /// The content encoding, if it is not `identity`.
@@ -38,7 +37,7 @@ pub(super) struct BodyLimits {
 
 impl HttpBody {
     pub(super) const fn new(
-        incoming: Incoming,
+        incoming: PooledBody,
         target: Arc<str>,
         timers: Timers,
         encoding: Option<String>,
@@ -79,7 +78,7 @@ impl HttpBody {
             return self.fail(HttpError::TotalTimeout { target, limit });
         }
         loop {
-            match Pin::new(&mut *incoming).poll_frame(cx) {
+            match incoming.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(chunk) if !chunk.is_empty() => return self.on_chunk(chunk),
                     // An empty chunk, or trailers, of which nothing here depends.

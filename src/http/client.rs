@@ -11,28 +11,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    CONTENT_ENCODING, HeaderMap, LOCATION, PROXY_AUTHORIZATION, SERVER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, SERVER,
+    TRANSFER_ENCODING,
 };
 use hyper::{Method, Request, Response, body::Incoming};
-use hyper_util::client::legacy::{Client, connect::capture_connection};
 #[cfg(feature = "realtime")]
 use hyper_util::rt::TokioIo;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
 use super::addresses::Addresses;
 use super::body::{BodyLimits, HttpBody};
 use super::connector::{Connector, PlainWay, Shared};
+use super::pool::{ConnectionPool, PooledBody, PooledConnection};
 use super::proxy::{Proxies, ProxyTable};
 use super::timer::{Timeouts, Timers};
 use super::tls::Tls;
 use super::url::redirect_origin;
 use super::{Headers, HttpError, Url};
 use crate::secret::Redactor;
-
-/// Connections that lie idle are closed after this time. Uvicorn, on which vLLM, LiteLLM and many others run, closes them
-/// after 5 s; a request sent at that moment would fail, and nothing here sends it again.
-const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// Sends requests over pooled connections; cheap to clone, to be shared by everything in a program.
 ///
@@ -65,8 +61,6 @@ struct ClientInner {
     timeouts: Timeouts,
     limits: BodyLimits,
 }
-
-type ConnectionPool = Client<Connector, Full<Bytes>>;
 
 /// The head of an answer, and the body still to be read.
 #[derive(Debug)]
@@ -126,7 +120,7 @@ pub(crate) enum UpgradeResponse {
     /// The connection, which speaks that protocol now.
     Switched(Headers, TokioIo<hyper::upgrade::Upgraded>),
     /// Any other answer.
-    Refused(HttpResponse),
+    Refused(Box<HttpResponse>),
 }
 
 impl HttpClient {
@@ -226,11 +220,12 @@ impl HttpClient {
         let request = inner.new_request((Method::GET, url, headers, Bytes::new()))?;
         let mut timers = Timers::start(&inner.timeouts);
         let sent = (&inner.upgrades, request);
-        let mut head = inner.head(url, sent, &mut timers).await?;
+        let (mut head, connection) = inner.head(url, sent, &mut timers).await?;
         if head.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+            let head = head.map(|incoming| PooledBody::new(incoming, connection));
             return self
                 .response(url, head, timers)
-                .map(UpgradeResponse::Refused);
+                .map(|response| UpgradeResponse::Refused(Box::new(response)));
         }
         let headers = Headers::from_map(std::mem::take(head.headers_mut()));
         let upgraded = hyper::upgrade::on(head).await;
@@ -256,23 +251,20 @@ impl HttpClient {
     async fn request(
         &self,
         parts: (Method, &Url, &Headers, Bytes),
-    ) -> Result<(Response<Incoming>, Timers), HttpError> {
+    ) -> Result<(Response<PooledBody>, Timers), HttpError> {
         let (inner, url) = (&self.inner, parts.1);
-        let mut request = inner.new_request(parts)?;
-        let proxy = inner.shared.proxies.proxy_for(url.uri())?;
-        if let Some(value) = proxy.and_then(|proxy| proxy.authorization_for(url.uri())) {
-            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
-        }
+        let request = inner.new_request(parts)?;
         let mut timers = Timers::start(&inner.timeouts);
         let sent = (&inner.pool, request);
-        let head = inner.head(url, sent, &mut timers).await?;
+        let (head, connection) = inner.head(url, sent, &mut timers).await?;
+        let head = head.map(|incoming| PooledBody::new(incoming, connection));
         Ok((head, timers))
     }
 
     fn response(
         &self,
         url: &Url,
-        head: Response<Incoming>,
+        head: Response<PooledBody>,
         timers: Timers,
     ) -> Result<HttpResponse, HttpError> {
         if head.status().is_redirection() {
@@ -285,7 +277,7 @@ impl HttpClient {
         Ok(self.answer(url, head, timers))
     }
 
-    fn answer(&self, url: &Url, head: Response<Incoming>, timers: Timers) -> HttpResponse {
+    fn answer(&self, url: &Url, head: Response<PooledBody>, timers: Timers) -> HttpResponse {
         let (head, incoming) = head.into_parts();
         let awaited_since = timers.head.since();
         let encoding = foreign_encoding(&head.headers);
@@ -320,48 +312,78 @@ impl ClientInner {
         }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = url.uri().clone();
         headers.as_map().clone_into(request.headers_mut());
+        if !headers.as_map().contains_key(HOST) {
+            let host = HeaderValue::from_str(url.host_header());
+            let host = host.map_err(|_| HttpError::Url {
+                url: url.to_string(),
+                reason: "its host cannot be sent",
+            })?;
+            request.headers_mut().insert(HOST, host);
+        }
         Ok(request)
     }
 
-    /// Waits for the head of the answer within the time-outs.
+    /// Waits for the head of the answer within the time-outs; gives no connection with it if that is not to be used again.
     async fn head(
         &self,
         url: &Url,
         (pool, mut request): (&ConnectionPool, Request<Full<Bytes>>),
         timers: &mut Timers,
-    ) -> Result<Response<Incoming>, HttpError> {
-        let connection = capture_connection(&mut request);
-        let mut response = pin!(pool.request(request));
-        let response = poll_fn(|cx| {
+    ) -> Result<(Response<Incoming>, Option<PooledConnection>), HttpError> {
+        let mut connection = match pool.take(url) {
+            Some(idle) => idle,
+            // In a box, or every request would have room for a handshake.
+            None => Box::pin(self.open(url, pool, timers)).await?,
+        };
+        *request.uri_mut() = connection.request_target(url);
+        if connection.is_seen_by_proxy() {
+            let proxy = self.shared.proxies.proxy_for(url.uri())?;
+            if let Some(value) = proxy.and_then(|proxy| proxy.authorization_for(url.uri())) {
+                request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+            }
+        }
+        let response = {
+            let mut sent = pin!(connection.send(request));
+            poll_fn(|cx| {
+                let target = || url.host_port().to_owned();
+                if let Poll::Ready(limit) = timers.poll_total(cx) {
+                    let target = target();
+                    return Poll::Ready(Err(HttpError::TotalTimeout { target, limit }));
+                }
+                if let Poll::Ready(result) = sent.as_mut().poll(cx) {
+                    let failed = |error| HttpError::from_request(target(), error);
+                    return Poll::Ready(result.map_err(failed));
+                }
+                let limit = ready!(timers.head.poll_elapsed(cx));
+                let target = target();
+                Poll::Ready(Err(HttpError::FirstEventTimeout { target, limit }))
+            })
+            .await?
+        };
+        let is_reusable = !closes_unannounced(response.headers());
+        Ok((response, is_reusable.then_some(connection)))
+    }
+
+    /// Opens a connection within the time-outs.
+    async fn open(
+        &self,
+        url: &Url,
+        pool: &ConnectionPool,
+        timers: &mut Timers,
+    ) -> Result<PooledConnection, HttpError> {
+        let mut opened = pin!(pool.open(url));
+        poll_fn(|cx| {
             let target = || url.host_port().to_owned();
             if let Poll::Ready(limit) = timers.poll_total(cx) {
                 let target = target();
                 return Poll::Ready(Err(HttpError::TotalTimeout { target, limit }));
             }
-            if let Poll::Ready(result) = response.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(|error| {
-                    HttpError::from_request(target(), self.timeouts.connect, error)
-                }));
-            }
-            loop {
-                let limit = ready!(timers.head.poll_elapsed(cx));
-                if connection.connection_metadata().is_some() {
-                    let target = target();
-                    return Poll::Ready(Err(HttpError::FirstEventTimeout { target, limit }));
-                }
-                // Still connecting, which has a time-out of its own.
-                timers.head.touch();
-            }
+            let opened = ready!(opened.as_mut().poll(cx));
+            let limit = self.timeouts.connect;
+            Poll::Ready(opened.map_err(|error| HttpError::from_connect(target(), limit, error)))
         })
-        .await?;
-        if closes_unannounced(response.headers())
-            && let Some(connected) = connection.connection_metadata().as_ref()
-        {
-            connected.poison();
-        }
-        Ok(response)
+        .await
     }
 }
 
@@ -507,14 +529,7 @@ impl HttpClientBuilder {
             limit: self.timeouts.connect,
             addresses: self.addresses,
         });
-        let pool = |plain_way| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(POOL_IDLE)
-                // By default a request that met a closed connection would be sent again.
-                .retry_canceled_requests(false)
-                .build(Connector::new(Arc::clone(&shared), plain_way))
-        };
+        let pool = |plain_way| ConnectionPool::new(Connector::new(Arc::clone(&shared), plain_way));
         HttpClient {
             inner: Arc::new(ClientInner {
                 pool: pool(PlainWay::Requests),

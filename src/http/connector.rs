@@ -9,8 +9,8 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
@@ -24,12 +24,8 @@ use crate::future::BoxError;
 pub(super) type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Opens connections for the pool, which clones it for every request and has several of it in the request's future.
-#[derive(Debug, Clone)]
-pub(super) struct Connector(Arc<ConnectorParts>);
-
-#[derive(Debug)]
-struct ConnectorParts {
+/// Opens connections for the pool.
+pub(super) struct Connector {
     http: HttpConnector<Resolver>,
     shared: Arc<Shared>,
     plain_way: PlainWay,
@@ -61,16 +57,26 @@ impl Connector {
         http.enforce_http(false);
         // A request is written at once; waiting to fill a segment would only delay it.
         http.set_nodelay(true);
-        Self(Arc::new(ConnectorParts {
+        Self {
             http,
             shared,
             plain_way,
-        }))
+        }
     }
-}
 
-impl ConnectorParts {
-    fn connect(&self, target: Uri) -> Result<(Connecting<Stream>, bool), BoxError> {
+    /// Opens a connection to what a URI names.
+    pub(super) async fn connect(&self, target: Uri) -> Result<PooledStream, BoxError> {
+        let (connecting, via_proxy) = self.begin(target)?;
+        let stream = match self.shared.limit {
+            None => connecting.await?,
+            Some(limit) => tokio::time::timeout(limit, connecting)
+                .await
+                .map_err(|_| ConnectTimedOut)??,
+        };
+        Ok(PooledStream { stream, via_proxy })
+    }
+
+    fn begin(&self, target: Uri) -> Result<(Connecting<Stream>, bool), BoxError> {
         let is_https = target.scheme_str() == Some("https");
         let proxies = Arc::clone(&self.shared.proxies);
         let Some(proxy) = proxies.proxy_for(&target)? else {
@@ -155,43 +161,15 @@ fn with_port(target: &Uri, default_port: u16) -> Uri {
         .unwrap_or_else(|_| target.clone())
 }
 
-impl Service<Uri> for Connector {
-    type Response = PooledStream;
-    type Error = BoxError;
-    type Future = Connecting<PooledStream>;
-
-    /// Everything is done in the call.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Uri) -> Connecting<PooledStream> {
-        let connecting = self.0.connect(target);
-        let limit = self.0.shared.limit;
-        Box::pin(async move {
-            let (connecting, via_proxy) = connecting?;
-            let stream = match limit {
-                None => connecting.await?,
-                Some(limit) => tokio::time::timeout(limit, connecting)
-                    .await
-                    .map_err(|_| ConnectTimedOut)??,
-            };
-            Ok(PooledStream { stream, via_proxy })
-        })
-    }
-}
-
-/// A connection, with the mark that makes the pool write whole URIs for a proxy.
-#[derive(Debug)]
+/// A connection, and whether a proxy at its other end is to be sent whole URIs.
 pub(super) struct PooledStream {
     stream: Stream,
     via_proxy: bool,
 }
 
-impl Connection for PooledStream {
-    fn connected(&self) -> Connected {
-        // Without the addresses that the stream would tell: the pool copies what it is told for every request.
-        Connected::new().proxy(self.via_proxy)
+impl PooledStream {
+    pub(super) const fn via_proxy(&self) -> bool {
+        self.via_proxy
     }
 }
 

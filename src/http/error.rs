@@ -205,22 +205,51 @@ impl HttpError {
         }
     }
 
-    /// Tells what became of a request that the pool gave back.
-    pub(super) fn from_request(
+    /// Tells why there is no connection.
+    pub(super) fn from_connect(
         target: String,
         connect_limit: Option<Duration>,
-        error: hyper_util::client::legacy::Error,
+        error: BoxError,
     ) -> Self {
-        if let (Some(_), Some(limit)) = (find::<ConnectTimedOut>(&error), connect_limit) {
+        // A proxy that cannot be used, say.
+        let source = match error.downcast::<Self>() {
+            Ok(known) => return *known,
+            Err(other) => other,
+        };
+        if let (Some(_), Some(limit)) = (find::<ConnectTimedOut>(&*source), connect_limit) {
             return Self::ConnectTimeout { target, limit };
         }
-        if error.is_connect() {
-            return Self::from_connect(target, error);
+        if let Some(problem) = find_tls(&*source).and_then(certificate_problem) {
+            return Self::Certificate {
+                target,
+                problem,
+                source,
+            };
         }
-        let reason = reason(&error);
-        let not_http = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse);
+        let reason = reason(&*source);
+        match find::<ViaProxy>(&*source) {
+            Some(ViaProxy {
+                setting, address, ..
+            }) => Self::ViaProxy {
+                target,
+                proxy: address.clone(),
+                setting,
+                reason,
+                source,
+            },
+            None => Self::Connect {
+                target,
+                reason,
+                source,
+            },
+        }
+    }
+
+    /// Tells what became of a request that was to be sent over a connection.
+    pub(super) fn from_request(target: String, error: hyper::Error) -> Self {
+        let (reason, is_parse) = (reason(&error), error.is_parse());
         let source = Box::new(error);
-        if not_http {
+        if is_parse {
             Self::NotHttp {
                 target,
                 reason,
@@ -232,34 +261,6 @@ impl HttpError {
                 reason,
                 source,
             }
-        }
-    }
-
-    /// Tells why there is no connection.
-    fn from_connect(target: String, error: hyper_util::client::legacy::Error) -> Self {
-        if let Some(problem) = find_tls(&error).and_then(certificate_problem) {
-            return Self::Certificate {
-                target,
-                problem,
-                source: Box::new(error),
-            };
-        }
-        let reason = reason(&error);
-        match find::<ViaProxy>(&error) {
-            Some(ViaProxy {
-                setting, address, ..
-            }) => Self::ViaProxy {
-                target,
-                proxy: address.clone(),
-                setting,
-                reason,
-                source: Box::new(error),
-            },
-            None => Self::Connect {
-                target,
-                reason,
-                source: Box::new(error),
-            },
         }
     }
 

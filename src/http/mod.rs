@@ -26,6 +26,8 @@ mod addresses;
 #[cfg(feature = "http")]
 mod connector;
 #[cfg(feature = "http")]
+mod pool;
+#[cfg(feature = "http")]
 mod tls;
 #[cfg(feature = "http")]
 mod certificate;

@@ -142,6 +142,53 @@ async fn two_requests_share_a_connection() {
 }
 
 #[tokio::test]
+async fn connection_of_an_answer_without_a_body_is_used_again_unread() {
+    let server = FakeServer::start([
+        Reply::new(204),
+        Reply::status(202, ""),
+        Reply::status(200, "c"),
+    ])
+    .await
+    .unwrap();
+    let client = HttpClient::default();
+    for status in [204, 202, 200] {
+        assert_eq!(post(&client, &server).await.unwrap().status, status);
+    }
+    assert_eq!(server.n_connections(), 1);
+}
+
+#[tokio::test]
+async fn requests_at_once_have_a_connection_each() {
+    let reply = || Reply::status(200, "a");
+    let server = FakeServer::start([reply(), reply(), reply()])
+        .await
+        .unwrap();
+    let client = HttpClient::default();
+    let (first, second) = tokio::join!(post(&client, &server), post(&client, &server));
+    for response in [first, second] {
+        response.unwrap().body.collect().await.unwrap();
+    }
+    post(&client, &server).await.unwrap();
+    assert_eq!(server.n_connections(), 2);
+}
+
+#[tokio::test]
+async fn connection_that_lies_idle_is_closed_in_time() {
+    let server = FakeServer::start([Reply::status(200, "a")]).await.unwrap();
+    let client = HttpClient::default();
+    let response = post(&client, &server).await.unwrap();
+    response.body.collect().await.unwrap();
+    // What closes it has its first turn.
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    tokio::time::resume();
+    tokio::time::timeout(LONG, server.all_closed())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_refused_connection_says_where_and_why() {
     let server = FakeServer::start([]).await.unwrap();
     let url = url(&server);

@@ -24,6 +24,8 @@ use super::HttpError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     uri: Uri,
+    /// Without scheme and authority, as a server is told it.
+    path_and_query: Uri,
     host_port: Arc<str>,
 }
 
@@ -69,7 +71,18 @@ impl Url {
             Some(port) => port.parse::<u16>().map_err(|_| "its port is no number")?,
         };
         let host_port = format!("{}:{port}", authority.host()).into();
-        Ok(Self { uri, host_port })
+        let path_and_query = match uri.path_and_query() {
+            None => Uri::default(),
+            Some(path) => {
+                let path = Uri::builder().path_and_query(path.clone()).build();
+                path.map_err(|_| "its path cannot be sent")?
+            }
+        };
+        Ok(Self {
+            uri,
+            path_and_query,
+            host_port,
+        })
     }
 
     /// Gives `host:port`, with the default port if the URL has none.
@@ -94,6 +107,10 @@ impl Url {
 
     pub(super) const fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    pub(super) const fn path_and_query(&self) -> &Uri {
+        &self.path_and_query
     }
 
     pub(super) fn shared_host_port(&self) -> Arc<str> {

@@ -117,7 +117,7 @@ impl OpenAiRealtime {
                 }
                 stream
             }
-            Ok(UpgradeResponse::Refused(response)) => return Err(refusal(response).await),
+            Ok(UpgradeResponse::Refused(response)) => return Err(refusal(*response).await),
             Err(error) => return Err(http_error(error)),
         };
         let config = WebSocketConfig::default()

@@ -48,7 +48,7 @@ struct Speaking {
 /// Where the audio comes from.
 enum AudioSource {
     None,
-    Bytes(HttpBody),
+    Bytes(Box<HttpBody>),
     Events(Box<EventReader>),
 }
 
@@ -171,7 +171,7 @@ impl Speaking {
                 response,
             )))
         } else {
-            AudioSource::Bytes(response.body)
+            AudioSource::Bytes(Box::new(response.body))
         };
         Ok(())
     }
