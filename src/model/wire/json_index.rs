@@ -15,17 +15,12 @@ const SURE_DEPTH: usize = 100;
 /// A number of at most this many bytes without an exponent is in the range of what a value can hold.
 const SURE_DIGITS: usize = 300;
 
-/// So many nodes need no allocation; most answers have fewer values.
-const N_FEW: usize = 48;
+/// So many bytes of an answer have about one value.
+const BYTES_OF_A_VALUE: usize = 16;
 
 /// The values of one text, each followed by those inside it.
-#[derive(Debug)]
-pub(crate) struct JsonIndex {
-    few: [JsonNode; N_FEW],
-    n_few: usize,
-    /// All of them, once there are more.
-    many: Vec<JsonNode>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct JsonIndex(Vec<JsonNode>);
 
 /// Where a value stands: counted from the beginning of the value that it is in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,63 +48,17 @@ impl JsonIndex {
     pub(super) fn read(&mut self, json: &str) -> Option<&[JsonNode]> {
         // Every place has to be countable.
         u32::try_from(json.len()).ok()?;
-        self.n_few = 0;
-        self.many.clear();
+        self.0.clear();
+        let n_values = json.len() / BYTES_OF_A_VALUE + 1;
+        self.0.reserve(n_values.min(MAX_NODES));
         let mut reader = IndexReader {
             json: json.as_bytes(),
-            at: 0,
-            nodes: self,
+            nodes: &mut self.0,
             open: None,
             depth: 0,
         };
         reader.read()?;
-        Some(self.as_slice())
-    }
-
-    fn as_slice(&self) -> &[JsonNode] {
-        if self.many.is_empty() {
-            self.few.get(..self.n_few).unwrap_or_default()
-        } else {
-            &self.many
-        }
-    }
-
-    const fn len(&self) -> usize {
-        if self.many.is_empty() {
-            self.n_few
-        } else {
-            self.many.len()
-        }
-    }
-
-    fn get_mut(&mut self, at: usize) -> Option<&mut JsonNode> {
-        if self.many.is_empty() {
-            self.few.get_mut(at)
-        } else {
-            self.many.get_mut(at)
-        }
-    }
-
-    fn push(&mut self, node: JsonNode) {
-        if let Some(slot) = self.few.get_mut(self.n_few) {
-            *slot = node;
-            self.n_few += 1;
-            return;
-        }
-        if self.many.is_empty() {
-            self.many.extend(self.few);
-        }
-        self.many.push(node);
-    }
-}
-
-impl Default for JsonIndex {
-    fn default() -> Self {
-        Self {
-            few: [JsonNode::default(); N_FEW],
-            n_few: 0,
-            many: Vec::new(),
-        }
+        Some(&self.0)
     }
 }
 
@@ -149,10 +98,10 @@ impl JsonNode {
     }
 }
 
+/// Reads a text. Where it is in it goes from hand to hand, so that it can stay in a register.
 struct IndexReader<'a> {
     json: &'a [u8],
-    at: usize,
-    nodes: &'a mut JsonIndex,
+    nodes: &'a mut Vec<JsonNode>,
     /// The object or list that is being read.
     open: Option<Container>,
     depth: usize,
@@ -177,55 +126,45 @@ struct Key {
 impl IndexReader<'_> {
     /// Reads the whole text; nothing if it is not understood.
     fn read(&mut self) -> Option<()> {
+        let mut at = 0;
         let mut key = Key::default();
         loop {
-            if self.value(key)? {
+            if self.value(key, &mut at)? {
                 // Inside an object or list, in which something stands.
-                key = self.key()?;
+                key = self.key(&mut at)?;
                 continue;
             }
             loop {
-                if self.open.is_none() {
-                    return self.next_byte().is_none().then_some(());
+                let next = next_byte(self.json, &mut at);
+                let Some(open) = self.open else {
+                    return next.is_none().then_some(());
+                };
+                at += 1;
+                if next? == b',' {
+                    key = self.key(&mut at)?;
+                    break;
                 }
-                match self.next_byte()? {
-                    b',' => {
-                        self.at += 1;
-                        key = self.key()?;
-                        break;
-                    }
-                    bracket => self.close(bracket)?,
-                }
+                self.close(open, next?, at)?;
             }
-        }
-    }
-
-    /// Passes over space, and gives the byte behind it.
-    fn next_byte(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.json.get(self.at)?;
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
-            }
-            self.at += 1;
         }
     }
 
     /// Reads the key of the next value, if it has one.
-    fn key(&mut self) -> Option<Key> {
+    #[inline]
+    fn key(&self, at: &mut usize) -> Option<Key> {
         if !self.open?.is_object {
             return Some(Key::default());
         }
-        if self.next_byte()? != b'"' {
+        if next_byte(self.json, at)? != b'"' {
             return None;
         }
-        let begin = self.at + 1;
-        let marks = self.text()?;
-        let len = self.at - 1 - begin;
-        if self.next_byte()? != b':' {
+        let begin = *at + 1;
+        let marks = text(self.json, at)?;
+        let len = *at - 1 - begin;
+        if next_byte(self.json, at)? != b':' {
             return None;
         }
-        self.at += 1;
+        *at += 1;
         let is_escaped = if marks & TEXT_ESCAPED == 0 {
             0
         } else {
@@ -239,41 +178,45 @@ impl IndexReader<'_> {
     }
 
     /// Reads a value, or the beginning of one in which something stands, and says whether it is that.
-    fn value(&mut self, key: Key) -> Option<bool> {
-        let first = self.next_byte()?;
-        let begin = self.at;
+    #[inline]
+    fn value(&mut self, key: Key, at: &mut usize) -> Option<bool> {
+        let first = next_byte(self.json, at)?;
+        let begin = *at;
         let marks = match first {
-            b'"' => self.text()?,
-            b'{' => return self.open(key, OBJECT),
-            b'[' => return self.open(key, 0),
-            b'-' | b'0'..=b'9' => self.number()?,
-            b't' => self.word(b"true", 0)?,
-            b'f' => self.word(b"false", 0)?,
-            b'n' => self.word(b"null", NULL)?,
+            b'"' => text(self.json, at)?,
+            b'{' => return self.open(key, at, OBJECT),
+            b'[' => return self.open(key, at, 0),
+            b'-' | b'0'..=b'9' => number(self.json, at)?,
+            b't' => word(self.json, at, b"true", 0)?,
+            b'f' => word(self.json, at, b"false", 0)?,
+            b'n' => word(self.json, at, b"null", NULL)?,
             _ => return None,
         };
-        self.push(key, begin, marks)?;
+        self.push(key, begin..*at, marks)?;
         Some(false)
     }
 
-    /// Adds a value that ends here.
-    fn push(&mut self, key: Key, begin: usize, marks: u8) -> Option<()> {
+    /// Adds a value.
+    #[inline]
+    fn push(&mut self, key: Key, value: Range<usize>, marks: u8) -> Option<()> {
         if self.nodes.len() == MAX_NODES {
             return None;
         }
-        let inside = self.open.map_or(0, |open| open.begin);
-        if (marks | key.marks) & UNSURE != 0
-            && let Some(open) = self.open
-            && let Some(node) = self.nodes.get_mut(open.node)
-        {
-            node.marks |= UNSURE;
+        let mut inside = 0;
+        if let Some(open) = &self.open {
+            inside = open.begin;
+            if (marks | key.marks) & UNSURE != 0
+                && let Some(node) = self.nodes.get_mut(open.node)
+            {
+                node.marks |= UNSURE;
+            }
         }
         self.nodes.push(JsonNode {
             // A key begins behind the beginning of its object, or there is none.
             key_begin: narrow(key.begin.saturating_sub(inside)),
             key_len: narrow(key.len),
-            begin: narrow(begin - inside),
-            len: narrow(self.at - begin),
+            begin: narrow(value.start - inside),
+            len: narrow(value.end - value.start),
             n_inside: 0,
             marks: marks | (key.marks & KEY_ESCAPED),
         });
@@ -281,14 +224,14 @@ impl IndexReader<'_> {
     }
 
     /// Reads the beginning of an object or list; one that is empty is read whole.
-    fn open(&mut self, key: Key, mark: u8) -> Option<bool> {
-        let begin = self.at;
+    fn open(&mut self, key: Key, at: &mut usize, mark: u8) -> Option<bool> {
+        let begin = *at;
         let is_object = mark & OBJECT != 0;
-        self.at += 1;
-        let is_empty = self.next_byte()? == if is_object { b'}' } else { b']' };
+        *at += 1;
+        let is_empty = next_byte(self.json, at)? == if is_object { b'}' } else { b']' };
         if is_empty {
-            self.at += 1;
-            self.push(key, begin, mark)?;
+            *at += 1;
+            self.push(key, begin..*at, mark)?;
             return Some(false);
         }
         self.depth += 1;
@@ -298,7 +241,7 @@ impl IndexReader<'_> {
             mark
         };
         let node = self.nodes.len();
-        self.push(key, begin, marks)?;
+        self.push(key, begin..*at, marks)?;
         if let Some(own) = self.nodes.get_mut(node) {
             own.n_inside = narrow(self.open.map_or(0, |open| open.node));
         }
@@ -310,17 +253,15 @@ impl IndexReader<'_> {
         Some(true)
     }
 
-    /// Reads the end of what is open, and goes on with what that is in.
-    fn close(&mut self, bracket: u8) -> Option<()> {
-        let open = self.open?;
+    /// Takes the end of what is open, and goes on with what that is in.
+    fn close(&mut self, open: Container, bracket: u8, end: usize) -> Option<()> {
         if bracket != if open.is_object { b'}' } else { b']' } {
             return None;
         }
-        self.at += 1;
         self.depth -= 1;
         let n_nodes = self.nodes.len();
         let own = self.nodes.get_mut(open.node)?;
-        own.len = narrow(self.at - open.begin);
+        own.len = narrow(end - open.begin);
         let outer = own.n_inside as usize;
         own.n_inside = narrow(n_nodes - 1 - open.node);
         let (begin, unsure) = (own.begin as usize, own.marks & UNSURE);
@@ -337,79 +278,97 @@ impl IndexReader<'_> {
         });
         Some(())
     }
+}
 
-    /// Reads a text, from its first quote.
-    fn text(&mut self) -> Option<u8> {
-        self.at += 1;
-        let mut marks = 0;
-        loop {
-            self.at += plain_len(self.json.get(self.at..)?);
-            match *self.json.get(self.at)? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(marks);
-                }
-                b'\\' => {
-                    marks |= TEXT_ESCAPED;
-                    match *self.json.get(self.at + 1)? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
-                        b'u' => {
-                            marks |= UNSURE;
-                            let digits = self.json.get(self.at + 2..self.at + 6)?;
-                            if !digits.iter().all(u8::is_ascii_hexdigit) {
-                                return None;
-                            }
-                            self.at += 6;
-                        }
-                        _ => return None,
-                    }
-                }
-                _ => return None,
+/// Passes over space, and gives the byte behind it.
+#[inline]
+fn next_byte(json: &[u8], at: &mut usize) -> Option<u8> {
+    loop {
+        let byte = *json.get(*at)?;
+        if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            return Some(byte);
+        }
+        *at += 1;
+    }
+}
+
+/// Reads a text, from its first quote.
+#[inline]
+fn text(json: &[u8], at: &mut usize) -> Option<u8> {
+    *at += 1;
+    let mut marks = 0;
+    loop {
+        *at += plain_len(json.get(*at..)?);
+        match *json.get(*at)? {
+            b'"' => {
+                *at += 1;
+                return Some(marks);
             }
-        }
-    }
-
-    fn number(&mut self) -> Option<u8> {
-        let begin = self.at;
-        let mut is_sure = true;
-        if self.json.get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        match self.json.get(self.at)? {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.json.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.json.get(self.at), Some(b'e' | b'E')) {
-            is_sure = false;
-            self.at += 1;
-            if matches!(self.json.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
+            b'\\' => {
+                marks |= escape(json, at)?;
             }
-            self.digits()?;
+            _ => return None,
         }
-        is_sure &= self.at - begin <= SURE_DIGITS;
-        Some(if is_sure { 0 } else { UNSURE })
     }
+}
 
-    /// Reads digits, of which there is at least one.
-    fn digits(&mut self) -> Option<()> {
-        let begin = self.at;
-        while self.json.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
+/// Reads an escape, and gives the marks of the text that it stands in.
+fn escape(json: &[u8], at: &mut usize) -> Option<u8> {
+    match *json.get(*at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {
+            *at += 2;
+            Some(TEXT_ESCAPED)
         }
-        (self.at > begin).then_some(())
+        b'u' => {
+            let digits = json.get(*at + 2..*at + 6)?;
+            *at += 6;
+            let is_number = digits.iter().all(u8::is_ascii_hexdigit);
+            is_number.then_some(TEXT_ESCAPED | UNSURE)
+        }
+        _ => None,
     }
+}
 
-    fn word(&mut self, word: &[u8], marks: u8) -> Option<u8> {
-        self.json.get(self.at..)?.starts_with(word).then(|| {
-            self.at += word.len();
-            marks
-        })
+fn number(json: &[u8], at: &mut usize) -> Option<u8> {
+    let begin = *at;
+    let mut is_sure = true;
+    if json.get(*at) == Some(&b'-') {
+        *at += 1;
     }
+    match json.get(*at)? {
+        b'0' => *at += 1,
+        _ => digits(json, at)?,
+    }
+    if json.get(*at) == Some(&b'.') {
+        *at += 1;
+        digits(json, at)?;
+    }
+    if matches!(json.get(*at), Some(b'e' | b'E')) {
+        is_sure = false;
+        *at += 1;
+        if matches!(json.get(*at), Some(b'+' | b'-')) {
+            *at += 1;
+        }
+        digits(json, at)?;
+    }
+    is_sure &= *at - begin <= SURE_DIGITS;
+    Some(if is_sure { 0 } else { UNSURE })
+}
+
+/// Reads digits, of which there is at least one.
+fn digits(json: &[u8], at: &mut usize) -> Option<()> {
+    let begin = *at;
+    while json.get(*at).is_some_and(u8::is_ascii_digit) {
+        *at += 1;
+    }
+    (*at > begin).then_some(())
+}
+
+fn word(json: &[u8], at: &mut usize, word: &[u8], marks: u8) -> Option<u8> {
+    json.get(*at..)?.starts_with(word).then(|| {
+        *at += word.len();
+        marks
+    })
 }
 
 #[expect(
@@ -421,17 +380,19 @@ const fn narrow(n: usize) -> u32 {
 }
 
 /// How many bytes stand before the next that ends a text, begins an escape or must not stand in one.
+#[inline]
 fn plain_len(text: &[u8]) -> usize {
-    let (chunks, rest) = text.as_chunks::<8>();
-    for (n, chunk) in chunks.iter().enumerate() {
+    let mut n_before = 0;
+    while let Some(chunk) = text.get(n_before..).and_then(<[u8]>::first_chunk::<8>) {
         let found = special(u64::from_le_bytes(*chunk));
         if found != 0 {
-            return n * 8 + (found.trailing_zeros() / 8) as usize;
+            return n_before + (found.trailing_zeros() / 8) as usize;
         }
+        n_before += 8;
     }
+    let rest = text.get(n_before..).unwrap_or_default();
     let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    let n_before = rest.iter().position(is_special).unwrap_or(rest.len());
-    text.len() - rest.len() + n_before
+    n_before + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// Marks bytes below a space, quotes and backslashes by their highest bit; the lowest mark is right, and those above it may not be.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::deviations::Deviations;
 use super::excerpt;
 use super::json_index::JsonIndex;
-use super::raw_json::{Field, IndexedParts, NameMarks, RawJson};
+use super::raw_json::{Field, FieldPlace, IndexedParts, NameMarks, RawJson};
 use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -109,7 +109,14 @@ impl<'a> Object<'a> {
         let scanned =
             scanned.filter(move |field| field.has_name(key) && field.value.get() != "null");
         let scanned = scanned.map(|field| field.value);
-        self.indexed.clone().values(key).chain(scanned)
+        let (known, searched) = match self.marks.place(key) {
+            FieldPlace::Unknown => (None, self.indexed.clone()),
+            FieldPlace::Nowhere => (None, self.indexed.none()),
+            FieldPlace::Behind(n_nodes) => {
+                (self.indexed.value_at(n_nodes, key), self.indexed.none())
+            }
+        };
+        known.into_iter().chain(searched.values(key)).chain(scanned)
     }
 
     /// Whether it is certain that nothing is said under a key, nor noted of it; it costs next to nothing to know.

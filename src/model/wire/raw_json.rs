@@ -195,22 +195,36 @@ impl<'a> IndexedParts<'a> {
     }
 
     /// Marks the names of all fields, and says whether two have one mark.
-    pub(crate) fn marks(mut self) -> NameMarks {
+    pub(crate) fn marks(self) -> NameMarks {
         let mut marks = NameMarks::default();
-        let mut seen = 0;
-        while let Some(node) = self.next_nodes().and_then(<[JsonNode]>::first) {
-            let mark = match self.around.get(node.key()) {
-                Some(name) if !node.has_escaped_key() => NameMarks::of(name),
+        let mut n_before = 0;
+        while let Some(node) = self.rest.get(n_before) {
+            match self.around.as_bytes().get(node.key()) {
+                Some(name) if !node.has_escaped_key() => marks.add(name, n_before, node.is_null()),
                 // Another name than what stands there is meant.
-                _ => u64::MAX,
-            };
-            marks.have_common |= seen & mark != 0;
-            seen |= mark;
-            if !node.is_null() {
-                marks.said |= mark;
+                _ => return NameMarks::UNKNOWN,
             }
+            n_before += node.n_inside() + 1;
         }
         marks
+    }
+
+    /// Gives the value behind so many nodes, if it has this name and is not null.
+    pub(crate) fn value_at(&self, n_before: usize, name: &str) -> Option<RawJson<'a>> {
+        let nodes = self.rest.get(n_before..)?;
+        let node = nodes.first()?;
+        if node.is_null() || self.around.as_bytes().get(node.key())? != name.as_bytes() {
+            return None;
+        }
+        RawJson::indexed(self.around, nodes.get(..=node.n_inside())?)
+    }
+
+    /// No parts of the same value.
+    pub(crate) const fn none(&self) -> Self {
+        Self {
+            around: self.around,
+            rest: &[],
+        }
     }
 
     /// Whether a name is there twice, by comparing all with all.
@@ -251,12 +265,25 @@ impl<'a> Iterator for IndexedParts<'a> {
 }
 
 /// What is known of the names of an object's fields before one is looked for: most are asked for in vain.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct NameMarks {
     /// The marks of fields that are not null.
     said: u64,
     /// Whether two fields have one mark, as two of one name do.
     pub(crate) have_common: bool,
+    /// By mark: behind how many nodes its field stands, and one more; 0 where none does.
+    places: [u8; 64],
+    /// Whether each field can be found by its place.
+    have_places: bool,
+}
+
+/// Where the field of some name stands.
+pub(crate) enum FieldPlace {
+    /// It has to be looked for.
+    Unknown,
+    Nowhere,
+    /// Behind so many nodes, or nowhere.
+    Behind(usize),
 }
 
 impl NameMarks {
@@ -264,15 +291,55 @@ impl NameMarks {
     pub(crate) const UNKNOWN: Self = Self {
         said: u64::MAX,
         have_common: true,
+        places: [0; 64],
+        have_places: false,
     };
 
-    fn of(name: &str) -> u64 {
-        let first = name.as_bytes().first().copied().unwrap_or_default();
-        1 << ((name.len() * 5 + usize::from(first)) % 64)
+    /// The mark of a name, from 0 to 63: the names that one object of an answer has are mostly told apart by it.
+    fn of(name: &[u8]) -> usize {
+        let [first, last] = [name.first(), name.last()].map(|byte| byte.copied().unwrap_or(0));
+        (name.len() + 7 * usize::from(first) + usize::from(last)) % 64
     }
 
-    pub(crate) fn may_say(self, name: &str) -> bool {
-        self.said & Self::of(name) != 0
+    fn add(&mut self, name: &[u8], n_before: usize, is_null: bool) {
+        let mark = Self::of(name);
+        if !is_null {
+            self.said |= 1 << mark;
+        }
+        match (self.places.get_mut(mark), u8::try_from(n_before + 1)) {
+            (Some(place), Ok(behind)) if *place == 0 => *place = behind,
+            // Behind so many nodes two of one name would not be noticed.
+            _ => {
+                self.have_common = true;
+                self.have_places = false;
+            }
+        }
+    }
+
+    pub(crate) fn may_say(&self, name: &str) -> bool {
+        self.said >> Self::of(name.as_bytes()) & 1 != 0
+    }
+
+    pub(crate) fn place(&self, name: &str) -> FieldPlace {
+        if !self.have_places {
+            return FieldPlace::Unknown;
+        }
+        let place = self.places.get(Self::of(name.as_bytes()));
+        match place.copied().unwrap_or(0) {
+            0 => FieldPlace::Nowhere,
+            behind => FieldPlace::Behind(usize::from(behind) - 1),
+        }
+    }
+}
+
+impl Default for NameMarks {
+    fn default() -> Self {
+        Self {
+            said: 0,
+            have_common: false,
+            places: [0; 64],
+            have_places: true,
+        }
     }
 }
 
