@@ -4,9 +4,9 @@
 //! `benches/compare`: ten turns with a call of a tool, and one that answers. Linux only: it reads `/proc`. The model is a server in a
 //! process of its own, so that its work is not counted as the run's; CPU time hardly depends on what else the machine does.
 //!
-//! On a quiet machine with two cores a turn took 42 us, and 17 us more of the run's own thread when it was recorded (40 to 44 %); of all
-//! threads together 45 us and 65 us more (124 to 152 %). That is far
-//! above the 5 % that this was to stay below. A turn of a real model takes hundreds of milliseconds, of which this is a ten-thousandth.
+//! On a quiet machine with two cores a turn took 38 to 48 us of the run's own thread, and 17 to 21 us more when it was recorded (40 to 44 %);
+//! of all threads together 44 to 51 us, and 56 to 73 us more (124 to 152 %). That is far above the 5 % that this was to stay below. A turn
+//! of a real model takes hundreds of milliseconds.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
