@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use openai_agents::model::{ModelSettings, ToolChoice};
 use openai_agents::trace::{MemorySpans, Tracer, span};
 use openai_agents::{Agent, config, tool};
 
@@ -26,8 +27,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tracer = Tracer::builder().processor(spans.clone()).build();
     let runner = config::load()?.runner()?.tracer(&tracer);
     let agent = Agent::builder("Support")
-        .instructions("Use the tool, then answer in one sentence.")
+        .instructions("Answer in one sentence.")
         .tool(look_up)
+        // For the first turn, so that there is a call to see.
+        .model_settings(ModelSettings::default().tool_choice(ToolChoice::Required))
         .build()?;
     let chat = tracer.trace("Support chat").group("chat-7");
     let result = chat.run(runner.run(&agent, "Where is my order 42?")).await;
