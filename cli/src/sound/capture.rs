@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::playback::lasts;
 
-/// Two seconds of the usual pieces: whoever reads takes them at once, but for a machine that stands still.
-const MAX_PIECES: usize = 100;
+/// Ten seconds of the usual pieces, half a megabyte: whoever reads takes them at once, but for a machine that stands still or does too much.
+const MAX_PIECES: usize = 500;
 
 /// Makes both ends of a queue for a device of this sample rate.
 pub(super) fn capture(sample_rate_hz: u32) -> (CaptureQueue, CaptureSink) {
