@@ -13,21 +13,20 @@
     reason = "a benchmark prints what it measured"
 )]
 
+mod tool_loop;
+
 use std::error::Error;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use openai_agents::model::OpenAiChat;
 use openai_agents::trace::{TraceStore, Tracer};
-use openai_agents::{Agent, FunctionTool, Limits, Runner};
+use openai_agents::{Agent, Runner};
+use tool_loop::{N_TURNS, PROMPT};
 
 const N_RUNS: u32 = 300;
-/// The turns of a run that call the tool; one more gives the text.
-const N_TOOL_TURNS: usize = 10;
-const N_TURNS: f64 = 11.0;
 
 /// Microseconds of CPU for a turn.
 #[derive(Clone, Copy)]
@@ -53,24 +52,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct TracedSum {
-        a: i64,
-        b: i64,
-    }
-    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: TracedSum| {
-        Ok::<_, String>(sum.a + sum.b)
-    })?;
-    let agent = Agent::builder("bench")
-        .instructions("You are a helpful assistant. Use the tools when they help.")
-        .tool(add)
-        .build()?;
-    let plain = Runner::new(
-        OpenAiChat::builder(url, "bench-model")
-            .api_key("sk-bench-0123456789abcdef")
-            .build()?,
-    )
-    .limits(Limits::NONE);
+    let agent = tool_loop::agent()?;
+    let plain = tool_loop::runner(url)?;
     let path = std::env::temp_dir().join(format!("openai-agents-traces-{}.db", std::process::id()));
     let store = TraceStore::open(&path).await?;
     let tracer = Tracer::builder()
@@ -111,14 +94,15 @@ async fn cost(
 ) -> Result<Cost, Box<dyn Error>> {
     let (own, all) = (thread_cpu()?, cpu()?);
     for _ in 0..N_RUNS {
-        runner.run(agent, "Add the numbers step by step.").await?;
+        runner.run(agent, PROMPT).await?;
     }
     let own = thread_cpu()?.saturating_sub(own);
     if let Some(tracer) = tracer {
         tracer.flush(Duration::from_secs(60)).await;
     }
     let all = cpu()?.saturating_sub(all);
-    let of_a_turn = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(N_RUNS) / N_TURNS;
+    let n_turns = f64::from(N_RUNS * N_TURNS);
+    let of_a_turn = |time: Duration| time.as_secs_f64() * 1e6 / n_turns;
     Ok(Cost {
         own: of_a_turn(own),
         all: of_a_turn(all),
@@ -161,54 +145,8 @@ fn serve() -> io::Result<()> {
     println!("{}", listener.local_addr()?.port());
     for connection in listener.incoming() {
         let connection = connection?;
-        std::thread::spawn(move || answer(connection));
+        connection.set_nodelay(true)?;
+        std::thread::spawn(move || tool_loop::answer_all(&connection));
     }
     Ok(())
-}
-
-/// Answers with a call for each output that is still to come, then with a text.
-fn answer(connection: TcpStream) -> io::Result<()> {
-    connection.set_nodelay(true)?;
-    let mut reader = BufReader::new(connection.try_clone()?);
-    let mut connection = connection;
-    loop {
-        let mut n_bytes = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim().to_ascii_lowercase();
-            if let Some(length) = line.strip_prefix("content-length:") {
-                n_bytes = length.trim().parse().unwrap_or(0);
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; n_bytes];
-        reader.read_exact(&mut body)?;
-        let body = String::from_utf8_lossy(&body);
-        let n_outputs = body.matches(r#""role":"tool""#).count();
-        connection.write_all(answer_to(n_outputs).as_bytes())?;
-    }
-}
-
-fn answer_to(n_outputs: usize) -> String {
-    let (message, reason) = if n_outputs < N_TOOL_TURNS {
-        let call = format!(
-            r#"{{"id":"call_{n_outputs:024}","type":"function","function":{{"name":"add","arguments":"{{\"a\":{n_outputs},\"b\":2}}"}}}}"#
-        );
-        let message = format!(r#""content":null,"tool_calls":[{call}]"#);
-        (message, "tool_calls")
-    } else {
-        (r#""content":"The result is 42.""#.to_owned(), "stop")
-    };
-    let usage = r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}"#;
-    let body = format!(
-        r#"{{"id":"chatcmpl-bench{n_outputs:08}","object":"chat.completion","created":1700000000,"model":"bench-model-2025-01-01","choices":[{{"index":0,"message":{{"role":"assistant",{message},"refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{usage},"system_fingerprint":"fp_bench"}}"#
-    );
-    let head =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench0001\r\n";
-    format!("{head}content-length: {}\r\n\r\n{body}", body.len())
 }

@@ -8,19 +8,18 @@
 //! TURN_COST=8 cargo test --workspace --all-features --test turn_cost -- --nocapture      and where, by 8 frames
 //! ```
 
+mod tool_loop;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use openai_agents::model::OpenAiChat;
-use openai_agents::{Agent, FunctionTool, Limits, Runner};
+use tool_loop::{N_TURNS, PROMPT};
 
-/// The turns of a run that call the tool; one more gives the text.
-const N_TOOL_TURNS: usize = 10;
 const N_RUNS: usize = 20;
 
 /// The most of a turn. Lower them with what is saved; raise them only with a reason in the commit.
@@ -116,30 +115,16 @@ fn turn_of_a_tool_loop_allocates_within_its_bounds() -> Result<(), Box<dyn std::
 
 /// Gives allocations and bytes of a turn.
 async fn measure(address: SocketAddr) -> Result<(usize, usize), Box<dyn std::error::Error>> {
-    #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Summands {
-        a: i64,
-        b: i64,
-    }
-    let add = FunctionTool::new("add", "Adds two integers.", async |_cx, sum: Summands| {
-        Ok::<_, String>(sum.a + sum.b)
-    })?;
-    let agent = Agent::builder("bench")
-        .instructions("You are a helpful assistant. Use the tools when they help.")
-        .tool(add)
-        .build()?;
-    let model = OpenAiChat::builder(format!("http://{address}/v1"), "bench-model")
-        .api_key("sk-bench-0123456789abcdef")
-        .build()?;
-    let runner = Runner::new(model).limits(Limits::NONE);
+    let agent = tool_loop::agent()?;
+    let runner = tool_loop::runner(&format!("http://{address}/v1"))?;
     for n in 0..=N_RUNS {
         // The first run opens the connection and fills what is kept.
         COUNTS.set(n > 0);
-        let result = runner.run(&agent, "Add the numbers step by step.").await;
+        let result = runner.run(&agent, PROMPT).await;
         COUNTS.set(false);
         result?;
     }
-    let n_turns = N_RUNS * (N_TOOL_TURNS + 1);
+    let n_turns = N_RUNS * N_TURNS as usize;
     Ok((
         N_ALLOCATIONS.get().div_ceil(n_turns),
         N_BYTES.get().div_ceil(n_turns),
@@ -150,55 +135,9 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         stream.set_nodelay(true)?;
-        answer_all(&stream)?;
+        tool_loop::answer_all(&stream)?;
     }
     Ok(())
-}
-
-/// Answers the requests of one connection: a call for each output that is still to come, then a text.
-fn answer_all(mut stream: &TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut n_bytes = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(length) = line.strip_prefix("content-length:") {
-                n_bytes = length.trim().parse().unwrap_or(0);
-            }
-        }
-        let mut body = vec![0; n_bytes];
-        reader.read_exact(&mut body)?;
-        let body = String::from_utf8_lossy(&body);
-        stream.write_all(&answer(body.matches(r#""role":"tool""#).count()))?;
-    }
-}
-
-fn answer(n_outputs: usize) -> Vec<u8> {
-    let (message, reason) = if n_outputs < N_TOOL_TURNS {
-        let call = format!(
-            r#"{{"id":"call_{n_outputs:024}","type":"function","function":{{"name":"add","arguments":"{{\"a\":{n_outputs},\"b\":2}}"}}}}"#
-        );
-        let message = format!(r#""content":null,"tool_calls":[{call}]"#);
-        (message, "tool_calls")
-    } else {
-        (r#""content":"The result is 42.""#.to_owned(), "stop")
-    };
-    let usage = r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#;
-    let body = format!(
-        r#"{{"id":"chatcmpl-bench{n_outputs:08}","object":"chat.completion","created":1700000000,"model":"bench-model-2025-01-01","choices":[{{"index":0,"message":{{"role":"assistant",{message},"refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{usage},"service_tier":"default","system_fingerprint":"fp_bench"}}"#
-    );
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nopenai-version: 2020-10-01\r\nx-request-id: req_bench0001\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    (head + &body).into_bytes()
 }
 
 /// Notes where code allocates: the lines of this crate and of those that it calls, those of the standard library left out.
@@ -223,6 +162,7 @@ fn is_foreign(place: &str) -> bool {
         "/rustlib/",
         "/hashbrown-",
         "benches/turn_cost.rs",
+        "benches/tool_loop.rs",
     ]
     .iter()
     .any(|part| place.contains(part))
@@ -243,7 +183,7 @@ fn write_report(summary: &str) -> io::Result<()> {
     if let Ok(places) = PLACES.lock() {
         let mut places: Vec<_> = places.iter().collect();
         places.sort_by_key(|(_, (n, _))| std::cmp::Reverse(*n));
-        let n_turns = N_RUNS * (N_TOOL_TURNS + 1);
+        let n_turns = N_RUNS * N_TURNS as usize;
         for (place, (n, bytes)) in places {
             let tenths = n * 10 / n_turns;
             writeln!(
