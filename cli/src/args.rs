@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 use openai_agents::config::{Config, ConfigError, Loader};
+use openai_agents::model::Delivery;
 
 use crate::command::Command;
 
@@ -68,6 +69,25 @@ pub(crate) struct Global {
     /// Log more: -v what happens, -vv how, -vvv everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+}
+
+/// How the model is to deliver its answers.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DeliveryFlag {
+    /// Ask the model for whole answers instead of streams.
+    #[arg(long)]
+    no_stream: bool,
+}
+
+impl DeliveryFlag {
+    /// Never leaves the choice to the library: the renderer shows an answer while it arrives, so a stream is the default here.
+    pub(crate) const fn delivery(self) -> Delivery {
+        if self.no_stream {
+            Delivery::Whole
+        } else {
+            Delivery::Stream
+        }
+    }
 }
 
 impl Global {

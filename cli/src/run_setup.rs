@@ -103,10 +103,10 @@ impl RunSetup {
         &self,
         agent: &str,
         input: Vec<Item>,
-        no_stream: bool,
+        delivery: Delivery,
     ) -> Result<RunRequest> {
         let (runner, built) = self.connected(agent).await?;
-        Ok(runner.run(&built, input).delivery(delivery(no_stream)))
+        Ok(runner.run(&built, input).delivery(delivery))
     }
 
     /// Prepares a run that goes on from its state, with the MCP servers that it needs.
@@ -114,10 +114,10 @@ impl RunSetup {
         &self,
         agent: &str,
         state: RunState,
-        no_stream: bool,
+        delivery: Delivery,
     ) -> Result<RunRequest> {
         let (runner, built) = self.connected(agent).await?;
-        Ok(runner.resume(&built, state).delivery(delivery(no_stream)))
+        Ok(runner.resume(&built, state).delivery(delivery))
     }
 
     /// Gives an agent and what runs it, with the MCP servers that it needs connected.
@@ -309,14 +309,5 @@ impl RunSetup {
                 .saved_in(Saved::Run(durable.id().to_owned())),
             (None, None) => failure,
         }
-    }
-}
-
-/// How the model answers; said in any case, since runs are always watched here.
-const fn delivery(no_stream: bool) -> Delivery {
-    if no_stream {
-        Delivery::Whole
-    } else {
-        Delivery::Stream
     }
 }

@@ -13,7 +13,7 @@ use openai_agents::session::{MemorySession, Session, SessionId};
 use openai_agents::{ErrorKind, Limits, RunEvent, RunRequest, RunState};
 
 use super::run::latest_session;
-use crate::args::Global;
+use crate::args::{DeliveryFlag, Global};
 use crate::exit::Exit;
 use crate::failure::{Ended, Failure, Usage};
 use crate::logging;
@@ -39,17 +39,12 @@ use crate::typed_lines::{TypedLines, is_yes};
 ///
 /// Exit codes: 0 done; those of `run` if an answer failed and stdin is not a terminal; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
-)]
 pub(crate) struct ChatArgs {
     /// Talk with this agent; `openai-agents agents` lists them.
     #[arg(long, value_name = "NAME", default_value = "Assistant")]
     agent: String,
-    /// Ask the model for whole answers instead of streams.
-    #[arg(long)]
-    no_stream: bool,
+    #[command(flatten)]
+    delivery: DeliveryFlag,
     /// Allow at most this many turns for an answer; each is one request to the model.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_turns: Option<u32>,
@@ -200,8 +195,8 @@ impl Chat<'_> {
     /// Answers a message; gives how the conversation ends where it cannot go on.
     async fn answer(&mut self, line: String, signals: &mut Signals) -> Result<Option<Exit>> {
         let input = vec![Message::new(Role::User, line).into()];
-        let no_stream = self.arguments.no_stream;
-        let request = self.setup.ask(&self.agent, input, no_stream).await;
+        let delivery = self.arguments.delivery.delivery();
+        let request = self.setup.ask(&self.agent, input, delivery).await;
         let mut next = request.map(|request| request.limits(self.limits()));
         let mut renderer = Renderer::new(false, Some(&self.agent));
         loop {
@@ -217,7 +212,7 @@ impl Chat<'_> {
                     self.decide(&mut state, signals).await?;
                     let agent = state.start_agent().to_owned();
                     let limits = state.limits();
-                    let request = self.setup.resume(&agent, *state, no_stream).await;
+                    let request = self.setup.resume(&agent, *state, delivery).await;
                     next = request.map(|request| request.limits(limits));
                 }
             }

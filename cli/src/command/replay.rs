@@ -7,12 +7,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use openai_agents::journal::{Difference, Recording};
-use openai_agents::model::Delivery;
 use openai_agents::{ErrorKind, Limits, Runner};
 use serde_json::json;
 
 use super::run::form;
-use crate::args::Global;
+use crate::args::{DeliveryFlag, Global};
 use crate::durable::schema_of;
 use crate::exit::Exit;
 use crate::failure::{Usage, failed_result};
@@ -42,9 +41,8 @@ pub(crate) struct ReplayArgs {
     /// List the differences between FILE and this recording.
     #[arg(long, value_name = "OTHER", conflicts_with = "fork_at")]
     diff: Option<PathBuf>,
-    /// Ask the model for whole answers instead of streams.
-    #[arg(long)]
-    no_stream: bool,
+    #[command(flatten)]
+    delivery: DeliveryFlag,
     /// Print events and the result, or the differences, as lines of JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -78,7 +76,8 @@ async fn differences(one: &Path, other: &Path) -> Result<Vec<Difference>> {
 }
 
 async fn prepare(global: Global, arguments: &ReplayArgs) -> Result<(Start, RunSetup)> {
-    let flags = form(&global, arguments.json, arguments.no_stream);
+    let delivery = arguments.delivery.delivery();
+    let flags = form(&global, arguments.json, delivery);
     if arguments.fork_at.is_none() && global.names_model() {
         let message = "--model needs --fork-at: what is played back was said by another model";
         return Err(Usage(message.to_owned()).into());
@@ -107,11 +106,7 @@ async fn prepare(global: Global, arguments: &ReplayArgs) -> Result<(Start, RunSe
         ),
     };
     let input = recording.first_items().to_vec();
-    let request = if arguments.no_stream {
-        runner.run(&agent, input).delivery(Delivery::Whole)
-    } else {
-        runner.run(&agent, input).delivery(Delivery::Stream)
-    };
+    let request = runner.run(&agent, input).delivery(delivery);
     let request = request.journal(Arc::new(journal)).limits(limits);
     Ok((Start::Run(Box::new(request)), setup))
 }

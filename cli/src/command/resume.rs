@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::decisions::Decisions;
 use super::run::form;
-use crate::args::Global;
+use crate::args::{DeliveryFlag, Global};
 use crate::durable::{self, KeptRun};
 use crate::exit::Exit;
 use crate::logging;
@@ -38,9 +38,8 @@ use crate::signal::Signals;
 pub(crate) struct ResumeArgs {
     /// The id of the run, which `run --durable` printed.
     run: Option<String>,
-    /// Ask the model for whole answers instead of streams.
-    #[arg(long)]
-    no_stream: bool,
+    #[command(flatten)]
+    delivery: DeliveryFlag,
     /// Print events and the result, or the list, as lines of JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -70,7 +69,8 @@ fn load(global: Global) -> Result<Config> {
 
 /// Looks at all that could stand in the way before the run is taken up: what is refused has changed nothing.
 async fn prepare(global: Global, id: &str, arguments: &ResumeArgs) -> Result<(Start, RunSetup)> {
-    let flags = form(&global, arguments.json, arguments.no_stream);
+    let delivery = arguments.delivery.delivery();
+    let flags = form(&global, arguments.json, delivery);
     let names_model = global.names_model();
     let config = load(global)?;
     let kept = KeptRun::find(&config, id).await?;
@@ -94,10 +94,10 @@ async fn prepare(global: Global, id: &str, arguments: &ResumeArgs) -> Result<(St
         decisions.refuse("a run that waits")?;
     }
     let session = setup.open_session(place.branch.as_deref()).await?;
-    let (agent, no_stream) = (&beginning.agent, arguments.no_stream);
+    let agent = &beginning.agent;
     let request = match &state {
-        Some(state) => setup.resume(agent, state.clone(), no_stream).await?,
-        None => setup.ask(agent, beginning.input, no_stream).await?,
+        Some(state) => setup.resume(agent, state.clone(), delivery).await?,
+        None => setup.ask(agent, beginning.input, delivery).await?,
     };
     let durable = kept.resume().await?;
     if let Some(state) = &state {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use openai_agents::journal::{FileJournal, RunBeginning};
+use openai_agents::model::Delivery;
 use openai_agents::session::SessionId;
 use openai_agents::usage::Money;
 use openai_agents::{ErrorKind, Limits, RunRequest, file};
@@ -15,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::decisions::Decisions;
 use super::input::Input;
 use crate::answer_file::AnswerFile;
-use crate::args::Global;
+use crate::args::{DeliveryFlag, Global};
 use crate::durable::{Durable, DurableSettings};
 use crate::exit::Exit;
 use crate::failure::{Unusable, Usage};
@@ -65,9 +66,8 @@ pub(crate) struct RunArgs {
     /// Ask this agent; `openai-agents agents` lists them.
     #[arg(long, value_name = "NAME", default_value = "Assistant")]
     agent: String,
-    /// Ask the model for whole answers instead of streams.
-    #[arg(long)]
-    no_stream: bool,
+    #[command(flatten)]
+    delivery: DeliveryFlag,
     /// Print events and the result as lines of JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -189,7 +189,7 @@ async fn fresh(setup: &mut RunSetup, arguments: &RunArgs) -> Result<RunRequest> 
     }
     let session = setup.open_session(arguments.branch.as_deref()).await?;
     let input = vec![message.clone().into()];
-    let request = setup.ask(&arguments.agent, input, arguments.no_stream);
+    let request = setup.ask(&arguments.agent, input, arguments.delivery.delivery());
     let request = request.await?.limits(limits);
     let request = match session {
         Some(session) => request.session(&session),
@@ -249,7 +249,8 @@ async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &RunArgs) -> Resu
         return Err(Usage("--branch: the saved run has no session".to_owned()).into());
     }
     let session = setup.open_session(arguments.branch.as_deref()).await?;
-    let request = setup.resume(&agent, state, arguments.no_stream).await?;
+    let delivery = arguments.delivery.delivery();
+    let request = setup.resume(&agent, state, delivery).await?;
     setup.claim = Some(Claim::take(file, &text)?);
     setup.save_state.get_or_insert(file.to_owned());
     let request = match session {
@@ -314,7 +315,7 @@ fn check_target(path: &Path) -> Result<()> {
 
 /// The flags with which a run goes on in the same form and under the same settings.
 fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
-    let mut flags = form(global, arguments.json, arguments.no_stream);
+    let mut flags = form(global, arguments.json, arguments.delivery.delivery());
     let schema = arguments.schema.as_deref().filter(|_| !arguments.durable);
     for (flag, file) in [
         ("--schema", schema),
@@ -331,9 +332,12 @@ fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
 }
 
 /// The flags of settings and form.
-pub(super) fn form(global: &Global, json: bool, no_stream: bool) -> Vec<String> {
+pub(super) fn form(global: &Global, json: bool, delivery: Delivery) -> Vec<String> {
     let mut flags = global.to_flags();
-    let switches = [("--json", json), ("--no-stream", no_stream)];
+    let switches = [
+        ("--json", json),
+        ("--no-stream", delivery == Delivery::Whole),
+    ];
     let given = switches.into_iter().filter(|(_, is_given)| *is_given);
     flags.extend(given.map(|(switch, _)| switch.to_owned()));
     flags

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use openai_agents::model::Delivery;
 use openai_agents::model::voice::PcmAudio;
 use openai_agents::voice::{Pipeline, VoiceError, VoiceEvent};
 use openai_agents::{Limits, RunEvent, RunResult};
@@ -167,7 +168,7 @@ pub(crate) async fn run(
 
 /// Everything that can be wrong before the question is sent.
 async fn prepare(global: Global, arguments: &TalkArgs) -> Result<Prepared> {
-    let flags = super::run::form(&global, arguments.json, false);
+    let flags = super::run::form(&global, arguments.json, Delivery::Stream);
     let config = global.load_with(&[
         ("--voice", "voice.voice", arguments.voice.as_deref()),
         (
