@@ -8,13 +8,13 @@
 //! use serde_json::json;
 //!
 //! #[derive(schemars::JsonSchema)]
-//! struct Search {
+//! struct ShopQuery {
 //!     /// What to look for.
 //!     query: String,
 //!     limit: Option<u8>,
 //! }
 //!
-//! let strict = schema::strict(schema::of::<Search>())?;
+//! let strict = schema::strict(schema::of::<ShopQuery>())?;
 //! assert_eq!(strict["required"], json!(["query", "limit"]));
 //! assert_eq!(strict["additionalProperties"], json!(false));
 //! # Ok::<(), schema::SchemaError>(())

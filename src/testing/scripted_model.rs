@@ -32,8 +32,8 @@ use crate::usage::Usage;
 ///     ScriptedTurn::text("It is 42."),
 /// ]);
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// struct Args { n: i64 }
-/// let double = FunctionTool::new("double", "Doubles a number.", async |_cx, args: Args| Ok::<_, String>(args.n * 2))?;
+/// struct Doubling { n: i64 }
+/// let double = FunctionTool::new("double", "Doubles a number.", async |_cx, doubling: Doubling| Ok::<_, String>(doubling.n * 2))?;
 /// let agent = Agent::builder("Counter").tool(double).build()?;
 ///
 /// let result = Runner::new(model.clone()).run(&agent, "Twice 21?").await?;

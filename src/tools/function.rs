@@ -35,15 +35,15 @@ use crate::schema;
 /// use openai_agents::{FunctionTool, RunContext, ToolContext, ToolOutput};
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// struct Sum {
+/// struct TwoNumbers {
 ///     a: i64,
 ///     b: i64,
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, sum: Sum| {
-///     sum.a.checked_add(sum.b).ok_or("too large")
+/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, numbers: TwoNumbers| {
+///     numbers.a.checked_add(numbers.b).ok_or("too large")
 /// })?;
 ///
 /// let arguments = r#"{"a": 1, "b": 2}"#;

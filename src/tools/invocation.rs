@@ -31,15 +31,15 @@ pub(crate) const NOT_APPROVED: &str = "Tool execution was not approved.";
 /// use openai_agents::{FunctionTool, RunContext, ToolContext};
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// struct Sum {
+/// struct AddArguments {
 ///     a: i64,
 ///     b: i64,
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, sum: Sum| {
-///     sum.a.checked_add(sum.b).ok_or("too large")
+/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, numbers: AddArguments| {
+///     numbers.a.checked_add(numbers.b).ok_or("too large")
 /// })?;
 /// let arguments = r#"{"a": 1, "b": "2"}"#;
 /// let cx = ToolContext::new(RunContext::default(), "Guide", add.name().clone(), "call_1", arguments);

@@ -12,13 +12,13 @@ use super::{FunctionTool, IntoTool, ToolDefinitionError, ToolName, ToolSpec};
 /// use openai_agents::{FunctionTool, ToolRegistry};
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// struct Sum {
+/// struct Addends {
 ///     a: i64,
 ///     b: i64,
 /// }
 ///
-/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, sum: Sum| {
-///     sum.a.checked_add(sum.b).ok_or("too large")
+/// let add = FunctionTool::new("add", "Adds two numbers.", async |_cx, addends: Addends| {
+///     addends.a.checked_add(addends.b).ok_or("too large")
 /// })?;
 /// let mut tools = ToolRegistry::new();
 /// tools.register(add.clone())?;

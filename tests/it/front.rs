@@ -211,13 +211,17 @@ pub(crate) async fn read_rest(stream: &mut TcpStream) -> String {
 /// A tool that doubles, and fails for zero.
 pub(crate) fn double() -> FunctionTool {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Args {
+    struct Doubled {
         n: i64,
     }
-    FunctionTool::new("double", "Doubles.", async |_cx, args: Args| match args.n {
-        0 => Err("zero".to_owned()),
-        n => Ok(n * 2),
-    })
+    FunctionTool::new(
+        "double",
+        "Doubles.",
+        async |_cx, doubled: Doubled| match doubled.n {
+            0 => Err("zero".to_owned()),
+            n => Ok(n * 2),
+        },
+    )
     .unwrap()
 }
 

@@ -42,7 +42,7 @@ async fn a_text_is_the_final_output() {
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Sum {
+struct RunSummands {
     a: i64,
     b: i64,
 }
@@ -54,8 +54,8 @@ async fn a_tool_call_is_answered_and_the_model_asked_again() {
             .with_usage(Usage::of_request(10, 1, 11)),
         ScriptedTurn::text("3.").with_usage(Usage::of_request(20, 2, 22)),
     ]);
-    let add = FunctionTool::new("add", "Adds.", async |_cx, sum: Sum| {
-        Ok::<_, String>(sum.a + sum.b)
+    let add = FunctionTool::new("add", "Adds.", async |_cx, summands: RunSummands| {
+        Ok::<_, String>(summands.a + summands.b)
     });
 
     let result = Runner::new(model.clone())

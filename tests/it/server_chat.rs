@@ -24,11 +24,11 @@ fn asked(more: &Value) -> Value {
 
 fn double() -> FunctionTool {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
-    struct Args {
+    struct Doubled {
         n: i64,
     }
-    FunctionTool::new("double", "Doubles.", async |_cx, args: Args| {
-        Ok::<_, String>(args.n * 2)
+    FunctionTool::new("double", "Doubles.", async |_cx, doubled: Doubled| {
+        Ok::<_, String>(doubled.n * 2)
     })
     .unwrap()
 }

@@ -71,8 +71,8 @@ const OLDEST_VERSION: u32 = 1;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// # struct Args { path: String }
-/// let delete = FunctionTool::new("delete", "Deletes a file.", async |_cx, args: Args| Ok::<_, String>(args.path))?;
+/// # struct Deletion { path: String }
+/// let delete = FunctionTool::new("delete", "Deletes a file.", async |_cx, deletion: Deletion| Ok::<_, String>(deletion.path))?;
 /// let agent = Agent::builder("Cleaner").tool(delete.needs_approval()).build()?;
 /// let runner = Runner::new(ScriptedModel::new([
 ///     ScriptedTurn::tool_call("delete", json!({ "path": "/tmp/a" })),

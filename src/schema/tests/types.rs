@@ -20,7 +20,7 @@ macro_rules! types {
 
 types! {
     /// Searches the shop.
-    struct Search {
+    struct ShopQuery {
         /// What to look for.
         query: String,
         limit: Option<u8>,
@@ -146,7 +146,7 @@ fn check<T: JsonSchema>(expected: &Value) {
 
 #[test]
 fn schemas_are_clean() {
-    check::<Search>(&json!({
+    check::<ShopQuery>(&json!({
         "type": "object",
         "properties": {
             "query": {"type": "string", "description": "What to look for."},
@@ -203,7 +203,7 @@ fn objects_have_a_strict_form() {
         };
     }
     check_strict!(
-        Search,
+        ShopQuery,
         Point,
         Paint,
         Drawing,

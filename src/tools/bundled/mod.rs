@@ -31,7 +31,7 @@ pub fn calculator() -> FunctionTool {
         "calculator",
         "Calculates an arithmetic expression, such as 4 * 5",
         options(),
-        async |_cx, Sum { expression }: Sum| {
+        async |_cx, Calculation { expression }: Calculation| {
             let value = calculate(&expression)?;
             Ok::<_, CalculatorError>(format_number(value))
         },
@@ -63,7 +63,7 @@ pub fn registry() -> ToolRegistry {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Sum {
+struct Calculation {
     /// Numbers with + - * / % ^, parentheses and functions such as sqrt; no words.
     expression: String,
 }

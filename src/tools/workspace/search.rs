@@ -42,7 +42,7 @@ pub(super) fn search_files(
     arguments: &SearchArguments,
 ) -> Result<String, WorkspaceError> {
     let path = root.parse(arguments.path.as_deref().unwrap_or("."))?;
-    let mut search = Search {
+    let mut search = FileSearch {
         root,
         matcher: matcher(arguments)?,
         searcher: SearcherBuilder::new()
@@ -84,7 +84,7 @@ fn matcher(arguments: &SearchArguments) -> Result<RegexMatcher, WorkspaceError> 
         })
 }
 
-struct Search<'a> {
+struct FileSearch<'a> {
     root: &'a Root,
     matcher: RegexMatcher,
     searcher: Searcher,
@@ -93,7 +93,7 @@ struct Search<'a> {
     is_whole: bool,
 }
 
-impl Search<'_> {
+impl FileSearch<'_> {
     /// Searches one file; one that cannot be read or has too long lines is passed over, as is one that has other hard links.
     fn file(&mut self, path: &WorkspacePath) -> ControlFlow<()> {
         let Ok(file) = self.root.file(path) else {

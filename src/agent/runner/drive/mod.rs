@@ -147,8 +147,8 @@ impl RunStream {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # #[derive(serde::Deserialize, schemars::JsonSchema)]
-    /// # struct Args {}
-    /// let look = FunctionTool::new("look", "Looks outside.", async |_cx, _: Args| Ok::<_, String>("sun"))?;
+    /// # struct NoParameters {}
+    /// let look = FunctionTool::new("look", "Looks outside.", async |_cx, _: NoParameters| Ok::<_, String>("sun"))?;
     /// let agent = Agent::builder("Guide").tool(look).build()?;
     /// let runner = Runner::new(ScriptedModel::new([
     ///     ScriptedTurn::tool_call("look", json!({})),
