@@ -94,6 +94,8 @@ pub(crate) async fn ask(
     cx: &RunContext,
     items: Vec<Item>,
 ) -> Result<Verdict, BoxError> {
+    // Within the run that is guarded, so that its limits bound the judge and its usage counts the
+    // judge.
     let result = runner.run(judge, items).within(cx).await?;
     let Judgement { tripwire, reason } = result.output()?;
     Ok(if tripwire {

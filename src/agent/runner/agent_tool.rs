@@ -198,9 +198,13 @@ impl AgentTool {
 
     async fn run(&self, cx: ToolContext, arguments: Map<String, Value>) -> Result<String, Fault> {
         let outside = || Fault::Failed(OutsideOfRun.into());
+        // The links lead to the calling run. A tool can be called without one, as an MCP server
+        // does; an agent cannot, since it would have no model.
         let links = cx.links().ok_or_else(outside)?;
         let links = links.as_any().downcast_ref::<CallScope>();
         let links = links.ok_or_else(outside)?;
+        // The run inside this call paused in an earlier execution. It goes on from there, and its
+        // input is in the state.
         let beginning = if let Some(state) = links.take_paused() {
             RunStart::State(state)
         } else {
@@ -221,6 +225,7 @@ impl AgentTool {
                     };
                 }
                 Ok(event) => {
+                    // If nobody reads the outer run, this waits, and the inner run with it.
                     links
                         .show(RunEvent::Nested {
                             call_id: links.call.call_id.clone(),
@@ -230,6 +235,8 @@ impl AgentTool {
                         .await;
                 }
                 Err(error) if error.kind() == ErrorKind::ApprovalRequired => {
+                    // The state of the inner run travels in the call. The outer run pauses for it,
+                    // and its saved state has the inner one in it.
                     let state = error.into_state().map_err(fault)?;
                     links.pause(Box::new(state));
                     return Err(Fault::Paused);
@@ -244,6 +251,8 @@ impl AgentTool {
     fn request(&self, cx: &RunContext, links: &CallScope, beginning: RunStart) -> RunRequest {
         let (setup, layers) = (&links.turn.setup, &links.turn.layers);
         let mut options = setup.options.inherited(layers);
+        // Its own limits only. Those of the calling run hold too, since its `RunContext` is the
+        // parent.
         options.limits = self.limits;
         options.states = cx.states().clone();
         RunRequest {

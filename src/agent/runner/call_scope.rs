@@ -38,6 +38,8 @@ pub(super) struct TurnScope {
 /// The channel by which the calls of a turn show events, made for the first of them: most turns show nothing.
 #[derive(Default)]
 pub(super) struct EventSlot {
+    // The first event makes both ends. The sender stays here for all calls of the turn; the
+    // receiver moves to the `ToolPool`, which polls it.
     sender: OnceLock<mpsc::Sender<Box<RunEvent>>>,
     receiver: Mutex<Option<mpsc::Receiver<Box<RunEvent>>>>,
     /// Whoever polls the calls, until they have the receiver: an event can come from another task.
@@ -53,6 +55,8 @@ impl EventSlot {
             // Boxed, because the channel has room for many from its beginning.
             let (sender, receiver) = mpsc::channel(MAX_WAITING_EVENTS);
             *self.lock() = Some(receiver);
+            // The pool may have been polled before the channel was there. It then waits for nothing
+            // of it.
             self.pool.wake();
             sender
         })
@@ -91,6 +95,8 @@ impl CallScope {
     /// Where the run of an agent inside this call stands.
     pub(super) fn scope_of(&self, agent: &Agent, cx: &RunContext) -> RunScope {
         let RunScope { path, agents, .. } = &self.turn.setup.scope;
+        // The turn is part of the step, because servers reuse call ids in later turns. Journals use
+        // the path as a key, so it must be the same in each execution.
         let step = format!("{}/{}", self.turn.number, self.call.call_id);
         RunScope {
             parent: Some(cx.clone()),

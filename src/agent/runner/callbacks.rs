@@ -115,6 +115,8 @@ pub(super) fn hand_off(
         handoff.arguments(&call),
     );
     Box::pin(async move {
+        // A handoff's callback is a tool of its own, so its arguments are checked as those of other
+        // tools are. Its output is not used: the transcript has `HandoffStep::output`.
         match handoff.tool.invoke(call_cx).await.into_output() {
             Ok(_) => StepOutcome::Done,
             Err(error) => StepOutcome::Failed(RunFailure::of_handoff(error, &to)),

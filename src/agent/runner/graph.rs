@@ -46,10 +46,13 @@ impl Graph {
         start: &Agent,
         named: &mut Vec<(Arc<str>, Arc<str>)>,
     ) -> Result<(), SetupError> {
+        // A list and no recursion: handoffs may form circles, and chains of any length.
         let mut waiting = vec![start.clone()];
         while let Some(agent) = waiting.pop() {
             let name = agent.shared_name();
             match self.agents.get(&name) {
+                // Reached on another way. Two different agents of one name are refused, because
+                // handoffs and saved states find agents by name.
                 Some(known) if known.is_same(&agent) => continue,
                 Some(_) => {
                     let name = name.to_string();

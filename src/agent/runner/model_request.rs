@@ -98,6 +98,7 @@ impl RequestTemplate {
         offer: ToolOffer,
     ) -> ModelRequest {
         let continuation = continuation(history_owner, state);
+        // Where the server keeps the conversation, it gets only what it does not have.
         let items = match &continuation {
             Continuation::Replay | Continuation::Begin => state.seen().clone(),
             Continuation::Response(_) | Continuation::Conversation(_) => {
@@ -146,6 +147,7 @@ impl RequestTemplate {
             .iter()
             .map(|handoff| &handoff.tool);
         let mut all = state.tools().iter().chain(handoffs);
+        // The usual case costs nothing: the shared set has the tools encoded already.
         if all.all(|tool| state.is_offered(tool, cx)) {
             return Arc::clone(&self.tools);
         }

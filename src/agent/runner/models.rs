@@ -27,6 +27,8 @@ impl NamedModels {
     }
 
     fn find(&self, name: &Arc<str>) -> Result<Arc<dyn Model>, RunFailure> {
+        // The lock is held while the provider makes the model. So two runs that ask at once get the
+        // same model, and share its connections.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = found.get(name) {
             return Ok(Arc::clone(model));

@@ -182,6 +182,7 @@ impl RunRequest {
     /// Begins the run: what stays the same in it goes its own way from here on.
     fn begin(self) -> RunStream {
         // Who begins a run has said by then how it is watched.
+        // `stream` has set `Stream` before it comes here, so only an awaited run gets the default.
         let delivery = self.delivery.unwrap_or(Delivery::Whole);
         // What a journal knows by a name is the same run in each of its executions.
         let journal = self.options.journal.as_ref();
@@ -247,6 +248,7 @@ impl RunRequest {
     /// ```
     pub fn run_blocking(self) -> Result<RunResult, RunError> {
         let mut stream = self.begin();
+        // `block_on` inside of a runtime panics, so it is not tried.
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(stream.setup_error(SetupError::InsideRuntime));
         }

@@ -51,6 +51,10 @@ pub(super) struct ResolveContext<'a> {
 /// Text beside a tool call never ends a run; otherwise the last message does.
 pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolution, RunFailure> {
     let agent = &cx.state.agent;
+    // Nothing is called here. Each call gets a status, which `advance` and `ToolPool` act on.
+    //
+    // First what has to be answered, in the order of the items. Only a response without any of it
+    // can be the final output.
     let mut turn = PendingTurn::default();
     check_ids(items)?;
     for item in items {
@@ -81,6 +85,7 @@ pub(super) fn resolve(cx: &ResolveContext<'_>, items: &[Item]) -> Result<Resolut
     if !turn.is_empty() {
         return Ok(Resolution::Work(turn));
     }
+    // The last message, since a model may write a preamble before it works on.
     let message = items.iter().rev().find_map(|item| match item.kind() {
         ItemKind::Message(message) if message.role == Role::Assistant => Some(message),
         _ => None,
@@ -205,11 +210,14 @@ fn field(item: &Item, key: &str) -> Option<String> {
 impl ResolveContext<'_> {
     /// Says what becomes of a call that comes after others of its turn.
     fn plan(&self, call: &FunctionCall, earlier: &[TurnCall]) -> Result<CallStatus, RunFailure> {
+        // The last turn offered no tools, and the model called one all the same. There is no
+        // further turn in which it could see an output.
         if self.offer == ToolOffer::Nothing {
             let limit = self.limits.max_turns.unwrap_or(self.state.turn);
             return Err(RunFailure::Limit(LimitReached::Turns { limit }));
         }
         let agent = &self.state.agent;
+        // Looked for in this order: handoffs, the output, the search for tools, tools.
         let handoffs = agent.bound_handoffs().iter().enumerate();
         let handoff = handoffs
             .clone()

@@ -102,6 +102,8 @@ impl SessionWriter {
 
     /// The change that writes items behind what the run knows to be there, and before them its input if that waits.
     pub(super) fn append(&self, turn: u32, added: &[Item]) -> SessionChangeStep {
+        // Written under the version that the run knows. If anybody else has written since, the
+        // session refuses with a conflict.
         let items = self.waiting_input.iter().chain(added).cloned();
         SessionChangeStep {
             session: Arc::clone(&self.session),
@@ -192,11 +194,15 @@ impl SessionClaim {
             written: SessionWrites::default(),
             session,
         };
+        // Somebody has written since the run was saved, or this run has, and the answer to that
+        // write was lost.
         if read.version != saved.version {
             // A write whose answer was lost has happened all the same if what was to be written is the last that is there.
             if unsaved.is_empty() || !read.items.ends_with(&unsaved) {
                 return Err(writer.taken());
             }
+            // The lost write did happen. The input is no part of `n_saved`, which counts it from
+            // the beginning.
             writer.n_saved += unsaved.len() - writer.waiting_input.len();
             writer.waiting_input.clear();
             own.extend(unsaved);

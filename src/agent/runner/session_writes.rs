@@ -57,6 +57,8 @@ impl SessionWrites {
         if let Some(end) = last_end(items, &whole) {
             return Some(end - own.len()..end);
         }
+        // The oldest steps are the first that a compactor takes. So drop them one by one until the
+        // rest is found.
         (0..self.steps.len()).find_map(|n_lost| {
             let rest = self.steps.get(n_lost..).unwrap_or_default().concat();
             let end = last_end(items, &rest)?;

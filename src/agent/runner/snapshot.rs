@@ -26,6 +26,7 @@ pub(super) fn save(
     let pending = state.pending.as_ref();
     RunState {
         run: Some(state.run),
+        // The number is part of the state's id, so that two states of one run can be told apart.
         n_saved: state.n_saved + 1,
         start: state.start.to_string(),
         agent: state.agent.name().to_owned(),
@@ -42,6 +43,7 @@ pub(super) fn save(
         n_before_turn: state.n_before_turn,
         turn: state.turn,
         responses: state.responses.clone(),
+        // Sorted, so that the same run gives the same state, to the byte.
         used_tools: sorted(state.used_tools.iter().map(ToString::to_string)),
         guardrails: state.guardrails.clone(),
         standing: state.standing.iter().map(stand).collect(),
@@ -92,6 +94,8 @@ fn save_calls(turn: &PendingTurn, state: &MachineState) -> Vec<SavedCall> {
             CallStatus::Output => SavedStatus::Output,
             CallStatus::Planned => SavedStatus::Planned,
             CallStatus::Ready(action) => save_ready(action),
+            // The call has begun, and nobody will see its end. It may have done its work, so a
+            // person has to decide whether it is made again.
             CallStatus::Running => SavedStatus::Asked(Box::new(match state.tool_for(&call.call) {
                 Some(tool) => AskedCall::new(&tool, ExecutionCertainty::MayHaveRun),
                 None => AskedCall::unbound(ExecutionCertainty::MayHaveRun),
@@ -116,6 +120,8 @@ fn save_ready(action: &CallAction) -> SavedStatus {
         } => (tool, permission, on_uncertain),
     };
     let certainty = match on_uncertain {
+        // Somebody approved one more attempt, which has not begun. The doubt of before still
+        // stands.
         OnUncertain::Once => ExecutionCertainty::MayHaveRun,
         OnUncertain::Ask | OnUncertain::Again => ExecutionCertainty::Certain,
     };
@@ -285,6 +291,8 @@ fn restore_status(
         SavedStatus::Done { outcome } => CallStatus::Done(outcome.clone()),
         SavedStatus::Handoff { n } => {
             let handoff = agent.bound_handoffs().get(*n);
+            // The state has a place in the agent's list. If the program was changed since, another
+            // handoff may stand there.
             if handoff.is_none_or(|handoff| handoff.tool_name().as_str() != call.name) {
                 return Err(missing(format!("the handoff `{}`", call.name)));
             }

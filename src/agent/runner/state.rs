@@ -216,6 +216,7 @@ impl MachineState {
 
     /// What was done, at the end of the run, which needs nothing of it any more.
     pub(super) fn take_progress(&mut self, cx: &RunContext) -> RunProgress {
+        // Taken first, so that `progress` below has nothing to copy.
         let responses = std::mem::take(&mut self.responses);
         let guardrails = std::mem::take(&mut self.guardrails);
         RunProgress {

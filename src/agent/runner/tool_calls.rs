@@ -78,6 +78,7 @@ impl ToolPool {
             }),
             hooks: HookSet::of(options, run.agent()),
         };
+        // One call needs no set, and `FuturesUnordered` allocates for each future that it holds.
         let is_only = calls.len() == 1;
         let mut calls = calls.into_iter().map(|planned| turn.start(planned));
         let (running, waiting) = if is_only {
@@ -114,6 +115,8 @@ impl TurnTools<'_> {
                 on_uncertain,
             } => (tool, permission, on_uncertain),
         };
+        // The tool gets its run through this scope: to show progress, to see the conversation, and,
+        // for an agent as a tool, to begin its own run.
         let scope = Arc::new(CallScope {
             turn: Arc::clone(&self.shared),
             call: call.clone(),
@@ -260,6 +263,9 @@ enum CallDecision {
 
 impl Attempt {
     async fn make(self, permission: Permission) -> Result<CallEnd, ToolError> {
+        // A call comes to its end in this order: permission, then `tools/invocation` with its
+        // guardrails and time-out, around that the journal, and last what the result means for the
+        // turn.
         let (decision, changed) = self.decide(permission).await?;
         let waits = WaitingCall {
             tool: self.tool.clone(),
@@ -289,6 +295,8 @@ impl Attempt {
             trace::note_effect();
             outcome(made.await)
         });
+        // From here the journal decides whether the tool is called. It may give a remembered
+        // outcome, or say that an earlier execution may have made the call.
         let passed = journal.tool_call(ToolCallEffect {
             key: EffectKey::tool_call(*number, &*call.call_id).within(&setup.scope.path),
             tool: self.tool.name().clone(),
@@ -335,6 +343,8 @@ impl Attempt {
                 tool_changed = Some(changed);
                 (None, None)
             }
+            // The tool is asked first. A standing decision only answers its question; it does not
+            // ask for approval where the tool needs none.
             Permission::Open { standing, changed } => {
                 if !self.call.needs_approval().await? {
                     return Ok((CallDecision::Make(Approval::Given), None));
@@ -346,6 +356,8 @@ impl Attempt {
         let decision = match (decision, guardrails) {
             (None, _) => CallDecision::Make(Approval::Required),
             (Some(Decision::Approved), None) => CallDecision::Make(Approval::Given),
+            // The input guardrails looked at the call before the run paused. They are not asked
+            // again about what a person has approved since.
             (Some(Decision::Approved), Some(before)) => {
                 CallDecision::Make(Approval::GivenAfter(before))
             }

@@ -32,6 +32,7 @@ pub(super) fn find_tools(
         return Some(searched(state, cx, call));
     }
     let tool = state.tools().get(&call.name)?;
+    // An ordinary call, or one of a disabled tool: `plan` decides about both.
     if state.is_loaded(tool) || !state.is_offered(tool, cx) {
         return None;
     }

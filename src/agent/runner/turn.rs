@@ -132,6 +132,8 @@ impl PendingTurn {
             if !matches!(turn_call.status, CallStatus::Ready(_)) {
                 continue;
             }
+            // From here until its end the call counts as running. A state that is saved meanwhile
+            // says that it may have taken place.
             let status = std::mem::replace(&mut turn_call.status, CallStatus::Running);
             if let CallStatus::Ready(action) = status {
                 ready.push(PlannedCall {

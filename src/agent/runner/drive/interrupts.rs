@@ -39,6 +39,8 @@ impl Interrupts {
     ///
     /// The clock is looked at where nothing is in progress, since a run that never waits does not poll its timer.
     pub(super) fn take(&mut self, work: &Work) -> Option<Outcome> {
+        // `told` is what the run has heard. A cancel after the turn may become one at once, and the
+        // run has to hear that too.
         let asked = self.control.requested_cancel();
         if asked.is_some() && asked != self.told {
             self.told = asked;

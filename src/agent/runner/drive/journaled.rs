@@ -27,6 +27,8 @@ pub(super) fn model_call(
     model: &dyn Model,
     request: &ModelRequest,
 ) -> ModelEffect {
+    // Making the call sends nothing. The request goes out when the stream is first polled, and a
+    // journal that remembers the response never polls it.
     let call = model.call(request.clone());
     let Some(journal) = &setup.options.journal else {
         return call;
@@ -84,6 +86,8 @@ pub(super) fn session_write(setup: &RunSetup, step: SessionChangeStep) -> Sessio
         change,
     } = step;
     let write = SessionWriteEffect {
+        // A claim writes the items back as they were, only to get a new version. See
+        // `SessionClaim::take`.
         change: match effect {
             Effect::ClaimWrite(_) => SessionChange::Replace,
             _ => SessionChange::Append,
@@ -107,7 +111,10 @@ pub(super) async fn withdraw(
 ) -> Result<(), SessionError> {
     let mut n_tries = 0;
     while !written.is_empty() {
+        // Read, remove, and replace under the version that was read. If someone writes in between,
+        // the replace conflicts, and the next round starts from what is there then.
         let SessionItems { mut items, version } = session.items(None).await?;
+        // Nothing of it is left: another run removed it, or a compactor put it into a summary.
         let Some(own) = written.find(&items) else {
             break;
         };

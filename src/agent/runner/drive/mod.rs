@@ -112,6 +112,9 @@ impl RunStream {
     ///
     /// Dropping the future loses nothing.
     pub async fn begun(&mut self) -> Result<(), RunError> {
+        // Events that come before the answer, such as the start of a turn or a verdict, do not say
+        // whether the model answers. They are kept: `poll_next` gives them before it polls the run
+        // again.
         let is_answer = |event: &Result<RunEvent, RunError>| {
             !event.as_ref().is_ok_and(RunEvent::is_before_answer)
         };
@@ -195,6 +198,8 @@ impl RunStream {
     ///
     /// Dropping the future cancels the run.
     pub async fn finish(mut self) -> Result<RunResult, RunError> {
+        // Nobody will see the events, so the run does not even make them. The result or the error
+        // comes all the same, as the run's last word.
         self.run.unwatch();
         while let Some(event) = self.next().await {
             if let RunEvent::RunDone { result } = event? {
@@ -239,6 +244,15 @@ impl RunStream {
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Option<RunOutput>> {
+        // The loop. One round does this:
+        //
+        // 1. Tell the run if somebody has cancelled it or its time is over.
+        // 2. Ask the run for its next step.
+        // 3. Hand something to the caller, or begin the step, or poll the step in progress and give
+        //    its outcome to the run.
+        //
+        // `begin` only puts a step into `work`. Nothing of it happens until a later round polls it:
+        // the run answers `Proceed` until it has the outcome.
         let Self {
             run,
             work,
@@ -258,6 +272,8 @@ impl RunStream {
                 Step::Over => return Poll::Ready(None),
                 Step::Proceed => match work.poll(cx) {
                     Poll::Ready(outcome) => run.accept(outcome),
+                    // The step waits. Either its own waker or an interrupt brings the task back
+                    // here.
                     Poll::Pending => run.accept(std::task::ready!(interrupts.poll(cx))),
                 },
                 step => Performer::of(run).begin(step, work),

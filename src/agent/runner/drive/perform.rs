@@ -35,11 +35,15 @@ impl<'a> Performer<'a> {
 
     /// Begins a step in the place of the one before; nothing of it happens before it is polled.
     pub(super) fn begin(&self, step: Step, work: &mut Work) {
+        // The assignment drops the step that was there, which cancels it if it is not over. Input
+        // guardrails live in `work.checks` instead, because they go on beside the steps that
+        // follow.
         work.step = match step {
             Step::Stop => {
                 work.checks = Checks::default();
                 InProgress::Nothing
             }
+            // No step is in progress. The run says `Proceed` until these guardrails have answered.
             Step::CheckInput(checks) => {
                 self.check_input(checks, work);
                 InProgress::Nothing
@@ -65,6 +69,8 @@ impl<'a> Performer<'a> {
                 let decided = callbacks::decide_tool_use(decide, self.run.cx().clone(), results);
                 self.future(StepKind::DecideToolUse, decided)
             }
+            // This reads the inbox of the run's own handle. It is no effect, so no layer and no
+            // journal is asked.
             Step::TakeInput(after) => {
                 let control = self.run.cx().control();
                 InProgress::Input(Outcome::Input(match after {
@@ -262,6 +268,7 @@ fn priced(call: ModelEffect, price: Price) -> ModelEffect {
 
 fn list_tools(sources: Arc<[Arc<dyn ToolSource>]>) -> BoxFuture<'static, StepOutcome> {
     Box::pin(async move {
+        // Side by side: an agent may have several MCP servers, and each takes its own time.
         let lists = try_join_all(sources.iter().map(|source| source.tools())).await;
         match lists {
             Ok(lists) => StepOutcome::ToolsListed(lists),

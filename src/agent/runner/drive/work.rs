@@ -50,6 +50,8 @@ impl Work {
             return Poll::Ready(Outcome::InputVerdict(holds, verdict));
         }
         let outcome = std::task::ready!(self.step.poll(cx));
+        // A single step clears itself in `InProgress::poll`. Here the others are cleared: pools,
+        // which give many outcomes and then `Ended`, and the input, which gives one.
         if let Outcome::Ended | Outcome::Input(_) = outcome {
             self.step = InProgress::Nothing;
         }

@@ -342,6 +342,7 @@ impl Layers {
         let tracer = options.tracer.iter();
         let tracer = tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn RunLayer>);
         let layers = tracer.chain(options.layers.iter().cloned());
+        // A layer may give another for this run alone, which then keeps what belongs to the run.
         let begun = layers.map(|layer| layer.begin(run).unwrap_or(layer));
         let hooks = has_hooks.then(|| HookLayer::shared(&options.hooks));
         Self(begun.chain(hooks).collect())
@@ -360,6 +361,8 @@ impl Layers {
         let step = step();
         let inner: StepOutcomes = Box::pin(inner);
         let layers = self.0.iter().rev();
+        // From the inside out: the last layer that is put around is the first of the list, and so
+        // the outermost.
         Performance::Stream(layers.fold(inner, |outcomes, layer| layer.perform(&step, outcomes)))
     }
 }
@@ -410,6 +413,8 @@ impl Stream for Performance {
                 })
             }
         };
+        // Drop what performed the step now. A request still shares the history, and adding to a
+        // shared history would copy it.
         if outcome.as_ref().is_none_or(StepOutcome::is_last) {
             *self = Self::Over;
         }

@@ -84,6 +84,8 @@ impl Run {
 
     /// What the session could not be told of is in the saved state; a session that another has changed is left as it was before the run.
     pub(super) fn save_failed(&mut self, error: SessionError) -> Result<(), RunFailure> {
+        // If the run was failing already, that failure is kept as `after`. Otherwise the session's
+        // error would hide why the run ended.
         let after = match std::mem::replace(&mut self.next, Next::Over) {
             Next::End(End::Fail(failure)) => Some(failure),
             _ => None,
@@ -96,6 +98,7 @@ impl Run {
     }
 
     pub(super) fn withdraw(&mut self, after: Option<Box<RunFailure>>) -> Option<Step> {
+        // Taken, so that nothing of this run is written to the session any more.
         let session = self.session.take()?;
         self.next = Next::Over;
         self.awaited = Some(Awaited::Withdrawn(session.id(), after));
@@ -160,6 +163,8 @@ impl Run {
     pub(super) fn end(&mut self, end: End) -> Step {
         match end {
             End::Finish => {
+                // Every guardrail has let the output pass by now, so what was held back goes out
+                // before the result.
                 self.holds_output = false;
                 let output = self.state.final_output.take().unwrap_or_default();
                 let result = Box::new(RunResult {
@@ -170,6 +175,8 @@ impl Run {
                 Step::Finish(output)
             }
             End::Fail(failure) => {
+                // The layers hear only of kind and message: the error itself, with the whole
+                // progress, goes to the caller.
                 let note = FailureNote {
                     kind: failure.kind(),
                     message: failure.to_string(),
@@ -189,6 +196,7 @@ impl Run {
 
     /// Ends the run by an error, unless the application has an output for it; what is still running is dropped.
     pub(super) fn fail(&mut self, failure: RunFailure) {
+        // Looked at first: what follows changes what they depend on.
         let is_held = self.is_held();
         let is_ending = matches!(self.next, Next::CheckOutput);
         let is_closing = self.is_closing();
@@ -259,6 +267,7 @@ impl Run {
         }
         let mut items = self.unsaved();
         drop_open_calls(&mut items);
+        // Without a finished call, nothing has happened that the next run must know of.
         let is_output = |item: &Item| answered_call_id(item).is_some();
         if items.iter().any(is_output) {
             items

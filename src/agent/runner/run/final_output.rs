@@ -70,6 +70,7 @@ impl Run {
             self.state.drop_turn();
             return;
         }
+        // So the call keeps an output, but one that says nothing of what was withheld.
         let text = self.options().withheld_output_text.as_deref();
         let text = text.unwrap_or(WITHHELD);
         let withheld = turn
@@ -90,6 +91,8 @@ impl Run {
         let recovery = recover(failure, &self.progress())?;
         Some(
             checked(&self.state.agent, recovery.final_output).map(|output| {
+                // The recovered output may end a turn in the middle. Its calls go, because a
+                // conversation with open calls could not be sent again.
                 self.close_calls();
                 if recovery.in_history {
                     self.state.extend([Item::assistant(output.as_str())]);

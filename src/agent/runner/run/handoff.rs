@@ -65,6 +65,8 @@ impl Run {
             None => (&state.history, state.n_input),
             Some(view) => (&view.items, view.n_filtered),
         };
+        // A filter sees the conversation in three parts: the input, the turns before, and this
+        // turn. After an earlier filter the parts are those of the view that it made.
         let n_new = state.history.len().saturating_sub(state.n_before_turn);
         let n_before = items.len().saturating_sub(n_new).max(n_input);
         let part = |range: std::ops::Range<usize>| items.get(range).unwrap_or_default().to_vec();
@@ -93,6 +95,8 @@ impl Run {
             self.events
                 .push_back(Ok(RunEvent::HandoffOccurred { from, to }));
             self.state.agent = agent;
+            // The new agent has sources, a request and hooks of its own. What belonged to the one
+            // before goes.
             self.state.sourced = None;
             self.state.is_fresh = true;
             self.template = RequestTemplate::new(

@@ -171,17 +171,23 @@ impl Run {
             if std::mem::take(&mut self.must_stop) {
                 return Step::Stop;
             }
+            // What may be seen goes out first, so that a watcher gets an event before the next step
+            // begins.
             if !self.is_held()
                 && let Some(event) = self.events.pop_front()
             {
                 return Step::Emit(event);
             }
+            // Something is in progress. The driver polls it and gives us the outcome.
             if self.awaited.is_some() || self.waits_for_verdicts() {
                 return Step::Proceed;
             }
+            // Nothing is in progress here, so this is where a run can be saved.
             if self.state_request.is_some() && self.follows_from_state() {
                 return self.give_state();
             }
+            // A decision without a step has set `next`, and the loop takes that decision. This
+            // ends, because every chain of decisions comes to a step or to `Over`.
             match self.decide() {
                 Ok(Some(step)) => return step,
                 Ok(None) => {}
@@ -241,6 +247,8 @@ impl Run {
             Outcome::Step(outcome) => self.take_outcome(outcome),
             Outcome::Tool(event) => self.take_tool_event(event),
             Outcome::InputVerdict(holds, result) => {
+                // A guardrail that failed has judged nothing. That ends the run, because nobody has
+                // said that the input may pass.
                 let result = result?;
                 self.note(result)?;
                 // What was held back stays so after a verdict that ends the run.
@@ -286,7 +294,11 @@ impl Run {
             Some(awaited) => awaited,
             None => return Ok(()),
         };
+        // These pairs are the whole protocol between steps and outcomes. Any other pair comes from
+        // a layer that gave the wrong outcome; the run then fails with the name of the step.
         match (awaited, outcome) {
+            // First, since this step ends the run whatever its outcome is: the run has lost its
+            // session. The error says whether its items could be taken out again.
             (Awaited::Withdrawn(session, after), outcome) => Err(RunFailure::SessionConflict {
                 session,
                 left: match outcome {
@@ -355,6 +367,7 @@ impl Run {
                 self.next = Next::Close(self.unsaved(), End::Finish);
                 Ok(())
             }
+            // The model's stream ended without `ResponseDone`. `finish` says what is missing.
             Some(Awaited::Response(fold)) => {
                 let response = fold.finish().map_err(RunFailure::Model)?;
                 self.accept_response(response)

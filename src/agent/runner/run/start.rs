@@ -32,6 +32,9 @@ impl Run {
     /// Starts or restores a run. Set-up errors surface at the first step.
     pub(in crate::agent::runner) fn new(agent: &Agent, start: RunStart, setup: RunSetup) -> Self {
         let options = &setup.options;
+        // A run is given out as a stream, so what is wrong here cannot be returned. It is kept for
+        // the first step, and the run is built from an empty state meanwhile. The first failure is
+        // kept, since later ones may only follow from it.
         let (graph, mut failure) = match Graph::new(agent, &options.agents) {
             Ok(graph) => (graph, None),
             Err(error) => (Graph::default(), Some(RunFailure::Setup(error))),
@@ -47,6 +50,8 @@ impl Run {
             failure.get_or_insert(error);
             fresh(setup.id, agent, Vec::new(), HistoryOwner::Run)
         });
+        // The last agent of the path is this run's own. If it stands further out as well, it would
+        // call itself through its tools, one run inside the other.
         let outer = setup.scope.agents.split_last();
         let outer = outer.map_or(&[][..], |(_, outer)| outer);
         let is_recursive = outer.iter().any(|outer| outer.is_same(agent));
@@ -136,6 +141,7 @@ impl Run {
 
     /// Resumes the calls that now have a decision.
     fn resume(&mut self) -> Result<(), RunFailure> {
+        // Taken out, because `resumed` reads the rest of the state while the calls change.
         let Some(mut turn) = self.state.pending.take() else {
             return Ok(());
         };
@@ -242,6 +248,7 @@ impl Run {
         let missing = |what: String| Err(RunFailure::State(StateError::Missing { what }));
         match (session, self.saved_session.take()) {
             (None, None) => Ok(None),
+            // A new run. Its input comes behind what the session has.
             (Some(session), None) if self.state.turn == 0 => {
                 self.awaited = Some(Awaited::Session);
                 Ok(Some(Step::LoadSession(SessionReadStep {
@@ -251,13 +258,19 @@ impl Run {
                     settings: Some(self.options().session_settings.clone()),
                 })))
             }
+            // State and request do not agree about a session. The run would go on without the
+            // conversation that it began with.
             (None, Some(saved)) => missing(format!("the session `{}`", saved.id)),
             (Some(_), None) => missing("a session that it was begun with".to_owned()),
+            // Nothing was decided, so the run only pauses again. A claim would change the version
+            // of the session, and then the state that the caller holds could not be resumed any
+            // more.
             (Some(session), Some(saved)) if self.is_undecided() && !saved.input_waits => {
                 self.session = Some(SessionWriter::unclaimed(session, saved));
                 Ok(None)
             }
             (Some(session), Some(saved)) => {
+                // A claim is two steps, a read and a write: `SessionClaim::take` says why.
                 let claim = SessionClaim::new(session, saved.clone(), self.claim_parts(&saved))?;
                 let read = claim.read(self.state.turn);
                 self.awaited = Some(Awaited::ClaimRead(claim));
@@ -281,6 +294,8 @@ impl Run {
             let added = history.get(self.state.n_input..saved.n_saved);
             [self.state.own_input(), added.unwrap_or_default()].concat()
         };
+        // A session gets a turn when the turn is whole, so an unfinished turn is not missing from
+        // it.
         let is_inside_turn = self.state.pending.is_some();
         let unsaved = if is_inside_turn {
             &[]
@@ -327,6 +342,8 @@ impl Run {
             return;
         };
         let writer = SessionWriter::begin(session, version, written, &merged);
+        // Usually the input waits and is written with the first turn: a run that loses against
+        // another then leaves nothing behind.
         let writes_at_once = self.is_continued() && writer.has_waiting_input();
         self.state.begin_with(merged.items, merged.new);
         self.session = Some(writer);

@@ -40,6 +40,8 @@ impl Run {
         if let Some(step) = self.list_tools() {
             return Ok(Some(step));
         }
+        // `Cancel::AfterTurn` takes effect here, once the turn is saved. A run that is cancelled
+        // before its first turn still makes that one.
         if self.requested_cancel.is_some() && self.state.turn > 0 {
             return Err(RunFailure::Cancelled);
         }
@@ -51,6 +53,7 @@ impl Run {
     /// Asks the conditions of tools and handoffs that have to be waited for.
     pub(super) fn check_offers(&mut self) -> Option<Step> {
         self.next = Next::AskModel;
+        // Conditions are asked again in each turn, so the last answers are forgotten.
         self.state.withheld.clear();
         let handoffs = self.state.agent.bound_handoffs().iter();
         let all = self.state.tools().iter();
@@ -73,6 +76,8 @@ impl Run {
             return;
         }
         self.state.extend(added.into_iter().chain(items));
+        // Set by `take_last_input`: this was the last look before the end. With new input the
+        // output is no longer final, and the run goes on with a further turn.
         if matches!(self.next, Next::EndAgent) {
             self.state.final_output = None;
             self.holds_output = false;
@@ -95,6 +100,7 @@ impl Run {
             // They are asked again for the next turn.
             sourced.is_current = false;
         }
+        // The limits allow the turn. From here on it counts, whatever becomes of it.
         self.state.turn += 1;
         self.state.n_before_turn = self.state.history.len();
         let is_last = limits.max_turns == Some(self.state.turn);
@@ -152,6 +158,7 @@ impl Run {
         self.show(|| RunEvent::TurnStarted { turn, agent });
         let holds_output = self.output_guardrails().any(OutputGuardrail::holds);
         self.holds_output = holds_output;
+        // Only in the first turn: input guardrails judge what the run was given.
         let checks = if self.state.turn == 1 {
             self.input_checks(|timing| timing != GuardrailTiming::Blocking)
         } else {
@@ -171,6 +178,8 @@ impl Run {
         mut fold: ResponseAccumulator,
         event: ModelEvent,
     ) -> Result<(), RunFailure> {
+        // The accumulator was moved out of `awaited` with this event. It goes back until the
+        // response is whole.
         let is_last = matches!(event, ModelEvent::ResponseDone(_));
         if self.is_watched {
             to_run_events(event, &mut fold, &self.state, &mut self.events);
@@ -276,6 +285,8 @@ impl Run {
     }
 
     pub(super) fn run_tools(&mut self) -> Step {
+        // Calls that wait for a decision stay in the turn. When these are done, `advance` pauses
+        // the run for them.
         let ready = self.state.pending.as_mut().map(PendingTurn::take_ready);
         self.next = Next::RunTools;
         self.awaited = Some(Awaited::Outputs);
@@ -298,6 +309,8 @@ impl Run {
         let Some(called) = turn.and_then(|turn| turn.calls.get_mut(n)) else {
             return Ok(());
         };
+        // A call that has to wait shows nothing now. `pause` names it later, together with the
+        // others.
         if let CallEnd::Done(outcome) = &end {
             self.state
                 .guardrails
@@ -320,6 +333,8 @@ impl Run {
 
     /// Finds what comes next: the end, if there is a final output; a further turn, if nothing of this one is left.
     pub(super) fn advance(&mut self) {
+        // The order of these questions is the order of a turn: final output, tools, approvals,
+        // handoff, and then what the outputs mean.
         if self.state.final_output.is_some() {
             self.next = Next::TakeLastInput;
             return;
@@ -346,6 +361,8 @@ impl Run {
             self.next = Next::HandOff(n);
             return;
         }
+        // The application is asked only about outputs of tools. An output given by a call is final
+        // already, and what the runner answered itself is no result.
         let is_decided = turn.has_output() || !turn.has_results();
         if !is_decided
             && matches!(
@@ -389,6 +406,8 @@ impl Run {
         let Some(mut turn) = self.state.pending.take() else {
             return;
         };
+        // No tool has run for a handoff or for the final output. Their calls need an output as
+        // well, because servers refuse a conversation in which a call has none.
         for call in &mut turn.calls {
             let text = match call.status {
                 CallStatus::Handoff(_) => handoff_output,
