@@ -69,6 +69,7 @@ impl HttpBody {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
+        // Nothing here decompresses. An error that names the encoding is better than garbage.
         if let Some(encoding) = self.encoding.take() {
             let target = self.target();
             return self.fail(HttpError::ContentEncoding { target, encoding });
@@ -253,6 +254,7 @@ impl WholeBody {
     /// Gives the body once it is there, and `None` when more of it has come; not to be polled again once it is there.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, HttpError>> {
         // A compressed body is refused for that, whatever its length.
+        // Refused by its announced length, before the first byte is kept.
         if self.announced > self.max_bytes && self.body.encoding.is_none() {
             return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
         }
@@ -265,6 +267,7 @@ impl WholeBody {
         if self.body.n_bytes > self.max_bytes {
             return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
         }
+        // One chunk is passed on as it is. A second one makes a buffer necessary.
         if self.read.is_empty() {
             self.read = chunk;
         } else {

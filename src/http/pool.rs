@@ -88,8 +88,12 @@ impl ConnectionPool {
         let target = ConnectionTarget::of(url);
         let mut idle = self.0.lock();
         let connections = idle.by_target.get_mut(&target)?;
+        // The newest first: it has the best chance to be still open, and the oldest get old enough
+        // for the sweeper.
         let connection = loop {
             let IdleConnection { connection, since } = connections.pop()?;
+            // Checked here as well as by the sweeper, which may be late. What is too old is dropped
+            // by the `pop`.
             if since.elapsed() < MAX_IDLE && connection.sender.is_ready() {
                 break connection;
             }
@@ -124,6 +128,8 @@ impl ConnectionPool {
     /// closed.
     fn put(&self, target: ConnectionTarget, connection: OpenConnection) {
         let mut idle = self.0.lock();
+        // One task for all idle connections, begun by the first. A finished one belongs to a
+        // runtime that is gone.
         let is_swept = |sweeper: &AbortHandle| !sweeper.is_finished();
         if !idle.sweeper.as_ref().is_some_and(is_swept) {
             let Ok(runtime) = Handle::try_current() else {
@@ -259,6 +265,7 @@ impl PooledBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => {}
+            // The body broke off, so nobody knows where the next answer would begin.
             Some(Err(_)) => self.connection = None,
             None => self.release(),
         }

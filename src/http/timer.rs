@@ -65,6 +65,7 @@ impl IdleTimer {
             if sleep.deadline() >= deadline {
                 return Poll::Ready(limit);
             }
+            // The timer fired for an older wait. Moving it only now is why `touch` costs nothing.
             sleep.as_mut().reset(deadline);
         }
     }

@@ -57,6 +57,8 @@ pub(super) fn store_response(
             Ok(event) => event,
             Err(error) => return Some((Err(error), None)),
         };
+        // The answer is put together while it passes. Whoever watches gets each event at once; only
+        // the last waits.
         passing.fold.push(event.clone());
         if !matches!(event, ModelEvent::ResponseDone(_)) {
             return Some((Ok(event), Some(passing)));
@@ -70,6 +72,9 @@ pub(super) fn store_response(
             };
             keep(answer).await.map_err(ModelError::from)
         };
+        // On the disk before the run learns that the answer is complete. If keeping fails, the run
+        // gets that error and not the end, because it must not act on an answer that a crash would
+        // lose.
         Some((kept.await.map(|()| event), None))
     }))
 }

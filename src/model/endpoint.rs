@@ -46,6 +46,8 @@ impl Endpoint {
         extra: &[(String, String)],
     ) -> Result<(Headers, Redactor), ModelError> {
         let mut headers = self.headers.clone();
+        // A header may be a key for this request alone. The answer to it must not show that key
+        // either.
         let mut builder = Redactor::builder().all_of(&self.redactor);
         for (name, value) in extra {
             headers.insert(name, value).map_err(config_error)?;

@@ -240,6 +240,7 @@ impl ModelResponse {
 fn push_deltas(item: &Item, n_calls: &mut usize, events: &mut Vec<ModelEvent>) {
     match item.kind() {
         ItemKind::Message(message) => {
+            // Words with their space, so that the pieces put together are the text again.
             let text = message.text("");
             events.extend(text.split_inclusive(' ').map(ModelEvent::text_delta));
             events.extend(message.refusal().map(|refusal| ModelEvent::RefusalDelta {
@@ -277,6 +278,7 @@ pub struct ResponseAccumulator {
 impl ResponseAccumulator {
     /// Adds an event.
     pub fn push(&mut self, event: ModelEvent) {
+        // Noted here and judged in `finish`, since only then is there a result to refuse.
         if self.meta.is_some() && self.late.is_none() {
             self.late = Some(event.name());
         }

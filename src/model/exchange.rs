@@ -108,6 +108,9 @@ impl Exchange {
         }
         let shared = Arc::clone(&endpoint);
         let recorded = redactor.clone();
+        // Nothing runs before the first poll, so that a request which is dropped unpolled is never
+        // sent. The span is asked inside, because only then is the span of this model call the
+        // current one.
         let head = Box::pin(async move {
             recording::record_request(shared.url(delivery), &body, &recorded);
             if let Some(traceparent) = recording::traceparent() {
@@ -139,12 +142,16 @@ impl Exchange {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ModelError>> {
+        // The states follow each other: head, then body or stream, then (for a stream) the end of
+        // its body. One call makes one move; `poll_next` loops.
         match &mut self.state {
             ExchangeState::Head(head) => {
                 let response = ready!(head.as_mut().poll(cx)).map_err(http_error)?;
                 Poll::Ready(self.on_head(response))
             }
             ExchangeState::Body(_, whole) => {
+                // `None` is "more has come". Counting at each piece bounds all answers under way,
+                // not only those that are complete.
                 let body = match ready!(whole.poll(cx)) {
                     Ok(None) => {
                         let n_bytes = usize::try_from(whole.n_bytes()).unwrap_or(usize::MAX);
@@ -162,9 +169,13 @@ impl Exchange {
             }
             ExchangeState::Stream(_) => self.poll_stream(cx),
             ExchangeState::Ending(body, grace) => {
+                // What still comes is thrown away: it is behind the answer. Only the end counts,
+                // with which the connection goes back to the pool.
                 match body.poll_chunk(cx) {
                     Poll::Ready(Some(Ok(_))) => return Poll::Ready(Ok(())),
                     Poll::Ready(Some(Err(_)) | None) => {}
+                    // An end that fails or never comes costs the connection and not the answer,
+                    // which is complete.
                     Poll::Pending => ready!(grace.as_mut().poll(cx)),
                 }
                 self.state = ExchangeState::Over;
@@ -202,6 +213,8 @@ impl Exchange {
         } = response;
         let id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
         self.request_id = id.map(str::to_owned);
+        // The status first: the body of an error is read for its words, whatever its content type
+        // says.
         recording::record_status(status);
         if !(200..300).contains(&status) {
             let kind = BodyKind::Status {
@@ -214,6 +227,8 @@ impl Exchange {
         let content_type = headers.get("content-type").unwrap_or_default();
         let is_events = starts_with(content_type, "text/event-stream");
         self.state = match self.delivery {
+            // A page is what a wrong base URL answers. Other types are let through, since some
+            // servers name none or a wrong one, and the decoder says whether it is JSON.
             Delivery::Whole if is_events || starts_with(content_type, "text/html") => {
                 return Err(wrong_type(content_type, "JSON", ""));
             }
@@ -221,6 +236,8 @@ impl Exchange {
                 let body = body.whole(self.endpoint.limits.max_bytes);
                 ExchangeState::Body(BodyKind::Answer, body)
             }
+            // Servers that forget the header do stream. Any other type under a stream is an error:
+            // it is the server's refusal, or a gateway's page.
             Delivery::Stream if is_events || content_type.is_empty() => {
                 // From here on events count, and not bytes.
                 let limit = self.endpoint.client.timeouts().first_event;
@@ -299,6 +316,8 @@ impl Exchange {
         else {
             return Ok(());
         };
+        // A chunk may end in the middle of an event and may hold many. The SSE decoder keeps what
+        // is not whole yet.
         let sse = &mut stream.1;
         let has_ended = chunk.is_none();
         match chunk {
@@ -312,6 +331,8 @@ impl Exchange {
                 }
             }
         }
+        // Stops at the end of the response. Some gateways send more events behind `[DONE]`, which
+        // are not part of the answer.
         while !self.is_complete {
             let Some(event) = sse.next_event().map_err(sse_error)? else {
                 break;
@@ -319,6 +340,8 @@ impl Exchange {
             self.on_event(&event)?;
         }
         self.count_kept()?;
+        // The body is over. Whether the answer is complete all the same is a question of the API,
+        // so the wire decides.
         if has_ended && !self.is_complete {
             self.decoder.on_end(&mut self.events)?;
             self.note_end();
@@ -336,6 +359,8 @@ impl Exchange {
     }
 
     fn on_event(&mut self, event: &SseEvent<'_>) -> Result<(), ModelError> {
+        // Two bounds: a long one until the first event, which covers the server's queue and the
+        // prefill, and another between two events.
         if self.has_event {
             self.event_timer.touch();
         } else {
@@ -354,6 +379,7 @@ impl Exchange {
     /// Looks whether the decoder gave the end, and adds to it what only the exchange knows.
     fn note_end(&mut self) {
         if let Some(ModelEvent::ResponseDone(meta)) = self.events.back_mut() {
+            // The id stands in a header, which the decoder never sees.
             meta.request_id = self.request_id.take();
             self.is_complete = true;
         }
@@ -371,6 +397,7 @@ impl Exchange {
     /// Adds to an error what only the exchange knows, and takes the key out of it.
     fn complete_error(&mut self, error: ModelError) -> ModelError {
         let mut error = error.with_request_id(self.request_id.take());
+        // A decoder may have put it into its error already.
         if *error.received() == Received::default() {
             error = error.with_received(self.decoder.take_received());
         }
@@ -415,10 +442,14 @@ impl Stream for Exchange {
                     } = exchange;
                     redaction.redact(events, n_before)
                 }),
+                // Polled last and only while waiting: an answer that is there never loses to the
+                // clock.
                 Poll::Pending => Err(ready!(exchange.poll_deadline(cx))),
             };
             if let Err(error) = step {
                 exchange.state = ExchangeState::Over;
+                // Events that nobody has taken go with the error, so that no half of an item looks
+                // like an answer.
                 exchange.events.clear();
                 return Poll::Ready(Some(Err(exchange.complete_error(error))));
             }
@@ -508,6 +539,7 @@ fn retry_after(headers: &Headers) -> Option<Duration> {
         .get("retry-after-ms")
         .and_then(|value| value.trim().parse::<f64>().ok())
         .map(|ms| ms / 1000.0);
+    // Some servers send milliseconds in a header of their own, which say it more exactly.
     let value = headers.get("retry-after").map(str::trim);
     let seconds = milliseconds.or_else(|| value.and_then(|value| value.parse::<f64>().ok()));
     let wait = match seconds {

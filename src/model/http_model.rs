@@ -72,6 +72,9 @@ impl<W: Wire> HttpModel<W> {
 
     fn exchange(&self, request: &ModelRequest) -> Result<Exchange, ModelError> {
         let BackEnd { wire, endpoint } = &*self.0;
+        // The way of every request: the wire writes the body, the exchange sends it and reads the
+        // bytes of the answer, and the decoder says what they mean. This is all that the three
+        // share.
         let body = wire.encode(&endpoint.name, request)?;
         if wire.logs_requests() {
             endpoint.log(&body);
@@ -93,6 +96,8 @@ impl<W: Wire> Model for HttpModel<W> {
     fn call(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         match self.exchange(&request) {
             Ok(exchange) => Box::pin(exchange),
+            // `call` returns a stream and no result, so an error before the request is the first
+            // and only event.
             Err(error) => Box::pin(stream::iter([Err(error)])),
         }
     }
@@ -170,6 +175,7 @@ impl<W: Wire> HttpModelBuilder<W> {
         };
         let (whole_url, stream_url) = (url(Delivery::Whole)?, url(Delivery::Stream)?);
         let headers = self.all_headers(&whole_url).map_err(config_error)?;
+        // After the headers: what the wire set as a secret has to be taken out of answers as well.
         let redactor = self.redactor(&headers);
         let known = provider_at(whole_url.host_port());
         let provider_name = self.provider_name.map_or(Cow::Borrowed(known), Cow::Owned);

@@ -125,6 +125,8 @@ impl Stream for LimitedCall {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             match &mut *self {
+                // The model is called only once there is a place: until then the request is not
+                // even encoded.
                 Self::Waiting(waiting) => {
                     let place = ready!(waiting.place.as_mut().poll(cx));
                     let Self::Waiting(waiting) = std::mem::replace(&mut *self, Self::Over) else {
@@ -135,6 +137,8 @@ impl Stream for LimitedCall {
                         _place: place,
                     };
                 }
+                // One place for one response. It is given back with the response, not with the run,
+                // or a run whose tools call the same model would wait for itself.
                 Self::Running { call, .. } => {
                     let event = ready!(call.as_mut().poll_next(cx));
                     let goes_on = matches!(&event, Some(Ok(event)) if !matches!(event, ModelEvent::ResponseDone(_)));

@@ -85,6 +85,8 @@ impl MemoryShare {
     ///
     /// `limit_exceeded` when all answers would hold more than they may.
     pub(super) fn grow_to(&mut self, n_kept: usize) -> Result<(), ModelError> {
+        // Called for every piece of an answer, so a call that adds nothing does not touch the
+        // counter that all share.
         let more = n_kept
             .saturating_sub(FREE_BYTES)
             .saturating_sub(self.n_bytes);
@@ -95,6 +97,8 @@ impl MemoryShare {
         let count = &self.limit.0.n_bytes;
         let fits = |n_bytes: usize| n_bytes.checked_add(more).filter(|sum| *sum <= max_bytes);
         if count
+            // Either all of it fits or nothing is added. An answer that is refused leaves the
+            // others their room.
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .is_err()
         {

@@ -88,6 +88,8 @@ impl Providers {
     ///
     /// `config` when no provider is registered for the name, or its provider refuses it.
     pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, ModelError> {
+        // A prefix is one only if somebody registered it. `openai/gpt-oss-20b` is the whole name of
+        // a model for most servers.
         if let Some((prefix, rest)) = name.split_once('/')
             && let Some(provider) = self.by_prefix.get(prefix)
         {

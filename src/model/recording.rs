@@ -25,6 +25,8 @@ pub(super) fn record_request(url: &Url, body: &Bytes, redactor: &Redactor) {
             span.set(gen_ai::SERVER_PORT, port);
         }
         span.set(gen_ai::URL, redactor.redact(&url.to_string()).into_owned());
+        // A retry uses the span of the call again. The bytes of the attempt that failed would stand
+        // before those of this one.
         span.remove_content("response");
         span.add_content("request", || {
             SpanContent::bytes(vec![body.clone()]).without_secrets_of(redactor)

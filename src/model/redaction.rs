@@ -48,10 +48,12 @@ impl EventRedactor {
         events: &mut VecDeque<ModelEvent>,
         n_done: usize,
     ) -> Result<(), ModelError> {
+        // Nothing to take out, or nothing new to look at.
         if self.redactor.is_empty() || events.len() == n_done {
             return Ok(());
         }
         let is_whole = |event: &ModelEvent| !event.is_delta();
+        // The usual case of a whole answer: redact in place, without a second queue.
         if self.texts.is_empty() && events.iter().skip(n_done).all(is_whole) {
             let mut whole = events.iter_mut().skip(n_done);
             return whole.try_for_each(|event| self.whole(event));
@@ -70,6 +72,8 @@ impl EventRedactor {
                 | ModelEvent::Other { .. }
                 | ModelEvent::ItemDone { .. }
                 | ModelEvent::ResponseDone(_) => {
+                    // A new kind of event says that the text before it is over, so what was held
+                    // back goes first.
                     self.finish(events);
                     self.whole(&mut event)?;
                     events.push_back(event);

@@ -188,9 +188,13 @@ impl RetryPolicy {
         }
         let mut delay = self.backoff.after(attempt);
         if self.jitter == Jitter::Spread {
+            // Between half and all of the delay: never nothing, which would hammer a server that is
+            // down already.
             delay = delay.mul_f64(0.5 + 0.5 * fraction(n_delays.fetch_add(1, Ordering::Relaxed)));
         }
         match (self.retry_after, error.retry_after()) {
+            // Asking earlier than the server wants is refused again, so a wait that is too long
+            // fails at once.
             (RetryAfter::UpTo(cap), Some(asked)) if asked > cap => None,
             (RetryAfter::UpTo(_), Some(asked)) => Some(delay.max(asked)),
             (RetryAfter::UpTo(_), None) | (RetryAfter::Ignore, _) => Some(delay),
@@ -292,6 +296,8 @@ impl Attempts {
             n_delays,
         } = &*self.parts;
         let attempt = self.attempt;
+        // Only a call of more than one attempt says that it gave up. The first failure is an
+        // ordinary error, which its caller reports.
         let Some(delay) = policy.delay(attempt, &error, n_delays) else {
             if attempt > 1 {
                 tracing::warn!(target: "openai_agents::retry", model = model.name(), attempt, kind = %error.kind(), cause = %error, "gave up");
@@ -324,6 +330,8 @@ impl Attempts {
         if self.retried.is_empty() {
             return;
         }
+        // A failed attempt was a request too. What it cost nobody knows, so it counts as a request
+        // without tokens.
         let mut usage = meta.usage.unwrap_or(Usage::UNREPORTED);
         for deviation in self.retried.drain(..) {
             usage += Usage::UNREPORTED;
@@ -349,6 +357,8 @@ impl Stream for Attempts {
                 }
             };
             event = match event {
+                // Once anything was shown, an attempt cannot be taken back: the reader would see
+                // the beginning twice.
                 Some(Err(error)) if !attempts.has_answered => match attempts.on_failure(error) {
                     Ok(()) => continue,
                     Err(error) => Some(Err(error)),

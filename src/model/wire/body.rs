@@ -116,6 +116,7 @@ impl<'a> Body<'a> {
     ) -> Result<(), ModelError> {
         for VerbatimField { name, word } in self.verbatim {
             match word {
+                // An object field was laid over already by `object`, so it is there.
                 Word::Value(value) if !self.has_key(name) => self.written(name, value)?,
                 Word::Value(_) | Word::LeftOut => {}
                 Word::Unsupported => refuse(name, true, api)?,
@@ -147,6 +148,9 @@ impl<'a> Body<'a> {
         self.key(key)?;
         self.bytes.put_u8(b'[');
         let start = self.bytes.len();
+        // Turn k+1 sends everything that turn k sent and a little more. So the bytes of turn k are
+        // copied, and only what came since is encoded. The basis has everything that changes how an
+        // item is written; with another one the bytes do not fit.
         let kept = items
             .encoded()
             .filter(|kept| kept.basis == basis && kept.n_items <= items.len());
@@ -167,10 +171,13 @@ impl<'a> Body<'a> {
         let end = self.bytes.len();
         self.bytes.put_slice(b"]}");
         let bytes = self.bytes.freeze();
+        // Not while the last message may still grow, as one of the assistant does when a call
+        // follows: the next turn would then begin with other bytes.
         if is_closed {
             items.keep_encoded(EncodedPrefix {
                 basis,
                 n_items: items.len(),
+                // A slice shares the body's memory: remembering it copies nothing.
                 bytes: bytes.slice(start..end),
             });
         }

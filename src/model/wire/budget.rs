@@ -52,6 +52,7 @@ impl ResponseBudget {
     ///
     /// `limit_exceeded` when the answer has more than it may have.
     pub fn spend(&mut self, n_bytes: usize) -> Result<(), ModelError> {
+        // Counted before it is checked, so that an answer which was refused stays refused.
         self.n_bytes = self.n_bytes.saturating_add(n_bytes);
         if self.n_bytes > self.limits.max_bytes {
             return Err(too_large(self.limits.max_bytes));

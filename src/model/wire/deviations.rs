@@ -26,6 +26,7 @@ impl Deviations {
 
     /// Notes a deviation of the whole answer; only the first of its code is kept.
     pub(crate) fn note(&mut self, code: &'static str, detail: impl Into<String>) {
+        // A server that deviates does so in every chunk. Once is enough to know it.
         if !self.noted.iter().any(|known| known.code == code) {
             self.push(Deviation::new(code, detail), String::new());
         }

@@ -129,6 +129,7 @@ impl IndexReader<'_> {
         let mut at = 0;
         let mut key = Key::default();
         loop {
+            // A container was opened and has something in it: go in.
             if self.value(key, &mut at)? {
                 // Inside an object or list, in which something stands.
                 key = self.key(&mut at)?;
@@ -144,6 +145,7 @@ impl IndexReader<'_> {
                     key = self.key(&mut at)?;
                     break;
                 }
+                // No comma, so a container ends here. Several may end one behind the other.
                 self.close(open, next?, at)?;
             }
         }
@@ -205,6 +207,8 @@ impl IndexReader<'_> {
         let mut inside = 0;
         if let Some(open) = &self.open {
             inside = open.begin;
+            // A doubt about a part is a doubt about the whole: it goes up to the container, and
+            // `close` takes it further.
             if (marks | key.marks) & UNSURE != 0
                 && let Some(node) = self.nodes.get_mut(open.node)
             {
@@ -234,6 +238,8 @@ impl IndexReader<'_> {
             self.push(key, begin..*at, mark)?;
             return Some(false);
         }
+        // Only depth is counted here. Whether it is too deep for serde_json (128 levels) is left to
+        // that parser: the mark only says "ask it".
         self.depth += 1;
         let marks = if self.depth > SURE_DEPTH {
             mark | UNSURE
@@ -243,6 +249,8 @@ impl IndexReader<'_> {
         let node = self.nodes.len();
         self.push(key, begin..*at, marks)?;
         if let Some(own) = self.nodes.get_mut(node) {
+            // While a container is open, its `n_inside` holds the place of the outer one, so the
+            // nodes are their own stack. `close` writes the real count.
             own.n_inside = narrow(self.open.map_or(0, |open| open.node));
         }
         self.open = Some(Container {
@@ -322,6 +330,8 @@ fn escape(json: &[u8], at: &mut usize) -> Option<u8> {
         b'u' => {
             let digits = json.get(*at + 2..*at + 6)?;
             *at += 6;
+            // Half of a surrogate pair is legal JSON and no text. Only a parser finds that out, so
+            // the value is unsure.
             let is_number = digits.iter().all(u8::is_ascii_hexdigit);
             is_number.then_some(TEXT_ESCAPED | UNSURE)
         }

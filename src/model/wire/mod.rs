@@ -209,6 +209,7 @@ pub fn excerpt(text: &str) -> String {
     if text.len() <= MAX_EXCERPT {
         return text.to_owned();
     }
+    // A byte index can fall inside a character, and slicing there would panic.
     let mut end = MAX_EXCERPT;
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -253,6 +254,7 @@ fn parse<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, ModelErro
 
 fn json_error(error: &serde_json::Error, json: &str) -> ModelError {
     let says = error.to_string();
+    // serde_json has one error type, so its words are all that tells these cases apart.
     let kind = match error.classify() {
         serde_json::error::Category::Data if says.starts_with("missing field") => {
             ErrorKind::MissingField

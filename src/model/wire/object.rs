@@ -58,6 +58,8 @@ impl<'a> Object<'a> {
             }
             scanned.push(field);
         }
+        // Marks exist only for an indexed document. Where fields were scanned, every question is
+        // answered by looking.
         let marks = if scanned.is_empty() {
             indexed.clone().marks()
         } else {
@@ -168,6 +170,8 @@ impl<'a> Object<'a> {
         }
         let mut values = self.values(key);
         let first = values.next();
+        // JSON allows a key twice and parsers differ about which counts. The same value twice is
+        // harmless; two different ones would be two answers.
         if let Some(other) = values.find(|value| Some(value.get()) != first.map(RawJson::get)) {
             let message = format!(
                 "`{}` is there twice, with different values: {}",
@@ -271,6 +275,7 @@ impl<'a> Object<'a> {
         if self.is_silent(key) {
             return None;
         }
+        // An empty text says nothing, so another value of the same key wins over it.
         let some = |raw| read(raw).filter(|text| !text.is_empty());
         match self.values(key).find_map(some) {
             Some(found) => {
@@ -359,6 +364,7 @@ impl<'a> Object<'a> {
 /// Reads a value, unless it is so large that its parts could take more memory than an answer may.
 pub(crate) fn value_of(raw: RawJson<'_>) -> Option<Value> {
     const MAX_BYTES: usize = 1024 * 1024;
+    // A text takes as much memory as its JSON. A list of small numbers takes many times that.
     if raw.get().len() > MAX_BYTES && !raw.get().starts_with('"') {
         return None;
     }

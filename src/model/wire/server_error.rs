@@ -22,6 +22,8 @@ impl ServerError {
     pub(crate) fn from_body(body: &[u8]) -> Self {
         /// A larger one is no words for people; its parsed value could take many times of it.
         const MAX_BYTES: usize = 1024 * 1024;
+        // Lossy, since an error is for people. A page in another encoding still says which gateway
+        // sent it.
         let text = String::from_utf8_lossy(body.get(..MAX_BYTES).unwrap_or(body));
         match serde_json::from_str::<Value>(&text) {
             Ok(value) => Self::from_value(&value),

@@ -74,6 +74,8 @@ impl ResponseBuilder {
     }
 
     pub(super) fn push_usage(&mut self, usage: Option<Reported>) {
+        // Usage may come more than once. What counts something replaces what came before; what
+        // counts nothing never does.
         if let Some(usage) = usage
             && (usage.usage.is_some() || self.usage.json.is_none())
         {
@@ -124,6 +126,8 @@ impl ResponseBuilder {
     }
 
     pub(super) fn push_reasoning(&mut self, text: &str, in_field: bool) -> Result<(), ModelError> {
+        // Remembered, because the reasoning of a tool turn goes back in the field that it came in
+        // (DeepSeek answers 400 without it).
         self.reasoning_field = in_field;
         self.budget.spend(text.len())?;
         append(&mut self.reasoning, text);
@@ -227,11 +231,13 @@ impl ResponseBuilder {
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
         self.finish_reason = reason.map(str::to_owned);
+        // In this order: a cut answer is a cut answer, whatever else is wrong with it.
         self.check_finish_reason()?;
         self.calls.check(&mut self.notes)?;
         if self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty() {
             return Err(self.says_nothing());
         }
+        // The order of the Responses API, whichever order the fields came in.
         let reasoning = self.reasoning_item();
         let message = self.message_item()?;
         let items = reasoning.into_iter().chain(message);

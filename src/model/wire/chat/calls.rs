@@ -98,6 +98,8 @@ impl Calls {
         budget: &mut ResponseBudget,
     ) -> Result<(usize, Option<CallDelta>), ModelError> {
         check_type(&fragment)?;
+        // Find the call, put the fragment into it, and say what is new. Servers differ most in the
+        // first step: see `place`.
         let n = self.place(&fragment, notes, budget)?;
         let n_before = self.list.get(n).map_or(0, |call| call.arguments.len());
         if let Some(id) = fragment.id.as_deref().filter(|id| !id.is_empty()) {
@@ -111,6 +113,7 @@ impl Calls {
             return Ok((n, None));
         };
         // A name may come in pieces, but not after the arguments began: so it is whole when they do.
+        // What came before the start was held back, and goes out with it.
         let from = if call.started { n_before } else { 0 };
         let delta = call.arguments.get(from..).unwrap_or_default();
         if call.arguments.len() == n_before || call.name.is_empty() {
@@ -181,6 +184,7 @@ impl Calls {
             .as_ref()
             .and_then(|function| function.name.as_deref())
             .is_some_and(|name| !name.is_empty());
+        // By index, as OpenAI does it. Gemini's compatible API, old Ollama and SGLang leave it out.
         let Some(index) = fragment.index else {
             notes.note(
                 "missing_tool_index",
@@ -193,6 +197,8 @@ impl Calls {
             let known = self.list.get(n)?;
             id.filter(|id| known.has_own_id() && known.id != *id)
         });
+        // The id decides where an index is used again (vLLM 0.7, lmdeploy). A new id needs a name
+        // as well to be a new call: vLLM 0.10 sends a fresh id with every fragment.
         match (known, other_id) {
             (None, _) => self.open(Some(index), budget),
             (Some(n), None) => Ok(n),
@@ -221,6 +227,7 @@ impl Calls {
         match (known, id, self.list.len()) {
             (Some(n), _, _) => Ok(n),
             (None, Some(_), _) | (None, None, 0) => self.open(None, budget),
+            // With one open call there is nothing to confuse.
             (None, None, 1) if !has_name => Ok(0),
             (None, None, n) => Err(ambiguous(format!(
                 "a tool-call fragment has neither index nor id, and {n} calls are open"
@@ -292,6 +299,8 @@ impl Calls {
 
     /// Decides whether the calls can be made, and puts them in their own order, whatever order they came in.
     pub(super) fn check(&mut self, notes: &mut Deviations) -> Result<(), ModelError> {
+        // Gateways send index 1 before index 0. Calls without an index keep the order in which they
+        // came, since the sort is stable.
         self.list.sort_by_key(|call| call.index);
         let mut assigned = Vec::new();
         for (n, call) in self.list.iter_mut().enumerate() {
@@ -370,6 +379,7 @@ impl PartialCall {
         if std::mem::replace(&mut self.started, true) {
             return Ok(None);
         }
+        // Before anyone sees the name: a leaked control token ends the answer.
         served::check_tool_name(&self.name)?;
         self.make_id(turn, n);
         Ok(Some((self.id.clone(), self.tool_name().to_owned())))

@@ -35,6 +35,7 @@ pub(super) fn encode(
     }
     let mut rest = rest.items;
     let mut media = Vec::new();
+    // Items that follow each other may be one message, so each round takes a group and not an item.
     while let Some(item) = rest.first() {
         match item.kind() {
             ItemKind::FunctionCallOutput(output)
@@ -47,6 +48,8 @@ pub(super) fn encode(
         let n_group = assistant_group(rest);
         let (group, after) = rest.split_at(n_group.max(1));
         rest = after;
+        // Three forms: an item of its own, a turn in the old `functions` form, and an assistant
+        // message with its calls.
         if n_group == 0 {
             writer.single(item, items)?;
         } else if dialect.force_functions && group.iter().any(is_call) {
@@ -173,6 +176,8 @@ impl MessageWriter<'_> {
         item: &Item,
         encode: impl FnOnce(&mut BytesMut) -> Result<(), ModelError>,
     ) -> Result<(), ModelError> {
+        // Items are shared by all turns and all runs of a session, and so is what they are encoded
+        // to.
         if let Some(known) = item.memo().get(Encoding::Chat) {
             put(self.bytes, known);
             return Ok(());
@@ -318,6 +323,8 @@ impl MessageWriter<'_> {
         if text.is_empty() {
             return Ok(());
         }
+        // Back into the field that it came in: the builder keeps `reasoning` as content, and
+        // `reasoning_content` as a summary.
         let has_content = first
             .content
             .as_ref()

@@ -59,6 +59,7 @@ pub(crate) fn encode(
         instructions: request.instructions.clone(),
     };
     let instructions = request.instructions.as_deref();
+    // Whether the next turn may begin with these bytes: see `Body::finish`.
     let is_closed = messages::is_closed(&request.items, dialect);
     body.finish(
         "messages",

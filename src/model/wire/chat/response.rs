@@ -67,6 +67,8 @@ fn read(
     answer.push_names(body.id.as_deref(), body.model.as_deref());
     answer.push_usage(body.usage);
     answer.keep_of_body(body.extra)?;
+    // A whole body cannot be cut unnoticed, as a stream can: HTTP has its length. So a missing
+    // reason is tolerated here.
     let reason = choice.finish_reason.filter(|reason| !reason.is_empty());
     if reason.is_none() {
         answer.notes.note(

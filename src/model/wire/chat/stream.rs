@@ -56,9 +56,12 @@ impl ResponseDecoder for ChatDecoder {
         data: &[u8],
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
+        // Three ways for an event: the end, a chunk like the one before (the template), or anything
+        // else (the parser).
         if data == b"[DONE]" {
             return self.on_done(events);
         }
+        // Not behind the finish reason: more text there is an error, which the parser finds.
         if matches!(name, "" | "message")
             && !self.finished
             && let Some((kind, text)) = self.template.delta(data)
@@ -124,6 +127,8 @@ impl ChatDecoder {
             );
             self.answer.notes.note("unknown_event", detail);
         }
+        // Looked at before the body is taken apart, learned after it was understood: only a chunk
+        // that was accepted becomes a template.
         let single = single_delta(&body);
         self.answer.push_usage(body.usage);
         self.answer.keep_of_body(body.extra)?;
@@ -131,6 +136,8 @@ impl ChatDecoder {
             self.on_choice(choice, events)?;
         }
         match single {
+            // Arguments may be passed on only for a call that has started. Before that they wait
+            // for a whole name.
             Some((DeltaKind::Arguments { .. }, single))
                 if self.answer.calls.is_started(self.last_call) =>
             {
@@ -200,6 +207,7 @@ impl ChatDecoder {
         choice: Choice<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
+        // A second choice would be mixed into the first.
         if choice.index.is_some_and(|index| index > 0) {
             return Err(ModelError::new(
                 ErrorKind::Unsupported,
@@ -220,9 +228,13 @@ impl ChatDecoder {
             if let Some(delta) = self.answer.end_text() {
                 events.push_back(ModelEvent::TextDelta { delta });
             }
+            // A call without arguments never had a fragment that would start it (Anthropic through
+            // OpenRouter, vLLM, Ollama).
             for call in self.answer.calls.start_all()? {
                 push_call_events(call, events);
             }
+            // The items come with the finish reason. `ResponseDone` waits for `[DONE]`, because
+            // usage comes between the two.
             self.answer.finish(Some(&reason), events)?;
             self.finished = true;
         }
@@ -238,6 +250,8 @@ impl ChatDecoder {
         let content = delta.content.filter(|content| !content.is_empty());
         let refusal = delta.refusal.filter(|refusal| !refusal.is_empty());
         let has_call = !delta.tool_calls.is_empty() || delta.function_call.is_some();
+        // Usage and other fields may follow the finish reason. More of the answer may not: its
+        // items were given out already.
         if self.finished && (content.is_some() || refusal.is_some() || has_call) {
             return Err(ModelError::new(
                 ErrorKind::Inconsistent,

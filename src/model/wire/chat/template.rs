@@ -43,9 +43,13 @@ impl DeltaTemplate {
         if self.before.is_empty() {
             return None;
         }
+        // An event that is shorter than both parts together fails one of the two strips, so the
+        // text cannot overlap.
         let inner = event
             .strip_prefix(&*self.before)?
             .strip_suffix(&*self.after)?;
+        // Without quote, backslash or control byte the bytes are the text. Otherwise the string is
+        // parsed with its quotes.
         let text = if memchr2(b'"', b'\\', inner).is_none()
             && inner.iter().all(|byte| *byte >= 0x20)
         {
@@ -70,6 +74,7 @@ impl DeltaTemplate {
         ) else {
             return;
         };
+        // The text must be one whole JSON string, or a later text could run over its end.
         if before.ends_with('"') && after.starts_with('"') {
             self.before.extend_from_slice(before.as_bytes());
             self.after.extend_from_slice(after.as_bytes());

@@ -32,6 +32,7 @@ impl Header {
         };
         let (before, channel, after) =
             split_channel(text).ok_or_else(|| refuse("its channel has no name"))?;
+        // The recipient may stand before the channel or behind it; the format allows both.
         let mut words = Words::of(before).chain(Words::of(after)).peekable();
         let author = match known_author {
             Some(author) => {

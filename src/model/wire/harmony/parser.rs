@@ -118,6 +118,7 @@ impl HarmonyParser {
 
     /// Takes the end of the text and gives what was held back, and where it ended.
     pub(super) fn finish(&mut self) -> Result<(Option<Piece>, Rest), Malformed> {
+        // No more text comes, so the beginning of a token that was held back is plain text.
         let held = self.text.split_off(self.at);
         let piece = if held.is_empty() {
             None

@@ -36,6 +36,7 @@ pub(super) fn render(
         conversation.message("developer", &developer)?;
     }
     conversation.items(&request.items)?;
+    // Ends where the model is to go on: it writes the rest of the header, with the channel, itself.
     conversation.token(Token::Start);
     conversation.0.push_str("assistant");
     Ok(conversation.0)

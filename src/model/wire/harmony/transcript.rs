@@ -100,6 +100,8 @@ impl Transcript {
         if let Some(piece) = piece {
             self.take(piece, out)?;
         }
+        // Servers stop at `<|return|>` or `<|call|>` and leave the token out of the text. So an
+        // open content is complete if the model stopped by itself, and cut if anything else did.
         match (rest, stop) {
             (Rest::Content, Stop::Model) => {
                 let token = match &self.open {
@@ -195,6 +197,7 @@ impl Transcript {
                     "a message stands on the unknown channel `{channel}`"
                 )));
             }
+            // Guessing "final" would show somebody the model's thoughts.
             (None, None) => return Err(harmony("a message has neither a channel nor a recipient")),
         };
         if let Kind::Call { index, name } = &kind {

@@ -93,6 +93,8 @@ impl ItemReader {
                 vec![ContentPart::text(text.unwrap_or_default().into_owned())]
             }
         };
+        // The usual case: the item can be read as it stands, so it keeps its bytes. Its typed form
+        // must say the same as its parts one by one, or something was read wrongly.
         if role.is_some()
             && !object.has_repeats()
             && let Ok(item) = Item::from_json(raw.get())

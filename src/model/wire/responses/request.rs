@@ -56,6 +56,7 @@ pub(crate) fn encode(
         shows_tool_media: true,
         instructions: request.instructions.clone().filter(|_| dialect.min_payload),
     };
+    // Always closed: each item is written by itself, so nothing that comes later changes it.
     body.finish("input", (basis, &request.items), true, |bytes, rest| {
         write_items(bytes, &rest, in_input)
     })
@@ -219,6 +220,8 @@ fn write_items(
             bytes.put_u8(b',');
         }
         let json = item.to_json();
+        // A search is cheap and nearly always fails. What it finds wrongly, inside of a text, is
+        // parsed and stays as it was.
         if json.contains("\"provider_data\"") {
             let encode = || without_provider_data(json);
             bytes.put(item.memo().get_or_encode(Encoding::Responses, encode)?);

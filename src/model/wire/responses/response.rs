@@ -68,6 +68,8 @@ pub(super) fn check_status(
                 format!("the response is incomplete: {reason}"),
             ))
         }
+        // Only a request with `background` gets this. Polling for the end would be a second
+        // request, which nobody asked for.
         (Some(status @ ("in_progress" | "queued")), None) => {
             let message = format!(
                 "the response is not there yet (status `{status}`), and is not asked for again"

@@ -88,6 +88,8 @@ impl ResponseDecoder for ResponsesDecoder {
             }
             Err(error) => return Err(error),
         };
+        // The JSON and the SSE event both name the type. The JSON counts, and either alone is
+        // enough.
         let own_name = event.text("type", &mut self.reader.notes);
         let kind = own_name.as_deref().unwrap_or(name);
         match kind {
@@ -284,6 +286,8 @@ impl ResponsesDecoder {
             .budget
             .spend(raw.get().len().saturating_sub(in_pieces))?;
         let item = self.reader.read(raw)?;
+        // Two checks that need what came before: the arguments against their pieces, and the id
+        // against the one that was shown.
         let item = self.with_arguments(item)?;
         let place = self.calls.place_of(&item).unwrap_or(self.items.len());
         let item = self.reader.with_call_id(item, place)?;
@@ -340,6 +344,7 @@ impl ResponsesDecoder {
             return Err(ModelError::new(ErrorKind::WrongType, message));
         };
         let mut body = ResponseBody::read(response, &mut self.reader.notes)?;
+        // The event says "completed"; the response inside may say otherwise.
         check_status(&mut body, &self.cx)?;
         match body.output(&mut self.reader.notes)? {
             Some(output) => self.compare_with(output, events)?,
@@ -362,6 +367,8 @@ impl ResponsesDecoder {
         output: List<'_>,
         events: &mut VecDeque<ModelEvent>,
     ) -> Result<(), ModelError> {
+        // How many items of each type have come. Each item of the final output takes one off; what
+        // is left over is new and is told now.
         let mut before: HashMap<String, usize> = HashMap::new();
         for item in &self.items {
             *before
