@@ -225,6 +225,8 @@ impl SessionWriteEffect {
         } = self;
         Box::pin(async move {
             crate::trace::note_effect();
+            // Only these two: a session has no other change that a run makes, so a journal can find
+            // out for both whether it happened.
             match change {
                 SessionChange::Append => session.append(turn).await,
                 SessionChange::Replace => session.replace(turn).await,

@@ -98,9 +98,13 @@ impl Runs {
         if self.is_closing() {
             return Err(ApiError::closing());
         }
+        // First without waiting, so that a run which finds a place is not counted as one that
+        // waits.
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Ok(slot);
         }
+        // Counted before it is compared: of two that come at once for the last place in the queue,
+        // one sees the other.
         let waiting = WaiterCount::new(&self.n_waiting);
         if waiting.n_before >= self.max_waiting {
             return Err(ApiError::full());
@@ -122,6 +126,7 @@ impl Runs {
     /// Lets no more runs begin, and those that go on end after their turn.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
+        // Those that wait for a place are answered that the server closes, and not left waiting.
         self.slots.close();
         self.cancel(Cancel::AfterTurn);
     }

@@ -61,9 +61,13 @@ impl AllowedHosts {
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<Caller, OriginError> {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
+        // Two `Host` headers are a request that two programs may read differently, so neither is
+        // taken.
         let (Some(host), None) = (host, hosts.next()) else {
             return Err(foreign_host(host.unwrap_or_default()));
         };
+        // A request may name its host in its first line as well, as those to a proxy do. Both have
+        // to be ours.
         for named in uri
             .authority()
             .map(Authority::as_str)
@@ -75,6 +79,8 @@ impl AllowedHosts {
             }
         }
         let mut origins = headers.get_all(ORIGIN).iter();
+        // Browsers send `Origin` with every POST, and with each GET whose answer another page could
+        // read.
         let Some(origin) = origins.next() else {
             return Ok(Caller::Own);
         };

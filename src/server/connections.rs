@@ -54,6 +54,8 @@ impl Connections {
                 Ok((stream, _)) => {
                     let answering =
                         answer(stream, self.app.clone(), self.ending.subscribe(), place);
+                    // The task owns its place. It ends with the connection, or when `ending` says
+                    // so.
                     drop(tokio::spawn(answering));
                 }
                 // It was gone before it was taken.
@@ -108,6 +110,8 @@ async fn answer(
         Either::Left((ended, _)) => ended,
         Either::Right((false, _)) => return,
         Either::Right((true, _)) => {
+            // No further request on this connection. The one that is being answered goes on to its
+            // end.
             connection.as_mut().graceful_shutdown();
             // This is never told more than that the server is gone.
             is_gone.mark_unchanged();

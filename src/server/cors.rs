@@ -52,6 +52,8 @@ pub(super) fn preflight(
 
 /// Tells the browser that a page of a listed origin may read the answer; caches, that other callers are told otherwise.
 pub(super) fn tell(caller: &Caller, headers: &mut HeaderMap) {
+    // On every answer, also on those without `Origin`, or a cache would give one to a page that it
+    // was not meant for.
     headers.append(VARY, HeaderValue::from_static("origin"));
     if let Caller::Listed(origin) = caller {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -28,6 +28,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response<Body> {
+    // Every answer comes by here, refusals too, so each is counted and has an id.
     let mut response = match app.allowed_hosts.check(request.uri(), request.headers()) {
         Ok(caller) => {
             let mut response = answer(&app, &caller, request, next).await;
@@ -39,6 +40,7 @@ pub(super) async fn guard(
     app.runs.metrics.answered(response.status().as_u16());
     let headers = response.headers_mut();
     if app.runs.is_closing() {
+        // Otherwise a client would send its next request over a connection that is about to end.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let id = id::random()
@@ -73,10 +75,12 @@ fn admit(app: &AppState, request: &Request) -> Result<Option<InFlightGuard>, Api
         return Err(ApiError::no_token());
     }
     // What is only looked at or listened to is no work.
+    // So a full server still answers health checks, metrics and those who watch a run.
     if *request.method() != Method::POST {
         return Ok(None);
     }
     let ends_something = path.starts_with("/cancel/") || path.ends_with("/cancel");
+    // Ending something helps the server to close.
     if app.runs.is_closing() && !ends_something {
         return Err(ApiError::closing());
     }
@@ -99,6 +103,8 @@ async fn respond(
     let mut request = Request::from_parts(parts, Body::from(read.bytes));
     // For a run that goes on when the request has its answer.
     request.extensions_mut().insert(read.share.clone());
+    // The place and the memory of the body are given back with the last byte of the answer. A
+    // stream counts for as long as it goes on.
     let in_flight = in_flight.with_body(read.share);
     let response = traced(request, next).await;
     response.map(|body| in_flight.until_end_of(body))

@@ -143,6 +143,7 @@ impl Keeper {
     /// Changes something, and makes room; what goes is dropped when the lock is free, since it may do something at its end.
     fn change<T>(&self, change: impl FnOnce(&mut KeptState) -> T) -> T {
         let mut state = self.state();
+        // Old ones go first: what is about to be found must not be too old to be there.
         let mut gone = state.forget_old(Instant::now());
         let changed = change(&mut state);
         gone.extend(state.make_room());
@@ -166,6 +167,7 @@ impl<V: Keepable + Clone> Shelf<V> {
     pub(super) fn insert(&self, id: &str, value: V) {
         let key = self.key(id);
         let replaced = self.keeper.change(|state| {
+            // Not dropped inside the lock: a value may end a run, or write, when it goes.
             let replaced = state.remove(&key);
             state.dropped.forget(&key);
             state.insert(key, Box::new(value));
@@ -336,6 +338,7 @@ impl KeptState {
             let Some(entry) = self.entries.get(&key) else {
                 break;
             };
+            // `order` is by use, so the first that is young enough ends the search.
             if now.saturating_duration_since(entry.used_at) <= self.limits.max_age {
                 break;
             }
@@ -358,6 +361,7 @@ impl KeptState {
             let Some((place, key)) = self.order.range(from..).next() else {
                 break;
             };
+            // Go on behind it. A busy entry stays in its place and must not be looked at for ever.
             from = place + 1;
             let key = key.clone();
             let Some(entry) = self.entries.get(&key) else {

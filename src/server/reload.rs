@@ -69,6 +69,7 @@ pub(super) async fn reload(app: &AppState) -> Result<Value, ApiError> {
         let message = "this server has nothing to load its agents from";
         return Err(ApiError::new(404, "not_found", message));
     };
+    // Two reloads at once would race, and the older configuration could win.
     let _turn = reload.turn.lock().await;
     let failed = |message: String| ApiError::new(500, "reload_failed", message);
     let loaded = (reload.load)().await;

@@ -64,6 +64,7 @@ impl Server {
     ) -> Result<(), ServeError> {
         let failed = |source| ServeError::Listener { source };
         let address = listener.local_addr().map_err(failed)?;
+        // Asked of the listener and not of a setting: this is the address that others can reach.
         if !address.ip().is_loopback() && self.0.token.is_none() {
             return Err(ServeError::NoToken { address });
         }

@@ -10,6 +10,7 @@ use crate::secret::Secret;
 /// Whether the request has the token, in the header `Authorization: Bearer` and nowhere else.
 pub(super) fn is_brought(token: &Secret, headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(AUTHORIZATION).iter();
+    // Of two headers, a proxy in front may have checked the other one.
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
     };

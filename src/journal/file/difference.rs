@@ -98,6 +98,8 @@ fn placed(recording: &Recording) -> Vec<(EffectPlace, &LineBody)> {
             entry.turn,
             entry.call_id.as_deref().unwrap_or_default(),
         );
+        // By number and not by id: servers choose new ids for each answer, so the ids of two
+        // recordings never match.
         let n = match kind {
             DifferenceKind::ToolOutcome => of_call.get(&call).copied().unwrap_or(*count),
             _ => *count,

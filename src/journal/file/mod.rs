@@ -136,7 +136,11 @@ impl FileJournal {
     /// What is asked, without the items that the request before has as well.
     fn asked(&self, key: &EffectKey, request: &ModelRequest) -> Asked {
         let mut asked = Asked::of(request);
+        // Turn k+1 repeats the items of turn k. Written out each time, a recording would grow with
+        // the square of its turns.
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // By path, because an agent that is called as a tool has a conversation of its own, and
+        // several may go on side by side.
         let before = seen.insert(key.path.clone(), request.items.clone());
         let before: &[Item] = before.as_deref().unwrap_or_default();
         let both = before.iter().zip(&asked.items);
@@ -170,6 +174,7 @@ impl Journal for FileJournal {
                 tool: call.tool.to_string(),
                 arguments: call.arguments,
             };
+            // Before the call, so that a recording which breaks off shows what was being done.
             journal.write("tool_call", &call.key, &line).await;
             let outcome = call.effect.await?;
             journal.write("tool_outcome", &call.key, &outcome).await;

@@ -53,6 +53,8 @@ impl ReplayJournal {
         let is_it = |entry: &&Entry| {
             entry.turn == key.turn && entry.path == key.path && entry.call_id.as_ref() == call_id
         };
+        // A linear search. A recording has a few entries for each turn, and a replay asks for each
+        // once.
         let mut found = self.recording.entries().iter().filter(is_it);
         let outcome = found.find_map(|entry| outcome(&entry.body));
         outcome.ok_or_else(|| JournalError::NotRecorded {
@@ -90,6 +92,7 @@ fn outermost_turn(key: &EffectKey) -> u32 {
 
 impl Journal for ReplayJournal {
     fn model_call(&self, key: EffectKey, request: &ModelRequest, call: ModelEffect) -> ModelEffect {
+        // A fork: from this turn on the run asks the real model.
         if self.is_live(&key) {
             return call;
         }

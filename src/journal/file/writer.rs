@@ -34,6 +34,8 @@ impl LineWriter {
         store: String,
         open: impl FnOnce() -> io::Result<File> + Send + 'static,
     ) -> Result<Self, JournalError> {
+        // A thread and no task: writing to a file blocks, and `spawn_blocking` would not keep the
+        // lines in their order.
         let (lines, mut waiting) = mpsc::channel::<WriteJob>(MAX_WAITING);
         let (opened, is_open) = oneshot::channel();
         let thread = thread::Builder::new()

@@ -75,6 +75,7 @@ fn digest(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let mut hash = Sha256::new();
     for text in texts {
         let text = text.as_ref();
+        // Without the length, `["ab", "c"]` and `["a", "bc"]` would be the same question.
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     }

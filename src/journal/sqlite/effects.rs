@@ -44,6 +44,8 @@ impl EffectId {
             // A list of texts always serialises.
             path: serde_json::to_string(&path).unwrap_or_default(),
             turn: key.turn,
+            // A claim has the version of the session in its name: a run that is resumed from two
+            // states claims the session twice, and both are other effects.
             effect: match &key.effect {
                 Effect::ModelCall => "model_call".to_owned(),
                 Effect::ToolCall(id) => format!("tool_call:{id}"),
@@ -97,6 +99,8 @@ impl Execution {
         let Some(row) = self.row(db, place)? else {
             return Ok(None);
         };
+        // An effect without an outcome was never answered, so another question does no harm yet.
+        // `begin` checks it for tools.
         if row.outcome.is_some() {
             place.check(&row.asked)?;
         }
@@ -132,6 +136,8 @@ impl Execution {
         if !is_again {
             return Ok(EffectStatus::Uncertain);
         }
+        // The call is this execution's from now on. If it breaks off again, an earlier decision
+        // does not cover it.
         let sql = "UPDATE openai_agents_effects SET execution = ?2 WHERE id = ?1";
         transaction.execute(sql, params![row.id, self.number])?;
         transaction.commit()?;

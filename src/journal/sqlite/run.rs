@@ -126,6 +126,8 @@ impl DurableRun {
     pub async fn decided(&self, state: &RunState) -> Result<(), JournalError> {
         let (execution, state) = (self.execution(), self.json(state)?);
         let decide = move |db: &mut _| runs::decide(db, &execution, &state);
+        // Deciding begins another execution. So a decision to repeat a call in doubt counts only
+        // for calls that had begun before it: see `OnUncertain::Once` in `effects`.
         let number = self.0.worker.run(decide).await?;
         self.0.number.store(number, Ordering::Release);
         Ok(())
@@ -204,6 +206,8 @@ impl DurableRun {
     }
 
     async fn ask(self, place: EffectId, call: ModelEffect) -> ModelEffect {
+        // A model call is looked up and not noted as begun. If it is cut off it is simply made
+        // again: asking a model twice costs money and does no harm.
         match self.outcome::<StoredResponse>(&place).await {
             Ok(Some(answer)) => answer.into_events(),
             Ok(None) => store_response(call, move |answer| {
@@ -221,6 +225,8 @@ impl DurableRun {
             ..
         } = call;
         let failed = |error: JournalError| error.of_tool(tool.clone());
+        // A tool call is noted before it is made, because its effect cannot be asked for
+        // afterwards.
         match self.begin(&place, on_uncertain).await.map_err(failed)? {
             EffectStatus::Done(outcome) => {
                 return self.read(&outcome, place.name()).map_err(failed);
@@ -249,6 +255,8 @@ impl DurableRun {
         read: SessionReadEffect,
     ) -> Result<SessionItems, SessionError> {
         let failed = |error: JournalError| error.of_session(read.session.id().clone());
+        // The session as the first execution read it. Read again it would have what the run has
+        // written since.
         if let Some(kept) = self.outcome::<StoredItems>(&place).await.map_err(failed)? {
             return Ok(kept.into());
         }
@@ -275,8 +283,11 @@ impl DurableRun {
         {
             write.turn.after = write.turn.after.map(|_| latest);
         }
+        // A session can be looked at, unlike a tool. So a write in doubt is not asked about: see
+        // whether its items are there.
         let found = match known {
             EffectStatus::Uncertain => version_after(&write).await?,
+            // Not begun before, so there is nothing to look for. `Done` has returned above.
             EffectStatus::New | EffectStatus::Done(_) => None,
         };
         let version = match found {
@@ -306,6 +317,8 @@ async fn version_after(write: &SessionWriteEffect) -> Result<Option<SessionVersi
     };
     let read = write.session.items(limit).await?;
     let is_new = turn.after.as_ref() != Some(&read.version);
+    // Both must hold. The same items under the old version are those of an earlier turn that said
+    // the same.
     Ok((is_new && read.items == turn.items).then_some(read.version))
 }
 
@@ -313,6 +326,8 @@ impl Journal for DurableRun {
     fn model_call(&self, key: EffectKey, request: &ModelRequest, call: ModelEffect) -> ModelEffect {
         let place = EffectId::new(&key, RequestDigest::of_model(request));
         let asked = self.clone().ask(place, call);
+        // The lookup is part of the stream, so it happens when the run polls it and not when the
+        // call is handed over.
         Box::pin(stream::once(asked).flatten())
     }
 

@@ -15,6 +15,8 @@ pub(super) fn start(db: &mut Connection, run: &RunBeginning) -> Result<Execution
         VALUES (lower(hex(randomblob(8))), ?1, ?2, ?3, 'running', 1,
             (SELECT coalesce(max(changed), 0) + 1 FROM openai_agents_runs)) RETURNING id, run_id";
     let values = params![run.agent, input, run.settings.to_string()];
+    // The id is 64 random bits. The column is unique, so a clash would be an error and not two runs
+    // in one.
     let execution = transaction.query_row(sql, values, |row| {
         Ok(Execution {
             run: row.get(0)?,
@@ -101,6 +103,8 @@ pub(super) fn end(
     let values = params![execution.run, status.name(), output, kind, error];
     transaction.execute(sql, values)?;
     if let Some(state) = state {
+        // Only a pause brings a state. After another end the state before stays, since the run is
+        // continued from there.
         let sql = "UPDATE openai_agents_runs SET state = ?2, decided = 0 WHERE id = ?1";
         transaction.execute(sql, params![execution.run, state])?;
     }

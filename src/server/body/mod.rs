@@ -91,6 +91,7 @@ impl Bodies {
         let coding = Coding::of(headers)?;
         let max_bytes = self.limits.max_bytes;
         let declared = body.size_hint().exact();
+        // By the header alone, before memory is reserved for it.
         if declared.is_some_and(|declared| declared > max_bytes as u64) {
             return Err(too_large(max_bytes));
         }
@@ -102,6 +103,8 @@ impl Bodies {
         // A body that does not say its size, or is to be decoded, may become as large as any.
         let expected = declared.filter(|_| coding == Coding::Identity);
         let expected = expected.unwrap_or(max_bytes as u64);
+        // The memory is reserved before a byte is read: what waits here waits in the client's
+        // kernel and not in ours.
         let mut permit = self.reserve(expected).await?;
         let decoder = BodyDecoder::new(coding, expected, max_bytes);
         let bytes = timeout(self.limits.timeout, collect(body, decoder, max_bytes))
@@ -109,6 +112,8 @@ impl Bodies {
             .map_err(|_| self.late())??;
         let n_surplus =
             permit.num_permits() - (units(bytes.len() as u64) as usize).min(permit.num_permits());
+        // Back to the others what the body did not need. A coded body had reserved the most that
+        // one may have.
         drop(permit.split(n_surplus));
         let share = BodyShare {
             _permit: Some(Arc::new(permit)),

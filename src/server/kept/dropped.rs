@@ -43,6 +43,8 @@ impl Dropped {
         if self.why.insert(digest, why).is_none() {
             self.order.push_back(digest);
         }
+        // The oldest is forgotten, so that a server which runs for months does not remember names
+        // without end.
         if self.order.len() > MAX
             && let Some(oldest) = self.order.pop_front()
         {

@@ -69,6 +69,8 @@ impl Ask<'_> {
         &self,
         arguments: &Map<String, Value>,
     ) -> Result<CallToolResult, CallToolResult> {
+        // A call comes here twice or more: first to begin the run, then each time with answers to
+        // its questions. The answers name the run that waits.
         let (mut asked, mut run) = match self.rounds.run() {
             None => self.begin(arguments).await?,
             // No other call gets it.
@@ -176,6 +178,8 @@ impl Ask<'_> {
         if let Some(error) = unanswered {
             let why = error_chain(&error);
             if self.approver.asks_in_rounds() {
+                // The run stays here and the client goes. What the client carries is sealed and has
+                // only the name of the run.
                 self.rounds.wait(waiting.id.clone());
                 self.served.waiting.put(waiting.id.clone(), waiting);
                 return Err(refusal(&why));

@@ -318,6 +318,7 @@ impl McpCall {
                 };
                 answer.clone()
             }
+            // `Nobody` does not come here: every question looks at `can_ask` first.
             Asking::Session | Asking::Nobody => self.ask_session(key, request).await?,
         };
         serde_json::from_value(answer).map_err(|error| self.bad_answer(key, &error.to_string()))

@@ -70,6 +70,7 @@ impl ElicitationRounds {
                 })?
             }
         };
+        // All answers of all rounds, because the call is made again from its beginning each time.
         known.answers.extend(answers);
         Ok(Self {
             known,

@@ -88,6 +88,7 @@ impl SessionManager for Sessions {
     type Transport = <LocalSessionManager as SessionManager>::Transport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport)> {
+        // Without it two clients could both see the last free place.
         let _adding = self.adding.lock().await;
         let n_sessions = self.local.sessions.read().await.len();
         if n_sessions >= self.max {

@@ -84,6 +84,7 @@ impl OpenTurn {
     pub(super) fn of_turn(state: &RunState) -> Self {
         let items = state.open_turn();
         let calls = items.iter().filter_map(call);
+        // The agent's own calls of this turn were answered here; the client's have no output yet.
         let waits = |call: &&FunctionCall| !items.iter().any(|item| answers(item, &call.call_id));
         let calls = calls.filter(waits).map(|call| HandedCall {
             id: call.call_id.clone(),

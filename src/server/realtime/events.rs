@@ -81,6 +81,8 @@ fn update(session: &Value) -> ClientAction {
     let instructions = instructions
         .filter(|text| !text.trim().is_empty())
         .map(str::to_owned);
+    // Removed and not refused: a client may send back the session that it was shown, with these
+    // fields in it.
     for key in FIXED {
         fields.remove(key);
     }

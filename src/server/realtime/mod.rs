@@ -98,6 +98,8 @@ async fn open(app: &Arc<AppState>, mut request: Request) -> Result<Response<Body
     if app.runs.is_closing() {
         return Err(ApiError::closing());
     }
+    // A GET, which the guard does not count. A session is work all the same, and the end of the
+    // server waits for it.
     let in_flight = app.in_flight.begin().ok_or_else(ApiError::busy)?;
     let permit = Arc::clone(&app.realtime.places).try_acquire_owned();
     let permit = permit.map_err(|_| {

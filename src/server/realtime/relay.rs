@@ -60,6 +60,8 @@ impl Relay {
         let end = {
             let sending = pin!(send(&mut session, &agent, &mut to_client, &mut refusals));
             let receiving = pin!(receive(&handle, from_client, &refuse));
+            // Both directions in one task, so that the end of one ends the other and nothing has to
+            // be joined.
             let passing = pin!(future::select(sending, receiving));
             match future::select(passing, pin!(closing)).await {
                 Either::Left((Either::Left((end, _)) | Either::Right((end, _)), _)) => end,
@@ -105,6 +107,8 @@ async fn send(
 ) -> Option<End> {
     let handle = session.handle();
     loop {
+        // Both futures are made anew in each round. That loses nothing: `recv` and `next` can be
+        // dropped while they wait.
         let next = {
             let refusal = pin!(refusals.recv());
             let event = pin!(session.next());

@@ -53,6 +53,8 @@ impl EventLog {
         let mut kept = self.kept();
         kept.last += 1;
         let id = kept.last;
+        // Written once as the bytes of SSE: every reader is sent the same, and the JSON inside is a
+        // slice of it.
         let mut text = format!("id: {id}\nevent: {kind}\ndata: {event}\n\n");
         text.shrink_to_fit();
         let n_before = text.find("data: ").unwrap_or_default() + "data: ".len();
@@ -65,6 +67,7 @@ impl EventLog {
             kept.drop_first();
         }
         drop(kept);
+        // Outside of the lock, since those who wake ask for the events at once.
         self.last.send_replace(id);
         json
     }
@@ -90,6 +93,8 @@ impl EventLog {
     pub(super) fn after(&self, id: u64, max_bytes: usize) -> Result<Vec<Bytes>, Gone> {
         let kept = self.kept();
         let first = kept.first();
+        // A number that was never given belongs to another log: the server was started anew, or the
+        // run was dropped meanwhile.
         if id > kept.last || id + 1 < first {
             return Err(Gone { first });
         }

@@ -75,10 +75,14 @@ impl Service {
     fn spawn(&self, record: Arc<Record>, mut run: ActiveRun, share: Option<BodyShare>) {
         record.begun(run.handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // A `JoinSet` keeps the results of tasks that ended. Taking them here, each time one is
+        // added, bounds it by the runs under way.
         while tasks.try_join_next().is_some() {}
         let records = self.records.clone();
         tasks.spawn(async move {
             while let Some(event) = run.next().await {
+                // The task polls the run whether anyone reads or not, so that a client which goes
+                // away does not stop it. Its readers have the log.
                 record.take(event);
                 records.changed(record.session.as_str());
             }
@@ -147,6 +151,8 @@ async fn begin(
         let run = run.session(&session).more_limits(request.limits);
         app.runs.begin(run).await
     };
+    // From here to `spawn` there are awaits, at each of which the client may go. The guard gives
+    // the session back then.
     let mut reserved = Reserved::of(&record, None);
     let run = begun.await?;
     reserved.record = None;
@@ -197,6 +203,7 @@ fn events(
             ApiError::invalid("Last-Event-ID", "`Last-Event-ID` is the number of an event")
         })?,
     };
+    // The reader has everything, and nothing more will come.
     if !record.is_running() && seen == record.log.last() {
         // It tells an EventSource not to ask again.
         return Ok(reply::text(204, "text/event-stream", Body::empty()));

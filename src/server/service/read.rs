@@ -56,6 +56,7 @@ pub(super) fn stream(
 
 impl LogReader {
     async fn read(&mut self) {
+        // Before the look: what comes after it wakes `changed` below.
         self.changes.mark_unchanged();
         // Before the events, so that none comes between them and the look.
         let is_running = self.record.is_running();

@@ -87,6 +87,8 @@ impl Record {
 
     /// Takes the session for a run, which no other may have meanwhile.
     pub(super) fn reserve(&self, asked: &AskedRun<'_>) -> Result<(), ApiError> {
+        // One lock for looking and taking: of two requests for one session, the second sees the
+        // first.
         let mut latest = self.latest();
         match latest.status {
             RunStatus::Running => {

@@ -116,6 +116,8 @@ impl Chat {
         if let Some(ending) = Ending::of(&error) {
             return Ok(ending);
         }
+        // A run that waits for the client's tools has paused, which is an error to us and a usual
+        // answer to the client.
         let Some(calls) = self.tools.calls_of(&error, &self.answer.model) else {
             return Err(ApiError::of_run(&error));
         };

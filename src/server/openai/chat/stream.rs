@@ -41,6 +41,8 @@ impl ChunkStream {
     pub(super) async fn begun(mut self) -> Result<Self, ApiError> {
         while let Some(event) = self.run.next().await {
             let is_before = event.as_ref().is_ok_and(RunEvent::is_before_answer);
+            // An error before the first event of the answer becomes a status. Later it can only be
+            // an event of the stream.
             self.take(event)?;
             if !is_before {
                 break;

@@ -165,6 +165,8 @@ impl Assembly {
     pub(super) fn end(&mut self, result: &RunResult) {
         self.calls.end(&mut self.list, &self.agent, result.items());
         let output = result.final_output();
+        // A run may end with the output of a tool, or with one that the application gave. No
+        // message of the model has that text.
         if self.last_text.as_ref().is_none_or(|text| *text != *output) {
             self.more_text(output);
             self.message_done(None);
@@ -313,6 +315,8 @@ impl Assembly {
     }
 
     fn approval(&mut self, waiting: &Interruption) {
+        // The client's own tools wait in the same way, but the client sees them as its calls and
+        // not as questions.
         if self.calls.is_clients(&waiting.tool) && waiting.path.is_empty() {
             return;
         }

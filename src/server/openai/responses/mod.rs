@@ -93,6 +93,8 @@ async fn begin(
         Some(limit) => run.more_limits(Limits::NONE.tool_calls(limit)),
         None => run,
     };
+    // This takes the place among the runs. The paused state is taken only after it, so that a
+    // server which is full leaves it to be tried again.
     let run = app.runs.begin(run.more_settings(&request.settings)).await?;
     if let Some(paused) = paused {
         // Nothing runs before it is polled: of several that answer at once, one goes on.

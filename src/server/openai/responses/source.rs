@@ -39,6 +39,8 @@ impl ResponseSource {
         request: &ResponsesRequest,
         id: &str,
     ) -> Result<Self, ApiError> {
+        // There are four sources, looked for in this order: approvals (a paused run), a
+        // conversation, an earlier response, and nothing.
         let entries = resolve(app, &request.input, "input")?;
         if !entries.approvals.is_empty() {
             return Self::resumed(app, request, &entries).await;
@@ -55,6 +57,8 @@ impl ResponseSource {
                 is_own_session: false,
             });
         }
+        // A run has one source of history. Without a session, what was said before is part of its
+        // input.
         let (earlier, items) = match &request.previous {
             None => (Vec::new(), items),
             Some(previous) => {
@@ -96,6 +100,8 @@ impl ResponseSource {
         let hex = first
             .and_then(|id| id.split('_').nth(1))
             .unwrap_or_default();
+        // The id of an approval has the id of its response in it, so a client need not name that as
+        // well.
         let response = format!("{RESPONSE}{hex}");
         if request
             .previous
