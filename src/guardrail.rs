@@ -15,9 +15,9 @@ use crate::item::{History, Item, ItemKind};
 
 /// Checks the input of a run, once, before or during its first turn.
 ///
-/// The guardrails of the agent that a run begins with are asked, and those of the run; not those of an agent that a handoff leads to.
-/// A verdict that trips ends the run with the error `guardrail_tripped`. The input stays in the session of the run, if it has one, and the
-/// model sees it in later runs, unless the runner [forgets it](crate::agent::runner::TrippedInput).
+/// A run asks its own guardrails and those of the agent that it begins with, but not those of agents that it hands off to. A guardrail that
+/// trips ends the run with the error `guardrail_tripped`. A session keeps the input, so that the model sees it in later runs, unless the
+/// runner [forgets it](crate::agent::runner::TrippedInput).
 ///
 /// ```
 /// use openai_agents::Agent;
@@ -39,8 +39,8 @@ pub struct InputGuardrail {
 
 /// Checks the final output of a run, before the run is over.
 ///
-/// The guardrails of the last agent are asked, and those of the run. A verdict that trips ends the run with the error
-/// `guardrail_tripped`. Text that was streamed has been delivered by then, unless the guardrail [holds](Self::hold) it.
+/// A run asks its own guardrails and those of the last agent. A guardrail that trips ends the run with the error `guardrail_tripped`. Text
+/// that is streamed has been delivered by then, unless the guardrail [holds](Self::hold) it.
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
@@ -66,16 +66,16 @@ pub struct OutputGuardrail {
 
 type CheckFn<T> = dyn Fn(T) -> BoxFuture<'static, Result<Verdict, BoxError>> + Send + Sync;
 
-/// When an input guardrail is asked, and what waits for its verdict.
+/// When an input guardrail is asked, and what has to wait for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuardrailTiming {
     /// Before the model is called.
     Blocking,
-    /// While the model answers; no tool runs and nothing is delivered before the verdict.
+    /// While the model answers. No tool runs and nothing is delivered before the verdict.
     #[default]
     Hold,
-    /// While the first turn goes on; tools may have run, and text may have been delivered, when the verdict comes.
+    /// While the first turn goes on. When the verdict comes, tools may have run and text may have been delivered.
     Concurrent,
 }
 
@@ -89,8 +89,8 @@ pub struct GuardrailInput {
     pub agent: Arc<str>,
     /// The whole conversation that the model will see, oldest first.
     ///
-    /// It has what a session had before, which an earlier run was asked about: a guardrail that trips over any of it trips in every later
-    /// run of the session, too. [`new_items`](Self::new_items) and [`text`](Self::text) are what this run brings.
+    /// It includes what the session had before. A guardrail that trips over an old item trips in every later run of the session as well.
+    /// Usually check only what this run brings: [`new_items`](Self::new_items) or [`text`](Self::text).
     pub items: History,
     /// How many of the items are from a session, and so no input of this run.
     pub n_earlier: usize,
@@ -126,7 +126,7 @@ pub struct GuardrailOutput {
 pub enum Verdict {
     /// The run goes on.
     Pass {
-        /// What the guardrail has to say beside it.
+        /// Further information from the guardrail.
         info: Value,
     },
     /// The run ends with the error `guardrail_tripped`.
@@ -148,7 +148,7 @@ pub struct GuardrailResult {
     pub agent: String,
     /// Whether it tripped.
     pub is_tripped: bool,
-    /// What it has to say.
+    /// Further information from the guardrail, such as the reason.
     pub info: Value,
 }
 
@@ -240,7 +240,7 @@ impl OutputGuardrail {
         }
     }
 
-    /// Delivers no text of the agent before it is known that it is no final output, or has passed.
+    /// Delivers no text of the agent until the text has passed, or turns out to be no final output.
     #[must_use]
     pub const fn hold(mut self) -> Self {
         self.holds = true;
@@ -276,7 +276,7 @@ where
 }
 
 impl Verdict {
-    /// Passes, with nothing to say.
+    /// Passes, without further information.
     pub const fn pass() -> Self {
         Self::Pass { info: Value::Null }
     }

@@ -133,9 +133,9 @@ error_kinds! {
 }
 
 impl ErrorKind {
-    /// Gives the HTTP status that tells best whose fault it is: the request's, this server's, or that of what stands behind it.
+    /// Gives the HTTP status that says best whose fault it is: the client's, this server's, or that of the servers behind it.
     ///
-    /// It is what `serve` answers with. A 499 is a request that its own client took back; a model server's 429 is best passed on as it is
+    /// `serve` answers with it. 499 means that the client took its own request back. Pass a 429 of the model's server on as it is
     /// ([`RunError::status`](crate::RunError::status)).
     ///
     /// ```

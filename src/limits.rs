@@ -8,8 +8,8 @@ use crate::usage::{Money, Usage};
 
 /// Bounds on a run; each is checked before the step that would break it.
 ///
-/// The default is ten turns and nothing else. What an agent that is called as a tool uses counts for the run that calls it too, all
-/// but its turns.
+/// The default is ten turns and nothing else. An agent that is called as a tool has turns of its own. Everything else that it uses also
+/// counts for the run that calls it.
 ///
 /// ```
 /// use openai_agents::Limits;
@@ -20,7 +20,7 @@ use crate::usage::{Money, Usage};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most model calls; `None` is without end.
+    /// The most turns, each of which is one model call; `None` is no limit.
     pub max_turns: Option<u32>,
     /// The most model requests, with those of agents that are called as tools.
     pub max_requests: Option<u64>,
@@ -32,12 +32,12 @@ pub struct Limits {
     pub max_total_tokens: Option<u64>,
     /// The most tool calls.
     pub max_tool_calls: Option<u64>,
-    /// The most money; the model of every agent must have a [price](crate::Runner::prices) then.
+    /// The most money. It needs a [price](crate::Runner::prices) for the model of every agent.
     ///
-    /// It is checked before each model call, by what the calls before have cost: the last of them can go beyond it.
+    /// It is checked before each model call against what the calls before have cost. So the last call can exceed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Money>,
-    /// The longest that the run may take; a model call or tool that runs into it is dropped.
+    /// The longest time of the run. A model call or tool that is still going on then is dropped.
     pub max_duration: Option<Duration>,
 }
 
@@ -45,13 +45,13 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitReached {
-    /// The model would be called once more than allowed.
+    /// The run would have more turns than allowed.
     #[error("the run used all its {limit} turns (max_turns)")]
     Turns {
         /// The limit.
         limit: u32,
     },
-    /// The model would be asked once more than allowed.
+    /// The run would make more model requests than allowed.
     #[error("the run made all its {limit} model requests (max_requests)")]
     Requests {
         /// The limit.
@@ -83,7 +83,7 @@ pub enum LimitReached {
         /// What it cost.
         used: Money,
     },
-    /// Nobody knows whether the money is used up.
+    /// A response did not say what it used, so the cost is not known.
     #[error(
         "a response did not say what it used, so that the cost of the run is unknown, of which {limit} is allowed (max_cost)"
     )]

@@ -42,7 +42,7 @@ pub struct AgentBuilder {
     output: Option<Result<OutputType, SchemaError>>,
     keeps_tool_choice: bool,
     defers_tools: bool,
-    /// The first mistake; it is told by `build`.
+    /// The first mistake, which `build` returns.
     mistake: Option<ToolDefinitionError>,
 }
 
@@ -143,9 +143,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Takes away the tools: those of this side, those of sources, and those that the provider runs.
+    /// Removes all tools: the agent's own, those of sources, and those that the provider runs.
     ///
-    /// It is for an agent that is made [of another](Agent::to_builder).
+    /// Use it on a [copy of another agent](Agent::to_builder).
     pub fn without_tools(mut self) -> Self {
         self.tools = ToolRegistry::default();
         self.hosted.clear();
@@ -153,13 +153,13 @@ impl AgentBuilder {
         self
     }
 
-    /// Takes away the handoffs.
+    /// Removes the handoffs.
     pub fn without_handoffs(mut self) -> Self {
         self.handoffs.clear();
         self
     }
 
-    /// Takes away the guardrails of input and output.
+    /// Removes the guardrails of input and output.
     pub fn without_guardrails(mut self) -> Self {
         self.input_guardrails.clear();
         self.output_guardrails.clear();
@@ -210,13 +210,13 @@ impl AgentBuilder {
         self
     }
 
-    /// Says to other agents' models when to hand off to this one.
+    /// Sets the text that tells other agents' models when to hand off to this one.
     pub fn handoff_description(mut self, description: impl Into<String>) -> Self {
         self.handoff_description = Some(description.into());
         self
     }
 
-    /// Lets the agent give the conversation to another: `&agent`, or a [`Handoff`] with options.
+    /// Lets the agent hand the conversation off to another: `&agent`, or a [`Handoff`] with options.
     pub fn handoff(mut self, handoff: impl Into<Handoff>) -> Self {
         self.handoffs.push(handoff.into());
         self
@@ -234,25 +234,25 @@ impl AgentBuilder {
         self
     }
 
-    /// Tells these hooks what happens while this agent is at work.
+    /// Adds hooks that are called while this agent is at work.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
         self.hooks.push(Arc::new(hooks));
         self
     }
 
-    /// Gives the agent a model of its own; otherwise the runner's is used.
+    /// Sets the agent's own model. Without one the runner's is used.
     pub fn model(mut self, model: impl Model + 'static) -> Self {
         self.model = Some(AgentModel::Model(Arc::new(model)));
         self
     }
 
-    /// Gives the agent a model that others share.
+    /// Sets the agent's own model, which others share.
     pub fn shared_model(mut self, model: Arc<dyn Model>) -> Self {
         self.model = Some(AgentModel::Model(model));
         self
     }
 
-    /// Gives the agent a model by its name, which the runner's [providers](crate::Runner::providers) find when a run begins.
+    /// Sets the name of the agent's own model. The runner's [providers](crate::Runner::providers) find it when a run begins.
     ///
     /// A run whose runner has no provider for the name ends with the error `config`, before anything is asked.
     pub fn model_name(mut self, name: impl Into<Arc<str>>) -> Self {
@@ -260,15 +260,15 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets how the model is to answer.
+    /// Sets the model settings of the agent.
     pub fn model_settings(mut self, settings: ModelSettings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Sets the limits of runs that begin with the agent, in place of the runner's; a run that sets its own has those.
+    /// Sets the limits of runs that begin with this agent. They replace those of the runner, and are replaced by those of the run.
     ///
-    /// An agent that a run hands off to goes on with the limits of that run.
+    /// After a handoff the run keeps the limits that it began with.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
@@ -313,9 +313,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Adds tools that come from outside and may change, such as those of MCP servers; they are asked for before each turn.
+    /// Adds a source of tools that may change, such as an MCP server. It is asked before each turn.
     ///
-    /// Their names must be none of the agent's other tools, which is found when a run asks for them.
+    /// A name that the agent has already is an error, which a run finds when it asks the source.
     pub fn tool_source(mut self, source: impl ToolSource + 'static) -> Self {
         self.sources.push(Arc::new(source));
         self
@@ -327,21 +327,20 @@ impl AgentBuilder {
         self
     }
 
-    /// Shows tools to the model only once it has looked for them, so that 500 cost no more tokens than 10.
+    /// Hides tools from the model until it searches for them, so that 500 cost no more tokens than 10.
     ///
-    /// It holds for all tools of this side, those of sources and agents as tools among them, but for those that
-    /// [`never_defer`](FunctionTool::never_defer); [`FunctionTool::defer_loading`] defers one alone. Handoffs are always shown. Who searches
-    /// is said by what the agent has:
+    /// All tools are deferred, also those of sources and agents as tools, except tools that [`never_defer`](FunctionTool::never_defer).
+    /// [`FunctionTool::defer_loading`] defers a single tool. Handoffs are always shown. There are two ways to search:
     ///
-    /// - Usually the run does, with every model. The model is shown the tool `search_tools`, which finds by words, and what it found from
-    ///   the next turn on, to the end of the run. A tool that it calls without having found it is not called, but shown too. The search
-    ///   is no tool call to hooks and to [`ToolUseBehavior`], and counts as one to limits. A [`RunState`](crate::RunState) keeps what was
-    ///   found.
-    /// - With [`HostedTool::tool_search`] the provider does (Responses API, models that have it): it is sent all tools, and the model sees
-    ///   [namespaces](FunctionTool::namespace), or names and descriptions, until it has looked.
+    /// - Usually the run searches, with every model. The model is shown the tool `search_tools`, which finds tools by words. From the next
+    ///   turn to the end of the run it is shown what it found. If it calls a tool that it has not found, the tool is not called, but shown
+    ///   from then on. Hooks and [`ToolUseBehavior`] do not see the search as a tool call, but limits count it as one. A
+    ///   [`RunState`](crate::RunState) keeps what was found.
+    /// - With [`HostedTool::tool_search`] the provider searches (Responses API, models that can do it). It is sent all tools. The model sees
+    ///   [namespaces](FunctionTool::namespace), or names and descriptions, until it has searched.
     ///
-    /// A realtime session shows all tools from the beginning. A tool that the `tool_choice` of the settings names should
-    /// [never](FunctionTool::never_defer) be deferred: a server refuses the name of a tool that it was not sent.
+    /// A realtime session shows all tools from the beginning. If the `tool_choice` of the settings names a tool, that tool should
+    /// [never](FunctionTool::never_defer) be deferred, because servers refuse the name of a tool that they were not sent.
     ///
     /// ```
     /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
@@ -404,9 +403,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Makes the final output a value of a type that has no strict schema, such as a map; the server does not hold the model to it.
+    /// Makes the final output a value of a type that has no strict schema, such as a map.
     ///
-    /// The answer is read as the type all the same.
+    /// The server does not enforce the schema. The answer is still read as the type.
     ///
     /// ```
     /// use std::collections::BTreeMap;
@@ -421,15 +420,15 @@ impl AgentBuilder {
         self
     }
 
-    /// Makes the final output a value of this type, which may have been made of a schema that is known at run time only.
+    /// Sets the type of the final output, which can come from a schema that is known only at run time.
     pub fn output_type(mut self, output: OutputType) -> Self {
         self.output = Some(Ok(output));
         self
     }
 
-    /// Makes the final output JSON of this schema; what does not fit ends the run with the error `invalid_output`.
+    /// Makes the final output JSON of this schema. An output that does not fit ends the run with the error `invalid_output`.
     ///
-    /// The model is held to the schema's strict form. [`OutputType::of_schema_non_strict`] is for schemas that have none.
+    /// The model is held to the strict form of the schema. [`OutputType::of_schema_non_strict`] is for schemas that have none.
     #[cfg(feature = "schema-validation")]
     pub fn output_schema(mut self, schema: serde_json::Value) -> Self {
         self.output = Some(OutputType::of_schema(schema, OutputMode::Native));
@@ -438,7 +437,7 @@ impl AgentBuilder {
 
     /// Keeps the tool choice of the settings after the agent's first tool call.
     ///
-    /// Otherwise it is sent until a tool was called and then no more, since `required` would call tools for ever.
+    /// Without this it is dropped then, because a model that must call a tool in every turn never answers.
     pub fn keep_tool_choice(mut self) -> Self {
         self.keeps_tool_choice = true;
         self

@@ -22,8 +22,8 @@ use crate::tools::{
 /// adds some; arguments that a model writes without being asked are ignored. The new agent sees the whole conversation, unless a
 /// [filter](Self::filter) changes it.
 ///
-/// An agent is built before those that hand off to it. A way back is therefore named ([`Handoff::to_name`]): the name is found among the
-/// agents that can be reached from where the run begins, and those that the runner [knows](crate::Runner::register_agent).
+/// An agent has to be built before the agents that hand off to it. For a way back, use its name ([`Handoff::to_name`]). The name is looked
+/// up when a run begins, among the agents that the run can reach and those that are [registered](crate::Runner::register_agent).
 ///
 /// ```
 /// use openai_agents::Agent;
@@ -89,7 +89,7 @@ impl Handoff {
         Self::new(Target::Agent(agent.clone()))
     }
 
-    /// Hands off to the agent of this name, which is found when a run begins.
+    /// Hands off to the agent of this name, which is looked up when a run begins.
     pub fn to_name(agent: impl Into<Arc<str>>) -> Self {
         Self::new(Target::Name(agent.into()))
     }
@@ -114,7 +114,7 @@ impl Handoff {
         self
     }
 
-    /// Says to the model when to hand off, in place of the usual sentence and the agent's own description.
+    /// Sets the text that tells the model when to hand off, in place of the usual sentence and the agent's own description.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -141,7 +141,7 @@ impl Handoff {
         self
     }
 
-    /// Lets the model say something of this type with the handoff, which a function is given.
+    /// Asks the model for a value of this type with the handoff, and gives it to a function.
     ///
     /// Arguments that do not fit the type end the run with the error `bad_tool_arguments`.
     #[must_use]
@@ -170,7 +170,7 @@ impl Handoff {
         self
     }
 
-    /// Offers the handoff only to runs for which a condition holds; it is asked before every turn.
+    /// Offers the handoff only while a condition holds, which is asked before every turn.
     #[must_use]
     pub fn enabled_if(
         mut self,
@@ -180,7 +180,7 @@ impl Handoff {
         self
     }
 
-    /// Offers the handoff only where an asynchronous condition holds, which is told the agent and the run.
+    /// Offers the handoff only while an asynchronous condition holds, which is given the agent and the run.
     ///
     /// It is asked before every turn; its error ends the run with the error `callback_failed`.
     #[must_use]

@@ -115,7 +115,7 @@ pub type ToolUseFn = Arc<
 >;
 
 impl ToolUseBehavior {
-    /// Has an asynchronous function decide about the outputs of a turn: `Some` is the final output, `None` lets the model go on.
+    /// Lets an asynchronous function decide: `Some` is the final output, `None` shows the outputs to the model.
     ///
     /// Its error ends the run with the error `callback_failed`.
     ///
@@ -153,7 +153,7 @@ pub struct ToolResult {
     pub call_id: String,
     /// The output as text; images and files are left out.
     pub output: String,
-    /// The failure that the output stands for, if the tool failed.
+    /// What went wrong, if the tool failed. The output is then what the model is told of it.
     pub failure: Option<String>,
 }
 
@@ -163,9 +163,9 @@ impl Agent {
         AgentBuilder::new(name.into())
     }
 
-    /// Begins an agent that is like this one; what is set anew replaces, and what is added comes behind what is there.
+    /// Begins a copy of this agent. What you set replaces what it has, and what you add comes behind it.
     ///
-    /// Two agents that one run can come to must differ in their [`name`](AgentBuilder::name).
+    /// Two agents that one run can reach must have different [names](AgentBuilder::name).
     ///
     /// ```
     /// use openai_agents::Agent;
@@ -184,12 +184,12 @@ impl Agent {
         &self.0.name
     }
 
-    /// Gives the instructions, unless there are none or they are computed.
+    /// Gives the instructions; `None` if there are none, or they are computed.
     pub fn instructions(&self) -> Option<&str> {
         self.0.instructions.as_ref()?.fixed().map(|text| &**text)
     }
 
-    /// Says to other agents' models when to hand off to this one.
+    /// Gives the text that tells other agents' models when to hand off to this one.
     pub fn handoff_description(&self) -> Option<&str> {
         self.0.handoff_description.as_deref()
     }
@@ -220,7 +220,7 @@ impl Agent {
         offered.any(|tool| tool.answered_here() == Some(built_in))
     }
 
-    /// Gives the model, if the agent has one of its own that is not only named.
+    /// Gives the agent's own model; `None` if it has none, or only the name of one.
     pub fn model(&self) -> Option<&Arc<dyn Model>> {
         match self.0.model.as_ref()? {
             AgentModel::Model(model) => Some(model),
@@ -248,7 +248,7 @@ impl Agent {
         self.0.limits
     }
 
-    /// Gives the type of the final output; `None` is text.
+    /// Gives the type of the final output; `None` for text.
     pub fn output_type(&self) -> Option<&OutputType> {
         self.0.output.as_ref()
     }

@@ -17,8 +17,8 @@ use crate::usage::Usage;
 
 /// Gives tools, guardrails, hooks and instructions access to the application and the run.
 ///
-/// A cheap handle: clones share one run. State is found by its type, so that agents and tools need no type parameter;
-/// a state that nobody gave to the run is an explicit error.
+/// A cheap handle: clones share one run. State is found by its type, so that agents and tools need no type parameter. Asking for state that
+/// the run was not given is an error.
 ///
 /// ```
 /// use openai_agents::context::States;
@@ -103,7 +103,7 @@ impl RunContext {
         self.0.states.shared()
     }
 
-    /// Gives the ids of the calls of agents as tools that lead to this run, the outermost first; none for a run of its own.
+    /// Gives the ids of the calls of agents as tools that lead to this run, the outermost first; empty if it was not called as a tool.
     ///
     /// They are those of [`RunEvent::unnested`](crate::RunEvent::unnested).
     pub fn path(&self) -> &[Arc<str>] {
@@ -122,7 +122,8 @@ impl RunContext {
 
     /// Waits until the run is cancelled or over.
     ///
-    /// A tool that the run polls need not wait for it: it is dropped. It is for work that a tool has put elsewhere.
+    /// An ordinary tool need not wait for it, since its future is dropped then. It is for work that a tool has moved to another task or
+    /// thread.
     ///
     /// # Cancel safety
     ///

@@ -20,7 +20,7 @@ use crate::tools::{
     ToolDefinitionError, ToolError, ToolNameError, ToolOutputError, ToolSourceError,
 };
 
-/// Any error of this crate, for functions that build, run and keep: every other one becomes it by `?`.
+/// Any error of this crate. Every other error type of the crate converts into it with `?`.
 ///
 /// Its `Debug`, which a `main` that fails prints, is one readable text: the kind, the message and the causes.
 ///

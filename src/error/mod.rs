@@ -25,7 +25,7 @@ pub use any::Error;
 
 /// A run that failed, with everything that was done before.
 ///
-/// `Display` says what failed; the reason of the reason is its `source`.
+/// `Display` says what failed. The cause is the error's `source`.
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
@@ -103,7 +103,7 @@ pub enum RunFailure {
     /// The run cannot begin, because its parts do not fit together.
     #[error("{0}")]
     Setup(SetupError),
-    /// The tools of a source of the agent cannot be had.
+    /// A tool source of the agent could not list its tools.
     #[error("{0}")]
     ToolSource(ToolSourceError),
     /// A guardrail tripped.
@@ -114,7 +114,7 @@ pub enum RunFailure {
     },
     /// A hook, a guardrail or another callback of the application failed.
     ///
-    /// If its error is that of a run that it made, the kind is the kind of that.
+    /// If it failed because of a run that it made, the kind is that of the inner run's error.
     #[error("{callback} failed")]
     CallbackFailed {
         /// What failed, such as ``the guardrail `no secrets` ``.
@@ -123,7 +123,7 @@ pub enum RunFailure {
         #[source]
         source: BoxError,
     },
-    /// The model's words to the next agent do not fit the handoff.
+    /// The arguments that the model wrote for a handoff do not fit.
     #[error("the handoff to agent `{agent}`: {error}")]
     HandoffArguments {
         /// The agent that would be next.
@@ -131,19 +131,19 @@ pub enum RunFailure {
         /// What is wrong with them.
         error: Box<ToolError>,
     },
-    /// The session could not be read or written; the run can go on from its state, and what it did is not done again.
+    /// The session could not be read or written. The run can be resumed from its state, and what it did is not done again.
     #[error("{error}")]
     Session {
         /// What went wrong.
         error: SessionError,
         /// From where the run can go on.
         state: Box<RunState>,
-        /// The failure before, which the session was to be told of.
+        /// The failure that had ended the run before, if there was one.
         after: Option<Box<Self>>,
     },
-    /// Another run or program wrote to the session since this run read it; nothing of this run is in the session.
+    /// Another run or program has written to the session since this run read it. Nothing of this run stays in the session.
     ///
-    /// What a [compactor](crate::session::Compactor) has put into its summary by then stays there.
+    /// What a [compactor](crate::session::Compactor) has already put into its summary stays there.
     #[error(
         "session `{session}` was changed by another run or program in between{}",
         if .left.is_some() { ", and what this run had written could not be taken out again" } else { "; nothing of this run is in it" }
@@ -151,9 +151,9 @@ pub enum RunFailure {
     SessionConflict {
         /// The session.
         session: String,
-        /// Why what the run had written is there all the same.
+        /// Why the items of this run could not be removed, if they could not.
         left: Option<SessionError>,
-        /// The failure before, which the session was to be told of.
+        /// The failure that had ended the run before, if there was one.
         after: Option<Box<Self>>,
     },
     /// The state was resumed before, or its session went on without it.
@@ -192,7 +192,7 @@ pub enum RunFailure {
         /// The step.
         step: &'static str,
     },
-    /// The model's answer has neither text nor anything to do.
+    /// The model's answer has neither text nor calls.
     #[error("the model's answer holds neither text nor a tool call")]
     EmptyResponse,
 }
@@ -217,7 +217,7 @@ pub enum SetupError {
         /// The name.
         name: String,
     },
-    /// A filter is to change a conversation that the server keeps.
+    /// A handoff filter would change a conversation that the server keeps.
     #[error("agent `{agent}` has a handoff with a filter, but the server keeps the conversation")]
     FilterOnServer {
         /// The agent.
@@ -257,12 +257,12 @@ pub enum SetupError {
         /// The model.
         model: String,
     },
-    /// A thread of an asynchronous program is to wait for a run.
+    /// `run_blocking` was called inside of an asynchronous program.
     #[error(
         "this thread belongs to an asynchronous program and must not wait: await the run in place of `run_blocking()`"
     )]
     InsideRuntime,
-    /// This thread cannot wait for anything.
+    /// No runtime can be made on this thread.
     #[error("this thread cannot wait for a run: {detail}")]
     NoRuntime {
         /// Why not.
@@ -284,7 +284,7 @@ pub struct RunProgress {
     pub input: Vec<Item>,
     /// The items that the run added, in order; every tool call among them has its output.
     pub items: Vec<Item>,
-    /// What the servers said beside the items, one for each model response.
+    /// The metadata of each model response, such as its id and its usage.
     pub responses: Vec<ResponseMeta>,
     /// What the model calls cost.
     pub usage: Usage,
@@ -317,11 +317,11 @@ impl RunError {
         &self.0.1
     }
 
-    /// Gives the state of a run that paused or could not be saved, to go on from; any other error is given back.
+    /// Gives the state to resume from, if the run paused or its session could not be written.
     ///
     /// # Errors
     ///
-    /// The error itself, when the run cannot go on.
+    /// The error itself, when the run cannot be resumed.
     pub fn into_state(self) -> Result<RunState, Self> {
         let (failure, progress) = *self.0;
         match failure {
@@ -340,7 +340,7 @@ impl RunError {
         }
     }
 
-    /// Gives the model's error, if a model call failed, also that of a run which a guardrail, a hook or another callback made.
+    /// Gives the model's error, if a model call failed. That includes calls in a run that a guardrail, a hook or another callback made.
     pub fn model_error(&self) -> Option<&ModelError> {
         match self.failure() {
             RunFailure::Model(error) => Some(error),
@@ -427,7 +427,7 @@ impl RunFailure {
 }
 
 impl RunProgress {
-    /// Gives what servers did differently from the protocol and was tolerated.
+    /// Gives the deviations from the protocol that were tolerated.
     pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
         self.responses
             .iter()

@@ -61,7 +61,7 @@ pub enum ItemKind {
     FunctionCallOutput(FunctionCallOutput),
     /// What the model thought.
     Reasoning(Reasoning),
-    /// A type that this crate does not act on; it is kept and sent back as it came.
+    /// An item that this crate does not act on. It is kept, and sent back as it came.
     Unknown {
         /// The value of the field `type`.
         type_name: String,
@@ -106,7 +106,7 @@ impl Item {
         &self.0.kind
     }
 
-    /// Gives the item's JSON: as received, or made once for an item that was built here.
+    /// Gives the item's JSON: as it was received, or written once for an item that was built here.
     pub fn to_json(&self) -> &str {
         self.0.json.get_or_init(|| to_raw(&self.0.kind)).get()
     }

@@ -91,11 +91,11 @@ pub use settings::{ModelSettings, ToolChoice};
 /// | [`ItemDone`](ModelEvent::ItemDone) | **one for each item of the answer**: message, tool call, reasoning | the answer itself |
 /// | [`ResponseDone`](ModelEvent::ResponseDone) | once, last | the end: without it the answer is cut |
 ///
-/// A stream of deltas without an [`ItemDone`](ModelEvent::ItemDone) shows a text and then fails as `empty_response`: the
-/// runner does not guess what the pieces make. [`ModelResponse::into_events`] makes all events of an answer that is whole.
+/// Deltas alone are no answer: a stream of deltas without an [`ItemDone`](ModelEvent::ItemDone) shows a text and then fails as
+/// `empty_response`. [`ModelResponse::into_events`] makes all events from a whole answer.
 ///
-/// An answer that is cut, refused by the server or otherwise not complete is an error, the last thing that the stream
-/// yields. It says what had been received ([`ModelError::with_received`]).
+/// An answer that is cut, refused by the server or otherwise incomplete is an error, and the last item of the stream. The error has what
+/// was received until then ([`ModelError::with_received`]).
 ///
 /// Nothing happens before the stream is first polled. Polling it must not block. Dropping it ends the request and closes its
 /// connection, at any point. `testing::model_conformance` checks all this.
@@ -136,8 +136,8 @@ pub trait Model: Send + Sync {
 
     /// Names the provider, as traces and metrics show it (`gen_ai.provider.name`).
     ///
-    /// `openai` by default: whose API is spoken, which is what the conventions want where nobody knows more. A model around another gives
-    /// that one's.
+    /// `openai` by default, because the conventions ask for the API's vendor where the provider is not known. A model that wraps another
+    /// gives that one's name.
     fn provider_name(&self) -> &str {
         provider_name::OPENAI
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::verbatim::Verbatim;
 
-/// Settings of a model call; what is `None` is not sent, so that the server's own default holds.
+/// Settings of a model call. `None` is not sent, so that the server's own default holds.
 ///
 /// ```
 /// use openai_agents::ModelSettings;
@@ -31,13 +31,13 @@ pub struct ModelSettings {
     pub stop: Option<Vec<String>>,
     /// The seed of the sampling.
     pub seed: Option<i64>,
-    /// Whether and which tool the model is to call; dropped after the agent's first tool call, unless the agent keeps it.
+    /// Whether the model must call a tool, and which. It is dropped after the agent's first tool call, unless the agent keeps it.
     pub tool_choice: Option<ToolChoice>,
     /// Whether one answer may hold several tool calls.
     pub parallel_tool_calls: Option<bool>,
     /// How much a reasoning model is to think: `none`, `minimal`, `low`, `medium`, `high`, or what the server knows.
     pub reasoning_effort: Option<String>,
-    /// How wordy the answer is to be: `low`, `medium` or `high`.
+    /// How long and detailed the answer should be: `low`, `medium` or `high`.
     pub verbosity: Option<String>,
     /// How many alternatives of each token to report.
     pub top_logprobs: Option<u32>,
@@ -57,11 +57,11 @@ pub struct ModelSettings {
     pub extra_headers: Vec<(String, String)>,
     /// The longest that one whole model call may take.
     pub timeout: Option<Duration>,
-    /// What a client asked for in its own words, which go out unchanged.
+    /// Fields that a client of the server set, which are sent unchanged.
     pub(crate) verbatim: Verbatim,
 }
 
-/// Whether and which tool the model is to call.
+/// Whether the model must call a tool, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolChoice {
@@ -125,7 +125,7 @@ impl ModelSettings {
         stop: Vec<String>,
         /// Sets the seed of the sampling.
         seed: i64,
-        /// Sets whether and which tool the model is to call.
+        /// Sets whether the model must call a tool, and which.
         tool_choice: ToolChoice,
         /// Sets whether one answer may hold several tool calls.
         parallel_tool_calls: bool,
@@ -162,7 +162,7 @@ impl ModelSettings {
         self
     }
 
-    /// Sets how wordy the answer is to be.
+    /// Sets how long and detailed the answer should be.
     #[must_use]
     pub fn verbosity(mut self, verbosity: impl Into<String>) -> Self {
         self.verbosity = Some(verbosity.into());

@@ -23,9 +23,9 @@ pub use redactor::{Redactor, RedactorBuilder};
 #[cfg(feature = "http")]
 pub(crate) use stream::StreamRedactor;
 
-/// Holds a key or token; `Debug` prints nothing of it, and its memory is wiped on drop.
+/// Holds a key or token. `Debug` does not print it, and its memory is wiped on drop.
 ///
-/// A [`Redactor`] takes it out of what others say.
+/// A [`Redactor`] removes it from texts, such as answers of a server.
 ///
 /// ```
 /// use openai_agents::Secret;

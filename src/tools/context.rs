@@ -119,9 +119,9 @@ impl ToolContext {
         self.inner.links.as_ref()
     }
 
-    /// Shows whoever watches the run what the call has come to, as a [`ToolProgress`](crate::RunEvent::ToolProgress) event.
+    /// Reports progress to whoever watches the run, as a [`ToolProgress`](crate::RunEvent::ToolProgress) event.
     ///
-    /// The model sees nothing of it. It waits while the watcher reads slowly; outside of a run it does nothing.
+    /// The model does not see it. It waits while the watcher is slow to read, and does nothing outside of a run.
     ///
     /// # Cancel safety
     ///
@@ -142,8 +142,8 @@ impl ToolContext {
 
     /// Finds the application state of a type, which the tool needs.
     ///
-    /// A tool that fails after it asked for state in vain ends the run with an error that names the type, whatever its options say
-    /// and whatever error it made of it: the model can do nothing about it. State that a tool can do without is looked for by
+    /// If the state is missing and the tool fails, the run ends with an error that names the type. The tool's own error and its options do
+    /// not matter then, because the model can do nothing about it. For state that a tool can do without, use
     /// [`optional_state`](Self::optional_state).
     ///
     /// # Errors
@@ -190,7 +190,7 @@ impl ToolContext {
         self.inner.run.usage()
     }
 
-    /// Gives the context of the run, for what the tool starts itself.
+    /// Gives the context of the run, for runs and other work that the tool starts.
     pub fn run(&self) -> &RunContext {
         &self.inner.run
     }
@@ -202,7 +202,7 @@ impl ToolContext {
 
     /// Gives the conversation in which the call was made, oldest first, the model's calls of this turn at its end; empty outside of a run.
     ///
-    /// Nothing is copied. With a conversation that the server keeps it is what this run knows of it.
+    /// Nothing is copied. If the server keeps the conversation, these are the items that this run knows.
     pub fn items(&self) -> &[Item] {
         self.inner.links.as_ref().map_or(&[], |links| links.items())
     }

@@ -179,10 +179,10 @@ impl FunctionTool {
         tool.needs_approval()
     }
 
-    /// Has runs that were not given application state of this type end before anything is sent.
+    /// Requires application state of this type: a run without it ends before anything is sent.
     ///
-    /// A `#[tool]` function says so by a parameter of type [`State`](crate::State). A tool that is offered under a condition is not asked
-    /// for beforehand: its call fails.
+    /// A `#[tool]` function requires it by a parameter of type [`State`](crate::State). For a tool with a condition this is not checked
+    /// before the run; its call fails then.
     #[must_use]
     pub fn requires_state<T: Send + Sync + 'static>(mut self) -> Self {
         let needed = StateType::of::<T>();
@@ -211,9 +211,9 @@ impl FunctionTool {
         self.policy.is_unconditional()
     }
 
-    /// Offers the tool only to runs for which a condition holds, in addition to earlier conditions.
+    /// Offers the tool only while a condition holds, in addition to earlier conditions.
     ///
-    /// The condition is asked before every turn and again before a call, so it should be quick; one that has to wait for something goes to
+    /// The condition is asked before every turn and again before a call, so it should be quick. If it has to wait for something, use
     /// [`enabled_when`](Self::enabled_when).
     #[must_use]
     pub fn enabled_if(
@@ -224,9 +224,9 @@ impl FunctionTool {
         self
     }
 
-    /// Offers the tool only where an asynchronous condition holds, in addition to earlier conditions.
+    /// Offers the tool only while an asynchronous condition holds, in addition to earlier conditions.
     ///
-    /// It is told the agent and the run, and is asked before every turn and again before a call. Its error ends the run with the error
+    /// It is given the agent and the run, and is asked before every turn and again before a call. Its error ends the run with the error
     /// `callback_failed`.
     #[must_use]
     pub fn enabled_when<F, R>(mut self, condition: F) -> Self
@@ -265,10 +265,10 @@ impl FunctionTool {
         self.policy.awaits_conditions()
     }
 
-    /// Lets the tool be called only after someone approved the call.
+    /// Requires someone to approve each call before it is made.
     ///
-    /// A run that comes to such a call pauses, with the error `approval_required` and a [`RunState`](crate::RunState) to go on from;
-    /// a client of the MCP server is asked. The input guardrails of the tool look at a call before anyone is asked about it.
+    /// A run pauses at such a call: it ends with the error `approval_required`, which has a [`RunState`](crate::RunState) to resume from. A
+    /// client of the MCP server is asked. The input guardrails of the tool check a call before anyone is asked about it.
     #[must_use]
     pub fn needs_approval(self) -> Self {
         self.needs_approval_if(|_, _| true)
@@ -316,10 +316,10 @@ impl FunctionTool {
         self.policy.approval.as_deref()
     }
 
-    /// Has a function say what the model is told of a failed call, in place of the usual words.
+    /// Sets a function that writes what the model is told of a failed call, in place of the usual text.
     ///
-    /// It is given every failure that is told, time-outs and bad arguments among them; one that [`ToolFailure::Raise`](crate::tools::ToolFailure::Raise) lets end the run
-    /// is not told.
+    /// It is called for every failure that the model is told, time-outs and bad arguments included. It is not called for a failure that
+    /// ends the run ([`ToolFailure::Raise`](crate::tools::ToolFailure::Raise)).
     #[must_use]
     pub fn failure_text(
         mut self,
@@ -333,16 +333,16 @@ impl FunctionTool {
         self.policy.failure_text.as_deref()
     }
 
-    /// Shows the tool to the model only once that has looked for it: the schemas of hundreds of tools cost nothing until then.
+    /// Hides the tool from the model until the model searches for it, so that hundreds of tools cost no tokens before.
     ///
-    /// [`AgentBuilder::defer_tools`](crate::agent::AgentBuilder::defer_tools) does so with all tools of an agent, and says how they are found.
+    /// [`AgentBuilder::defer_tools`](crate::agent::AgentBuilder::defer_tools) defers all tools of an agent, and describes the search.
     #[must_use]
     pub fn defer_loading(mut self) -> Self {
         Arc::make_mut(&mut self.policy).deferral = Deferral::Deferred;
         self
     }
 
-    /// Shows the tool to the model from the beginning, also where its agent defers its tools.
+    /// Shows the tool to the model from the beginning, even if its agent defers its tools.
     #[must_use]
     pub fn never_defer(mut self) -> Self {
         Arc::make_mut(&mut self.policy).deferral = Deferral::Never;
@@ -365,16 +365,16 @@ impl FunctionTool {
         self.policy.deferral
     }
 
-    /// Adds a guardrail that sees each call before the tool does, after earlier ones.
+    /// Adds a guardrail that checks each call before it is made, after earlier ones.
     #[must_use]
     pub fn input_guardrail(mut self, guardrail: ToolGuardrail) -> Self {
         Arc::make_mut(&mut self.policy).input.push(guardrail);
         self
     }
 
-    /// Adds a guardrail that sees every text that the model is to be given as the output of a call, after earlier ones.
+    /// Adds a guardrail that checks every text that the model would get as the output of a call, after earlier ones.
     ///
-    /// That is the output, and what the model is told in its place: of a failure, of a rejection.
+    /// That is the output, or what the model is told of a failure or a rejection.
     #[must_use]
     pub fn output_guardrail(mut self, guardrail: ToolGuardrail) -> Self {
         Arc::make_mut(&mut self.policy).output.push(guardrail);

@@ -28,7 +28,7 @@ pub struct ToolOptions {
     pub max_output_bytes: usize,
     /// Whether a call may be made again when it is not known whether it took place; `false` by default.
     ///
-    /// Only a [journal](crate::journal) that continues a run after a crash asks.
+    /// It matters only to a [journal](crate::journal) that continues a run after a crash.
     pub is_idempotent: bool,
 }
 
@@ -89,7 +89,7 @@ impl Default for ToolOptions {
     }
 }
 
-/// Decides who hears of a failed tool call.
+/// What happens when a tool call fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ToolFailure {

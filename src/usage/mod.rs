@@ -16,9 +16,8 @@ pub use price::{ParsePriceError, Price, PriceTable, TokenPrice};
 
 /// Counts requests and tokens of one or more model calls.
 ///
-/// Tokens are what the servers reported; a response without usage adds a request and no tokens, and
-/// [`requests_without_usage`](Self::requests_without_usage) says how many of those there were, so that an unknown cost is not
-/// taken for none.
+/// Tokens are what the servers reported. A response without usage counts as a request without tokens.
+/// [`requests_without_usage`](Self::requests_without_usage) counts these, so that nobody mistakes an unknown cost for none.
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
@@ -52,7 +51,7 @@ pub struct Usage {
     pub cache_write_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
-    /// What the requests cost whose price is known; nothing if there is no such request.
+    /// The cost of all requests whose price is known; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
     /// Requests whose cost is known.
@@ -135,7 +134,7 @@ impl Usage {
         self
     }
 
-    /// Says what a request cost, if that can be known.
+    /// Adds what a request cost, if that can be known.
     #[must_use]
     pub fn priced(mut self, price: &Price) -> Self {
         self.cost = price.cost(&self);
@@ -143,7 +142,7 @@ impl Usage {
         self
     }
 
-    /// Gives what all requests cost together; nothing if one of them has no price, or did not say what it used.
+    /// Gives the cost of all requests; `None` if one of them has no price, or did not report its usage.
     pub fn whole_cost(&self) -> Option<Money> {
         (self.priced_requests == self.requests).then(|| self.cost.unwrap_or_default())
     }

@@ -35,20 +35,20 @@ const VERSION: u32 = 7;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 
-/// A run between two steps, from which it goes on.
+/// A saved run, which can be resumed.
 ///
-/// A run that pauses because tool calls wait for approval gives it by [`RunError::into_state`](crate::RunError::into_state), and so does one
-/// whose session could not be written; any other by [`RunStream::to_state`](crate::RunStream::to_state). Decide about its
-/// [`interruptions`](Self::interruptions), if it has any, and hand it to [`Runner::resume`](crate::Runner::resume), in this process or, by
-/// [`to_json`](Self::to_json) or better `to_sealed_json` (feature `seal`), in another. It holds the whole conversation, but no key and none
-/// of the application's state.
+/// A run that pauses for approval gives its state by [`RunError::into_state`](crate::RunError::into_state), and so does a run whose session
+/// could not be written. Any other run gives it by [`RunStream::to_state`](crate::RunStream::to_state). Decide about its
+/// [`interruptions`](Self::interruptions), if it has any, and pass it to [`Runner::resume`](crate::Runner::resume). To resume in another
+/// process, write it with [`to_json`](Self::to_json) or, better, `to_sealed_json` (feature `seal`). A state holds the whole conversation,
+/// but no key and none of the application's state.
 ///
 /// # Resuming once
 ///
-/// A state is to be resumed once. In a run with a session the second resume ends with `already_resumed` before anything is done. Without
-/// a session nothing here can know of the first: two resumes of one state make its calls twice. Then let a store of your own decide, by
-/// claiming the state's [`id`](Self::id) before the run goes on. All copies of a state have the same id, whatever was decided in them, and so
-/// have all states that were taken of the run until it was resumed or ended.
+/// Resume a state only once. If the run has a session, the second resume ends with `already_resumed` before anything is done. Without a
+/// session the library cannot know of the first, and both make the calls of the state. Then let a store of your own decide: claim the
+/// state's [`id`](Self::id) before you resume it. All copies of a state have the same id, whatever was decided in them. So do all states
+/// that are taken of a run before it is resumed or ends.
 ///
 /// ```
 /// use std::collections::HashSet;
@@ -203,7 +203,7 @@ pub(in crate::agent) struct SavedQuestion {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Interruption {
-    /// By what [`RunState::approve`] and [`RunState::reject`] know it.
+    /// The id for [`RunState::approve`] and [`RunState::reject`].
     pub id: String,
     /// The agent whose model called.
     pub agent: String,
@@ -215,9 +215,9 @@ pub struct Interruption {
     pub arguments: String,
     /// The ids of the calls of agents as tools that lead to the call, the outermost first; empty in the run itself.
     pub path: Vec<String>,
-    /// Whether the call was begun before the run was interrupted, so that it may have taken place; approving makes it again.
+    /// Whether the call may have taken place: it had begun when the run was interrupted. Approving it makes it again.
     pub may_have_run: bool,
-    /// What of the tool changed since someone was asked about this call before, such as `description, schema`.
+    /// What has changed in the tool since someone was asked about this call before, such as `description, schema`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
 }
@@ -320,7 +320,7 @@ struct Envelope<'a> {
 }
 
 impl RunState {
-    /// Writes the state as JSON that anyone can change.
+    /// Writes the state as JSON, which is not protected against changes.
     ///
     /// # Errors
     ///
@@ -329,7 +329,7 @@ impl RunState {
         self.write(|_| None)
     }
 
-    /// Writes the state as JSON that cannot be changed unnoticed.
+    /// Writes the state as JSON with a seal, so that every change is noticed.
     ///
     /// # Errors
     ///
@@ -384,7 +384,7 @@ impl RunState {
         found
     }
 
-    /// Lets a call be made.
+    /// Approves a call.
     ///
     /// # Errors
     ///
@@ -393,7 +393,7 @@ impl RunState {
         self.decide(id, &Decision::Approved, DecisionScope::ThisCall)
     }
 
-    /// Lets a call be made, and every other call of this tool by this agent in the run, unless one is decided about by itself.
+    /// Approves a call, and every other call of this tool by this agent in the run that has no decision of its own.
     ///
     /// # Errors
     ///
@@ -421,7 +421,7 @@ impl RunState {
         self.decide(id, &Decision::Rejected { message }, DecisionScope::ThisCall)
     }
 
-    /// Refuses a call, and every other call of this tool by this agent in the run, unless one is decided about by itself.
+    /// Refuses a call, and every other call of this tool by this agent in the run that has no decision of its own.
     ///
     /// # Errors
     ///
@@ -446,11 +446,11 @@ impl RunState {
         self.added_input.extend(items);
     }
 
-    /// Names what can be resumed once: the same for all copies of the state, whatever is decided in them, and for all states that were taken
-    /// before the run was resumed.
+    /// Gives the id of what can be resumed once. All copies of a state have the same one, whatever is decided in them, and so do all states
+    /// that were taken before the run was resumed.
     ///
-    /// A run that was resumed gives states with another id. Who claims the id before resuming is the only one who resumes:
-    /// [resuming once](#resuming-once).
+    /// A resumed run gives states with another id. Claim the id before you resume, so that nobody else does: see [resuming
+    /// once](#resuming-once).
     pub fn id(&self) -> String {
         self.run_id().state_id(self.n_saved)
     }
@@ -469,7 +469,7 @@ impl RunState {
         &self.start
     }
 
-    /// Gives the id of the session that the run keeps, which it needs to go on.
+    /// Gives the id of the run's session, which has to be given again when the run is resumed.
     pub fn session_id(&self) -> Option<&str> {
         self.session.as_ref().map(|session| session.id.as_str())
     }
@@ -489,7 +489,7 @@ impl RunState {
         &self.history
     }
 
-    /// Gives the limits of the run, which hold after it goes on too, unless they are set anew.
+    /// Gives the limits of the run. They also hold after it is resumed, unless they are set again.
     pub const fn limits(&self) -> Limits {
         self.limits
     }

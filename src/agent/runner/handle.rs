@@ -30,8 +30,8 @@ impl RunHandle {
 
     /// Sends input to the run, which takes it before its next model call.
     ///
-    /// What is sent while the model gives what would be its final output leads to a further turn, so that it is answered. It is lost only
-    /// with a run that fails before. Input guardrails are not asked about it: they look at what a run begins with.
+    /// Input that comes while the model gives its final output leads to a further turn, so that it is answered. It is lost only if the run
+    /// fails before. Input guardrails do not check it: they look at what a run begins with.
     ///
     /// ```
     /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};

@@ -86,12 +86,12 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Makes a runner on a model; agents with a model of their own use that.
+    /// Makes a runner with this model. Agents with a model of their own use that one.
     pub fn new(model: impl Model + 'static) -> Self {
         Self::shared(Arc::new(model))
     }
 
-    /// Makes a runner on a model that others share.
+    /// Makes a runner with a model that others share.
     pub fn shared(model: Arc<dyn Model>) -> Self {
         Self {
             model,
@@ -112,15 +112,15 @@ impl Runner {
         self.request(agent, RunStart::Input(input.into().0))
     }
 
-    /// Goes on with a run that paused, from its state, once its [interruptions](RunState::interruptions) are decided about.
+    /// Resumes a run from its state, once its [interruptions](RunState::interruptions) are decided about.
     ///
-    /// The agent is the one that the run began with. The turn that was interrupted is finished without asking the model again. Limits are
-    /// those of the state, unless they are set anew; everything else that is not in the state, such as application state, hooks and
-    /// guardrails, has to be given again.
+    /// Give the agent that the run began with. The interrupted turn is finished without asking the model again. The limits are those of the
+    /// state, unless you set others. Everything else that is not in the state, such as application state, hooks and guardrails, has to be
+    /// given again.
     ///
     /// # Errors
     ///
-    /// Awaiting gives `state_invalid` when the agents, or the tools of waiting calls, are no more those of the state.
+    /// Awaiting gives `state_invalid` when an agent of the state, or the tool of a waiting call, is missing.
     pub fn resume(&self, agent: &Agent, state: RunState) -> RunRequest {
         let limits = state.limits();
         self.request(agent, RunStart::State(Box::new(state)))

@@ -43,7 +43,7 @@ pub(crate) struct RunOptions {
     pub(super) last_turn: LastTurn,
     pub(super) max_tool_concurrency: Option<usize>,
     pub(super) history_owner: HistoryOwner,
-    /// What remembers side effects; most runs have nothing of the kind, and make no effect for it to hold.
+    /// The journal. Most runs have none, and make no effects for it to hold.
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) hooks: Vec<Arc<dyn DynHooks>>,
     pub(super) layers: Vec<Arc<dyn RunLayer>>,
@@ -79,14 +79,14 @@ pub enum InvalidOutput {
     /// The run ends with the error `invalid_output`.
     #[default]
     Fail,
-    /// The model is told what is wrong and asked again, which is a turn; after so many times the run fails.
+    /// The model is told what is wrong and asked again. Each time is a turn, and after `max` times the run fails.
     AskAgain {
         /// The most times in one run.
         max: u32,
     },
 }
 
-/// What becomes of an input in the session of a run, after an input guardrail tripped over it.
+/// Whether a session keeps an input that an input guardrail tripped over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrippedInput {
@@ -94,29 +94,29 @@ pub enum TrippedInput {
     /// guardrails look at what is new ([`GuardrailInput::new_items`](crate::guardrail::GuardrailInput::new_items)).
     #[default]
     Keep,
-    /// Nothing of the run gets into the session.
+    /// The session keeps nothing of the run.
     Forget,
 }
 
-/// Whether the reasoning of a model keeps its id in the conversation, and so in later requests, the result and the session.
+/// Whether reasoning items keep the id that the server gave them: in later requests, the result and the session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReasoningItemIds {
-    /// It does.
+    /// They keep it.
     #[default]
     Keep,
-    /// It does not: for servers that look an id up and refuse one that they do not store.
+    /// They lose it. Some servers look the id up, and refuse one that they do not store.
     Omit,
 }
 
-/// What the last turn that [`Limits::max_turns`] allows is like.
+/// Whether the model is offered tools in the last turn that [`Limits::max_turns`] allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LastTurn {
-    /// Like every other: if it calls tools, these run, and then the run ends with the error `max_turns`.
+    /// It is, as in every other turn. If it calls tools, they run, and then the run ends with the error `max_turns`.
     #[default]
     Usual,
-    /// The model is offered no tools and no handoffs, so that it answers with what it has.
+    /// It is offered no tools and no handoffs, so that it answers with what it has.
     WithoutTools,
 }
 
@@ -125,7 +125,7 @@ pub(super) type ToolFailureText = dyn Fn(&ToolContext, &ToolError) -> Option<Str
 /// What a model is told of a call of a tool that is not there.
 pub(super) type UnknownToolText = dyn Fn(&str, &[&str]) -> String + Send + Sync;
 
-/// Gives a run that reached a limit, or whose model refused or wrote an invalid output, an output all the same.
+/// Gives a final output in place of a limit, a refusal or an invalid output.
 pub(super) type Recover = dyn Fn(&RunFailure, &RunProgress) -> Option<Recovery> + Send + Sync;
 
 /// The final output of a run that would have failed.
@@ -156,7 +156,7 @@ impl Recovery {
 }
 
 impl RunOptions {
-    /// What the run of an agent that is called as a tool takes over; its limits are its own.
+    /// What the run of an agent that is called as a tool takes over. Its limits are its own.
     pub(super) fn inherited(&self, layers: &Layers) -> Self {
         Self {
             layers: layers.inherited(self.layers.len() + usize::from(self.tracer.is_some())),
@@ -203,8 +203,8 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets what the tokens of models cost: [`Usage::cost`](crate::Usage::cost) says then what was spent, and
-            /// [`Limits::max_cost`] can bound it.
+            /// Sets the prices of models. [`Usage::cost`](crate::Usage::cost) then says what was spent, and [`Limits::max_cost`] can bound
+            /// it.
             pub fn prices(mut self, prices: PriceTable) -> Self {
                 self.options.prices = prices;
                 self
@@ -216,7 +216,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Makes an agent known, so that handoffs can name it.
+            /// Registers an agent, so that a handoff can find it by its name.
             pub fn register_agent(mut self, agent: &Agent) -> Self {
                 self.options.agents.push(agent.clone());
                 self
@@ -263,7 +263,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets what the last turn that the limits allow is like.
+            /// Sets whether the model is offered tools in the last turn that the limits allow.
             pub fn last_turn(mut self, last_turn: LastTurn) -> Self {
                 self.options.last_turn = last_turn;
                 self
@@ -304,7 +304,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets what becomes of an input in the session after a guardrail tripped over it.
+            /// Sets whether a session keeps an input that an input guardrail tripped over.
             pub fn tripped_input(mut self, tripped_input: TrippedInput) -> Self {
                 self.options.tripped_input = tripped_input;
                 self
@@ -328,7 +328,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Records runs in a tracer, with the runs of agents that are called as tools; the runs are the same without.
+            /// Records runs in a tracer, those of agents that are called as tools included. It changes nothing in a run.
             pub fn tracer(mut self, tracer: &Tracer) -> Self {
                 self.options.tracer = Some(Arc::new(TraceLayer(tracer.clone())));
                 self
@@ -358,10 +358,10 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets a function that gives a final output to a run that would fail: at a limit, after a refusal or an invalid output.
+            /// Sets a function that can give a final output where a run would fail: at a limit, after a refusal, after an invalid output.
             ///
-            /// It is given the failure and what was done; `None` lets the run fail. Its output must be of the agent's output
-            /// type, and passes the output guardrails like any other.
+            /// It is given the failure and what was done before. `None` lets the run fail. Its output must be of the agent's output type,
+            /// and the output guardrails check it like any other.
             pub fn recover(
                 mut self,
                 recover: impl Fn(&RunFailure, &RunProgress) -> Option<Recovery> + Send + Sync + 'static,
@@ -376,7 +376,7 @@ macro_rules! setters {
 setters!(Runner, RunRequest);
 
 impl Runner {
-    /// Sets model settings for what neither agent nor run says.
+    /// Sets the model settings that hold where neither the agent nor the run sets them.
     ///
     /// Settings [lie over each other](crate::agent::runner#settings-and-models).
     pub fn model_settings(mut self, settings: ModelSettings) -> Self {

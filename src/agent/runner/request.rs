@@ -90,9 +90,9 @@ pub struct Input(pub(super) Vec<Item>);
 impl RunRequest {
     /// Reads the conversation so far from a session, and keeps there what the run adds, turn by turn.
     ///
-    /// A turn is written whole when its tools are done, the input with the first of them; a run that fails leaves its input. If someone
-    /// else writes to the session meanwhile, the run ends with the error `session_conflict` and leaves nothing:
-    /// [`session`](crate::session#what-a-run-leaves) has the table.
+    /// A turn is written as a whole when its tools are done, and the input with the first turn. A run that fails leaves its input. If
+    /// someone else writes to the session meanwhile, the run ends with the error `session_conflict` and leaves nothing.
+    /// [`session`](crate::session#what-a-run-leaves) has a table of all cases.
     ///
     /// ```
     /// use openai_agents::session::{MemorySession, SessionId};
@@ -127,7 +127,7 @@ impl RunRequest {
         self
     }
 
-    /// Lets the server keep the conversation, response by response (`previous_response_id`): each request has only what is new.
+    /// Lets the server keep the conversation, response by response (`previous_response_id`). Each request sends only what is new.
     ///
     /// It needs the Responses API and a server that stores responses.
     pub fn chain_responses(mut self) -> Self {
@@ -141,31 +141,32 @@ impl RunRequest {
         self
     }
 
-    /// Continues a conversation that the server stores; each request has only what is new.
+    /// Continues a conversation that the server stores. Each request sends only what is new.
     pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
         self.options.history_owner = HistoryOwner::Conversation(id.into());
         self
     }
 
-    /// Has the model answer in pieces or whole, whatever becomes of the run.
+    /// Sets whether the model answers in pieces or whole.
     ///
-    /// Without it a run that is [streamed](Self::stream) has its model answer in pieces, and one that is awaited whole. Whole answers suit a
-    /// watcher who wants the tool calls of a run and no deltas; pieces suit a server that cannot answer whole, or one behind a gateway that
-    /// takes silence for the end.
+    /// By default it answers in pieces if the run is [streamed](Self::stream), and whole if the run is awaited. Whole answers suit a
+    /// watcher who wants tool calls but no deltas. Pieces suit a server that cannot answer whole, or a gateway that closes a silent
+    /// connection.
     pub fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = Some(delivery);
         self
     }
 
-    /// Puts the run inside another, whose limits hold for it too and which counts what it uses.
+    /// Makes the run part of another: the other's limits hold for it, and its usage counts there.
     ///
-    /// It is for runs that a guardrail, a hook or a tool makes; an agent that is [a tool](crate::Agent::as_tool) is inside already.
+    /// Use it for runs that a guardrail, a hook or a tool starts. The run of an agent that is [a tool](crate::Agent::as_tool) is part of
+    /// its caller already.
     pub fn within(mut self, cx: &RunContext) -> Self {
         self.scope.parent = Some(cx.clone());
         self
     }
 
-    /// Lays model settings over those that the run has, where [`model_settings`](Self::model_settings) replaces them.
+    /// Lays model settings over those of the run, one by one; [`model_settings`](Self::model_settings) replaces them all.
     pub fn more_settings(mut self, over: &ModelSettings) -> Self {
         let own = self.options.settings.as_deref();
         let settings = own.map_or_else(|| over.clone(), |own| own.overlaid_with(over));
@@ -173,7 +174,7 @@ impl RunRequest {
         self
     }
 
-    /// Lets limits hold beside those that the runner has, the lower of each two, where [`limits`](Self::limits) replaces them.
+    /// Adds limits to those of the run: of each two the lower holds. [`limits`](Self::limits) replaces them all.
     pub fn more_limits(mut self, other: Limits) -> Self {
         self.options.limits = self.options.limits.tightened_by(other);
         self
@@ -202,7 +203,7 @@ impl RunRequest {
         RunStream::new(&self.agent, self.beginning, setup)
     }
 
-    /// Gives the events of the run as they happen, the model's text in pieces; nothing happens before the stream is polled.
+    /// Gives the events of the run as they happen, the model's text in pieces. Nothing happens before the stream is polled.
     ///
     /// ```
     /// use openai_agents::testing::ScriptedModel;
@@ -232,8 +233,8 @@ impl RunRequest {
     ///
     /// # Errors
     ///
-    /// That of the run; the error `config` inside of an asynchronous program, whose thread must not be blocked, and when the thread cannot
-    /// wait for anything.
+    /// The run's error. Also the error `config` inside of an asynchronous program, whose threads must not block, and where no runtime can
+    /// be made.
     ///
     /// ```
     /// use openai_agents::testing::ScriptedModel;

@@ -60,7 +60,7 @@ pub enum RunEvent {
     },
     /// The model begins a tool call.
     ToolCallStarted {
-        /// The place of the call in this response, by when it began, from 0.
+        /// The place of the call in this response, from 0, in the order in which the calls begin.
         index: usize,
         /// The call's id.
         call_id: String,
@@ -69,7 +69,7 @@ pub enum RunEvent {
     },
     /// More of a tool call's arguments.
     ToolCallDelta {
-        /// The place of the call in this response, by when it began, from 0.
+        /// The place of the call in this response, from 0, in the order in which the calls begin.
         index: usize,
         /// The call's id.
         call_id: String,
@@ -88,7 +88,7 @@ pub enum RunEvent {
         /// The item.
         item: Item,
     },
-    /// A tool call is complete: its arguments are whole; it runs when the response is.
+    /// The model has written a whole tool call. The tool runs once the response is complete.
     ToolCalled {
         /// The call's id.
         call_id: String,
@@ -97,7 +97,7 @@ pub enum RunEvent {
         /// The arguments, JSON as the model wrote it.
         arguments: String,
     },
-    /// The model asks for a handoff; it happens when the tools of the turn are done.
+    /// The model asks for a handoff. It happens when the tools of the turn are done.
     HandoffRequested {
         /// The call's id.
         call_id: String,
@@ -109,13 +109,13 @@ pub enum RunEvent {
         /// What is known beside its items.
         meta: ResponseMeta,
     },
-    /// A tool shows what it has come to.
+    /// A tool reports its progress.
     ToolProgress {
         /// The call's id.
         call_id: String,
         /// The tool's name.
         name: String,
-        /// What it says.
+        /// What the tool reports.
         message: Value,
     },
     /// Something happened in the run of an agent that was called as a tool.
@@ -124,10 +124,10 @@ pub enum RunEvent {
         call_id: String,
         /// The agent that was called.
         agent: Arc<str>,
-        /// What happened; again nested, if it happened further in.
+        /// The event. It is nested itself if it comes from a run further inside.
         event: Box<Self>,
     },
-    /// A call waits for a decision; the run pauses when nothing else of the turn is left to do.
+    /// A call waits for a decision. The run pauses once nothing else of the turn is left to do.
     ApprovalRequired {
         /// The call.
         interruption: Interruption,
@@ -139,7 +139,7 @@ pub enum RunEvent {
         /// The agent that has it.
         to: Arc<str>,
     },
-    /// A guardrail gave its verdict; one that tripped is followed by the end of the run.
+    /// A guardrail gave its verdict. If it tripped, the run ends.
     GuardrailDone {
         /// The verdict.
         result: GuardrailResult,
@@ -152,7 +152,7 @@ pub enum RunEvent {
         name: String,
         /// What the model is told, as text.
         output: String,
-        /// The failure that the output stands for, if the tool failed.
+        /// What went wrong, if the tool failed. The output is then what the model is told of it.
         failure: Option<String>,
     },
     /// The run is over; nothing comes after this.
@@ -163,12 +163,12 @@ pub enum RunEvent {
 }
 
 impl RunEvent {
-    /// Whether it may come before the model has answered anything. A verdict may: a guardrail that trips ends the run without an answer.
+    /// Whether it can come before the model's answer begins. A verdict can: a guardrail that trips ends the run without an answer.
     pub(crate) const fn is_before_answer(&self) -> bool {
         matches!(self, Self::TurnStarted { .. } | Self::GuardrailDone { .. })
     }
 
-    /// Gives the event itself and the ids of the calls of agents as tools that lead to it, the outermost first.
+    /// Gives the innermost event, and the ids of the calls of agents as tools that lead to it, the outermost first.
     pub fn unnested(&self) -> (Vec<&str>, &Self) {
         let mut path = Vec::new();
         let mut event = self;
@@ -217,13 +217,13 @@ impl RunResult {
     ///
     /// # Errors
     ///
-    /// [`OutputError`] when the text is not JSON of this type; it cannot be for the agent's own [output
-    /// type](crate::agent::AgentBuilder::output), unless a tool's output ended the run.
+    /// [`OutputError`] when the text is not JSON of this type. For the agent's own [output type](crate::agent::AgentBuilder::output) that
+    /// happens only if a tool's output ended the run.
     pub fn output<T: DeserializeOwned>(&self) -> Result<T, OutputError> {
         read_output(self.last_agent().output_type(), &self.final_output)
     }
 
-    /// Gives the final output, to keep.
+    /// Takes the final output out of the result.
     pub fn into_final_output(self) -> String {
         self.final_output
     }
@@ -233,7 +233,7 @@ impl RunResult {
         &self.progress.items
     }
 
-    /// Gives input and new items, as the input of a next run.
+    /// Gives the input and the new items, as the input of a next run.
     pub fn to_input_list(&self) -> Vec<Item> {
         self.progress
             .input
@@ -248,7 +248,7 @@ impl RunResult {
         self.progress.usage
     }
 
-    /// Counts the turns, which is the model calls.
+    /// Counts the turns. Each is one model call.
     pub fn turns(&self) -> u32 {
         self.progress.turns
     }
@@ -258,7 +258,7 @@ impl RunResult {
         &self.progress.last_agent
     }
 
-    /// Gives what the servers said beside the items, one for each model call.
+    /// Gives the metadata of each model response, such as its id and its usage.
     pub fn responses(&self) -> &[ResponseMeta] {
         &self.progress.responses
     }
@@ -273,7 +273,7 @@ impl RunResult {
         &self.progress.guardrails
     }
 
-    /// Gives what servers did differently from the protocol and was tolerated.
+    /// Gives the deviations from the protocol that were tolerated.
     pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
         self.progress.deviations()
     }

@@ -35,9 +35,9 @@ use work::Work;
 ///
 /// # Cancel safety
 ///
-/// Dropping the stream cancels the run: the model's connection closes, running tools are dropped where they stand, and none
-/// begins. Nothing goes on in the background, except a blocking tool that has begun, which no one can stop. Waiting for the next
-/// event and giving up loses nothing.
+/// Dropping the stream cancels the run: the model's connection closes, running tools are dropped where they are, and no other tool begins.
+/// Nothing goes on in the background, except a blocking tool that has begun, which cannot be stopped. Waiting for the next event and giving
+/// up loses nothing.
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
@@ -75,7 +75,7 @@ impl RunStream {
         }
     }
 
-    /// Gives the next event; an error is the last, and nothing comes after the end.
+    /// Gives the next event. An error is the last one, and nothing comes after the end.
     ///
     /// # Cancel safety
     ///
@@ -84,10 +84,10 @@ impl RunStream {
         StreamExt::next(self).await
     }
 
-    /// Waits until the model has answered something, or the run has ended before; the events are still to come.
+    /// Waits until the model's answer begins, or the run ends before that. The events are still to come.
     ///
-    /// A server that streams a run decides about its status by this: what is wrong with the request, with the model's server or with a
-    /// session is known by then. [`ErrorKind::http_status`](crate::ErrorKind::http_status) has the status of an error.
+    /// A server that streams a run needs it for its own status: errors of the request, of the model's server and of a session are known by
+    /// then. [`ErrorKind::http_status`](crate::ErrorKind::http_status) gives the status of an error.
     ///
     /// ```
     /// use openai_agents::testing::ScriptedModel;
@@ -106,7 +106,7 @@ impl RunStream {
     ///
     /// # Errors
     ///
-    /// The run's error, if it ends before anything came; it is not given again.
+    /// The run's error, if it ends before the answer begins. The stream does not give it again.
     ///
     /// # Cancel safety
     ///
@@ -132,15 +132,15 @@ impl RunStream {
         Ok(())
     }
 
-    /// Waits until the run stands between two steps and gives its state then, from which [`Runner::resume`](super::Runner::resume)
-    /// goes on; none if the run has ended, or is past its last step.
+    /// Waits until the run is between two steps, and gives its state for [`Runner::resume`](super::Runner::resume); `None` if the run has
+    /// ended, or is past its last step.
     ///
-    /// It stands there once the model has answered, the tools of a turn are done, or a handoff has happened; what is under way is waited
-    /// for, and before the first answer there is nothing to go on from. The state is that of a pause at this place, to the byte. Calls that
-    /// were not made yet are made by whoever resumes it, and ask for approval then.
+    /// That is once the model has answered, the tools of a turn are done, or a handoff has happened. It waits for what is under way; before
+    /// the first answer there is nothing to resume from. The state is the same as that of a pause at this place, to the byte. Calls that
+    /// have not been made yet are made after the resume, and ask for approval then.
     ///
-    /// The run itself goes on, and its events are still to come. Drop the stream before the state is resumed, or the rest is done twice. In
-    /// a run with a session, a state from before the last turn that was written cannot be resumed (`already_resumed`).
+    /// The run itself goes on, and its events are still to come. Drop the stream before you resume the state, or the rest is done twice. If
+    /// the run has a session, a state from before the last written turn cannot be resumed (`already_resumed`).
     ///
     /// ```
     /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};
