@@ -214,7 +214,7 @@ fn end_stuck(signal: Signal) {
 
 #[cfg(unix)]
 struct SignalSource {
-    /// None under `nohup`, which is there to let the program outlive its terminal.
+    /// There is none under `nohup`: it starts a program with SIGHUP ignored, so that the program outlives its terminal.
     hangup: Option<tokio::signal::unix::Signal>,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,

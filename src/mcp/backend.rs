@@ -86,7 +86,7 @@ pub(super) enum BackendError {
     ContentType { kind: Option<String> },
     #[error("it answered with {0}")]
     Unreadable(String),
-    #[error("its session id or token is no value of a header")]
+    #[error("its session id or token cannot be sent as a header")]
     Header,
     #[error("it did not answer within {0:?}")]
     Silent(Duration),

@@ -96,7 +96,7 @@ pub(super) fn parse(headers: &[(String, Secret)]) -> Result<HeaderMap, BoxError>
         }
         // The error of hyper is without the value, and so is this.
         let mut value = HeaderValue::from_str(value.expose())
-            .map_err(|_| format!("the value of `{name}` is no value of a header"))?;
+            .map_err(|_| format!("the value of `{name}` cannot be sent as a header"))?;
         value.set_sensitive(true);
         parsed.insert(name, value);
     }

@@ -6,7 +6,7 @@ use super::error::ApiError;
 /// Makes 128 random bits, as 32 hexadecimal digits.
 #[cfg(feature = "server")]
 pub(super) fn random() -> Result<String, ApiError> {
-    let failed = |_| ApiError::new(500, "server_error", "there are no random numbers");
+    let failed = |_| ApiError::new(500, "server_error", "the system gives no random numbers");
     digits().map_err(failed)
 }
 

@@ -31,8 +31,8 @@ pub enum ServeError {
         /// The address.
         address: SocketAddr,
     },
-    /// The listener does not tell its address.
-    #[error("the listener does not tell its address")]
+    /// The address of the listener cannot be read.
+    #[error("the address of the listener cannot be read")]
     Listener {
         /// What it said.
         source: io::Error,

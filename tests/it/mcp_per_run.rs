@@ -176,7 +176,7 @@ async fn call_whose_headers_cannot_be_had_or_sent_is_not_sent() {
         (
             "x-user",
             "a\nb",
-            "the headers of a call cannot be had: the value of `x-user` is no value of a header",
+            "the headers of a call cannot be had: the value of `x-user` cannot be sent as a header",
         ),
     ] {
         let (url, received) = serve().await;

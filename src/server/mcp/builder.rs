@@ -94,7 +94,7 @@ pub enum McpBuildError {
         origin: String,
     },
     /// The machine gives no random numbers, with which what passes through clients is sealed.
-    #[error("there are no random numbers: {reason}")]
+    #[error("the system gives no random numbers: {reason}")]
     NoRandomness {
         /// Why.
         reason: String,

@@ -78,7 +78,7 @@ pub(super) enum Asking {
 #[non_exhaustive]
 pub enum McpCallError {
     /// The client has been asked, and makes the call again with its answer; pass this on.
-    #[error("the client has yet to answer `{key}`")]
+    #[error("the client has not answered `{key}` yet")]
     Asked {
         /// The key of the question.
         key: String,

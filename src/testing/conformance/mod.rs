@@ -74,8 +74,8 @@ pub enum NonConformance {
         /// How it failed.
         source: ModelError,
     },
-    /// The prefix makes no session id.
-    #[error("the prefix makes no session id")]
+    /// The prefix cannot begin a session id.
+    #[error("the prefix cannot begin a session id")]
     Prefix {
         /// What is wrong with it.
         #[from]

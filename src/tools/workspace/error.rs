@@ -141,7 +141,7 @@ pub enum WorkspaceError {
         source: PatchError,
     },
     /// A patch was carried out in part, because the files changed meanwhile or cannot be written.
-    #[error("the patch was not carried out to its end; before it, {done}")]
+    #[error("the patch stopped in the middle; before that, {done}")]
     PatchUnfinished {
         /// What was done.
         done: String,
