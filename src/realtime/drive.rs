@@ -122,6 +122,8 @@ impl Driver {
     pub(super) async fn run(mut self, (connection, briefing): Opened) {
         self.connection = Some(connection);
         self.take(MachineInput::Opened(briefing));
+        // Do all that the machine wants, then wait for one thing to happen, give it to the machine,
+        // and begin again.
         while self.perform() {
             match poll_fn(|cx| self.poll_driver_event(cx)).await {
                 DriverEvent::Command(command) => self.on_command(command),
@@ -210,6 +212,8 @@ impl Driver {
 
     fn reopen(&mut self) {
         self.connection = None;
+        // What was not sent belongs to the connection that is gone. The machine tells the new one
+        // what it must know.
         self.queue.clear();
         self.n_waiting = 0;
         let agent = self.machine.agent().clone();
@@ -233,6 +237,9 @@ impl Driver {
 
     /// Waits for what happens next; what the application asks comes first, what the server says last.
     fn poll_driver_event(&mut self, cx: &mut Context<'_>) -> Poll<DriverEvent> {
+        // The order is the order of what must not wait. The application first, or an interruption
+        // would wait behind what the server says. Then sending, so that audio leaves before more is
+        // taken. The server comes last, and only while there is room for its events.
         match self.control.poll_recv(cx) {
             Poll::Ready(Some(command)) => return Poll::Ready(DriverEvent::Command(command)),
             Poll::Ready(None) => return Poll::Ready(DriverEvent::Dropped),
@@ -241,6 +248,8 @@ impl Driver {
         if let Some(end) = self.poll_send(cx) {
             return Poll::Ready(DriverEvent::MachineInput(MachineInput::Lost(end)));
         }
+        // Not taken while too much waits: the channel fills, and the application that sends audio
+        // has to wait.
         if self.n_waiting < MAX_WAITING_AUDIO
             && let Poll::Ready(Some(command)) = self.audio.poll_recv(cx)
         {
@@ -262,6 +271,8 @@ impl Driver {
             }));
         }
         if let Some(connection) = &mut self.connection
+            // No room means that the application does not read. Then nothing is read from the
+            // socket either, which slows the server.
             && self.events.poll_room(cx).is_ready()
             && let Poll::Ready(event) = connection.poll_event(cx)
         {

@@ -89,6 +89,7 @@ impl CompactingSession {
     }
 
     async fn append_short(&self, turn: SessionTurn) -> Result<SessionVersion, SessionError> {
+        // Reads at most `threshold` items to find out, and the whole history only if it is long.
         let is_long = self.session.items(Some(self.threshold)).await?.items.len() >= self.threshold;
         if turn.items.is_empty() || !is_long {
             return self.session.append(turn).await;
@@ -108,10 +109,14 @@ impl CompactingSession {
         };
         let mut items = self.compacted(old).await?;
         items.extend(latest.iter().chain(&turn.items).cloned());
+        // Under the version that was read. The compactor may take minutes, in which somebody else
+        // can write.
         let replaced = self
             .session
             .replace(SessionTurn::new(items).after(long.version));
         match replaced.await {
+            // A turn without a version may come behind anything. The next one tries to compact
+            // again.
             Err(SessionError::Conflict { .. }) if turn.after.is_none() => {
                 self.session.append(turn).await
             }

@@ -69,6 +69,8 @@ impl MemorySession {
         change: impl FnOnce(&mut Vec<Item>),
     ) -> Result<SessionVersion, SessionError> {
         let mut state = self.state();
+        // Look and change under one lock, so that of two runs at one version the second gets the
+        // conflict.
         let found = state.version();
         if let Some(expected) = after
             && expected != found

@@ -36,6 +36,8 @@ impl Worker {
         let (opened, is_open) = oneshot::channel();
         let is_closing = Arc::new(AtomicBool::new(false));
         let patience = Patience::new(Arc::clone(&is_closing));
+        // SQLite blocks, and a connection belongs to one thread at a time. So one thread owns it
+        // and does the jobs in the order in which they come.
         let thread = thread::Builder::new()
             .name("openai-agents-sqlite".to_owned())
             .spawn(
@@ -71,6 +73,8 @@ impl Worker {
     ) -> Result<T, E> {
         let (answer, answered) = oneshot::channel();
         let job = move |db: &mut Connection| {
+            // Whoever asked is gone before the job began, so it need not be done. `keep` is for
+            // jobs that must be done all the same.
             if !answer.is_closed() {
                 // Nobody may be waiting any more; the job is done all the same.
                 drop(answer.send(job(db)));

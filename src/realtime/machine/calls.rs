@@ -106,6 +106,7 @@ impl Machine {
                 "the model has more than {MAX_OPEN_CALLS} calls open"
             ));
         }
+        // The agent that spoke when the model called: a handoff may follow before the call is over.
         let (agent, response, has_handed_off) = match self.responses.active() {
             Some(active) => (active.agent.clone(), active.number, active.has_handed_off),
             None => (self.agent.clone(), self.responses.number(), false),
@@ -313,6 +314,8 @@ impl Machine {
             };
             let call = self.calls.open.remove(at);
             delivered.insert(call.response);
+            // The connection was lost meanwhile. The new one does not know the call, so it is told
+            // of it before the output.
             if !call.is_in_conversation {
                 self.send_call_part(NewItem::FunctionCall {
                     call_id: call.id,

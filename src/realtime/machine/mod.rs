@@ -259,6 +259,7 @@ impl Machine {
             MachineInput::Lost(end) => self.on_lost(end),
             MachineInput::Close => self.end(SessionEnd::Closed),
         }
+        // After every input, because each may have ended the answer for which something waited.
         self.send_deferred();
     }
 
@@ -280,6 +281,8 @@ impl Machine {
     fn on_opened(&mut self, briefing: Briefing) {
         let is_again = self.connection == Connection::Opening { is_again: true };
         self.connection = Connection::Open;
+        // Settings first, then what was said before: the server reads items by the settings that
+        // hold when they come.
         self.set_agent(briefing);
         self.update_session();
         for item in std::mem::take(&mut self.rebuilt) {
@@ -309,6 +312,8 @@ impl Machine {
             return self.end(end);
         }
         self.n_losses += 1;
+        // The order matters. First end the answer under way, so that its item says how much of it
+        // was heard. Then take the conversation, which is told to the new connection.
         self.interrupt(InterruptedBy::Connection, None);
         self.connection = Connection::Opening { is_again: true };
         self.is_expired = false;
@@ -344,6 +349,8 @@ impl Machine {
                 "the session has more than {max_bytes} bytes of history"
             ));
         }
+        // The API refuses a second answer while one is under way, and settings that change in the
+        // middle would hold for half of it.
         if self.connection != Connection::Open || !self.responses.is_idle() {
             return;
         }
@@ -351,6 +358,7 @@ impl Machine {
             self.update_session();
         }
         self.deliver_outputs();
+        // Not while the user speaks: the answer would be talked over at once.
         if self.speech == Speech::Silent
             && let Some(request) = self.responses.take_pending()
         {

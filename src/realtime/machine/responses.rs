@@ -217,6 +217,8 @@ impl Responses {
     pub(super) fn on_cancel_not_active(&mut self) {
         match &mut self.phase {
             Phase::Idle => {}
+            // The cancel overtook the request: the server had not begun the answer. It is
+            // interrupted when it begins, and has to be cancelled again.
             Phase::Requested {
                 is_cancelled,
                 missed_cancel,

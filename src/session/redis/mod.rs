@@ -221,6 +221,8 @@ impl RedisSession {
         items: &[Item],
         after: Option<&SessionVersion>,
     ) -> Result<ScriptOutcome, SessionError> {
+        // A script is one step in Redis: nobody can write between the look at the version and the
+        // change.
         let mut script = self.invoke(script);
         // No version is empty, so that an empty text says that none is asked for.
         script.arg(after.map_or("", SessionVersion::as_str));

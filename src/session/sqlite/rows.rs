@@ -66,6 +66,8 @@ impl Rows {
         self.check(&transaction)?;
         let version = self.version(&transaction)?;
         // One more than is handed out shows that there is more.
+        // The latest first, because a limit keeps the end of a conversation. They are put in order
+        // below.
         let n_rows = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
         let sql = format!(
             "SELECT id, message_data FROM {} WHERE {} = ?1 ORDER BY id DESC LIMIT ?2",
@@ -134,6 +136,7 @@ impl Rows {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.check(&transaction)?;
         self.delete(&transaction)?;
+        // Clearing a session clears its branches too. Clearing a branch leaves all others.
         if self.is_main() {
             // Foreign keys are off, here as in the Python SDK.
             for sql in [
@@ -221,6 +224,7 @@ impl Rows {
     }
 
     fn commit(&self, transaction: Transaction<'_>) -> Result<SessionVersion, SessionFailure> {
+        // Read inside the transaction: behind it another process could have written already.
         let version = self.version(&transaction)?;
         transaction.commit()?;
         Ok(version)
@@ -230,6 +234,7 @@ impl Rows {
         if items.is_empty() {
             return Ok(());
         }
+        // A session exists once it has an item. The Python SDK writes this row in the same way.
         let sql = "INSERT OR IGNORE INTO agent_sessions (session_id) VALUES (?1)";
         transaction.execute(sql, [self.session.as_str()])?;
         let sql = format!(
@@ -294,6 +299,8 @@ impl Rows {
             source,
         };
         let item = match row.get_ref(1)? {
+            // The file may come from the Python SDK or from another program, so nothing in it is
+            // taken on trust.
             ValueRef::Text(text) => std::str::from_utf8(text)
                 .map_err(|error| corrupt(error.into()))
                 .and_then(|json| python::decode(json).map_err(|error| corrupt(error.into()))),
