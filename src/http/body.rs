@@ -253,8 +253,8 @@ impl WholeBody {
 
     /// Gives the body once it is there, and `None` when more of it has come; not to be polled again once it is there.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, HttpError>> {
-        // A compressed body is refused for that, whatever its length.
-        // Refused by its announced length, before the first byte is kept.
+        // Refused by its announced length, before the first byte is kept. A compressed body is not
+        // refused here: below it gets the error that names its encoding.
         if self.announced > self.max_bytes && self.body.encoding.is_none() {
             return Poll::Ready(Err(self.body.too_large(self.max_bytes)));
         }

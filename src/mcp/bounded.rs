@@ -97,6 +97,8 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Bounded<T> {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
+        // Waits until a place is free. While a server does not read our answers, nothing more is
+        // taken in from it.
         drop(self.sending.acquire().await.ok());
         let received = self.transport.receive().await;
         if received.is_none() {

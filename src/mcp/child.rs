@@ -44,6 +44,7 @@ impl ServerProcess {
         let mut command = Command::new(&stdio.program);
         command
             .args(&stdio.arguments)
+            // Then only what it may see: a server must not find our keys in its environment.
             .env_clear()
             .envs(inherited(stdio))
             .envs(
@@ -56,6 +57,8 @@ impl ServerProcess {
             .stdout(Pipe::piped())
             .stderr(Pipe::piped())
             .kill_on_drop(true);
+        // A group of its own, so that all it starts can be ended with it, and Ctrl-C in our
+        // terminal does not reach it.
         #[cfg(unix)]
         command.process_group(0);
         if let Some(directory) = &stdio.directory {

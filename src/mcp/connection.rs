@@ -73,6 +73,7 @@ impl Connection {
             changes: Arc::clone(blueprint.changes),
         };
         let lifecycle = lifecycle(blueprint.options.protocol);
+        // Notices the end of the transport, which rmcp reports a moment later.
         let watch = Watch::new(blueprint.server);
         let starting = async {
             match (blueprint.transport, pipes) {
@@ -95,6 +96,7 @@ impl Connection {
         let session = match started {
             Ok(Ok(session)) => session,
             failed => {
+                // A program that does not start says why on stderr, and only there.
                 let (end, stderr) = stderr_tail(process.as_mut()).await;
                 let server = blueprint.server.to_owned();
                 return Err(match failed {
@@ -160,6 +162,8 @@ impl Connection {
     async fn end(self: Arc<Self>) {
         self.watch.end();
         let process = self.process().take();
+        // The last handle may close the session politely. With others in use it can only be
+        // cancelled.
         match Arc::try_unwrap(self) {
             Ok(mut connection) => {
                 connection.session.close_with_timeout(GRACE).await.ok();
@@ -284,6 +288,8 @@ pub(super) fn backend(
     let builder = http.client.as_ref().map(HttpClient::to_builder);
     let http = builder
         .unwrap_or_else(HttpClient::builder)
+        // All off: the bounds are `connect_timeout` and `call_timeout` of the server, which cover
+        // several HTTP exchanges.
         .connect_timeout(None)
         .first_event_timeout(None)
         .idle_timeout(None)
@@ -306,6 +312,8 @@ fn http_config(http: &StreamableHttp) -> Result<StreamableHttpClientTransportCon
     reopening.base_duration = Duration::from_millis(500);
     let mut config = StreamableHttpClientTransportConfig::with_uri(http.url.as_str())
         .custom_headers(headers)
+        // rmcp would begin a new session and send the call again. Here nothing is sent twice unless
+        // it was asked for.
         .reinit_on_expired_session(false);
     config.retry_config = Arc::new(reopening);
     Ok(match &http.bearer_token {

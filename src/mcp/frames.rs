@@ -87,6 +87,8 @@ impl Frames {
 
     /// Reads a message, or several in a list, as versions before 2025-06-18 have it.
     pub(super) fn read(&self, bytes: &[u8]) -> Result<Vec<ServerJsonRpcMessage>, Broken> {
+        // From bytes to messages: UTF-8, then JSON, then the secrets out, then each message by
+        // itself. rmcp sees nothing before that.
         let Ok(text) = str::from_utf8(bytes) else {
             return Err(self.broken(&String::from_utf8_lossy(bytes), "it is not UTF-8"));
         };
@@ -144,6 +146,8 @@ impl Frames {
         let ids: Vec<i64> = match id.map(|id| number(&id)) {
             Some(Some(id)) => self.open().remove(&id).map(|_| id).into_iter().collect(),
             Some(None) => Vec::new(),
+            // Nobody knows whose answer it was. All fail at once, or one of them would wait for its
+            // whole time-out.
             None => std::mem::take(&mut *self.open()).into_keys().collect(),
         };
         ids.into_iter()

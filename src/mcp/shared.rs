@@ -89,10 +89,12 @@ impl Shared {
     }
 
     pub(super) async fn connect(&self) -> Result<(), McpError> {
+        // One at a time. Whoever waits here finds the connection ready below and does nothing.
         let _turn = self.turn.lock().await;
         if self.connection().is_ok() {
             return Ok(());
         }
+        // The state before comes back if this future is dropped while it connects.
         let before = self.enter(ConnectionState::Starting);
         let mut unfinished = Unfinished {
             shared: self,
@@ -214,6 +216,8 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let is_due = last.is_none_or(|at| at.elapsed() >= after);
+        // Noted before it is tried, so that of several calls one reconnects and the others do not
+        // try at the same time.
         if is_due {
             *last = Some(Instant::now());
         }
@@ -267,6 +271,8 @@ impl Shared {
         let headers = self.of_callback("headers", headers(cx).await)?;
         let parsed = self.of_callback("headers", call_headers::parse(&headers))?;
         self.secrets.add_of_call(&headers);
+        // The headers wait here. A number for them travels in `_meta` to the place that writes the
+        // request: see `call_headers`.
         let ticket = self.secrets.of_calls.enter(parsed);
         added.extend([ticket.entry()]);
         self.call_tool(tool, arguments, added).await
@@ -325,7 +331,9 @@ impl Shared {
         let after = self.options.call_timeout;
         let mut n_challenges = 0;
         loop {
+            // Each round asks anew: an authorization may have led to another connection.
             let connection = self.ready().await?;
+            // The time-out is ours: it covers everything that rmcp does for the request.
             let sent = tokio::time::timeout(after, send(Arc::clone(&connection))).await;
             let error = match sent {
                 Ok(Ok(answer)) => return Ok(answer),

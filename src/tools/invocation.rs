@@ -164,6 +164,8 @@ impl ToolCall {
         approval: Approval,
         observer: impl CallObserver,
     ) -> ToolCallResult {
+        // The two are filled by the attempt and read after it, however it ended: verdicts are
+        // listed for failed calls too, and whoever heard of the begin hears of the end.
         let (mut guardrails, mut is_observed) = (Vec::new(), false);
         let call = self.attempt(approval, &observer, (&mut guardrails, &mut is_observed));
         let (output, failure) = match call.await {
@@ -240,11 +242,15 @@ impl ToolCall {
         (guardrails, is_observed): (&mut Vec<GuardrailResult>, &mut bool),
     ) -> Result<ToolOutput, Stop> {
         let offer = ToolOffer::new(self.cx.run().clone(), self.cx.shared_agent());
+        // The order of a call: is it offered, are its arguments right, do the input guardrails let
+        // it pass, is it approved. Then it is made.
         let is_offered = self.tool.is_offered(&offer).await;
         if !is_offered.map_err(Stop::Fatal)? {
             let tool = self.tool.name().clone();
             return Err(Stop::Fatal(ToolError::Disabled { tool }));
         }
+        // Before any guardrail: arguments that do not fit are the model's mistake, and it is told
+        // at once. Reading runs the `Deserialize` of the application, which may panic.
         let read = || self.tool.read(self.cx.for_tool(), self.cx.arguments());
         let call = match catch_unwind(AssertUnwindSafe(read)) {
             Ok(read) => read.map_err(|detail| self.bad_arguments(detail))?,
@@ -252,6 +258,7 @@ impl ToolCall {
         };
         let is_begun = matches!(approval, Approval::GoesOn(_));
         match approval {
+            // Guardrails first, so that nobody is asked about a call that would be refused anyway.
             Approval::Required => {
                 self.guard_input(guardrails).await?;
                 return Err(Stop::ApprovalRequired);
@@ -400,6 +407,8 @@ impl ToolCall {
     /// What the model is told of a failure, and the failure, unless it ends the run.
     fn told(&self, error: ToolError) -> Result<(String, ToolError), ToolError> {
         let options = self.tool.options();
+        // A time-out has a policy of its own, because a call that was cut off may have had its
+        // effect.
         let policy = match &error {
             ToolError::TimedOut { .. } => options.timeout_failure,
             _ => options.failure,

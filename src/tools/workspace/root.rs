@@ -117,6 +117,7 @@ impl Root {
         let opened = file
             .metadata()
             .map_err(|error| refused(path, "read", error))?;
+        // Once more, for the file that was really opened: the path may lead to another one by now.
         refuse_irregular(path, &opened)?;
         self.refuse_other_names(path, &file)?;
         Ok(file)
@@ -138,11 +139,14 @@ impl Root {
         let exchanged = || WorkspaceError::Exchanged {
             path: path.to_string(),
         };
+        // In this order, as the comment above says: count the names, find the place, wait for the
+        // folder's lock, look at the name, and count again.
         let place = self.place_of(path, file)?.ok_or_else(exchanged)?;
         let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
             return Err(exchanged());
         };
         let folder = self.dir.open_dir(non_empty(folder)).map_err(unreadable)?;
+        // Only for the lock that a listing waits for; what it lists does not matter.
         drop(folder.entries().map_err(unreadable)?.next());
         let named = match folder.symlink_metadata(name) {
             Ok(named) => named,
@@ -240,6 +244,8 @@ impl Root {
                 path: path.to_string(),
             });
         }
+        // Fill a file beside it, then put it in place in one step. Whoever reads meanwhile sees the
+        // old content or the new, never a part.
         let temporary = temporary_name(name).map_err(refuse)?;
         let written = fill(&parent, &temporary, bytes, before.as_ref())
             .and_then(|()| put_in_place(&parent, &temporary, name, existing));
@@ -357,6 +363,7 @@ fn fill(parent: &Dir, name: &str, bytes: &[u8], before: Option<&Metadata>) -> io
         file.set_permissions(Permissions::from_mode(before.mode() & 0o777))?;
     }
     file.write_all(bytes)?;
+    // Before the rename, or a power cut could leave the new name with nothing in it.
     file.sync_data()
 }
 

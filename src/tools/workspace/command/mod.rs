@@ -136,6 +136,7 @@ async fn execute(
     let group = Arc::new(Group::default());
     let (running, stopped) = mpsc::channel();
     let end = EndOnDrop(Arc::clone(&group));
+    // Not on the runtime's own threads, because waiting for a process blocks.
     let answer = blocking(move || {
         let call = CommandCall {
             options: &options,
@@ -238,6 +239,7 @@ impl CommandCall<'_> {
         } else {
             Some(CommandEnd::GivenUp)
         };
+        // The whole group, not only the program: what it left in the background ends here as well.
         let n_left = self.group.end();
         let status = command
             .reap()
@@ -257,6 +259,8 @@ impl CommandCall<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return Some(CommandEnd::GivenUp),
             }
+            // Looked at before the bounds: a command that has ended is not said to have been
+            // stopped.
             if self.group.has_command_ended() {
                 return None;
             }
