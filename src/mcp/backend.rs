@@ -160,6 +160,8 @@ impl StreamableHttpClient for Backend {
     ) -> Result<StreamableHttpPostResponse, Fault> {
         let session = session_id.as_deref();
         let mut line = Line::new(&uri, session, auth_header.as_deref(), custom_headers)?;
+        // Takes the number out of `_meta` again, where `call_headers` put it, and sets the headers
+        // that it stands for.
         for (name, value) in self.secrets().of_calls.of(&mut message).iter().flatten() {
             line.headers.insert(name, value.clone());
         }
@@ -204,6 +206,7 @@ impl StreamableHttpClient for Backend {
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Events, Fault> {
         let n_silent = self.n_silent.load(Ordering::Relaxed);
+        // A server that ends each standing stream at once must not be asked without a pause.
         if n_silent > 0 {
             let wait = REOPEN_AFTER.saturating_mul(1 << n_silent.min(MAX_DOUBLINGS));
             tokio::time::sleep(wait).await;
@@ -242,6 +245,7 @@ impl Backend {
         deadline: Instant,
     ) -> Result<StreamableHttpPostResponse, Fault> {
         let body = Bytes::from(serde_json::to_vec(&message)?);
+        // Noted before it is sent, or an answer could come that belongs to nothing.
         self.frames.sent(&message);
         let resumption = Resumption::new(self.http.clone(), line.url.clone(), line.headers.clone());
         let (url, headers) = line.headers();
@@ -303,6 +307,7 @@ impl ServerAnswer<'_> {
         if status == StatusCode::ACCEPTED || status == StatusCode::NO_CONTENT {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
+        // This is how a server says that it does not know the session any more.
         if status == StatusCode::NOT_FOUND && self.has_session {
             return Err(Fault::SessionExpired);
         }
@@ -335,6 +340,8 @@ impl ServerAnswer<'_> {
                     .frames
                     .read(&body)
                     .map_err(|broken| Fault::Client(BackendError::Unreadable(broken.reason)))?;
+                // If the answer is not among the messages, whoever waits for it is told now and
+                // does not wait for a time-out.
                 let other = "no answer to the request, but something else".to_owned();
                 messages.extend(self.frames.fail_one(&id, other));
                 Ok(one_or_more(messages, session))
@@ -352,6 +359,7 @@ impl ServerAnswer<'_> {
         let refuses = matches!(status, 401 | 403);
         let failed = Failed::new(&self.response);
         let body = whole(self.response.body).await?;
+        // The status itself says what to do, whatever the body says.
         if status == StatusCode::TOO_MANY_REQUESTS || refuses {
             return Err(failed.into_fault(self.frames, &body));
         }
@@ -362,6 +370,8 @@ impl ServerAnswer<'_> {
             return answered(answer);
         }
         if let ClientJsonRpcMessage::Request(request) = self.message
+            // A server that does not know `server/discover` may refuse it with any 4xx and no JSON.
+            // As an error of the protocol it makes rmcp fall back to `initialize`.
             && matches!(request.request, ClientRequest::DiscoverRequest(_))
             && (400..500).contains(&status)
             && !self.has_session

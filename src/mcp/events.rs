@@ -91,6 +91,8 @@ impl EventReader {
                 EventSource::Request(awaited) => awaited.deadline,
                 EventSource::Standing { .. } => None,
             };
+            // A standing stream and a subscription wait as long as it takes. The answer to a
+            // request has a deadline, also over several connections.
             let Some(deadline) = deadline else {
                 self.advance().await;
                 continue;
@@ -116,10 +118,13 @@ impl EventReader {
             self.has_ended = true;
             return;
         };
+        // The answer has come, so the end of the stream is what was due.
         if !self.frames.awaits(&awaited.id) {
             self.has_ended = true;
             return;
         }
+        // The answer has not come. Another connection goes on where this one ended, if the server
+        // named its events.
         match awaited.resumption.reopen(reason).await {
             Ok(body) => self.events = SseStream::from_bytes_stream(bounded(body)).boxed(),
             Err(reason) => self.end(reason),

@@ -33,6 +33,8 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         Ok(parsed) => return Ok(parsed),
         Err(error) => error,
     };
+    // Only what serde refuses is looked at again. Most texts have no lone surrogates, and replacing
+    // costs a copy.
     let replaced = replace_halves(text);
     if replaced == text {
         return Err(reason(&error));

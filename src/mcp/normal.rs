@@ -80,6 +80,8 @@ impl Raw {
 
 /// Makes the skeleton of a result, or says what is wrong with it.
 pub(super) fn result(method: &str, raw: Raw) -> Result<ServerResult, String> {
+    // Each result becomes the smallest one that rmcp's types accept, and what was sent goes along
+    // in `_meta`. `parse` reads it from there, with rules of our own.
     let answers_with_object = !matches!(method, "ping" | "logging/setLevel");
     if answers_with_object && !raw.value.is_object() {
         return Err(format!("the result is {}, not an object", kind(&raw.value)));
@@ -91,6 +93,8 @@ pub(super) fn result(method: &str, raw: Raw) -> Result<ServerResult, String> {
         "initialize" => ServerResult::InitializeResult(typed(initialized(&raw)?)?),
         "server/discover" => ServerResult::DiscoverResult(typed(discovered(&raw)?)?),
         "tools/list" => {
+            // The tools stay in the skeleton: rmcp reads in their schemas which arguments go into
+            // headers.
             let tools: Vec<_> = raw.list("tools")?.iter().filter_map(tool).collect();
             let ttl = raw.field("ttlMs").and_then(Value::as_u64);
             let meta = raw.into_meta(Map::new());

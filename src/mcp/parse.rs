@@ -93,6 +93,7 @@ pub(super) fn page<T>(
         Some(_) => Some(fields.needed_text("nextCursor")?),
     };
     Ok(ParsedPage {
+        // A broken entry is an error of that entry. The others can be used.
         entries: entries
             .map(|(n, value)| entry(raw, value, format!("{key}[{n}]")))
             .collect(),
@@ -289,6 +290,8 @@ pub(super) fn tool_result(raw: &Raw) -> Result<McpToolResult, Unusable> {
     };
     let structured = fields.map.get("structuredContent");
     let structured = structured.filter(|json| !json.is_null());
+    // Dropped if it says two things, as long as there is content beside it. Without content there
+    // would be nothing left, so the call fails.
     let is_ambiguous = |path: &String| path.starts_with("structuredContent");
     if structured.is_some() && content.is_empty() {
         let path = raw.ambiguous.iter().find(|path| is_ambiguous(path));
@@ -337,6 +340,8 @@ fn content(raw: &Raw, value: &Value, path: &str) -> Result<McpContent, Unusable>
         }
     }
     let text = |name: &str| fields.text(name);
+    // A block that is not as its type wants is passed on as it came: the model may still understand
+    // it.
     let known = match map.get("type").and_then(Value::as_str) {
         Some("text") => text("text").map(McpContent::text),
         Some("image") => text("data")
