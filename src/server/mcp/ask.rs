@@ -80,6 +80,8 @@ impl Ask<'_> {
             },
         };
         loop {
+            // One pass for each time that the run pauses for approval. It ends with an answer, or
+            // with an error.
             let ended = self.follow(&mut asked, run).await;
             let error = match ended {
                 AgentRunEnd::Done(result) => {
@@ -157,6 +159,7 @@ impl Ask<'_> {
     /// Has the client's user decide about all calls that wait, after which the run goes on.
     async fn decide(&self, waiting: WaitingRun) -> Result<(Asked, RunRequest), CallToolResult> {
         let calls = waiting.state.interruptions();
+        // Nobody can be asked, so the run ends. It is not kept: nobody could find it again.
         if !self.approver.can_show_forms() {
             let why = "the client cannot ask its user";
             return Err(self.undecided(&waiting.asked, &calls, why));
@@ -199,6 +202,7 @@ impl Ask<'_> {
 
     /// Follows a run to its end.
     async fn follow(&self, asked: &mut Asked, mut run: RunRequest) -> AgentRunEnd {
+        // With this the agent's tools find the `McpCall` as a state.
         run = run.state(self.call.clone());
         if let Some(session) = &asked.session {
             run = run.session(session);

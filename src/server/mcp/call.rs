@@ -192,6 +192,8 @@ impl McpCall {
         key: &str,
         request: ElicitationRequest,
     ) -> Result<ElicitationAnswer, McpCallError> {
+        // Looked at first. A client is not sent what it said it cannot do, and one without a
+        // session is told what it lacks.
         if !self.can_elicit() {
             let mut lacking = ClientCapabilities::default();
             lacking.elicitation = Some(ElicitationCapability::default());

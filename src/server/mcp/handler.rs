@@ -117,6 +117,9 @@ impl Handler {
         let subject = Subject::new("tools/call", &request.name, request.arguments.as_ref());
         let asked = (request.request_state, request.input_responses);
         let (approver, rounds) = self.begin(&subject, asked, context)?;
+        // Two handles on the client. The agent's tools may ask it only over a session, because a
+        // question in rounds would begin the run again. Approvals can be asked in both ways, since
+        // the paused run is kept.
         let call = if has_session(context) {
             approver.clone()
         } else {
@@ -177,6 +180,8 @@ impl ServerHandler for Handler {
         let served = &self.served;
         let catalog = served.catalog();
         let mut capabilities = ServerCapabilities::default();
+        // Tools and prompts are announced even where there are none: a reload can bring some, and
+        // clients do not ask for what was not announced.
         let mut tools = ToolsCapability::default();
         tools.list_changed = Some(true);
         capabilities.tools = Some(tools);
@@ -187,6 +192,8 @@ impl ServerHandler for Handler {
         if served.prompts.complete.is_some() || catalog.has_dynamic() {
             capabilities.completions = Some(JsonObject::new());
         }
+        // Resources are fixed when the server is built, so these are announced only if there are
+        // any.
         if !served.resources.is_empty() || catalog.has_dynamic() {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
@@ -367,6 +374,7 @@ impl ServerHandler for Handler {
         if self.served.catalog().has_dynamic() {
             let listed = unless_cancelled(&context, dynamic_resources::list(&self.served)).await?;
             resources.extend(listed.map_err(internal)?);
+            // Runs and sessions come and go with every call, so this list must not be kept.
             ttl_ms = 0;
         }
         let list = ListResourcesResult::with_all_items(written(&resources)?);
@@ -395,6 +403,7 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, McpFault> {
+        // What the program registered comes first, then the sessions and runs of this server.
         let Some((read, wanted)) = self.served.resources.find(&request.uri) else {
             return self.read_live(&request.uri, &context).await;
         };
@@ -485,6 +494,7 @@ fn has_session(context: &RequestContext<RoleServer>) -> bool {
 fn not_found(uri: &str, context: &RequestContext<RoleServer>) -> ErrorData {
     let message = format!("there is no resource at `{uri}`");
     let data = Some(json!({"uri": uri}));
+    // The two versions of the protocol have different codes for this.
     if has_session(context) {
         ErrorData::resource_not_found(message, data)
     } else {

@@ -74,6 +74,7 @@ impl RunTraces {
             started_at: SystemTime::now(),
             state: Mutex::default(),
         });
+        // Kept from the beginning, so that a client can read of a run that goes on.
         self.0.insert(&record.run, Arc::clone(&record));
         let processor = SpanKeeper {
             record: Arc::downgrade(&record),

@@ -73,6 +73,8 @@ impl MessageReader<'_> {
             .enumerate()
             .map(|(n, value)| call(value, fields.name(&format!("tool_calls[{n}]"))))
             .collect::<Result<_, _>>()?;
+        // The client shows only its own calls. What the agent did before them is put in here, or
+        // the model would do it again.
         if let Some(turn) = self.open_turn(&calls) {
             self.items.extend(turn.items.iter().cloned());
             return Ok(());
@@ -123,6 +125,8 @@ impl MessageReader<'_> {
             let is_it = |item: &Item| matches!(item.kind(), ItemKind::FunctionCall(call) if call.call_id == id);
             self.items.iter().any(is_it)
         };
+        // A call may have been handed out under another id than the model gave it. The output has
+        // to go to the model's.
         if !has_call(&call_id)
             && let Some(turn) = self.open_turns.get(&call_id)
             && let Some(call) = turn.calls.iter().find(|call| call.id == call_id)
@@ -152,6 +156,7 @@ impl MessageReader<'_> {
 
     fn function_output(&mut self, mut fields: BodyFields) -> Result<(), ApiError> {
         let name: String = fields.need("name")?;
+        // The API of before `tools` had no ids: the first open call of the name is meant.
         let at = self
             .functions
             .iter()

@@ -127,6 +127,8 @@ impl Calls {
 
     /// Takes a call that is whole.
     pub(super) fn called(&mut self, list: &mut OutputList, agent: &str, call: &FunctionCall) {
+        // While it streamed, the call was known by its place only. Now its name and its id are
+        // known, and the first open one of this name is taken for it.
         let is_meant = |open: &OpenCall| open.call_id.is_none() && open.name == call.name;
         if !self.open.iter().any(is_meant) {
             self.begin(list, agent, &call.name, CallKey::CallId(&call.call_id));
@@ -144,6 +146,8 @@ impl Calls {
             open.arguments = LongText::from(&*call.arguments);
         }
         let arguments = Json::from(json!({})).with("arguments", &open.arguments);
+        // A client that puts the deltas together must get the same arguments as one that waits for
+        // the end.
         if !had_deltas && !call.arguments.is_empty() {
             let fields = Json::from(json!({})).with("delta", &open.arguments);
             list.tell(open.at, delta, fields);
@@ -202,6 +206,8 @@ impl Calls {
             .iter()
             .position(is_meant)
             .map(|at| self.resumed.remove(at));
+        // An `mcp_call` has call and output in one item, so it is shown again, with the arguments
+        // that were kept. A `function_call_output` stands alone.
         if self.style == ToolItems::McpCalls {
             self.begin(list, agent, name, CallKey::CallId(call_id));
             if let Some(mut call) = self.open.pop() {

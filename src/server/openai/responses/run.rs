@@ -78,6 +78,8 @@ impl ResponseRun {
         let status = match error.kind() {
             // The refusal is the answer, and stands among the items.
             ErrorKind::Refusal => Status::Completed,
+            // To a run, a tool of the client is a call that waits. To the API, the response is
+            // complete and ends with the calls.
             ErrorKind::ApprovalRequired if self.is_for_client(&error) => {
                 return self.handed_over(error);
             }
