@@ -121,6 +121,8 @@ impl SessionHistory {
         previous: Option<String>,
         is_complete: bool,
     ) -> bool {
+        // Three cases: the server shows what was put in when it was sent, it says more about an
+        // item that it showed before, or the item is new.
         let id = item.id().to_owned();
         let content = RealtimeContent::from(item);
         let is_taken = self.position(&id).is_some();

@@ -478,6 +478,7 @@ impl RealtimeSessionBuilder {
     ///
     /// Dropping the future closes the connection.
     pub async fn connect(self) -> Result<RealtimeSession, RealtimeError> {
+        // What can be wrong without a connection is found before one is made.
         let agents = reachable(&self.agent, &self.agents)?;
         let cx = RunContext::of_run(
             self.states,
@@ -510,6 +511,8 @@ impl RealtimeSessionBuilder {
         let (control, control_taken) = mpsc::channel(16);
         // Audio waits in the driver's queue, which is bounded in bytes.
         let (audio, audio_taken) = mpsc::channel(1);
+        // Three parts: the machine decides and knows no I/O, the driver does what it decides, and
+        // the handle here talks to the driver over two channels.
         let driver = Driver::new(DriverParts {
             machine,
             model: self.model,

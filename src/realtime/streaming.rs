@@ -136,6 +136,7 @@ impl StreamingSession {
     /// A dropped future leaves the answer cancelled; the next call of any method finishes it.
     pub async fn interrupt(&mut self) -> Option<String> {
         let answer = self.answer.as_mut()?;
+        // Then the stream is read to its end, because only the end tells what the tools have done.
         answer.stream.cancel(Cancel::Now);
         while let Some(event) = answer.stream.next().await {
             match event {
@@ -200,6 +201,8 @@ impl StreamingSession {
         } = self.answer.take()?;
         self.agent = progress.last_agent.clone();
         self.history.clone_from(&progress.input);
+        // Goes through what the run did, in order. A message that was delivered whole stays. The
+        // first one that was not is cut to what was delivered, and the others are left out.
         let partial = || Item::from(Message::new(Role::Assistant, text.clone()));
         let mut is_cut = false;
         for item in &progress.items {
@@ -215,6 +218,7 @@ impl StreamingSession {
                 _ => self.history.push(item.clone()),
             }
         }
+        // Delivered, but the run ended before it took its response over.
         self.history.extend(messages);
         if !is_cut && !text.is_empty() {
             self.history.push(partial());

@@ -68,6 +68,7 @@ impl WebSocket {
     }
 
     fn take(&mut self, message: Message) -> Option<Result<ReceivedEvent, ConnectionEnd>> {
+        // Whatever comes is a sign of life, pings too.
         self.silence.touch();
         self.keep_alive.touch();
         match message {
@@ -216,6 +217,8 @@ impl RealtimeConnection for WebSocket {
                 break Err(error);
             }
             let json = encode(outgoing);
+            // Taken off before it is sent: what the socket has taken belongs to it, and must not be
+            // sent twice.
             queue.pop_front();
             if json.len() > MAX_EVENT_BYTES {
                 let message = format!(

@@ -170,6 +170,8 @@ impl Listening {
             self.connection = Some(opened?);
         }
         loop {
+            // Take audio, send it, read one event. If the bound kept audio back and all of the rest
+            // is sent, begin again: nothing else would wake this task.
             let has_more = self.take_audio(cx)?;
             let Some(connection) = &mut self.connection else {
                 return Poll::Ready(Err(broken(None)));
@@ -245,6 +247,7 @@ impl Listening {
             ServerEvent::InputTranscriptDelta { item_id, delta } => {
                 let is_next = self.items.last().is_some_and(|last| last.text.is_some());
                 let item = self.item(&item_id)?;
+                // A server may cut one turn into several items. A space keeps their words apart.
                 let is_first = !std::mem::replace(&mut item.has_deltas, true);
                 let space = if is_first && is_next { " " } else { "" };
                 self.push_text(format!("{space}{delta}"))?;

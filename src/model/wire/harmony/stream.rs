@@ -57,6 +57,7 @@ impl HarmonyDecoder {
                 return Err(ModelError::new(ErrorKind::WrongType, message));
             };
             let index = choice.count("index", &mut self.notes);
+            // Two choices would be two answers mixed into one text.
             if has_choice || index.is_some_and(|index| index > 0) {
                 return Err(ModelError::new(
                     ErrorKind::Unsupported,
@@ -122,6 +123,8 @@ impl HarmonyDecoder {
             self.notes.note("missing_finish_reason", detail);
             Stop::Cut
         };
+        // The finish reason ends the text. `[DONE]` ends the stream, and usage may come between
+        // them.
         self.finished = true;
         self.transcript.finish(stop, events)
     }

@@ -134,6 +134,7 @@ impl Reader<'_, '_> {
     /// The content of items of an answer; `None` if the event is another.
     fn content(&mut self, name: &str) -> Result<Option<ServerEvent>, ModelError> {
         Ok(Some(match name {
+            // Each pair is the name of GA and that of the beta, which gateways still send.
             "response.output_text.delta" | "response.text.delta" => {
                 ServerEvent::TextDelta(self.text_of("delta")?)
             }
