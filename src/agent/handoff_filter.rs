@@ -113,6 +113,8 @@ fn is_tool_work(item: &Item) -> bool {
 }
 
 fn nest(mut history: HandoffHistory) -> HandoffHistory {
+    // Goes through the conversation and collects what is only told. Before each item that is kept,
+    // the collection becomes one message.
     let mut told: Vec<Value> = history.input.iter().flat_map(unfold).collect();
     let mut items = Vec::new();
     let earlier = history

@@ -139,6 +139,7 @@ impl TrimToolOutputs {
         let summary = format!(
             "[Trimmed: {tool} output — {n_chars} chars → {n_kept} char preview]\n{preview}..."
         );
+        // The header has a length too: a text that is hardly too long would grow.
         (summary.chars().count() < n_chars).then_some(summary)
     }
 

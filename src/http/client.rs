@@ -219,8 +219,11 @@ impl HttpClient {
         let inner = &self.inner;
         let request = inner.new_request((Method::GET, url, headers, Bytes::new()))?;
         let mut timers = Timers::start(&inner.timeouts);
+        // From its own pool: a connection that has switched to another protocol never comes back,
+        // and through a proxy it needs a tunnel.
         let sent = (&inner.upgrades, request);
         let (mut head, connection) = inner.head(url, sent, &mut timers).await?;
+        // Any other status is an ordinary answer, whose body says why the server did not switch.
         if head.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
             let head = head.map(|incoming| PooledBody::new(incoming, connection));
             return self
@@ -310,6 +313,7 @@ impl ClientInner {
         if url.is_https() {
             self.shared.tls.set_up()?;
         }
+        // Nothing is added but `host`, and that only where the caller set none.
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         headers.as_map().clone_into(request.headers_mut());
@@ -331,6 +335,9 @@ impl ClientInner {
         (pool, mut request): (&ConnectionPool, Request<Full<Bytes>>),
         timers: &mut Timers,
     ) -> Result<(Response<Incoming>, Option<PooledConnection>), HttpError> {
+        // The way of a request: take an idle connection or open one, write the request for whoever
+        // is at the other end, then wait for the head within the time-outs. The body is read later,
+        // by the caller.
         let mut connection = match pool.take(url) {
             Some(idle) => idle,
             // In a box, or every request would have room for a handshake.
@@ -338,11 +345,15 @@ impl ClientInner {
         };
         *request.uri_mut() = connection.request_target(url);
         if connection.is_seen_by_proxy() {
+            // A proxy that only opens a tunnel got its password when the tunnel was made. One that
+            // is sent the whole request needs it in each.
             let proxy = self.shared.proxies.proxy_for(url.uri())?;
             if let Some(value) = proxy.and_then(|proxy| proxy.authorization_for(url.uri())) {
                 request.headers_mut().insert(PROXY_AUTHORIZATION, value);
             }
         }
+        // The total time-out first, because it holds whatever else happens. The one for the head
+        // last: it is only for when nothing has come.
         let response = {
             let mut sent = pin!(connection.send(request));
             poll_fn(|cx| {
@@ -375,6 +386,7 @@ impl ClientInner {
         let mut opened = pin!(pool.open(url));
         poll_fn(|cx| {
             let target = || url.host_port().to_owned();
+            // Only the total is checked here. The connect time-out runs inside of `pool.open`.
             if let Poll::Ready(limit) = timers.poll_total(cx) {
                 let target = target();
                 return Poll::Ready(Err(HttpError::TotalTimeout { target, limit }));

@@ -74,6 +74,8 @@ impl ProxyTable {
             Proxies::None => Ok(Self::default()),
             Proxies::Through(proxy) => {
                 let choice = Choice::new("the option `Proxies::Through`", proxy.expose());
+                // Judged at once: whoever names one proxy for everything wants to hear that it
+                // cannot be used.
                 choice.used()?;
                 Ok(Self {
                     http: Some(choice.clone()),
@@ -119,6 +121,8 @@ impl ProxyTable {
     ///
     /// [`HttpError::Proxy`] if it needs one that cannot be used.
     pub(super) fn proxy_for(&self, target: &Uri) -> Result<Option<&Proxy>, HttpError> {
+        // By the scheme of the target, as in curl: `HTTP_PROXY` is for `http` URLs and says nothing
+        // about how the proxy is spoken to.
         let choice = match target.scheme_str() {
             Some("https") => &self.https,
             _ => &self.http,
@@ -134,6 +138,8 @@ impl ProxyTable {
         if is_exception {
             return Ok(None);
         }
+        // Only here does a setting that cannot be used become an error. A program whose targets are
+        // all exceptions need not care.
         choice.used().map(Some)
     }
 }

@@ -56,12 +56,15 @@ impl Url {
         }
         let uri: Uri = url.parse().map_err(|_| "it is not a valid URL")?;
         let authority = uri.authority().ok_or("it has no host")?;
+        // User and password in a URL would end up in logs and errors.
         if authority.as_str().contains('@') {
             return Err("it has a user name; send credentials in a header");
         }
         if authority.host().is_empty() {
             return Err("it has no host");
         }
+        // `Uri` takes ports that are no numbers, or too large ones, and then gives none. So the
+        // text is looked at.
         let after_host = authority
             .as_str()
             .get(authority.host().len()..)
@@ -180,6 +183,7 @@ impl BaseUrl {
             joined.push('/');
             joined.push_str(path);
         }
+        // The query of the base comes first and stays: an `api-version` may stand there.
         let queries = [uri.query(), own_query].into_iter().flatten();
         for (query, separator) in queries.zip(['?', '&']) {
             joined.push(separator);

@@ -54,7 +54,10 @@ impl ArgumentRules {
         if self.is_none {
             return Ok(CheckedArguments::Text(text));
         }
+        // Several models write nothing for a tool without parameters.
         let text = if text.trim().is_empty() { "{}" } else { text };
+        // The text is read over once, without building anything from it. For most calls that is
+        // all.
         let mut scan = Scan {
             closed: self.closed.as_deref(),
             ..Scan::default()
@@ -77,6 +80,7 @@ impl ArgumentRules {
         if self.closed_inside.is_none() && self.with_absent.is_none() {
             return Ok(CheckedArguments::Text(text));
         }
+        // Only tools with closed objects inside, or with fields that may be absent, need the tree.
         let mut tree = serde_json::from_str(text).map_err(|error| not_json(&error))?;
         if let Some(unknown) = self
             .closed_inside

@@ -501,6 +501,8 @@ impl FunctionTool {
         mut declared: Value,
         handler: Box<Handler>,
     ) -> Result<Self, ToolDefinitionError> {
+        // There are two schemas. The model is shown the strict one, where every field is required.
+        // Calls are checked with both: the declared one tells which fields may be absent.
         require_object(&name, &mut declared)?;
         let parameters = if options.strict {
             schema::strict(declared.clone()).map_err(|source| ToolDefinitionError::Schema {

@@ -505,6 +505,7 @@ impl RunState {
             .iter()
             .filter(|waiting| waiting.id == id)
             .count();
+        // An unknown id, or one that two calls share. A decision must not fall on the wrong call.
         if n_found != 1 {
             let id = id.to_owned();
             return Err(StateError::UnknownCall { id, n_found });
@@ -529,6 +530,8 @@ impl RunState {
             match &mut saved.status {
                 SavedStatus::Asked(asked) if id_of(path, &call.call_id) == id => {
                     asked.decision = Some(decision.clone());
+                    // Kept with the tool as it is now. If its definition changes, somebody is asked
+                    // again.
                     if reach == DecisionScope::EveryCall {
                         standing.push(Standing {
                             agent: agent.clone(),
@@ -631,6 +634,8 @@ impl Envelope<'_> {
             version: u32,
         }
 
+        // The version first, by itself. A newer state has fields that are refused below, and the
+        // reason must not be an unknown field.
         let Version { version: found } =
             serde_json::from_str(json).map_err(|error| invalid(&error))?;
         if found > VERSION {

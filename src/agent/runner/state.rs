@@ -207,6 +207,7 @@ impl MachineState {
     pub(super) fn drop_turn(&mut self) {
         let keep =
             |items: &[Item], n: usize| History::from(items.get(..n).unwrap_or(items).to_vec());
+        // The view is another conversation, but this turn added the same number of items to both.
         let n_dropped = self.history.len().saturating_sub(self.n_before_turn);
         if let Some(view) = &mut self.view {
             view.items = keep(&view.items, view.items.len().saturating_sub(n_dropped));

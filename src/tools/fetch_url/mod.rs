@@ -201,6 +201,8 @@ impl Fetch {
         headers.insert("accept", ACCEPT).map_err(failed)?;
         headers.insert("user-agent", USER_AGENT).map_err(failed)?;
         for _ in 0..=self.options.max_redirects {
+            // For each step anew: a host that may be asked can redirect to one that may not. The
+            // client checks addresses in the same way.
             self.check_host(&url)?;
             let request = self
                 .client

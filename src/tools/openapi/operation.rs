@@ -177,6 +177,7 @@ impl OperationReader<'_> {
             Some(other) => return refuse(format!("is in `{other}`, which cannot be sent")),
             None => return refuse("does not say where it is".to_owned()),
         };
+        // Other styles are rare, and sending one wrong would call the server with other values.
         let usual = match place {
             ParameterPlace::Query => "form",
             ParameterPlace::Path | ParameterPlace::Header => "simple",

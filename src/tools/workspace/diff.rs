@@ -99,6 +99,8 @@ pub fn apply_diff(text: &str, diff: &str, mode: DiffMode) -> Result<String, Patc
             } else {
                 text.into()
             };
+            // First the place of every hunk is found, then the text is put together. A hunk that
+            // does not fit changes nothing.
             let text: Vec<&str> = text.split('\n').collect();
             let chunks = DiffParser::new(&lines).chunks(&text)?;
             replace(&text, &chunks, line_end)
@@ -334,6 +336,7 @@ fn find_anchor(
             .filter(|(_, line)| compare(line) == compare(anchor))
             .map(|(at, _)| at)
             .peekable();
+        // Mostly an earlier hunk was in the same function.
         if !rule.is_below && places.peek().is_some_and(|at| *at < cursor) {
             return Ok(cursor);
         }

@@ -288,6 +288,8 @@ fn carry_out(root: &Root, change: &Change) -> Result<String, WorkspaceError> {
             Ok(format!("updated {path}"))
         }
         Change::Move { from, to, text } => {
+            // First the new one, then the old one away: if it breaks off between them there are two
+            // files, and none is lost.
             root.write(to, text.as_bytes(), OnExisting::Refuse)?;
             root.remove(from)?;
             Ok(format!("moved {from} to {to}"))

@@ -76,6 +76,8 @@ impl HookLayer {
 
 impl RunLayer for HookLayer {
     fn perform(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
+        // A layer around the steps: it gets the outcomes of a step as a stream, and puts the hooks
+        // before it, behind it, or between two events.
         let told = match &step.kind {
             // An agent's own hooks are told when the conversation comes to it.
             StepKind::HandOff { to, .. } => to,
