@@ -20,7 +20,7 @@ use openai_agents::model::{Delivery, ModelError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::microphone;
+use super::microphone::{self, Microphone};
 use super::speak::{failed, usage_json};
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
@@ -183,7 +183,7 @@ async fn transcripts(
         config.stt()?;
     }
     let Some(path) = &arguments.file else {
-        let microphone = microphone::open_microphone(arguments.input_device.as_deref())?;
+        let microphone = Microphone::open(arguments.input_device.as_deref()).await?;
         let mut recorder =
             microphone::QuestionRecorder::new(microphone, arguments.silence, Some(signals))?;
         if arguments.live {

@@ -52,12 +52,16 @@ pub(super) fn list(_json: bool) -> Result<()> {
     missing()
 }
 
-pub(super) fn open_microphone(_wanted: Option<&str>) -> Result<Microphone> {
-    missing()
+impl Microphone {
+    pub(super) async fn open(_wanted: Option<&str>) -> Result<Self> {
+        missing()
+    }
 }
 
-pub(super) fn open_speaker(_wanted: Option<&str>) -> Result<Speaker> {
-    missing()
+impl Speaker {
+    pub(super) async fn open(_wanted: Option<&str>) -> Result<Self> {
+        missing()
+    }
 }
 
 impl QuestionRecorder {

@@ -13,7 +13,7 @@ use openai_agents::{ErrorKind, Limits};
 use serde_json::{Value, json};
 
 use super::listen::read;
-use super::microphone;
+use super::microphone::{self, Microphone, Speaker};
 use super::realtime_lines::event_line;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
@@ -276,8 +276,11 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
         // The file is one turn, whatever pauses are in it.
         builder = builder.turn_detection(TurnDetection::Manual);
     }
-    let sound = arguments.microphone.then(|| open_sound(arguments));
-    let sound = sound.transpose()?;
+    let sound = if arguments.microphone {
+        Some(open_sound(arguments).await?)
+    } else {
+        None
+    };
     config.connect_mcp(config.realtime_agent_config()?).await?;
     let recorder = Recorder::open(config, LocalStore::IfConfigured).await?;
     if let Some(recorder) = &recorder {
@@ -296,10 +299,10 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
     })
 }
 
-fn open_sound(arguments: &RealtimeArgs) -> Result<microphone::LiveSound> {
+async fn open_sound(arguments: &RealtimeArgs) -> Result<microphone::LiveSound> {
     Ok(microphone::LiveSound {
-        microphone: microphone::open_microphone(arguments.input_device.as_deref())?,
-        speaker: microphone::open_speaker(arguments.output_device.as_deref())?,
+        microphone: Microphone::open(arguments.input_device.as_deref()).await?,
+        speaker: Speaker::open(arguments.output_device.as_deref()).await?,
         half_duplex: arguments.half_duplex,
     })
 }

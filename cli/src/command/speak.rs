@@ -14,7 +14,7 @@ use openai_agents::model::voice::{
 use serde_json::{Value, json};
 
 use super::input::Input;
-use super::microphone;
+use super::microphone::{self, Speaker};
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
 use crate::exit::Exit;
@@ -89,7 +89,7 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
     request.instructions.clone_from(&arguments.instructions);
     request.speed = arguments.speed;
     let Some((path, format, file)) = target else {
-        let speaker = microphone::open_speaker(arguments.output_device.as_deref())?;
+        let speaker = Speaker::open(arguments.output_device.as_deref()).await?;
         request.format = SpeechFormat::Pcm;
         let (seconds, cost) = microphone::speak(tts.speak(request), speaker, &config).await?;
         let result = json!({

@@ -12,7 +12,7 @@ use openai_agents::{Limits, RunEvent, RunResult};
 use serde_json::json;
 
 use super::listen::{read, seconds};
-use super::microphone;
+use super::microphone::{self, Microphone, Speaker};
 use super::speak::failed;
 use crate::answer_file::AnswerFile;
 use crate::args::Global;
@@ -115,8 +115,8 @@ struct Prepared {
 /// The devices that are used.
 enum Sound {
     None,
-    Speaker(Box<microphone::Speaker>),
-    Microphone(Box<(microphone::QuestionRecorder, microphone::Speaker)>),
+    Speaker(Box<Speaker>),
+    Microphone(Box<(microphone::QuestionRecorder, Speaker)>),
 }
 
 pub(crate) async fn run(
@@ -196,7 +196,7 @@ async fn prepare(global: Global, arguments: &TalkArgs) -> Result<Prepared> {
     let (stt, tts) = (config.stt()?, config.tts()?);
     let voice = config.speaking_voice()?;
     let question = arguments.file.as_deref().map(read).transpose()?;
-    let sound = open_sound(arguments)?;
+    let sound = open_sound(arguments).await?;
     config.connect_mcp(described).await?;
     let agent = config.agent(&arguments.agent)?;
     let mut builder = Pipeline::builder(&runner, &agent).stt(stt).tts(tts, voice);
@@ -220,16 +220,16 @@ async fn prepare(global: Global, arguments: &TalkArgs) -> Result<Prepared> {
     })
 }
 
-fn open_sound(arguments: &TalkArgs) -> Result<Sound> {
+async fn open_sound(arguments: &TalkArgs) -> Result<Sound> {
     let output = arguments.output_device.as_deref();
     if arguments.microphone {
-        let microphone = microphone::open_microphone(arguments.input_device.as_deref())?;
+        let microphone = Microphone::open(arguments.input_device.as_deref()).await?;
         let recorder = microphone::QuestionRecorder::new(microphone, arguments.silence, None)?;
-        let speaker = microphone::open_speaker(output)?;
+        let speaker = Speaker::open(output).await?;
         return Ok(Sound::Microphone(Box::new((recorder, speaker))));
     }
     if arguments.play {
-        return Ok(Sound::Speaker(Box::new(microphone::open_speaker(output)?)));
+        return Ok(Sound::Speaker(Box::new(Speaker::open(output).await?)));
     }
     Ok(Sound::None)
 }

@@ -1,9 +1,14 @@
 //! The devices of this machine: listed, chosen, opened, and what is said of those that cannot be used.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Error, Result};
 use cpal::traits::{DeviceTrait as _, HostTrait as _};
 use cpal::{Device, Host};
 use openai_agents::ErrorKind;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::capture::capture;
 use super::playback::playback;
@@ -11,6 +16,9 @@ use super::resampler::Resampler;
 use super::stream::{OpenStream, StreamFormat};
 use super::{Microphone, SAMPLE_RATE_HZ, Speaker};
 use crate::failure::{DeviceFailed, Unusable};
+
+/// How long a device may take to open. Cards take milliseconds, and a headset that has to wake up takes seconds.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// The devices of this machine.
 pub(crate) struct Devices(Host);
@@ -93,12 +101,7 @@ impl Devices {
         Ok(entries)
     }
 
-    /// Opens the microphone of this id or name, or the system's.
-    ///
-    /// # Errors
-    ///
-    /// It is not there or cannot be used.
-    pub(crate) fn open_microphone(&self, wanted: Option<&str>) -> Result<Microphone> {
+    fn open_microphone(&self, wanted: Option<&str>) -> Result<Microphone> {
         let kind = DeviceKind::Microphone;
         let device = self.find(kind, wanted)?;
         let configs = device.supported_input_configs();
@@ -112,12 +115,7 @@ impl Devices {
         })
     }
 
-    /// Opens the speaker of this id or name, or the system's.
-    ///
-    /// # Errors
-    ///
-    /// It is not there or cannot be used.
-    pub(crate) fn open_speaker(&self, wanted: Option<&str>) -> Result<Speaker> {
+    fn open_speaker(&self, wanted: Option<&str>) -> Result<Speaker> {
         let kind = DeviceKind::Speaker;
         let device = self.find(kind, wanted)?;
         let configs = device.supported_output_configs();
@@ -168,6 +166,71 @@ impl Devices {
                 kind,
             )),
         }
+    }
+}
+
+impl Microphone {
+    /// Opens the microphone of this id or name, or the system's.
+    ///
+    /// # Errors
+    ///
+    /// It is not there or cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is closed again as soon as it is open.
+    pub(crate) async fn open(wanted: Option<&str>) -> Result<Self> {
+        open(DeviceKind::Microphone, wanted, Devices::open_microphone).await
+    }
+}
+
+impl Speaker {
+    /// Opens the speaker of this id or name, or the system's.
+    ///
+    /// # Errors
+    ///
+    /// It is not there or cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is closed again as soon as it is open.
+    pub(crate) async fn open(wanted: Option<&str>) -> Result<Self> {
+        open(DeviceKind::Speaker, wanted, Devices::open_speaker).await
+    }
+}
+
+/// Opens a device on a thread of its own. The call waits for the driver, and a driver that is stuck must not keep the program from hearing
+/// Ctrl-C: ALSA, for example, holds a lock while it waits for a device, and every other call of that device waits for the lock.
+async fn open<T: Send + 'static>(
+    kind: DeviceKind,
+    wanted: Option<&str>,
+    open: fn(&Devices, Option<&str>) -> Result<T>,
+) -> Result<T> {
+    let wanted = wanted.map(str::to_owned);
+    let (opened, is_opened) = oneshot::channel();
+    let opening = move || {
+        // Whoever waited may have given up.
+        opened
+            .send(open(&Devices::of_system(), wanted.as_deref()))
+            .ok();
+    };
+    thread::Builder::new()
+        .name("openai-agents-open".to_owned())
+        .spawn(opening)?;
+    let name = kind.name();
+    match timeout(OPENING, is_opened).await {
+        Ok(Ok(result)) => result,
+        // The panic has said where.
+        Ok(Err(_)) => Err(not_there(format!("cannot open the {name}"), kind)),
+        Err(_) => Err(Unusable {
+            kind: ErrorKind::Config,
+            message: format!("cannot open the {name}: it has not answered for {OPENING:?}"),
+            hint: Some(format!(
+                "does another program or the sound system hold it? `openai-agents devices` lists what there is, and {} names another",
+                kind.flag()
+            )),
+        }
+        .into()),
     }
 }
 

@@ -4,6 +4,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use openai_agents::testing::realtime::{RealtimePeer, RealtimeServer};
 use openai_agents::testing::{FakeServer, Reply};
@@ -124,19 +127,55 @@ impl Listener {
         // A pipe has 16 pages, of which the device fills 3,840 bytes each; the first may be read in part.
         while waiting < 15 * 3_840 {
             waiting = rustix::io::ioctl_fionread(played).unwrap();
-            std::thread::yield_now();
+            thread::yield_now();
         }
+    }
+
+    /// Says and plays silence for as long as the program opens the devices. ALSA holds the lock of a device while it waits for a pipe, and
+    /// whoever opens the device asks for that lock.
+    fn while_silent<T>(&self, opened: impl FnOnce() -> T) -> T {
+        let (ended, has_ended) = mpsc::channel::<()>();
+        let (mut said, played) = (&self.said, self.played.as_ref());
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                while has_ended.recv_timeout(Duration::from_millis(1))
+                    == Err(RecvTimeoutError::Timeout)
+                {
+                    if rustix::io::ioctl_fionread(said).unwrap() == 0 {
+                        said.write_all(&[0; 960]).unwrap();
+                    }
+                    let Some(mut played) = played else { continue };
+                    while rustix::io::ioctl_fionread(played).unwrap() >= 480 {
+                        played.read_exact(&mut [0; 480]).unwrap();
+                    }
+                }
+            });
+            let opened = opened();
+            drop(ended);
+            opened
+        })
+    }
+
+    /// Reads what the program says until it listens.
+    fn listens(&self, child: &mut Child) -> String {
+        self.while_silent(|| said_until_it_listens(child))
+    }
+
+    /// The session that the program opens, once both devices are open.
+    fn connected(&self, server: &RealtimeServer) -> RealtimePeer {
+        let handle = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| self.while_silent(|| handle.block_on(server.accept())))
+            .unwrap()
     }
 
     /// Plays on, whatever it is.
     fn play_on(&mut self) {
         let mut played = self.played.take().unwrap();
-        std::thread::spawn(move || while played.read_exact(&mut [0; 480]).is_ok() {});
+        thread::spawn(move || while played.read_exact(&mut [0; 480]).is_ok() {});
     }
 }
 
-/// Reads what the program says until it listens.
-fn listens(child: &mut Child) -> String {
+fn said_until_it_listens(child: &mut Child) -> String {
     let mut said = Vec::new();
     while !said.ends_with(b"ends it\n") {
         let mut byte = [0];
@@ -203,12 +242,15 @@ async fn received(peer: &mut RealtimePeer, name: &str) -> Value {
     }
 }
 
-/// The next audio of the microphone, as base64 of whole pieces.
+/// The next audio of the microphone that is not silent, as base64 of whole pieces.
 async fn heard(peer: &mut RealtimePeer, n_samples: usize) -> String {
     let mut audio = String::new();
     while audio.len() < base64(&bytes(&vec![0; n_samples])).len() {
         let event = received(peer, "input_audio_buffer.append").await;
-        audio.push_str(event["audio"].as_str().unwrap());
+        let piece = event["audio"].as_str().unwrap();
+        if piece.bytes().any(|digit| digit != b'A') {
+            audio.push_str(piece);
+        }
     }
     audio
 }
@@ -251,7 +293,7 @@ async fn realtime_microphone_is_heard_and_speech_over_an_answer_stops_it_where_i
     let server = RealtimeServer::start().await.unwrap();
     let mut listener = Listener::new("microphone-realtime");
     let child = listener.realtime(&server, &[]);
-    let mut peer = server.accept().await.unwrap();
+    let mut peer = listener.connected(&server);
     let update = received(&mut peer, "session.update").await;
     assert_eq!(update["session"]["output_modalities"], json!(["audio"]));
 
@@ -300,24 +342,33 @@ async fn realtime_half_duplex_does_not_send_what_is_heard_while_an_answer_is_pla
     let server = RealtimeServer::start().await.unwrap();
     let mut listener = Listener::new("microphone-half-duplex");
     let child = listener.realtime(&server, &["--half-duplex"]);
-    let mut peer = server.accept().await.unwrap();
+    let mut peer = listener.connected(&server);
     received(&mut peer, "session.update").await;
     answer(&mut peer, 1, &speech(72_000)).await;
     listener.hear(4_800);
     listener.stall();
     listener.say(&vec![7; 24_000]);
     while rustix::io::ioctl_fionread(&listener.said).unwrap() > 0 {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     end(&mut peer, 1, "completed").await;
     listener.hear_rest();
+    let piece = |number: i16| vec![100 + number; 480];
+    let mut n_said = 0;
+    // The program alone knows when it has found that nothing is played any more: one piece of 20 ms after the other, until one is heard.
+    let first = loop {
+        n_said += 1;
+        listener.say(&piece(n_said));
+        while rustix::io::ioctl_fionread(&listener.said).unwrap() > 0 {
+            thread::yield_now();
+        }
+        let heard = tokio::time::timeout(Duration::from_millis(1), heard(&mut peer, 480));
+        if let Ok(heard) = heard.await {
+            break (1..=n_said).find(|number| heard == base64(&bytes(&piece(*number))));
+        }
+    };
     // A room sounds on for 300 ms.
-    listener.say(&vec![8; 7_200]);
-    listener.say(&vec![9; 4_800]);
-    assert_eq!(
-        heard(&mut peer, 4_800).await,
-        base64(&bytes(&vec![9; 4_800]))
-    );
+    assert!(first > Some(15), "{first:?}");
     assert_eq!(finish(child, peer).await.status.code(), Some(0));
 }
 
@@ -361,12 +412,52 @@ async fn realtime_signal_ends_the_session_while_both_devices_are_open() {
         let server = RealtimeServer::start().await.unwrap();
         let listener = Listener::new(&format!("microphone-signal{signal}"));
         let child = listener.realtime(&server, &[]);
-        let mut peer = server.accept().await.unwrap();
+        let mut peer = listener.connected(&server);
         received(&mut peer, "session.update").await;
         stop(&child, signal);
         while let Ok(Some(_)) = peer.receive().await {}
         assert_eq!(child.wait_with_output().unwrap().status.code(), Some(code));
     }
+}
+
+/// Nobody reads what it plays: ALSA waits in the middle of opening it.
+fn never_opens(listener: &mut Listener) -> Child {
+    listener.played = None;
+    let mut command = listener.directory.program();
+    command
+        .args(["realtime", "--microphone"])
+        .env("OPENAI_BASE_URL", "http://127.0.0.1:1/v1");
+    listener.on(&mut command)
+}
+
+#[test]
+fn speaker_that_does_not_open_is_named_after_ten_seconds() {
+    let mut listener = Listener::new("microphone-stuck");
+    let child = never_opens(&mut listener);
+    let output = listener.while_silent(|| child.wait_with_output().unwrap());
+    let stderr = "error: cannot open the speaker: it has not answered for 10s\n\
+        hint: does another program or the sound system hold it? `openai-agents devices` lists what there is, and --output-device names another\n";
+    check_output(&output, 2, "", stderr);
+}
+
+#[test]
+fn ctrl_c_ends_a_program_whose_speaker_does_not_open() {
+    let mut listener = Listener::new("microphone-stuck-interrupt");
+    let child = never_opens(&mut listener);
+    // The kernel keeps 15 characters of a thread's name.
+    while !thread_names(&child).contains(&"openai-agents-o".to_owned()) {
+        thread::yield_now();
+    }
+    stop(&child, "-INT");
+    let output = listener.while_silent(|| child.wait_with_output().unwrap());
+    check_output(&output, 130, "", "interrupted\n");
+}
+
+fn thread_names(child: &Child) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let names =
+        threads.filter_map(|it| std::fs::read_to_string(it.unwrap().path().join("comm")).ok());
+    names.map(|name| name.trim_end().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -377,14 +468,14 @@ async fn listen_microphone_writes_down_what_is_said_until_silence() {
     let arguments = ["listen", "--microphone", "--silence", "1"];
     let mut child = listener.on(&mut on(&server, &listener.directory, &arguments));
     assert_eq!(
-        listens(&mut child),
+        listener.listens(&mut child),
         "listening; silence or Ctrl-C ends it\n"
     );
     let said = question();
     // More than a pipe holds.
     let mut pipe = listener.said.try_clone().unwrap();
     let samples = said.clone();
-    let saying = std::thread::spawn(move || say(&mut pipe, &samples));
+    let saying = thread::spawn(move || say(&mut pipe, &samples));
     let output = child.wait_with_output().unwrap();
     check_output(&output, 0, "Go home.\n", "");
     // What was not heard any more is still in the pipe.
@@ -412,16 +503,16 @@ async fn talk_microphone_asks_and_plays_the_answer_until_ctrl_c() {
     let mut listener = Listener::new("microphone-talk");
     let arguments = ["talk", "--microphone", "--silence", "0.5"];
     let mut child = listener.on(&mut on(&server, &listener.directory, &arguments));
-    assert_eq!(listens(&mut child), "listening; silence ends it\n");
+    assert_eq!(listener.listens(&mut child), "listening; silence ends it\n");
     let mut pipe = listener.said.try_clone().unwrap();
     let samples = question()[..12_000 + 24_000 + 12_000].to_vec();
-    let saying = std::thread::spawn(move || say(&mut pipe, &samples));
+    let saying = thread::spawn(move || say(&mut pipe, &samples));
     assert_eq!(listener.hear(12_000), spoken);
     saying.join().unwrap().unwrap();
     // It is heard to its end before the next question is asked.
     listener.play_on();
     let said = "you said: Go home?\nlistening; silence ends it\n";
-    assert_eq!(without_gaps(&listens(&mut child)), said);
+    assert_eq!(without_gaps(&listener.listens(&mut child)), said);
     stop(&child, "-INT");
     let output = child.wait_with_output().unwrap();
     check_output(&output, 130, "It is late.\n", "interrupted\n");

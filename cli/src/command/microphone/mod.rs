@@ -44,16 +44,6 @@ pub(super) fn list(json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Opens the microphone of this id or name, or the system's.
-pub(super) fn open_microphone(wanted: Option<&str>) -> Result<Microphone> {
-    Devices::of_system().open_microphone(wanted)
-}
-
-/// Opens the speaker of this id or name, or the system's.
-pub(super) fn open_speaker(wanted: Option<&str>) -> Result<Speaker> {
-    Devices::of_system().open_speaker(wanted)
-}
-
 /// Plays speech while it comes, to its end; says how many seconds it has.
 pub(super) async fn speak(
     mut events: impl Stream<Item = Result<SpeechEvent, ModelError>> + Unpin,
