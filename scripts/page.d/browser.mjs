@@ -51,6 +51,18 @@ export async function say(page, text) {
   await page.locator('#composer').press('Enter');
 }
 
+/** Pastes a picture, PNG in base64, into the message. */
+export async function pastePicture(page, base64) {
+  await page.locator('#composer').focus();
+  await page.evaluate((picture) => {
+    const bytes = Uint8Array.from(atob(picture), (char) => char.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], 'dot.png', { type: 'image/png' }));
+    document.querySelector('#composer').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  }, base64);
+  await page.locator('.chip img').waitFor();
+}
+
 /** Waits until the run is over. */
 export function over(page, status = 'completed') {
   return page.locator(`body[data-status="${status}"]`).waitFor();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 
-import { becomes, copied, launch, over, say, serious } from './browser.mjs';
+import { becomes, copied, launch, over, pastePicture, say, serious } from './browser.mjs';
 import * as scripted from './model.mjs';
 import { serve } from './program.mjs';
 
@@ -194,14 +194,7 @@ test('chat_9_sessions_survive_a_restart_of_the_program', async () => {
 });
 
 test('chat_10_picture_is_pasted_and_a_run_is_copied_as_curl_rust_and_python', async () => {
-  await page.locator('#composer').focus();
-  await page.evaluate(() => {
-    const bytes = Uint8Array.from(atob('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='), (char) => char.charCodeAt(0));
-    const data = new DataTransfer();
-    data.items.add(new File([bytes], 'dot.png', { type: 'image/png' }));
-    document.querySelector('#composer').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
-  });
-  await page.locator('.chip img').waitFor();
+  await pastePicture(page, scripted.PICTURE);
   await say(page, 'what is it?');
   await over(page);
   await becomes(() => page.locator('.user img').count(), 1);
@@ -249,6 +242,15 @@ test('each_way_to_fail_says_what_happened_and_what_can_be_done', async () => {
   await say(page, 'my password is x');
   await page.getByText('A guardrail stopped the run').waitFor();
   await over(page, 'failed');
+});
+
+test('failure_behind_a_long_message_is_in_view_and_the_message_is_cut', async () => {
+  await say(page, `fail 500 ${'word '.repeat(2000)}`);
+  await over(page, 'failed');
+  await becomes(() => page.locator('#thread').evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight < 2), true);
+  await becomes(async () => (await page.locator('.user .cut .quiet').innerText()).trim(), '8,008 more characters');
+  await page.locator('.user .cut').getByRole('button', { name: 'Show all' }).click();
+  await becomes(() => page.locator('.user .cut .quiet').count(), 0);
 });
 
 test('limit_that_was_reached_is_said_after_a_reload_too', async () => {

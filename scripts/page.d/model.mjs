@@ -34,6 +34,9 @@ function gate() {
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+/** A picture of one dot, PNG in base64. */
+export const PICTURE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+
 export const EVIL = [
   '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">',
   '[click](javascript:window.hacked=1) [data](data:text/html,<script>1</script>) ![pic](https://example.invalid/a.png)',

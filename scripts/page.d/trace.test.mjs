@@ -198,7 +198,7 @@ test('trace_9_ten_thousand_spans_and_a_large_value_take_below_a_second_each', as
 });
 
 test('trace_10_pictures_are_shown_and_base64_never_as_text', async () => {
-  const picture = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+  const picture = scripted.PICTURE;
   await page.evaluate(async (data) => {
     const content = [{ type: 'input_text', text: 'say seen' }, { type: 'input_image', image_url: `data:image/png;base64,${data}`, detail: 'auto' }];
     await (await fetch('run', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent: 'EchoAgent', input: [{ type: 'message', role: 'user', content }], stream: true }) })).text();

@@ -51,7 +51,7 @@ export function approvalCard(interruption, decide) {
   };
 
   const refuse = () => {
-    const reason = el('input', { 'aria-label': 'Reason, which the model is told', placeholder: 'Why not? The model is told. (may be empty)' });
+    const reason = el('input', { 'aria-label': 'Reason, which the model is told', placeholder: 'Why not? The model is told.' });
     const reject = () => send({ approve: false, ...(reason.value.trim() && { message: reason.value.trim() }) }, 'Rejected');
     reason.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') reject();

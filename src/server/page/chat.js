@@ -22,6 +22,7 @@ export class Chat extends EventTarget {
   #element;
   #banner;
   #seen = 0;
+  #isAtEnd = true;
   #following = null;
   #line = el('p', { class: 'waiting', role: 'status' });
 
@@ -30,6 +31,9 @@ export class Chat extends EventTarget {
     this.#agents = agents;
     this.#element = document.getElementById('thread');
     this.#banner = document.getElementById('banner');
+    // Asked when somebody moves: what is drawn at the end may be higher than any distance from it that could be asked about then.
+    this.#element.addEventListener('scroll', () => this.#look());
+    this.#element.addEventListener('toggle', () => requestAnimationFrame(() => this.#look()), { capture: true });
     setInterval(() => this.#tick(), 500);
   }
 
@@ -64,6 +68,7 @@ export class Chat extends EventTarget {
     if (!goesOn) {
       this.#seen = run?.last_event_id ?? 0;
       this.#thread.items(items);
+      if (!run || run.status === 'completed') this.#thread.openAnswer();
       if (items.length === 0) add(this.#element, el('p', { class: 'quiet empty' }, 'Nothing was said here yet.'));
       if (run?.status === 'failed') this.#thread.fail(run.error);
       if (run?.status === 'cancelled') this.#thread.apply({ type: 'cancelled' });
@@ -157,9 +162,21 @@ export class Chat extends EventTarget {
       const kind = event.error?.kind;
       this.#set(event.ok ? 'completed' : kind === 'approval_required' ? 'approval_required' : kind === 'cancelled' ? 'cancelled' : 'failed');
     }
+    if (event.type === 'result' && this.#thread.hasCalls) this.#complete();
     if (event.type === 'cancelled') this.#set('cancelled');
     if (event.type === 'handoff_occurred') this.dispatchEvent(new Event('changed'));
     this.#toEnd();
+  }
+
+  /** Shows the pictures and files that tools gave: events have the texts of their outputs, the session has all. */
+  async #complete() {
+    const thread = this.#thread;
+    try {
+      const { items } = await ask('GET', `sessions/${encodeURIComponent(this.session)}`);
+      thread.complete(items);
+    } catch {
+      // The conversation stands without them, and opening it again asks again.
+    }
   }
 
   /** Reads events until the run is over or another session is opened. */
@@ -268,6 +285,7 @@ export class Chat extends EventTarget {
       select: (call) => this.dispatchEvent(new CustomEvent('call', { detail: call })),
     });
     this.#seen = 0;
+    this.#isAtEnd = true;
     this.runId = null;
   }
 
@@ -317,11 +335,16 @@ export class Chat extends EventTarget {
     }
   }
 
+  #look() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#element;
+    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < 160;
+  }
+
   /** Keeps the end in view, unless somebody has scrolled up to read. */
   #toEnd(always = false) {
-    const box = this.#element;
-    const distance = box.scrollHeight - box.scrollTop - box.clientHeight;
-    if (always || distance < 160) box.scrollTop = box.scrollHeight;
+    if (!always && !this.#isAtEnd) return;
+    this.#isAtEnd = true;
+    this.#element.scrollTop = this.#element.scrollHeight;
   }
 }
 

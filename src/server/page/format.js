@@ -23,8 +23,10 @@ export function bytes(n) {
   return `${(n / 1_000_000).toFixed(1)} MB`;
 }
 
+/** The time, and the day if it is not today. */
 export function clock(date) {
-  return new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'medium' }).format(date);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return new Intl.DateTimeFormat(undefined, { ...(!isToday && { dateStyle: 'short' }), timeStyle: 'medium' }).format(date);
 }
 
 /** The beginning of a text, in one line. */
@@ -46,7 +48,8 @@ export function shortArguments(text, max = 72) {
 
 /** `1,204 tokens`, and what of them was cached, written to the cache, or reasoning. */
 export function usage(usage) {
-  if (!usage) return '';
+  // Of a request that was stopped nobody says what it took.
+  if (!usage || (usage.total_tokens === 0 && !usage.requests)) return '';
   const parts = [];
   if (usage.cached_tokens) parts.push(`${count(usage.cached_tokens)} cached`);
   if (usage.cache_write_tokens) parts.push(`${count(usage.cache_write_tokens)} written to the cache`);

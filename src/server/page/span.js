@@ -4,7 +4,7 @@ import { copyButton } from './api.js';
 import { add, button, el, fill } from './dom.js';
 import { bytes, count, duration } from './format.js';
 import { STATUS, conversationOf, json } from './spans.js';
-import { Thread } from './thread.js';
+import { Thread, showParts } from './thread.js';
 import { save, showText, withoutBase64 } from './value.js';
 
 /** Content above this is loaded when somebody asks for it. */
@@ -66,6 +66,7 @@ async function showContent(element, span, load) {
 
 function part(name, text) {
   const items = json(text);
+  if (Array.isArray(items) && items.length > 0 && items.every((item) => /^(input|output)_/.test(item?.type))) return el('section', {}, el('h4', {}, name), showParts(items, name));
   if (Array.isArray(items) && items.length > 0 && items.every((item) => item?.role || item?.type)) {
     const thread = el('div', { class: 'span-thread' });
     new Thread(thread, {}, 1).items(items.map((item) => ({ type: 'message', ...item })));

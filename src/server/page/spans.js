@@ -55,7 +55,7 @@ export const STATUS = {
   ok: ['✓', 'done'],
   error: ['✕', 'failed'],
   cancelled: ['■', 'cancelled'],
-  paused: ['⚠', 'waits for a decision'],
+  paused: ['⚠', 'paused for a decision'],
   lost: ['?', 'ended without a word'],
 };
 

@@ -3,10 +3,10 @@
 
 import { approvalCard, settle } from './approve.js';
 import { add, button, el, fill } from './dom.js';
-import { duration, short, shortArguments, usage } from './format.js';
+import { duration, plural, short, shortArguments, usage } from './format.js';
 import { markdown, stableLength } from './markdown.js';
 import { cutAnswer, failure, notice } from './notices.js';
-import { showMedia, showText } from './value.js';
+import { cut, showMedia, showText } from './value.js';
 
 /**
  * `handlers` has `decide(decision)`, `edit(place, text)`, `again(place)`, `reload()` and `select(call id)`; a place is the number of a message
@@ -23,6 +23,8 @@ export class Thread {
   #coming = new Map();
   #text = null;
   #reasoning = null;
+  /** The first call of the turn that gave its output, while nothing came behind it: the output may be the answer of the run. */
+  #answering = null;
   #queued = [];
   #agent = '';
   /** What is waited for, as words and since when; nothing while something comes. */
@@ -34,8 +36,13 @@ export class Thread {
     this.#depth = depth;
   }
 
-  get isEmpty() {
-    return this.#element.childElementCount === 0;
+  get hasCalls() {
+    return this.#calls.size > 0;
+  }
+
+  /** Puts the whole outputs of calls, as a session keeps them, in the place of their texts. */
+  complete(items) {
+    for (const item of items) if (item.type === 'function_call_output' && Array.isArray(item.output)) this.#calls.get(item.call_id)?.whole(item.output);
   }
 
   /** Draws stored items. */
@@ -43,9 +50,15 @@ export class Thread {
     for (const item of items) this.#item(item);
   }
 
+  /** Opens the call whose output is the answer, where a run ended with a tool: nothing else says it. */
+  openAnswer() {
+    this.#answering?.open();
+  }
+
   #item(item) {
     switch (item.type) {
       case 'message':
+        this.#answering = null;
         if (item.role === 'user') this.user(item.content);
         else if (item.role === 'assistant') this.#assistant(item);
         else this.#put(folded('note', item.role, textOf(item.content), () => showText(textOf(item.content), item.role)));
@@ -55,7 +68,8 @@ export class Thread {
         break;
       case 'function_call_output': {
         const call = this.#calls.get(item.call_id) ?? this.#call(item.call_id, 'call');
-        call.output(typeof item.output === 'string' ? item.output : item.output, null);
+        call.output(item.output, null);
+        this.#answering ??= call;
         break;
       }
       case 'reasoning':
@@ -70,7 +84,7 @@ export class Thread {
   user(content, { isQueued = false } = {}) {
     const place = this.#n_user;
     const text = textOf(content);
-    const body = el('div', { class: 'bubble' }, el('span', { class: 'visually-hidden' }, 'You: '), text);
+    const body = el('div', { class: 'bubble' }, el('span', { class: 'visually-hidden' }, 'You: '), cut(el('span'), text));
     if (Array.isArray(content)) for (const part of content) add(body, partOf(part));
     if (content?.n_attachments) add(body, el('p', { class: 'quiet' }, `+ ${content.n_attachments} attached`));
     const tag = isQueued && el('p', { class: 'quiet tag' }, 'queued: taken before the next request to the model');
@@ -160,10 +174,13 @@ export class Thread {
       case 'tool_progress':
         this.#calls.get(event.call_id)?.progress(event.message);
         break;
-      case 'tool_output':
-        this.#bound(event.call_id, event.name).output(event.output, event.failure, isOld);
-        this.#wait([...this.#calls.values()].some((call) => call.isRunning) ? this.waiting?.words : null);
+      case 'tool_output': {
+        const call = this.#bound(event.call_id, event.name);
+        call.output(event.output, event.failure, isOld);
+        this.#answering ??= call;
+        this.#wait([...this.#calls.values()].some((each) => each.isRunning) ? this.waiting?.words : null);
         break;
+      }
       case 'handoff_occurred':
         this.#put(el('p', { class: 'entry handoff', tabindex: '-1' }, el('span', { class: 'mark', 'aria-hidden': 'true' }, '⇢'), `${event.from} handed over to `, el('strong', {}, event.to)));
         this.#agent = event.to;
@@ -200,6 +217,7 @@ export class Thread {
 
   #turn(event) {
     this.#rest();
+    this.#answering = null;
     this.#coming.clear();
     for (const entry of this.#queued.splice(0)) {
       entry.querySelector('.tag')?.remove();
@@ -314,9 +332,10 @@ export class Thread {
       return;
     }
     this.#end();
+    if (event.ok) this.openAnswer();
     for (const entry of this.#queued.splice(0)) fill(entry.querySelector('.tag'), 'not taken: the run was over');
     if (!event.ok) this.fail(event.error, event);
-    if (event.turns) this.#put(el('p', { class: 'run-end quiet' }, `${event.turns === 1 ? '1 turn' : `${event.turns} turns`} · ${usage(event.usage)}`));
+    if (event.turns) this.#put(el('p', { class: 'run-end quiet' }, [plural(event.turns, 'turn'), usage(event.usage)].filter(Boolean).join(' · ')));
     for (const deviation of event.deviations ?? []) this.#put(el('p', { class: 'run-end quiet' }, `deviation of the model server: ${deviation.code}${deviation.detail ? `: ${deviation.detail}` : ''}`));
   }
 
@@ -402,6 +421,11 @@ class Call {
 
   #result = null;
 
+  whole(output) {
+    if (this.#result) this.#result.output = output;
+    this.#draw();
+  }
+
   handoff(to) {
     this.element.classList.add('handoff-call');
     fill(this.#summary.querySelector('.name'), `hand over to ${to}`);
@@ -435,6 +459,12 @@ class Call {
     this.element.open = false;
   }
 
+  open() {
+    this.element.open = true;
+    this.#draw();
+    if (typeof this.#result.output === 'string') announce(this.#result.output);
+  }
+
   stopped() {
     if (this.isRunning) this.#state('■', 'not finished');
     this.isRunning = false;
@@ -450,12 +480,12 @@ class Call {
 
   #draw() {
     if (!this.element.open) return;
-    fill(this.#given, this.id && this.handlers.select && button('Show in the trace', () => this.handlers.select(this.id), { class: 'small in-trace' }), el('h4', {}, 'Arguments'), showText(this.#arguments || '{}', 'Arguments'));
+    fill(this.#given, el('div', { class: 'call-head' }, el('h4', {}, 'Arguments'), this.id && this.handlers.select && button('Show in the trace', () => this.handlers.select(this.id), { class: 'small in-trace' })), showText(this.#arguments || '{}', 'Arguments'));
     if (!this.#result) return;
     const { output, failed } = this.#result;
     fill(this.#came, el('h4', {}, failed ? 'What the model was told of the failure' : 'Output'),
-      typeof output === 'string' ? showText(output || '(empty)', 'Output') : output.map((part) => partOf(part) ?? showText(part.text ?? JSON.stringify(part), 'Output')),
-      failed && [el('h4', {}, 'The failure'), showText(failed, 'Failure')]);
+      typeof output === 'string' ? showText(output || '(empty)', 'Output') : showParts(output, 'Output'),
+      failed && failed !== output && [el('h4', {}, 'The failure'), showText(failed, 'Failure')]);
   }
 }
 
@@ -517,6 +547,11 @@ export function textOf(content) {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return content?.text ?? '';
   return content.map((part) => part.text ?? '').filter(Boolean).join('\n');
+}
+
+/** Shows the parts of an output: texts, pictures and files. */
+export function showParts(parts, label) {
+  return parts.map((part) => partOf(part) ?? showText(part.text ?? JSON.stringify(part), label));
 }
 
 function partOf(part) {

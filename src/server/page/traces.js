@@ -165,13 +165,13 @@ export class Traces extends EventTarget {
     const failed = trace.error && firstToSee(this.#shown?.tree ?? treeOf(trace.spans));
     return el('div', {},
       el('h2', {}, el('span', { class: `mark ${trace.status}`, title: words }, mark), ` ${trace.name}`, el('span', { class: 'visually-hidden' }, `, ${words}`)),
-      el('p', { class: 'quiet facts' }, facts.filter(Boolean).join(' · ')),
+      el('p', { class: 'quiet facts' }, dotted(facts)),
       trace.error && el('p', { class: 'error-line' }, el('strong', {}, trace.error.kind), ' ', short(trace.error.message, 200), ' ', button('Show the span', () => {
         this.#waterfall.select(failed);
         this.#select(failed);
       }, { class: 'small' })),
       el('div', { class: 'actions' },
-        trace.session_id && button('Conversation', () => this.dispatchEvent(new CustomEvent('conversation', { detail: trace.session_id })), { class: 'small' }),
+        trace.session_id && button('Conversation', () => this.dispatchEvent(new CustomEvent('conversation', { detail: trace.session_id })), { class: 'small to-conversation' }),
         this.#exportButton('HTML', 'html', 'text/html', asHtml), this.#exportButton('JSON lines', 'jsonl', 'application/jsonl', asJsonLines), this.#exportButton('OTLP', 'otlp.json', 'application/json', (_, whole) => asOtlp(whole))));
   }
 
@@ -252,7 +252,7 @@ export class Traces extends EventTarget {
     });
     return el('li', { class: trace.trace_id === this.trace ? 'current' : null, 'data-trace': trace.trace_id }, pick,
       button([el('span', { class: `mark ${trace.status}`, title: words }, mark, el('span', { class: 'visually-hidden' }, words)),
-        el('span', { class: 'trace-row' }, el('span', { class: 'title' }, trace.name), el('span', { class: 'quiet' }, facts.filter(Boolean).join(' · ')), trace.error && el('span', { class: 'error-line' }, `${trace.error.kind}: ${short(trace.error.message, 90)}`))],
+        el('span', { class: 'trace-row' }, el('span', { class: 'title' }, trace.name), el('span', { class: 'quiet' }, dotted(facts)), trace.error && el('span', { class: 'error-line' }, `${trace.error.kind}: ${short(trace.error.message, 90)}`))],
       async () => {
         await this.open(trace.trace_id, null);
         this.dispatchEvent(new Event('selected'));
@@ -264,6 +264,8 @@ export class Traces extends EventTarget {
     traces.sort((a, b) => Date.parse(a.started_at) - Date.parse(b.started_at));
     this.trace = null;
     this.#shown = null;
+    this.#drawRows();
+    this.dispatchEvent(new Event('selected'));
     fill(this.#detail, el('p', { class: 'quiet' }, 'Comparing …'));
     fill(this.#detail, el('h2', {}, 'Two runs'), await compareView(traces, (trace, span) => this.#whole(trace, span)));
   }
@@ -282,4 +284,9 @@ export class Traces extends EventTarget {
       // The conversation says that the server is away; the next look will find it again.
     }
   }
+}
+
+/** Facts with dots between them; a line ends between two facts and in none. */
+function dotted(facts) {
+  return facts.filter(Boolean).flatMap((fact, n) => [n > 0 && ' · ', el('span', { class: 'fact' }, fact)]);
 }

@@ -1,6 +1,6 @@
 // Values of others: JSON laid out, long texts cut with what is left, pictures and sounds shown. Base64 is never shown as text.
 
-import { add, button, el } from './dom.js';
+import { add, button, el, fill } from './dom.js';
 import { bytes, plural } from './format.js';
 
 /** How many characters are shown before somebody asks for more. */
@@ -24,12 +24,12 @@ export function showValue(value, label) {
     media.push(found);
     return `‹${found.words}›`;
   }, 2);
-  return el('div', { class: 'value' }, cut(shown, label), media.map(showMedia));
+  return el('div', { class: 'value' }, pre(shown, label), media.map(showMedia));
 }
 
 function showString(text, label) {
   const media = mediaOf(text);
-  return el('div', { class: 'value' }, media ? showMedia(media) : cut(text, label));
+  return el('div', { class: 'value' }, media ? showMedia(media) : pre(text, label));
 }
 
 function parsed(text) {
@@ -41,16 +41,16 @@ function parsed(text) {
   }
 }
 
-/** A text, and a button for what is too much of it. */
-function cut(text, label) {
-  const pre = el('pre', { tabindex: '0', role: 'group', 'aria-label': label ?? 'Value' });
-  if (text.length <= MAX_CHARS * 1.2) return add(pre, text);
+const pre = (text, label) => cut(el('pre', { tabindex: '0', role: 'group', 'aria-label': label ?? 'Value' }), text);
+
+/** Puts a text into an element, and behind it a button for what is too much of it. */
+export function cut(element, text) {
+  if (text.length <= MAX_CHARS * 1.2) return add(element, text);
   const rest = el('div', { class: 'cut' });
   let n_shown = MAX_CHARS;
   const more = (upTo) => {
     n_shown = upTo;
-    pre.textContent = '';
-    add(pre, text.slice(0, n_shown));
+    fill(element, text.slice(0, n_shown));
     rest.replaceChildren();
     const left = text.length - n_shown;
     if (left <= 0) return;
@@ -60,7 +60,7 @@ function cut(text, label) {
       button('Save', () => save(text, 'value.txt', 'text/plain'), { class: 'small' }));
   };
   more(MAX_CHARS);
-  return el('div', {}, pre, rest);
+  return el('div', {}, element, rest);
 }
 
 function mediaOf(text) {

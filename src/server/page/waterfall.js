@@ -75,7 +75,8 @@ export class Waterfall {
     const [mark, words] = STATUS[span.status] ?? ['•', span.status];
     const total = this.#tree.duration || 1;
     const isOpen = node.children.length > 0 ? String(!this.#folded.has(span.span_id)) : null;
-    const bar = el('span', { class: `bar ${span.kind} ${span.status}` });
+    // As attributes: a kind may have the name of a class that means something else, such as `approval`.
+    const bar = el('span', { class: 'bar', 'data-kind': span.kind, 'data-status': span.status });
     bar.style.left = `${((start - this.#tree.from) / total) * 100}%`;
     bar.style.width = `${Math.max(0.4, (((end ?? this.#tree.from + total) - start) / total) * 100)}%`;
     const name = el('span', { class: 'span-name' }, el('span', { class: `mark ${span.status}`, title: words }, mark), el('span', { class: 'visually-hidden' }, `${words} `), el('span', { class: 'label', title: span.name }, span.name));
