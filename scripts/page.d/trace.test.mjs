@@ -294,6 +294,31 @@ test('chat_6_trace_stands_beside_the_conversation_and_both_lead_to_each_other', 
   await becomes(() => page.locator('#thread .call.lit').count(), 1);
 });
 
+test('trace_8_branch_of_a_run_of_before_a_restart_is_run_by_the_agent_of_the_trace', async () => {
+  const config = `${CONFIG}trace: { store: traces.db }\n`;
+  const own = await serve(model.url, { config });
+  const earlier = await browser.open(own.url);
+  await earlier.locator('#agent').selectOption('Desk');
+  await say(earlier, 'call calculator {"expression":"6*7"}');
+  await earlier.locator('#thread [data-waits]').getByRole('button', { name: 'Approve' }).click();
+  await over(earlier);
+  await earlier.context().close();
+  await own.stop('SIGTERM');
+  const again = await serve(model.url, { config, folder: own.folder });
+  const later = await browser.open(`${again.url}/#view=traces`);
+  await becomes(() => later.locator('#agent').inputValue(), 'Assistant');
+  await later.locator('[data-trace] .row-button').click();
+  await later.getByText('Run it again', { exact: true }).click();
+  await later.getByRole('button', { name: 'Run again as a branch' }).click();
+  // Assistant has this tool too, and would not ask.
+  await becomes(() => later.locator('#thread [data-waits] .approval-head').innerText(), /calculator waits for you\. Desk wants to call it with:$/);
+  await becomes(() => later.locator('#agent').inputValue(), 'Desk');
+  assert.deepEqual({ errors: later.errors, foreign: later.foreign }, { errors: [], foreign: [] });
+  await later.context().close();
+  await again.stop();
+  again.remove();
+});
+
 // Last, since it adds a run to those that the others count.
 test('trace_8_run_is_forked_from_a_span_and_the_conversation_stays', async () => {
   await runAndOpen('call calculator {"expression":"2+2"}');
