@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 
 export const CONFIG = `
 agents:
@@ -18,6 +19,14 @@ agents:
   - name: Guarded
     guardrails: { input: [{ name: no secrets, deny: [password] }] }
 `;
+
+/** Ends what was started. */
+const ends = [];
+
+// A test that failed ends nothing that it started, and with one of its processes alive the tests of its file would never be over.
+after(async () => {
+  for (const end of ends) await end();
+});
 
 /** Starts the program on a model server. */
 export async function serve(modelUrl, { config = CONFIG, environment = {}, folder = mkdtempSync(join(tmpdir(), 'page-')), bind = '127.0.0.1:0' } = {}) {
@@ -43,5 +52,10 @@ export async function serve(modelUrl, { config = CONFIG, environment = {}, folde
       await ended;
     }
   };
-  return { url, folder, log: () => log, stop, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  ends.push(async () => {
+    await stop();
+    remove();
+  });
+  return { url, folder, log: () => log, stop, remove };
 }
