@@ -6,9 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use openai_agents::ErrorKind;
 use openai_agents::config::{Config, SessionStore};
+#[cfg(feature = "postgres")]
+use openai_agents::session::PostgresSessions;
+#[cfg(feature = "redis")]
+use openai_agents::session::RedisSessions;
 use openai_agents::session::{
-    EncryptedSession, PostgresSessions, RedisSessions, Session, SessionError, SessionId,
-    SessionKey, SessionKeys, SessionSummary, Sessions, SqliteSession, SqliteSessions,
+    EncryptedSession, Session, SessionError, SessionId, SessionKey, SessionKeys, SessionSummary,
+    Sessions, SqliteSession, SqliteSessions,
 };
 
 use crate::failure::{Unusable, Usage};
@@ -27,8 +31,7 @@ pub(crate) struct Store {
 
 enum Backend {
     Sqlite(SqliteSessions),
-    Postgres(PostgresSessions),
-    Redis(RedisSessions),
+    Server(Box<dyn Sessions>),
 }
 
 impl Store {
@@ -47,7 +50,7 @@ impl Store {
         }
         let backend = match store {
             SessionStore::Sqlite { path, .. } => Backend::Sqlite(SqliteSessions::open(path).await?),
-            other => Backend::on_server(other).await?,
+            other => Backend::Server(on_server(other).await?),
         };
         Self::new(config, backend, store)
     }
@@ -62,7 +65,7 @@ impl Store {
                 // What is wrong with the path is said by opening it.
                 Ok(true) | Err(_) => Backend::Sqlite(SqliteSessions::open_read_only(path).await?),
             },
-            other => Backend::on_server(other).await?,
+            other => Backend::Server(on_server(other).await?),
         };
         Self::new(config, backend, store).map(Some)
     }
@@ -139,7 +142,7 @@ impl Store {
     pub(crate) fn sqlite(&self, what: &str) -> Result<&SqliteSessions> {
         match &self.backend {
             Backend::Sqlite(sessions) => Ok(sessions),
-            Backend::Postgres(_) | Backend::Redis(_) => Err(Unusable {
+            Backend::Server(_) => Err(Unusable {
                 kind: ErrorKind::Unsupported,
                 message: format!("the session store {} has no {what}; SQLite has", self.name),
                 hint: None,
@@ -159,20 +162,38 @@ impl Backend {
     fn sessions(&self) -> &dyn Sessions {
         match self {
             Self::Sqlite(sessions) => sessions,
-            Self::Postgres(sessions) => sessions,
-            Self::Redis(sessions) => sessions,
+            Self::Server(sessions) => sessions.as_ref(),
         }
     }
+}
 
-    async fn on_server(store: &SessionStore) -> Result<Self> {
-        Ok(match store {
-            SessionStore::Postgres { url } => Self::Postgres(PostgresSessions::connect(url).await?),
-            SessionStore::Redis { url } => Self::Redis(RedisSessions::connect(url).await?),
-            other => {
-                return Err(Usage(format!("{other} is a store that is not known here")).into());
-            }
-        })
+/// Connects to a store that is a server.
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "redis")),
+    expect(clippy::unused_async, reason = "there is none to connect to")
+)]
+async fn on_server(store: &SessionStore) -> Result<Box<dyn Sessions>> {
+    #[cfg(feature = "postgres")]
+    if let SessionStore::Postgres { url } = store {
+        return Ok(Box::new(PostgresSessions::connect(url).await?));
     }
+    #[cfg(feature = "redis")]
+    if let SessionStore::Redis { url } = store {
+        return Ok(Box::new(RedisSessions::connect(url).await?));
+    }
+    Err(Usage(not_built(store)).into())
+}
+
+fn not_built(store: &SessionStore) -> String {
+    let feature = match store {
+        SessionStore::Postgres { .. } => "postgres",
+        SessionStore::Redis { .. } => "redis",
+        other => return format!("{other} is a store that is not known here"),
+    };
+    format!(
+        "{store} needs a program that is built with its feature `{feature}`; \
+        `cargo install --path cli --features {feature}` builds it"
+    )
 }
 
 fn named(config: &Config) -> Result<&SessionStore> {
