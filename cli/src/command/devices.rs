@@ -8,8 +8,8 @@ use crate::exit::Exit;
 
 /// List the microphones and speakers
 ///
-/// Each line has what it is, the id by which --input-device and --output-device name it, and its name. The one that is used when none is named
-/// is marked by a star.
+/// Each line has the kind, the id for --input-device or --output-device, and the name. A star marks the device that is used if you name
+/// none.
 ///
 /// They are used by `realtime --microphone`, `talk --microphone`, `listen --microphone`, `talk --play` and `speak --play`. The program has
 /// them when it is built with its feature `microphone`.

@@ -65,7 +65,7 @@ pub(crate) struct ListenArgs {
     /// Record from the microphone instead of reading a file.
     #[arg(long, conflicts_with = "file")]
     microphone: bool,
-    /// End the recording by this much silence behind what is said, in seconds.
+    /// End the recording after this many seconds of silence.
     #[arg(long, value_name = "SECS", default_value = "2", requires = "microphone", value_parser = seconds)]
     silence: Duration,
     /// Record from this microphone; `openai-agents devices` lists them [default: the system's].

@@ -32,8 +32,8 @@ use crate::typed_lines::{TypedLines, is_yes};
 /// `RealtimeAgent` of the settings, or one with the tools of `Assistant`.
 ///
 /// The answers go to stdout as text; what was heard, tool calls and notices go to stderr. With -o, the model answers in audio, which is
-/// written to the file at the end, and its transcript goes to stdout. About a call that needs approval the terminal is asked; where stdin is
-/// none, the call is refused. With --approve-all all calls are approved.
+/// written to the file at the end, and its transcript goes to stdout. If a call needs approval, you are asked
+/// in the terminal; if stdin is no terminal, the call is refused. With --approve-all all calls are approved.
 ///
 /// With --microphone, the model hears the microphone and answers through the speaker. Whoever speaks over an answer stops it, and the model is
 /// told what was heard of it; use headphones, or the model hears itself. With --half-duplex nothing is heard while an answer is played. Lines

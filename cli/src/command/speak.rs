@@ -25,8 +25,8 @@ use crate::output;
 /// Speak a text into an audio file, or through the speaker
 ///
 /// The text is sent to /audio/speech of the server at `voice.tts_url`, or else at the base URL. The model is `voice.tts_model` and the
-/// voice `voice.voice` of the settings. What the server sends is written as it is, when it is there whole. With --play it is played while it
-/// comes.
+/// voice `voice.voice` of the settings. The file is written once all audio is there, as the server sent it. With --play the
+/// audio is played while it comes.
 ///
 /// `echo "Hello." | openai-agents speak -o hello.wav`
 ///

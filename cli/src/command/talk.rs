@@ -56,7 +56,7 @@ pub(crate) struct TalkArgs {
     /// Talk by the microphone and the speaker.
     #[arg(long, conflicts_with_all = ["file", "output", "play"])]
     microphone: bool,
-    /// End a question by this much silence behind it, in seconds.
+    /// End a question after this many seconds of silence.
     #[arg(long, value_name = "SECS", default_value = "2", requires = "microphone", value_parser = seconds)]
     silence: Duration,
     /// Hear by this microphone; `openai-agents devices` lists them [default: the system's].
