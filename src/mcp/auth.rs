@@ -166,7 +166,10 @@ impl Authorization {
     }
 
     async fn answer_loudly(&self, challenge: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // One at a time: the user is not asked twice side by side.
         let mut asked = self.asked.lock().await;
+        // rmcp takes the manager by value. The one in its place has no tokens; it stays if anything
+        // below fails.
         let placeholder = manager(&self.url, &self.http).await?;
         let mut held = self.client.auth_manager.lock().await;
         let mut current = std::mem::replace(&mut *held, placeholder);
@@ -182,6 +185,8 @@ impl Authorization {
             .await
             .map_err(|(_, error)| error)?;
         let address = session.get_authorization_url().to_owned();
+        // Before anyone is asked: the address and the one that the user comes back with hold the
+        // state and the code.
         self.http.secrets().add_url(&address);
         let callback = (self.oauth.ask)(address).await?;
         self.http.secrets().add_url(&callback);

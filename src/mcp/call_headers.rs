@@ -81,6 +81,7 @@ pub(super) fn parse(headers: &[(String, Secret)]) -> Result<HeaderMap, BoxError>
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| format!("{name:?} is no name of a header"))?;
+        // With one of these a call could change where a request goes or how its body is read.
         let is_of_protocol = [
             ACCEPT,
             CONTENT_LENGTH,

@@ -52,6 +52,8 @@ impl Listing {
         // One asks; others wait for what it gets.
         let mut listed = self.0.lock().await;
         let connection = shared.ready().await?;
+        // Read before the list is asked for. A change that comes meanwhile makes the list old at
+        // once, and it is asked for again.
         let as_of = shared.changes.of_tools();
         if let Some(known) = &*listed
             && shared.options.cache_tools
@@ -155,6 +157,7 @@ fn offer(
             },
         }
     }
+    // All names at once, because what one tool is called can depend on the others.
     let given = tool::names(&shared.name, options.prefix, &tools);
     let mut offered = Vec::new();
     for (tool, name) in tools.into_iter().zip(given) {
@@ -164,6 +167,7 @@ fn offer(
             Err(reason) => left_out.add(&listed, reason),
         }
     }
+    // Some tools are enough to go on with. None at all would look like a server that has none.
     if offered.is_empty() && !left_out.tools.is_empty() {
         return Err(McpError::NoUsableTool {
             server: shared.name.clone(),
@@ -264,6 +268,7 @@ impl<T> PagedList<T> {
             let Some(next) = page.next else {
                 return Ok(entries);
             };
+            // A server that repeats a page would otherwise keep us until the bound.
             if !cursors.insert(next.clone()) {
                 let found = format!("the page `{next}` again, so that the list has no end");
                 return Err(shared.unexpected(self.method, found));

@@ -64,6 +64,8 @@ impl ServerSecrets {
     /// Adds secrets; they are taken out of all that is read from now on.
     fn add(&self, secrets: RedactorBuilder) {
         let mut known = self.write();
+        // A redactor is never changed: who has the old one goes on with it, and nobody waits for a
+        // lock while text is searched.
         known.lasting = secrets.all_of(&known.lasting).build();
         known.join();
     }
@@ -148,6 +150,7 @@ fn configured(transport: &McpTransport) -> Redactor {
 /// Finds the values of a field wherever it stands: behind `"name":` or `name=`, whether or not the whole can be read.
 fn values<'a>(message: &'a str, name: &'a str) -> impl Iterator<Item = Secret> + 'a {
     message.match_indices(name).filter_map(move |(at, _)| {
+        // The whole name only: `code` must not be found in `code_challenge`.
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let before = message.get(..at)?;
         let after = message.get(at + name.len()..)?;

@@ -77,6 +77,8 @@ impl Resumption {
 
     /// Opens the stream again after it broke for this reason; gives the reason back if that is not possible.
     pub(super) async fn reopen(&mut self, mut reason: String) -> Result<HttpBody, String> {
+        // Without the id of an event the server cannot know where to go on, and the request is not
+        // sent again.
         let Some(id) = &self.last_event_id else {
             return Err(reason);
         };
@@ -105,6 +107,8 @@ impl Resumption {
     fn wait(&self) -> Duration {
         let longer = FIRST_WAIT.saturating_mul(1 << self.n_reopenings);
         match self.retry {
+            // The first time as soon as the server asks for. Then ever later, to leave a server in
+            // trouble alone.
             Some(retry) if self.n_reopenings == 0 => retry,
             Some(retry) => retry.max(longer),
             None => longer,

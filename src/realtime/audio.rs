@@ -83,6 +83,8 @@ impl ItemAudio {
         plays_until: &mut Duration,
     ) -> Bytes {
         let audio = self.frames.push(audio);
+        // The player had nothing left to play, so there was a pause. From here on it is counted
+        // anew, behind the audio that came before.
         if self.n_bytes == 0 || now >= *plays_until {
             self.playing_since = now.max(*plays_until);
             self.before = self.received();
@@ -112,6 +114,7 @@ impl ItemAudio {
         if has_playback_reports {
             return self.reported.unwrap_or_default().min(received);
         }
+        // No reports: a player that never pauses has played since `playing_since`.
         let played = self
             .before
             .saturating_add(now.saturating_sub(self.playing_since));

@@ -258,6 +258,8 @@ impl Probe {
     fn on_sent(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::CreateResponse(_) => {
+                // The checks follow the protocol and not the code of the machine, or both would
+                // have the same mistakes.
                 let before = std::mem::replace(&mut self.answer, AnswerPhase::Asked);
                 let is_second = before != AnswerPhase::None;
                 self.complain_if(is_second, || "asked for a second answer".to_owned());

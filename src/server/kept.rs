@@ -182,6 +182,7 @@ impl<V: Keepable + Clone> Shelf<V> {
     pub(super) fn get(&self, id: &str) -> Option<V> {
         let key = self.key(id);
         self.keeper.change(|state| {
+            // Asked for, so it goes to the end of the order in which things make room.
             state.touch(&key);
             state.find(&key)
         })
@@ -195,6 +196,7 @@ impl<V: Keepable + Clone> Shelf<V> {
             if let Some(value) = state.find(&key) {
                 return (value, Vec::new());
             }
+            // Made inside the lock, so that two requests for one id get the same value.
             let value = make();
             state.dropped.forget(&key);
             state.insert(key, Box::new(value.clone()));

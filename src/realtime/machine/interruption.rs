@@ -22,6 +22,8 @@ impl Machine {
         {
             self.send(cancel);
         }
+        // Two things end: the answer that grows, and items that are complete but not yet played to
+        // their end.
         let mut was_silent = true;
         let active = self.responses.active().map(|active| active.number);
         if is_active
@@ -57,6 +59,7 @@ impl Machine {
                 cut.push(CutItem { item_id, heard });
             }
         }
+        // The player has been emptied, so the next audio begins now.
         self.plays_until = now;
         if was_silent && !(is_active && by != InterruptedBy::Speech) {
             return;
@@ -64,6 +67,8 @@ impl Machine {
         if self.playback == Playback::Server && by != InterruptedBy::Speech {
             self.send(ClientEvent::ClearOutputAudio);
         }
+        // On a lost connection nobody can be told. The new one is told the conversation as it was
+        // heard.
         if by != InterruptedBy::Connection {
             for item in &cut {
                 self.truncate(&item.item_id, item.heard);

@@ -68,6 +68,8 @@ impl OpenTurn {
         let mut handed = Vec::with_capacity(calls.len());
         for call in calls {
             handed.push(HandedCall {
+                // With this id a client gets the work of the agent back, so it must not be one that
+                // can be guessed or that a model chose.
                 id: format!("call_{}", id::random()?),
                 call_id: call.call_id,
                 name: call.tool,

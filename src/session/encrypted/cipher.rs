@@ -59,6 +59,8 @@ impl Ciphers {
             store: "of encrypted items".to_owned(),
             source,
         };
+        // Random for each item: 24 bytes are enough that two never meet, so no count has to be kept
+        // anywhere.
         let nonce = XNonce::try_generate().map_err(|error| refused(error.to_string().into()))?;
         let payload = Payload {
             msg: item.to_json().as_bytes(),
@@ -100,6 +102,7 @@ impl Ciphers {
                 key_id: sealed.key_id,
             });
         };
+        // One text for all of these. Cryptography cannot tell a wrong key from a changed item.
         let changed = || undecryptable("the key is another, or it was changed or moved");
         let data = STANDARD.decode(&sealed.data).map_err(|_| changed())?;
         let (nonce, encrypted) = data.split_at_checked(NONCE_BYTES).ok_or_else(changed)?;
@@ -121,6 +124,8 @@ impl Cipher {
     fn new(session: &SessionId, key: &SessionKey) -> Self {
         let associated = associated(session, key.id());
         let mut derived = Zeroizing::new([0; 32]);
+        // A key for each session, so that an item that is put into another session cannot be
+        // decrypted there.
         let hkdf = Hkdf::<Sha256>::new(Some(session.as_str().as_bytes()), key.secret());
         #[expect(clippy::expect_used, reason = "32 bytes are one block of SHA-256")]
         hkdf.expand(&associated, derived.as_mut())

@@ -48,6 +48,7 @@ pub(super) fn search_files(
         searcher: SearcherBuilder::new()
             .line_number(true)
             .heap_limit(Some(MAX_HEAP_BYTES))
+            // A zero byte means that it is no text, as grep sees it.
             .binary_detection(BinaryDetection::quit(0))
             .build(),
         lines: Vec::new(),

@@ -54,6 +54,7 @@ pub(super) fn walk(
         n_names: 0,
     };
     let beginning = plain(start.as_path());
+    // The patterns of folders above count as well, also if the walk begins below them.
     walker.enter_parents(&beginning);
     walker
         .folder(&folder, &beginning)
@@ -115,6 +116,8 @@ impl Walker<'_> {
                 path: path.join(&name),
                 file_type,
             };
+            // An ignored folder is not entered at all, as in git: nothing in it can be taken in
+            // again.
             if name == ".git" || self.is_ignored(&entry) {
                 continue;
             }

@@ -42,6 +42,8 @@ impl Group {
     /// Takes the command that leads the group; says whether the call still wants it.
     pub(super) fn begin(&self, command: &Child) -> bool {
         let mut state = self.state();
+        // `cancel` may have come while the command was being started. Then the group is taken all
+        // the same, so that it can be ended.
         let is_wanted = matches!(*state, GroupState::NotStarted);
         // The kernel gives no number that is out of its own range.
         if let Some(group) = i32::try_from(command.id()).ok().and_then(Pid::from_raw) {
@@ -54,6 +56,8 @@ impl Group {
         let GroupState::Running(command) = *self.state() else {
             return true;
         };
+        // `NOWAIT` leaves the command to be waited for. Until then its number stays taken, and a
+        // signal cannot hit a stranger.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(command), options), Ok(None))
     }

@@ -55,6 +55,7 @@ pub(super) fn spawn(
     let mut command = Command::new(program);
     command
         .args(arguments)
+        // First nothing, then what is named: our environment holds keys.
         .env_clear()
         .envs(inherited(options))
         .envs(request.variables.iter().map(|(name, value)| (name, value)))
@@ -84,6 +85,8 @@ pub(super) fn spawn(
     prepare(&mut command, limits(options), entry.transpose()?, filter);
     // Without it a crowd of processes would keep this program from counting them.
     rustix::process::nice(NICENESS).map_err(|error| not_started(error.into()))?;
+    // From here on this thread itself can reach only these files. All that it still does is to
+    // start the command.
     files::restrict(place.root, place.temporary, options)?;
     // The writers of this process are dropped with the command, or the pipes would never end.
     command.spawn().map_err(not_started)
@@ -143,6 +146,8 @@ fn prepare(
     entry: Option<File>,
     filter: Option<BpfProgram>,
 ) {
+    // Between fork and exec, in this order: the session first, because the filter forbids to leave
+    // it.
     let prepare = move || {
         // Its process group can be ended as a whole, and it has no terminal.
         setsid()?;
