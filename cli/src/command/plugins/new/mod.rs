@@ -142,6 +142,11 @@ impl PluginKind {
                 0,
                 "once:   rustup target add wasm32-unknown-unknown".to_owned(),
             );
+            // Left out of a first build; see Cargo.toml.
+            if !cfg!(feature = "plugins-wasm") {
+                let install = "once:   cargo install --path cli --features plugins-wasm";
+                lines.insert(0, install.to_owned());
+            }
         }
         let question = match self {
             Self::Skill => "What is new? We fixed the login.",
