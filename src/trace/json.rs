@@ -1,21 +1,23 @@
 //! Spans as JSON, as the local store, JSON lines and the HTTP API have them.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::id::{SpanId, TraceId};
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 use super::time::{parse_rfc3339, rfc3339};
 
 /// A span as JSON.
 #[derive(Serialize)]
 struct SpanJson<'a, C> {
-    trace_id: String,
-    span_id: String,
-    parent_id: Option<String>,
+    trace_id: ShownId<TraceId>,
+    span_id: ShownId<SpanId>,
+    parent_id: Option<ShownId<SpanId>>,
     name: &'a str,
     kind: &'static str,
     is_root: bool,
@@ -28,6 +30,15 @@ struct SpanJson<'a, C> {
     events: Vec<EventJson<'a>>,
     error: Option<ErrorJson<'a>>,
     content: C,
+}
+
+/// An id as its digits.
+struct ShownId<T>(T);
+
+impl<T: fmt::Display> Serialize for ShownId<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 #[derive(Serialize)]
@@ -98,23 +109,29 @@ impl Span {
         self.to_json_with_content(Whole(&self.content))
     }
 
-    /// Writes it as JSON that says of its content where it is and how large.
+    /// Writes it behind others, as JSON that says of its content where it is and how large.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn to_json_with(&self, places: &[ContentPlace]) -> String {
-        self.to_json_with_content(Places(places))
+    pub(crate) fn write_json_with(&self, places: &[ContentPlace], to: &mut Vec<u8>) {
+        self.write_json(Places(places), to);
     }
 
     /// Writes it as JSON, with what is to stand for its content.
     pub(crate) fn to_json_with_content(&self, content: impl Serialize) -> String {
+        let mut json = Vec::with_capacity(1024);
+        self.write_json(content, &mut json);
+        String::from_utf8(json).unwrap_or_default()
+    }
+
+    fn write_json(&self, content: impl Serialize, to: &mut Vec<u8>) {
         let events = self.events.iter().map(|event| EventJson {
             name: &event.name,
             at: rfc3339(event.at),
             attributes: &event.attributes,
         });
         let json = SpanJson {
-            trace_id: self.trace.id.to_string(),
-            span_id: self.id.to_string(),
-            parent_id: self.parent.map(|parent| parent.to_string()),
+            trace_id: ShownId(self.trace.id),
+            span_id: ShownId(self.id),
+            parent_id: self.parent.map(ShownId),
             name: &self.name,
             kind: self.kind.as_str(),
             is_root: self.is_root,
@@ -130,7 +147,7 @@ impl Span {
             content,
         };
         // Its keys are texts and its numbers are finite, which is all that can fail.
-        serde_json::to_string(&json).unwrap_or_default()
+        let _written = serde_json::to_writer(to, &json);
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote; nothing if it is no span of this trace.

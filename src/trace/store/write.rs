@@ -94,7 +94,9 @@ fn write(
                 let has_ended = |other: &Arc<Span>| other.id == span.id && other.ended_at.is_some();
                 // That it had begun said which trace comes first, and nothing else is news.
                 if !spans.iter().any(has_ended) {
-                    trace.take(span, &span.to_json_with(&[]));
+                    let mut json = Vec::new();
+                    span.write_json_with(&[], &mut json);
+                    trace.take(span, &String::from_utf8_lossy(&json));
                 }
                 continue;
             }
@@ -118,7 +120,8 @@ fn write(
 /// A row that is put together.
 #[derive(Default)]
 struct Rows {
-    spans: String,
+    /// JSON lines; one list of bytes for all, into which each is written.
+    spans: Vec<u8>,
     content: RowContent,
 }
 
@@ -134,9 +137,9 @@ impl Rows {
             places.push(self.content.push(name.clone(), content.to_text()));
         }
         if !self.spans.is_empty() {
-            self.spans.push('\n');
+            self.spans.push(b'\n');
         }
-        self.spans.push_str(&span.to_json_with(&places));
+        span.write_json_with(&places, &mut self.spans);
     }
 
     fn insert(
@@ -148,7 +151,8 @@ impl Rows {
             return Ok(());
         }
         let insert = &mut statements.insert;
-        insert.execute(params![trace, self.spans, self.content.as_str()])?;
+        let spans = std::str::from_utf8(&self.spans).map_err(StoreFailure::refused)?;
+        insert.execute(params![trace, spans, self.content.as_str()])?;
         *self = Self::default();
         Ok(())
     }
