@@ -81,6 +81,11 @@ impl Item {
         Self::from(Message::new(Role::User, text))
     }
 
+    /// Says whether both are handles of one item.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Makes an assistant message from a text, as it stands in a history.
     pub fn assistant(text: impl Into<String>) -> Self {
         Self::from(Message::new(Role::Assistant, text))
@@ -263,7 +268,7 @@ impl From<Reasoning> for Item {
 /// Two items are equal when their JSON values are.
 impl PartialEq for Item {
     fn eq(&self, other: &Self) -> bool {
-        if Arc::ptr_eq(&self.0, &other.0) {
+        if self.is_same(other) {
             return true;
         }
         let value = |item: &Self| serde_json::from_str::<serde_json::Value>(item.to_json()).ok();

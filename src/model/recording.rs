@@ -18,18 +18,21 @@ fn with_generation(act: impl FnOnce(&ActiveSpan)) {
 /// Notes what is sent, in the place of what an attempt before had sent.
 pub(super) fn record_request(url: &Url, body: &Bytes, redactor: &Redactor) {
     with_generation(|span| {
-        let host_port = url.host_port();
-        let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
-        span.set(gen_ai::SERVER_ADDRESS, host);
-        if let Ok(port) = port.parse::<u16>() {
-            span.set(gen_ai::SERVER_PORT, port);
-        }
-        span.set(gen_ai::URL, redactor.redact(&url.to_string()).into_owned());
         // A retry uses the span of the call again. The bytes of the attempt that failed would stand
         // before those of this one.
         span.remove_content("response");
         span.add_content("request", || {
-            SpanContent::bytes(vec![body.clone()]).without_secrets_of(redactor)
+            SpanContent::bytes(body).without_secrets_of(redactor)
+        });
+        let (url, redactor) = (url.clone(), redactor.clone());
+        span.describe(move |span| {
+            let host_port = url.host_port();
+            let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
+            span.set(gen_ai::SERVER_ADDRESS, host);
+            if let Ok(port) = port.parse::<u16>() {
+                span.set(gen_ai::SERVER_PORT, port);
+            }
+            span.set(gen_ai::URL, redactor.redact(&url.to_string()).into_owned());
         });
     });
 }
@@ -41,7 +44,7 @@ pub(super) fn record_answer(piece: &Bytes, redactor: &Redactor) {
 
 /// Notes the status of an answer.
 pub(super) fn record_status(status: u16) {
-    with_generation(|span| span.set(gen_ai::STATUS_CODE, status));
+    with_generation(|span| span.describe(move |span| span.set(gen_ai::STATUS_CODE, status)));
 }
 
 /// The header that tells the server of the trace, if that was asked for.

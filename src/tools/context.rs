@@ -50,10 +50,27 @@ pub(crate) trait CallLinks: Send + Sync {
     fn as_any(&self) -> &(dyn Any + Send + Sync);
 }
 
-/// What the model wrote, or whoever else calls.
-enum CallTexts {
+/// What the model wrote, or whoever else calls; it holds nothing of the run.
+#[derive(Clone)]
+pub(crate) enum CallTexts {
     Own { call_id: String, arguments: String },
     Item(CallItem),
+}
+
+impl CallTexts {
+    pub(crate) fn call_id(&self) -> &str {
+        match self {
+            Self::Own { call_id, .. } => call_id,
+            Self::Item(call) => &call.call_id,
+        }
+    }
+
+    pub(crate) fn arguments(&self) -> &str {
+        match self {
+            Self::Own { arguments, .. } => arguments,
+            Self::Item(call) => &call.arguments,
+        }
+    }
 }
 
 struct ToolContextInner {
@@ -223,18 +240,17 @@ impl ToolContext {
 
     /// Gives the id of the call.
     pub fn call_id(&self) -> &str {
-        match &self.inner.call {
-            CallTexts::Own { call_id, .. } => call_id,
-            CallTexts::Item(call) => &call.call_id,
-        }
+        self.inner.call.call_id()
     }
 
     /// Gives the arguments as the model wrote them.
     pub fn arguments(&self) -> &str {
-        match &self.inner.call {
-            CallTexts::Own { arguments, .. } => arguments,
-            CallTexts::Item(call) => &call.arguments,
-        }
+        self.inner.call.arguments()
+    }
+
+    /// Gives the texts of the call, for whoever keeps them longer than the run goes on.
+    pub(crate) fn texts(&self) -> &CallTexts {
+        &self.inner.call
     }
 }
 

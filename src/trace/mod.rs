@@ -12,6 +12,7 @@
 mod id;
 pub(crate) mod time;
 mod span;
+mod record;
 mod active;
 mod processor;
 mod scope;
@@ -47,6 +48,7 @@ pub use openai::OpenAiIngest;
 pub use otel::{OtlpExporter, otlp_json};
 pub use processor::{Exporter, MemorySpans, Processor};
 pub use queue::{ExportQueue, QueueLimits};
+pub use record::SpanRecord;
 pub use scope::{InScope, TraceScope, current_span};
 pub use span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 #[cfg(feature = "sqlite")]
@@ -56,16 +58,16 @@ pub use store::{
 };
 pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Tracer, TracerBuilder};
 
-pub(crate) use active::SpanStart;
 pub(crate) use id::fnv;
 #[cfg(any(feature = "realtime", feature = "voice"))]
 pub(crate) use open::OpenSpan;
+pub(crate) use record::SpanStart;
 #[cfg(feature = "mcp-client")]
 pub(crate) use scope::current_context;
 pub(crate) use scope::{Entered, with_current};
 #[cfg(feature = "mcp-server")]
 pub(crate) use time::rfc3339;
-pub(crate) use usage::set_usage;
+pub(crate) use usage::{set_usage, write_usage};
 
 /// Notes that the side effect of the current span begins, and is not one whose outcome a journal remembers.
 pub(crate) fn note_effect() {

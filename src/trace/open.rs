@@ -3,7 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::active::{ActiveSpan, SpanStart};
+use super::active::ActiveSpan;
+use super::record::SpanStart;
 use super::scope::TraceScope;
 use super::span::{SpanError, SpanKind};
 use super::tracer::Tracer;
@@ -26,16 +27,9 @@ impl OpenSpan {
 
     /// Begins a span in this one.
     pub(crate) fn child(&self, kind: SpanKind, name: String) -> Self {
-        Self(self.0.tracer().begin(SpanStart {
-            trace: self.0.trace(),
-            parent: Some(self.0.context().span_id),
-            kind,
-            is_root: false,
-            name: name.into(),
-            attributes: Vec::new(),
-            content: Vec::new(),
-            started_at: None,
-        }))
+        let parent = Some(self.0.context().span_id);
+        let start = SpanStart::new(self.0.trace(), parent, kind).named(name);
+        Self(self.0.tracer().begin(start))
     }
 
     /// Makes it what new spans belong to.

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::active::ActiveSpan;
 use super::processor::{Exporter, Processor};
+use super::record::SpanRecord;
 use super::span::{Span, SpanStatus};
 use crate::future::BoxFuture;
 
@@ -47,9 +48,9 @@ struct QueueState {
 
 #[derive(Default)]
 struct WaitingSpans {
-    ended: Vec<Arc<Span>>,
+    ended: Vec<SpanRecord>,
     n_bytes: usize,
-    started: Vec<ActiveSpan>,
+    started: Vec<SpanRecord>,
     flushes: Vec<oneshot::Sender<()>>,
     /// Whether the thread waits for the first of a batch.
     is_idle: bool,
@@ -104,14 +105,13 @@ impl Processor for ExportQueue {
         let mut waiting = self.0.lock();
         // A span that is not shown while it goes on is not lost: it comes when it ends.
         if waiting.started.len() < self.0.limits.max_spans && !waiting.is_closing {
-            waiting.started.push(span.clone());
+            waiting.started.push(span.record().clone());
             self.0.wake_if_idle(&mut waiting);
         }
     }
 
-    fn on_end(&self, span: &Arc<Span>) {
-        let content = span.content.iter();
-        let n_bytes: usize = content.map(|(_, content)| content.n_bytes()).sum();
+    fn on_end(&self, span: &SpanRecord) {
+        let n_bytes = span.n_bytes();
         let limits = &self.0.limits;
         let mut waiting = self.0.lock();
         let has_room = waiting.ended.len() < limits.max_spans
@@ -121,7 +121,7 @@ impl Processor for ExportQueue {
             self.0.lose(1, "the queue is full");
             return;
         }
-        waiting.ended.push(Arc::clone(span));
+        waiting.ended.push(span.clone());
         waiting.n_bytes += n_bytes;
         self.0.wake_if_idle(&mut waiting);
         // Half of a queue is worth going at once.
@@ -169,7 +169,7 @@ impl QueueState {
     }
 
     fn work(&self, mut exporter: impl Exporter) {
-        let mut running: Vec<ActiveSpan> = Vec::new();
+        let mut running: Vec<SpanRecord> = Vec::new();
         loop {
             let WaitingSpans {
                 ended,
@@ -186,7 +186,7 @@ impl QueueState {
             }
             running.retain(|span| !span.has_ended());
             for some in ended.chunks(self.limits.max_batch.max(1)) {
-                batch.extend(some.iter().cloned());
+                batch.extend(some.iter().map(SpanRecord::span));
                 self.export(&mut exporter, &batch);
                 batch.clear();
             }
@@ -260,8 +260,11 @@ impl fmt::Debug for ExportQueue {
 }
 
 /// A span that goes on, as it is; of those that ended the root of a run, as it began, so that runs are known in the order in which they begin.
-fn begun(span: &ActiveSpan) -> Option<Arc<Span>> {
-    let span = span.snapshot();
+fn begun(record: &SpanRecord) -> Option<Arc<Span>> {
+    if record.has_ended() && !record.is_root() {
+        return None;
+    }
+    let span = record.span();
     match span.ended_at {
         None => Some(span),
         Some(_) if span.is_root => Some(Arc::new(Span {
@@ -270,6 +273,7 @@ fn begun(span: &ActiveSpan) -> Option<Arc<Span>> {
             error: None,
             ..(*span).clone()
         })),
+        // It ended just now.
         Some(_) => None,
     }
 }

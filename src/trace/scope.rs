@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::active::{ActiveSpan, SpanStart};
+use super::active::ActiveSpan;
 use super::id::{SpanContext, SpanId};
+use super::record::SpanStart;
 use super::span::{SpanKind, TraceInfo};
 use super::tracer::Tracer;
 
@@ -142,16 +143,9 @@ impl TraceScope {
     pub(crate) fn begin(&self, kind: SpanKind, name: String) -> Option<ActiveSpan> {
         let tracer = self.tracer()?;
         let (trace, parent) = self.place(|| name.as_str().into());
-        Some(tracer.begin(SpanStart {
-            trace,
-            parent,
-            kind,
-            is_root: !self.is_span(),
-            name: name.into(),
-            attributes: Vec::new(),
-            content: Vec::new(),
-            started_at: None,
-        }))
+        let mut start = SpanStart::new(trace, parent, kind).named(name);
+        start.is_root = !self.is_span();
+        Some(tracer.begin(start))
     }
 }
 

@@ -138,14 +138,22 @@ pub struct SpanError {
 #[derive(Clone)]
 pub struct SpanContent {
     pieces: Pieces,
-    redactors: Vec<Redactor>,
+    /// What whoever told it knows.
+    own_redactor: Redactor,
+    /// What its tracer knows.
+    redactor: Redactor,
 }
 
 #[derive(Clone)]
 enum Pieces {
     Text(Arc<str>),
+    /// Most bodies come in one piece, which needs no list.
+    Whole(Bytes),
     Bytes(Vec<Bytes>),
-    Made(Arc<dyn Fn() -> String + Send + Sync>),
+    Made {
+        n_bytes: usize,
+        make: Arc<dyn Fn() -> String + Send + Sync>,
+    },
 }
 
 impl Span {
@@ -158,6 +166,16 @@ impl Span {
     pub fn attribute(&self, name: &str) -> Option<&Value> {
         let mut attributes = self.attributes.iter();
         attributes.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    /// Sets an attribute, in the place of an earlier one of its name.
+    pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        let (name, value) = (name.into(), value.into());
+        let mut attributes = self.attributes.iter_mut();
+        match attributes.find(|(known, _)| *known == name) {
+            Some(attribute) => attribute.1 = value,
+            None => self.attributes.push((name, value)),
+        }
     }
 
     /// Whether its outcome is one that a journal remembered, and nothing was done.
@@ -259,61 +277,72 @@ impl SpanContent {
         Self::of(Pieces::Text(text.into()))
     }
 
-    /// Makes content of the pieces of a text, as they came.
-    pub(crate) const fn bytes(pieces: Vec<Bytes>) -> Self {
-        Self::of(Pieces::Bytes(pieces))
+    /// Makes content of the bytes of a text, or of its first piece.
+    pub(crate) fn bytes(piece: &Bytes) -> Self {
+        Self::of(Pieces::Whole(piece.clone()))
     }
 
-    /// Makes content that is written when it is asked for.
-    pub(crate) fn made(make: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self::of(Pieces::Made(Arc::new(make)))
+    /// Makes content that is written when it is asked for, of what takes about so many bytes until then.
+    pub(crate) fn made(n_bytes: usize, make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        let make = Arc::new(make);
+        Self::of(Pieces::Made { n_bytes, make })
     }
 
-    const fn of(pieces: Pieces) -> Self {
+    fn of(pieces: Pieces) -> Self {
         Self {
             pieces,
-            redactors: Vec::new(),
+            own_redactor: Redactor::default(),
+            redactor: Redactor::default(),
         }
     }
 
-    /// Takes the secrets that this one knows out of it.
+    /// Takes the secrets that whoever tells it knows out of it.
     #[must_use]
     pub(crate) fn without_secrets_of(mut self, redactor: &Redactor) -> Self {
-        if !redactor.is_empty() {
-            self.redactors.push(redactor.clone());
-        }
+        self.own_redactor = redactor.clone();
         self
     }
 
+    /// Takes the secrets that its tracer knows out of it too.
+    pub(super) fn set_redactor(&mut self, redactor: &Redactor) {
+        self.redactor = redactor.clone();
+    }
+
     /// Adds a piece to content that has pieces.
-    pub(crate) fn push(&mut self, piece: Bytes) {
-        if let Pieces::Bytes(pieces) = &mut self.pieces {
-            pieces.push(piece);
+    pub(crate) fn push(&mut self, piece: &Bytes) {
+        match &mut self.pieces {
+            Pieces::Whole(first) => {
+                self.pieces = Pieces::Bytes(vec![std::mem::take(first), piece.clone()]);
+            }
+            Pieces::Bytes(pieces) => pieces.push(piece.clone()),
+            Pieces::Text(_) | Pieces::Made { .. } => {}
         }
     }
 
     /// Puts the text together.
     pub fn to_text(&self) -> String {
-        let text = match &self.pieces {
-            Pieces::Text(text) => text.to_string(),
-            Pieces::Bytes(pieces) => match String::from_utf8(pieces.concat()) {
-                Ok(text) => text,
-                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            },
-            Pieces::Made(make) => make(),
+        let of_bytes = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
-        self.redactors.iter().fold(text, |mut text, redactor| {
-            redactor.redact_in(&mut text);
-            text
-        })
+        let mut text = match &self.pieces {
+            Pieces::Text(text) => text.to_string(),
+            Pieces::Whole(bytes) => of_bytes(bytes.to_vec()),
+            Pieces::Bytes(pieces) => of_bytes(pieces.concat()),
+            Pieces::Made { make, .. } => make(),
+        };
+        self.own_redactor.redact_in(&mut text);
+        self.redactor.redact_in(&mut text);
+        text
     }
 
     /// About how many bytes are held by it, for queues that are bounded.
     pub(crate) fn n_bytes(&self) -> usize {
         match &self.pieces {
             Pieces::Text(text) => text.len(),
+            Pieces::Whole(bytes) => bytes.len(),
             Pieces::Bytes(pieces) => pieces.iter().map(Bytes::len).sum(),
-            Pieces::Made(_) => 1024,
+            Pieces::Made { n_bytes, .. } => *n_bytes,
         }
     }
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::active::{ActiveSpan, SpanStart, clean};
+use super::active::ActiveSpan;
 use super::id::{SpanContext, SpanId, TraceId};
 use super::processor::Processor;
+use super::record::{SpanRecord, SpanStart};
 use super::scope::TraceScope;
-use super::span::{Span, TraceInfo};
+use super::span::TraceInfo;
 use crate::secret::Redactor;
 
 /// How many paused runs are remembered, so that those that go on continue their trace.
@@ -227,14 +228,12 @@ impl Tracer {
         self.0.processors.iter().for_each(|to| to.on_start(span));
     }
 
-    pub(super) fn ended(&self, span: &Arc<Span>) {
+    pub(super) fn ended(&self, span: &SpanRecord) {
         self.0.processors.iter().for_each(|to| to.on_end(span));
     }
 
-    pub(super) fn clean(&self, span: &mut Span) {
-        if !self.0.redactor.is_empty() {
-            clean(span, &self.0.redactor);
-        }
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     /// Remembers a run that waits, by what is the same when it goes on.

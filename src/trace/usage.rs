@@ -5,12 +5,17 @@ use serde_json::Value;
 
 use super::active::ActiveSpan;
 use super::gen_ai;
-#[cfg(any(feature = "http", feature = "sqlite"))]
 use super::span::Span;
 use crate::usage::Usage;
 
 /// Says what was used.
 pub(crate) fn set_usage(span: &ActiveSpan, usage: &Usage) {
+    let usage = *usage;
+    span.describe(move |span| write_usage(span, &usage));
+}
+
+/// Says of a span what was used.
+pub(crate) fn write_usage(span: &mut Span, usage: &Usage) {
     span.set(gen_ai::REQUESTS, usage.requests);
     let counts = [
         (gen_ai::INPUT_TOKENS, usage.input_tokens),

@@ -1,12 +1,12 @@
 //! Where spans go: queues, JSON lines, and what never gets there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openai_agents::testing::{FakeServer, Reply, ScriptedModel, ScriptedTurn};
 use openai_agents::trace::{
-    ExportQueue, Exporter, JsonLines, MemorySpans, OpenAiIngest, OtlpExporter, QueueLimits, Span,
-    SpanContext, Tracer, otlp_json, read_lines, span,
+    ExportQueue, Exporter, JsonLines, MemorySpans, OpenAiIngest, OtlpExporter, Processor,
+    QueueLimits, Span, SpanContext, SpanRecord, Tracer, otlp_json, read_lines, span,
 };
 use openai_agents::{Agent, FunctionTool, Runner, Secret, secret::Redactor};
 use serde_json::{Value, json};
@@ -62,6 +62,34 @@ async fn exporter_that_hangs_costs_a_run_nothing_and_losses_are_counted() {
     assert!(tracer.flush(Duration::from_secs(60)).await);
     // Four spans a run: none came through.
     assert_eq!(tracer.n_lost(), 20);
+}
+
+#[derive(Clone, Default)]
+struct KeptRecords(Arc<Mutex<Vec<SpanRecord>>>);
+
+impl Processor for KeptRecords {
+    fn on_end(&self, span: &SpanRecord) {
+        self.0.lock().unwrap().push(span.clone());
+    }
+}
+
+#[tokio::test]
+async fn record_that_is_kept_gives_one_span_and_does_not_hold_its_tracer() {
+    let kept = KeptRecords::default();
+    let tracer = Tracer::builder().processor(kept.clone()).build();
+    let runner = Runner::new(ScriptedModel::text("Paris.")).tracer(&tracer);
+    runner.run(&agent([]), "go").await.unwrap();
+    drop((runner, tracer));
+    let records = Arc::into_inner(kept.0).unwrap().into_inner().unwrap();
+    let names = records.iter().map(|record| record.span().name.to_string());
+    let names: Vec<_> = names.collect();
+    assert_eq!(
+        names,
+        ["chat scripted", "turn 1", "invoke_agent A", "run A"]
+    );
+    for record in &records {
+        assert!(Arc::ptr_eq(&record.span(), &record.span()));
+    }
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use crate::kind::ErrorKind;
 use crate::server::id;
 use crate::server::kept::{Keepable, Keeper, Kind, Shelf, Why};
 use crate::trace::{
-    ActiveSpan, Processor, Span, SpanError, SpanKind, SpanStatus, TraceId, TraceScope, Tracer,
-    rfc3339,
+    ActiveSpan, Processor, Span, SpanError, SpanKind, SpanRecord, SpanStatus, TraceId, TraceScope,
+    Tracer, rfc3339,
 };
 
 /// How many runs are kept.
@@ -265,10 +265,11 @@ impl Processor for SpanKeeper {
         }
     }
 
-    fn on_end(&self, span: &Arc<Span>) {
+    fn on_end(&self, span: &SpanRecord) {
         if let Some(record) = self.record.upgrade() {
-            let json = to_json(span);
-            record.state().take(span, json);
+            let span = span.span();
+            let json = to_json(&span);
+            record.state().take(&span, json);
             self.kept.changed(&record.run);
         }
     }

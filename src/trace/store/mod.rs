@@ -23,6 +23,7 @@ use serde_json::{Map, Value, json};
 use super::id::{SpanId, TraceId};
 use super::processor::Processor;
 use super::queue::ExportQueue;
+use super::record::SpanRecord;
 use super::span::{Span, SpanStatus, TraceInfo};
 use super::time::of_micros;
 use super::tracer::PausedTrace;
@@ -305,7 +306,7 @@ impl Processor for StoreProcessor {
         self.queue.on_start(span);
     }
 
-    fn on_end(&self, span: &Arc<Span>) {
+    fn on_end(&self, span: &SpanRecord) {
         self.queue.on_end(span);
     }
 

@@ -4,10 +4,10 @@
 //! call is polled, and so stands below it. A span of a step ends with the step's last outcome; one whose outcomes are dropped was
 //! cancelled. Nothing that passes is changed.
 
+mod call_inputs;
 mod open;
 mod step;
 
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,13 +15,13 @@ use std::time::SystemTime;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
-use serde_json::Value;
 
 use super::{RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes};
 use crate::trace::{
-    ActiveSpan, Entered, PausedTrace, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
+    ActiveSpan, Entered, PausedTrace, Span, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
     SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai, set_usage,
 };
+use call_inputs::CallInputs;
 use open::OpenSpans;
 use step::StepSpan;
 
@@ -34,6 +34,7 @@ struct RunTrace {
     trace: Arc<TraceInfo>,
     spans: OpenSpans,
     has_journal: bool,
+    inputs: CallInputs,
 }
 
 impl RunLayer for TraceLayer {
@@ -99,73 +100,55 @@ impl RunTrace {
             is_root,
             paused,
         } = RunOrigin::find(tracer, run);
+        let start = |kind| SpanStart::new(Arc::clone(&trace), parent, kind);
         if let Some(paused) = &paused {
-            let mut start = start(&trace, parent, SpanKind::Approval, "wait for approval");
-            start.started_at = Some(paused.paused_at);
-            tracer.begin(start).end_at(SystemTime::now());
+            let mut wait = start(SpanKind::Approval).named("wait for approval");
+            wait.started_at = Some(paused.paused_at);
+            tracer.begin(wait).end_at(SystemTime::now());
         }
-        let mut start = start(&trace, parent, SpanKind::Task, "");
-        start.is_root = is_root;
-        start.name = format!("run {}", run.agent.name()).into();
-        start.attributes = run_attributes(run);
+        let mut task = start(SpanKind::Task).described(run_description(run));
+        task.is_root = is_root;
+        let task = tracer.begin(task);
         let input = run.input();
-        if tracer.records_content() && !input.is_empty() && paused.is_none() {
-            let input = input.to_vec();
-            start
-                .content
-                .push((Cow::Borrowed("input"), step::items_content(input)));
+        if !input.is_empty() && paused.is_none() {
+            task.add_content("input", || step::items_content(input.to_vec()));
         }
-        let task = tracer.begin(start);
         Arc::new(Self {
             spans: OpenSpans::new(tracer.clone(), Arc::clone(&trace), task),
             tracer: tracer.clone(),
             trace,
             has_journal: run.has_journal,
+            inputs: CallInputs::default(),
         })
     }
 
-    /// Begins a span of a step.
+    /// Begins a span of a step, with a name and attributes that are made when someone asks for them.
     fn step(
         &self,
         parent: &ActiveSpan,
         kind: SpanKind,
-        name: impl Into<Cow<'static, str>>,
+        describe: impl Fn(&mut Span) + Send + Sync + 'static,
     ) -> ActiveSpan {
         let parent = Some(parent.context().span_id);
-        let mut start = start(&self.trace, parent, kind, "");
-        start.name = name.into();
-        self.tracer.begin(start)
+        let start = SpanStart::new(Arc::clone(&self.trace), parent, kind);
+        self.tracer.begin(start.described(describe))
     }
 }
 
-fn start(
-    trace: &Arc<TraceInfo>,
-    parent: Option<SpanId>,
-    kind: SpanKind,
-    name: &'static str,
-) -> SpanStart {
-    SpanStart {
-        trace: Arc::clone(trace),
-        parent,
-        kind,
-        is_root: false,
-        name: name.into(),
-        attributes: Vec::new(),
-        content: Vec::new(),
-        started_at: None,
+fn run_description(run: &RunIdentity<'_>) -> impl Fn(&mut Span) + Send + Sync + use<> {
+    let agent = run.agent.shared_name();
+    let session = run.session.cloned();
+    let durable = run.durable_run.map(Arc::<str>::from);
+    move |span| {
+        span.name = format!("run {agent}").into();
+        span.set(gen_ai::AGENT_NAME, &*agent);
+        if let Some(session) = &session {
+            span.set(gen_ai::CONVERSATION, session.as_str());
+        }
+        if let Some(durable) = &durable {
+            span.set(gen_ai::DURABLE_RUN, &**durable);
+        }
     }
-}
-
-fn run_attributes(run: &RunIdentity<'_>) -> Vec<(Cow<'static, str>, Value)> {
-    let mut attributes: Vec<(Cow<'static, str>, Value)> =
-        vec![(gen_ai::AGENT_NAME.into(), run.agent.name().into())];
-    if let Some(session) = run.session {
-        attributes.push((gen_ai::CONVERSATION.into(), session.as_str().into()));
-    }
-    if let Some(durable) = run.durable_run {
-        attributes.push((gen_ai::DURABLE_RUN.into(), durable.into()));
-    }
-    attributes
 }
 
 impl RunLayer for RunTrace {

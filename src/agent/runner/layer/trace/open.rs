@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::start;
-use crate::agent::Agent;
-use crate::trace::{ActiveSpan, SpanKind, SpanStatus, TraceInfo, Tracer, gen_ai, set_usage};
+use crate::agent::{Agent, OutputType};
+use crate::tools::ToolName;
+use crate::trace::{
+    ActiveSpan, Span, SpanKind, SpanStart, SpanStatus, TraceInfo, Tracer, gen_ai, set_usage,
+};
 use crate::usage::Usage;
 
 /// The run, the agent at work, and its turn; those that are open when the last handle is dropped were cancelled.
@@ -55,14 +57,13 @@ impl OpenSpans {
             }
             span.end();
         }
-        let parent = Some(around.context().span_id);
-        let mut start = start(&self.0.trace, parent, SpanKind::Turn, "");
-        start.name = format!("turn {number}").into();
-        start.attributes = vec![
-            (gen_ai::TURN.into(), number.into()),
-            (gen_ai::AGENT_NAME.into(), agent.name().into()),
-        ];
-        let span = self.0.tracer.begin(start);
+        let agent = agent.shared_name();
+        let start = self.0.start(&around, SpanKind::Turn);
+        let span = self.0.tracer.begin(start.described(move |span| {
+            span.name = format!("turn {number}").into();
+            span.set(gen_ai::TURN, number);
+            span.set(gen_ai::AGENT_NAME, &*agent);
+        }));
         inner.turn = Some((number, span.clone()));
         span
     }
@@ -94,6 +95,11 @@ impl OpenSpans {
 }
 
 impl RunSpans {
+    fn start(&self, parent: &ActiveSpan, kind: SpanKind) -> SpanStart {
+        let parent = Some(parent.context().span_id);
+        SpanStart::new(Arc::clone(&self.trace), parent, kind)
+    }
+
     fn agent(&self, inner: &mut InnerSpans, agent: &Agent) -> ActiveSpan {
         if let Some((open, span)) = &inner.agent
             && open.is_same(agent)
@@ -102,25 +108,8 @@ impl RunSpans {
             return span.clone();
         }
         inner.close(None);
-        let parent = Some(self.task.context().span_id);
-        let mut start = start(&self.trace, parent, SpanKind::Agent, "");
-        start.name = format!("{} {}", gen_ai::INVOKE_AGENT, agent.name()).into();
-        let handoffs: Vec<&str> = agent.handoffs().collect();
-        let tools: Vec<&str> = agent.tools().specs().map(|tool| &*tool.name).collect();
-        let output = match agent.output_type() {
-            Some(output) => output
-                .format()
-                .map_or_else(|| "object".to_owned(), |format| format.name.clone()),
-            None => "str".to_owned(),
-        };
-        start.attributes = vec![
-            (gen_ai::OPERATION.into(), gen_ai::INVOKE_AGENT.into()),
-            (gen_ai::AGENT_NAME.into(), agent.name().into()),
-            (gen_ai::HANDOFFS.into(), handoffs.into()),
-            (gen_ai::TOOLS.into(), tools.into()),
-            (gen_ai::AGENT_OUTPUT.into(), output.into()),
-        ];
-        let span = self.tracer.begin(start);
+        let start = self.start(&self.task, SpanKind::Agent);
+        let span = self.tracer.begin(start.described(agent_description(agent)));
         inner.agent = Some((agent.clone(), span.clone()));
         span
     }
@@ -132,6 +121,29 @@ impl RunSpans {
 
     fn lock(&self) -> MutexGuard<'_, InnerSpans> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The names are taken now: an agent that is kept until an exporter has it would keep its tools and what they hold.
+fn agent_description(agent: &Agent) -> impl Fn(&mut Span) + Send + Sync + use<> {
+    let name = agent.shared_name();
+    let handoffs: Vec<Box<str>> = agent.handoffs().map(Box::from).collect();
+    let tools = agent.tools().specs();
+    let tools: Vec<ToolName> = tools.map(|tool| tool.name.clone()).collect();
+    let output: Box<str> = match agent.output_type().map(OutputType::format) {
+        Some(Some(format)) => format.name.as_str().into(),
+        Some(None) => "object".into(),
+        None => "str".into(),
+    };
+    move |span| {
+        span.name = format!("{} {name}", gen_ai::INVOKE_AGENT).into();
+        span.set(gen_ai::OPERATION, gen_ai::INVOKE_AGENT);
+        span.set(gen_ai::AGENT_NAME, &*name);
+        let handoffs: Vec<&str> = handoffs.iter().map(|name| &**name).collect();
+        span.set(gen_ai::HANDOFFS, handoffs);
+        let tools: Vec<&str> = tools.iter().map(|name| &**name).collect();
+        span.set(gen_ai::TOOLS, tools);
+        span.set(gen_ai::AGENT_OUTPUT, &*output);
     }
 }
 

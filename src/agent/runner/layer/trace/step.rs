@@ -1,7 +1,6 @@
 //! The span of one step, and what it learns of the step's outcomes.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -11,13 +10,13 @@ use crate::agent::Agent;
 use crate::agent::runner::layer::{RunStep, StepKind, StepOutcome};
 use crate::error::RunFailure;
 use crate::guardrail::GuardrailResult;
-use crate::item::Item;
+use crate::item::{Item, OutputContent};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseMeta};
 use crate::tools::ToolContext;
 use crate::trace::{
-    ActiveSpan, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus, gen_ai, set_usage,
+    ActiveSpan, Span, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus, gen_ai, write_usage,
 };
 use crate::usage::Usage;
 
@@ -42,7 +41,6 @@ enum Watched {
 }
 
 struct Generation {
-    started: Instant,
     delivery: Delivery,
     has_begun: bool,
     items: Vec<Item>,
@@ -50,7 +48,13 @@ struct Generation {
 
 /// Items as content, written when they are asked for.
 pub(super) fn items_content(items: Vec<Item>) -> SpanContent {
-    SpanContent::made(move || serde_json::to_string(&items).unwrap_or_default())
+    // They are shared with the run.
+    const N_BYTES: usize = 1024;
+    SpanContent::made(N_BYTES, move || items_text(&items))
+}
+
+pub(super) fn items_text(items: &[Item]) -> String {
+    serde_json::to_string(items).unwrap_or_default()
 }
 
 impl RunTrace {
@@ -63,11 +67,15 @@ impl RunTrace {
             StepKind::WithdrawTurns { session } => ("withdraw from session", session, None),
             _ => return StepSpan::around(self.spans.innermost()),
         };
-        let span = self.step(&self.spans.innermost(), SpanKind::Session, name);
-        span.set(gen_ai::SESSION, session.as_str());
-        if let Some(n_items) = n_items {
-            span.set(gen_ai::ITEMS, n_items);
-        }
+        let session = session.clone();
+        let innermost = self.spans.innermost();
+        let span = self.step(&innermost, SpanKind::Session, move |span| {
+            span.name = name.into();
+            span.set(gen_ai::SESSION, session.as_str());
+            if let Some(n_items) = n_items {
+                span.set(gen_ai::ITEMS, n_items);
+            }
+        });
         // What is taken out of a session passes no journal.
         if !self.has_journal || matches!(step.kind, StepKind::WithdrawTurns { .. }) {
             span.note_effect();
@@ -77,19 +85,23 @@ impl RunTrace {
 
     pub(super) fn list_step(&self, step: &RunStep) -> StepSpan {
         let agent = self.spans.agent(&step.agent);
-        let span = self.step(&agent, SpanKind::McpTools, "list tools");
+        let span = self.step(&agent, SpanKind::McpTools, |span| {
+            span.name = "list tools".into();
+        });
         StepSpan::new(span, Watched::End)
     }
 
     pub(super) fn guardrail_step(
         &self,
         step: &RunStep,
-        name: &str,
+        name: &Arc<str>,
         stage: &'static str,
     ) -> StepSpan {
         let agent = self.spans.agent(&step.agent);
-        let span = self.step(&agent, SpanKind::Guardrail, format!("guardrail {name}"));
-        span.set(gen_ai::STAGE, stage);
+        let name = Arc::clone(name);
+        let span = self.step(&agent, SpanKind::Guardrail, move |span| {
+            describe_guardrail(span, &name, stage);
+        });
         StepSpan::new(span, Watched::End)
     }
 
@@ -97,64 +109,21 @@ impl RunTrace {
         &self,
         step: &RunStep,
         request: &Arc<ModelRequest>,
-        (model, provider): (&str, &str),
+        model: (&Arc<str>, &Arc<str>),
     ) -> StepSpan {
         let turn = self.spans.turn(&step.agent, step.turn);
-        let name = format!("{} {model}", gen_ai::CHAT);
-        let span = self.step(&turn, SpanKind::Generation, name);
+        let asked = generation_description(step, request, model);
+        let span = self.step(&turn, SpanKind::Generation, asked);
         if !self.has_journal {
             span.note_effect();
         }
-        span.change(|span| {
-            let settings = &request.settings;
-            let mut known = vec![
-                (gen_ai::OPERATION, gen_ai::CHAT.into()),
-                (gen_ai::PROVIDER, provider.into()),
-                (gen_ai::REQUEST_MODEL, model.into()),
-                (gen_ai::AGENT_NAME, step.agent.name().into()),
-                (
-                    gen_ai::REQUEST_STREAM,
-                    (request.delivery == Delivery::Stream).into(),
-                ),
-                (
-                    gen_ai::OUTPUT_TYPE,
-                    if request.output.is_some() {
-                        "json"
-                    } else {
-                        "text"
-                    }
-                    .into(),
-                ),
-            ];
-            let set = [
-                (
-                    gen_ai::REQUEST_TEMPERATURE,
-                    settings.temperature.map(Value::from),
-                ),
-                (gen_ai::REQUEST_TOP_P, settings.top_p.map(Value::from)),
-                (
-                    gen_ai::REQUEST_MAX_TOKENS,
-                    settings.max_tokens.map(Value::from),
-                ),
-                (gen_ai::REQUEST_SEED, settings.seed.map(Value::from)),
-            ];
-            known.extend(
-                set.into_iter()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-            let known = known
-                .into_iter()
-                .map(|(name, value): (_, Value)| (name.into(), value));
-            span.attributes.extend(known);
-        });
-        span.add_content("input", || items_content(request.items.to_vec()));
+        span.add_content("input", || self.inputs.content(&request.items));
         if let Some(instructions) = &request.instructions {
             span.add_content("instructions", || {
                 SpanContent::text(Arc::clone(instructions))
             });
         }
         let generation = Generation {
-            started: Instant::now(),
             delivery: request.delivery,
             has_begun: false,
             items: Vec::new(),
@@ -164,31 +133,85 @@ impl RunTrace {
 
     pub(super) fn tool_step(&self, step: &RunStep, call: &ToolContext) -> StepSpan {
         let turn = self.spans.turn(&step.agent, step.turn);
-        let tool = call.tool_name();
-        let span = self.step(
-            &turn,
-            SpanKind::Function,
-            format!("{} {tool}", gen_ai::EXECUTE_TOOL),
-        );
-        span.set(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL);
-        span.set(gen_ai::TOOL_NAME, &**tool);
-        span.set(gen_ai::TOOL_CALL_ID, call.call_id());
-        span.set(gen_ai::TOOL_TYPE, "function");
-        if let Some(known) = step.agent.tools().get(tool) {
-            span.set(gen_ai::TOOL_DESCRIPTION, &*known.spec().description);
-        }
-        span.add_content("arguments", || SpanContent::text(call.arguments()));
+        let tool = call.tool_name().clone();
+        let known = step.agent.tools().get(&tool);
+        let description = known.map(|known| Box::<str>::from(&*known.spec().description));
+        let texts = call.texts().clone();
+        let arguments = texts.clone();
+        let span = self.step(&turn, SpanKind::Function, move |span| {
+            span.name = format!("{} {tool}", gen_ai::EXECUTE_TOOL).into();
+            span.set(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL);
+            span.set(gen_ai::TOOL_NAME, &*tool);
+            span.set(gen_ai::TOOL_CALL_ID, texts.call_id());
+            span.set(gen_ai::TOOL_TYPE, "function");
+            if let Some(description) = &description {
+                span.set(gen_ai::TOOL_DESCRIPTION, &**description);
+            }
+        });
+        span.add_content("arguments", || {
+            let n_bytes = arguments.arguments().len();
+            SpanContent::made(n_bytes, move || arguments.arguments().to_owned())
+        });
         StepSpan::new(span, Watched::Tool)
     }
 
     pub(super) fn handoff_step(&self, step: &RunStep, to: &Agent) -> StepSpan {
         let turn = self.spans.turn(&step.agent, step.turn);
-        let name = format!("handoff to {}", to.name());
-        let span = self.step(&turn, SpanKind::Handoff, name);
-        span.set(gen_ai::FROM_AGENT, step.agent.name());
-        span.set(gen_ai::TO_AGENT, to.name());
+        let (from, to) = (step.agent.shared_name(), to.shared_name());
+        let span = self.step(&turn, SpanKind::Handoff, move |span| {
+            span.name = format!("handoff to {to}").into();
+            span.set(gen_ai::FROM_AGENT, &*from);
+            span.set(gen_ai::TO_AGENT, &*to);
+        });
         StepSpan::new(span, Watched::Handoff)
     }
+}
+
+/// What is asked, without the request itself: a run is to be alone with its conversation again once its model has answered.
+fn generation_description(
+    step: &RunStep,
+    request: &ModelRequest,
+    (model, provider): (&Arc<str>, &Arc<str>),
+) -> impl Fn(&mut Span) + Send + Sync + use<> {
+    let (model, provider) = (Arc::clone(model), Arc::clone(provider));
+    let (agent, settings) = (step.agent.shared_name(), Arc::clone(&request.settings));
+    let is_stream = request.delivery == Delivery::Stream;
+    let output = if request.output.is_some() {
+        "json"
+    } else {
+        "text"
+    };
+    move |span| {
+        span.name = format!("{} {model}", gen_ai::CHAT).into();
+        span.set(gen_ai::OPERATION, gen_ai::CHAT);
+        span.set(gen_ai::PROVIDER, &*provider);
+        span.set(gen_ai::REQUEST_MODEL, &*model);
+        span.set(gen_ai::AGENT_NAME, &*agent);
+        span.set(gen_ai::REQUEST_STREAM, is_stream);
+        span.set(gen_ai::OUTPUT_TYPE, output);
+        let set = [
+            (
+                gen_ai::REQUEST_TEMPERATURE,
+                settings.temperature.map(Value::from),
+            ),
+            (gen_ai::REQUEST_TOP_P, settings.top_p.map(Value::from)),
+            (
+                gen_ai::REQUEST_MAX_TOKENS,
+                settings.max_tokens.map(Value::from),
+            ),
+            (gen_ai::REQUEST_SEED, settings.seed.map(Value::from)),
+        ];
+        for (name, value) in set {
+            if let Some(value) = value {
+                span.set(name, value);
+            }
+        }
+    }
+}
+
+fn describe_guardrail(span: &mut Span, name: &str, stage: &'static str) {
+    span.name = format!("guardrail {name}").into();
+    span.set(gen_ai::STAGE, stage);
 }
 
 impl StepSpan {
@@ -276,7 +299,7 @@ impl StepSpan {
 impl Generation {
     fn take(&mut self, event: &ModelEvent, span: &ActiveSpan, spans: &OpenSpans) {
         if !std::mem::replace(&mut self.has_begun, true) && self.delivery == Delivery::Stream {
-            let first = self.started.elapsed().as_secs_f64();
+            let first = span.elapsed().as_secs_f64();
             span.set(gen_ai::TIME_TO_FIRST_CHUNK, first);
         }
         match event {
@@ -293,20 +316,26 @@ impl Generation {
 }
 
 fn note_response(span: &ActiveSpan, meta: &ResponseMeta) {
-    let texts = [
-        (gen_ai::RESPONSE_ID, &meta.response_id),
-        (gen_ai::RESPONSE_MODEL, &meta.model),
-        (gen_ai::REQUEST_ID, &meta.request_id),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            span.set(name, text.as_str());
+    // Not the whole of it, which counts as an answer that is kept.
+    let texts = [&meta.response_id, &meta.model, &meta.request_id].map(Clone::clone);
+    let finish_reason = meta.finish_reason.clone();
+    let usage = meta.usage.unwrap_or(Usage::UNREPORTED);
+    span.describe(move |span| {
+        let names = [
+            gen_ai::RESPONSE_ID,
+            gen_ai::RESPONSE_MODEL,
+            gen_ai::REQUEST_ID,
+        ];
+        for (name, text) in names.into_iter().zip(&texts) {
+            if let Some(text) = text {
+                span.set(name, text.as_str());
+            }
         }
-    }
-    if let Some(reason) = &meta.finish_reason {
-        span.set(gen_ai::FINISH_REASONS, vec![reason.as_str()]);
-    }
-    set_usage(span, &meta.usage.unwrap_or(Usage::UNREPORTED));
+        if let Some(reason) = &finish_reason {
+            span.set(gen_ai::FINISH_REASONS, vec![reason.as_str()]);
+        }
+        write_usage(span, &usage);
+    });
     if !meta.deviations.is_empty() {
         // What stood in a field that could not be used is the server's answer, which is content.
         let deviations = meta.deviations.iter();
@@ -355,12 +384,9 @@ fn note_verdict(span: &ActiveSpan, result: &GuardrailResult) {
 }
 
 fn note_output(span: &ActiveSpan, outcome: &ToolOutcome) {
-    span.add_content("result", || {
-        let output = outcome.output.clone();
-        SpanContent::made(move || match &output {
-            crate::item::OutputContent::Text(text) => text.clone(),
-            output => serde_json::to_string(output).unwrap_or_default(),
-        })
+    span.add_content("result", || match &outcome.output {
+        OutputContent::Text(text) => SpanContent::text(text.as_str()),
+        parts => SpanContent::text(serde_json::to_string(parts).unwrap_or_default()),
     });
     if let Some(failure) = &outcome.failure {
         span.set(gen_ai::ERROR_TYPE, gen_ai::TOOL_ERROR);
@@ -376,16 +402,12 @@ fn note_output(span: &ActiveSpan, outcome: &ToolOutcome) {
         });
     }
     for result in &outcome.guardrails {
-        let verdict = span.tracer().begin(SpanStart {
-            trace: span.trace(),
-            parent: Some(span.context().span_id),
-            kind: SpanKind::Guardrail,
-            is_root: false,
-            name: format!("guardrail {}", result.guardrail).into(),
-            attributes: vec![(gen_ai::STAGE.into(), result.stage.as_str().into())],
-            content: Vec::new(),
-            started_at: None,
-        });
+        let parent = Some(span.context().span_id);
+        let start = SpanStart::new(span.trace(), parent, SpanKind::Guardrail);
+        let (guardrail, stage) = (result.guardrail.clone(), result.stage.as_str());
+        let verdict = span.tracer().begin(start.described(move |span| {
+            describe_guardrail(span, &guardrail, stage);
+        }));
         note_verdict(&verdict, result);
         verdict.end();
     }

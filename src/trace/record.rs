@@ -1,0 +1,345 @@
+//! What a span was told, until someone wants it put together.
+//!
+//! A run only hands over what it has: values that are shared, and functions that make attributes of them. Names, attributes and texts are
+//! made, and secrets are taken out, by the first who asks for the [`Span`]: on the thread of an exporter as a rule, not on the run's.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::id::{SpanContext, SpanId};
+use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
+use crate::secret::Redactor;
+
+/// A span that began or ended, as it was recorded; a cheap handle.
+///
+/// The [`Span`] is put together by the first who asks for it once it has ended, in some microseconds, and shared by all who ask again.
+#[derive(Clone)]
+pub struct SpanRecord(Arc<RecordInner>);
+
+struct RecordInner {
+    trace: Arc<TraceInfo>,
+    id: SpanId,
+    parent: Option<SpanId>,
+    kind: SpanKind,
+    is_root: bool,
+    started_at: SystemTime,
+    started: Instant,
+    redactor: Redactor,
+    state: Mutex<RecordState>,
+    /// Whether the side effect that the span is about has begun in this process.
+    has_effect: AtomicBool,
+}
+
+struct RecordState {
+    draft: SpanDraft,
+    /// What was made of it, for the first who asked once it had ended.
+    whole: Option<Arc<Span>>,
+}
+
+/// What is known of a span.
+#[derive(Clone)]
+struct SpanDraft {
+    name: Cow<'static, str>,
+    status: SpanStatus,
+    ended_at: Option<SystemTime>,
+    error: Option<SpanError>,
+    notes: Vec<SpanNote>,
+    content: Vec<(Cow<'static, str>, SpanContent)>,
+}
+
+/// Something that a span was told; the notes of a span are in the order in which it was.
+#[derive(Clone)]
+enum SpanNote {
+    Attribute(Box<(Cow<'static, str>, Value)>),
+    Event(Box<SpanEvent>),
+    /// What is made of values that are shared.
+    Description(Arc<dyn Fn(&mut Span) + Send + Sync>),
+}
+
+/// What a span begins with.
+pub(crate) struct SpanStart {
+    pub(crate) trace: Arc<TraceInfo>,
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) kind: SpanKind,
+    pub(crate) is_root: bool,
+    /// Its name, unless what describes it gives it another.
+    pub(crate) name: Cow<'static, str>,
+    /// When it began, if that was before now.
+    pub(crate) started_at: Option<SystemTime>,
+    notes: Vec<SpanNote>,
+}
+
+impl SpanStart {
+    /// Begins a span of a trace.
+    pub(crate) fn new(trace: Arc<TraceInfo>, parent: Option<SpanId>, kind: SpanKind) -> Self {
+        Self {
+            trace,
+            parent,
+            kind,
+            is_root: false,
+            name: Cow::Borrowed(""),
+            started_at: None,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Has its name and attributes made when someone asks for the span.
+    pub(crate) fn described(
+        mut self,
+        describe: impl Fn(&mut Span) + Send + Sync + 'static,
+    ) -> Self {
+        self.notes.push(SpanNote::Description(Arc::new(describe)));
+        self
+    }
+}
+
+impl SpanRecord {
+    pub(super) fn begin(start: SpanStart, redactor: Redactor) -> Self {
+        let draft = SpanDraft {
+            name: start.name,
+            status: SpanStatus::Running,
+            ended_at: None,
+            error: None,
+            notes: start.notes,
+            content: Vec::new(),
+        };
+        Self(Arc::new(RecordInner {
+            trace: start.trace,
+            id: SpanId::random(),
+            parent: start.parent,
+            kind: start.kind,
+            is_root: start.is_root,
+            started_at: start.started_at.unwrap_or_else(SystemTime::now),
+            started: Instant::now(),
+            redactor,
+            state: Mutex::new(RecordState { draft, whole: None }),
+            has_effect: AtomicBool::new(false),
+        }))
+    }
+
+    /// Gives the span, as it is now or as it ended.
+    pub fn span(&self) -> Arc<Span> {
+        let mut state = self.lock();
+        if let Some(whole) = &state.whole {
+            return Arc::clone(whole);
+        }
+        if state.draft.ended_at.is_none() {
+            return Arc::new(self.0.put_together(state.draft.clone()));
+        }
+        let span = Arc::new(self.0.put_together(state.draft.take()));
+        state.whole = Some(Arc::clone(&span));
+        span
+    }
+
+    /// Names the span for other programs.
+    pub fn context(&self) -> SpanContext {
+        SpanContext::new(self.0.trace.id, self.0.id)
+    }
+
+    /// Says what the span is.
+    pub fn kind(&self) -> SpanKind {
+        self.0.kind
+    }
+
+    /// Says whether no other span of this program is around it.
+    pub fn is_root(&self) -> bool {
+        self.0.is_root
+    }
+
+    pub(super) fn trace(&self) -> &Arc<TraceInfo> {
+        &self.0.trace
+    }
+
+    pub(super) fn effect(&self) -> &AtomicBool {
+        &self.0.has_effect
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().draft.ended_at.is_some()
+    }
+
+    /// About how many bytes of content are held by it, for queues that are bounded.
+    pub(super) fn n_bytes(&self) -> usize {
+        let state = self.lock();
+        let content = match &state.whole {
+            Some(span) => &span.content,
+            None => &state.draft.content,
+        };
+        content.iter().map(|(_, content)| content.n_bytes()).sum()
+    }
+
+    pub(super) fn set(&self, name: Cow<'static, str>, value: Value) {
+        self.note(SpanNote::Attribute(Box::new((name, value))));
+    }
+
+    pub(super) fn add_event(&self, event: SpanEvent) {
+        self.note(SpanNote::Event(Box::new(event)));
+    }
+
+    pub(super) fn describe(&self, describe: impl Fn(&mut Span) + Send + Sync + 'static) {
+        self.note(SpanNote::Description(Arc::new(describe)));
+    }
+
+    pub(super) fn fail(&self, error: SpanError) {
+        self.change(|draft| {
+            draft.status = SpanStatus::Error;
+            draft.error = Some(error);
+        });
+    }
+
+    pub(super) fn set_content(&self, name: &'static str, content: SpanContent) {
+        self.change(|draft| {
+            let mut known = draft.content.iter_mut();
+            match known.find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = content,
+                None => draft.content.push((Cow::Borrowed(name), content)),
+            }
+        });
+    }
+
+    pub(super) fn remove_content(&self, name: &str) {
+        self.change(|draft| draft.content.retain(|(known, _)| known != name));
+    }
+
+    pub(super) fn append_content(&self, name: &'static str, piece: &Bytes, redactor: &Redactor) {
+        self.change(|draft| {
+            let mut content = draft.content.iter_mut();
+            if let Some((_, content)) = content.find(|(known, _)| known == name) {
+                content.push(piece);
+                return;
+            }
+            let content = SpanContent::bytes(piece).without_secrets_of(redactor);
+            draft.content.push((Cow::Borrowed(name), content));
+        });
+    }
+
+    /// Ends it, now or at another time; says whether it went on until then.
+    pub(super) fn end(&self, status: Option<SpanStatus>, ended_at: Option<SystemTime>) -> bool {
+        // By the clock that does not jump, so that no span ends before it began.
+        let now = || self.0.started_at + self.0.started.elapsed();
+        let ended_at = ended_at.unwrap_or_else(now).max(self.0.started_at);
+        let mut is_end = false;
+        self.change(|draft| {
+            draft.status = match (status, draft.status) {
+                (Some(status), _) => status,
+                (None, SpanStatus::Running) => SpanStatus::Ok,
+                (None, status) => status,
+            };
+            draft.ended_at = Some(ended_at);
+            is_end = true;
+        });
+        is_end
+    }
+
+    fn note(&self, note: SpanNote) {
+        self.change(|draft| draft.notes.push(note));
+    }
+
+    /// Changes it, if it goes on.
+    fn change(&self, change: impl FnOnce(&mut SpanDraft)) {
+        let mut state = self.lock();
+        if state.draft.ended_at.is_none() {
+            change(&mut state.draft);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RecordState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RecordInner {
+    fn put_together(&self, draft: SpanDraft) -> Span {
+        let mut span = Span {
+            trace: Arc::clone(&self.trace),
+            id: self.id,
+            parent: self.parent,
+            name: draft.name,
+            kind: self.kind,
+            is_root: self.is_root,
+            status: draft.status,
+            started_at: self.started_at,
+            ended_at: draft.ended_at,
+            attributes: Vec::new(),
+            events: Vec::new(),
+            error: draft.error,
+            content: draft.content,
+        };
+        for note in draft.notes {
+            match note {
+                SpanNote::Attribute(attribute) => span.set(attribute.0, attribute.1),
+                SpanNote::Event(event) => span.events.push(*event),
+                SpanNote::Description(describe) => describe(&mut span),
+            }
+        }
+        if !self.redactor.is_empty() {
+            clean(&mut span, &self.redactor);
+        }
+        span
+    }
+}
+
+impl SpanDraft {
+    /// Takes out all that is large; that it ended, and how, stays.
+    fn take(&mut self) -> Self {
+        Self {
+            name: std::mem::take(&mut self.name),
+            error: self.error.take(),
+            notes: std::mem::take(&mut self.notes),
+            content: std::mem::take(&mut self.content),
+            ..*self
+        }
+    }
+}
+
+/// Takes secrets out of all that is not content; content has its redactors with it.
+fn clean(span: &mut Span, redactor: &Redactor) {
+    let redact = |values: &mut Vec<(Cow<'static, str>, Value)>| {
+        for (_, value) in values {
+            match value {
+                Value::String(text) => redactor.redact_in(text),
+                Value::Array(_) | Value::Object(_) => {
+                    *value = redactor.redact_value(value.take());
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+    };
+    redact(&mut span.attributes);
+    for event in &mut span.events {
+        redact(&mut event.attributes);
+    }
+    if let Some(error) = &mut span.error {
+        redactor.redact_in(&mut error.message);
+    }
+    if let Cow::Owned(name) = &mut span.name {
+        redactor.redact_in(name);
+    }
+    for (_, content) in &mut span.content {
+        content.set_redactor(redactor);
+    }
+}
+
+impl fmt::Debug for SpanRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanRecord")
+            .field("context", &self.context())
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
+    }
+}
