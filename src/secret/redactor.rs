@@ -72,6 +72,25 @@ impl Redactor {
         self.0.is_none()
     }
 
+    /// Says whether both are clones of one redactor, or take out nothing.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Says whether a secret has this character, so that what is found may reach over it.
+    ///
+    /// Only for one that no escape and no code of bytes has: other forms of a secret do not have it then.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn reaches_over(&self, character: char) -> bool {
+        let mut secrets = self.0.iter().flat_map(|inner| &inner.secrets);
+        secrets.any(|secret| secret.expose().contains(character))
+    }
+
     /// Gives the text without the secrets.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(inner) = &self.0 else {

@@ -321,19 +321,38 @@ impl SpanContent {
 
     /// Puts the text together.
     pub fn to_text(&self) -> String {
+        let mut text = self.raw_text();
+        self.own_redactor.redact_in(&mut text);
+        self.redactor.redact_in(&mut text);
+        text
+    }
+
+    /// Takes the secrets out of a part of the text.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.own_redactor.redact(text) {
+            Cow::Borrowed(text) => self.redactor.redact(text),
+            Cow::Owned(text) => Cow::Owned(self.redactor.redact(&text).into_owned()),
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(super) const fn redactors(&self) -> [&Redactor; 2] {
+        [&self.own_redactor, &self.redactor]
+    }
+
+    /// The text with its secrets.
+    pub(super) fn raw_text(&self) -> String {
         let of_bytes = |bytes: Vec<u8>| match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
-        let mut text = match &self.pieces {
+        match &self.pieces {
             Pieces::Text(text) => text.to_string(),
             Pieces::Whole(bytes) => of_bytes(bytes.to_vec()),
             Pieces::Bytes(pieces) => of_bytes(pieces.concat()),
             Pieces::Made { make, .. } => make(),
-        };
-        self.own_redactor.redact_in(&mut text);
-        self.redactor.redact_in(&mut text);
-        text
+        }
     }
 
     /// About how many bytes are held by it, for queues that are bounded.

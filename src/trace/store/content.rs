@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::secret::Redactor;
 use crate::trace::json::ContentPlace;
+use crate::trace::span::SpanContent;
 
 /// What is shared is worth naming only if it is longer than its name.
 const MIN_SHARED: usize = 256;
@@ -26,6 +28,8 @@ pub(super) struct RowContent {
 struct WrittenRequest {
     text: String,
     pieces: Vec<(u64, u64)>,
+    /// By what secrets were looked for in it, if there was none.
+    clean_of: Option<[Redactor; 2]>,
 }
 
 impl RowContent {
@@ -38,13 +42,13 @@ impl RowContent {
     }
 
     /// Adds a text, and says where it stands.
-    pub(super) fn push(&mut self, name: Cow<'static, str>, text: String) -> ContentPlace {
-        let size = text.len() as u64;
+    pub(super) fn push(&mut self, name: Cow<'static, str>, content: &SpanContent) -> ContentPlace {
         let pieces = if name == "request" {
-            self.push_request(text)
+            self.push_request(content)
         } else {
-            vec![self.push_piece(&text)]
+            vec![self.push_piece(&content.to_text())]
         };
+        let size = pieces.iter().map(|(_, size)| size).sum();
         ContentPlace { name, size, pieces }
     }
 
@@ -54,8 +58,9 @@ impl RowContent {
         (offset, text.len() as u64)
     }
 
-    fn push_request(&mut self, text: String) -> Vec<(u64, u64)> {
+    fn push_request(&mut self, content: &SpanContent) -> Vec<(u64, u64)> {
         let latest = self.latest_request.take();
+        let (text, clean_of) = redacted(content, latest.as_ref());
         let latest = latest.filter(|latest| latest.pieces.len() < MAX_PIECES);
         let shared = latest.as_ref();
         let n_shared = shared.map_or(0, |latest| n_shared(&latest.text, &text));
@@ -68,8 +73,45 @@ impl RowContent {
         self.latest_request = Some(WrittenRequest {
             text,
             pieces: pieces.clone(),
+            clean_of,
         });
         pieces
+    }
+}
+
+/// The text of a request without secrets, and by what they were looked for if there was none.
+///
+/// Looking for secrets behind escapes, which JSON in JSON has, costs more than all else that is done with a request. So they are not
+/// looked for again in what it shares with the one before: that ends with a brace, over which a secret without one does not reach.
+fn redacted(
+    content: &SpanContent,
+    latest: Option<&WrittenRequest>,
+) -> (String, Option<[Redactor; 2]>) {
+    let mut text = content.raw_text();
+    let n_clean = latest.map_or(0, |latest| latest.n_clean(content, &text));
+    match content.redact(text.get(n_clean..).unwrap_or_default()) {
+        Cow::Borrowed(_) => (text, Some(content.redactors().map(Clone::clone))),
+        Cow::Owned(rest) => {
+            text.truncate(n_clean);
+            text.push_str(&rest);
+            (text, None)
+        }
+    }
+}
+
+impl WrittenRequest {
+    /// How many bytes a text with secrets begins with in which there is none, as is known from this one.
+    fn n_clean(&self, content: &SpanContent, text: &str) -> usize {
+        let redactors = content.redactors();
+        let is_known = self.clean_of.as_ref().is_some_and(|known| {
+            let mut pairs = known.iter().zip(redactors);
+            pairs.all(|(known, redactor)| known.is_same(redactor) && !known.reaches_over('}'))
+        });
+        if is_known {
+            n_shared(&self.text, text)
+        } else {
+            0
+        }
     }
 }
 
@@ -128,12 +170,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::secret::Secret;
 
     /// Writes texts as requests of one row, and gives the row and where each stands.
     fn write(texts: &[String]) -> (RowContent, Vec<Value>) {
         let mut content = RowContent::default();
         let places = texts.iter().map(|text| {
-            let place = content.push("request".into(), text.clone());
+            let place = content.push("request".into(), &SpanContent::text(text.as_str()));
             serde_json::to_value(&place).unwrap()
         });
         let places = places.collect();
@@ -194,7 +237,51 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn check_secrets(texts: &[String], secrets: &[&str]) {
+        let secrets = secrets.iter().map(|secret| Secret::new(*secret));
+        let redactor = secrets.fold(Redactor::builder(), |all, secret| all.secret(&secret));
+        let redactor = redactor.build();
+        let contents = texts.iter().map(|text| {
+            let content = SpanContent::text(text.as_str());
+            content.without_secrets_of(&redactor)
+        });
+        let contents: Vec<_> = contents.collect();
+        let mut row = RowContent::default();
+        for content in &contents {
+            let place = row.push("request".into(), content);
+            let place = serde_json::to_value(&place).unwrap();
+            assert_eq!(read(&place, row.as_str()), Some(content.to_text()));
+        }
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_what_is_new_and_over_what_is_shared() {
+        let with = |said: &str| {
+            let message = json!({"role": "user", "content": said});
+            request(9).replace("]}", &format!(",{message}]}}"))
+        };
+        let texts = [
+            request(9),
+            with("sk-12345678"),
+            with("sk-12345678"),
+            request(10),
+        ];
+        check_secrets(&texts, &["sk-12345678"]);
+        // This one reaches over the place where what is shared ends.
+        check_secrets(&texts, &[r#""},{"role":"user","#]);
+    }
+
     proptest! {
+        #[test]
+        fn any_requests_are_without_secrets(
+            texts in proptest::collection::vec("(\\},\\{\"role|ä|aaaaaaaaaaaaaaaa|sk-1|2345678|%2d|\\.\\.\\. \\(){0,80}", 0..8),
+        ) {
+            let shared = request(3);
+            let texts: Vec<_> = texts.iter().map(|text| format!("{shared}{text}")).collect();
+            check_secrets(&texts, &["sk-12345678"]);
+        }
+
         #[test]
         fn any_texts_are_read_as_written(texts in proptest::collection::vec("(\\},\\{\"|ä|a){0,200}", 0..8)) {
             check(&texts);

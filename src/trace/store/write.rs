@@ -134,7 +134,7 @@ impl Rows {
             if has_request && matches!(&**name, "input" | "instructions") {
                 continue;
             }
-            places.push(self.content.push(name.clone(), content.to_text()));
+            places.push(self.content.push(name.clone(), content));
         }
         if !self.spans.is_empty() {
             self.spans.push(b'\n');
