@@ -36,6 +36,15 @@ impl<T, const N: usize> Few<T, N> {
         self.first.iter_mut().flatten().chain(&mut self.more)
     }
 
+    /// Gives the first element; that alone is moved.
+    #[cfg(feature = "http")]
+    pub(crate) fn into_first(mut self) -> Option<T> {
+        match self.first.first_mut() {
+            Some(slot) => slot.take(),
+            None => self.more.into_iter().next(),
+        }
+    }
+
     /// Gives the element of a list of one.
     #[cfg(feature = "http")]
     pub(crate) fn only(&self) -> Option<&T> {

@@ -22,7 +22,7 @@ pub(super) struct Body<'a> {
 }
 
 /// What a turn usually adds to a conversation, and what stands before it in a body.
-const ROOM_FOR_MORE: usize = 768;
+const ROOM_FOR_MORE: usize = 512;
 
 /// What of a conversation is still to be written.
 pub(super) struct Rest<'a> {
@@ -200,6 +200,16 @@ impl<'a> Body<'a> {
             self.bytes.put_u8(b',');
         }
         self.keys.push(key);
+        // All but those of applications are plain, and their escapes need not be looked for twice.
+        if key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            self.bytes.put_u8(b'"');
+            self.bytes.put_slice(key.as_bytes());
+            self.bytes.put_slice(b"\":");
+            return Ok(());
+        }
         write_json(&mut self.bytes, &key)?;
         self.bytes.put_u8(b':');
         Ok(())

@@ -26,11 +26,12 @@ pub(crate) struct JsonIndex(Vec<JsonNode>);
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct JsonNode {
     key_begin: u32,
-    key_len: u32,
     begin: u32,
     len: u32,
     /// How many values are inside it, on all levels; while it is being read, the place of the value that it is in.
     n_inside: u32,
+    key_len: u16,
+    name_mark: u8,
     marks: u8,
 }
 
@@ -64,11 +65,17 @@ impl JsonIndex {
 
 impl JsonNode {
     pub(super) const fn key(&self) -> Range<usize> {
-        self.key_begin as usize..(self.key_begin + self.key_len) as usize
+        let begin = self.key_begin as usize;
+        begin..begin + self.key_len as usize
     }
 
     pub(super) const fn key_len(&self) -> usize {
         self.key_len as usize
+    }
+
+    /// The mark of its key, unless that is escaped.
+    pub(super) const fn name_mark(&self) -> u8 {
+        self.name_mark
     }
 
     pub(super) const fn value(&self) -> Range<usize> {
@@ -119,8 +126,23 @@ struct Container {
 #[derive(Clone, Copy, Default)]
 struct Key {
     begin: usize,
-    len: usize,
+    len: u16,
+    name_mark: u8,
     marks: u8,
+}
+
+/// The mark of a name, from 0 to 63: the names that one object of an answer has are mostly told apart by it.
+pub(super) const fn name_mark(name: &[u8]) -> u8 {
+    let first = match name.first() {
+        Some(first) => *first,
+        None => 0,
+    };
+    let last = match name.last() {
+        Some(last) => *last,
+        None => 0,
+    };
+    let sum = narrow(name.len()) + 7 * first as u32 + last as u32;
+    sum.to_le_bytes()[0] % 64
 }
 
 impl IndexReader<'_> {
@@ -129,25 +151,22 @@ impl IndexReader<'_> {
         let mut at = 0;
         let mut key = Key::default();
         loop {
-            // A container was opened and has something in it: go in.
-            if self.value(key, &mut at)? {
-                // Inside an object or list, in which something stands.
-                key = self.key(&mut at)?;
-                continue;
-            }
-            loop {
-                let next = next_byte(self.json, &mut at);
-                let Some(open) = self.open else {
-                    return next.is_none().then_some(());
-                };
-                at += 1;
-                if next? == b',' {
-                    key = self.key(&mut at)?;
-                    break;
+            // A container that was opened and has something in it is gone into: its first value comes next.
+            if !self.value(key, &mut at)? {
+                loop {
+                    let next = next_byte(self.json, &mut at);
+                    let Some(open) = self.open else {
+                        return next.is_none().then_some(());
+                    };
+                    at += 1;
+                    if next? == b',' {
+                        break;
+                    }
+                    // No comma, so a container ends here. Several may end one behind the other.
+                    self.close(open, next?, at)?;
                 }
-                // No comma, so a container ends here. Several may end one behind the other.
-                self.close(open, next?, at)?;
             }
+            key = self.key(&mut at)?;
         }
     }
 
@@ -162,7 +181,7 @@ impl IndexReader<'_> {
         }
         let begin = *at + 1;
         let marks = text(self.json, at)?;
-        let len = *at - 1 - begin;
+        let name = self.json.get(begin..*at - 1)?;
         if next_byte(self.json, at)? != b':' {
             return None;
         }
@@ -174,7 +193,9 @@ impl IndexReader<'_> {
         };
         Some(Key {
             begin,
-            len,
+            // A longer one is left to the parser.
+            len: u16::try_from(name.len()).ok()?,
+            name_mark: name_mark(name),
             marks: is_escaped | (marks & UNSURE),
         })
     }
@@ -218,10 +239,11 @@ impl IndexReader<'_> {
         self.nodes.push(JsonNode {
             // A key begins behind the beginning of its object, or there is none.
             key_begin: narrow(key.begin.saturating_sub(inside)),
-            key_len: narrow(key.len),
             begin: narrow(value.start - inside),
             len: narrow(value.end - value.start),
             n_inside: 0,
+            key_len: key.len,
+            name_mark: key.name_mark,
             marks: marks | (key.marks & KEY_ESCAPED),
         });
         Some(())
@@ -293,20 +315,31 @@ impl IndexReader<'_> {
 fn next_byte(json: &[u8], at: &mut usize) -> Option<u8> {
     loop {
         let byte = *json.get(*at)?;
-        if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+        // Few texts have space between their values.
+        if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
             return Some(byte);
         }
         *at += 1;
     }
 }
 
-/// Reads a text, from its first quote.
+/// Reads a text, from its first quote, and gives its marks.
 #[inline]
 fn text(json: &[u8], at: &mut usize) -> Option<u8> {
-    *at += 1;
+    let end = plain_end(json, *at + 1);
+    if json.get(end) == Some(&b'"') {
+        *at = end + 1;
+        return Some(0);
+    }
+    *at = end;
+    escaped_text(json, at)
+}
+
+/// Reads the rest of a text, from its first escape.
+#[cold]
+fn escaped_text(json: &[u8], at: &mut usize) -> Option<u8> {
     let mut marks = 0;
     loop {
-        *at += plain_len(json.get(*at..)?);
         match *json.get(*at)? {
             b'"' => {
                 *at += 1;
@@ -314,6 +347,7 @@ fn text(json: &[u8], at: &mut usize) -> Option<u8> {
             }
             b'\\' => {
                 marks |= escape(json, at)?;
+                *at = plain_end(json, *at);
             }
             _ => return None,
         }
@@ -389,32 +423,36 @@ const fn narrow(n: usize) -> u32 {
     n as u32
 }
 
-/// How many bytes stand before the next that ends a text, begins an escape or must not stand in one.
+/// Where the next byte stands that ends a text, begins an escape or must not stand in one; the end if there is none.
 #[inline]
-fn plain_len(text: &[u8]) -> usize {
-    let mut n_before = 0;
-    while let Some(chunk) = text.get(n_before..).and_then(<[u8]>::first_chunk::<8>) {
+fn plain_end(json: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = json.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let found = special(u64::from_le_bytes(*chunk));
         if found != 0 {
-            return n_before + (found.trailing_zeros() / 8) as usize;
+            return at + (found.trailing_zeros() / 8) as usize;
         }
-        n_before += 8;
+        at += 8;
     }
-    let rest = text.get(n_before..).unwrap_or_default();
+    last_plain_end(json, at)
+}
+
+/// The same for the last bytes.
+#[cold]
+fn last_plain_end(json: &[u8], at: usize) -> usize {
+    let rest = json.get(at..).unwrap_or_default();
     let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    n_before + rest.iter().position(is_special).unwrap_or(rest.len())
+    at + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// Marks bytes below a space, quotes and backslashes by their highest bit; the lowest mark is right, and those above it may not be.
 const fn special(bytes: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const HIGHEST: u64 = ONES << 7;
-    let is_control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
-    let quote = bytes ^ (ONES * b'"' as u64);
-    let is_quote = quote.wrapping_sub(ONES) & !quote;
-    let backslash = bytes ^ (ONES * b'\\' as u64);
-    let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
-    (is_control | is_quote | is_backslash) & HIGHEST
+    // The second bit turned, a quote is a space, and what is below a space stays there.
+    let turned = bytes ^ (ONES * 2);
+    let is_low = turned.wrapping_sub(ONES * 0x21);
+    let is_backslash = (bytes ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (is_low | is_backslash) & !bytes & HIGHEST
 }
 
 #[cfg(test)]
@@ -462,13 +500,13 @@ mod tests {
                 let mut text = vec![b' '; n_before];
                 text.extend([special, 0x80, b'"', 0x7f, 0xff, b'a', b'b', b'c', b'd']);
                 assert_eq!(
-                    plain_len(&text),
+                    plain_end(&text, 0),
                     n_before,
                     "{special} behind {n_before} bytes"
                 );
             }
             let plain = vec![0xe9; n_before];
-            assert_eq!(plain_len(&plain), n_before);
+            assert_eq!(plain_end(&plain, 0), n_before);
         }
     }
 

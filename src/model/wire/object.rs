@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::deviations::Deviations;
 use super::excerpt;
 use super::json_index::JsonIndex;
-use super::raw_json::{Field, FieldPlace, IndexedParts, NameMarks, RawJson};
+use super::raw_json::{Field, FieldNames, IndexedParts, NameMarks, RawJson};
 use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -106,29 +106,28 @@ impl<'a> Object<'a> {
     }
 
     /// Gives the values of a key, in order; nulls say nothing and are left out.
-    fn values<'b>(&'b self, key: &'b str) -> impl Iterator<Item = RawJson<'a>> + 'b {
-        let scanned = self.scanned.iter();
-        let scanned =
-            scanned.filter(move |field| field.has_name(key) && field.value.get() != "null");
-        let scanned = scanned.map(|field| field.value);
-        let (known, searched) = match self.marks.place(key) {
-            FieldPlace::Unknown => (None, self.indexed.clone()),
-            FieldPlace::Nowhere => (None, self.indexed.none()),
-            FieldPlace::Behind(n_nodes) => {
-                (self.indexed.value_at(n_nodes, key), self.indexed.none())
-            }
-        };
-        known.into_iter().chain(searched.values(key)).chain(scanned)
+    fn values(&self, key: &str) -> impl Iterator<Item = RawJson<'a>> {
+        let is_value = move |field: &Field<'_>| field.has_name(key) && field.value.get() != "null";
+        let values = self.fields().filter(is_value);
+        values.map(|field| field.value)
     }
 
-    /// Whether it is certain that nothing is said under a key, nor noted of it; it costs next to nothing to know.
-    fn is_silent(&self, key: &str) -> bool {
-        !self.has_repeats && !self.marks.may_say(key)
+    /// Gives the first value of a key, which is the only one in an object without repeats.
+    fn first(&self, key: &str) -> Option<RawJson<'a>> {
+        // Most keys are asked for in vain, and this costs next to nothing.
+        if !self.marks.may_say(key) {
+            return None;
+        }
+        if self.scanned.is_empty() {
+            self.indexed.value(key)
+        } else {
+            self.values(key).next()
+        }
     }
 
     /// Whether a field is there and not null.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.values(key).next().is_some()
+        self.first(key).is_some()
     }
 
     /// How many bytes the fields have that are not among these.
@@ -142,9 +141,6 @@ impl<'a> Object<'a> {
     }
 
     fn note_repeats(&self, key: &str, notes: &mut Deviations) {
-        if !self.has_repeats {
-            return;
-        }
         let fields = self.fields();
         let values: Vec<&str> = fields
             .filter(|field| field.has_name(key))
@@ -165,8 +161,8 @@ impl<'a> Object<'a> {
         key: &str,
         notes: &mut Deviations,
     ) -> Result<Option<RawJson<'a>>, ModelError> {
-        if self.is_silent(key) {
-            return Ok(None);
+        if !self.has_repeats {
+            return Ok(self.first(key));
         }
         let mut values = self.values(key);
         let first = values.next();
@@ -245,17 +241,17 @@ impl<'a> Object<'a> {
         notes: &mut Deviations,
         read: impl Fn(RawJson<'a>) -> Option<T>,
     ) -> Option<T> {
-        if self.is_silent(key) {
-            return None;
-        }
-        let mut found = None;
-        for raw in self.values(key) {
-            found = read(raw);
-            if found.is_some() {
-                break;
+        let mut read_or_note = |raw: RawJson<'a>| {
+            let found = read(raw);
+            if found.is_none() {
+                notes.field("unreadable_field", &self.path(key), raw.get());
             }
-            notes.field("unreadable_field", &self.path(key), raw.get());
+            found
+        };
+        if !self.has_repeats {
+            return self.first(key).and_then(read_or_note);
         }
+        let found = self.values(key).find_map(&mut read_or_note);
         self.note_repeats(key, notes);
         found
     }
@@ -272,8 +268,8 @@ impl<'a> Object<'a> {
         notes: &mut Deviations,
         read: impl Fn(RawJson<'a>) -> Option<Cow<'a, str>>,
     ) -> Option<Cow<'a, str>> {
-        if self.is_silent(key) {
-            return None;
+        if !self.has_repeats {
+            return self.optional(key, notes, read);
         }
         // An empty text says nothing, so another value of the same key wins over it.
         let some = |raw| read(raw).filter(|text| !text.is_empty());
@@ -302,14 +298,19 @@ impl<'a> Object<'a> {
     }
 
     /// Gives the fields that are not among these and say something, each once.
-    pub(crate) fn rest(&self, known: &[&str], notes: &mut Deviations) -> OtherFields<'a> {
+    pub(crate) fn rest<const N: usize>(
+        &self,
+        known: &FieldNames,
+        notes: &mut Deviations,
+    ) -> OtherFields<'a, N> {
         let mut others = OtherFields::default();
-        for field in self.fields() {
-            let says_nothing = matches!(field.value.get(), "null" | "{}" | "[]" | "\"\"");
-            if says_nothing || known.iter().any(|known| field.has_name(known)) {
-                continue;
-            }
+        for field in self.indexed.clone().others(known) {
             others.push((field.name(), field.value));
+        }
+        for field in &self.scanned {
+            if !known.have(field) && !field.value.says_nothing() {
+                others.push((field.name(), field.value));
+            }
         }
         if self.has_repeats {
             self.without_repeats(others, notes)
@@ -319,7 +320,11 @@ impl<'a> Object<'a> {
     }
 
     /// Leaves out what comes again.
-    fn without_repeats(&self, others: OtherFields<'a>, notes: &mut Deviations) -> OtherFields<'a> {
+    fn without_repeats<const N: usize>(
+        &self,
+        others: OtherFields<'a, N>,
+        notes: &mut Deviations,
+    ) -> OtherFields<'a, N> {
         let mut seen = HashSet::new();
         let is_new = |(key, raw): &(Cow<'a, str>, RawJson<'a>)| {
             let is_new = seen.insert(key.clone());
@@ -464,8 +469,8 @@ const MAX_PARTS: usize = 200_000;
 /// The elements of a list, each as it stands there.
 pub(crate) type List<'a> = Few<RawJson<'a>, 2>;
 
-/// Fields that are kept: most answers have one or two in the body, and none elsewhere.
-pub(crate) type OtherFields<'a> = Few<(Cow<'a, str>, RawJson<'a>), 2>;
+/// Fields that are kept.
+pub(crate) type OtherFields<'a, const N: usize> = Few<(Cow<'a, str>, RawJson<'a>), N>;
 
 /// So many fields of an object are compared with each other; an answer consists of objects that have fewer.
 const MAX_COMPARED: usize = 10;

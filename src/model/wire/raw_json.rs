@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 use serde_json::value::RawValue;
 
-use super::json_index::{JsonIndex, JsonNode};
+use super::json_index::{JsonIndex, JsonNode, name_mark};
 use super::parse;
 use crate::model::ModelError;
 
@@ -57,6 +57,10 @@ impl<'a> RawJson<'a> {
     /// Gives the value as it stands there.
     pub(crate) const fn get(self) -> &'a str {
         self.text
+    }
+
+    pub(crate) fn says_nothing(self) -> bool {
+        matches!(self.text, "null" | "{}" | "[]" | "\"\"")
     }
 
     pub(crate) fn is_text(self) -> bool {
@@ -166,28 +170,46 @@ impl<'a> IndexedParts<'a> {
         RawJson::indexed(self.around, nodes)
     }
 
+    /// Gives the field whose nodes stand first among these.
     fn field(&self, nodes: &'a [JsonNode]) -> Option<Field<'a>> {
         let node = nodes.first()?;
         Some(Field {
             quoted: self.around.get(node.key())?,
             is_escaped: node.has_escaped_key(),
-            value: RawJson::indexed(self.around, nodes)?,
+            value: RawJson::indexed(self.around, nodes.get(..=node.n_inside())?)?,
         })
     }
 
-    /// Gives the values under a name; nulls say nothing and are left out.
-    pub(crate) fn values(mut self, name: &str) -> impl Iterator<Item = RawJson<'a>> {
+    /// Gives the first value under a name; nulls say nothing and are passed over.
+    pub(crate) fn value(&self, name: &str) -> Option<RawJson<'a>> {
+        let mark = name_mark(name.as_bytes());
+        let mut n_before = 0;
+        loop {
+            let node = self.rest.get(n_before)?;
+            // Most have another name, and their marks tell it.
+            let may_be_meant = node.name_mark() == mark || node.has_escaped_key();
+            if may_be_meant && !node.is_null() {
+                let field = self.field(self.rest.get(n_before..)?)?;
+                if field.has_name(name) {
+                    return Some(field.value);
+                }
+            }
+            n_before += node.n_inside() + 1;
+        }
+    }
+
+    /// Gives the fields whose names are not among these, without those that say nothing.
+    pub(crate) fn others(mut self, known: &FieldNames) -> impl Iterator<Item = Field<'a>> {
         std::iter::from_fn(move || {
             while let Some(nodes) = self.next_nodes() {
                 let node = nodes.first()?;
-                // Most have another name, and their lengths tell it.
-                let is_other = node.key_len() != name.len() && !node.has_escaped_key();
-                if is_other || node.is_null() {
+                let may_be_known = node.has_escaped_key() || known.may_have(node.name_mark());
+                if node.is_null() || may_be_known && known.have(&self.field(nodes)?) {
                     continue;
                 }
                 let field = self.field(nodes)?;
-                if field.has_name(name) {
-                    return Some(field.value);
+                if !field.value.says_nothing() {
+                    return Some(field);
                 }
             }
             None
@@ -195,36 +217,22 @@ impl<'a> IndexedParts<'a> {
     }
 
     /// Marks the names of all fields, and says whether two have one mark.
-    pub(crate) fn marks(self) -> NameMarks {
+    pub(crate) fn marks(mut self) -> NameMarks {
         let mut marks = NameMarks::default();
-        let mut n_before = 0;
-        while let Some(node) = self.rest.get(n_before) {
-            match self.around.as_bytes().get(node.key()) {
-                Some(name) if !node.has_escaped_key() => marks.add(name, n_before, node.is_null()),
+        let mut seen = 0_u64;
+        while let Some(node) = self.next_nodes().and_then(<[JsonNode]>::first) {
+            if node.has_escaped_key() {
                 // Another name than what stands there is meant.
-                _ => return NameMarks::UNKNOWN,
+                return NameMarks::UNKNOWN;
             }
-            n_before += node.n_inside() + 1;
+            let mark = 1 << node.name_mark();
+            marks.have_common |= seen & mark != 0;
+            seen |= mark;
+            if !node.is_null() {
+                marks.said |= mark;
+            }
         }
         marks
-    }
-
-    /// Gives the value behind so many nodes, if it has this name and is not null.
-    pub(crate) fn value_at(&self, n_before: usize, name: &str) -> Option<RawJson<'a>> {
-        let nodes = self.rest.get(n_before..)?;
-        let node = nodes.first()?;
-        if node.is_null() || self.around.as_bytes().get(node.key())? != name.as_bytes() {
-            return None;
-        }
-        RawJson::indexed(self.around, nodes.get(..=node.n_inside())?)
-    }
-
-    /// No parts of the same value.
-    pub(crate) const fn none(&self) -> Self {
-        Self {
-            around: self.around,
-            rest: &[],
-        }
     }
 
     /// Whether a name is there twice, by comparing all with all.
@@ -265,25 +273,12 @@ impl<'a> Iterator for IndexedParts<'a> {
 }
 
 /// What is known of the names of an object's fields before one is looked for: most are asked for in vain.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NameMarks {
     /// The marks of fields that are not null.
     said: u64,
     /// Whether two fields have one mark, as two of one name do.
     pub(crate) have_common: bool,
-    /// By mark: behind how many nodes its field stands, and one more; 0 where none does.
-    places: [u8; 64],
-    /// Whether each field can be found by its place.
-    have_places: bool,
-}
-
-/// Where the field of some name stands.
-pub(crate) enum FieldPlace {
-    /// It has to be looked for.
-    Unknown,
-    Nowhere,
-    /// Behind so many nodes, or nowhere.
-    Behind(usize),
 }
 
 impl NameMarks {
@@ -291,55 +286,37 @@ impl NameMarks {
     pub(crate) const UNKNOWN: Self = Self {
         said: u64::MAX,
         have_common: true,
-        places: [0; 64],
-        have_places: false,
     };
 
-    /// The mark of a name, from 0 to 63: the names that one object of an answer has are mostly told apart by it.
-    fn of(name: &[u8]) -> usize {
-        let [first, last] = [name.first(), name.last()].map(|byte| byte.copied().unwrap_or(0));
-        (name.len() + 7 * usize::from(first) + usize::from(last)) % 64
-    }
-
-    fn add(&mut self, name: &[u8], n_before: usize, is_null: bool) {
-        let mark = Self::of(name);
-        if !is_null {
-            self.said |= 1 << mark;
-        }
-        match (self.places.get_mut(mark), u8::try_from(n_before + 1)) {
-            (Some(place), Ok(behind)) if *place == 0 => *place = behind,
-            // Behind so many nodes two of one name would not be noticed.
-            _ => {
-                self.have_common = true;
-                self.have_places = false;
-            }
-        }
-    }
-
     pub(crate) fn may_say(&self, name: &str) -> bool {
-        self.said >> Self::of(name.as_bytes()) & 1 != 0
-    }
-
-    pub(crate) fn place(&self, name: &str) -> FieldPlace {
-        if !self.have_places {
-            return FieldPlace::Unknown;
-        }
-        let place = self.places.get(Self::of(name.as_bytes()));
-        match place.copied().unwrap_or(0) {
-            0 => FieldPlace::Nowhere,
-            behind => FieldPlace::Behind(usize::from(behind) - 1),
-        }
+        self.said >> name_mark(name.as_bytes()) & 1 != 0
     }
 }
 
-impl Default for NameMarks {
-    fn default() -> Self {
-        Self {
-            said: 0,
-            have_common: false,
-            places: [0; 64],
-            have_places: true,
+/// Names of fields, and their marks.
+#[derive(Debug)]
+pub(crate) struct FieldNames {
+    names: &'static [&'static str],
+    marks: u64,
+}
+
+impl FieldNames {
+    pub(crate) const fn of(names: &'static [&'static str]) -> Self {
+        let (mut marks, mut rest) = (0, names);
+        while let Some((name, others)) = rest.split_first() {
+            marks |= 1 << name_mark(name.as_bytes());
+            rest = others;
         }
+        Self { names, marks }
+    }
+
+    /// Whether the name of a field is among them.
+    pub(crate) fn have(&self, field: &Field<'_>) -> bool {
+        self.names.iter().any(|name| field.has_name(name))
+    }
+
+    const fn may_have(&self, mark: u8) -> bool {
+        self.marks >> mark & 1 != 0
     }
 }
 

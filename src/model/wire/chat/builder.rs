@@ -7,7 +7,7 @@ use crate::model::wire::raw_json::RawJson;
 use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
-use super::extra::{BodyFields, Extra, ExtraFields};
+use super::extra::{BodyExtra, BodyFields, Extra, ExtraFields};
 use super::thinking::{self, ThinkingBlocks};
 use super::types::{ChatFunction, Logprobs};
 use crate::item::{Content, Item, Message, Part, Reasoning, Role};
@@ -205,7 +205,7 @@ impl ResponseBuilder {
     }
 
     /// Keeps fields of the body that are not acted on.
-    pub(super) fn keep_of_body(&mut self, extra: Extra<'_>) -> Result<(), ModelError> {
+    pub(super) fn keep_of_body(&mut self, extra: BodyExtra<'_>) -> Result<(), ModelError> {
         self.extra.push(extra, &mut self.notes, &mut self.budget)
     }
 

@@ -137,11 +137,8 @@ impl Calls {
         let Some(call) = self.list.get_mut(n) else {
             return Ok(());
         };
-        if let Some(id) = fragment.id.as_deref()
-            && call.id.is_empty()
-            && !id.is_empty()
-        {
-            id.clone_into(&mut call.id);
+        if call.id.is_empty() {
+            call.id = fragment.id.unwrap_or_default().into_owned();
         }
         for (key, raw) in fragment.extra {
             budget.spend(raw.get().len().saturating_mul(VALUE_COST))?;
@@ -157,7 +154,7 @@ impl Calls {
             }
         }
         let function = fragment.function.unwrap_or_default();
-        if let Some(name) = function.name.as_deref() {
+        if let Some(name) = function.name {
             budget.spend(name.len())?;
             call.push_name(name)?;
         }
@@ -386,9 +383,9 @@ impl PartialCall {
     }
 
     /// Takes a name, whole, repeated with every fragment, or in pieces before the arguments.
-    fn push_name(&mut self, name: &str) -> Result<(), ModelError> {
+    fn push_name(&mut self, name: Cow<'_, str>) -> Result<(), ModelError> {
         if self.name.is_empty() {
-            name.clone_into(&mut self.name);
+            self.name = name.into_owned();
         } else if self.name != name && !name.is_empty() {
             if !self.arguments.is_empty() {
                 return Err(ambiguous(format!(
@@ -396,7 +393,7 @@ impl PartialCall {
                     self.name
                 )));
             }
-            self.name.push_str(name);
+            self.name.push_str(&name);
         }
         Ok(())
     }

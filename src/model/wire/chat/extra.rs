@@ -11,8 +11,11 @@ use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object;
 use crate::model::{JsonText, ModelError};
 
-/// Fields as they stand on the wire.
-pub(super) type Extra<'a> = object::OtherFields<'a>;
+/// Fields of a part of an answer as they stand on the wire; most parts have none.
+pub(super) type Extra<'a> = object::OtherFields<'a, 0>;
+
+/// Those of the body, of which most answers have one or two.
+pub(super) type BodyExtra<'a> = object::OtherFields<'a, 2>;
 
 /// The fields of a message or a choice that are kept; what comes in several chunks is put together.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub(super) struct ExtraFields {
 pub(super) struct BodyFields {
     /// An object without its end.
     json: String,
-    places: Few<FieldPlace, 6>,
+    places: Few<FieldPlace, 2>,
 }
 
 /// Where a field stands in the text.
@@ -48,7 +51,7 @@ impl BodyFields {
     /// `limit_exceeded` when the answer is larger than it may be.
     pub(super) fn push(
         &mut self,
-        extra: Extra<'_>,
+        extra: BodyExtra<'_>,
         notes: &mut Deviations,
         budget: &mut ResponseBudget,
     ) -> Result<(), ModelError> {

@@ -55,7 +55,7 @@ fn read(
             ),
         ));
     }
-    let Some(choice) = choices.into_iter().next() else {
+    let Some(choice) = choices.into_first() else {
         return Err(ModelError::new(
             ErrorKind::EmptyResponse,
             format!(

@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 
 use crate::model::wire::json_index::JsonIndex;
-use crate::model::wire::raw_json::RawJson;
+use crate::model::wire::raw_json::{FieldNames, RawJson};
 
-use super::extra::Extra;
+use super::extra::{BodyExtra, Extra};
 use crate::few::Few;
 use crate::kind::ErrorKind;
 use crate::model::ModelError;
@@ -30,7 +30,7 @@ pub(super) struct ChatBody<'a> {
     /// One, unless a server does what nobody asked for.
     pub(super) choices: Option<Few<Choice<'a>, 1>>,
     pub(super) usage: Option<Reported>,
-    pub(super) extra: Extra<'a>,
+    pub(super) extra: BodyExtra<'a>,
 }
 
 pub(super) struct Choice<'a> {
@@ -94,23 +94,25 @@ impl<'a> ChatBody<'a> {
         check_error(&body, form, notes)?;
         body.text("object", notes);
         body.optional("created", notes, |raw| raw.get().parse::<f64>().ok());
-        let choices = body.required_list("choices", notes)?;
-        let choices = choices.map(|choices| {
-            let choice = |raw: &RawJson<'a>| Choice::read(*raw, form, notes);
-            choices.iter().map(choice).collect::<Result<_, _>>()
-        });
-        Ok(Self {
-            id: body.text("id", notes),
-            model: body.text("model", notes),
-            choices: choices.transpose()?,
-            usage: reported(&body, notes),
-            extra: body.rest(
-                &[
-                    "id", "model", "choices", "usage", "error", "object", "created",
-                ],
-                notes,
-            ),
-        })
+        let mut read = Self {
+            id: None,
+            model: None,
+            choices: None,
+            usage: None,
+            extra: BodyExtra::default(),
+        };
+        if let Some(choices) = body.required_list("choices", notes)? {
+            // Into its place: a choice is large, and moved for nothing otherwise.
+            let list = read.choices.get_or_insert_default();
+            for raw in choices.iter() {
+                list.push(Choice::read(*raw, form, notes)?);
+            }
+        }
+        read.id = body.text("id", notes);
+        read.model = body.text("model", notes);
+        read.usage = reported(&body, notes);
+        read.extra = body.rest(&BODY, notes);
+        Ok(read)
     }
 }
 
@@ -145,17 +147,7 @@ impl<'a> Choice<'a> {
                 .transpose()?,
             finish_reason: choice.required_text("finish_reason", notes)?,
             logprobs: Logprobs::read(&choice, notes),
-            extra: choice.rest(
-                &[
-                    "index",
-                    "message",
-                    "delta",
-                    "finish_reason",
-                    "error",
-                    "logprobs",
-                ],
-                notes,
-            ),
+            extra: choice.rest(&CHOICE, notes),
         })
     }
 }
@@ -167,7 +159,7 @@ impl<'a> Logprobs<'a> {
         };
         Self {
             content: logprobs.optional("content", notes, is_list),
-            extra: logprobs.rest(&["content"], notes),
+            extra: logprobs.rest(&LOGPROBS, notes),
         }
     }
 }
@@ -244,8 +236,26 @@ impl<'a> ChatMessage<'a> {
     }
 }
 
-/// The fields of a message that are read.
-const MESSAGE: [&str; 9] = [
+/// The fields of a body that are read.
+const BODY: FieldNames = FieldNames::of(&[
+    "id", "model", "choices", "usage", "error", "object", "created",
+]);
+
+/// Those of a choice.
+const CHOICE: FieldNames = FieldNames::of(&[
+    "index",
+    "message",
+    "delta",
+    "finish_reason",
+    "error",
+    "logprobs",
+]);
+
+/// Those of its log probabilities.
+const LOGPROBS: FieldNames = FieldNames::of(&["content"]);
+
+/// Those of a message.
+const MESSAGE: FieldNames = FieldNames::of(&[
     "role",
     "content",
     "refusal",
@@ -255,7 +265,10 @@ const MESSAGE: [&str; 9] = [
     "tool_calls",
     "function_call",
     "annotations",
-];
+]);
+
+/// Those of a call. `custom` is what a custom tool is given; such a call is refused by its type.
+const CALL: FieldNames = FieldNames::of(&["index", "id", "type", "function", "custom"]);
 
 fn is_list(raw: RawJson<'_>) -> Option<RawJson<'_>> {
     raw.get().starts_with('[').then_some(raw)
@@ -287,8 +300,7 @@ impl<'a> ChatCall<'a> {
             function: function
                 .map(|function| ChatFunction::read(&function, notes))
                 .transpose()?,
-            // `custom` is what a custom tool is given; such a call is refused by its type.
-            extra: call.rest(&["index", "id", "type", "function", "custom"], notes),
+            extra: call.rest(&CALL, notes),
         })
     }
 }
