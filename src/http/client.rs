@@ -217,12 +217,10 @@ impl HttpClient {
         headers: &Headers,
     ) -> Result<UpgradeResponse, HttpError> {
         let inner = &self.inner;
-        let request = inner.new_request((Method::GET, url, headers, Bytes::new()))?;
-        let mut timers = Timers::start(&inner.timeouts);
+        let parts = (Method::GET, url, headers, Bytes::new());
         // From its own pool: a connection that has switched to another protocol never comes back,
         // and through a proxy it needs a tunnel.
-        let sent = (&inner.upgrades, request);
-        let (mut head, connection) = inner.head(url, sent, &mut timers).await?;
+        let (mut head, connection, timers) = inner.head(&inner.upgrades, parts).await?;
         // Any other status is an ordinary answer, whose body says why the server did not switch.
         if head.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
             let head = head.map(|incoming| PooledBody::new(incoming, connection));
@@ -255,11 +253,8 @@ impl HttpClient {
         &self,
         parts: (Method, &Url, &Headers, Bytes),
     ) -> Result<(Response<PooledBody>, Timers), HttpError> {
-        let (inner, url) = (&self.inner, parts.1);
-        let request = inner.new_request(parts)?;
-        let mut timers = Timers::start(&inner.timeouts);
-        let sent = (&inner.pool, request);
-        let (head, connection) = inner.head(url, sent, &mut timers).await?;
+        let inner = &self.inner;
+        let (head, connection, timers) = inner.head(&inner.pool, parts).await?;
         let head = head.map(|incoming| PooledBody::new(incoming, connection));
         Ok((head, timers))
     }
@@ -306,44 +301,35 @@ impl HttpClient {
 }
 
 impl ClientInner {
-    fn new_request(
-        &self,
-        (method, url, headers, body): (Method, &Url, &Headers, Bytes),
-    ) -> Result<Request<Full<Bytes>>, HttpError> {
+    /// Checks what can be wrong before a connection is asked for; gives the host, unless the headers have it.
+    fn check(&self, url: &Url, headers: &Headers) -> Result<Option<HeaderValue>, HttpError> {
         if url.is_https() {
             self.shared.tls.set_up()?;
         }
-        // Nothing is added but `host`, and that only where the caller set none.
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        headers.as_map().clone_into(request.headers_mut());
-        if !headers.as_map().contains_key(HOST) {
-            let host = HeaderValue::from_str(url.host_header());
-            let host = host.map_err(|_| HttpError::Url {
-                url: url.to_string(),
-                reason: "its host cannot be sent",
-            })?;
-            request.headers_mut().insert(HOST, host);
+        if headers.as_map().contains_key(HOST) {
+            return Ok(None);
         }
-        Ok(request)
+        let host = HeaderValue::from_str(url.host_header());
+        host.map(Some).map_err(|_| HttpError::Url {
+            url: url.to_string(),
+            reason: "its host cannot be sent",
+        })
     }
 
-    /// Waits for the head of the answer within the time-outs; gives no connection with it if that is not to be used again.
-    async fn head(
+    fn new_request(
         &self,
-        url: &Url,
-        (pool, mut request): (&ConnectionPool, Request<Full<Bytes>>),
-        timers: &mut Timers,
-    ) -> Result<(Response<Incoming>, Option<PooledConnection>), HttpError> {
-        // The way of a request: take an idle connection or open one, write the request for whoever
-        // is at the other end, then wait for the head within the time-outs. The body is read later,
-        // by the caller.
-        let mut connection = match pool.take(url) {
-            Some(idle) => idle,
-            // In a box, or every request would have room for a handshake.
-            None => Box::pin(self.open(url, pool, timers)).await?,
-        };
+        (method, url, headers, body): (Method, &Url, &Headers, Bytes),
+        host: Option<HeaderValue>,
+        connection: &PooledConnection,
+    ) -> Result<Request<Full<Bytes>>, HttpError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
         *request.uri_mut() = connection.request_target(url);
+        headers.as_map().clone_into(request.headers_mut());
+        // Nothing is added but `host`, and that only where the caller set none.
+        if let Some(host) = host {
+            request.headers_mut().insert(HOST, host);
+        }
         if connection.is_seen_by_proxy() {
             // A proxy that only opens a tunnel got its password when the tunnel was made. One that
             // is sent the whole request needs it in each.
@@ -352,9 +338,32 @@ impl ClientInner {
                 request.headers_mut().insert(PROXY_AUTHORIZATION, value);
             }
         }
+        Ok(request)
+    }
+
+    /// Waits for the head of the answer within the time-outs; gives no connection with it if that is not to be used again.
+    async fn head(
+        &self,
+        pool: &ConnectionPool,
+        parts: (Method, &Url, &Headers, Bytes),
+    ) -> Result<(Response<Incoming>, Option<PooledConnection>, Timers), HttpError> {
+        let url = parts.1;
+        let host = self.check(url, parts.2)?;
+        let mut timers = Timers::start(&self.timeouts);
+        // The way of a request: take an idle connection or open one, write the request for whoever
+        // is at the other end, then wait for the head within the time-outs. The body is read later,
+        // by the caller.
+        let mut connection = match pool.take(url) {
+            Some(idle) => idle,
+            // In a box, or every request would have room for a handshake.
+            None => Box::pin(self.open(url, pool, &mut timers)).await?,
+        };
+        timers.head.use_alarm(connection.take_alarm());
         // The total time-out first, because it holds whatever else happens. The one for the head
         // last: it is only for when nothing has come.
         let response = {
+            // Made only now: it is large, and what is kept across a wait is moved and takes room as long as that.
+            let request = self.new_request(parts, host, &connection)?;
             let mut sent = pin!(connection.send(request));
             poll_fn(|cx| {
                 let target = || url.host_port().to_owned();
@@ -373,7 +382,8 @@ impl ClientInner {
             .await?
         };
         let is_reusable = !closes_unannounced(response.headers());
-        Ok((response, is_reusable.then_some(connection)))
+        connection.keep_alarm(timers.head.take_alarm());
+        Ok((response, is_reusable.then_some(connection), timers))
     }
 
     /// Opens a connection within the time-outs.

@@ -68,6 +68,11 @@ impl Headers {
         self.0.get(name)?.to_str().ok()
     }
 
+    /// Gives the first value of a header as [`get`](Self::get), without reading the name anew for each answer.
+    pub(crate) fn value(&self, name: &HeaderName) -> Option<&str> {
+        self.0.get(name)?.to_str().ok()
+    }
+
     /// Gives names and values in order, leaving out values that are not visible ASCII.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0

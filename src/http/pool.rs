@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Url;
 use super::connector::Connector;
+use super::timer::Alarm;
 use crate::future::BoxError;
 
 /// Connections that lie idle are closed after this time. Uvicorn, on which vLLM, LiteLLM and many others run, closes them
@@ -60,6 +61,9 @@ struct OpenConnection {
     sender: SendRequest<Full<Bytes>>,
     /// Whether a proxy at the other end is sent whole URLs.
     via_proxy: bool,
+    /// Of the last request; to make one and to register it costs a hundredth of a turn. Until the next wait it has the waker of a task
+    /// that may be over, whose place in memory stays as long.
+    alarm: Option<Alarm>,
 }
 
 /// A connection that belongs to one request. Dropped before the end of the answer, it is closed.
@@ -112,7 +116,11 @@ impl ConnectionPool {
         drop(tokio::spawn(connection.with_upgrades()));
         // A server that closes it at once has seen no request, and the error is to say so.
         sender.ready().await?;
-        let connection = OpenConnection { sender, via_proxy };
+        let connection = OpenConnection {
+            sender,
+            via_proxy,
+            alarm: None,
+        };
         Ok(self.pooled(ConnectionTarget::of(url), connection))
     }
 
@@ -215,12 +223,22 @@ impl PooledConnection {
         }
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(
+    /// Takes the alarm of the request before, if there was one.
+    pub(super) const fn take_alarm(&mut self) -> Option<Alarm> {
+        self.connection.alarm.take()
+    }
+
+    /// Keeps the alarm of a request for the next.
+    pub(super) fn keep_alarm(&mut self, alarm: Option<Alarm>) {
+        self.connection.alarm = alarm;
+    }
+
+    /// Sends a request; what is given waits for the head of the answer.
+    pub(super) fn send(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> hyper::Result<Response<Incoming>> {
-        self.connection.sender.send_request(request).await
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        self.connection.sender.send_request(request)
     }
 
     /// Gives the connection back behind a body.

@@ -16,8 +16,11 @@ pub(crate) struct IdleTimer {
     limit: Option<Duration>,
     waiting_since: Option<Instant>,
     /// Made at the first wait and moved only when it fires too early, so at most once per limit.
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Option<Alarm>,
 }
+
+/// Wakes whoever waited for it last.
+pub(super) type Alarm = Pin<Box<Sleep>>;
 
 impl IdleTimer {
     /// Creates a timer; without a limit it never elapses.
@@ -36,6 +39,16 @@ impl IdleTimer {
             waiting_since: since,
             sleep: None,
         }
+    }
+
+    /// Waits by the alarm of an earlier wait, which is set for a time before the end of this one.
+    pub(super) fn use_alarm(&mut self, alarm: Option<Alarm>) {
+        self.sleep = alarm;
+    }
+
+    /// Gives the alarm away once something has come, if there was a wait.
+    pub(super) const fn take_alarm(&mut self) -> Option<Alarm> {
+        self.sleep.take()
     }
 
     /// Says since when something has been waited for.
@@ -175,6 +188,22 @@ mod tests {
         let before = Instant::now();
         assert_eq!(poll_fn(|cx| timer.poll_elapsed(cx)).await, LIMIT);
         assert!((LIMIT..=LIMIT + TICK).contains(&before.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timer_with_the_alarm_of_another_elapses_at_its_own_time() {
+        for n_before in [LIMIT / 2, LIMIT * 2] {
+            let mut first = IdleTimer::new(Some(LIMIT));
+            assert!(!has_elapsed(&mut first).await);
+            let alarm = first.take_alarm();
+            assert!(alarm.is_some());
+            advance(n_before).await;
+            let mut second = IdleTimer::new(Some(LIMIT));
+            second.use_alarm(alarm);
+            let before = Instant::now();
+            assert_eq!(poll_fn(|cx| second.poll_elapsed(cx)).await, LIMIT);
+            assert!((LIMIT..=LIMIT + TICK).contains(&before.elapsed()));
+        }
     }
 
     #[tokio::test(start_paused = true)]

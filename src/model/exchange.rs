@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use hyper::header::{CONTENT_TYPE, HeaderName};
 use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
@@ -38,7 +39,11 @@ const END_OF_BODY: Duration = Duration::from_millis(50);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The headers in which servers name a request, `LiteLLM`'s among them.
-const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "x-litellm-call-id"];
+static REQUEST_IDS: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-litellm-call-id"),
+];
 
 /// A stream of the events of one answer.
 pub(super) struct Exchange {
@@ -211,7 +216,7 @@ impl Exchange {
             awaited_since,
             ..
         } = response;
-        let id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
+        let id = REQUEST_IDS.iter().find_map(|name| headers.value(name));
         self.request_id = id.map(str::to_owned);
         // The status first: the body of an error is read for its words, whatever its content type
         // says.
@@ -224,7 +229,7 @@ impl Exchange {
             self.state = ExchangeState::Body(kind, body.whole(MAX_ERROR_BYTES));
             return Ok(());
         }
-        let content_type = headers.get("content-type").unwrap_or_default();
+        let content_type = headers.value(&CONTENT_TYPE).unwrap_or_default();
         let is_events = starts_with(content_type, "text/event-stream");
         self.state = match self.delivery {
             // A page is what a wrong base URL answers. Other types are let through, since some
@@ -475,7 +480,7 @@ pub(crate) async fn refusal(response: HttpResponse) -> ModelError {
         ..
     } = response;
     let body = body.collect_up_to(MAX_ERROR_BYTES).await;
-    let request_id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
+    let request_id = REQUEST_IDS.iter().find_map(|name| headers.value(name));
     status_error(status, &body)
         .with_retry_after(retry_after(&headers))
         .with_request_id(request_id.map(str::to_owned))
