@@ -1,7 +1,7 @@
 //! A call that is passed on as the item that it came in.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
@@ -71,9 +71,15 @@ impl Deref for CallItem {
 }
 
 /// Calls are told apart by their ids.
-impl Hash for CallItem {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.call_id.hash(state);
+impl Ord for CallItem {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.call_id.cmp(&other.call_id)
+    }
+}
+
+impl PartialOrd for CallItem {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -116,6 +116,12 @@ impl Item {
         self.0.json.get_or_init(|| to_raw(&self.0.kind)).get()
     }
 
+    /// Whether the JSON is there: as it came, with what the kind has no place for, or because somebody asked for it.
+    #[cfg(feature = "http")]
+    pub(crate) fn has_json(&self) -> bool {
+        self.0.json.get().is_some()
+    }
+
     /// Gives the text of an assistant message, its text parts joined; `None` for any other item.
     pub fn assistant_text(&self) -> Option<String> {
         match self.kind() {

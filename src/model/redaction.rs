@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use super::{ModelError, ModelEvent};
-use crate::item::{Item, ItemKind};
+use crate::item::{Content, Item, ItemKind, Message, Part, Role};
 use crate::kind::ErrorKind;
 use crate::secret::{Redactor, StreamRedactor};
 
@@ -127,15 +127,43 @@ impl EventRedactor {
         Ok(())
     }
 
-    /// Whether an item holds a secret. A call that has nothing but its texts is not written as JSON for that.
+    /// Whether an item holds a secret. One that has nothing but its texts is not written as JSON for that.
     fn is_in(&self, item: &Item) -> bool {
         match item.kind() {
             ItemKind::FunctionCall(call) if call.extra.is_empty() => {
                 let texts = [&call.call_id, &call.name, &call.arguments];
                 texts.iter().any(|text| self.redactor.is_in(text))
             }
+            ItemKind::Message(message) if !item.has_json() => {
+                let known = self.is_in_texts(message);
+                known.unwrap_or_else(|| self.redactor.is_in(item.to_json()))
+            }
             _ => self.redactor.is_in(item.to_json()),
         }
+    }
+
+    /// Whether a message that was put together from texts holds a secret; nothing if it has more than texts.
+    fn is_in_texts(&self, message: &Message) -> Option<bool> {
+        let Content::Parts(parts) = &message.content else {
+            return None;
+        };
+        let parts = parts.iter().map(|part| match part {
+            Part::OutputText { text } | Part::Refusal { refusal: text } => Some(&**text),
+            Part::InputText { .. }
+            | Part::Image { .. }
+            | Part::Audio { .. }
+            | Part::File { .. }
+            | Part::Unknown(_) => None,
+        });
+        let extra = message.extra.iter();
+        let extra = extra.map(|(key, value)| value.as_str().filter(|_| key == "status"));
+        if message.role != Role::Assistant {
+            return None;
+        }
+        let mut texts = parts.chain(extra);
+        texts.try_fold(false, |is_in, text| {
+            Some(is_in | self.redactor.is_in(text?))
+        })
     }
 
     fn item(&self, item: &Item) -> Result<Item, ModelError> {

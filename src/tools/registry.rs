@@ -33,6 +33,9 @@ pub struct ToolRegistry {
     positions: HashMap<ToolName, usize>,
 }
 
+/// The names of so few tools are compared for less than a hash costs.
+const MAX_COMPARED: usize = 8;
+
 impl ToolRegistry {
     /// Creates an empty registry.
     pub fn new() -> Self {
@@ -51,6 +54,9 @@ impl ToolRegistry {
 
     /// Finds a tool by its name.
     pub fn get(&self, name: &str) -> Option<&FunctionTool> {
+        if self.tools.len() <= MAX_COMPARED {
+            return self.tools.iter().find(|tool| tool.name().as_str() == name);
+        }
         self.tools.get(*self.positions.get(name)?)
     }
 

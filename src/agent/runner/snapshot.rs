@@ -1,6 +1,6 @@
 //! Converts run state to and from `RunState`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::graph::Graph;
 use super::resolve::has_output;
@@ -207,7 +207,7 @@ pub(super) fn restore(
         clippy::mutable_key_type,
         reason = "a call is found by its id, and what of an item can change is what was made of it"
     )]
-    let mut calls = HashSet::new();
+    let mut calls = BTreeSet::new();
     // Of calls with one id the latest counts, which `collect` would leave out.
     let own = saved
         .history

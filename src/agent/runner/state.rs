@@ -1,6 +1,6 @@
 //! Mutable state of a run between steps.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::tool_sources::SourcedTools;
@@ -47,9 +47,9 @@ pub(super) struct MachineState {
     pub(super) turn: u32,
     pub(super) responses: Vec<ResponseMeta>,
     /// The agents that have called a tool, after which their tool choice is dropped.
-    pub(super) used_tools: HashSet<Arc<str>>,
+    pub(super) used_tools: BTreeSet<Arc<str>>,
     /// The latest call of each call id in this run.
-    pub(super) calls: HashSet<CallItem>,
+    pub(super) calls: BTreeSet<CallItem>,
     pub(super) guardrails: Vec<GuardrailResult>,
     /// Decisions that hold for all calls of a tool by an agent.
     pub(super) standing: HashMap<(String, String), StandingDecision>,
@@ -102,8 +102,8 @@ impl MachineState {
             n_known: 0,
             turn: 0,
             responses: Vec::new(),
-            used_tools: HashSet::new(),
-            calls: HashSet::new(),
+            used_tools: BTreeSet::new(),
+            calls: BTreeSet::new(),
             guardrails: Vec::new(),
             standing: HashMap::new(),
             pending: None,

@@ -104,7 +104,8 @@ impl Run {
             next: Next::SetUp(failure),
             awaited: None,
             checks: Checks::default(),
-            events: VecDeque::new(),
+            // Most go out as they come, and one that grows by itself has room for four, a kilobyte in each run.
+            events: VecDeque::with_capacity(1),
             is_watched: true,
             holds_output: false,
             must_stop: false,
