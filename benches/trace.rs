@@ -1,12 +1,13 @@
 //! What recording a run in the local store costs: the CPU time of this process for each turn, with and without.
 //!
-//! `cargo bench --bench trace` prints three rounds: of all threads together, and of that by which the run itself goes on. A run is W2 of
+//! `cargo bench --bench trace --features sqlite` prints three rounds: of all threads together, and of that by which the run itself goes on. A run is W2 of
 //! `benches/compare`: ten turns with a call of a tool, and one that answers. Linux only: it reads `/proc`. The model is a server in a
 //! process of its own, so that its work is not counted as the run's; CPU time hardly depends on what else the machine does.
 //!
-//! On a quiet machine with two cores a turn took 38 to 48 us of the run's own thread, and 17 to 21 us more when it was recorded (40 to 44 %);
-//! of all threads together 44 to 51 us, and 56 to 73 us more (124 to 152 %). That is far above the 5 % that this was to stay below. A turn
-//! of a real model takes hundreds of milliseconds.
+//! On two busy cores a turn took 20 to 31 us of the run's own thread, and 6 to 12 us more when it was recorded (28 to 45 %); of all threads
+//! together 20 to 33 us, and 37 to 51 us more. valgrind counts 95,000 instructions for a turn on the run's own thread and 17,000 more when it
+//! is recorded (18 %), 179,000 more on all threads. That is far above the 5 % that this was to stay below. A turn of a real model takes
+//! hundreds of milliseconds.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
