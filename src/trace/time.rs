@@ -7,7 +7,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = date(since.as_secs() / 86_400);
     let second = since.as_secs() % 86_400;
-    // Digit by digit: `format!` takes several times as long, and there are two times in each span that is stored.
+    // Digit by digit: `format!` takes more than twice the instructions, and there are two times in each span that is stored.
     let mut text = String::with_capacity("2026-11-22T14:36:21.081199Z".len());
     for (number, n_digits, end) in [
         (year, 4, '-'),
