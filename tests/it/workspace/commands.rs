@@ -401,6 +401,17 @@ async fn run_command_with_a_fork_bomb_is_ended() {
 }
 
 #[tokio::test]
+async fn run_command_that_ends_before_its_many_processes_is_told_that_it_had_too_many() {
+    let place = GuardedRoot::new();
+    let options = CommandOptions::default().max_processes(5);
+    let script = "for n in 1 2 3 4 5 6 7 8; do sleep 86417 & done";
+    let output = run_with(&place, options, &["sh", "-c", script]).await;
+    let expected = "[ended, because it had more than 5 processes]";
+    assert_eq!(output, Ok(expected.to_owned()));
+    assert_eq!(n_processes_with("86417"), 0);
+}
+
+#[tokio::test]
 async fn run_command_beyond_its_memory_is_ended() {
     let place = GuardedRoot::new();
     let options = CommandOptions::default().max_memory_bytes(100 * 1024 * 1024);

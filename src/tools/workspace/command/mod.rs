@@ -244,6 +244,10 @@ impl CommandCall<'_> {
         let status = command
             .reap()
             .map_err(|source| spawn::not_started(self.request, source))?;
+        // Between two looks a command can begin too many processes and end, for example because it
+        // could begin no more.
+        let limit = self.options.max_processes;
+        let ended = ended.or((n_left > limit).then_some(CommandEnd::TooManyProcesses { limit }));
         Ok(ended.unwrap_or(CommandEnd::ByItself { status, n_left }))
     }
 
