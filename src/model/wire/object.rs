@@ -118,7 +118,7 @@ impl<'a> Object<'a> {
         if !self.marks.may_say(key) {
             return None;
         }
-        if self.scanned.is_empty() {
+        if self.marks.are_known() {
             self.indexed.value(key)
         } else {
             self.values(key).next()

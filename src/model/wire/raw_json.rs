@@ -67,6 +67,11 @@ impl<'a> RawJson<'a> {
         self.text.starts_with('"')
     }
 
+    pub(crate) fn is_number(self) -> bool {
+        self.text
+            .starts_with(|first: char| first == '-' || first.is_ascii_digit())
+    }
+
     /// Whether a parser can certainly make a value of it; where that is not known, one has to be asked.
     pub(crate) fn is_surely_readable(self) -> bool {
         self.nodes.first().is_some_and(JsonNode::is_sure)
@@ -180,21 +185,18 @@ impl<'a> IndexedParts<'a> {
         })
     }
 
-    /// Gives the first value under a name; nulls say nothing and are passed over.
+    /// Gives the first value under a name, where no name is escaped; nulls say nothing and are passed over.
     pub(crate) fn value(&self, name: &str) -> Option<RawJson<'a>> {
-        let mark = name_mark(name.as_bytes());
-        let mut n_before = 0;
+        let (name, around) = (name.as_bytes(), self.around.as_bytes());
+        let mark = name_mark(name);
+        let mut rest = self.rest;
         loop {
-            let node = self.rest.get(n_before)?;
+            let node = rest.first()?;
             // Most have another name, and their marks tell it.
-            let may_be_meant = node.name_mark() == mark || node.has_escaped_key();
-            if may_be_meant && !node.is_null() {
-                let field = self.field(self.rest.get(n_before..)?)?;
-                if field.has_name(name) {
-                    return Some(field.value);
-                }
+            if node.name_mark() == mark && !node.is_null() && around.get(node.key())? == name {
+                return RawJson::indexed(self.around, rest.get(..=node.n_inside())?);
             }
-            n_before += node.n_inside() + 1;
+            rest = rest.get(node.n_inside() + 1..)?;
         }
     }
 
@@ -290,6 +292,11 @@ impl NameMarks {
 
     pub(crate) fn may_say(&self, name: &str) -> bool {
         self.said >> name_mark(name.as_bytes()) & 1 != 0
+    }
+
+    /// Whether the fields are in an index and none of their names is escaped, so that a name is found as it stands there.
+    pub(crate) const fn are_known(&self) -> bool {
+        self.said != u64::MAX
     }
 }
 

@@ -93,7 +93,7 @@ impl<'a> ChatBody<'a> {
         let body = Object::parse(json, index)?;
         check_error(&body, form, notes)?;
         body.text("object", notes);
-        body.optional("created", notes, |raw| raw.get().parse::<f64>().ok());
+        body.optional("created", notes, |raw| raw.is_number().then_some(()));
         let mut read = Self {
             id: None,
             model: None,
