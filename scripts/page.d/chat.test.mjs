@@ -97,8 +97,10 @@ test('chat_4_message_is_edited_and_regenerated_as_a_branch', async () => {
   await over(page);
   await becomes(() => texts('.assistant .prose'), ['one', 'three']);
   await page.locator('.assistant').nth(1).hover();
+  // Read before the click, which may have changed it when it returns.
+  const branch = new URL(page.url()).hash;
   await page.locator('.assistant').nth(1).getByRole('button', { name: 'Regenerate' }).click();
-  await page.waitForFunction((hash) => location.hash !== hash, new URL(page.url()).hash);
+  await page.waitForFunction((hash) => location.hash !== hash, branch);
   await over(page);
   await becomes(() => texts('.user .bubble'), ['You:\nsay one', 'You:\nsay three']);
   await page.goto(`${program.url}/${first}`);
