@@ -142,7 +142,7 @@ impl PluginKind {
                 0,
                 "once:   rustup target add wasm32-unknown-unknown".to_owned(),
             );
-            // Left out of a first build; see Cargo.toml.
+            // A program can be built without it; see Cargo.toml.
             if !cfg!(feature = "plugins-wasm") {
                 let install = "once:   cargo install --path cli --features plugins-wasm";
                 lines.insert(0, install.to_owned());
