@@ -192,7 +192,7 @@ fn not_built(store: &SessionStore) -> String {
     };
     format!(
         "{store} needs a program that is built with its feature `{feature}`; \
-        `cargo install --path cli --features {feature}` builds it"
+        `cargo install --path cli --features full` builds one with all stores"
     )
 }
 

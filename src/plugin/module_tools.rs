@@ -359,7 +359,10 @@ impl Engine {
             #[cfg(not(all(feature = "plugins-native", feature = "plugins-wasm")))]
             kind => Err(ModuleError::Refused {
                 file: module.file.clone(),
-                problem: format!("this program is built without `plugins-{}`", kind.as_str()),
+                problem: format!(
+                    "this program is built without its feature `plugins-{}`; build it with that feature",
+                    kind.as_str()
+                ),
             }),
         }
     }

@@ -315,7 +315,9 @@ async fn a_store_that_cannot_be_used_is_told_before_the_model_is_asked() {
     for (url, code, kind) in [
         ("sqlite:/nowhere/at/all.db", 2, "session"),
         ("sqlite:text.db", 2, "session"),
+        #[cfg(feature = "postgres")]
         ("postgres://me:pass@127.0.0.1:1/db", 2, "session"),
+        #[cfg(feature = "redis")]
         ("redis://:pass@127.0.0.1:1", 2, "session"),
         ("mysql://me:pass@127.0.0.1/db", 2, "config"),
         ("sqlite:", 2, "config"),

@@ -245,6 +245,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "the session store /nowhere/at/all.db",
         |scene| with_store(scene, "sqlite:/nowhere/at/all.db"),
     ),
+    #[cfg(feature = "postgres")]
     row(
         "the server of the sessions is not there",
         2,

@@ -142,9 +142,9 @@ impl PluginKind {
                 0,
                 "once:   rustup target add wasm32-unknown-unknown".to_owned(),
             );
-            // A program can be built without it; see Cargo.toml.
+            // The program is built without it unless asked; see Cargo.toml.
             if !cfg!(feature = "plugins-wasm") {
-                let install = "once:   cargo install --path cli --features plugins-wasm";
+                let install = "once:   cargo install --path cli --features full";
                 lines.insert(0, install.to_owned());
             }
         }
