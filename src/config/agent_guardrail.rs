@@ -1,4 +1,4 @@
-//! Turns the guardrails of a file into guardrails of the library.
+//! Makes guardrails of the library from those of a file.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::guardrail::{
 use crate::item::Item;
 use crate::{Agent, Limits, RunContext, Runner};
 
-/// Looks at texts.
+/// What a guardrail of a file checks.
 #[derive(Clone)]
 pub(super) enum BuiltinCheck {
     MaxChars(u64),
-    /// In lower case.
+    /// Forbidden texts, in lower case.
     Deny(Arc<[String]>),
     /// An agent whose output is a verdict.
     Agent(Arc<AgentGuardrail>),
 }
 
-/// An agent that judges, and where it is asked.
+/// An agent that judges, with the runner that asks it.
 pub(super) struct AgentGuardrail {
     pub(super) agent: Agent,
     pub(super) runner: Runner,
@@ -29,7 +29,7 @@ pub(super) struct AgentGuardrail {
 }
 
 impl BuiltinCheck {
-    /// Makes the check of a guardrail that needs no agent.
+    /// Makes a check that needs no agent; `None` for one that does.
     pub(super) fn without_agent(check: &GuardrailCheck) -> Option<Self> {
         match check {
             GuardrailCheck::MaxChars(limit) => Some(Self::MaxChars(*limit)),
@@ -77,7 +77,7 @@ impl BuiltinCheck {
         }
     }
 
-    /// An agent judges by its own words, never here.
+    /// Checks a text. An agent is never asked here.
     fn judge_text(&self, text: &str) -> Verdict {
         match self {
             Self::MaxChars(limit) => {
@@ -88,7 +88,7 @@ impl BuiltinCheck {
             }
             Self::Deny(words) => {
                 let text = text.to_lowercase();
-                // Which word it was is not said: a verdict may reach whoever must not learn the list.
+                // The verdict does not name the word: it may reach the user, who could work out the list word by word.
                 if words.iter().any(|word| text.contains(word.as_str())) {
                     return Verdict::trip("a text that is denied");
                 }

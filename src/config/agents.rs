@@ -1,4 +1,4 @@
-//! Reads the sections `agents` and `limits` out of the tree.
+//! Reads the sections `agents` and `limits`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ const SETTINGS: Keys = Keys {
     unsupported: &[],
 };
 
-/// The limits of an agent's runs.
+/// The limits of the runs of one agent.
 const LIMITS: Keys = Keys {
     known: &[
         "max_turns",
@@ -106,7 +106,7 @@ pub(super) fn agents(
     Ok(agents)
 }
 
-/// The agents that are written down, of which no two share a name.
+/// Reads the agents of a file; no two may share a name.
 pub(super) fn agent_list(
     root: &mut Fields<'_>,
     files: &Files,
@@ -128,7 +128,7 @@ pub(super) fn agent_list(
     Ok(of_file)
 }
 
-/// The agents that always exist, unless the file has others of their names.
+/// The agents that exist unless the file has agents of their names.
 fn built_in() -> [AgentConfig; 2] {
     let agent = |name: &str, instructions: &str, tools: &[&str]| AgentConfig {
         instructions: Some(instructions.to_owned()),
@@ -157,7 +157,7 @@ pub(super) fn limits(parent: &mut Fields<'_>, keys: Keys) -> Result<LimitsConfig
     let path = parent.path_of("limits");
     let mut fields = Fields::new(&path, node, keys, parent.settings())?;
     Ok(LimitsConfig {
-        // Beyond 32 bits there is no bound that a run could reach.
+        // No run reaches 2^32 turns.
         max_turns: fields
             .count("max_turns")?
             .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
@@ -210,7 +210,7 @@ fn agent(
 }
 
 impl AgentConfig {
-    /// An agent of which nothing but its name is known.
+    /// An agent with its name only.
     fn new(name: String, origin: Origin) -> Self {
         Self {
             name,
@@ -236,7 +236,7 @@ impl AgentConfig {
     }
 }
 
-/// Names of agents, or maps with the key `agent`.
+/// Reads names of agents, or maps with the key `agent`.
 fn agents_as_tools(parent: &mut Fields<'_>) -> Result<Vec<AgentToolConfig>, ConfigError> {
     const EXPECTED: &str = "a list of names of agents, or of maps with `agent`";
     let nodes = parent.nodes("agents_as_tools", EXPECTED)?;
@@ -272,7 +272,7 @@ fn agents_as_tools(parent: &mut Fields<'_>) -> Result<Vec<AgentToolConfig>, Conf
     Ok(tools)
 }
 
-/// `always`, or a list of tools.
+/// Reads `always`, or a list of tools.
 fn needs_approval(fields: &mut Fields<'_>) -> Result<ApprovalConfig, ConfigError> {
     const KEY: &str = "needs_approval";
     let Some(TreeNode { value, origin }) = fields.take(KEY) else {
@@ -289,10 +289,10 @@ fn needs_approval(fields: &mut Fields<'_>) -> Result<ApprovalConfig, ConfigError
     Ok(ApprovalConfig::Tools(names))
 }
 
-/// What stands before the name of a plugin's prompt in `instructions`.
+/// Marks `instructions` that name a prompt of a plugin.
 pub(super) const PROMPT_PREFIX: &str = "prompt:";
 
-/// The name of the prompt that an agent has as its instructions.
+/// Gives the name of the prompt that `instructions` refer to, if they do.
 pub(super) fn prompt_name(instructions: &str) -> Option<&str> {
     instructions.strip_prefix(PROMPT_PREFIX).map(str::trim)
 }
@@ -302,6 +302,7 @@ fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>
         return Ok(None);
     };
     let Some(named) = text.strip_prefix("file:") else {
+        // A prompt is long, and may be what its owner does not want in a terminal or a report.
         let shown = format!("({} characters)", text.chars().count());
         fields.list("instructions", shown, &origin);
         return Ok(Some(text));
@@ -318,9 +319,11 @@ fn instructions(fields: &mut Fields<'_>, files: &Files) -> Result<Option<String>
     Ok(Some(read))
 }
 
-/// A path of the file is relative to the file, any other to the working directory.
+/// Resolves a path: relative to the file that it is written in, or to the working directory if it
+/// comes from elsewhere.
 ///
-/// `./project` in `./config.yaml` is shown as it was written, and not as `././project`.
+/// `./project` in `./config.yaml` stays `./project`: `././project` in a message looks like a
+/// mistake.
 pub(super) fn relative_to_origin(origin: &Origin, path: &str) -> PathBuf {
     let folder = match origin {
         Origin::File { path: file, .. } => file.parent().unwrap_or(Path::new("")),
@@ -360,7 +363,8 @@ fn tool_choice(text: String) -> ToolChoice {
     }
 }
 
-/// `run_llm_again`, `stop_on_first_tool`, or a map with the one key `stop_at_tools`.
+/// Reads `run_llm_again`, `stop_on_first_tool`, or a map with the key `stop_at_tools`, the names of
+/// the Python SDK.
 fn tool_use(fields: &mut Fields<'_>) -> Result<ToolUseConfig, ConfigError> {
     const KEY: &str = "tool_use_behavior";
     let Some(TreeNode { value, origin }) = fields.take(KEY) else {

@@ -1,4 +1,4 @@
-//! Builds all agents of a configuration in order of need, and names a circle before anything runs.
+//! Builds all agents of a configuration, those first that others have as tools or guardrails.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::agent_guardrail::{AgentGuardrail, BuiltinCheck};
 use super::agents::prompt_name;
 #[cfg(feature = "mcp-client")]
-use super::mcp::AlwaysAsked;
+use super::mcp::ApprovalRequired;
 use super::nearest::nearest;
 use super::schema::{
     AgentConfig, AgentToolConfig, ApprovalConfig, Config, LimitsConfig, ToolUseConfig,
@@ -26,7 +26,7 @@ pub(super) type AgentSet = HashMap<String, Agent>;
 /// What agents are built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To find what is wrong; without models, since none need be configured for that.
+    /// To find what is wrong. No models are made, so that none need be configured.
     Check,
     Run,
 }
@@ -35,13 +35,14 @@ pub(super) enum Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Answerer,
-    /// A guardrail, whose output is a verdict.
+    /// A guardrail, whose output is a verdict. The same agent may also answer, with another output
+    /// type.
     Guardrail,
 }
 
 /// Builds every agent once.
 pub(super) fn agent_set(config: &Config, purpose: Purpose) -> Result<AgentSet, ConfigError> {
-    let mut builder = TeamBuilder {
+    let mut builder = AgentSetBuilder {
         config,
         purpose,
         tools: config.tools(),
@@ -58,16 +59,17 @@ pub(super) fn agent_set(config: &Config, purpose: Purpose) -> Result<AgentSet, C
         .collect())
 }
 
-struct TeamBuilder<'a> {
+struct AgentSetBuilder<'a> {
     config: &'a Config,
     purpose: Purpose,
     tools: ToolRegistry,
     built: HashMap<(&'a str, Role), Agent>,
-    /// The agents whose building led here.
+    /// The agents being built, each for the one before it. An agent that is on the path closes a
+    /// circle.
     path: Vec<&'a str>,
 }
 
-impl<'a> TeamBuilder<'a> {
+impl<'a> AgentSetBuilder<'a> {
     fn agent(&mut self, config: &'a AgentConfig, role: Role) -> Result<Agent, ConfigError> {
         let key = (config.name.as_str(), role);
         if let Some(agent) = self.built.get(&key) {
@@ -101,6 +103,8 @@ impl<'a> TeamBuilder<'a> {
             builder = builder.handoff_description(description);
         }
         if config.limits != LimitsConfig::default() {
+            // An agent with limits replaces those of the runner, so that these are laid under its
+            // own.
             let below = self.config.limits().over(Limits::default());
             builder = builder.limits(config.limits.over(below));
         }
@@ -124,11 +128,14 @@ impl<'a> TeamBuilder<'a> {
         }
         builder = self.sources(config, builder)?;
         for name in &config.handoffs {
+            // Only looked up: handoffs go by name, so that agents can hand off to each other in a
+            // circle.
             self.find(config, "hands off to", name)?;
             builder = builder.handoff(Handoff::to_name(name.as_str()));
         }
         builder = self.guardrails(config, builder)?;
         builder = match (&config.output_schema, role) {
+            // `guardrail` below refuses an agent with a schema of its own.
             (_, Role::Guardrail) => builder.output::<Judgement>(),
             (Some(schema), Role::Answerer) => builder.output_schema(schema.clone().into()),
             (None, Role::Answerer) => builder,
@@ -138,7 +145,7 @@ impl<'a> TeamBuilder<'a> {
         Ok(agent)
     }
 
-    /// What an agent is told: its own instructions, and what its skills are for.
+    /// Gives the instructions of an agent, followed by the descriptions of its skills.
     #[cfg(all(feature = "skills", unix))]
     fn instructions(&self, config: &AgentConfig) -> Result<Option<String>, ConfigError> {
         let of_skills = self.config.skills_of(config)?.instructions();
@@ -159,7 +166,7 @@ impl<'a> TeamBuilder<'a> {
         Ok(config.instructions.clone())
     }
 
-    /// Gives an agent the tools of its MCP servers, which are asked for before each turn.
+    /// Adds the MCP servers of an agent, whose tools are asked for before each turn.
     #[cfg(feature = "mcp-client")]
     fn sources(
         &self,
@@ -169,7 +176,9 @@ impl<'a> TeamBuilder<'a> {
         #[cfg(all(feature = "plugins", unix))]
         for source in self.config.plugin_tools_of(config) {
             builder = match config.needs_approval {
-                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(source.clone())),
+                ApprovalConfig::Always => {
+                    builder.tool_source(ApprovalRequired::new(source.clone()))
+                }
                 ApprovalConfig::Never | ApprovalConfig::Tools(_) => {
                     builder.tool_source(source.clone())
                 }
@@ -179,10 +188,12 @@ impl<'a> TeamBuilder<'a> {
         let mut modules = Vec::new();
         #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
         for module in self.config.plugin_modules_of(config) {
+            // The tools of a module are known only once it is loaded. It is told of the tools
+            // before it, so that a name that is taken is an error of this module.
             let module = module.behind(&config.tools, &modules);
             modules.push(module.clone());
             builder = match config.needs_approval {
-                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(module)),
+                ApprovalConfig::Always => builder.tool_source(ApprovalRequired::new(module)),
                 ApprovalConfig::Never | ApprovalConfig::Tools(_) => builder.tool_source(module),
             };
         }
@@ -197,7 +208,9 @@ impl<'a> TeamBuilder<'a> {
                 unknown_server(config, name, servers.map(McpClient::name))
             })?;
             builder = match config.needs_approval {
-                ApprovalConfig::Always => builder.tool_source(AlwaysAsked::new(server.clone())),
+                ApprovalConfig::Always => {
+                    builder.tool_source(ApprovalRequired::new(server.clone()))
+                }
                 ApprovalConfig::Never | ApprovalConfig::Tools(_) => {
                     builder.tool_source(server.clone())
                 }
@@ -222,11 +235,13 @@ impl<'a> TeamBuilder<'a> {
         }
     }
 
-    /// The tools of an agent, those that are agents among them, with approval where it is asked for.
+    /// Gives the tools of an agent, those that are agents included, with approval where it is
+    /// needed.
     fn tools_of(&mut self, config: &'a AgentConfig) -> Result<Vec<FunctionTool>, ConfigError> {
         let mut tools = Vec::with_capacity(config.tools.len() + config.agents_as_tools.len());
         for name in &config.tools {
             #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
+            // Added by `sources`, since a module is loaded when its tools are asked for.
             if self.config.has_plugin_module(name) {
                 continue;
             }
@@ -243,7 +258,7 @@ impl<'a> TeamBuilder<'a> {
         let skills = self.config.skills_of(config)?;
         #[cfg(all(feature = "skills", unix))]
         if skills.iter().len() > 0 {
-            // The instructions name it, and it is one for all skills.
+            // Never deferred: the instructions tell the model to call it, and there is one for all skills.
             tools.push(skills.tool().never_defer());
         }
         Ok(tools
@@ -300,7 +315,8 @@ impl<'a> TeamBuilder<'a> {
         Ok(builder)
     }
 
-    /// None for an agent that has no model to be asked on, since it is only checked.
+    /// Gives the check of a guardrail; `None` for an agent that is only checked, since it has no
+    /// model to ask.
     fn guardrail(
         &mut self,
         owner: &'a AgentConfig,
@@ -329,6 +345,7 @@ impl<'a> TeamBuilder<'a> {
                 origin: owner.origin.clone(),
             });
         }
+        // Built also when nothing is asked, so that a check finds the mistakes in this agent too.
         let agent = self.agent(config, Role::Guardrail)?;
         if self.purpose == Purpose::Check {
             return Ok(None);
@@ -387,7 +404,8 @@ impl<'a> TeamBuilder<'a> {
     }
 }
 
-/// What an agent names of plugins and no trusted plugin has: what is there was put in when the configuration was loaded.
+/// Finds a guardrail or prompt that no trusted plugin has. Those that exist were filled in when the
+/// configuration was loaded.
 fn unresolved(config: &AgentConfig) -> Option<(DefinitionKind, &str)> {
     let prompt = config.instructions.as_deref().and_then(prompt_name);
     let prompt = prompt.map(|name| (DefinitionKind::Prompt, name));
@@ -418,7 +436,7 @@ fn tool_use(config: &AgentConfig) -> ToolUseBehavior {
     }
 }
 
-/// Finds names of tools that the agent does not have.
+/// Refuses names of tools that the agent does not have.
 fn check_names(config: &AgentConfig, agent: &Agent) -> Result<(), ConfigError> {
     let tools = agent.tools();
     let own = || tools.specs().map(|spec| spec.name.as_str());
@@ -427,7 +445,7 @@ fn check_names(config: &AgentConfig, agent: &Agent) -> Result<(), ConfigError> {
     {
         return Err(unknown_tool(config, name, own()));
     }
-    // What the MCP servers have is not known before they are connected.
+    // The tools of MCP servers are known only after they are connected.
     if let Some(ToolChoice::Function(name)) = &config.settings.tool_choice
         && config.mcp_servers.is_empty()
     {

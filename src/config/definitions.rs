@@ -1,4 +1,4 @@
-//! The agents, guardrails and prompts of plugins, which are written as those of the configuration file.
+//! Reads the agents, guardrails and prompts of plugins, in the format of the configuration file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const KEYS: Keys = Keys {
     unsupported: &[],
 };
 
-/// What a plugin defines in YAML, under names that begin with its own: `PLUGIN/NAME`.
+/// Holds what a plugin defines in YAML, under names that begin with its own: `PLUGIN/NAME`.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PluginDefinitions {
@@ -30,11 +30,12 @@ pub struct PluginDefinitions {
     pub input_guardrails: Vec<GuardrailConfig>,
     /// Its guardrails of outputs.
     pub output_guardrails: Vec<GuardrailConfig>,
-    /// Its prompts: texts that an agent can have as its instructions, by `prompt:PLUGIN/NAME`.
+    /// Its prompts: texts that an agent uses as its instructions by `prompt:PLUGIN/NAME`.
     pub prompts: BTreeMap<String, String>,
 }
 
-/// Reads the definitions of all plugins, trusted or not, since what one would bring is shown before it is trusted.
+/// Reads the definitions of all plugins, trusted or not: a user sees what a plugin brings before
+/// trusting it.
 pub(super) fn read_all(plugins: &mut Plugins) -> BTreeMap<String, PluginDefinitions> {
     let mut all = BTreeMap::new();
     for plugin in plugins.loaded_mut() {
@@ -51,10 +52,12 @@ pub(super) fn read_all(plugins: &mut Plugins) -> BTreeMap<String, PluginDefiniti
     all
 }
 
-/// Gives the configuration what trusted plugins define: their agents, and what agents name of theirs.
+/// Adds the agents of trusted plugins to a configuration, and fills in what agents name from
+/// plugins.
 ///
-/// A plugin of which one agent cannot be built has none of them, and an issue that says so. The agents of the file are built first: what is
-/// wrong with these is told when they are asked for, and is not the plugin's fault.
+/// If an agent of a plugin cannot be built, none of its agents are added, and the plugin has an
+/// issue that says why. Errors in agents of the file are reported where these are used, and do not
+/// count against a plugin.
 pub(super) fn add_to(config: &mut Config) {
     let plugins = config.plugins.plugins();
     let trusted: Vec<(String, PluginDefinitions)> = plugins
@@ -69,6 +72,7 @@ pub(super) fn add_to(config: &mut Config) {
     }
     let mut problems = BTreeMap::new();
     for (plugin, definitions) in &trusted {
+        // An agent of the file wins over one of a plugin, as it does over a built-in one.
         let is_free = |name: &str| config.agents.iter().all(|agent| agent.name != name);
         let agents = definitions.agents.iter();
         let mut agents: Vec<AgentConfig> = agents
@@ -81,6 +85,7 @@ pub(super) fn add_to(config: &mut Config) {
         for agent in &mut agents {
             resolve(agent, &trusted);
         }
+        // If the configuration was broken before, the check below would blame this plugin for it.
         let was_whole = build::agent_set(config, Purpose::Check).is_ok();
         let n_before = config.agents.len();
         config.agents.append(&mut agents);
@@ -92,7 +97,8 @@ pub(super) fn add_to(config: &mut Config) {
     config.plugins.add_issues(&problems);
 }
 
-/// Puts in what an agent names of plugins; what is not there stays as it is, and the agent cannot be built.
+/// Fills in what an agent names from plugins. What is not found stays as a name, and building the
+/// agent fails: without its guardrail it must not run.
 fn resolve(agent: &mut AgentConfig, trusted: &[(String, PluginDefinitions)]) {
     let inputs = agent.input_guardrails.iter_mut();
     put_in(inputs, trusted, |definitions| &definitions.input_guardrails);
@@ -132,9 +138,11 @@ fn read(plugin: &Plugin) -> Result<Option<PluginDefinitions>, ConfigError> {
     };
     let path: &Path = &file.path;
     let node = tree::parse(&file.text, &Source::File(path.into()))?;
-    // What stands in a plugin is no setting: it is not listed, and no variable is put into it.
+    // A plugin is the work of somebody else. Its values are not listed as settings, and `${NAME}` is not
+    // substituted: it could read any key of the environment.
     let mut seen = Seen::default();
     let mut fields = Fields::new("", node, KEYS, &mut seen)?;
+    // The files were read with the plugin, so that they are those that were trusted.
     let texts = file.texts.iter();
     let texts = texts.map(|(path, text)| (PathBuf::from(path), text.clone()));
     let files = Files::Memory(texts.collect());
@@ -168,7 +176,8 @@ fn prompts(fields: &mut Fields<'_>) -> Result<BTreeMap<String, String>, ConfigEr
     Ok(prompts)
 }
 
-/// The names of what a plugin brings, as its own definitions call it: without the plugin's name.
+/// The names of what a plugin brings, as its own definitions write them: without the name of the
+/// plugin.
 struct Names {
     plugin: String,
     agents: Vec<String>,
@@ -198,7 +207,8 @@ impl Names {
         }
     }
 
-    /// Puts the plugin's name before all that is its own; other names stay: they mean what they mean in the file.
+    /// Puts the name of the plugin before the names that are its own. Other names mean what they
+    /// mean in the file.
     fn qualify(&self, definitions: &mut PluginDefinitions) {
         for agent in &mut definitions.agents {
             self.agent(agent);
@@ -251,12 +261,12 @@ impl Names {
 }
 
 impl Config {
-    /// Gives what a plugin defines in YAML; what of it is used depends on whether the plugin is trusted.
+    /// Gives what a plugin defines in YAML. Only definitions of trusted plugins are used.
     pub fn plugin_definitions(&self, plugin: &str) -> Option<&PluginDefinitions> {
         self.plugins.definitions().get(plugin)
     }
 
-    /// The names of the guardrails and prompts of trusted plugins.
+    /// Gives the names of the guardrails or prompts of trusted plugins.
     pub(super) fn definition_names(&self, kind: DefinitionKind) -> Vec<&str> {
         let plugins = self.plugins().enabled();
         let definitions = plugins.filter_map(|plugin| self.plugin_definitions(plugin.name()));

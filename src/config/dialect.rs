@@ -1,4 +1,5 @@
-//! The section `dialect` and the `VLLM_*` switches, for servers that deviate from the protocol.
+//! Reads the section `dialect` and the `VLLM_*` switches, for servers that deviate from the
+//! protocol.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,10 @@ const DIALECT: Keys = Keys {
     unsupported: &[],
 };
 
-/// Reads the section and the switches into what they say about the server.
+/// Reads how the server deviates.
 ///
-/// A boolean variable is `1`, `true`, `yes` or `on`, or `0`, `false`, `no` or `off`, in any case.
+/// A switch is on for `1`, `true`, `yes` or `on`, and off for `0`, `false`, `no` or `off`, in any
+/// case.
 pub(super) fn dialect(
     parent: &mut Fields<'_>,
     variables: &Variables,
@@ -93,7 +95,7 @@ fn tool_media(fields: &mut Fields<'_>) -> Result<ToolMedia, ConfigError> {
     Ok(media)
 }
 
-/// What words of the server for the end of an answer mean.
+/// Reads the meaning of finish reasons that only this server uses.
 fn finish_reasons(fields: &mut Fields<'_>) -> Result<BTreeMap<String, FinishReason>, ConfigError> {
     const KEY: &str = "finish_reasons";
     let Some(node) = fields.take(KEY) else {

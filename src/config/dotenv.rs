@@ -1,13 +1,13 @@
 //! The `.env` format: `NAME=value` lines, as python-dotenv and docker read them.
 //!
-//! Written here and not taken from a crate because the known ones look into the real environment while parsing, replace an
-//! unset `$NAME` by nothing, give no line numbers, and print the offending line, which may hold a key. A `$` is an ordinary
-//! character here: half of a key must not vanish because the other half looks like a variable.
+//! This is not taken from a crate because the known ones read the real environment while they parse, replace an unset
+//! `$NAME` by nothing, give no line numbers, and print the offending line, which may hold a key. A `$` is an ordinary
+//! character here: part of a key must not vanish because it looks like a variable.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What the names of the variables begin with that are meant for this program.
+/// Beginnings of the names of variables for this program.
 const OURS: [&str; 2] = ["OPENAI_", "VLLM_"];
 
 /// One assignment.
@@ -19,18 +19,19 @@ pub(super) struct Assignment {
     pub(super) line: u64,
 }
 
-/// What is wrong, without the text that is wrong.
+/// The problem of a line, without its text, which may hold a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) line: u64,
     pub(super) problem: &'static str,
 }
 
-/// Reads every assignment in order; a name that appears twice is given twice.
+/// Reads every assignment in order. A name that appears twice is returned twice.
 ///
-/// The file is also that of other programs, which have more forms than this one: a line that is none here is passed over, unless the name
-/// that it begins with is one of ours.
+/// Other programs use the same file, and some know forms that this one does not. A line that cannot
+/// be read is skipped, unless its variable is one of ours.
 pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Malformed> {
+    // Editors on Windows put a byte order mark first. It would become part of the first name.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut cursor = Cursor {
         chars: text.chars().peekable(),
@@ -45,6 +46,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Malformed> {
             Ok(Some(assignment)) => assignments.push(assignment),
             Err(malformed) if line.is_ours() => return Err(malformed),
             Err(_) => {
+                // A quote that is not closed has consumed the rest of the file. Going back to the
+                // line loses that line only.
                 cursor = line;
                 cursor.skip_line();
             }
@@ -66,6 +69,8 @@ impl Cursor<'_> {
         let line = self.line;
         let mut name = self.name();
         self.skip_blanks();
+        // `export NAME=value` is for files that a shell reads too. `export=value` is a variable of
+        // that name.
         if name == "export" && self.chars.peek() != Some(&'=') {
             name = self.name();
             self.skip_blanks();
@@ -130,7 +135,8 @@ impl Cursor<'_> {
         name
     }
 
-    /// Up to the end of the line, or to a `#` after a blank: `a#b` is a value, `a #b` is a value and a comment.
+    /// Reads up to the end of the line, or to a `#` after a blank: `a#b` is a value, `a #b` a value
+    /// and a comment.
     fn bare(&mut self, name: String, line: u64) -> Assignment {
         let mut value = String::new();
         while let Some(next) = self.chars.next_if(|&c| c != '\n') {
@@ -145,7 +151,8 @@ impl Cursor<'_> {
         Assignment { name, value, line }
     }
 
-    /// Between quotes, over several lines if need be. Only double quotes know escapes beyond the quote itself.
+    /// Reads a quoted value, which may span lines. As in a shell, only double quotes have `\n`,
+    /// `\r` and `\t`.
     fn quoted(&mut self, quote: char) -> Result<String, Malformed> {
         let line = self.line;
         self.bump();
@@ -163,6 +170,7 @@ impl Cursor<'_> {
                 (Some('n'), '"') => value.push('\n'),
                 (Some('r'), '"') => value.push('\r'),
                 (Some('t'), '"') => value.push('\t'),
+                // An unknown escape stays as it is: `C:\dir` must not lose its backslash.
                 (Some(other), _) => value.extend(['\\', other]),
                 (None, _) => break,
             }

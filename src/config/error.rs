@@ -1,4 +1,4 @@
-//! Errors of a configuration, each with the origin of the value.
+//! The errors of a configuration, each with the origin of the value.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,8 @@ use crate::model::ModelError;
 
 /// Says what is missing or wrong in the configuration, and where.
 ///
-/// `Display` names keys, variables, files and lines. It never holds a value: any value may be a secret in the wrong place.
+/// `Display` names keys, variables, files and lines. It never quotes a value, because a key may be
+/// in the wrong place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -60,14 +61,14 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
-    /// The working directory is not to be had.
+    /// The working directory cannot be read, for example because it was deleted.
     #[error("the working directory cannot be read")]
     WorkingDirectory {
         /// Why not.
         #[source]
         source: io::Error,
     },
-    /// The home directory is needed and unknown.
+    /// A path needs the home directory, which is unknown.
     #[error("`{key}` ({origin}) needs the home directory, and HOME is not set")]
     NoHome {
         /// The key.
@@ -80,7 +81,7 @@ pub enum ConfigError {
     Yaml {
         /// The file and line, or the variable.
         origin: Origin,
-        /// What the parser stumbled over, without the text itself.
+        /// What is wrong, without the text itself.
         problem: &'static str,
     },
     /// A line of `.env` is malformed.
@@ -123,7 +124,7 @@ pub enum ConfigError {
         /// Where the value is.
         origin: Origin,
     },
-    /// A key that this version knows and does not support.
+    /// A key that this build does not support.
     #[error("`{key}` ({origin}) is not supported by this version yet")]
     Unsupported {
         /// The key with its path, or the key and value.
@@ -162,7 +163,7 @@ pub enum ConfigError {
         /// Where the second is.
         second: Origin,
     },
-    /// An agent was asked for that does not exist.
+    /// A command or a program asked for an agent that does not exist.
     #[error("there is no agent `{name}`{} (there are: {})", did_you_mean(nearest.as_deref()), known.join(", "))]
     UnknownAgent {
         /// The name.
@@ -224,7 +225,7 @@ pub enum ConfigError {
         /// Where the agent is defined.
         origin: Origin,
     },
-    /// Agents would have to be built from each other without end.
+    /// Agents are tools or guardrails of each other in a circle.
     #[error(
         "agents cannot be tools or guardrails of each other in a circle: {} ({origin})",
         circle(path)
@@ -270,7 +271,7 @@ pub enum ConfigError {
         #[source]
         source: Box<crate::mcp::McpError>,
     },
-    /// A tool that reaches what is outside of the program cannot be made.
+    /// A tool that reaches outside the program cannot be made.
     #[error("`{key}` ({origin}) cannot be used")]
     OutsideTool {
         /// The key of the setting.
@@ -355,7 +356,7 @@ pub enum ConfigError {
         #[source]
         source: Box<crate::mcp::McpError>,
     },
-    /// A model cannot be spoken to with these settings.
+    /// A model cannot be used with these settings.
     #[error("the model `{model}` cannot be used")]
     Model {
         /// The model.
@@ -373,7 +374,7 @@ pub enum ConfigError {
     },
 }
 
-/// Says what of a plugin an agent names.
+/// Says which kind of definition of a plugin an agent names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DefinitionKind {

@@ -1,4 +1,4 @@
-//! Reads one map of the tree field by field: checks types, finds unknown keys, lists origins.
+//! Reads one map of the tree field by field: checks types, refuses unknown keys, lists origins.
 
 use std::mem;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use super::nearest::nearest;
 use super::tree::{Map, TreeEntry, TreeNode, Value};
 use super::{ConfigError, Origin, Setting};
 
-/// How many unknown keys an error names.
-const MAX_TOLD: usize = 10;
+/// The most unknown keys that an error names. A wrong file can have thousands.
+const MAX_NAMED_KEYS: usize = 10;
 
-/// How many digits of a decimal number a floating point keeps, whatever they are.
+/// The most decimal digits that any `f64` keeps exactly (`f64::DIGITS`).
 const MAX_EXACT_DIGITS: usize = 15;
 
 /// Every key that a map may have.
@@ -24,11 +24,13 @@ const MAX_EXACT_DIGITS: usize = 15;
 pub(super) struct Keys {
     /// The keys that do something.
     pub(super) known: &'static [&'static str],
-    /// The keys of the format that this version does not support.
+    /// Keys that only builds with another feature support.
     pub(super) unsupported: &'static [&'static str],
 }
 
-/// What was read: every value as it may be shown, and every secret, so that no exit can forget one.
+/// Collects every value as it may be shown, and every secret.
+///
+/// Fields report to it as they are read, so that no section can forget a secret.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) settings: Vec<Setting>,
@@ -36,17 +38,17 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Notes a value as it may be shown.
+    /// Adds a value as it may be shown.
     pub(super) fn push(&mut self, setting: Setting) {
         self.settings.push(setting);
     }
 
-    /// Notes what must never be shown.
+    /// Adds a secret, which must never be shown.
     pub(super) fn keep_secret(&mut self, add: impl FnOnce(RedactorBuilder) -> RedactorBuilder) {
         self.secrets = add(mem::take(&mut self.secrets));
     }
 
-    /// Gives the values, without any of the secrets, and what takes these out of all else.
+    /// Gives the values without any of the secrets, and the redactor for everything else.
     pub(super) fn finish(self) -> (Vec<Setting>, Redactor) {
         let redactor = self.secrets.build();
         let mut settings = self.settings;
@@ -65,7 +67,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes a map, after a check that it has no key but the ones that it may have.
+    /// Takes a map, after checking that it has only the keys that it may have.
     pub(super) fn new(
         path: &str,
         node: TreeNode,
@@ -95,7 +97,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// A map without entries, for a section that nobody wrote.
+    /// A map without entries, for a section that is not in the file.
     pub(super) const fn nothing() -> TreeNode {
         TreeNode {
             value: Value::Null,
@@ -111,7 +113,7 @@ impl<'a> Fields<'a> {
             })
         };
         let mut told: Vec<UnknownKey> = unknown()
-            .take(MAX_TOLD)
+            .take(MAX_NAMED_KEYS)
             .map(|entry| UnknownKey {
                 nearest: nearest(&entry.key, keys.known.iter().copied())
                     .map(|key| self.path_of(key)),
@@ -119,6 +121,8 @@ impl<'a> Fields<'a> {
                 origin: entry.origin.clone(),
             })
             .collect();
+        // One unknown key has a variant of its own, which says what was meant. More are one error,
+        // so that a file for another version is corrected in one go.
         if told.len() > 1 {
             return Err(ConfigError::UnknownKeys {
                 n_more: unknown().count() - told.len(),
@@ -149,7 +153,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The path of a key of this map.
+    /// Gives the path of a key of this map.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             return key.to_owned();
@@ -157,18 +161,18 @@ impl<'a> Fields<'a> {
         format!("{}.{key}", self.path)
     }
 
-    /// Where a key is set, if it is.
+    /// Gives where a key is set, or `Default`.
     pub(super) fn origin_of(&self, key: &str) -> Origin {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         entry.map_or(Origin::Default, |entry| entry.node.origin.clone())
     }
 
-    /// The list that settings are told to, for a map below this one.
+    /// Gives the list of settings, for a map inside this one.
     pub(super) fn settings(&mut self) -> &mut Seen {
         self.settings
     }
 
-    /// Tells the list of settings about a value that was read.
+    /// Adds a value that was read to the list of settings.
     pub(super) fn list(&mut self, key: &str, value: String, origin: &Origin) {
         let key = self.path_of(key);
         self.settings.push(Setting {
@@ -178,7 +182,7 @@ impl<'a> Fields<'a> {
         });
     }
 
-    /// The error for a value that is not what it must be.
+    /// Makes the error for a value of the wrong type or range.
     pub(super) fn invalid(&self, key: &str, expected: &'static str, origin: Origin) -> ConfigError {
         ConfigError::Invalid {
             key: self.path_of(key),
@@ -187,14 +191,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes a field as it is, without telling the list.
+    /// Takes a field as it is, without adding it to the list.
     pub(super) fn take(&mut self, key: &str) -> Option<TreeNode> {
         let idx = self.entries.iter().position(|entry| entry.key == key)?;
         let TreeEntry { node, .. } = self.entries.swap_remove(idx);
         Some(node)
     }
 
-    /// A text that is not empty.
+    /// Reads a text that is not empty.
     pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
         let Some((text, origin)) = self.text_and_origin(key)? else {
             return Ok(None);
@@ -203,7 +207,7 @@ impl<'a> Fields<'a> {
         Ok(Some(text))
     }
 
-    /// A text that is not empty and must not be shown.
+    /// Reads a secret: a text that is not empty and must not be shown.
     pub(super) fn secret(&mut self, key: &str) -> Result<Option<Secret>, ConfigError> {
         let Some((text, origin)) = self.text_and_origin(key)? else {
             return Ok(None);
@@ -215,7 +219,7 @@ impl<'a> Fields<'a> {
         Ok(Some(secret))
     }
 
-    /// A text that is not empty, without telling the list.
+    /// Reads a text that is not empty, without adding it to the list.
     pub(super) fn text_and_origin(
         &mut self,
         key: &str,
@@ -234,7 +238,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A whole number of at least one.
+    /// Reads a whole number of at least 1.
     pub(super) fn count(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
@@ -249,7 +253,7 @@ impl<'a> Fields<'a> {
         Ok(Some(count))
     }
 
-    /// A whole number, which may be negative.
+    /// Reads a whole number, which may be negative.
     pub(super) fn whole(&mut self, key: &str) -> Result<Option<i64>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
@@ -263,13 +267,14 @@ impl<'a> Fields<'a> {
         Ok(Some(number))
     }
 
-    /// A number.
+    /// Reads a number.
     pub(super) fn number(&mut self, key: &str) -> Result<Option<f64>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
         };
         let number = match value {
             Value::Number(number) => Some(number),
+            // Exact for 32 bits. No setting is a larger number with decimals.
             Value::Whole(number) => i32::try_from(number).ok().map(f64::from),
             _ => None,
         };
@@ -278,7 +283,7 @@ impl<'a> Fields<'a> {
         Ok(Some(number))
     }
 
-    /// An amount of money, as a number or a text of digits with a point.
+    /// Reads an amount of money: a number, or a text of digits with a point.
     pub(super) fn amount<T: FromStr>(
         &mut self,
         key: &str,
@@ -289,7 +294,7 @@ impl<'a> Fields<'a> {
         };
         let text = match value {
             Value::Whole(number) => Some(number.to_string()),
-            // The shortest text that means this number is the one of the file, up to so many digits.
+            // Rust prints the shortest text that parses to the same `f64`. Up to this many digits that is the text of the file; beyond it a digit may have been lost, and money must not be rounded.
             Value::Number(number) => Some(number.to_string())
                 .filter(|text| text.bytes().filter(u8::is_ascii_digit).count() <= MAX_EXACT_DIGITS),
             Value::Text(text) => Some(text),
@@ -303,7 +308,7 @@ impl<'a> Fields<'a> {
         Ok(Some(amount))
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(super) fn switch(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
@@ -315,7 +320,7 @@ impl<'a> Fields<'a> {
         Ok(Some(switch))
     }
 
-    /// A list of texts, none of them empty.
+    /// Reads a list of texts, none of them empty.
     pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
@@ -326,7 +331,7 @@ impl<'a> Fields<'a> {
         Ok(Some(texts))
     }
 
-    /// The same, without telling the list.
+    /// Reads a list of texts without adding it to the list of settings.
     #[cfg(feature = "mcp-client")]
     pub(super) fn unlisted_texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
@@ -338,13 +343,14 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.invalid(key, "a list of texts", origin))
     }
 
-    /// Whether a field is there and not read yet.
+    /// Says whether a field is set and not read yet.
     #[cfg(feature = "mcp-client")]
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
-    /// A map from names to texts that must not be shown; `add` tells what of each is a secret.
+    /// Reads a map from names to secret texts. `add` tells the redactor which part of each is
+    /// secret.
     #[cfg(any(feature = "mcp-client", feature = "openapi"))]
     pub(super) fn secrets(
         &mut self,
@@ -374,7 +380,8 @@ impl<'a> Fields<'a> {
         Ok(secrets)
     }
 
-    /// A map of anything, as JSON. Its values are counted and not shown: a server may want a token in it.
+    /// Reads a map of JSON values. They are counted and not shown: one may be a token for the
+    /// server.
     pub(super) fn json(&mut self, key: &str) -> Result<Option<JsonMap<String, Json>>, ConfigError> {
         let Some(TreeNode { value, origin }) = self.take(key) else {
             return Ok(None);
@@ -387,7 +394,7 @@ impl<'a> Fields<'a> {
         Ok(Some(map))
     }
 
-    /// A list of anything, with the path of each of its values.
+    /// Reads a list of anything, with the path of each of its values.
     pub(super) fn nodes(
         &mut self,
         key: &str,
@@ -405,7 +412,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The texts of a list, if it is one and they all are and none is empty.
+/// Gives the texts of a list if all of its values are texts and none is empty.
 pub(super) fn texts_of(value: Value) -> Option<Vec<String>> {
     let Value::List(nodes) = value else {
         return None;

@@ -1,4 +1,4 @@
-//! Reads the guardrails of an agent: a length, forbidden words, an agent that judges.
+//! Reads the guardrails of an agent: a length, forbidden words, or an agent that judges.
 
 use super::ConfigError;
 use super::fields::{Fields, Keys, Seen};
@@ -9,11 +9,11 @@ use crate::guardrail::GuardrailTiming;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuardrailConfig {
-    /// The name, by which errors and results call it.
+    /// The name, as it appears in errors and results.
     pub name: String,
-    /// What it looks for.
+    /// What trips it.
     pub check: GuardrailCheck,
-    /// What waits for its verdict; a guardrail of outputs holds the text back or not.
+    /// What waits for its verdict. A guardrail on outputs holds the text back, or does not.
     pub timing: GuardrailTiming,
 }
 
@@ -21,13 +21,14 @@ pub struct GuardrailConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuardrailCheck {
-    /// A text of more characters (`max_chars`).
+    /// A text with more characters than this (`max_chars`).
     MaxChars(u64),
-    /// A text with one of these in it, in whatever case (`deny`).
+    /// A text that contains one of these, in any case (`deny`).
     Deny(Vec<String>),
-    /// A text that this agent finds wrong (`agent`).
+    /// A text that this agent rejects (`agent`).
     Agent(String),
-    /// What the guardrail of a plugin with this name trips on; no trusted plugin has one, and the agent cannot be built.
+    /// A guardrail of a plugin by its name. If it is still here after loading, no trusted plugin has it and the agent
+    /// cannot be built.
     Named(String),
 }
 
@@ -41,11 +42,11 @@ const GUARDRAIL: Keys = Keys {
     unsupported: &[],
 };
 
-/// Which timings there are, and which is meant when none is given.
+/// The timings that a guardrail can have, and the default.
 struct Timings {
     known: &'static [(&'static str, GuardrailTiming)],
     expected: &'static str,
-    /// What is meant for a guardrail that takes no time.
+    /// The default for a guardrail that takes no time.
     of_texts: GuardrailTiming,
 }
 
@@ -56,7 +57,7 @@ const OF_INPUTS: Timings = Timings {
         ("concurrent", GuardrailTiming::Concurrent),
     ],
     expected: "blocking, hold or concurrent",
-    // Nothing is won by asking the model meanwhile.
+    // The check takes no time, so that asking the model at the same time would save nothing and could waste a request.
     of_texts: GuardrailTiming::Blocking,
 };
 
@@ -71,7 +72,7 @@ const OF_OUTPUTS: Timings = Timings {
 
 type Guardrails = (Vec<GuardrailConfig>, Vec<GuardrailConfig>);
 
-/// Those of inputs and those of outputs.
+/// Reads the guardrails on inputs and those on outputs.
 pub(super) fn guardrails(parent: &mut Fields<'_>) -> Result<Guardrails, ConfigError> {
     let Some(node) = parent.take("guardrails") else {
         return Ok(Guardrails::default());
@@ -139,6 +140,8 @@ fn guardrail(
         GuardrailCheck::MaxChars(_) | GuardrailCheck::Deny(_) | GuardrailCheck::Named(_) => {
             timings.of_texts
         }
+        // An agent takes as long as an answer: both are asked at once, and the answer is held back
+        // until the verdict.
         GuardrailCheck::Agent(_) => GuardrailTiming::Hold,
     };
     let own_name = || match &check {

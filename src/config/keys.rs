@@ -1,8 +1,8 @@
-//! The keys of the file's first level, and which keys hold texts.
+//! Lists the keys of the top level of the file, and the keys whose values are text.
 
 use super::fields::Keys;
 
-/// Keys whose value in a variable is the text as it is; any other is read as YAML.
+/// Top-level keys whose variables are taken as text; the variables of all others are read as YAML.
 const TEXTS: &[&str] = &[
     "api_key",
     "model",
@@ -14,7 +14,7 @@ const TEXTS: &[&str] = &[
     "state_key",
 ];
 
-/// The same below the sections; `*` is any name.
+/// The same for keys inside sections. `*` stands for any name.
 const NESTED_TEXTS: &[&[&str]] = &[
     &["sessions", "url"],
     &["sessions", "encryption_key"],
@@ -39,7 +39,8 @@ const NESTED_TEXTS: &[&[&str]] = &[
     &["mcp_servers", "*", "headers", "*"],
 ];
 
-/// Keys that a double underscore reaches into.
+/// Sections whose keys variables can set, by a double underscore. Lists, such as `agents`, are not
+/// among them.
 pub(super) const SECTIONS: &[&str] = &[
     "dialect",
     "limits",
@@ -90,6 +91,8 @@ pub(super) const ROOT: Keys = Keys {
         #[cfg(all(feature = "skills", unix))]
         "skills",
     ],
+    // The key is part of the format in every build, so that a file for a build with the feature
+    // fails with its name and not as a misspelling.
     unsupported: &[
         #[cfg(not(feature = "sqlite"))]
         "sqlite_query",
@@ -104,7 +107,7 @@ pub(super) const ROOT: Keys = Keys {
     ],
 };
 
-/// Whether the value of a variable for this key is the text as it is.
+/// Says whether the variable for this key is taken as text.
 pub(super) fn is_text(path: &[&str]) -> bool {
     let is_below_section = NESTED_TEXTS.iter().any(|keys| {
         let mut pairs = keys.iter().zip(path);

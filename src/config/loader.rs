@@ -1,4 +1,4 @@
-//! Loads a configuration: gathers the sources, overlays them, checks the result.
+//! Gathers the sources of a configuration, overlays them and checks the result.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -32,7 +32,8 @@ const DATA_VARIABLE: &str = "XDG_DATA_HOME";
 const PREFIX: &str = "OPENAI_AGENTS__";
 const PLUGINS_PATH: &str = "~/.config/openai_agents/plugins";
 
-/// Variables that are settings of their own; they win over `OPENAI_AGENTS__<KEY>`.
+/// Variables with a name of their own. They win over `OPENAI_AGENTS__<KEY>`, as the names that
+/// other programs use too.
 const NAMED: &[(&str, &str)] = &[
     ("OPENAI_BASE_URL", "base_url"),
     ("OPENAI_MODEL", "model"),
@@ -42,12 +43,13 @@ const NAMED: &[(&str, &str)] = &[
 
 /// Collects the sources of a configuration.
 ///
-/// [`from_process`](Self::from_process) looks at the environment and the working directory; [`new`](Self::new) knows nothing
-/// but what it is given, which is what tests and programs with sources of their own want.
+/// [`from_process`](Self::from_process) reads the environment and the working directory.
+/// [`new`](Self::new) has only the sources that it is given, which is what tests and programs with
+/// their own sources want.
 #[derive(Debug)]
 pub struct Loader {
     variables: Variables,
-    /// What a value of the file may name; all of the environment, not only what is ours.
+    /// What `${NAME}` in the file may refer to: the whole environment, not only our variables.
     environment: Environment,
     files: Files,
     home: Option<PathBuf>,
@@ -72,11 +74,12 @@ impl Loader {
         }
     }
 
-    /// Starts with the environment of this process, and with `.env` in its working directory.
+    /// Starts with the environment of this process and with `.env` in its working directory.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if `.env` exists and cannot be read, or if one of our variables is not UTF-8.
+    /// [`ConfigError`] if `.env` exists and cannot be read, or if a variable that this program
+    /// reads is not UTF-8.
     pub fn from_process() -> Result<Self, ConfigError> {
         let directory =
             env::current_dir().map_err(|source| ConfigError::WorkingDirectory { source })?;
@@ -86,6 +89,8 @@ impl Loader {
             ..Self::new()
         };
         for (name, value) in env::vars_os() {
+            // Variables of other programs may have any bytes. Only one that this program reads must
+            // be UTF-8.
             let Some(name) = name.to_str() else {
                 continue;
             };
@@ -104,6 +109,7 @@ impl Loader {
             })?;
             loader = loader.variable(name, value);
         }
+        // Read after the environment, because `.env` only fills what the environment leaves unset.
         match loader.files.read_shared(Path::new("./.env")) {
             Ok(Some(text)) => loader.dotenv("./.env", &text),
             Ok(None) => Ok(loader),
@@ -128,9 +134,12 @@ impl Loader {
 
     /// Fills variables that are not set from the text of a `.env` file.
     ///
+    /// Lines for other programs are skipped if they cannot be read.
+    ///
     /// # Errors
     ///
-    /// [`ConfigError::Dotenv`] with the line that is malformed and begins with `OPENAI_` or `VLLM_`. Any other is another program's.
+    /// [`ConfigError::Dotenv`] for a malformed line whose variable begins with `OPENAI_` or
+    /// `VLLM_`.
     pub fn dotenv(mut self, path: &str, text: &str) -> Result<Self, ConfigError> {
         let wrong = |line, problem| ConfigError::Dotenv {
             path: PathBuf::from(path),
@@ -140,9 +149,13 @@ impl Loader {
         let assignments =
             dotenv::parse(text).map_err(|malformed| wrong(malformed.line, malformed.problem))?;
         let path: Arc<Path> = Path::new(path).into();
+        // Collected apart and filled in below: within the file the last assignment wins, while a
+        // variable of the environment wins over the file.
         let mut found = Variables::default();
         let mut others = Environment::default();
         for assignment in assignments {
+            // The file was decoded with replacement characters, because a line for another program
+            // may have another encoding. In one of our values they would become part of a key.
             if is_ours(&assignment.name) && assignment.value.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(wrong(assignment.line, "the value is not UTF-8"));
             }
@@ -159,7 +172,9 @@ impl Loader {
         Ok(self)
     }
 
-    /// Gives the text of a file, instead of the one on disk; only for a loader made by [`new`](Self::new).
+    /// Gives the text of a file in memory, for a loader made by [`new`](Self::new).
+    ///
+    /// Otherwise files come from the disk.
     #[must_use]
     pub fn file(mut self, path: &str, text: &str) -> Self {
         if let Files::Memory(files) = &mut self.files {
@@ -168,21 +183,25 @@ impl Loader {
         self
     }
 
-    /// Sets the home directory, which a leading `~/` in a path means.
+    /// Sets the home directory, for paths that begin with `~/`.
     #[must_use]
     pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
         self.home = Some(home.into());
         self
     }
 
-    /// Names the configuration file, over `OPENAI_AGENTS_CONFIG`; `flag` is what asked for it, such as `--config`.
+    /// Names the configuration file and wins over `OPENAI_AGENTS_CONFIG`.
+    ///
+    /// `flag` is the command-line flag that named it, such as `--config`, for error messages.
     #[must_use]
     pub fn config_file(mut self, flag: &'static str, path: impl Into<PathBuf>) -> Self {
         self.config_file = Some((path.into(), flag));
         self
     }
 
-    /// Sets a text setting, such as `model` or `server.bind`, over everything else; `flag` is what asked for it, such as `--model`.
+    /// Sets a text setting, such as `model` or `server.bind`, over every other source.
+    ///
+    /// `flag` is the command-line flag that set it, such as `--model`, for error messages.
     #[must_use]
     pub fn flag(mut self, flag: &'static str, key: &'static str, value: impl Into<String>) -> Self {
         let origin = Origin::Flag { name: flag };
@@ -191,11 +210,12 @@ impl Loader {
         self
     }
 
-    /// Lays the sources over each other and checks the result.
+    /// Overlays the sources and checks the result.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first thing that is wrong, with the place where it is.
+    /// [`ConfigError`] for the first thing that is wrong, with the file and line, variable or flag
+    /// it comes from.
     pub fn load(self) -> Result<Config, ConfigError> {
         let (file, file_exists, mut root) = self.read_file()?;
         self.overlay_variables(&mut root)?;
@@ -203,6 +223,8 @@ impl Loader {
             let path: Vec<&str> = key.split('.').collect();
             tree::set(&mut root, &path, &flag.origin, flag.as_text());
         }
+        // After the overlay, so that `${NAME}` in a value that a variable or flag replaces is not
+        // looked up: the name need not be set then.
         self.environment.substitute(&mut root)?;
         let root = TreeNode {
             value: Value::Map(root),
@@ -255,8 +277,12 @@ impl Loader {
             memory_limit: Arc::default(),
             agent_set: OnceLock::new(),
         };
+        // Only now have all sections reported their secrets, so that a secret of one section is
+        // also taken out of the shown values of another.
         (config.settings, config.redactor) = seen.finish();
         #[cfg(all(feature = "plugins", unix))]
+        // Last, because the agents of a plugin are built against a complete configuration to see
+        // whether they can be used.
         super::plugins::load(&self, &mut config)?;
         config.check_tool_names()?;
         Ok(config)
@@ -274,6 +300,8 @@ impl Loader {
         };
         let text = match (self.files.read(&path), named_by) {
             (Ok(text), _) => text,
+            // `./config.yaml` is optional. A file that somebody named is not: a misspelt path must
+            // not mean the defaults.
             (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok((path.into(), false, Map::new()));
             }
@@ -286,6 +314,7 @@ impl Loader {
         let node = tree::parse(&text, &Source::File(Arc::clone(&path)))?;
         match node.value {
             Value::Map(root) => Ok((path, true, root)),
+            // An empty file, or one with comments only.
             Value::Null => Ok((path, true, Map::new())),
             _ => Err(ConfigError::Yaml {
                 origin: node.origin,
@@ -311,6 +340,8 @@ impl Loader {
     fn plugins_path(&self, fields: &mut Fields<'_>) -> Result<Option<PathBuf>, ConfigError> {
         const KEY: &str = "plugins_path";
         let Some((text, origin)) = fields.text_and_origin(KEY)? else {
+            // The default is below the home directory. Without one there are no plugins, which is
+            // an error only for a path that somebody set.
             fields.list(KEY, PLUGINS_PATH.to_owned(), &Origin::Default);
             return Ok(self.expand_home(KEY, PLUGINS_PATH, &Origin::Default).ok());
         };
@@ -336,6 +367,8 @@ impl Loader {
         feature = "sqlite",
         feature = "openapi"
     ))]
+    /// Resolves the path of a setting: `~/` is the home directory, and a relative path starts at
+    /// the file that it is written in.
     pub(super) fn path_of(
         &self,
         key: &str,
@@ -387,6 +420,8 @@ fn overlay_variable(
     let path: Vec<&str> = lower.split("__").collect();
     let first = path.first().copied().unwrap_or_default();
     let nests = SECTIONS.contains(&first);
+    // Lower case would be a second spelling for the same key, and of two variables with one meaning
+    // either could win. A part is empty where three underscores meet or one is at the end.
     if key != key.to_ascii_uppercase() || (path.len() > 1 && !nests) || path.contains(&"") {
         let known = ROOT.known.iter().chain(ROOT.unsupported).copied();
         let nearest =
@@ -397,6 +432,8 @@ fn overlay_variable(
             origin: origin.clone(),
         });
     }
+    // A key or a model name is taken as it is: read as YAML, `007` would lose its zeros and `yes:
+    // no` become a map.
     let node = if is_text(&path) {
         variable.as_text()
     } else {
@@ -406,12 +443,16 @@ fn overlay_variable(
     Ok(())
 }
 
-/// Makes the client of all models; its proxies and certificates are looked at by the first request that needs them.
+/// Makes the HTTP client that all models share.
+///
+/// Proxies and certificates are checked by the first request that needs them: a proxy that is set
+/// for another purpose must not stop a model on this machine.
 fn client(fields: &mut Fields<'_>, timeouts: TimeoutsConfig) -> Result<HttpClient, ConfigError> {
     let client = timeouts
         .on(HttpClient::builder().proxies(Proxies::FromEnvironment))
         .build()
         .map_err(|source| ConfigError::Http { source })?;
+    // The URL of a proxy may hold a password.
     let of_proxies = client.redactor();
     fields
         .settings()
@@ -419,7 +460,7 @@ fn client(fields: &mut Fields<'_>, timeouts: TimeoutsConfig) -> Result<HttpClien
     Ok(client)
 }
 
-/// What may be shown of an address: some servers take keys in its query.
+/// Gives a URL without the values of its query, where some servers take keys.
 pub(super) fn without_query_values(url: &str) -> String {
     let Some((address, query)) = url.split_once('?') else {
         return url.to_owned();
@@ -452,7 +493,7 @@ fn model_api(fields: &mut Fields<'_>) -> Result<ModelApi, ConfigError> {
 
 fn max_concurrent_requests(fields: &mut Fields<'_>) -> Result<Option<NonZeroUsize>, ConfigError> {
     let count = fields.count("max_concurrent_requests")?;
-    // A count is at least 1; one that no machine can hold bounds nothing.
+    // `count` refuses 0. A number beyond `usize` can never be reached, so it is no bound.
     Ok(count.and_then(|count| NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))))
 }
 
@@ -460,7 +501,7 @@ fn state_key(fields: &mut Fields<'_>) -> Result<Option<Secret>, ConfigError> {
     const KEY: &str = "state_key";
     let origin = fields.origin_of(KEY);
     let key = fields.secret(KEY)?;
-    // As the library's `StateKey` asks for, said where the key is.
+    // `StateKey` has the same limit. Checked here so that the error names the line of the key.
     if key.as_ref().is_some_and(|key| key.expose().len() < 16) {
         return Err(fields.invalid(KEY, "at least 16 bytes long", origin));
     }

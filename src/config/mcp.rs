@@ -1,4 +1,4 @@
-//! The section `mcp_servers`: servers whose tools agents have.
+//! Reads the section `mcp_servers`, whose tools agents can use.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,27 +45,32 @@ const SERVER: Keys = Keys {
 };
 
 impl Config {
-    /// Gives the MCP servers, which are not connected before [`connect_mcp`](Self::connect_mcp) or someone else does it.
+    /// Gives the MCP servers.
+    ///
+    /// They are connected by [`connect_mcp`](Self::connect_mcp), or when their tools are first
+    /// asked for.
     pub const fn mcp_servers(&self) -> &McpClients {
         &self.mcp_servers
     }
 
-    /// Connects the MCP servers that runs of an agent can come to, side by side.
+    /// Connects the MCP servers that runs of an agent can reach, all at once.
+    ///
+    /// Connecting before a run shows an error before anything is sent to a model.
     ///
     /// # Errors
     ///
-    /// [`McpError`] of the first in the file that failed; nothing is tried again.
+    /// [`McpError`] of the first server in the file that failed. Nothing is retried.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends what was started and is not ready.
+    /// Dropping the future ends the connections and processes that are not ready yet.
     pub async fn connect_mcp(&self, agent: &AgentConfig) -> Result<(), McpError> {
         let agents = self.with_guardrails(agent);
         let connected = join_all(self.servers_of(&agents).map(McpClient::connect)).await;
         connected.into_iter().collect()
     }
 
-    /// The servers that any of the agents names.
+    /// Gives the servers that any of the agents names.
     pub(super) fn servers_of<'a>(
         &'a self,
         agents: &[&AgentConfig],
@@ -76,7 +81,7 @@ impl Config {
         })
     }
 
-    /// The agents that a run can come to, those among them that are guardrails too.
+    /// Gives the agents that a run can reach, guardrails included.
     fn with_guardrails<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
         let mut found = self.reachable(start);
         let mut n_looked_at = 0;
@@ -104,21 +109,23 @@ impl Config {
     }
 }
 
-/// A server of which every call waits for approval, because the agent wants it so.
-pub(super) struct AlwaysAsked {
+/// Makes every call to a server wait for approval, because the agent has `needs_approval: always`.
+pub(super) struct ApprovalRequired {
     server: Box<dyn ToolSource>,
-    /// The tools that were seen last, as they are and as they are given on.
-    given: Mutex<Option<Given>>,
+    /// The last list of the server and what was made of it. A source that gives the same list again
+    /// (`Arc::ptr_eq`) saves the runner from going through its tools, so ours must be the same as
+    /// well.
+    given: Mutex<Option<WrappedTools>>,
 }
 
 type Tools = Arc<[FunctionTool]>;
 
-struct Given {
+struct WrappedTools {
     of: Tools,
     tools: Tools,
 }
 
-impl AlwaysAsked {
+impl ApprovalRequired {
     pub(super) fn new(server: impl ToolSource + 'static) -> Self {
         Self {
             server: Box::new(server),
@@ -138,7 +145,7 @@ impl AlwaysAsked {
             .cloned()
             .map(FunctionTool::needs_approval)
             .collect();
-        *given = Some(Given {
+        *given = Some(WrappedTools {
             of,
             tools: Arc::clone(&tools),
         });
@@ -146,7 +153,7 @@ impl AlwaysAsked {
     }
 }
 
-impl ToolSource for AlwaysAsked {
+impl ToolSource for ApprovalRequired {
     fn name(&self) -> &str {
         self.server.name()
     }
@@ -183,11 +190,11 @@ pub(super) fn mcp_servers(
             servers.push(server(described, node, root.settings())?);
         }
     }
-    // The keys of a map are no two alike.
+    // Cannot fail: the keys of a map are unique.
     McpClients::new(servers).map_err(|source| unusable(KEY, Origin::Default, source))
 }
 
-/// Which server is read.
+/// The server that is being read.
 struct Described<'a> {
     name: &'a str,
     path: &'a str,
@@ -246,7 +253,7 @@ fn time_outs(
     Ok(builder)
 }
 
-/// A program or an address, and nothing of the other.
+/// Reads a program or an address, with the keys of that kind only.
 fn transport(
     path: &str,
     origin: &Origin,
@@ -276,10 +283,10 @@ fn transport(
 
 fn stdio(fields: &mut Fields<'_>, command: &str, origin: &Origin) -> Result<Stdio, ConfigError> {
     fields.list("command", command.to_owned(), origin);
-    // A bare name is looked for in PATH; any other path is one of the file.
+    // As in a shell, a bare name is searched for in PATH. Any other path is relative to the file.
     let program = if command.contains(std::path::is_separator) {
         let path = relative_to_origin(origin, command);
-        // A relative one would mean another program under another `cwd`.
+        // Made absolute, because the process is started in `cwd`, where a relative path means another program.
         std::path::absolute(&path).unwrap_or(path)
     } else {
         PathBuf::from(command)
@@ -287,7 +294,7 @@ fn stdio(fields: &mut Fields<'_>, command: &str, origin: &Origin) -> Result<Stdi
     let mut stdio = Stdio::new(program);
     let args_origin = fields.origin_of("args");
     if let Some(arguments) = fields.unlisted_texts("args")? {
-        // A token may be among them.
+        // Only counted, since one may be a token.
         fields.list(
             "args",
             format!("({} arguments)", arguments.len()),
@@ -334,7 +341,7 @@ fn http(
     Ok(http)
 }
 
-/// `never`, `always`, or a map from tools to either.
+/// Reads `never`, `always`, or a map from tools to either.
 fn approval(fields: &mut Fields<'_>) -> Result<McpApproval, ConfigError> {
     const KEY: &str = "approval";
     const EXPECTED: &str = "`never`, `always`, or a map from names of tools to `never` or `always`";

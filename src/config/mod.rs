@@ -7,9 +7,10 @@
 //! 3. `OPENAI_BASE_URL`, `OPENAI_MODEL`, `OPENAI_API_KEY` and `RUST_LOG`;
 //! 4. the flags of the command line.
 //!
-//! A `.env` in the working directory fills variables that are not set, and an empty variable counts as not set. Nothing is
-//! guessed: an unknown key, a value of the wrong type and a section that this version does not support are errors that say
-//! where they are, and never what they hold. What is missing is an error where it is used, not when it is loaded.
+//! A `.env` in the working directory fills variables that are not set. An empty variable counts as not set. Nothing is
+//! guessed: an unknown key, a value of the wrong type and a section that this build lacks are errors. They name the file
+//! and line, and never quote the value, which may be a key. A missing setting is an error where it is used, not when the
+//! configuration is loaded: `check` needs no model, and a run does.
 //!
 //! ```
 //! use openai_agents::config::Loader;

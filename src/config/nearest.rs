@@ -2,16 +2,16 @@
 
 const MAX_BYTES: usize = 200;
 
-/// Gives the candidate with the smallest edit distance, if it is near enough to be a misspelling.
+/// Gives the candidate that is most like a name, if it is near enough to be what was meant.
 pub(super) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // What is longer than any name is no misspelling of one, and would take long to compare.
+    // Comparing takes time by the product of the lengths, and no setting has a name this long.
     if name.len() > MAX_BYTES {
         return None;
     }
-    // A third of the letters may differ: `modle` means `model`, `port` does not mean `model`.
+    // A third of the letters may differ, and one more: `modle` means `model`, `port` does not.
     let limit = (name.chars().count() / 3).max(1) + 1;
     candidates
         .into_iter()
@@ -21,10 +21,12 @@ pub(super) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, over one row of the matrix.
+/// Computes the Levenshtein distance, with one row of the matrix in memory.
 fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.chars().count()).collect();
     for (left_idx, left_char) in left.chars().enumerate() {
+        // `row` holds the distances of the letter before. `diagonal` is the cell above and to the
+        // left, which the next step would overwrite.
         let mut diagonal = left_idx;
         let mut before = left_idx + 1;
         let mut cells = row.iter_mut();

@@ -1,4 +1,5 @@
-//! The sections `fetch_url`, `sqlite_query` and `openapi`: tools that reach what is outside of the program.
+//! Reads the sections `fetch_url`, `sqlite_query` and `openapi`: tools that reach outside the
+//! program.
 
 use std::time::Duration;
 
@@ -53,11 +54,11 @@ const OPENAPI: Keys = Keys {
     unsupported: &[],
 };
 
-/// Tools that exist because the file has a section for them.
+/// The tools that exist because the file has a section for them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OutsideTools(Vec<OutsideTool>);
 
-/// A tool, and the section that it is from.
+/// A tool and the section that it comes from.
 #[derive(Debug, Clone)]
 struct OutsideTool {
     tool: FunctionTool,
@@ -66,6 +67,7 @@ struct OutsideTool {
     origin: Origin,
 }
 
+/// Whether calls wait for approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asks {
     Always,
@@ -73,7 +75,7 @@ enum Asks {
 }
 
 impl OutsideTools {
-    /// Adds the tools, and refuses one whose name is taken.
+    /// Adds the tools; refuses one whose name is taken.
     pub(super) fn register_in(&self, tools: &mut ToolRegistry) -> Result<(), ConfigError> {
         for OutsideTool {
             tool, key, origin, ..
@@ -89,7 +91,7 @@ impl OutsideTools {
         Ok(())
     }
 
-    /// The section that a tool is from, and where it stands.
+    /// Gives the section that a tool comes from, and where it is.
     pub(super) fn section(&self, name: &str) -> Option<(&str, &Origin)> {
         let mut tools = self.0.iter();
         let outside = tools.find(|outside| &**outside.tool.name() == name)?;
@@ -118,7 +120,7 @@ pub(super) fn outside_tools(
     Ok(found)
 }
 
-/// A limit that no machine can reach bounds nothing.
+/// Converts a limit. One beyond `usize` cannot be reached, so it bounds nothing.
 fn whole(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
@@ -155,7 +157,7 @@ fn fetch(root: &mut Fields<'_>) -> Result<Option<OutsideTool>, ConfigError> {
     }
 }
 
-/// A tool that changes nothing, so that nobody is asked.
+/// Makes an entry for a tool that changes nothing, so that no approval is needed.
 fn reading(tool: FunctionTool, key: &str, origin: Origin) -> OutsideTool {
     OutsideTool {
         tool,
@@ -178,6 +180,7 @@ fn sqlite(root: &mut Fields<'_>, loader: &Loader) -> Result<Option<OutsideTool>,
         return Err(fields.invalid("path", expected, origin));
     };
     let path = loader.path_of(&fields.path_of("path"), &text, &path_origin)?;
+    // SQLite would report a missing file at the first query only, in the middle of a run.
     if !path.is_file() {
         return Err(fields.invalid("path", "a file that is there", path_origin));
     }
@@ -242,6 +245,8 @@ fn document_tools(
     let Some((server, server_origin)) = fields.text_and_origin("server")? else {
         return Err(fields.invalid("server", "set, to the URL of the API", origin.clone()));
     };
+    // A URL may hold a password or, in its query, a key: messages must not show it, and neither must
+    // the list of settings, which gets the URL without its query.
     fields
         .settings()
         .keep_secret(|secrets| secrets.url(&server));
@@ -288,7 +293,7 @@ fn of_header(
     secrets.header(value)
 }
 
-/// What the file says of approval; without it calls that may change something wait.
+/// Reads `approval`. Without it, calls that may change something wait.
 #[cfg(feature = "openapi")]
 fn approval(fields: &mut Fields<'_>) -> Result<Option<Asks>, ConfigError> {
     const KEY: &str = "approval";
@@ -309,7 +314,7 @@ fn with(tool: FunctionTool, approval: Option<Asks>) -> (FunctionTool, Asks) {
     match approval {
         Some(Asks::Always) => (tool.needs_approval(), Asks::Always),
         Some(Asks::Never) => (tool.needs_approval_if(|_, _| false), Asks::Never),
-        // What reads can be called again; so it is marked, and the rest waits.
+        // Only a tool whose operation reads is marked as idempotent; every other one waits.
         None if tool.options().is_idempotent => (tool, Asks::Never),
         None => (tool, Asks::Always),
     }

@@ -1,4 +1,5 @@
-//! The plugins of `plugins_path`, and those that were named: their skills and tools, for agents that name them and for `Assistant`.
+//! Finds the plugins of `plugins_path` and of `--plugin`, for agents that name what they bring and
+//! for `Assistant`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,12 @@ use crate::plugin::{Plugin, PluginIssue, PluginSearch, PluginTools, PluginTrust,
 use crate::skills::Skill;
 use crate::tools::ToolSource as _;
 
-/// Below the folder for data of programs.
+/// Folders of plugin data, below the data folder of the user.
 const DATA: &str = "openai_agents/plugin-data";
+/// The list of trusted plugins, below the data folder of the user.
 const TRUST: &str = "openai_agents/trusted-plugins.json";
 
-/// The agent that has what every trusted plugin brings.
+/// The agent that gets everything that trusted plugins bring.
 const ASSISTANT: &str = "Assistant";
 
 /// The plugins, and the tools of those that are trusted.
@@ -30,7 +32,7 @@ pub(super) struct ConfiguredPlugins {
     sources: Arc<[PluginTools]>,
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     modules: Arc<[ModuleTools]>,
-    /// Modules that have a tool of a name that another has, of which an agent can have one.
+    /// Modules with a tool whose name another module has. An agent can have only one of them.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     clashing: Arc<[String]>,
     definitions: Arc<BTreeMap<String, PluginDefinitions>>,
@@ -42,14 +44,14 @@ impl ConfiguredPlugins {
         &self.plugins
     }
 
-    /// What each plugin defines in YAML, trusted or not, by the name of the plugin.
+    /// Gives what each plugin defines in YAML, trusted or not, by its name.
     pub(super) fn definitions(&self) -> &BTreeMap<String, PluginDefinitions> {
         &self.definitions
     }
 
-    /// Adds to the issues of plugins that the agents of each cannot be built.
+    /// Adds an issue to each plugin whose agents cannot be built.
     pub(super) fn add_issues(&mut self, problems: &BTreeMap<String, String>) {
-        // Nobody has a clone before the configuration is loaded.
+        // Never shared here: the configuration is still being loaded.
         let plugins = Arc::get_mut(&mut self.plugins).into_iter();
         for plugin in plugins.flat_map(Plugins::loaded_mut) {
             if let Some(problem) = problems.get(plugin.name()).cloned() {
@@ -60,14 +62,14 @@ impl ConfiguredPlugins {
 }
 
 impl Loader {
-    /// Adds a folder that is a plugin; it is trusted, since it is named.
+    /// Adds a plugin by its folder. It is trusted, because it was named on purpose.
     #[must_use]
     pub fn plugin(mut self, folder: impl Into<PathBuf>) -> Self {
         self.plugins.push(folder.into());
         self
     }
 
-    /// The folder in which programs of this user keep their data.
+    /// Gives the folder for data of programs of this user.
     fn data_folder(&self) -> Option<PathBuf> {
         let Folders { home, data } = self.folders();
         // By the XDG specification, a path that is not absolute is to be ignored.
@@ -77,23 +79,27 @@ impl Loader {
 }
 
 impl Config {
-    /// Gives all plugins that were found, trusted or not, with what is wrong with each.
+    /// Gives all plugins that were found, trusted or not, with the issues of each.
     pub fn plugins(&self) -> &Plugins {
         &self.plugins.plugins
     }
 
-    /// Gives the tools of the MCP servers of trusted plugins; none is started before its tools are asked for.
+    /// Gives the tools of the MCP servers of trusted plugins.
+    ///
+    /// A server is started when its tools are first asked for.
     pub fn plugin_tools(&self) -> &[PluginTools] {
         &self.plugins.sources
     }
 
-    /// Gives the tools of the modules of trusted plugins; none is loaded before its tools are asked for.
+    /// Gives the tools of the modules of trusted plugins.
+    ///
+    /// A module is loaded when its tools are first asked for.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     pub fn plugin_modules(&self) -> &[ModuleTools] {
         &self.plugins.modules
     }
 
-    /// Whether a trusted plugin has a module of this name, `PLUGIN/MODULE`.
+    /// Says whether a trusted plugin has a module of this name, `PLUGIN/MODULE`.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     pub(super) fn has_plugin_module(&self, name: &str) -> bool {
         let named = name.split_once('/');
@@ -104,7 +110,8 @@ impl Config {
         })
     }
 
-    /// The modules that an agent has: those among its tools, and for the agent that always exists all but those that clash with another.
+    /// Gives the modules of an agent: those among its tools, and for `Assistant` all that do not
+    /// clash with another.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     pub(super) fn plugin_modules_of<'a>(
         &'a self,
@@ -119,19 +126,19 @@ impl Config {
         self.plugin_modules().iter().filter(is_had)
     }
 
-    /// Gives the file that says which plugins are trusted, if there is a place for it.
+    /// Gives the file that lists the trusted plugins; `None` without a data folder.
     pub fn plugin_trust_file(&self) -> Option<&Path> {
         self.plugins.trust_file.as_deref()
     }
 
-    /// Whether a trusted plugin has an MCP server of this name, `PLUGIN/SERVER`.
+    /// Says whether a trusted plugin has an MCP server of this name, `PLUGIN/SERVER`.
     pub(super) fn has_plugin_tools(&self, name: &str) -> bool {
         self.plugin_tools()
             .iter()
             .any(|source| source.name() == name)
     }
 
-    /// The skill of a trusted plugin that `PLUGIN/SKILL` names.
+    /// Finds the skill of a trusted plugin by `PLUGIN/SKILL`.
     pub(super) fn plugin_skill(&self, name: &str) -> Option<&Skill> {
         let (plugin, skill) = name.split_once('/')?;
         let mut plugins = self.plugins().enabled();
@@ -139,14 +146,14 @@ impl Config {
         plugin.skills().iter().find(|known| known.name() == skill)
     }
 
-    /// What the agent that always exists has of plugins, beside what agents name.
+    /// Gives the skills that `Assistant` gets from plugins, beside those that agents name.
     pub(super) fn plugin_skills_of(&self, agent: &AgentConfig) -> Vec<&Skill> {
         let mut skills: Vec<&Skill> = Vec::new();
         if !is_assistant(agent) {
             return skills;
         }
         for skill in self.plugins().enabled().flat_map(Plugin::skills) {
-            // Of two of one name the model could ask for one only; the first plugin has it.
+            // The model asks for a skill by its bare name, so that only one of two can be there: that of the first plugin.
             if skills.iter().all(|known| known.name() != skill.name()) {
                 skills.push(skill);
             }
@@ -154,7 +161,7 @@ impl Config {
         skills
     }
 
-    /// The plugin servers that an agent has: those that it names, and all of them for the agent that always exists.
+    /// Gives the plugin servers of an agent: those that it names, and all of them for `Assistant`.
     pub(super) fn plugin_tools_of<'a>(
         &'a self,
         agent: &'a AgentConfig,
@@ -167,12 +174,13 @@ impl Config {
     }
 }
 
-/// The agent that always exists, unless the file has another of its name.
+/// Says whether this is the built-in `Assistant`, and not one of the file.
 fn is_assistant(agent: &AgentConfig) -> bool {
     agent.origin == Origin::BuiltIn && agent.name == ASSISTANT
 }
 
-/// Finds the plugins of a configuration that is loaded otherwise; without a folder for data nothing can be trusted.
+/// Finds the plugins, as the last part of loading a configuration. Without a data folder there is
+/// no list of trust, and no plugins.
 pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigError> {
     let Some(data) = loader.data_folder() else {
         return match loader.plugins.first() {
@@ -224,9 +232,9 @@ pub(super) fn load(loader: &Loader, config: &mut Config) -> Result<(), ConfigErr
     Ok(())
 }
 
-/// The modules of trusted plugins that have a tool of a name that one of an earlier plugin has, or the agent that always exists itself.
+/// Finds modules of trusted plugins with a tool that an earlier plugin or `Assistant` has.
 ///
-/// That agent is not given them: it could not be built. Agents that name one have it.
+/// `Assistant` does not get them, because it could not be built. Agents that name one have it.
 #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
 fn clashing_modules(config: &Config, plugins: &mut Plugins) -> Vec<String> {
     let assistant = config.agents().iter().find(|agent| is_assistant(agent));
@@ -251,6 +259,7 @@ fn clashing_modules(config: &Config, plugins: &mut Plugins) -> Vec<String> {
                     owner: owner.clone(),
                 });
                 clashing.push(name);
+                // `Assistant` does not get this module, so its other tools take no names.
                 continue;
             }
             taken.extend(tools.iter().map(|tool| (tool.clone(), name.clone())));

@@ -41,6 +41,8 @@ fn price(path: &str, node: TreeNode, settings: &mut Seen) -> Result<Price, Confi
             "the price of a million tokens, a number such as 0.15 with at most six decimals";
         fields.amount::<TokenPrice>(key, EXPECTED)
     };
+    // Without one of the two, a request could be counted as cheaper than it is, and a budget would
+    // allow too much.
     let (Some(input), Some(output)) = (price("input")?, price("output")?) else {
         return Err(ConfigError::Invalid {
             key: path.to_owned(),

@@ -1,4 +1,4 @@
-//! The settings: one struct per section of the file.
+//! The settings, one struct for each section of the file.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,11 @@ use crate::secret::Redactor;
 use crate::usage::{Money, PriceTable};
 use crate::{Limits, Secret};
 
-/// Holds every setting, and where each came from.
+/// Holds every setting and where each came from.
 ///
-/// Made by [`load`](super::load) or [`Loader::load`](super::Loader::load). What has no value is an error only where it is
-/// used: a configuration without a model is complete for a program that never asks for one.
+/// Made by [`load`](super::load) or [`Loader::load`](super::Loader::load). A missing setting is an
+/// error only where it is used: a configuration without a model is complete for a program that
+/// never asks one. Clones share connections and limits.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(super) file: Arc<Path>,
@@ -55,7 +56,7 @@ pub struct Config {
         expect(dead_code, reason = "it is checked, and used by `voice` only")
     )]
     pub(super) voice: VoiceConfig,
-    /// Not connected before someone asks for it; clones share the connections.
+    /// Connected when they are first needed; clones share the connections.
     #[cfg(feature = "mcp-client")]
     pub(super) mcp_servers: McpClients,
     pub(super) outside_tools: super::outside_tools::OutsideTools,
@@ -66,15 +67,15 @@ pub struct Config {
     #[cfg(all(feature = "plugins", unix))]
     pub(super) plugins: super::plugins::ConfiguredPlugins,
     pub(super) settings: Vec<Setting>,
-    /// Takes out every secret of the configuration.
+    /// Takes every secret of the configuration out of a text.
     pub(super) redactor: Redactor,
-    /// What all models share.
+    /// The HTTP client of all models.
     pub(super) client: HttpClient,
-    /// The place of all requests, if they are bounded; one for all clones.
+    /// The limit on requests under way, shared by all clones; made with the first model.
     pub(super) concurrency_limit: Arc<OnceLock<ConcurrencyLimit>>,
-    /// What bounds all answers that come at once; one for all clones.
+    /// The limit on all answers being received, shared by all clones.
     pub(super) memory_limit: Arc<OnceLock<MemoryLimit>>,
-    /// The agents; made when the first of them is asked for.
+    /// The built agents; made when the first of them is asked for.
     pub(super) agent_set: OnceLock<Arc<AgentSet>>,
 }
 
@@ -111,7 +112,7 @@ impl Config {
         })
     }
 
-    /// Gives the key of the server; many local servers want none.
+    /// Gives the key of the server, if one is set; many local servers need none.
     pub fn api_key(&self) -> Option<&Secret> {
         self.api_key.as_ref()
     }
@@ -121,24 +122,30 @@ impl Config {
         &self.log_level
     }
 
-    /// Gives the folder of the plugins; none if only the default is left and there is no home directory.
+    /// Gives the folder of the plugins.
+    ///
+    /// `None` if nothing sets it and there is no home directory, which the default is below.
     pub fn plugins_path(&self) -> Option<&Path> {
         self.plugins_path.as_deref()
     }
 
-    /// Gives the protocol that the server is spoken to in.
+    /// Gives the API that the server is asked through.
     pub const fn model_api(&self) -> ModelApi {
         self.model_api
     }
 
-    /// Gives the provider that traces and metrics name; by default what the host of the base URL tells.
+    /// Gives the provider that traces and metrics name.
+    ///
+    /// Without one, a known host in the base URL names it.
     pub fn provider_name(&self) -> Option<&str> {
         self.provider_name.as_deref()
     }
 
-    /// Gives the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace them.
+    /// Gives the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace
+    /// them.
     ///
-    /// No two share a name. What their tools, models and other agents are called is not looked at before [`check`](Self::check).
+    /// No two share a name. The tools, models and agents that they name are checked by
+    /// [`check`](Self::check).
     pub fn agents(&self) -> &[AgentConfig] {
         &self.agents
     }
@@ -148,22 +155,22 @@ impl Config {
         &self.limits
     }
 
-    /// Gives what the tokens of models cost; there are no prices but those of the file.
+    /// Gives the prices of models. There are none but those of the file.
     pub const fn prices(&self) -> &PriceTable {
         &self.prices
     }
 
-    /// Gives how many requests may be under way at once, across all runs and models.
+    /// Gives the most requests under way at once, across all runs and models.
     pub const fn max_concurrent_requests(&self) -> Option<NonZeroUsize> {
         self.max_concurrent_requests
     }
 
-    /// Gives what the server wants differently, which the section `dialect` and the `VLLM_*` switches say.
+    /// Gives how the server deviates, by the section `dialect` and the `VLLM_*` switches.
     pub const fn dialect(&self) -> &Dialect {
         &self.dialect
     }
 
-    /// Gives the key by which the saved states of paused runs are sealed; it has at least 16 bytes.
+    /// Gives the key that seals the saved states of paused runs; at least 16 bytes.
     pub fn state_key(&self) -> Option<&Secret> {
         self.state_key.as_ref()
     }
@@ -178,12 +185,12 @@ impl Config {
         &self.sessions
     }
 
-    /// Gives how long a model's server is waited for.
+    /// Gives how long to wait for the server of a model.
     pub const fn timeouts(&self) -> &TimeoutsConfig {
         &self.timeouts
     }
 
-    /// Gives where the program serves, and to whom.
+    /// Gives the address that the program serves at, and who may connect.
     pub const fn server(&self) -> &ServerConfig {
         &self.server
     }
@@ -198,34 +205,37 @@ impl Config {
         self.file_exists
     }
 
-    /// Gives what takes every secret of this configuration out of a text: keys, tokens, headers, variables of MCP servers, passwords.
+    /// Gives the redactor for every secret of this configuration.
     ///
-    /// For whatever a program shows, logs or writes that others have had a hand in.
+    /// These are keys, tokens, headers, variables of MCP servers and passwords. Use it on whatever
+    /// a program shows, logs or writes that a server or tool had a part in.
     pub const fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// Lists every value with its origin, safe to be shown: secrets are only counted.
+    /// Lists every value with its origin.
+    ///
+    /// Safe to show: of a secret only the length is given.
     pub fn origins(&self) -> &[Setting] {
         &self.settings
     }
 
-    /// Finds a value with its origin by its key, such as `base_url`; safe to be shown.
+    /// Finds a value with its origin by its key, such as `base_url`. Safe to show.
     pub fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.key == key)
     }
 }
 
-/// Names the protocol that a server is spoken to in.
+/// Names the API that a server is asked through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelApi {
     /// `/chat/completions`, as vLLM, Ollama, llama.cpp and many others serve it.
     #[default]
     Chat,
-    /// `/responses`, as OpenAI and servers of gpt-oss have it.
+    /// `/responses`, as OpenAI and servers of gpt-oss serve it.
     Responses,
-    /// A `LiteLLM` proxy, by its `/chat/completions`.
+    /// `/chat/completions` of a `LiteLLM` proxy.
     LiteLlm,
 }
 
@@ -235,11 +245,11 @@ pub enum ModelApi {
 pub struct AgentConfig {
     /// The name, which no other agent has.
     pub name: String,
-    /// The system prompt; for `file:PATH` what the file holds.
+    /// The system prompt; for `file:PATH` the text of that file.
     pub instructions: Option<String>,
-    /// The model, if not the one of the configuration.
+    /// The model; without one, that of the configuration.
     pub model: Option<String>,
-    /// What is sent with every request.
+    /// Settings that are sent with every request.
     pub settings: ModelSettings,
     /// The names of its tools.
     pub tools: Vec<String>,
@@ -251,23 +261,24 @@ pub struct AgentConfig {
     pub agents_as_tools: Vec<AgentToolConfig>,
     /// Which calls wait for approval.
     pub needs_approval: ApprovalConfig,
-    /// What happens after tools ran.
+    /// What happens after the tools of a turn.
     pub tool_use: ToolUseConfig,
-    /// Whether the model is shown tools only once it has looked for them.
+    /// Whether the model sees tools only after it has searched for them; `false` by default.
     pub defer_tools: bool,
-    /// Whether `settings.tool_choice` holds only until a tool was called.
+    /// Whether `settings.tool_choice` is dropped after the first tool call; `true` by default, since a model that must call
+    /// a tool never answers.
     pub reset_tool_choice: bool,
     /// The names of the agents that it can hand off to.
     pub handoffs: Vec<String>,
-    /// When to hand off to it, for the models of others.
+    /// When to hand off to this agent, for the models of other agents.
     pub handoff_description: Option<String>,
-    /// What its final output must be, as JSON Schema; without one it is text.
+    /// The JSON Schema of its final output; without one the output is text.
     pub output_schema: Option<Map<String, Value>>,
-    /// What looks at the input of runs that begin with it.
+    /// The guardrails on the input of runs that begin with this agent.
     pub input_guardrails: Vec<GuardrailConfig>,
-    /// What looks at its final output.
+    /// The guardrails on its final output.
     pub output_guardrails: Vec<GuardrailConfig>,
-    /// The limits of its runs, over those of the configuration.
+    /// The limits of its runs; what is not set is taken from the configuration.
     pub limits: LimitsConfig,
     /// Where it is defined.
     pub origin: Origin,
@@ -279,9 +290,9 @@ pub struct AgentConfig {
 pub struct AgentToolConfig {
     /// The agent.
     pub agent: String,
-    /// The name of the tool; otherwise the agent's own, as a function's.
+    /// The name of the tool; without one, the name of the agent in the form of a function name.
     pub name: Option<String>,
-    /// What the model is told of it; otherwise the agent's `handoff_description`.
+    /// The description for the model; without one, the `handoff_description` of the agent.
     pub description: Option<String>,
 }
 
@@ -289,12 +300,12 @@ pub struct AgentToolConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApprovalConfig {
-    /// None.
+    /// No call waits.
     #[default]
     Never,
-    /// Those of these tools.
+    /// Calls of these tools wait.
     Tools(Vec<String>),
-    /// All (`always`).
+    /// All calls wait (`always`).
     Always,
 }
 
@@ -311,38 +322,38 @@ pub enum ToolUseConfig {
     StopAt(Vec<String>),
 }
 
-/// Holds the limits of a run; what is absent is left to the library's defaults.
+/// Holds the limits of a run. What is not set has the default of the library.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitsConfig {
     /// The most turns.
     pub max_turns: Option<u32>,
-    /// The most requests to models, with those of agents that are called as tools.
+    /// The most requests to models, those of agents called as tools included.
     pub max_requests: Option<u64>,
-    /// The most tokens of all prompts.
+    /// The most input tokens, in sum.
     pub max_input_tokens: Option<u64>,
-    /// The most tokens of all answers.
+    /// The most output tokens, in sum.
     pub max_output_tokens: Option<u64>,
-    /// The most tokens of prompts and answers.
+    /// The most input and output tokens, in sum.
     pub max_total_tokens: Option<u64>,
     /// The most tool calls.
     pub max_tool_calls: Option<u64>,
-    /// The most money, as `prices` count it.
+    /// The most money, by the section `prices`.
     pub max_cost: Option<Money>,
-    /// The most seconds of wall clock.
+    /// The longest time in seconds, by the clock.
     pub max_seconds: Option<u64>,
-    /// The most bytes of an answer of a model, in sum over all its parts; 64 MiB by default. Not of one agent alone.
+    /// The most bytes of one answer of a model, all parts included; 64 MiB by default. It cannot be set for one agent.
     pub max_answer_bytes: Option<u64>,
-    /// The most bytes of all answers of models that come at once; 128 MiB by default. Not of one agent alone.
+    /// The most bytes of all answers being received at once; 128 MiB by default. It cannot be set for one agent.
     pub max_answers_bytes: Option<u64>,
-    /// The most tool calls of an answer of a model; 1024 by default. Not of one agent alone.
+    /// The most tool calls in one answer of a model; 1024 by default. It cannot be set for one agent.
     pub max_answer_tool_calls: Option<u64>,
-    /// The most bytes of one event of a streamed answer; 32 MiB by default. Not of one agent alone.
+    /// The most bytes of one event of a streamed answer; 32 MiB by default. It cannot be set for one agent.
     pub max_event_bytes: Option<u64>,
 }
 
 impl LimitsConfig {
-    /// Lays these over other limits: what is absent here is taken from there.
+    /// Overlays these limits on others. What is not set here is taken from `below`.
     #[must_use]
     pub fn over(&self, below: Limits) -> Limits {
         let duration = self.max_seconds.map(Duration::from_secs);

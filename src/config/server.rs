@@ -1,4 +1,4 @@
-//! The section `server`: where the program serves, and to whom.
+//! Reads the section `server`: the address that the program serves at, and who may connect.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -29,51 +29,52 @@ const SERVER: Keys = Keys {
     unsupported: &[],
 };
 
-/// Says where the program serves, and to whom.
+/// Says at which address the program serves, and who may connect.
 ///
-/// An address other than the loopback's has a token and names of its own.
+/// An address other than that of the loopback needs a token. One that means all interfaces also
+/// needs `allowed_hosts`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// The address to listen at; `127.0.0.1:8080` by default.
+    /// The address to listen on; `127.0.0.1:8080` by default.
     pub bind: SocketAddr,
-    /// What every request must bring as a bearer token; at least 16 bytes.
+    /// The bearer token that every request must have; at least 16 bytes.
     pub token: Option<Secret>,
-    /// The names by which it is reached, beside those of the loopback and the address itself.
+    /// The `Host` names to accept, beside those of the loopback and the address itself.
     pub allowed_hosts: Vec<String>,
-    /// The origins of pages that may ask, beside those of the server itself, such as `https://example.com`.
+    /// The origins of pages that may send requests, such as `https://example.com`, beside the server's own.
     pub allowed_origins: Vec<String>,
-    /// What is bounded, and how.
+    /// The limits.
     pub limits: ServerLimits,
 }
 
-/// The bounds of a server; what is absent is as the server has it by default.
+/// Holds the limits of a server. What is not set has the default of the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// How large the body of a request may be, decoded.
+    /// The largest body of a request in bytes, after decompression.
     pub max_body_bytes: Option<usize>,
-    /// How large all bodies may be whose requests and runs go on.
+    /// The most bytes of all bodies together, until their requests and runs are over.
     pub max_bodies_bytes: Option<usize>,
-    /// How long the body of a request may take.
+    /// The longest time for the body of a request to arrive.
     pub body_timeout: Option<Duration>,
-    /// How many connections there may be.
+    /// The most connections.
     pub max_connections: Option<usize>,
-    /// How many requests that do something there may be at once.
+    /// The most requests at once that do work; those that only listen are not counted.
     pub max_requests: Option<u32>,
-    /// How many runs there may be at once.
+    /// The most runs at once.
     pub max_runs: Option<usize>,
-    /// How many more runs may wait for their turn.
+    /// The most runs that wait for their turn, beside these.
     pub max_waiting_runs: Option<usize>,
-    /// How many events of a session's runs are kept.
+    /// The most events that are kept of the runs of a session.
     pub max_events: Option<usize>,
-    /// How many runs, responses and conversations are kept, of each.
+    /// The most runs, responses and conversations that are kept, of each kind.
     pub max_kept: Option<usize>,
-    /// How large all may be that is kept.
+    /// The most bytes of everything that is kept.
     pub max_kept_bytes: Option<usize>,
-    /// How long something is kept that nobody asks for.
+    /// How long a thing is kept after it was last asked for.
     pub max_kept_age: Option<Duration>,
-    /// How many realtime sessions there may be at once.
+    /// The most realtime sessions at once.
     pub max_realtime_sessions: Option<usize>,
 }
 
@@ -112,11 +113,14 @@ pub(super) fn server(parent: &mut Fields<'_>) -> Result<ServerConfig, ConfigErro
         return Err(fields.invalid("token", "at least 16 bytes long", token_origin));
     }
     let address = server.bind.ip();
+    // Anyone on the network could start runs, with the tools and the keys of this machine.
     if !address.is_loopback() && token.is_none() {
         let expected =
             "an address of this machine's loopback, unless `server.token` says who may connect";
         return Err(fields.invalid("bind", expected, bind_origin));
     }
+    // `Host` is compared against DNS rebinding: a page can point its own name at this machine.
+    // `0.0.0.0` says nothing about the names that are right.
     if address.is_unspecified() && server.allowed_hosts.is_empty() {
         let expected =
             "one address, unless `server.allowed_hosts` names what the machine is reached by";
@@ -125,7 +129,8 @@ pub(super) fn server(parent: &mut Fields<'_>) -> Result<ServerConfig, ConfigErro
     Ok(server)
 }
 
-/// Scheme, host and port, as browsers send them; anything more would never be one.
+/// Reads origins as browsers send them: scheme, host and port. A text with more would never match
+/// one.
 fn origins(fields: &mut Fields<'_>) -> Result<Vec<String>, ConfigError> {
     const KEY: &str = "allowed_origins";
     let origin = fields.origin_of(KEY);

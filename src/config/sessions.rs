@@ -1,4 +1,4 @@
-//! The section `sessions`: where conversations are kept.
+//! Reads the section `sessions`: where conversations are kept.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::fields::{Fields, Keys};
 use super::{ConfigError, Origin};
 use crate::Secret;
 
-/// In the user's data folder, beside which nothing else of ours is.
+/// The default store, below the data folder of the user.
 const DEFAULT_PATH: &str = "openai_agents/sessions.db";
 
 const SESSIONS: Keys = Keys {
@@ -20,9 +20,9 @@ const SESSIONS: Keys = Keys {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SessionsConfig {
-    /// The store; none if only the default is left and there is no home directory.
+    /// The store; `None` if nothing sets it and there is no home directory, which the default is below.
     pub store: Option<SessionStore>,
-    /// The secret that items are encrypted with, of at least 32 bytes; without one they are not.
+    /// The key that items are encrypted with, at least 32 bytes; without one they are not encrypted.
     pub encryption_key: Option<Secret>,
 }
 
@@ -32,9 +32,9 @@ pub struct SessionsConfig {
 pub enum SessionStore {
     /// A SQLite file (`sqlite:PATH`).
     Sqlite {
-        /// The file; `:memory:` is none.
+        /// The file, or `:memory:`.
         path: PathBuf,
-        /// Whether it is the file of the user's data folder, which may have to be made.
+        /// Whether this is the default, whose folder is created if it does not exist.
         is_default: bool,
     },
     /// A Postgres database.
@@ -49,7 +49,7 @@ pub enum SessionStore {
     },
 }
 
-/// The folders that a leading `~/` and the default mean.
+/// The folders that a leading `~/` and the defaults refer to.
 pub(super) struct Folders<'a> {
     pub(super) home: Option<&'a PathBuf>,
     /// `XDG_DATA_HOME`, with where it is set.
@@ -83,7 +83,7 @@ fn store(
         rest.is_some_and(|rest| !rest.is_empty())
     };
     let store = if let Some(path) = url.strip_prefix("sqlite:") {
-        // Two slashes would be a host, which a file has not.
+        // `sqlite://name` would have a host, which a file does not. `sqlite:///path` is an absolute path.
         if path.is_empty() || (path.starts_with("//") && !path.starts_with("///")) {
             return Err(fields.invalid(KEY, EXPECTED, origin));
         }
@@ -150,21 +150,22 @@ fn encryption_key(fields: &mut Fields<'_>) -> Result<Option<Secret>, ConfigError
     const KEY: &str = "encryption_key";
     let origin = fields.origin_of(KEY);
     let key = fields.secret(KEY)?;
-    // As the library's `SessionKey` asks for, said where the key is.
+    // `SessionKey` has the same limit. Checked here so that the error names the line of the key.
     if key.as_ref().is_some_and(|key| key.expose().len() < 32) {
         return Err(fields.invalid(KEY, "at least 32 bytes long", origin));
     }
     Ok(key)
 }
 
-/// A URL without its password and its query, either of which may be secret.
+/// Gives a URL without its password and its query, either of which may be secret.
 fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
     let until = |text: &str, ends: &[char]| text.split(ends).next().unwrap_or("").to_owned();
     match rest.rsplit_once('@') {
-        // An `@` in a query is not the one before the host, and what follows it may be a password's end.
+        // The last `@` may be in a path or query, or in a password that was not escaped. Nothing behind the user is
+        // shown then: it may be part of the password.
         Some((user, _)) if user.contains(['/', '?']) => {
             format!("{scheme}://{}", until(user, &[':', '/', '?']))
         }

@@ -1,4 +1,4 @@
-//! The section `skills`: folders in which skills are looked for.
+//! Reads the section `skills`: the folders of skills.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use crate::skills::{FoundSkill, Skill, Skills, find_skills};
 
 const KEY: &str = "skills";
 
-/// What was found in the folders of the file.
+/// The skills in the folders of the file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfiguredSkills {
     found: Arc<[FoundSkill]>,
-    /// Those of them that can be used.
+    /// Those that can be used.
     usable: Skills,
 }
 
 impl Config {
-    /// Gives what was found in the folders of skills, with what is wrong with those that cannot be used.
+    /// Gives the skills that were found, with the error of those that cannot be used.
     pub fn skills(&self) -> &[FoundSkill] {
         &self.skills.found
     }
 
-    /// Finds a skill that can be used; one of a plugin is named `PLUGIN/SKILL`.
+    /// Finds a skill that can be used. One of a plugin is named `PLUGIN/SKILL`.
     pub fn skill(&self, name: &str) -> Option<&Skill> {
         #[cfg(feature = "plugins")]
         if let Some(skill) = self.plugin_skill(name) {
@@ -34,7 +34,7 @@ impl Config {
         self.skills.usable.get(name)
     }
 
-    /// The skills that an agent names.
+    /// Gives the skills of an agent.
     pub(super) fn skills_of(&self, agent: &AgentConfig) -> Result<Skills, ConfigError> {
         let skills = agent.skills.iter().map(|name| {
             let skill = self.skill(name).cloned();
@@ -53,6 +53,8 @@ impl Config {
         })
     }
 
+    /// Says why an agent cannot have a skill: its folder is there and broken, or nothing has this
+    /// name.
     fn no_skill(&self, agent: &AgentConfig, name: &str) -> ConfigError {
         let (skill, agent_name) = (name.into(), agent.name.as_str().into());
         let origin = agent.origin.clone();
@@ -81,7 +83,7 @@ impl Config {
     }
 }
 
-/// A list of folders, each a skill or a folder of skills.
+/// Reads a list of folders, each a skill or a folder of skills.
 pub(super) fn skills(
     root: &mut Fields<'_>,
     loader: &Loader,

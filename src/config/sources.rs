@@ -8,10 +8,10 @@ use super::Origin;
 use super::tree::{TreeNode, Value};
 use crate::file;
 
-/// How large the configuration, `.env` and each file of instructions may be.
+/// The largest configuration, `.env` or file of instructions: 4 MiB.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The variables that have a value, with where each came from.
+/// The variables that have a value, with the origin of each.
 #[derive(Debug, Default)]
 pub(super) struct Variables(BTreeMap<String, Variable>);
 
@@ -31,14 +31,14 @@ impl Variables {
             .map(|(name, variable)| (name.as_str(), variable))
     }
 
-    /// Takes over what is not set yet.
+    /// Adds the variables that are not set yet.
     pub(super) fn fill(&mut self, others: Self) {
         for (name, variable) in others.0 {
             self.0.entry(name).or_insert(variable);
         }
     }
 
-    /// The last value given wins, an empty one too: it unsets the variable.
+    /// Sets a variable; the last value wins, and an empty one unsets it.
     pub(super) fn set(&mut self, name: &str, value: String, origin: Origin) {
         if value.is_empty() {
             self.0.remove(name);
@@ -57,7 +57,7 @@ impl Variable {
     }
 }
 
-/// The value may be a key.
+/// Shows the origin only, since the value may be a key.
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Variable({})", self.origin)
@@ -83,13 +83,13 @@ impl Files {
 }
 
 impl Files {
-    /// Reads a file of which parts may be another program's, in another encoding; `None` if there is no such file.
+    /// Reads a file that other programs use too, whatever its encoding; `None` if there is none.
     pub(super) fn read_shared(&self, path: &Path) -> io::Result<Option<String>> {
         let Self::Disk { directory } = self else {
             return self.read(path).map(Some);
         };
         let path = directory.join(path);
-        // Others have a folder of this name: an environment of Python, for one.
+        // Some Python projects have a virtual environment in a folder `.env`.
         if path.is_dir() {
             return Ok(None);
         }
@@ -101,7 +101,7 @@ impl Files {
     }
 }
 
-/// The texts may hold keys.
+/// Shows the paths only, since the texts may hold keys.
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,7 +111,7 @@ impl fmt::Debug for Files {
     }
 }
 
-/// `./a` and `a` are one file.
+/// Drops `.` from a path, so that `./a` and `a` are the same file of a test.
 pub(super) fn plain(path: &Path) -> PathBuf {
     path.components()
         .filter(|part| !matches!(part, Component::CurDir))

@@ -1,4 +1,4 @@
-//! The sections `realtime` and `voice`: speech models, where they are, and by which key.
+//! Reads the sections `realtime` and `voice`: speech models, their servers and keys.
 
 use super::ConfigError;
 use super::fields::{Fields, Keys};
@@ -32,26 +32,26 @@ const VOICE: Keys = Keys {
     unsupported: &[],
 };
 
-/// The agent of realtime sessions.
+/// The agent that realtime sessions begin with.
 #[cfg(feature = "realtime")]
 const REALTIME_AGENT: &str = "RealtimeAgent";
 
-/// The agent whose tools it has, unless it is described in the file.
+/// The agent whose tools it has, unless the file describes it.
 #[cfg(feature = "realtime")]
 const ASSISTANT: &str = "Assistant";
 
-/// What the agent is told, unless it is described in the file.
+/// Its instructions, unless the file describes it.
 #[cfg(feature = "realtime")]
 const INSTRUCTIONS: &str = "You are a helpful assistant in a spoken conversation. Answer in one or two short sentences, without lists \
     and formatting. Use your tools when they help.";
 
-/// Holds where realtime sessions go.
+/// Says which model and server realtime sessions use.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RealtimeConfig {
     /// The model; without one there is no realtime agent.
     pub model: Option<String>,
-    /// The URL of its server, if not the base URL.
+    /// The URL of its server; without one, the base URL.
     pub url: Option<String>,
     /// The voice.
     pub voice: Option<String>,
@@ -59,19 +59,19 @@ pub struct RealtimeConfig {
     pub api_key: Option<Secret>,
 }
 
-/// Holds by what speech is written down and spoken.
+/// Says which models and servers transcribe and speak.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct VoiceConfig {
-    /// The model that writes speech down.
+    /// The model that transcribes speech.
     pub stt_model: Option<String>,
-    /// The model that speaks.
+    /// The model that speaks answers.
     pub tts_model: Option<String>,
     /// The voice that it speaks in.
     pub voice: Option<String>,
-    /// The URL of the server that writes speech down, if not the base URL.
+    /// The URL of the server that transcribes; without one, the base URL.
     pub stt_url: Option<String>,
-    /// The URL of the server that speaks, if not the base URL.
+    /// The URL of the server that speaks; without one, the base URL.
     pub tts_url: Option<String>,
     /// The key of these servers.
     pub api_key: Option<Secret>,
@@ -109,7 +109,8 @@ pub(super) fn voice(parent: &mut Fields<'_>) -> Result<VoiceConfig, ConfigError>
 
 pub(super) const HTTP: [&str; 2] = ["http://", "https://"];
 
-/// Reads an address of one of these schemes, with a host and without a user name; a slash at its end does not matter.
+/// Reads a URL of one of these schemes, with a host and without a user name. A slash at its end is
+/// dropped.
 pub(super) fn url(
     fields: &mut Fields<'_>,
     key: &str,
@@ -136,9 +137,10 @@ pub(super) fn url(
 
 #[cfg(any(feature = "realtime", feature = "voice"))]
 impl Config {
-    /// The address of a speech server, and the key that belongs to it.
+    /// Gives the address of a speech server, and the key for it.
     ///
-    /// The key of the base URL is that server's alone: another server gets it only where it has the same origin.
+    /// The key of the base URL is sent to another address only if that has the same origin, because
+    /// it would give the key away.
     fn speech_server<'a>(
         &'a self,
         url: Option<&'a str>,
@@ -164,7 +166,8 @@ impl Config {
     }
 }
 
-/// Scheme, host and port; a WebSocket begins as a request of HTTP.
+/// Gives scheme, host and port. A WebSocket begins as an HTTP request, so that both schemes are
+/// one.
 #[cfg(any(feature = "realtime", feature = "voice"))]
 fn origin_of(url: &str) -> Option<(&str, String)> {
     let (scheme, rest) = url.split_once("://")?;
@@ -181,12 +184,12 @@ fn origin_of(url: &str) -> Option<(&str, String)> {
 
 #[cfg(feature = "voice")]
 impl Config {
-    /// Gives by what speech is written down and spoken.
+    /// Gives which models and servers transcribe and speak.
     pub const fn voice(&self) -> &VoiceConfig {
         &self.voice
     }
 
-    /// Makes what writes speech down. Nothing is sent.
+    /// Makes the client that transcribes recordings. No request is sent.
     ///
     /// # Errors
     ///
@@ -198,7 +201,8 @@ impl Config {
             .stt(model))
     }
 
-    /// Makes what writes speech down while it is said, over a WebSocket to the same server. Nothing is sent.
+    /// Makes the client that transcribes speech while it is spoken, over a WebSocket to the same
+    /// server. No request is sent.
     ///
     /// # Errors
     ///
@@ -216,11 +220,11 @@ impl Config {
                 "voice.stt_model",
                 "--stt-model",
             ];
-            self.missing("model that writes speech down", names)
+            self.missing("speech-to-text model", names)
         })
     }
 
-    /// Makes what speaks. Nothing is sent.
+    /// Makes the client that speaks texts. No request is sent.
     ///
     /// # Errors
     ///
@@ -232,7 +236,7 @@ impl Config {
                 "voice.tts_model",
                 "--tts-model",
             ];
-            self.missing("model that speaks", names)
+            self.missing("text-to-speech model", names)
         })?;
         Ok(self
             .speech(self.voice.tts_url.as_deref(), model)?
@@ -266,12 +270,12 @@ impl Config {
 
 #[cfg(feature = "realtime")]
 impl Config {
-    /// Gives where realtime sessions go.
+    /// Gives which model and server realtime sessions use.
     pub const fn realtime(&self) -> &RealtimeConfig {
         &self.realtime
     }
 
-    /// Makes the model of realtime sessions. Nothing is sent.
+    /// Makes the model of realtime sessions. No request is sent.
     ///
     /// # Errors
     ///
@@ -299,6 +303,7 @@ impl Config {
         let (url, key) = self.speech_server(url, own_key)?;
         let mut builder =
             OpenAiRealtime::builder(url, model).http_client(self.http_client().clone());
+        // `provider_name` is that of the base URL.
         if let Some(name) = self.provider_name().filter(|_| !is_other_server) {
             builder = builder.provider_name(name);
         }
@@ -311,7 +316,8 @@ impl Config {
         })
     }
 
-    /// Finds the description of the agent that speaks first, or of `Assistant`, whose tools it has then.
+    /// Finds the agent that realtime sessions begin with: `RealtimeAgent`, or `Assistant`, whose
+    /// tools it has then.
     ///
     /// # Errors
     ///
@@ -321,14 +327,16 @@ impl Config {
             .or_else(|_| self.agent_config(ASSISTANT))
     }
 
-    /// Makes the agents of realtime sessions: `RealtimeAgent` first, then those that it can hand off to.
+    /// Makes the agents of realtime sessions: `RealtimeAgent` first, then those that it can hand
+    /// off to.
     ///
-    /// It is the agent of this name in the file, or one with the tools of `Assistant`. What a realtime session cannot do is an error, not
-    /// left out: agents as tools, input guardrails, output schemas.
+    /// Without an agent of this name in the file, it is made with the tools of `Assistant`. Agents
+    /// as tools, input guardrails and output schemas are errors, because a realtime session cannot
+    /// use them.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if an agent cannot be built, or has what a realtime session cannot do.
+    /// [`ConfigError`] if an agent cannot be built, or has what a realtime session cannot use.
     pub fn realtime_agents(&self) -> Result<Vec<RealtimeAgent>, ConfigError> {
         let described = self.realtime_agent_config()?;
         if described.name != REALTIME_AGENT {
@@ -366,6 +374,8 @@ impl Config {
                 origin: described.origin.clone(),
             });
         }
+        // A realtime agent has the tools and guardrails of the same agent in text; building that
+        // one resolves and checks them.
         let built = self.agent(&described.name)?;
         let mut agent = RealtimeAgent::builder(&described.name);
         if let Some(instructions) = &described.instructions {

@@ -1,16 +1,16 @@
-//! `${NAME}` in a value of the file: the variable of that name.
+//! Replaces `${NAME}` in values of the file by variables of the environment.
 
 use std::collections::BTreeMap;
 
 use super::tree::{Map, TreeNode, Value};
 use super::{ConfigError, Origin};
 
-/// The variables that a file may name: all of the environment, and those of `.env`.
+/// The variables that a file may refer to: the whole environment, and those of `.env`.
 #[derive(Default)]
 pub(super) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The last value given wins; an empty one unsets.
+    /// Sets a variable; the last value wins, and an empty one unsets it.
     pub(super) fn set(&mut self, name: &str, value: String) {
         if value.is_empty() {
             self.0.remove(name);
@@ -19,14 +19,16 @@ impl Environment {
         }
     }
 
-    /// Takes over what is not set yet.
+    /// Adds the variables that are not set yet.
     pub(super) fn fill(&mut self, others: Self) {
         for (name, value) in others.0 {
             self.0.entry(name).or_insert(value);
         }
     }
 
-    /// Puts variables in place of their names, in every text of the tree that is of the file and that nothing lies over.
+    /// Substitutes variables in every text of the tree that comes from the file.
+    ///
+    /// A value that another source replaced is no longer in the tree.
     pub(super) fn substitute(&self, root: &mut Map) -> Result<(), ConfigError> {
         for entry in root {
             self.node(&entry.key, &mut entry.node)?;
@@ -36,6 +38,8 @@ impl Environment {
 
     fn node(&self, key: &str, node: &mut TreeNode) -> Result<(), ConfigError> {
         match &mut node.value {
+            // A variable or flag was substituted by the shell already. Its `$` may be part of a
+            // key.
             Value::Text(text) if text.contains('$') && is_of_file(&node.origin) => {
                 *text = self.text(key, text, &node.origin)?;
             }
@@ -54,7 +58,7 @@ impl Environment {
         Ok(())
     }
 
-    /// `$$` is a dollar, and so is one before anything but `{`.
+    /// Substitutes in one text. `$$` is a dollar, and so is a `$` before anything but `{`.
     fn text(&self, key: &str, text: &str, origin: &Origin) -> Result<String, ConfigError> {
         let mut whole = String::with_capacity(text.len());
         let mut rest = text;
@@ -76,7 +80,7 @@ impl Environment {
         Ok(whole)
     }
 
-    /// The value of the variable that a text begins with the name of, and what follows the brace.
+    /// Looks up the name that a text begins with; gives its value and the text after the brace.
     fn variable<'a>(
         &'a self,
         key: &str,
@@ -112,7 +116,7 @@ fn is_of_file(origin: &Origin) -> bool {
     matches!(origin, Origin::File { .. })
 }
 
-/// The values may be keys.
+/// Shows the names only, since the values may be keys.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

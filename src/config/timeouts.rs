@@ -1,4 +1,4 @@
-//! The section `timeouts`: how long a model's server is waited for.
+//! Reads the section `timeouts`: how long to wait for the server of a model.
 
 use std::time::Duration;
 
@@ -18,22 +18,23 @@ const TIMEOUTS: Keys = Keys {
     unsupported: &[],
 };
 
-/// Says how long a model's server is waited for; `None` is without end.
+/// Says how long to wait for the server of a model; `None` waits without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimeoutsConfig {
-    /// Until there is a connection, with its name, proxy and TLS; 5 s by default.
+    /// For a connection, including name lookup, proxy and TLS; 5 s by default.
     pub connect: Option<Duration>,
-    /// From there to the first event of a stream, or to the head of any other answer; 600 s by default.
+    /// From the connection to the first event of a stream, or to the head of another answer. 600 s by default, which a large
+    /// prompt on a slow machine can take.
     pub first_event: Option<Duration>,
-    /// Between two events; 300 s by default.
+    /// Between two events of a stream; 300 s by default.
     pub idle: Option<Duration>,
-    /// From the beginning to the end of an answer; without end by default.
+    /// For a whole answer; without end by default.
     pub total: Option<Duration>,
 }
 
 impl TimeoutsConfig {
-    /// Sets them on a client.
+    /// Sets the time-outs on a client.
     pub(super) fn on(self, client: HttpClientBuilder) -> HttpClientBuilder {
         client
             .connect_timeout(self.connect)
@@ -73,7 +74,7 @@ pub(super) fn timeouts(parent: &mut Fields<'_>) -> Result<TimeoutsConfig, Config
     })
 }
 
-/// A number of seconds, or `none`.
+/// Reads a number of seconds, or `none` for no time-out.
 fn seconds(
     fields: &mut Fields<'_>,
     key: &str,
@@ -101,12 +102,13 @@ fn seconds(
 
 fn limit(value: &Value) -> Option<Duration> {
     let seconds = match value {
-        // A flag is text.
+        // A flag of the command line sets text.
         Value::Text(text) => text.parse().ok()?,
         Value::Whole(seconds) => f64::from(u32::try_from(*seconds).ok()?),
         Value::Number(seconds) => *seconds,
         Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return None,
     };
     let limit = Duration::try_from_secs_f64(seconds).ok()?;
+    // 0 would end every request at once. Whoever means no time-out writes `none`.
     (!limit.is_zero()).then_some(limit)
 }

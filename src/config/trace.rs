@@ -1,4 +1,4 @@
-//! The section `trace`: where runs are recorded, if anywhere.
+//! Reads the section `trace`: where runs are recorded.
 
 use std::path::PathBuf;
 #[cfg(feature = "sqlite")]
@@ -12,7 +12,7 @@ use crate::Secret;
 #[cfg(feature = "sqlite")]
 use crate::trace::TraceRetention;
 
-/// In the user's data folder, beside the sessions.
+/// The default file of the local store, below the data folder of the user.
 const DEFAULT_PATH: &str = "openai_agents/traces.db";
 
 const TRACE: Keys = Keys {
@@ -32,20 +32,20 @@ const TRACE: Keys = Keys {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TraceConfig {
-    /// The local store, if there is to be one.
+    /// The file of the local store, if there is one.
     pub store: Option<PathBuf>,
-    /// What of the local store is deleted; nothing by default.
+    /// What is deleted from the local store; nothing by default.
     #[cfg(feature = "sqlite")]
     pub retention: TraceRetention,
-    /// Where the local store is if nothing else is said; nowhere without a home directory.
+    /// The file that `store: default` means; `None` without a home directory.
     pub default_store: Option<PathBuf>,
-    /// The collector that speaks OTLP over HTTP, such as `http://127.0.0.1:4318`.
+    /// The collector for OTLP over HTTP, such as `http://127.0.0.1:4318`.
     pub otlp_url: Option<String>,
-    /// The address that takes traces in the format of OpenAI.
+    /// The address for traces in the format of OpenAI.
     pub openai_url: Option<String>,
     /// The key for that address.
     pub openai_key: Option<Secret>,
-    /// Whether what goes in and comes out is recorded too.
+    /// Whether prompts, answers, arguments and outputs are recorded too; `true` by default.
     pub records_content: bool,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn trace(
 fn retention(max_age_days: Option<u64>, max_bytes: Option<u64>) -> TraceRetention {
     const DAY: u64 = 24 * 60 * 60;
     let mut retention = TraceRetention::default();
-    // Beyond it there is no bound that anyone could reach.
+    // More days than seconds can count are no bound.
     let max_age = max_age_days.and_then(|days| days.checked_mul(DAY));
     retention.max_age = max_age.map(Duration::from_secs);
     retention.max_bytes = max_bytes;
@@ -106,6 +106,7 @@ fn store(
     let store = match (path.as_str(), path.strip_prefix("~/")) {
         ("default", _) => default.cloned().ok_or_else(|| no_home(&origin))?,
         (":memory:", _) => {
+            // A trace in memory is gone with the process, before any other command could show it.
             return Err(fields.invalid(KEY, "a file, or `default`", origin));
         }
         (_, Some(rest)) => {

@@ -1,4 +1,4 @@
-//! Values with their origins, as a tree; the trees of all sources are overlaid.
+//! Values with their origins, as a tree, and how the trees of all sources are overlaid.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,12 +11,15 @@ use serde_saphyr::{Error as YamlError, Spanned};
 
 use super::{ConfigError, Origin};
 
+/// A value and the place where it is set.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TreeNode {
     pub(super) value: Value,
     pub(super) origin: Origin,
 }
 
+/// A value as YAML has it. Whole numbers have 128 bits, so that none is rounded before its field
+/// checks it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -28,22 +31,23 @@ pub(super) enum Value {
     Map(Map),
 }
 
-/// Entries in the order of the source.
+/// The entries of a map in the order of the source, in which errors and agents are listed.
 pub(super) type Map = Vec<TreeEntry>;
 
+/// A key with its value. The key has an origin of its own, since an unknown key may stand on
+/// another line than its value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TreeEntry {
     pub(super) key: String,
-    /// Where the key itself stands, which for an unknown key is what matters.
     pub(super) origin: Origin,
     pub(super) node: TreeNode,
 }
 
-/// What a text of YAML is part of.
+/// The source that a YAML text belongs to.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     File(Arc<Path>),
-    /// A variable or flag: lines mean nothing in it.
+    /// A variable or flag, which has no lines.
     Value(Origin),
 }
 
@@ -59,9 +63,14 @@ impl Source {
     }
 }
 
-/// Reads YAML; nothing of the text can get into an error.
+/// Parses YAML. No error quotes the text, which may hold keys.
 pub(super) fn parse(text: &str, source: &Source) -> Result<TreeNode, ConfigError> {
     let options = serde_saphyr::options! {
+        // YAML 1.1 reads `no` as false, `012` as 10 and `1_000` as 1000. All three are read as text
+        // here, so that a country code, a token or an id stays as it was written.
+        //
+        // Aliases are replayed where they are used. The bound stops a small file that expands to
+        // gigabytes.
         with_snippet: false,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -69,6 +78,7 @@ pub(super) fn parse(text: &str, source: &Source) -> Result<TreeNode, ConfigError
         merge_keys: MergeKeyPolicy::Merge,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
     };
+    // The parser calls an empty text an error; an empty file or variable sets nothing.
     if text.trim().is_empty() {
         return Ok(TreeNode {
             value: Value::Null,
@@ -83,7 +93,7 @@ pub(super) fn parse(text: &str, source: &Source) -> Result<TreeNode, ConfigError
         })
 }
 
-/// The parser's own messages can quote the text, so each is replaced by one that cannot.
+/// Describes an error of the parser in words that cannot quote the text, as its own messages can.
 fn problem(error: &YamlError) -> &'static str {
     match error {
         YamlError::DuplicateMappingKey { .. } => "a key appears twice",
@@ -98,7 +108,7 @@ fn problem(error: &YamlError) -> &'static str {
     }
 }
 
-/// Lays a value over the tree at a path; maps are merged, anything else replaces.
+/// Puts a value into the tree at a path. Maps are merged, anything else is replaced.
 pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: TreeNode) {
     let Some((key, rest)) = path.split_first() else {
         return;
@@ -122,6 +132,8 @@ pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: Tree
         overlay(slot, node);
         return;
     }
+    // A variable such as `OPENAI_AGENTS__LIMITS__MAX_TURNS` reaches into a section that the file
+    // left empty, or wrote as something else: the later source wins.
     if !matches!(slot.value, Value::Map(_)) {
         *slot = TreeNode {
             value: Value::Map(Map::new()),
@@ -135,6 +147,7 @@ pub(super) fn set(tree: &mut Map, path: &[&str], key_origin: &Origin, node: Tree
 
 fn overlay(below: &mut TreeNode, above: TreeNode) {
     match (&mut below.value, above.value) {
+        // An empty value sets nothing, as for a variable.
         (_, Value::Null) => {}
         (Value::Map(below), Value::Map(above)) => {
             for entry in above {
@@ -150,7 +163,7 @@ fn overlay(below: &mut TreeNode, above: TreeNode) {
     }
 }
 
-/// A value with the lines that the parser knows, before it is told which source it is from.
+/// A value with its lines, before its source is known.
 enum Yaml {
     Leaf(Value),
     List(Vec<Spanned<Self>>),

@@ -1,4 +1,4 @@
-//! Makes a runner, models, agents and tools of settings: the one file of the library that names every driver.
+//! Makes runners, models, agents and tools from settings; the one file that names every driver.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,9 @@ use crate::http::HttpClient;
 use crate::model::{ConcurrencyLimit, LiteLlm, MemoryLimit, Model, OpenAiChat, OpenAiResponses};
 use crate::{Agent, Limits, Runner, ToolRegistry};
 
-/// Gives a driver's builder what all drivers of a configuration have, and builds it.
+/// Sets on the builder of a driver what all drivers of a configuration share, and builds it.
+///
+/// A macro, because the builders are different types without a common trait.
 macro_rules! wired {
     ($config:expr, $builder:expr) => {{
         let mut builder = $builder
@@ -41,10 +43,10 @@ macro_rules! wired {
     }};
 }
 
-/// Two answers as large as one may be: they cost up to three times as much memory.
+/// Room for two answers of the largest size. Decoded, they take up to three times as much memory.
 const MAX_ANSWERS_BYTES: usize = 128 * 1024 * 1024;
 
-/// A limit that no machine can reach bounds nothing.
+/// Converts a limit. One beyond `usize` cannot be reached, so it bounds nothing.
 fn whole(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
@@ -52,11 +54,13 @@ fn whole(limit: u64) -> usize {
 impl Config {
     /// Makes a runner on the configured model, with the configured limits, that knows all agents.
     ///
-    /// An agent that names a model of its own keeps it. Proxies are those of the environment. Nothing is sent.
+    /// An agent with a model of its own keeps it. Proxies are those of the environment. No request
+    /// is sent.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the base URL or the model is missing or cannot be used, or if [`check`](Self::check) fails.
+    /// [`ConfigError`] if the base URL or the model is missing or cannot be used, or if
+    /// [`check`](Self::check) fails.
     pub fn runner(&self) -> Result<Runner, ConfigError> {
         self.check()?;
         self.base_url()?;
@@ -64,12 +68,13 @@ impl Config {
         self.runner_on(model)
     }
 
-    /// Makes a runner for an agent: on the configured model or, without one, on the agent's own.
+    /// Makes a runner for an agent: on the configured model or, without one, on the model of the
+    /// agent.
     ///
     /// # Errors
     ///
-    /// As [`runner`](Self::runner), and if there is no such agent. The model is missing if the agent, or one that its runs can come to,
-    /// names none.
+    /// As [`runner`](Self::runner), and if there is no such agent. Without a configured model, the
+    /// agent and every agent that its runs can reach must name one.
     pub fn runner_for(&self, agent: &str) -> Result<Runner, ConfigError> {
         self.check()?;
         let start = self.agent_config(agent)?;
@@ -92,7 +97,7 @@ impl Config {
             .limits(self.limits().over(Limits::default()))
             .prices(self.prices.clone());
         let agent_set = self.agent_set()?;
-        // In the order of the file, so that runs do not depend on that of a map.
+        // In the order of the file: the order of a hash map changes between processes, and runs must not.
         let agents = self.agents().iter();
         for agent in agents.filter_map(|agent| agent_set.get(&agent.name)) {
             runner = runner.register_agent(agent);
@@ -100,13 +105,13 @@ impl Config {
         Ok(runner)
     }
 
-    /// Says whether runs that begin with an agent can come to a call that waits for approval.
+    /// Says whether a run that begins with this agent can reach a call that waits for approval.
     pub fn can_wait(&self, agent: &AgentConfig) -> bool {
         let mut reachable = self.reachable(agent).into_iter();
         reachable.any(|agent| self.may_wait(agent))
     }
 
-    /// Whether calls of this agent itself may wait.
+    /// Says whether calls of this agent itself may wait.
     pub(super) fn may_wait(&self, agent: &AgentConfig) -> bool {
         agent.needs_approval != ApprovalConfig::Never
             || self.has_asking_server(agent)
@@ -141,7 +146,9 @@ impl Config {
         false
     }
 
-    /// Gives the agents that a run can come to from one, by handoffs and as tools, that one first.
+    /// Gives the agents that a run can reach from one, by handoffs and as tools.
+    ///
+    /// The given agent comes first.
     pub fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
         let mut found = vec![start];
         let mut n_looked_at = 0;
@@ -159,36 +166,43 @@ impl Config {
         found
     }
 
-    /// Gives an agent; one that names a model of its own has a driver for it, on the connections of all others.
+    /// Gives an agent by its name.
     ///
-    /// It hands off by name to agents that the [`runner`](Self::runner) knows.
+    /// One with a model of its own has a driver for it, on the same connections as all others. Its
+    /// handoffs go by name to agents that the [`runner`](Self::runner) knows.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if there is no such agent, if any agent cannot be built, or if one names a model and there is no base URL.
+    /// [`ConfigError`] if there is no such agent, if any agent cannot be built, or if one names a
+    /// model and there is no base URL.
     pub fn agent(&self, name: &str) -> Result<Agent, ConfigError> {
         let config = self.agent_config(name)?;
         match self.agent_set()?.get(&config.name) {
             Some(agent) => Ok(agent.clone()),
-            // The set has every agent that is described.
+            // Cannot happen: the set has every agent that is described.
             None => Err(self.unknown_agent(name)),
         }
     }
 
-    /// Makes an agent answer in JSON of this schema, whatever its `output_schema` says; for agents that are asked for from now on.
+    /// Makes an agent answer in JSON of this schema, in place of its `output_schema`.
+    ///
+    /// Agents that were made before keep what they had. [`check`](Self::check) reports what is
+    /// wrong with the schema.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnknownAgent`] if there is none of this name. What is wrong with the schema, [`check`](Self::check) says.
+    /// [`ConfigError::UnknownAgent`] if there is no agent of this name.
     pub fn set_output_schema(
         &mut self,
         agent: &str,
         schema: Map<String, Value>,
     ) -> Result<(), ConfigError> {
+        // Made first: the search below borrows the agents for writing.
         let unknown = self.unknown_agent(agent);
         let mut agents = self.agents.iter_mut();
         let described = agents.find(|described| described.name == agent);
         described.ok_or(unknown)?.output_schema = Some(schema);
+        // The agents that were built have the old schema.
         self.agent_set = OnceLock::new();
         Ok(())
     }
@@ -197,6 +211,8 @@ impl Config {
         if let Some(agent_set) = self.agent_set.get() {
             return Ok(Arc::clone(agent_set));
         }
+        // `get_or_init` cannot fail, and building can. If two threads build at once, the first one
+        // wins.
         let agent_set = Arc::new(agent_set(self, Purpose::Run)?);
         Ok(Arc::clone(self.agent_set.get_or_init(|| agent_set)))
     }
@@ -220,26 +236,29 @@ impl Config {
         }
     }
 
-    /// Gives every tool that an agent may name: the bundled ones, those of the sections `fetch_url`, `sqlite_query` and `openapi`, and those of the
-    /// [workspace](crate::tools::workspace) if there is one.
+    /// Gives every tool that an agent may name.
+    ///
+    /// These are the bundled ones, those of the sections `fetch_url`, `sqlite_query` and `openapi`,
+    /// and those of the [workspace](crate::tools::workspace) if there is one.
     pub fn tools(&self) -> ToolRegistry {
         let mut tools = self.own_tools();
-        // A name that is taken was refused when the file was loaded.
+        // Cannot fail: `check_tool_names` refused a name that is taken when the file was loaded.
         drop(self.outside_tools.register_in(&mut tools));
         tools
     }
 
-    /// Gives the section `fetch_url`, `sqlite_query` or `openapi.<name>` that a tool is from, and where it stands.
+    /// Gives the section that a tool comes from, such as `openapi.<name>`, and where it is in the
+    /// file.
     pub fn section_of_tool(&self, name: &str) -> Option<(&str, &Origin)> {
         self.outside_tools.section(name)
     }
 
-    /// Refuses a tool of the sections that has the name of another.
+    /// Refuses a tool of the sections if another tool has its name.
     pub(super) fn check_tool_names(&self) -> Result<(), ConfigError> {
         self.outside_tools.register_in(&mut self.own_tools())
     }
 
-    /// The bundled tools and those of the workspace.
+    /// Gives the bundled tools and those of the workspace.
     fn own_tools(&self) -> ToolRegistry {
         #[cfg_attr(
             not(all(feature = "workspace", unix)),
@@ -252,15 +271,16 @@ impl Config {
             .iter()
             .flat_map(super::workspace::ConfiguredWorkspace::tools)
         {
-            // No bundled tool has the name of one of a workspace; a test has them both.
+            // Cannot fail: no bundled tool has the name of a workspace tool, which a test checks.
             drop(tools.register(tool.clone()));
         }
         tools
     }
 
-    /// Gives every tool that is served by itself, beside the agents: the bundled ones. All others are their agents' alone.
+    /// Gives the tools that are served by themselves, beside the agents: the bundled ones.
     ///
-    /// One that any agent asks approval for asks here too: it is the same tool, and a client is no more trusted than a model.
+    /// All others belong to their agents. A tool that any agent needs approval for needs it here
+    /// too: it is the same tool, and a client is no more trusted than a model.
     pub fn served_tools(&self) -> ToolRegistry {
         let asks = |agent: &AgentConfig, tool: &str| match &agent.needs_approval {
             ApprovalConfig::Always => agent.tools.iter().any(|name| name == tool),
@@ -275,23 +295,24 @@ impl Config {
             } else {
                 tool.clone()
             };
-            // Each name is there once, as it was in the registry that they are from.
+            // Cannot fail: the names were unique in the registry that these come from.
             drop(served.register(tool));
         }
         served
     }
 
-    /// Checks that every agent can be built; needs no base URL and no model.
+    /// Checks that every agent can be built. This needs no base URL and no model.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first tool or agent that an agent names and that does not exist, for agents that are tools or guardrails
-    /// of each other in a circle, or whatever else is wrong with one.
+    /// [`ConfigError`] for the first agent that cannot be built: one that names a tool or agent
+    /// that does not exist, that is a tool or guardrail of itself through others, or that is wrong
+    /// in another way.
     pub fn check(&self) -> Result<(), ConfigError> {
         agent_set(self, Purpose::Check).map(drop)
     }
 
-    /// Makes a driver for a model of this name, as the configuration reaches it.
+    /// Makes a driver for a model of this name, with the server and options of the configuration.
     ///
     /// # Errors
     ///
@@ -317,7 +338,7 @@ impl Config {
         })
     }
 
-    /// Gives what bounds all answers that come at once (`limits.max_answers_bytes`).
+    /// Gives the limit on all answers being received at once (`limits.max_answers_bytes`).
     pub fn memory_limit(&self) -> &MemoryLimit {
         self.memory_limit
             .get_or_init(|| MemoryLimit::new(self.max_answers_bytes()))
@@ -328,23 +349,28 @@ impl Config {
         max_bytes.map_or(MAX_ANSWERS_BYTES, whole)
     }
 
-    /// Counts the answers of this configuration in one sum with those of the one before, which it takes the place of, and its requests
-    /// with those of that one if as many are allowed.
+    /// Takes over the shared limits of the configuration that this one replaces, as a reload does.
     ///
-    /// Without an effect once a model was made.
+    /// Answers count in one sum with those of `before`. Requests do so too if both configurations
+    /// allow as many. Without an effect once this configuration has made a model.
     pub fn replaces(&self, before: &Self) {
+        // The number of a semaphore cannot be lowered while permits are out. With another number
+        // the requests of old runs are not counted.
         if self.max_concurrent_requests() == before.max_concurrent_requests()
             && let Some(shared) = before.concurrency_limit.get()
         {
             self.concurrency_limit.set(shared.clone()).ok();
         }
+        // Runs of the old configuration are still receiving answers, in the same memory. Two limits
+        // would allow twice as much.
         let shared = before.memory_limit().clone();
         shared.set_max_bytes(self.max_answers_bytes());
         self.memory_limit.set(shared).ok();
     }
 
-    /// Gives the HTTP client that all models of this configuration share, with its time-outs, and whose proxies and certificates MCP
-    /// servers share too.
+    /// Gives the HTTP client that all models share, with its time-outs.
+    ///
+    /// MCP servers share its proxies and certificates.
     pub const fn http_client(&self) -> &HttpClient {
         &self.client
     }

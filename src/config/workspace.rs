@@ -1,4 +1,4 @@
-//! The section `workspace`: the folder that tools act below.
+//! Reads the section `workspace`: the folder that tools work in.
 
 use std::collections::BTreeMap;
 #[cfg(target_os = "linux")]
@@ -35,29 +35,29 @@ const COMMANDS: Keys = Keys {
     unsupported: &[],
 };
 
-/// The tools that wait for approval unless the file says otherwise.
+/// The tools that need approval unless the file says otherwise: they change files or run programs.
 const ASKING: [&str; 4] = ["write_file", "edit_file", "apply_patch", "run_command"];
 
 impl Config {
-    /// Gives the workspace, if the file has one; agents name its tools.
+    /// Gives the workspace, if the file has one. Agents name its tools.
     pub fn workspace(&self) -> Option<&Workspace> {
         Some(&self.workspace.as_ref()?.workspace)
     }
 
-    /// Says whether a tool is one of the workspace.
+    /// Says whether a tool belongs to the workspace.
     pub fn has_workspace_tool(&self, name: &str) -> bool {
         let mut tools = self.workspace.iter().flat_map(ConfiguredWorkspace::tools);
         tools.any(|tool| tool.name() == name)
     }
 }
 
-/// A workspace, and which of its tools ask.
+/// A workspace, and which of its tools need approval.
 #[derive(Debug, Clone)]
 pub(super) struct ConfiguredWorkspace {
     workspace: Workspace,
     tools: Vec<FunctionTool>,
     approval: WorkspaceApproval,
-    /// What is offered as tools of the Responses API, each with the tool that does it.
+    /// Hosted tools of the Responses API, each with the workspace tool that performs its calls.
     built_in: Vec<(&'static str, HostedTool)>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct ConfiguredWorkspace {
 enum WorkspaceApproval {
     Always,
     Never,
-    /// What the file says of single tools, over what holds without it.
+    /// What the file says about single tools; the others are as without it.
     ByTool(BTreeMap<String, bool>),
 }
 
@@ -87,14 +87,14 @@ impl ConfiguredWorkspace {
         &self.tools
     }
 
-    /// What an agent with these tools offers as tools of the Responses API.
+    /// Gives the hosted tools of the Responses API that an agent with these tools offers.
     pub(super) fn built_in_tools(&self, tools: &[String]) -> Vec<HostedTool> {
         let offered = self.built_in.iter();
         let offered = offered.filter(|(name, _)| tools.iter().any(|tool| tool == name));
         offered.map(|(_, tool)| tool.clone()).collect()
     }
 
-    /// Whether calls of a tool wait for approval, if it is one of the workspace.
+    /// Says whether calls of a tool of the workspace need approval.
     pub(super) fn asks(&self, tool: &str) -> bool {
         self.tools.iter().any(|own| own.name() == tool) && self.approval.is_needed(tool)
     }
@@ -127,6 +127,7 @@ pub(super) fn workspace(
         if approval.is_needed(tool.name()) {
             tool.needs_approval()
         } else {
+            // Said explicitly: some of these tools need approval by default.
             tool.needs_approval_if(|_, _| false)
         }
     });
@@ -138,7 +139,7 @@ pub(super) fn workspace(
     }))
 }
 
-/// The tools of the Responses API that tools of the workspace are offered as.
+/// Reads which workspace tools are offered as hosted tools of the Responses API.
 fn built_in(fields: &mut Fields<'_>) -> Result<Vec<(&'static str, HostedTool)>, ConfigError> {
     const KEY: &str = "builtin_tools";
     const EXPECTED: &str = "a list of `shell`, `local_shell` and `apply_patch`";
@@ -175,7 +176,7 @@ fn command_tool(
     if let Some(seconds) = fields.count("timeout_secs")? {
         options = options.timeout(Duration::from_secs(seconds));
     }
-    // A limit that no machine can reach bounds nothing.
+    // A limit beyond `usize` cannot be reached, so it bounds nothing.
     let whole = |n| usize::try_from(n).unwrap_or(usize::MAX);
     if let Some(n) = fields.count("max_output_bytes")? {
         options = options.max_output_bytes(whole(n));
@@ -222,7 +223,7 @@ fn confinement(fields: &mut Fields<'_>) -> Result<Option<Confinement>, ConfigErr
     Ok(Some(confinement))
 }
 
-/// Commands cannot be confined or counted here.
+/// Refuses the section: commands are confined by Landlock and seccomp, which only Linux has.
 #[cfg(not(target_os = "linux"))]
 fn command_tool(
     parent: &mut Fields<'_>,
@@ -237,7 +238,7 @@ fn command_tool(
     }
 }
 
-/// `always`, `never`, or a map from tools to either.
+/// Reads `always`, `never`, or a map from tools to either.
 fn approval(
     fields: &mut Fields<'_>,
     is_tool: impl Fn(&str) -> bool,

@@ -33,7 +33,7 @@ fn skills_of_an_agent_are_told_and_can_be_read() {
         })
         .collect();
     let broken = format!(
-        "the skill in {FOLDER}/broken calls itself `other`; it must be called as its folder is"
+        "the skill in {FOLDER}/broken is named `other`; the name must be that of its folder"
     );
     assert_eq!(
         states,
@@ -59,7 +59,7 @@ fn skills_that_cannot_be_used_say_why() {
     check(
         "broken",
         &format!(
-            "agent `A` (./config.yaml:2) has the skill `broken`, which cannot be used: the skill in {FOLDER}/broken calls itself `other`; it must be called as its folder is"
+            "agent `A` (./config.yaml:2) has the skill `broken`, which cannot be used: the skill in {FOLDER}/broken is named `other`; the name must be that of its folder"
         ),
     );
     check(
