@@ -1,4 +1,4 @@
-//! The code that `#[tool]` writes.
+//! Writes the code for `#[tool]`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -8,10 +8,10 @@ use syn::{Expr, ExprLit, FnArg, Lit, ReturnType, Visibility};
 use crate::function::{Argument, ToolFunction};
 use crate::parameter::{Parameter, is_impl};
 
-/// Writes a unit struct under the function's name, and its `Tool`.
+/// Writes a unit struct with the name of the function, and its `Tool`.
 ///
-/// Everything else is inside an anonymous constant. There the function keeps its name, in place of the struct's constructor, so that
-/// its body can call itself.
+/// Everything else is inside an anonymous constant. There the function keeps its name and hides the
+/// constructor of the struct, so that its body can call itself.
 pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
     let ToolFunction {
         name,
@@ -42,6 +42,7 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
     quote! {
         #(#outer_attributes)*
         #[doc = #description]
+        // `allow` and not `expect`: whether the lint fires depends on the name that the user chose.
         #[allow(non_camel_case_types)]
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #vis struct #ident;
@@ -82,23 +83,24 @@ pub(crate) fn expand(tool: &ToolFunction) -> TokenStream {
     }
 }
 
-/// The function as it was written, visible to nobody else.
+/// Writes the function as it is, private to the constant.
 fn inner_function(tool: &ToolFunction) -> TokenStream {
     let mut function = tool.item.clone();
     function.vis = Visibility::Inherited;
-    // Whether arguments are owned and whether a call may block is settled by being a tool.
+    // A tool must own its arguments and may be `async` without awaiting, so that these lints would blame the user for
+    // what the macro asks.
     quote! {
         #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
         #function
     }
 }
 
-/// The struct that the arguments are read into, and what its fields need.
+/// Writes the struct for the arguments, and checks of its field types.
 fn arguments(tool: &ToolFunction) -> TokenStream {
     let library = &tool.library;
     let checks = tool.parameters().map(|parameter| {
         let ty = &parameter.ty;
-        // With the span of the type, so that the compiler's message points at the parameter.
+        // The span of the type makes the compiler point at the parameter, and not at `#[tool]`.
         quote_spanned!(ty.span()=> #library::__private::assert_parameter::<#ty>();)
     });
     let defaults = tool.parameters().filter_map(default_function);
@@ -154,7 +156,7 @@ fn default_function(parameter: &Parameter) -> Option<TokenStream> {
             ..
         })
     );
-    // A literal is a `&str`, and the parameter nearly always a `String`.
+    // A literal is a `&str`, while the parameter is nearly always a `String`.
     let value = if is_text {
         quote_spanned!(default.span()=> ::core::convert::Into::<#ty>::into(#default))
     } else {
@@ -171,7 +173,8 @@ fn default_ident(field: &Ident) -> Ident {
     format_ident!("__default_{}", field)
 }
 
-/// `Tool::call`, which hands the arguments to the function, on a thread of its own if that blocks.
+/// Writes `Tool::call`, which passes the arguments to the function; a blocking function runs on a
+/// thread of its own.
 fn call(tool: &ToolFunction) -> TokenStream {
     let library = &tool.library;
     let is_async = tool.item.sig.asyncness.is_some();
@@ -220,6 +223,8 @@ fn call(tool: &ToolFunction) -> TokenStream {
             __args: __ToolArgs,
         ) -> ::core::result::Result<Self::Output, Self::Error> {
             #[allow(unused_imports)]
+            // Method lookup on `Returned` tells a `Result` from a plain value. A single trait would
+            // need specialization.
             use #library::__private::{Returned as __Returned, ReturnedPlain as _};
             #(#states)*
             #body
@@ -231,7 +236,7 @@ fn state_ident(n: usize) -> Ident {
     format_ident!("__state_{}", n)
 }
 
-/// `Tool::required_state`, unless there is none.
+/// Writes `Tool::required_state`, if the function takes state.
 fn required_state(tool: &ToolFunction) -> Option<TokenStream> {
     let library = &tool.library;
     tool.states().next()?;
@@ -243,9 +248,10 @@ fn required_state(tool: &ToolFunction) -> Option<TokenStream> {
     })
 }
 
-/// Lets the function be called by its name, as it was written, since a value that dereferences to a function can be called.
+/// Makes the function callable by its name, as it was written: a value that dereferences to a
+/// function can be called.
 ///
-/// A function that returns an `impl Trait` has no type that could be written down, and cannot.
+/// A function that returns `impl Trait` cannot, because its type cannot be written.
 fn direct_call(tool: &ToolFunction) -> Option<TokenStream> {
     let library = &tool.library;
     let signature = &tool.item.sig;
@@ -269,7 +275,7 @@ fn direct_call(tool: &ToolFunction) -> Option<TokenStream> {
     let call = quote!(#ident(#(#names),*));
     let (returned, call) = match (&signature.asyncness, tool.takes_context) {
         (None, _) => (returned, call),
-        // The future holds the context.
+        // The future borrows the context.
         (Some(_), true) => (
             quote!(#library::future::BoxFuture<'_, #returned>),
             quote!(::std::boxed::Box::pin(#call)),
@@ -295,13 +301,13 @@ fn direct_call(tool: &ToolFunction) -> Option<TokenStream> {
     })
 }
 
-/// Turns what the function returned into the output or error of the call.
+/// Converts the returned value into the output or error of the call.
 fn convert(tool: &ToolFunction, returned: &TokenStream) -> TokenStream {
     let span = output_span(tool);
     quote_spanned!(span=> __Returned(#returned).into_output())
 }
 
-/// Where the compiler's message points when a type cannot be an output.
+/// Gives the place that the compiler points at when a type cannot be an output.
 fn output_span(tool: &ToolFunction) -> Span {
     match &tool.item.sig.output {
         ReturnType::Type(_, ty) => ty.span(),

@@ -1,4 +1,4 @@
-//! The function under `#[tool]`, checked and taken apart.
+//! Checks the function under `#[tool]` and takes it apart.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -19,21 +19,21 @@ pub(crate) struct ToolFunction {
     pub(crate) library: Path,
     /// Whether the first parameter is the `&ToolContext`.
     pub(crate) takes_context: bool,
-    /// What stands behind the context, in order.
+    /// The parameters after the context, in order.
     pub(crate) arguments: Vec<Argument>,
-    /// `cfg` and the like: what decides whether the tool exists at all, and how users see it.
+    /// Attributes of the whole tool, such as `cfg` and `deprecated`.
     pub(crate) outer_attributes: Vec<Attribute>,
-    /// The function without what is the macro's, still under its own name.
+    /// The function without attributes for the macro.
     pub(crate) item: ItemFn,
 }
 
-/// What the function is called with.
+/// An argument that the function is called with.
 #[expect(
     clippy::large_enum_variant,
     reason = "a handful of values, while a function is compiled"
 )]
 pub(crate) enum Argument {
-    /// What the model writes.
+    /// A parameter that the model fills in.
     Model(Parameter),
     /// Application state of this type, `State<T>`.
     State(Type),
@@ -56,7 +56,7 @@ impl ToolFunction {
         })
     }
 
-    /// Checks a function, and reports everything that is wrong with it at once.
+    /// Checks a function, and reports all problems at once.
     pub(crate) fn parse(options: Options, mut item: ItemFn) -> syn::Result<Self> {
         let mut problems = Problems::default();
         problems.note(check_signature(&item.sig));
@@ -73,6 +73,7 @@ impl ToolFunction {
         let mut arguments = Vec::new();
         let mut takes_context = false;
         for (argument_idx, argument) in item.sig.inputs.iter_mut().enumerate() {
+            // `self` is not a parameter for the model; `check_signature` has refused it.
             let FnArg::Typed(argument) = argument else {
                 continue;
             };
@@ -89,6 +90,7 @@ impl ToolFunction {
         }
         problems.finish()?;
         let (Some(name), Some(description)) = (name, description) else {
+            // Not reached: what is missing here was noted as a problem above.
             return Err(Error::new(item.sig.span(), "not a tool"));
         };
         Ok(Self {
@@ -189,7 +191,7 @@ fn description_of(
     Ok(LitStr::new(&description, signature.ident.span()))
 }
 
-/// Reads `#[doc = "..."]`, less the space after `///`.
+/// Reads `#[doc = "..."]` without the space after `///`.
 fn doc_text(attribute: &Attribute) -> Option<String> {
     let Meta::NameValue(meta) = &attribute.meta else {
         return None;

@@ -9,22 +9,22 @@ use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::{Lit, LitBool, LitInt, LitStr, Path, Token};
 
-/// What `#[tool(...)]` says.
+/// The options in `#[tool(...)]`.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
-    /// The library, when it is known by another path than `::openai_agents`.
+    /// The path of the library, if it is not `::openai_agents`.
     pub(crate) library: Option<Path>,
     pub(crate) approval: Option<Approval>,
-    /// Calls of the setters of `ToolOptions`, except those that name its types.
+    /// Setters of `ToolOptions`, in the order in which they were written.
     setters: Vec<Setter>,
 }
 
 /// Which calls wait for approval.
 pub(crate) enum Approval {
     Always,
-    /// Those for which this function holds.
+    /// Calls for which this function returns true.
     If(Path),
 }
 
@@ -49,7 +49,7 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Options {
-    /// Reads what stands between the parentheses.
+    /// Parses the text between the parentheses.
     pub(crate) fn parse(attribute: TokenStream) -> syn::Result<Self> {
         let mut options = Self::default();
         let mut seen = HashSet::new();
@@ -63,7 +63,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Gives the expression for the `ToolOptions`, unless they are the defaults.
+    /// Gives the expression for the `ToolOptions`; `None` for the defaults.
     pub(crate) fn expression(&self, library: &Path) -> Option<TokenStream> {
         if self.setters.is_empty() {
             return None;
@@ -74,14 +74,14 @@ impl Options {
         })
     }
 
-    /// Gives the method that says which calls wait for approval, unless none does.
+    /// Gives the method that says which calls wait for approval; `None` if no call does.
     pub(crate) fn approval(&self, library: &Path) -> Option<TokenStream> {
         let is_needed = match self.approval.as_ref()? {
             Approval::Always => quote!({
                 let _ = (__cx, __call);
                 true
             }),
-            // By its type first, so that the compiler's message says which function is wanted.
+            // Bound to its type first, so that the compiler names the signature that is expected.
             Approval::If(function) => quote_spanned! {function.span()=> {
                 let __waits: fn(&#library::RunContext, &#library::item::FunctionCall) -> bool = #function;
                 __waits(__cx, __call)
@@ -150,7 +150,7 @@ fn parse_name(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     Ok(name)
 }
 
-/// Checks a name by the rules of the library's `ToolName`, so that a bad one is found before anything runs.
+/// Checks a name by the rules of `ToolName`, so that a wrong one is a compiler error.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if (1..=64).contains(&name.len()) && name.chars().all(is_allowed) {

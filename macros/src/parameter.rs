@@ -1,4 +1,4 @@
-//! One parameter of a tool's function.
+//! Checks one parameter of the function and takes it apart.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -10,16 +10,16 @@ use syn::{Attribute, Error, Expr, LitStr, Pat, PatType, PathArguments, PathSegme
 pub(crate) struct Parameter {
     /// The field of the argument struct.
     pub(crate) field: Ident,
-    /// The name that the model sees, when it is not that of the field.
+    /// The name that the model sees, if it is not that of the field.
     pub(crate) name: Option<LitStr>,
     pub(crate) ty: Type,
     pub(crate) default: Option<Expr>,
-    /// Docs, and what serde and schemars are told; they move to the field.
+    /// Docs and attributes for serde and schemars, which move to the field.
     pub(crate) attributes: Vec<Attribute>,
 }
 
 impl Parameter {
-    /// Takes a parameter apart, and removes from it what a function cannot carry.
+    /// Takes a parameter apart, and removes the attributes that a function cannot have.
     pub(crate) fn parse(argument: &mut PatType) -> syn::Result<Self> {
         let label = label(&argument.pat);
         let mut name = None;
@@ -51,6 +51,7 @@ impl Parameter {
                 );
                 return Err(Error::new_spanned(attribute, message));
             } else {
+                // Not for the tool. It stays on the parameter, where the compiler judges it.
                 argument.attrs.push(attribute);
             }
         }
@@ -65,7 +66,7 @@ impl Parameter {
     }
 }
 
-/// Whether a type is `&ToolContext`, also `&mut` and by another path.
+/// Says whether a type is `&ToolContext` or `&mut ToolContext`, by any path.
 pub(crate) fn is_context(ty: &Type) -> bool {
     matches!(ty, Type::Reference(reference) if names_context(&reference.elem))
 }
@@ -90,7 +91,7 @@ pub(crate) fn check_context(argument: &PatType) -> syn::Result<()> {
     }
 }
 
-/// Whether a type is `State<T>`, also by another path: application state, which the model does not see.
+/// Says whether a type is `State<T>`, by any path: application state, which the model does not see.
 pub(crate) fn is_state(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|segment| {
         segment.ident == "State"
@@ -134,6 +135,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
 }
 
 fn check_type(label: &str, ty: &Type) -> syn::Result<()> {
+    // The most specific case first: each message says what to write instead.
     let message = if is_context(ty) {
         format!("{label}: `&ToolContext` must be the first parameter")
     } else if names_context(ty) {
@@ -162,7 +164,7 @@ fn check_type(label: &str, ty: &Type) -> syn::Result<()> {
     Err(Error::new_spanned(ty, message))
 }
 
-/// Whether an `impl Trait` stands anywhere in a type.
+/// Says whether a type contains an `impl Trait`.
 pub(crate) fn is_impl(ty: &Type) -> bool {
     let is_word = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "impl");
     mentions(ty.to_token_stream(), &is_word)

@@ -1,40 +1,41 @@
 //! The C ABI between the host and a shared library, version 1.
 //!
-//! A library exports one static, [`PluginTable`], under the name [`SYMBOL`]; to look at it runs no code of the library. All texts are
-//! UTF-8 and JSON where they have structure. Bytes never change hands: whoever is given [`Bytes`] copies them before it returns.
+//! A library exports one static, [`PluginTable`], under the name [`SYMBOL`]. The host can read it without running code of the
+//! library. All texts are UTF-8, and structured ones are JSON. Bytes never change their owner: a function that receives
+//! [`Bytes`] copies them before it returns.
 //!
-//! The host calls `describe` once, then `call` from any thread, several at once, then `shutdown` once; it never unloads the library. A
-//! call ends by one call of its [`Complete`], from any thread, before or after `call` returns; what comes twice or late is passed over. No
-//! entry may unwind.
+//! The host calls `describe` once, then `call` from any thread and several at once, then `shutdown` once. It never unloads the
+//! library. A call ends by one call of its [`Complete`], from any thread, before or after `call` returns. A second or late one
+//! is ignored. No entry may unwind.
 
 use std::ffi::c_void;
 
 /// The name of the static that a library exports.
 pub const SYMBOL: &str = "OPENAI_AGENTS_PLUGIN";
-/// The version of this ABI; a library of another is refused.
+/// The version of this ABI. A library for another version is refused.
 pub const ABI_VERSION: u32 = 1;
-/// How a table begins, so that a static of another program is not taken for one.
+/// The first bytes of a table, so that a static of another program is not taken for one.
 pub const MAGIC: [u8; 8] = *b"OAPLUGIN";
 
-/// A call gave an output, as JSON.
+/// The call has an output, as JSON.
 pub const STATUS_OUTPUT: u32 = 0;
-/// A call failed; the bytes say why, for the model.
+/// The call failed; the bytes are the reason, for the model.
 pub const STATUS_FAILED: u32 = 1;
-/// A call panicked; the bytes are the panic's words.
+/// The call panicked; the bytes are the message of the panic.
 pub const STATUS_PANICKED: u32 = 2;
 
-/// Bytes that belong to whoever passes them, valid until the function that is given them returns.
+/// Bytes of the caller, valid until the called function returns.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 #[expect(clippy::exhaustive_structs, reason = "the layout is the ABI")]
 pub struct Bytes {
     /// The first byte; not null if there is any.
     pub pointer: *const u8,
-    /// How many there are.
+    /// The number of bytes.
     pub length: usize,
 }
 
-/// Takes the description: the target that was passed with it, a status, the bytes.
+/// Receives the description: the target of `describe`, a status, the bytes.
 pub type Receive = unsafe extern "C" fn(target: *mut c_void, status: u32, bytes: Bytes);
 
 /// Ends a call: its number, a status, the bytes.
@@ -43,14 +44,15 @@ pub type Complete = unsafe extern "C" fn(call_id: u64, status: u32, bytes: Bytes
 /// Describes the tools, as JSON: `{"tools": [{"name", "description", "parameters"}]}`.
 pub type Describe = unsafe extern "C" fn(target: *mut c_void, receive: Receive);
 
-/// Calls a tool: its name, its arguments as a JSON object, the number of the call, and what ends it.
+/// Calls a tool: its name, its arguments as a JSON object, the number of the call, and the function
+/// that ends it.
 pub type Call =
     unsafe extern "C" fn(name: Bytes, arguments: Bytes, call_id: u64, complete: Complete);
 
-/// Ends the plugin; calls may be under way.
+/// Ends the plugin; calls may still be running.
 pub type Shutdown = unsafe extern "C" fn();
 
-/// What a library exports.
+/// The table that a library exports.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 #[expect(clippy::exhaustive_structs, reason = "the layout is the ABI")]
@@ -61,7 +63,7 @@ pub struct PluginTable {
     pub abi_version: u32,
     /// The size of the table in bytes.
     pub size: u32,
-    /// Must not be null, as the others.
+    /// Describes the tools. None of the three functions may be null.
     pub describe: Option<Describe>,
     /// Calls a tool.
     pub call: Option<Call>,
@@ -88,7 +90,7 @@ impl PluginTable {
 }
 
 impl Bytes {
-    /// Passes bytes.
+    /// Makes a view of bytes.
     pub const fn of(bytes: &[u8]) -> Self {
         Self {
             pointer: bytes.as_ptr(),
@@ -96,7 +98,7 @@ impl Bytes {
         }
     }
 
-    /// Gives the bytes, or nothing if they are null and should not be.
+    /// Gives the bytes; `None` if the pointer is null and the length is not 0.
     ///
     /// # Safety
     ///
@@ -116,7 +118,7 @@ impl Bytes {
 
 #[doc(hidden)]
 pub mod entry {
-    //! The three entries, as the macro's table has them.
+    //! The three functions of the table, as the macro exports them.
 
     #![expect(unsafe_code, reason = "this is the ABI")]
 
@@ -164,7 +166,7 @@ pub mod entry {
     }
 
     pub fn shutdown(plugin: &Plugin) {
-        // Nobody is left to be told.
+        // The host is ending, so that nobody receives the outcome.
         drop(plugin.shutdown());
     }
 }

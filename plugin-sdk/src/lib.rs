@@ -1,8 +1,8 @@
-//! Makes tools for agents of documented functions, as a shared library or a WebAssembly module.
+//! Turns documented functions into tools for agents, in a shared library or a WebAssembly module.
 //!
 //! [`export_plugin!`] takes ordinary functions. The comment above a function is the description that the model reads, the comments above
-//! its parameters describe these, and their types make the JSON Schema of the arguments. What a function returns is its output: text as
-//! it is, everything else as JSON. A function that returns a [`Result`] can fail; the model is told the error.
+//! its parameters describe these, and their types define the JSON Schema of the arguments. The returned value is the output: text as
+//! it is, everything else as JSON. A function that returns a [`Result`] can fail, and the model is told the error.
 //!
 //! ```
 //! openai_agents_plugin::export_plugin! {
@@ -34,8 +34,8 @@
 //! ```
 //!
 //! A type of your own is a parameter if it derives `serde::Deserialize` and `schemars::JsonSchema`, and an output if it derives
-//! `serde::Serialize`. The functions run on threads of the host and may be called several at once; one may block. A panic is told as a
-//! failure of the call and ends nothing else, unless the library is built with `panic = "abort"`, which a shared library must not be.
+//! `serde::Serialize`. The functions run on threads of the host, several at once, and may block. A panic fails the call and nothing
+//! else. A shared library must not be built with `panic = "abort"`, because a panic would end the host.
 
 mod tool;
 pub mod abi;
@@ -46,7 +46,7 @@ pub use tool::{Outcome, Plugin, Tool};
 
 #[doc(hidden)]
 pub mod private {
-    //! What the macro needs.
+    //! Used by the macro.
 
     pub use schemars::{JsonSchema, SchemaGenerator};
     pub use serde_json::{Map, Value};
@@ -54,16 +54,17 @@ pub mod private {
     pub use crate::tool::{Arguments, Parameters, Returned};
 
     pub mod returns {
-        //! The two of which a function's output takes one.
+        //! The two traits of which the output of a function uses one.
 
         pub use crate::tool::{ReturnResult, ReturnValue};
     }
 }
 
-/// Makes tools of functions, and the table by which the host finds them.
+/// Turns functions into tools, and exports the table by which the host finds them.
 ///
-/// Once in a library. Each function stays an ordinary function. A [`shutdown`](Plugin::on_shutdown) may stand first: `shutdown = function;`
-/// is called when the host ends.
+/// Use it once in a library. Each function stays an ordinary function. A
+/// [`shutdown`](Plugin::on_shutdown) may come first: `shutdown = function;` is called when the host
+/// ends.
 ///
 /// ```
 /// openai_agents_plugin::export_plugin! {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// All that a library offers; the macro makes one.
+/// Everything that a library offers; made by the macro.
 #[derive(Debug)]
 pub struct Plugin {
     tools: &'static [Tool],
@@ -27,11 +27,11 @@ pub struct Tool {
     pub description: &'static str,
     /// Gives the JSON Schema of the arguments.
     pub parameters: fn() -> Value,
-    /// Calls the function with arguments as JSON; gives the output as JSON, or what went wrong.
+    /// Calls the function with arguments as JSON. Gives the output as JSON, or the error for the model.
     pub call: fn(&[u8]) -> Result<String, String>,
 }
 
-/// How a call of a plugin ended, in the bytes that pass to the host.
+/// How a call ended, as text for the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the ABI has no other status")]
 pub enum Outcome {
@@ -44,13 +44,13 @@ pub enum Outcome {
 }
 
 impl Plugin {
-    /// Offers tools.
+    /// Makes a plugin of tools.
     pub const fn new(tools: &'static [Tool]) -> Self {
         let shutdown = None;
         Self { tools, shutdown }
     }
 
-    /// Has a function called when the host ends.
+    /// Sets a function that is called when the host ends.
     #[must_use]
     pub const fn on_shutdown(mut self, shutdown: fn()) -> Self {
         self.shutdown = Some(shutdown);
@@ -93,7 +93,7 @@ impl Plugin {
     }
 }
 
-/// Runs a function; neither its panic nor one that dropping the panic's value causes goes on.
+/// Runs a function and catches its panic. A panic must not cross the C ABI.
 fn contained(function: impl FnOnce() -> Result<String, String>) -> Outcome {
     match catch_unwind(AssertUnwindSafe(function)) {
         Ok(Ok(output)) => Outcome::Output(output),
@@ -110,14 +110,14 @@ fn words_of(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<String>() {
         Ok(text) => *text,
         Err(payload) => {
-            // A value of any other type may panic when it is dropped, and there is nothing above that could catch it.
+            // Dropping a value of any other type may panic again, with nothing above to catch it. A leak is the lesser evil.
             std::mem::forget(payload);
-            "a value that is no text".to_owned()
+            "a value that is not text".to_owned()
         }
     }
 }
 
-/// The lines of a comment without the space that stands behind `///`.
+/// Gives the lines of a comment without the space after `///`.
 fn description(comment: &str) -> String {
     let lines = comment
         .lines()
@@ -126,7 +126,7 @@ fn description(comment: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// The schema of a function's arguments while it is made.
+/// Builds the schema of the arguments of a function.
 #[derive(Debug)]
 pub struct Parameters {
     generator: SchemaGenerator,
@@ -154,6 +154,8 @@ impl Parameters {
             schema.insert("description".to_owned(), comment.into());
         }
         self.properties.insert(name.to_owned(), schema.to_value());
+        // A type that accepts null, such as `Option`, may be left out: `take` reads a missing
+        // argument as null.
         if serde_json::from_value::<T>(Value::Null).is_err() {
             self.required.push(name.into());
         }
@@ -187,7 +189,7 @@ impl Arguments {
         let fields = serde_json::from_slice(json);
         fields
             .map(|fields| Self(RefCell::new(fields)))
-            .map_err(|error| format!("the arguments are no JSON object: {error}"))
+            .map_err(|error| format!("the arguments are not a JSON object: {error}"))
     }
 
     #[expect(missing_docs, reason = "for the macro")]
@@ -198,10 +200,11 @@ impl Arguments {
     }
 }
 
-/// What a function returned, which is read once.
+/// The returned value of a function, which is read once.
 ///
-/// A method is looked for on the value before it is on a reference to it, so a [`Result`] takes [`ReturnResult`] and all else
-/// [`ReturnValue`]; a single trait would need specialization.
+/// The compiler looks for a method on a value before it looks on a reference to it. So a [`Result`]
+/// uses [`ReturnResult`], and every other type [`ReturnValue`]. A single trait would need
+/// specialization.
 pub struct Returned<T>(Cell<Option<T>>);
 
 impl<T> fmt::Debug for Returned<T> {
@@ -246,5 +249,6 @@ impl<T: Serialize> ReturnValue for &Returned<T> {
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string(value).map_err(|error| format!("the output is no JSON: {error}"))
+    serde_json::to_string(value)
+        .map_err(|error| format!("the output cannot be written as JSON: {error}"))
 }

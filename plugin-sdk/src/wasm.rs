@@ -1,8 +1,8 @@
 //! The ABI between the host and a WebAssembly module, version 1.
 //!
-//! The same JSON as in [`abi`](crate::abi), in the module's memory. The host asks [`allocate`] for room, writes there, and is given
-//! answers as one number: the address in its upper half, the length in the lower. The first byte of an answer is its status. The room of
-//! what the host wrote and of the last answer is taken back by the next call.
+//! It passes the same JSON as [`abi`](crate::abi), through the memory of the module. The host calls [`allocate`] for space and
+//! writes there. An answer is one number: the address in its upper half, the length in the lower. The first byte of an answer is
+//! its status. The next call frees the space of the arguments and of the last answer.
 
 use std::cell::RefCell;
 
@@ -10,12 +10,12 @@ use crate::abi::{STATUS_FAILED, STATUS_OUTPUT, STATUS_PANICKED};
 use crate::{Outcome, Plugin};
 
 thread_local! {
-    /// What was handed out and not taken back; a module has one thread.
+    /// Space that the host may write to. Thread-local, since a module has one thread.
     static ROOMS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static ANSWER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes room for what the host writes.
+/// Allocates space for the host to write to.
 pub fn allocate(length: u32) -> u32 {
     let mut room = vec![0_u8; length as usize];
     let address = room.as_mut_ptr() as u32;
@@ -28,9 +28,7 @@ pub fn describe(plugin: &Plugin) -> u64 {
     answer(&plugin.describe())
 }
 
-/// Calls a tool.
-///
-/// The host wrote name and arguments into the last two rooms.
+/// Calls a tool with the name and arguments that the host wrote last.
 pub fn call(plugin: &Plugin) -> u64 {
     let mut rooms = ROOMS.take().into_iter();
     match (rooms.next(), rooms.next()) {
@@ -45,7 +43,7 @@ fn answer(outcome: &Outcome) -> u64 {
         Outcome::Failed(text) => (STATUS_FAILED, text),
         Outcome::Panicked(text) => (STATUS_PANICKED, text),
     };
-    // All there are fit into one byte.
+    // Every status fits into one byte.
     let [status, ..] = status.to_le_bytes();
     let mut bytes = vec![status];
     bytes.extend_from_slice(text.as_bytes());

@@ -176,11 +176,14 @@ fn calls_give_json_or_say_what_is_wrong() {
     assert_eq!(call(7, "other", &json!({})), unknown);
     let (status, words) = call(8, "no_json", &json!({}));
     assert_eq!(status, STATUS_FAILED);
-    assert!(words.starts_with("the output is no JSON"), "{words}");
+    assert!(
+        words.starts_with("the output cannot be written as JSON"),
+        "{words}"
+    );
     let (status, words) = call(9, "add", &json!([]));
     assert_eq!(status, STATUS_FAILED);
     assert!(
-        words.starts_with("the arguments are no JSON object"),
+        words.starts_with("the arguments are not a JSON object"),
         "{words}"
     );
 }

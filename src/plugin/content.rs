@@ -1,4 +1,5 @@
-//! What a plugin's folder holds, summed up in one hash, so that trust ends when anything of it changes.
+//! Computes one hash of everything in the folder of a plugin, so that trust ends when anything
+//! changes.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,33 +13,33 @@ use sha2::{Digest as _, Sha256};
 
 use super::PluginError;
 
-/// A plugin with its dependencies is a few thousand files; beyond this somebody has put a disk there.
+/// The most files. A plugin with its dependencies has a few thousand; more is a wrong folder.
 const MAX_FILES: usize = 100_000;
 const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const MAX_DEPTH: usize = 64;
 
-/// What a folder held when it was summed up.
+/// The content of a folder when it was hashed.
 #[derive(Debug)]
 pub(super) struct Content {
-    /// The SHA-256 of all, in hex.
+    /// The SHA-256 of everything, in hex.
     pub(super) hash: String,
     /// The SHA-256 of each file, by its path relative to the folder.
     files: HashMap<PathBuf, [u8; 32]>,
 }
 
 impl Content {
-    /// One file that is a plugin by itself.
+    /// The content of a file that is a plugin by itself.
     pub(super) fn of_file(hash: String) -> Self {
         let files = HashMap::new();
         Self { hash, files }
     }
 
-    /// The SHA-256 of a file, in hex; the path has no link in it.
+    /// Gives the SHA-256 of a file in hex. The path must not contain links.
     pub(super) fn sha256_of(&self, relative: &Path) -> Option<String> {
         self.files.get(relative).map(|hash| hex(hash))
     }
 
-    /// The texts and Markdown files below a folder.
+    /// Gives the text and Markdown files below a folder.
     pub(super) fn texts_in<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
         let is_text = |path: &Path| {
             let extension = path.extension();
@@ -48,7 +49,7 @@ impl Content {
         paths.filter(move |path| path.starts_with(folder) && is_text(path))
     }
 
-    /// Whether a text is what the file held.
+    /// Says whether a text is the content of the file.
     pub(super) fn is_text_of(&self, relative: &Path, text: &str) -> bool {
         self.files
             .get(relative)
@@ -59,19 +60,20 @@ impl Content {
 pub(super) fn hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // Writing to a string does not fail.
+        // Writing to a `String` cannot fail.
         write!(hex, "{byte:02x}").ok();
     }
     hex
 }
 
-/// The SHA-256 of a file as it is now, in hex.
+/// Gives the SHA-256 of a file as it is now, in hex.
 pub(super) fn sha256_now(file: &Path) -> io::Result<String> {
     let mut summing = Summing::new(file);
     summing.file(file).map(|hash| hex(&hash))
 }
 
-/// Sums up one file that is a plugin by itself; the same is refused as in a folder, of the folder that it is in too.
+/// Hashes a file that is a plugin by itself. It and its folder must not be writable for others, as
+/// for a folder.
 pub(super) fn hash_file(file: &Path) -> Result<String, PluginError> {
     let folder = file.parent().unwrap_or(file);
     let mut summing = Summing::new(folder);
@@ -79,7 +81,7 @@ pub(super) fn hash_file(file: &Path) -> Result<String, PluginError> {
         let metadata = path
             .symlink_metadata()
             .map_err(|source| summing.unreadable(path, source))?;
-        // A link has a mode of its own, which says nothing.
+        // The mode of a link says nothing about its target, so that a link is refused.
         if path == file && !metadata.is_file() {
             return Err(PluginError::Exposed {
                 path: file.to_owned(),
@@ -93,9 +95,10 @@ pub(super) fn hash_file(file: &Path) -> Result<String, PluginError> {
     Ok(hex(&hash))
 }
 
-/// Sums up every file, link and folder below a folder: its path, whether it can be run, and what it holds.
+/// Hashes every file, link and folder below a folder: its path, whether it can be run, and its
+/// content.
 ///
-/// What others can change, or someone else owns, is refused: it could be exchanged after it was trusted.
+/// A file that others can change or own is refused: it could be replaced after it was trusted.
 pub(super) fn sum_up(root: &Path) -> Result<Content, PluginError> {
     let mut summing = Summing::new(root);
     let metadata = root
@@ -142,6 +145,7 @@ impl<'a> Summing<'a> {
             .map(|entry| Ok(entry?.path()))
             .collect::<io::Result<_>>()
             .map_err(unreadable)?;
+        // Folders are listed in any order, and the hash must be the same on every machine.
         paths.sort();
         for path in paths {
             self.entry(&path, depth)?;
@@ -200,7 +204,8 @@ impl<'a> Summing<'a> {
         Ok(())
     }
 
-    /// Each part goes in with its length, so that no two contents look alike.
+    /// Adds an entry. Each part is preceded by its length, so that two different contents cannot
+    /// give the same bytes.
     fn add(&mut self, kind: u8, parts: &[&[u8]]) {
         self.hash.update([kind]);
         for part in parts {
@@ -216,7 +221,7 @@ impl<'a> Summing<'a> {
         loop {
             let n = file.read(&mut buffer)?;
             self.n_bytes += n as u64;
-            // Of a file that grows without end the rest is not needed to refuse it.
+            // A file that keeps growing is refused anyway, so that the rest need not be read.
             if n == 0 || self.n_bytes > MAX_BYTES {
                 return Ok(hash.finalize().into());
             }
@@ -244,7 +249,8 @@ impl<'a> Summing<'a> {
     }
 }
 
-/// Who else than the user can change a file. Root can anyway; a group is taken for people who are trusted with the user's files.
+/// Says who else can change a file. Root can anyway. Members of its group are trusted, as the user
+/// has given them the file.
 const fn exposure(mode: u32, owner: u32, user: u32) -> Option<&'static str> {
     const ROOT: u32 = 0;
     if mode & 0o002 != 0 {

@@ -1,4 +1,4 @@
-//! What can be wrong with a plugin, and how far each thing reaches.
+//! The errors of plugins, and how much of a plugin each one affects.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use crate::mcp::McpError;
 use crate::skills::SkillError;
 use crate::tools::workspace::WorkspaceError;
 
-/// Says why a folder is no plugin; nothing of it is looked at or run.
+/// Says why a folder cannot be a plugin. Nothing of it is used or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
@@ -24,21 +24,21 @@ pub enum PluginError {
         /// What is wrong.
         problem: ManifestError,
     },
-    /// A file or folder can be changed by others, or is someone else's.
+    /// A file or folder can be changed by others, or belongs to someone else.
     #[error("{} {problem}", path.display())]
     Exposed {
         /// The file, relative to the plugin.
         path: PathBuf,
-        /// How.
+        /// The reason.
         problem: &'static str,
     },
-    /// The folder is too large or cannot be read to its end, so that nobody can trust what it holds.
-    #[error("no checksum of the folder can be made: {problem}")]
+    /// The folder is too large or too deep to be hashed, so that its content cannot be trusted.
+    #[error("the folder cannot be hashed: {problem}")]
     Content {
-        /// What is too much.
+        /// The limit that was exceeded.
         problem: &'static str,
     },
-    /// A file says something else than it did a moment ago.
+    /// A file was changed while the plugin was loaded.
     #[error("{} changed while it was read", path.display())]
     Changed {
         /// The file, relative to the plugin.
@@ -46,7 +46,7 @@ pub enum PluginError {
     },
     /// A file that is a plugin by itself has a name that no plugin can have.
     #[error(
-        "the name of the file makes no name of a plugin; it must be 1 to 64 of a-z, 0-9, - and _"
+        "the name of the file cannot be the name of a plugin; it must be 1 to 64 of a-z, 0-9, - and _"
     )]
     FileName,
     /// A file of the folder cannot be read.
@@ -68,7 +68,7 @@ pub enum PluginError {
     },
 }
 
-/// Says what of a manifest breaks the specification.
+/// Says how a manifest breaks the specification.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
@@ -78,16 +78,16 @@ pub enum ManifestError {
         /// The line.
         line: usize,
     },
-    /// It is JSON, and not an object.
+    /// It is not a JSON object.
     #[error("it is not an object")]
     NoObject,
     /// It is written for another version of the specification.
-    #[error("it is for version {version} of Agent Plugins, and 1.0.0 is supported")]
+    #[error("it is for version {version} of Agent Plugins; only 1.0.0 is supported")]
     UnsupportedVersion {
         /// The version, or the identifier that names none.
         version: String,
     },
-    /// A field is absent or not what it must be.
+    /// A field is missing or has a wrong value.
     #[error("`{field}` must be {expected}")]
     Field {
         /// The field.
@@ -97,12 +97,12 @@ pub enum ManifestError {
     },
 }
 
-/// Says why an MCP server of a plugin gives no tools.
+/// Says why the tools of an MCP server of a plugin cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginServerError {
     /// A file that would be started is not the one that was trusted.
-    #[error("{} has changed since it was checked; the server was not started", file.display())]
+    #[error("{} has changed since the plugin was loaded; the server was not started", file.display())]
     Changed {
         /// The file.
         file: PathBuf,
@@ -112,7 +112,7 @@ pub enum PluginServerError {
     Server(#[from] McpError),
 }
 
-/// A part of a plugin that is not used, while the rest is.
+/// Describes a part of a plugin that is not used, while the rest is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginIssue {
@@ -176,7 +176,7 @@ pub enum PluginIssue {
         /// What is wrong.
         problem: String,
     },
-    /// One module has a tool of a name that another has; only agents that name the module have it.
+    /// A tool of a module has the name of another tool; only agents that name the module have it.
     #[error(
         "the module `{module}` has the tool `{tool}`, which {owner} has too; only agents that name the module have it"
     )]
@@ -185,7 +185,7 @@ pub enum PluginIssue {
         module: String,
         /// The tool.
         tool: String,
-        /// Who has the other: an agent, or `PLUGIN/MODULE`.
+        /// The owner of the other tool: an agent, or `PLUGIN/MODULE`.
         owner: String,
     },
     /// The agents, guardrails and prompts that the plugin defines cannot be used.
@@ -194,12 +194,14 @@ pub enum PluginIssue {
         /// What is wrong.
         problem: String,
     },
-    /// One MCP server is reached in a way that is not supported.
-    #[error("the MCP server `{server}` is reached by `{transport}`, which is not supported")]
+    /// One MCP server has a transport that is not supported.
+    #[error(
+        "the MCP server `{server}` has the transport `{transport}`, which is not supported; use stdio or streamable-http"
+    )]
     Transport {
         /// The server.
         server: String,
-        /// The way.
+        /// The transport.
         transport: String,
     },
 }

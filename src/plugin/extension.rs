@@ -1,4 +1,5 @@
-//! Our own folder of a plugin, for what the specification has no word for: modules of code that are loaded into the program.
+//! Reads the folder of this library in a plugin, for what the specification does not define:
+//! modules of code, and definitions.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,13 +13,13 @@ use super::content::Content;
 use super::module::{ModuleKind, PluginModule};
 use crate::tools::workspace::Workspace;
 
-/// The folder of a plugin that is this library's, by its reverse-domain name (specification, 8.2).
+/// The folder of this library in a plugin, by its reverse-domain name (specification, 8.2).
 pub const EXTENSION_FOLDER: &str = "io.github.openai-agents-rs";
-/// The file that says what stands in it.
+/// The file that describes the content of the folder.
 pub(super) const FILE: &str = "io.github.openai-agents-rs/extension.json";
 
 const VERSION: u64 = 1;
-/// The ABI that modules are written for, as `plugin-sdk` has it.
+/// The ABI of modules, as in `plugin-sdk`.
 const ABI: u64 = 1;
 const MAX_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
 const MAX_MEMORY_MIB: u64 = 4096;
@@ -32,19 +33,21 @@ struct Extension {
     definitions: Option<String>,
 }
 
-/// A file in which a plugin defines agents, guardrails and prompts; what its YAML means is the matter of the configuration.
+/// The file in which a plugin defines agents, guardrails and prompts.
+///
+/// The configuration reads its YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinitionsFile {
     /// The file, links resolved.
     pub path: PathBuf,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// The texts and Markdown files beside it, which instructions of agents may name, by their paths.
+    /// The text and Markdown files beside it by their paths, for instructions of agents that name them.
     pub texts: BTreeMap<PathBuf, String>,
 }
 
-/// What `extension.json` describes.
+/// The content of `extension.json`.
 #[derive(Debug, Default)]
 pub(super) struct Described {
     pub(super) modules: Vec<PluginModule>,
@@ -73,7 +76,8 @@ enum File {
     Each(serde_json::Map<String, Value>),
 }
 
-/// Reads `extension.json`; what is wrong with one module is added to the issues, and the others are used.
+/// Reads `extension.json`. A problem of one module is added to the issues, and the other modules
+/// are used.
 pub(super) fn parse(
     text: &str,
     package: &Workspace,
@@ -90,7 +94,7 @@ pub(super) fn parse(
     };
     if extension.version != VERSION {
         let problem = format!(
-            "it has version {}, and {VERSION} is known",
+            "it has version {}; only {VERSION} is supported",
             extension.version
         );
         issues.push(PluginIssue::Extension { problem });
@@ -129,27 +133,28 @@ fn module(
     }
     if described.abi != ABI {
         return Err(format!(
-            "it is for ABI {}, and {ABI} is supported",
+            "it is for ABI {}; only {ABI} is supported",
             described.abi
         ));
     }
     let file = described.file.of_this_platform()?;
     let path = Path::new(EXTENSION_FOLDER).join(&file);
-    let text = path.to_str().ok_or("its `file` is no text")?;
+    let text = path.to_str().ok_or("its `file` is not text")?;
     let resolved = package
         .resolve(text)
-        .map_err(|error| format!("its `file` is no path of the plugin: {error}"))?;
+        .map_err(|error| format!("its `file` is not a path in the plugin: {error}"))?;
     let relative = resolved.strip_prefix(package.root()).unwrap_or(&resolved);
     let found = content.sha256_of(relative);
     let sha256 = found.ok_or_else(|| format!("`{file}` is not a file"))?;
     if let Some(said) = described.sha256.filter(|said| *said != sha256) {
         return Err(format!(
-            "`{file}` has the sha256 {sha256}, and extension.json says {said}"
+            "`{file}` has the sha256 {sha256}, but extension.json says {said}"
         ));
     }
     let mut module = PluginModule::new(described.name, described.kind, resolved, sha256);
     module.tools = Some(described.tools);
     if let Some(seconds) = described.timeout_seconds {
+        // A plugin may ask for more than the default, but not beyond the limits of this program.
         module.timeout = Duration::from_secs(seconds.clamp(1, MAX_TIMEOUT_SECONDS));
     }
     if let Some(mib) = described.max_memory_mib {
@@ -173,13 +178,13 @@ impl File {
             Self::One(file) => Ok(file),
             Self::Each(files) => match files.get(&platform).and_then(Value::as_str) {
                 Some(file) => Ok(file.to_owned()),
-                None => Err(format!("its `file` has none for {platform}")),
+                None => Err(format!("its `file` has no entry for {platform}")),
             },
         }
     }
 }
 
-/// The name of a module that is a file without a folder: `libword_count.so` is `word-count`.
+/// Gives the name of a module that is a file without a folder: `libword_count.so` is `word-count`.
 pub(super) fn name_of_file(file: &Path) -> Option<(String, ModuleKind)> {
     let kind = match file.extension()?.to_str()? {
         "so" | "dylib" => ModuleKind::Native,

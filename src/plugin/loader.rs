@@ -1,4 +1,5 @@
-//! Loads a plugin from its folder: manifest, then skills and servers, each failure as narrow as the specification has it.
+//! Loads a plugin from its folder. An error affects as little of the plugin as the specification
+//! asks.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,13 +18,13 @@ const MANIFEST: &str = "plugin.json";
 const SERVERS: &str = "mcp.json";
 const SKILLS: &str = "skills";
 
-/// Loads a plugin; nothing of it is run.
+/// Loads a plugin without running anything of it.
 ///
-/// The data of all plugins are below `data`, each in a folder of the plugin's name; none is made here.
+/// Each plugin keeps its data in a folder of its name below `data`. The folder is not created here.
 ///
 /// # Errors
 ///
-/// [`PluginError`] if the folder is no plugin, or could be changed by others.
+/// [`PluginError`] if the folder is not a plugin, or others can change it.
 pub(super) fn load(folder: &Path, data: &Path) -> Result<Plugin, PluginError> {
     let unreadable = |source| PluginError::Unreadable {
         source: Box::new(source),
@@ -33,6 +34,8 @@ pub(super) fn load(folder: &Path, data: &Path) -> Result<Plugin, PluginError> {
     let mut issues = Vec::new();
     let manifest =
         manifest::parse(&text, &mut issues).map_err(|problem| PluginError::Manifest { problem })?;
+    // The manifest was read before the folder was hashed. `refuse_changed` below makes sure that
+    // both saw the same text.
     let content = content::sum_up(package.root())?;
     let package = Package {
         files: package,
@@ -61,7 +64,7 @@ pub(super) fn load(folder: &Path, data: &Path) -> Result<Plugin, PluginError> {
     })
 }
 
-/// Loads a shared library or a WebAssembly module that is a plugin by itself; nothing of it is run.
+/// Loads a shared library or a WebAssembly module that is a plugin by itself, without running it.
 pub(super) fn load_file(file: &Path, data: &Path) -> Result<Plugin, PluginError> {
     let (name, kind) = extension::name_of_file(file).ok_or(PluginError::FileName)?;
     if !extension::is_name(&name) {
@@ -91,14 +94,15 @@ pub(super) fn load_file(file: &Path, data: &Path) -> Result<Plugin, PluginError>
     })
 }
 
-/// The files of a plugin, and what they held when they were summed up.
+/// The files of a plugin, and their hashes.
 struct Package {
     files: Workspace,
     content: Content,
 }
 
 impl Package {
-    /// What is read must be what is trusted, so that nothing can be exchanged between the two.
+    /// Makes sure that the text that was read is the one that was hashed, so that nothing can be
+    /// replaced in between.
     fn refuse_changed(&self, path: &str, text: &str) -> Result<(), PluginError> {
         let resolved = self.files.resolve(path);
         let is_same = resolved.is_ok_and(|resolved| {
@@ -113,7 +117,7 @@ impl Package {
     }
 }
 
-/// The immediate children of `skills` that have a `SKILL.md` (7.1).
+/// Loads the direct children of `skills` that have a `SKILL.md` (7.1).
 fn skills(package: &Workspace, issues: &mut Vec<PluginIssue>) -> Vec<Skill> {
     let names = match package.folders_in(SKILLS) {
         Ok(names) => names,
@@ -130,7 +134,7 @@ fn skills(package: &Workspace, issues: &mut Vec<PluginIssue>) -> Vec<Skill> {
         let folder = Path::new(SKILLS).join(&name);
         match Skill::open_within(package, &folder) {
             Ok(Some(skill)) => skills.push(skill),
-            // A folder without `SKILL.md` is no skill.
+            // A folder without `SKILL.md` is not a skill.
             Ok(None) => {}
             Err(error) => issues.push(PluginIssue::Skill {
                 name: name.to_string_lossy().into_owned(),
@@ -168,7 +172,7 @@ fn mcp_servers(
     }))
 }
 
-/// What our own folder describes; another client's folder is none of ours (8.2).
+/// Reads the folder of this library. The folders of other clients are ignored (8.2).
 fn extension(package: &Package, issues: &mut Vec<PluginIssue>) -> Result<Described, PluginError> {
     let text = match package.files.read_text(extension::FILE) {
         Ok(text) => text,
@@ -188,7 +192,7 @@ fn extension(package: &Package, issues: &mut Vec<PluginIssue>) -> Result<Describ
     ))
 }
 
-/// The file of agents, guardrails and prompts, with the texts of our folder that it may name.
+/// Reads the file of agents, guardrails and prompts, and the text files that it may name.
 fn definitions(
     package: &Package,
     file: &str,
@@ -211,7 +215,7 @@ fn definitions(
     package.refuse_changed(&file.to_string_lossy(), &text)?;
     let mut texts = BTreeMap::new();
     for relative in package.content.texts_in(Path::new(EXTENSION_FOLDER)) {
-        // One that is no text cannot be named, and is told when it is.
+        // A file that is not UTF-8 cannot be used. Naming it is an error of the definitions.
         let Ok((path, text)) = read(relative) else {
             continue;
         };
@@ -221,7 +225,7 @@ fn definitions(
     Ok(Some(DefinitionsFile { path, text, texts }))
 }
 
-/// What is not there is no error (6.2).
+/// Says whether a file does not exist, which is not an error (6.2).
 fn is_absent(error: &WorkspaceError) -> bool {
     matches!(error, WorkspaceError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! `plugin.json`: who a plugin is.
+//! Reads `plugin.json`, the manifest of a plugin.
 
 use serde_json::{Map, Value};
 
@@ -6,42 +6,44 @@ use super::{ManifestError, PluginIssue};
 
 const SCHEMA_PREFIX: &str = "https://agent-plugins.org/schemas/";
 
-/// Who a plugin is, as its `plugin.json` says.
+/// Describes a plugin, from its `plugin.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PluginManifest {
-    /// The name.
+    /// The name, unique among the loaded plugins.
     pub name: String,
     /// The version, in any form.
     pub version: Option<String>,
     /// What the plugin is for.
     pub description: Option<String>,
-    /// Who made it.
+    /// The author.
     pub author: PluginAuthor,
-    /// Where more is to be read.
+    /// The URL of its home page.
     pub homepage: Option<String>,
-    /// Where its source is.
+    /// The URL of its source.
     pub repository: Option<String>,
     /// Its licence.
     pub license: Option<String>,
-    /// Words to find it by.
+    /// Keywords for a search.
     pub keywords: Vec<String>,
 }
 
-/// Who made a plugin.
+/// The author of a plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PluginAuthor {
     /// The name.
     pub name: Option<String>,
-    /// The address of e-mail.
+    /// The e-mail address.
     pub email: Option<String>,
-    /// A page.
+    /// The URL of a page.
     pub url: Option<String>,
 }
 
 impl PluginManifest {
-    /// The identifier of the manifest's schema, which chooses the rules (specification, 5.2). Nothing is fetched.
+    /// The identifier of the schema of the manifest, which selects the rules (specification, 5.2).
+    ///
+    /// It is never fetched.
     pub const SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/plugin.schema.json";
     /// The identifier of the schema of `mcp.json`.
     pub const SERVERS_SCHEMA: &str = "https://agent-plugins.org/schemas/1.0.0/mcp.schema.json";
@@ -60,7 +62,8 @@ impl PluginManifest {
     }
 }
 
-/// Reads a manifest; what the specification tolerates is added to the issues (5.2, 8.1).
+/// Parses a manifest. Deviations that the specification tolerates are added to the issues (5.2,
+/// 8.1).
 pub(super) fn parse(
     text: &str,
     issues: &mut Vec<PluginIssue>,
@@ -93,7 +96,7 @@ pub(super) fn parse(
     Ok(manifest)
 }
 
-/// Other versions are refused by their name (5.2).
+/// Refuses other versions, by name (5.2).
 fn check_schema(schema: Option<Value>) -> Result<(), ManifestError> {
     match schema {
         Some(Value::String(schema)) if schema == PluginManifest::SCHEMA => Ok(()),
@@ -104,14 +107,14 @@ fn check_schema(schema: Option<Value>) -> Result<(), ManifestError> {
     }
 }
 
-/// The version that an identifier names, or the whole of one that names none.
+/// Gives the version in an identifier, or the whole identifier if it has none.
 pub(super) fn version_of(schema: &str) -> &str {
     let rest = schema.strip_prefix(SCHEMA_PREFIX);
     let version = rest.and_then(|rest| rest.split_once('/'));
     version.map_or(schema, |(version, _)| version)
 }
 
-/// 5.5.
+/// Checks the name (5.5).
 fn name(name: Option<Value>) -> Result<String, ManifestError> {
     match name {
         Some(Value::String(name)) if PluginManifest::is_name(&name) => Ok(name),
@@ -122,7 +125,7 @@ fn name(name: Option<Value>) -> Result<String, ManifestError> {
     }
 }
 
-/// 5.4: closed, and all of it text.
+/// Reads the author (5.4): no other fields, and all of them text.
 fn author(fields: &mut Map<String, Value>) -> Result<PluginAuthor, ManifestError> {
     const EXPECTED: &str = "an object of `name`, `email` and `url`, each a text";
     let mut author = match fields.shift_remove("author") {
@@ -172,7 +175,8 @@ fn keywords(keywords: Option<Value>) -> Result<Vec<String>, ManifestError> {
     }
 }
 
-/// 8.1: not an object is reported and ignored; of an object every member is one, whoever's it is.
+/// Checks `extensions` (8.1): if it is not an object it is reported and ignored; each member of an
+/// object must be an object.
 fn check_extensions(
     extensions: Option<Value>,
     issues: &mut Vec<PluginIssue>,

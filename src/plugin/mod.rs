@@ -1,8 +1,8 @@
 //! Plugins: folders in the format of Agent Plugins 1.0 (agent-plugins.org), with skills and MCP servers, and modules of code.
 //!
-//! A [`PluginSearch`] finds and loads the plugins of a folder and runs nothing of them. One that is trusted, with the very content that it
-//! had when it was trusted, may be used: its [skills](Plugin::skills) are like any other, and its MCP servers are
-//! [tool sources](Plugin::tool_sources) of agents. Everything else is listed with the reason.
+//! A [`PluginSearch`] finds and loads the plugins of a folder without running anything of them. A plugin may be used if it is
+//! trusted and its content has not changed since: its [skills](Plugin::skills) are like any other, and its MCP servers are
+//! [tool sources](Plugin::tool_sources) of agents. All others are listed with the reason.
 
 mod error;
 mod manifest;
@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 
 use crate::skills::Skill;
 
-/// A plugin that was loaded; of what it brings, nothing was run.
+/// A loaded plugin. Loading runs nothing of it.
 #[derive(Debug)]
 pub struct Plugin {
     folder: PathBuf,
@@ -63,7 +63,7 @@ impl Plugin {
         &self.manifest.name
     }
 
-    /// Gives what `plugin.json` says.
+    /// Gives the content of `plugin.json`.
     pub const fn manifest(&self) -> &PluginManifest {
         &self.manifest
     }
@@ -78,12 +78,14 @@ impl Plugin {
         &self.root
     }
 
-    /// Gives the folder that the plugin's servers can write to, and that outlives an update; it is made before one is started.
+    /// Gives the folder for data of the plugin, which outlives an update.
+    ///
+    /// It is created before a server is started.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Gives the SHA-256 of all that the folder holds, in hex.
+    /// Gives the SHA-256 of everything in the folder, in hex.
     pub fn hash(&self) -> &str {
         &self.content.hash
     }
@@ -108,12 +110,12 @@ impl Plugin {
         self.definitions.as_ref()
     }
 
-    /// Gives what is wrong with the rest.
+    /// Gives the problems of the parts that cannot be used.
     pub fn issues(&self) -> &[PluginIssue] {
         &self.issues
     }
 
-    /// Adds what whoever uses the plugin finds wrong.
+    /// Adds a problem that was found by a user of the plugin.
     #[cfg(feature = "config")]
     pub(crate) fn add_issue(&mut self, issue: PluginIssue) {
         self.issues.push(issue);

@@ -1,18 +1,19 @@
-//! A module of a plugin: code that is loaded into the program, by itself or in a sandbox.
+//! Describes a module of a plugin: code that is loaded into the program, as a library or in a
+//! sandbox.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// How long a call may take if nothing is said.
+/// The default limit on the time of a call.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// As much as a program that works on texts needs, and little enough for several at once.
+/// The default memory: enough for work on texts, and little enough for several modules at once.
 const MAX_MEMORY_MIB: u64 = 64;
-/// A few seconds of a processor.
+/// The default limit on computation: a few seconds of a processor.
 const MAX_FUEL: u64 = 2_000_000_000;
 
-/// A module of a plugin as it is described; none of its code was run.
+/// Describes a module of a plugin. None of its code was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PluginModule {
@@ -22,26 +23,26 @@ pub struct PluginModule {
     pub kind: ModuleKind,
     /// The file, links resolved.
     pub file: PathBuf,
-    /// The SHA-256 that the file had when its plugin was loaded, in hex; no other content is run.
+    /// The SHA-256 of the file when its plugin was loaded, in hex. No other content is run.
     pub sha256: String,
-    /// The tools that it says it has; unknown for a file without a folder.
+    /// The tools that `extension.json` lists; `None` for a file without a folder.
     pub tools: Option<Vec<String>>,
-    /// How long a call may take.
+    /// The longest time of a call; 60 s by default.
     pub timeout: Duration,
-    /// How much memory it has, in MiB; only of [`ModuleKind::Wasm`].
+    /// The memory in MiB, for [`ModuleKind::Wasm`] only; 64 by default.
     pub max_memory_mib: u64,
-    /// How much it may compute in a call, in units of the interpreter; only of [`ModuleKind::Wasm`].
+    /// The most computation in a call, in units of the interpreter, for [`ModuleKind::Wasm`] only; 2 billion by default.
     pub max_fuel: u64,
 }
 
-/// How a module is run.
+/// Says how a module is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ModuleKind {
-    /// A shared library: it can do what the program can.
+    /// A shared library, with all rights of the program.
     Native,
-    /// A WebAssembly module: it can compute, in bounds, and nothing else.
+    /// A WebAssembly module in a sandbox: it can only compute, within limits.
     Wasm,
 }
 

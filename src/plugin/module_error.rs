@@ -1,4 +1,4 @@
-//! What can be wrong with a module, before and while it is called.
+//! The errors of a module, while it is loaded and when it is called.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ pub enum ModuleError {
         source: io::Error,
     },
     /// The file is not the one that was trusted.
-    #[error("{} has changed since it was checked; nothing of it was run", file.display())]
+    #[error("{} has changed since the plugin was loaded; nothing of it was run", file.display())]
     Changed {
         /// The file.
         file: PathBuf,
     },
-    /// The file is no module; nothing of it was run.
-    #[error("{} is no plugin: {problem}", file.display())]
+    /// The file is not a module; nothing of it was run.
+    #[error("{} is not a plugin: {problem}", file.display())]
     Refused {
         /// The file.
         file: PathBuf,
@@ -31,7 +31,7 @@ pub enum ModuleError {
         problem: String,
     },
     /// The module is for another version of the ABI; nothing of it was run.
-    #[error("{} is for ABI {found}, and {supported} is supported", file.display())]
+    #[error("{} is for ABI {found}; only {supported} is supported", file.display())]
     Abi {
         /// The file.
         file: PathBuf,
@@ -40,7 +40,7 @@ pub enum ModuleError {
         /// The version that is supported.
         supported: u32,
     },
-    /// The module does not describe its tools as the ABI has it.
+    /// The module does not describe its tools in the form of the ABI.
     #[error("{} does not describe its tools: {problem}", file.display())]
     Description {
         /// The file.
@@ -48,8 +48,8 @@ pub enum ModuleError {
         /// What is wrong.
         problem: String,
     },
-    /// The module has other tools than `extension.json` says.
-    #[error("{} has the tools {found:?}, and extension.json says {said:?}", file.display())]
+    /// The module has other tools than `extension.json` lists.
+    #[error("{} has the tools {found:?}, but extension.json lists {said:?}", file.display())]
     OtherTools {
         /// The file.
         file: PathBuf,
@@ -58,50 +58,50 @@ pub enum ModuleError {
         /// The tools that it should have.
         said: Vec<String>,
     },
-    /// The module has a tool of a name that the agent has already; it is not used in that agent.
-    #[error("{} has the tool `{tool}`, and so has {owner}, whose tool the agent keeps", file.display())]
+    /// A tool of the module has the name of a tool that the agent already has; the module is not used in that agent.
+    #[error("{} has the tool `{tool}`, which {owner} has as well; the agent keeps that one", file.display())]
     SameTool {
         /// The file.
         file: PathBuf,
         /// The tool.
         tool: String,
-        /// Who has the other: the file of another module, or the agent itself.
+        /// The owner of the other tool: the file of another module, or the agent itself.
         owner: String,
     },
-    /// The module takes too long to load.
+    /// The module took too long to load.
     #[error("{} was not loaded within {seconds} seconds", file.display())]
     Timeout {
         /// The file.
         file: PathBuf,
-        /// The time that it had.
+        /// The limit in seconds.
         seconds: u64,
     },
 }
 
-/// Says why a call of a module gave nothing.
+/// Says why a call of a module failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModuleCallError {
-    /// The tool says why.
+    /// The tool returned an error.
     #[error("{0}")]
     Failed(String),
     /// The tool's code panicked.
     #[error("the tool panicked: {0}")]
     Panicked(String),
-    /// What came back is not what the ABI allows.
-    #[error("the plugin broke its contract: {0}")]
+    /// The module returned something that the ABI does not allow.
+    #[error("the plugin broke the ABI: {0}")]
     Contract(String),
-    /// The call used up what it may compute or the memory that it has, or did what no code may.
+    /// The call reached its limit of computation or memory, or trapped.
     #[error("the plugin was stopped: {0}")]
     Stopped(String),
-    /// All threads are taken by calls that have not ended.
+    /// All threads are busy with calls that have not ended.
     #[error(
-        "all {n_threads} threads of the plugin are busy, {n_given_up} of them with calls that nobody waits for any more"
+        "all {n_threads} threads of the plugin are busy, {n_given_up} of them with calls that were abandoned"
     )]
     Busy {
-        /// How many there are.
+        /// The number of threads.
         n_threads: usize,
-        /// How many are given up.
+        /// How many of them run an abandoned call.
         n_given_up: usize,
     },
 }

@@ -1,4 +1,5 @@
-//! The tools of a module: loaded when they are first asked for, and ordinary tools afterwards.
+//! The tools of a module: it is loaded when they are first asked for, and they are ordinary tools
+//! then.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -22,12 +23,12 @@ use crate::tools::{
     FunctionTool, ToolFailure, ToolOptions, ToolOutput, ToolSource, ToolSourceError,
 };
 
-/// A library with all that it links is a few MB; beyond this somebody has put something else there.
+/// The largest file. A library with everything that it links has a few MB.
 const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
-/// Set-up code that takes longer is taken for one without end.
+/// The longest time to load. Set-up code that takes longer counts as endless.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came back from a module: a status and its text, or how the contract was broken.
+/// The reply of a module: a status and its text, or how the ABI was broken.
 pub(super) type Reply = Result<(u32, String), ModuleCallError>;
 
 /// A module whose code is loaded.
@@ -39,10 +40,10 @@ enum Engine {
     Wasm(Arc<super::wasm::Sandbox>),
 }
 
-/// The tools of one module of a plugin; clones share what is loaded.
+/// The tools of one module of a plugin. Clones share the loaded module.
 ///
-/// The module is loaded when its tools are first asked for. One that cannot be loaded has no tools from there on, and says so in the log
-/// and in [`state`](Self::state); the rest of the plugin goes on.
+/// The module is loaded when its tools are first asked for. If that fails it has no tools from then
+/// on, and says so in the log and in [`state`](Self::state). The rest of the plugin is used.
 #[derive(Clone)]
 pub struct ModuleTools {
     name: Arc<str>,
@@ -52,10 +53,11 @@ pub struct ModuleTools {
     neighbours: Option<Arc<Neighbours>>,
 }
 
-/// What an agent has before a module: which tools a module has is known once it is loaded, and two of one name no agent can have.
+/// The tools and modules that an agent has before a module. The tools of a module are known only
+/// once it is loaded, and an agent cannot have two tools with one name.
 #[cfg(feature = "config")]
 struct Neighbours {
-    /// The module as it is for itself.
+    /// The module without this check.
     alone: ModuleTools,
     tools: Vec<String>,
     modules: Vec<ModuleTools>,
@@ -80,7 +82,7 @@ struct DescribedTool {
 }
 
 impl Plugin {
-    /// Gives a source of tools for each module, named `PLUGIN/MODULE`; nothing is loaded.
+    /// Gives a source of tools for each module, named `PLUGIN/MODULE`. No module is loaded yet.
     pub fn module_tools(&self) -> Vec<ModuleTools> {
         let modules = self.modules().iter().map(|module| ModuleTools {
             name: format!("{}/{}", self.name(), module.name).into(),
@@ -94,7 +96,7 @@ impl Plugin {
 }
 
 impl ModuleTools {
-    /// Loads the module, unless that was tried before, and gives its tools or why there are none.
+    /// Loads the module, unless that was tried before, and gives its tools or the error.
     ///
     /// # Errors
     ///
@@ -102,12 +104,14 @@ impl ModuleTools {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future lets what was begun go on by itself; the next call begins anew.
+    /// If the future is dropped, the thread that loads goes on by itself. The next call starts
+    /// again.
     pub async fn state(&self) -> Result<Arc<[FunctionTool]>, Arc<ModuleError>> {
         self.loaded().await.map(|loaded| loaded.tools)
     }
 
-    /// The same module in an agent that has these tools and modules before it: one that has a tool of the name of one of theirs is refused.
+    /// Gives the module for an agent that has these tools and modules already: it is refused if a
+    /// tool has the name of one of theirs.
     #[cfg(feature = "config")]
     pub(crate) fn behind(&self, tools: &[String], modules: &[Self]) -> Self {
         Self {
@@ -125,7 +129,8 @@ impl ModuleTools {
         self.loaded.get_or_init(|| self.load()).await.clone()
     }
 
-    /// Boxed, since a module waits for those before it.
+    /// Loads the module. Boxed, because it waits for the modules before it, and so for itself by
+    /// type.
     fn load(&self) -> BoxFuture<'_, Result<Loaded, Arc<ModuleError>>> {
         #[cfg(feature = "config")]
         if let Some(neighbours) = &self.neighbours {
@@ -138,7 +143,7 @@ impl ModuleTools {
         Box::pin(load(Arc::clone(&self.module)))
     }
 
-    /// Says how many threads are taken by calls that nobody waits for any more; they cannot be ended.
+    /// Gives the number of threads that run abandoned calls, which cannot be ended.
     pub fn n_given_up(&self) -> usize {
         match self.loaded.get() {
             Some(Ok(loaded)) => loaded.engine.n_given_up(),
@@ -163,7 +168,7 @@ impl Neighbours {
             return Err(refuse(&tool, "the agent itself".to_owned()));
         }
         for module in &self.modules {
-            // One that was refused has no tools.
+            // A module that was refused has no tools.
             let Ok(taken) = module.state().await else {
                 continue;
             };
@@ -185,7 +190,7 @@ impl ToolSource for ModuleTools {
         Box::pin(async {
             Ok(self.state().await.unwrap_or_else(|error| {
                 let error: &ModuleError = &error;
-                tracing::warn!(target: "openai_agents::plugin", module = self.name(), error = error as &dyn Error, "a module of a plugin gives no tools");
+                tracing::warn!(target: "openai_agents::plugin", module = self.name(), error = error as &dyn Error, "a module of a plugin cannot be used");
                 Arc::default()
             }))
         })
@@ -200,7 +205,7 @@ impl fmt::Debug for ModuleTools {
     }
 }
 
-/// Loads and describes on a thread of its own, since code of the module may run there without end.
+/// Loads and describes a module on a thread of its own, since its code may run for ever.
 async fn load(module: Arc<PluginModule>) -> Result<Loaded, Arc<ModuleError>> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let for_thread = Arc::clone(&module);
@@ -210,7 +215,7 @@ async fn load(module: Arc<PluginModule>) -> Result<Loaded, Arc<ModuleError>> {
             let engine = read_checked(&for_thread)
                 .and_then(|bytes| Engine::load(&for_thread, &bytes))
                 .and_then(|engine| Ok((engine.clone(), engine.describe(&for_thread)?)));
-            // Nobody waits any more if that took too long.
+            // The receiver is gone if that took too long.
             drop(sender.send(engine));
         });
     if let Err(source) = spawned {
@@ -231,13 +236,14 @@ async fn load(module: Arc<PluginModule>) -> Result<Loaded, Arc<ModuleError>> {
     Ok(Loaded { tools, engine })
 }
 
-/// Reads the file once; what is hashed is what is run.
+/// Reads the file once, so that the bytes that are run are those that were hashed.
 fn read_checked(module: &PluginModule) -> Result<Vec<u8>, ModuleError> {
     use sha2::{Digest as _, Sha256};
 
     let read = || {
         let mut options = File::options();
-        // The path has no link in it; one that took a place in it is refused, and a pipe is not waited for.
+        // The path was resolved, so that a link in its place is new, and refused. `O_NONBLOCK` keeps a pipe from
+        // blocking the open.
         options
             .read(true)
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -274,6 +280,8 @@ fn tools(
             return Err(refuse(format!("it has two tools `{}`", tool.name)));
         }
     }
+    // Whoever trusted the plugin saw the tools that extension.json lists; a module must not bring
+    // others.
     if let Some(said) = &module.tools {
         let said: BTreeSet<String> = said.iter().cloned().collect();
         if said != names {
@@ -295,7 +303,7 @@ fn tools(
     Ok(tools?.into())
 }
 
-/// A schema that has no strict form is shown to the model as it is, as those of MCP servers are.
+/// Makes a tool. A schema without a strict form is given to the model as it is, as for MCP servers.
 fn tool(
     module: &PluginModule,
     engine: &Engine,

@@ -1,4 +1,4 @@
-//! All plugins that are there, each with its state.
+//! Finds all plugins, each with its state.
 
 use std::fs;
 use std::io;
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use super::{Plugin, PluginError, PluginTrust, TrustState, extension, loader};
 
-/// The plugins of a folder and those that were named, in the order of their names.
+/// The plugins of a folder and those that were named, sorted by name.
 #[derive(Debug, Default)]
 pub struct Plugins {
     found: Vec<FoundPlugin>,
 }
 
-/// A folder or a file that is a plugin, or should be one.
+/// A folder or file that is a plugin, or should be one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FoundPlugin {
-    /// The folder, or the file of a plugin that is one.
+    /// The folder, or the file of a plugin without a folder.
     pub folder: PathBuf,
-    /// The plugin, or why it is none.
+    /// The plugin, or why it cannot be one.
     pub plugin: Result<Plugin, PluginError>,
     /// Whether it is trusted.
     pub trust: TrustState,
@@ -34,23 +34,23 @@ impl FoundPlugin {
     }
 }
 
-/// Where plugins are looked for.
+/// Says where to look for plugins.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct PluginSearch<'a> {
-    /// The folder of which each child with a `plugin.json` is a plugin, and each shared library and WebAssembly module; one that is not
-    /// there has none.
+    /// The folder to search. Each folder in it with a `plugin.json` is a plugin, and each shared library and WebAssembly module. It
+    /// need not exist.
     pub path: Option<&'a Path>,
-    /// Folders that are plugins, trusted because somebody named them just now.
+    /// Folders of plugins that are trusted, because the user named them on purpose.
     pub named: &'a [PathBuf],
-    /// The folder below which each plugin keeps its data.
+    /// The folder for the data of plugins.
     pub data: &'a Path,
-    /// Which plugins are trusted.
+    /// The trusted plugins.
     pub trust: &'a PluginTrust,
 }
 
 impl<'a> PluginSearch<'a> {
-    /// Looks nowhere yet.
+    /// Starts a search without any place.
     pub const fn new(data: &'a Path, trust: &'a PluginTrust) -> Self {
         Self {
             path: None,
@@ -60,25 +60,25 @@ impl<'a> PluginSearch<'a> {
         }
     }
 
-    /// Looks in a folder.
+    /// Searches a folder.
     #[must_use]
     pub const fn path(mut self, path: &'a Path) -> Self {
         self.path = Some(path);
         self
     }
 
-    /// Takes folders that are plugins.
+    /// Adds folders of trusted plugins.
     #[must_use]
     pub const fn named(mut self, named: &'a [PathBuf]) -> Self {
         self.named = named;
         self
     }
 
-    /// Finds and loads all plugins; nothing of them is run.
+    /// Finds and loads all plugins, without running anything of them.
     ///
     /// # Errors
     ///
-    /// [`io::Error`] if the folder is there and cannot be listed.
+    /// [`io::Error`] if the folder exists and cannot be listed.
     pub fn find(self) -> io::Result<Plugins> {
         let mut found: Vec<FoundPlugin> = Vec::new();
         for folder in self.named {
@@ -105,7 +105,9 @@ impl<'a> PluginSearch<'a> {
 }
 
 impl Plugins {
-    /// Gives all, in the order of their names; those that are no plugins by the names of their folders.
+    /// Gives all that were found, sorted by name.
+    ///
+    /// One that could not be loaded goes by the name of its folder.
     pub fn found(&self) -> &[FoundPlugin] {
         &self.found
     }
@@ -127,13 +129,14 @@ impl Plugins {
         feature = "config",
         any(feature = "plugins-native", feature = "plugins-wasm")
     ))]
+    /// Gives those that may be used, for changes.
     pub(crate) fn enabled_mut(&mut self) -> impl Iterator<Item = &mut Plugin> {
         let found = self.found.iter_mut();
         let trusted = found.filter(|found| found.trust == TrustState::Trusted);
         trusted.filter_map(|found| found.plugin.as_mut().ok())
     }
 
-    /// Finds a plugin by its name, or by that of its folder.
+    /// Finds a plugin by its name, or by the name of its folder.
     pub fn get(&self, name: &str) -> Option<&FoundPlugin> {
         let by_name = |found: &&FoundPlugin| {
             found
@@ -174,7 +177,8 @@ fn load(path: &Path, data: &Path) -> Result<Plugin, PluginError> {
     }
 }
 
-/// The folders that have a `plugin.json`, and the files that are modules; others are not plugins that failed.
+/// Gives the folders with a `plugin.json` and the files that are modules. Others are not plugins,
+/// and not errors.
 fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let Some(path) = path else {
         return Ok(Vec::new());
@@ -187,7 +191,7 @@ fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in entries {
         let folder = entry?.path();
-        // A link that leads nowhere counts: that it cannot be read is then told.
+        // A dangling link counts, so that loading it reports the error.
         let is_module = extension::name_of_file(&folder).is_some() && !folder.is_dir();
         if is_module || folder.join("plugin.json").symlink_metadata().is_ok() {
             folders.push(folder);
@@ -197,7 +201,8 @@ fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// The first of a name stays, those that were named before those that were found.
+/// Refuses plugins with the name of an earlier one. Named plugins come before those that were
+/// found.
 fn refuse_duplicates(found: &mut [FoundPlugin]) {
     let mut names: Vec<(String, PathBuf)> = Vec::new();
     for plugin in found {

@@ -1,4 +1,4 @@
-//! `mcp.json`: the MCP servers of a plugin.
+//! Reads `mcp.json`, the MCP servers of a plugin.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,48 +14,49 @@ use crate::tools::workspace::Workspace;
 const ROOT: &str = "${PLUGIN_ROOT}";
 const DATA: &str = "${PLUGIN_DATA}";
 
-/// An MCP server as a plugin describes it, placeholders expanded.
+/// Describes an MCP server of a plugin, with placeholders expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PluginServer {
     /// The name in `mcp.json`.
     pub name: String,
-    /// How it is reached.
+    /// Its transport.
     pub transport: PluginTransport,
 }
 
-/// How an MCP server of a plugin is reached.
+/// The transport of an MCP server of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PluginTransport {
-    /// As a process of this machine.
+    /// A process on this machine.
     Stdio {
-        /// The program: a bare name that is looked for in `PATH`, or an absolute path below the plugin.
+        /// The program: a bare name to search for in `PATH`, or an absolute path below the plugin.
         command: PathBuf,
         /// Its arguments.
         args: Vec<String>,
-        /// The variables that it sees, `PLUGIN_ROOT` and `PLUGIN_DATA` among them.
+        /// Its environment, `PLUGIN_ROOT` and `PLUGIN_DATA` included.
         env: BTreeMap<String, String>,
         /// Its working directory.
         cwd: PathBuf,
     },
-    /// Over streamable HTTP.
+    /// Streamable HTTP.
     StreamableHttp {
-        /// The address.
+        /// The URL.
         url: String,
-        /// Headers of every request.
+        /// Headers for every request.
         headers: Vec<(String, String)>,
     },
 }
 
-/// Where a plugin is, and where it keeps what outlives an update.
+/// The folder of a plugin, and the folder of its data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PluginFolders<'a> {
     pub(super) package: &'a Workspace,
     pub(super) data: &'a Path,
 }
 
-/// Reads `mcp.json`; what is wrong with one server is added to the issues, and the others are used (7.2.2).
+/// Parses `mcp.json`. A problem of one server is added to the issues, and the others are used
+/// (7.2.2).
 pub(super) fn parse(
     text: &str,
     folders: PluginFolders<'_>,
@@ -70,7 +71,7 @@ pub(super) fn parse(
         Some(Value::String(schema)) if schema == PluginManifest::SERVERS_SCHEMA => {}
         Some(Value::String(schema)) => {
             return Err(format!(
-                "it is for version {} of Agent Plugins, and plugin.json for 1.0.0",
+                "it is for version {} of Agent Plugins, but plugin.json is for 1.0.0",
                 version_of(&schema)
             ));
         }
@@ -116,7 +117,7 @@ impl From<&str> for Refusal {
     }
 }
 
-/// Each variant is closed (7.2.1).
+/// Reads a transport. No other fields are allowed (7.2.1).
 fn transport(value: Value, folders: PluginFolders<'_>) -> Result<PluginTransport, Refusal> {
     let Value::Object(mut fields) = value else {
         return Err("it is not an object".into());
@@ -132,6 +133,7 @@ fn transport(value: Value, folders: PluginFolders<'_>) -> Result<PluginTransport
     if let Some(field) = fields.keys().next() {
         return Err(format!("it has the unknown field `{field}`").into());
     }
+    // Read like streamable HTTP first, so that a wrong entry is called wrong and not unsupported.
     if kind == "sse" {
         return Err(Refusal::Unsupported("sse"));
     }
@@ -164,7 +166,7 @@ fn stdio(
         }
         env.insert(name, expand(&value));
     }
-    // Last, so that nothing of the package can stand in their place (9.1).
+    // Set last, so that the plugin cannot replace them (9.1).
     env.insert("PLUGIN_ROOT".to_owned(), root.clone());
     env.insert("PLUGIN_DATA".to_owned(), data.clone());
     Ok(PluginTransport::Stdio {
@@ -175,7 +177,7 @@ fn stdio(
     })
 }
 
-/// One token: a bare name, or a path below the plugin; nothing in it is expanded.
+/// Reads the command: a bare name, or a path below the plugin. Placeholders are not expanded in it.
 fn command(command: Option<Value>, package: &Workspace) -> Result<PathBuf, Refusal> {
     let Some(Value::String(command)) = command else {
         return Err("`command` must be a text".into());
@@ -183,7 +185,7 @@ fn command(command: Option<Value>, package: &Workspace) -> Result<PathBuf, Refus
     if command.starts_with("./") {
         let path = package
             .resolve(&command)
-            .map_err(|error| format!("`command` is no path of the plugin: {error}"))?;
+            .map_err(|error| format!("`command` is not a path in the plugin: {error}"))?;
         return Ok(path);
     }
     let is_bare = !command.is_empty()
@@ -197,7 +199,7 @@ fn command(command: Option<Value>, package: &Workspace) -> Result<PathBuf, Refus
     Err("`command` must be a bare name, or a path that begins with ./".into())
 }
 
-/// The three forms of `cwd`; what it comes to stays in the plugin or in its data.
+/// Reads `cwd` in its three forms. The folder must be in the plugin or in its data.
 fn working_folder(cwd: Option<Value>, folders: PluginFolders<'_>) -> Result<PathBuf, Refusal> {
     let cwd = match cwd {
         None => return Ok(folders.package.root().to_owned()),
@@ -217,7 +219,7 @@ fn working_folder(cwd: Option<Value>, folders: PluginFolders<'_>) -> Result<Path
     if let Some(path) = of_package {
         let path = expand(&path, &root, &data);
         let found = folders.package.resolve(&path);
-        let found = found.map_err(|error| format!("`cwd` is no path of the plugin: {error}"))?;
+        let found = found.map_err(|error| format!("`cwd` is not a path in the plugin: {error}"))?;
         return Ok(found);
     }
     let Some(path) = below(DATA) else {
@@ -230,19 +232,19 @@ fn working_folder(cwd: Option<Value>, folders: PluginFolders<'_>) -> Result<Path
     if leads_out {
         return Err("`cwd` leads out of the data of the plugin".into());
     }
-    // What is not there yet cannot be a link.
+    // The data folder may not exist yet. Then no link in it can lead out.
     match Workspace::open(folders.data) {
         Ok(found) => found.resolve_or_absent(&path),
         Err(_) => Ok(folders.data.join(path.trim_start_matches("./"))),
     }
-    .map_err(|error| format!("`cwd` is no path of the plugin's data: {error}").into())
+    .map_err(|error| format!("`cwd` is not a path in the data of the plugin: {error}").into())
 }
 
 fn http(fields: &mut Map<String, Value>) -> Result<PluginTransport, Refusal> {
     let Some(Value::String(url)) = fields.shift_remove("url") else {
         return Err("`url` must be a text".into());
     };
-    // It has no user and no fragment, and is absolute.
+    // `Url` refuses a user name, a fragment and a relative URL.
     let parsed = Url::parse(&url).map_err(|error| format!("`url` cannot be used: {error}"))?;
     if !parsed.is_https() && !is_loopback(parsed.host_port()) {
         return Err("`url` must begin with https:// unless its host is this machine".into());
@@ -255,7 +257,7 @@ fn http(fields: &mut Map<String, Value>) -> Result<PluginTransport, Refusal> {
             .take(n)
             .any(|(other, _)| other.eq_ignore_ascii_case(name));
         if is_twice {
-            return Err(format!("the header `{name}` is there twice").into());
+            return Err(format!("the header `{name}` appears twice").into());
         }
         let inserted = checked.insert(name, value);
         inserted.map_err(|_| format!("the header `{name}` cannot be sent"))?;
@@ -271,7 +273,7 @@ fn is_loopback(host_port: &str) -> bool {
     host == "localhost" || literal.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// An object of texts.
+/// Reads an object of texts.
 fn texts(
     fields: &mut Map<String, Value>,
     field: &'static str,
@@ -290,7 +292,7 @@ fn texts(
     }
 }
 
-/// Both placeholders, each time that they stand there, and not again in what was put in (9.2).
+/// Expands both placeholders wherever they appear, but not inside the inserted text (9.2).
 pub(super) fn expand(text: &str, root: &str, data: &str) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -310,6 +312,7 @@ pub(super) fn expand(text: &str, root: &str, data: &str) -> String {
                 after
             }
             (None, None) => {
+                // Not one of the two: it stays as it is, and the search goes on behind its `${`.
                 let (literal, after) = placeholder.split_at(2);
                 expanded.push_str(literal);
                 after

@@ -1,4 +1,4 @@
-//! The tools of a plugin's MCP servers.
+//! The tools of the MCP servers of a plugin.
 
 use std::fmt;
 use std::fs::DirBuilder;
@@ -14,10 +14,11 @@ use crate::http::HttpClient;
 use crate::mcp::{McpClient, McpError, McpTransport, Stdio, StreamableHttp};
 use crate::tools::{FunctionTool, ToolSource, ToolSourceError, blocking};
 
-/// The tools of one MCP server of a plugin; clones share the connection.
+/// The tools of one MCP server of a plugin. Clones share the connection.
 ///
-/// The server is started or reached when its tools are first asked for. One that fails then has no tools from there on, and says so in the
-/// log and in [`state`](Self::state): the specification has the rest of the plugin go on (7.2.2).
+/// The server is connected when its tools are first asked for. If that fails it has no tools from
+/// then on, and says so in the log and in [`state`](Self::state): by the specification, the rest of
+/// the plugin is used (7.2.2).
 #[derive(Clone)]
 pub struct PluginTools {
     client: McpClient,
@@ -26,17 +27,19 @@ pub struct PluginTools {
     connected: Arc<OnceCell<Result<(), Arc<PluginServerError>>>>,
 }
 
-/// A file of the plugin that a server's command line names, with what it held when the plugin was loaded.
+/// A file of the plugin in the command line of a server, with its hash when the plugin was loaded.
 struct StartedFile {
     path: PathBuf,
     sha256: String,
 }
 
 impl Plugin {
-    /// Gives a source of tools for each MCP server, named `PLUGIN/SERVER`; nothing is started.
+    /// Gives a source of tools for each MCP server, named `PLUGIN/SERVER`. No server is started
+    /// yet.
     ///
-    /// The names of the tools have a prefix, as [`prefix_tools`](crate::mcp::McpClientBuilder::prefix_tools) makes it. Servers over HTTP
-    /// are reached with the proxies and certificates of the client.
+    /// The tools have a prefix in their names, as by
+    /// [`prefix_tools`](crate::mcp::McpClientBuilder::prefix_tools). Servers over HTTP use the
+    /// proxies and certificates of the client.
     ///
     /// # Errors
     ///
@@ -83,7 +86,8 @@ impl Plugin {
         })
     }
 
-    /// The program and the arguments that are files of the plugin, such as the script of an interpreter.
+    /// Gives the program and the arguments that are files of the plugin, such as the script of an
+    /// interpreter.
     fn started_files(&self, server: &PluginServer) -> Vec<StartedFile> {
         let PluginTransport::Stdio { command, args, .. } = &server.transport else {
             return Vec::new();
@@ -101,20 +105,21 @@ impl Plugin {
 }
 
 impl PluginTools {
-    /// Connects the server, unless that was tried before, and gives the tools or why there are none.
+    /// Connects the server, unless that was tried before, and gives its tools or the error.
     ///
     /// # Errors
     ///
-    /// [`PluginServerError`] if a file that it starts has changed since the plugin was loaded, or if it failed, now or before.
+    /// [`PluginServerError`] if a file that it starts has changed since the plugin was loaded, or
+    /// if it failed, now or before.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends what was started; the next call tries again.
+    /// Dropping the future ends the server that was started. The next call tries again.
     pub async fn state(&self) -> Result<Arc<[FunctionTool]>, Arc<PluginServerError>> {
         let connected = self.connected.get_or_init(|| async {
             self.refuse_changed().await?;
             if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&self.data) {
-                tracing::warn!(target: "openai_agents::plugin", folder = %self.data.display(), %error, "no folder for the data of a plugin can be made");
+                tracing::warn!(target: "openai_agents::plugin", folder = %self.data.display(), %error, "the folder for the data of a plugin cannot be created");
             }
             let connected = self.client.connect().await;
             connected.map_err(|error| Arc::new(error.into()))
@@ -124,7 +129,8 @@ impl PluginTools {
         tools.map_err(|error| Arc::new(error.into()))
     }
 
-    /// What was trusted is what is started: as late as it can be seen, since an interpreter opens its script by its path.
+    /// Makes sure that the files are those that were trusted. Checked as late as possible, since an
+    /// interpreter opens its script by the path.
     async fn refuse_changed(&self) -> Result<(), Arc<PluginServerError>> {
         let files = Arc::clone(&self.files);
         let changed = blocking(move || {
@@ -159,7 +165,7 @@ impl ToolSource for PluginTools {
         Box::pin(async {
             Ok(self.state().await.unwrap_or_else(|error| {
                 let error: &PluginServerError = &error;
-                tracing::warn!(target: "openai_agents::plugin", server = self.name(), error = error as &dyn std::error::Error, "an MCP server of a plugin gives no tools");
+                tracing::warn!(target: "openai_agents::plugin", server = self.name(), error = error as &dyn std::error::Error, "an MCP server of a plugin cannot be used");
                 Arc::default()
             }))
         })

@@ -1,4 +1,4 @@
-//! Which plugins the user trusts, with the content that was trusted.
+//! Records which plugins the user trusts, with the content that was trusted.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -16,22 +16,22 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The plugins that the user trusts, kept in a file.
 ///
-/// Trust is for a folder with what it held when it was trusted; any change of it, and any move, ends it.
+/// Trust is given to a folder with its content. Any change or move of the folder ends it.
 #[derive(Debug, Clone)]
 pub struct PluginTrust {
     file: PathBuf,
     trusted: BTreeMap<PathBuf, String>,
 }
 
-/// Whether a plugin is trusted.
+/// Says whether a plugin is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustState {
-    /// With what it holds now.
+    /// Trusted, with its current content.
     Trusted,
-    /// With what it held before; something has changed since.
+    /// It was trusted, and something has changed since.
     Changed,
-    /// Nobody has said so.
+    /// Never trusted.
     Untrusted,
 }
 
@@ -42,11 +42,12 @@ struct TrustFile {
 }
 
 impl PluginTrust {
-    /// Reads the file; one that is not there trusts nothing.
+    /// Reads the file. Without a file nothing is trusted.
     ///
     /// # Errors
     ///
-    /// [`io::Error`] if it cannot be read, is not of this program, or of a newer version of it.
+    /// [`io::Error`] if it cannot be read, has another format, or is from a newer version of the
+    /// program.
     pub fn read(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let text = match file::read_text(&path, MAX_BYTES) {
@@ -65,7 +66,7 @@ impl PluginTrust {
         if read.version != VERSION {
             let found = read.version;
             return Err(wrong(format!(
-                "it has version {found}, and {VERSION} is known"
+                "it has version {found}; only {VERSION} is supported"
             )));
         }
         Ok(Self {
@@ -74,7 +75,7 @@ impl PluginTrust {
         })
     }
 
-    /// Says whether a plugin is trusted with what it holds.
+    /// Says whether a plugin is trusted with its current content.
     pub fn state(&self, plugin: &Plugin) -> TrustState {
         match self.trusted.get(plugin.root()) {
             Some(hash) if hash == plugin.hash() => TrustState::Trusted,
@@ -83,22 +84,22 @@ impl PluginTrust {
         }
     }
 
-    /// Trusts a plugin with what it holds now, and writes the file.
+    /// Trusts a plugin with its current content, and writes the file.
     ///
     /// # Errors
     ///
-    /// [`io::Error`] if the file cannot be written; the trust is then not given.
+    /// [`io::Error`] if the file cannot be written; the plugin is then not trusted.
     pub fn trust(&mut self, plugin: &Plugin) -> io::Result<()> {
         let mut trusted = self.trusted.clone();
         trusted.insert(plugin.root().to_owned(), plugin.hash().to_owned());
         self.write(trusted)
     }
 
-    /// Takes trust from a folder, and writes the file; says whether there was any.
+    /// Ends the trust in a folder, and writes the file. Says whether it was trusted.
     ///
     /// # Errors
     ///
-    /// [`io::Error`] if the file cannot be written; the trust then stays.
+    /// [`io::Error`] if the file cannot be written; the plugin then stays trusted.
     pub fn untrust(&mut self, root: &Path) -> io::Result<bool> {
         let mut trusted = self.trusted.clone();
         let was_trusted = trusted.remove(root).is_some();
@@ -108,7 +109,7 @@ impl PluginTrust {
         Ok(was_trusted)
     }
 
-    /// Writes the file whole or not at all, for its owner only.
+    /// Writes the file atomically, readable by its owner only.
     fn write(&mut self, trusted: BTreeMap<PathBuf, String>) -> io::Result<()> {
         if let Some(folder) = self.file.parent() {
             DirBuilder::new()

@@ -1,4 +1,4 @@
-//! WASM modules: code in a sandbox that computes within bounds and is offered nothing else.
+//! Runs WebAssembly modules in a sandbox: they compute within limits, and can reach nothing else.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,13 +11,13 @@ use wasmi::{
 use super::module_tools::Reply;
 use super::{ModuleCallError, ModuleError, PluginModule};
 
-/// How many instances wait for the next call; more are made while more calls run at once.
+/// The most instances that are kept for later calls. More calls at once make more instances.
 const MAX_IDLE: usize = 8;
 
-/// How every module begins.
+/// The first bytes of every module.
 const MAGIC: &[u8] = b"\0asm";
 
-/// A module that was read and checked.
+/// A module that was parsed and checked.
 pub(super) struct Sandbox {
     engine: Engine,
     module: Module,
@@ -26,7 +26,7 @@ pub(super) struct Sandbox {
     max_memory_bytes: usize,
 }
 
-/// The module at work; one that was stopped in the middle is not used again.
+/// An instance of the module. One that was stopped in the middle is not used again.
 struct Instance {
     store: Store<StoreLimits>,
     memory: Memory,
@@ -42,7 +42,7 @@ impl Sandbox {
             file: module.file.clone(),
             problem,
         };
-        // Told here, since the interpreter shows the bytes that it found.
+        // Checked here, because the message of the interpreter would quote the bytes of a foreign file.
         if !bytes.starts_with(MAGIC) {
             return Err(refuse("it is not a WebAssembly module".to_owned()));
         }
@@ -58,7 +58,7 @@ impl Sandbox {
         if !imports.is_empty() {
             let imports = imports.join(", ");
             return Err(refuse(format!(
-                "it imports {imports}, and a module is offered nothing"
+                "it imports {imports}, and a module may import nothing"
             )));
         }
         let mib = usize::try_from(module.max_memory_mib).unwrap_or(usize::MAX);
@@ -103,7 +103,7 @@ impl Sandbox {
         })
     }
 
-    /// Runs with new fuel; an instance that failed may be in any state and is dropped.
+    /// Runs with new fuel. An instance that failed may be in any state, and is dropped.
     fn within(&self, run: impl FnOnce(&mut Instance) -> Reply) -> Reply {
         let idle = self.idle();
         let mut instance = match idle {
@@ -138,13 +138,14 @@ impl Sandbox {
             .build();
         let mut store = Store::new(&self.engine, limits);
         store.limiter(|limits| limits);
-        // What a module does when it starts is bounded as a call is.
+        // The start function of a module has the same limit as a call.
         let fuel = store.set_fuel(self.max_fuel);
         fuel.map_err(|error| error.to_string())?;
         let linker = Linker::new(&self.engine);
         let started = linker.instantiate_and_start(&mut store, &self.module);
         let started = started.map_err(|error| stopped(&error))?;
-        let missing = |name: &str| format!("it has no function {name} as the ABI has it");
+        let missing =
+            |name: &str| format!("it has no function {name} with the signature of the ABI");
         let memory = started.get_memory(&store, "memory");
         let memory = memory.ok_or("it exports no memory")?;
         macro_rules! function {
@@ -174,7 +175,7 @@ impl Instance {
         let written = self
             .memory
             .write(&mut self.store, address as usize, text.as_bytes());
-        written.map_err(|_| contract("the room that it gives lies outside of its memory"))
+        written.map_err(|_| contract("the space that it allocated is outside its memory"))
     }
 
     fn answer(&mut self, function: TypedFunc<(), u64>) -> Reply {
@@ -185,7 +186,7 @@ impl Instance {
             .ok()
             .zip(usize::try_from(start + length).ok())
             .and_then(|(start, end)| self.memory.data(&self.store).get(start..end));
-        let bytes = bytes.ok_or_else(|| contract("its answer lies outside of its memory"))?;
+        let bytes = bytes.ok_or_else(|| contract("its answer is outside its memory"))?;
         let Some((status, text)) = bytes.split_first() else {
             return Err(contract("its answer is empty"));
         };
@@ -202,7 +203,7 @@ fn contract(problem: &str) -> ModuleCallError {
 
 fn stopped(error: &wasmi::Error) -> String {
     match error.as_trap_code() {
-        Some(TrapCode::OutOfFuel) => "it computes longer than `max_fuel` lets it".to_owned(),
+        Some(TrapCode::OutOfFuel) => "it reached the limit `max_fuel`".to_owned(),
         Some(TrapCode::UnreachableCodeReached) => "it panicked, or ran out of memory".to_owned(),
         Some(_) | None => error.to_string(),
     }

@@ -1,10 +1,10 @@
-//! What can be wrong with a skill.
+//! The errors of skills.
 
 use std::path::PathBuf;
 
 use crate::tools::workspace::WorkspaceError;
 
-/// Says why a folder is no skill, or cannot be used as one.
+/// Says why a folder is not a skill, or cannot be used as one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkillError {
@@ -28,10 +28,10 @@ pub enum SkillError {
     Head {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong, in words of the YAML parser.
+        /// What is wrong, in the words of the YAML parser.
         problem: String,
     },
-    /// A field is absent or breaks a rule of its own.
+    /// A field is missing or breaks a rule of the specification.
     #[error("`{field}` in SKILL.md in {} must be {expected}", folder.display())]
     Field {
         /// The folder.
@@ -41,15 +41,15 @@ pub enum SkillError {
         /// What it must be.
         expected: &'static str,
     },
-    /// A skill is not called as its folder is.
-    #[error("the skill in {} calls itself `{name}`; it must be called as its folder is", folder.display())]
+    /// The name of a skill is not that of its folder.
+    #[error("the skill in {} is named `{name}`; the name must be that of its folder", folder.display())]
     OtherName {
         /// The folder.
         folder: PathBuf,
         /// The name.
         name: String,
     },
-    /// A path leads out of the skill's folder.
+    /// A path leads out of the folder of the skill.
     #[error("the skill in {} has no file `{path}`: it leads out of the folder", folder.display())]
     Outside {
         /// The folder.
@@ -58,7 +58,7 @@ pub enum SkillError {
         path: String,
     },
     /// Two skills have one name.
-    #[error("two skills are called `{name}`: in {} and in {}", first.display(), second.display())]
+    #[error("two skills are named `{name}`: in {} and in {}", first.display(), second.display())]
     Duplicate {
         /// The name.
         name: String,
@@ -72,7 +72,7 @@ pub enum SkillError {
     Unknown {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The names that exist.
         known: Vec<String>,
     },
 }

@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use super::{SKILL_FILE, Skill, SkillError};
 
-/// A folder with a `SKILL.md`, be it a skill or not.
+/// A folder with a `SKILL.md`, usable or not.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FoundSkill {
     /// The folder.
     pub folder: PathBuf,
-    /// The skill, or what is wrong with it.
+    /// The skill, or why it cannot be used.
     pub skill: Result<Skill, SkillError>,
 }
 
-/// Finds the skill that a folder is or, if it is none, those that its immediate children are, in the order of their names.
+/// Finds the skill in a folder, or the skills in its direct children.
 ///
-/// Children without a `SKILL.md` are no skills, and nothing is looked for below them.
+/// The children are sorted by name. Children without a `SKILL.md` are not skills, and are not
+/// searched.
 ///
 /// # Errors
 ///
@@ -38,7 +39,8 @@ pub fn find_skills(folder: impl AsRef<Path>) -> io::Result<Vec<FoundSkill>> {
     Ok(children.into_iter().map(found).collect())
 }
 
-/// A link that leads nowhere counts: that it cannot be read is then told.
+/// Says whether a folder has a `SKILL.md`. A dangling link counts, so that loading it reports the
+/// error.
 fn has_skill_file(folder: &Path) -> bool {
     folder.join(SKILL_FILE).symlink_metadata().is_ok()
 }

@@ -1,4 +1,4 @@
-//! The head of a `SKILL.md`: YAML between two lines of three hyphens.
+//! Reads the head of a `SKILL.md`: YAML between two lines of three hyphens.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
 const MAX_COMPATIBILITY_CHARS: usize = 500;
 
-/// What is used of a head; other fields, such as `metadata`, are the author's own.
+/// The fields of a head that are used. Others, such as `metadata`, belong to the author.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FrontMatter {
     pub(super) name: String,
@@ -27,11 +27,12 @@ struct WrittenHead {
     compatibility: Option<String>,
 }
 
-/// Parts a `SKILL.md` into its head and its body.
+/// Splits a `SKILL.md` into its head and its body.
 pub(super) fn split<'a>(text: &'a str, folder: &Path) -> Result<(&'a str, &'a str), SkillError> {
     let missing = || SkillError::NoHead {
         folder: folder.to_owned(),
     };
+    // Editors on Windows put a byte order mark first.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_rule = |line: &str| line.trim_end() == "---";
     let mut lines = text.split_inclusive('\n');
@@ -49,7 +50,7 @@ pub(super) fn split<'a>(text: &'a str, folder: &Path) -> Result<(&'a str, &'a st
     Err(missing())
 }
 
-/// Reads a head by the rules of the specification.
+/// Parses a head by the rules of the specification.
 pub(super) fn parse(head: &str, folder: &Path) -> Result<FrontMatter, SkillError> {
     let written = read(head).map_err(|problem| SkillError::Head {
         folder: folder.to_owned(),
@@ -86,6 +87,7 @@ pub(super) fn parse(head: &str, folder: &Path) -> Result<FrontMatter, SkillError
 }
 
 fn read(head: &str) -> Result<WrittenHead, String> {
+    // The bound on aliases stops a small head that expands to gigabytes.
     let options = serde_saphyr::options! {
         with_snippet: false,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 1000 },

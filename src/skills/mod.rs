@@ -1,8 +1,8 @@
 //! Skills: folders of instructions that a model reads when a task needs them.
 //!
 //! A skill is a folder with a `SKILL.md` in the format of [agentskills.io](https://agentskills.io/specification): a head with `name` and
-//! `description`, then instructions, and beside it any files. A model is told the heads of its [`Skills`]; the rest it reads by one tool,
-//! which never leaves the skill's folder.
+//! `description`, then instructions, and any files beside it. A model is told the heads of its [`Skills`]. It reads the rest by one
+//! tool, which never leaves the folder of the skill.
 //!
 //! ```
 //! use openai_agents::Agent;
@@ -40,14 +40,16 @@ use crate::tools::workspace::{Workspace, WorkspaceError};
 /// The file that makes a folder a skill.
 const SKILL_FILE: &str = "SKILL.md";
 
-/// One skill: its head is known, all else is read when it is asked for; clones share it.
+/// Holds one skill.
+///
+/// Its head is loaded; everything else is read when it is asked for. Clones share it.
 #[derive(Clone)]
 pub struct Skill {
     inner: Arc<SkillInner>,
 }
 
 struct SkillInner {
-    /// What links may lead to: the folder itself, or the package that it is part of.
+    /// The folder that links must not leave: that of the skill, or of the plugin that it is part of.
     container: Workspace,
     /// The folder, relative to the container.
     prefix: PathBuf,
@@ -60,21 +62,22 @@ impl Skill {
     ///
     /// # Errors
     ///
-    /// [`SkillError`] if there is none, or its head does not say what it must.
+    /// [`SkillError`] if there is no `SKILL.md`, or its head breaks the specification.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, SkillError> {
         let path = folder.as_ref();
         let container = Workspace::open(path).map_err(|source| SkillError::Unreadable {
             folder: path.to_owned(),
             source: Box::new(source),
         })?;
-        // The name of the folder as it is called, not as a link resolves it.
+        // The name of the folder as it was given, and not that of the target of a link.
         let called = path.file_name().or_else(|| container.root().file_name());
         let called = called.unwrap_or_default().to_owned();
         let folder = container.root().to_owned();
         Self::read((container, PathBuf::new()), path, (&called, folder))
     }
 
-    /// Opens a folder of a package as a skill, if it has a `SKILL.md` that is a file; links stay in the package.
+    /// Opens a folder of a plugin as a skill, if it has a `SKILL.md` that is a file. Links must
+    /// stay in the plugin.
     #[cfg(feature = "plugins")]
     pub(crate) fn open_within(
         package: &Workspace,
@@ -129,7 +132,7 @@ impl Skill {
         &self.inner.head.name
     }
 
-    /// Says what the skill is for and when to use it.
+    /// Gives what the skill is for and when to use it.
     pub fn description(&self) -> &str {
         &self.inner.head.description
     }
@@ -139,7 +142,7 @@ impl Skill {
         self.inner.head.license.as_deref()
     }
 
-    /// Says what the skill needs of the machine, if it does.
+    /// Gives what the skill needs from the machine, if it says so.
     pub fn compatibility(&self) -> Option<&str> {
         self.inner.head.compatibility.as_deref()
     }
@@ -149,11 +152,11 @@ impl Skill {
         &self.inner.folder
     }
 
-    /// Reads the instructions, as they are now.
+    /// Reads the instructions as they are now.
     ///
     /// # Errors
     ///
-    /// [`SkillError`] if `SKILL.md` cannot be read any more or has no head.
+    /// [`SkillError`] if `SKILL.md` can no longer be read or has no head.
     pub fn body(&self) -> Result<String, SkillError> {
         let path = joined(&self.inner.prefix, SKILL_FILE);
         let text = self.inner.container.read_text(&path);
@@ -162,9 +165,10 @@ impl Skill {
         Ok(body.trim().to_owned())
     }
 
-    /// Lists the files beside `SKILL.md`, at most so many.
+    /// Lists at most `max` files beside `SKILL.md`.
     fn files(&self, max: usize) -> Result<Vec<PathBuf>, SkillError> {
         let inner = &self.inner;
+        // One more, because `SKILL.md` is among them and is left out below.
         let files = inner.container.files(&joined(&inner.prefix, ""), max + 1);
         let mut files = files.map_err(|source| self.unreadable(source))?;
         files.retain(|path| path != Path::new(SKILL_FILE));
@@ -174,7 +178,7 @@ impl Skill {
 
     /// Reads a file of the skill, as `read_file` of a workspace does.
     fn file(&self, path: &str) -> Result<String, SkillError> {
-        // In a package `..` would lead to the files of other skills.
+        // In a plugin, `..` would lead to the files of other skills.
         let leads_out = Path::new(path)
             .components()
             .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
@@ -197,7 +201,7 @@ impl Skill {
     }
 }
 
-/// A path of the container; one that is no text has characters that no name of the format has.
+/// Gives a path in the container as text. A path that is not UTF-8 cannot belong to a skill.
 fn joined(prefix: &Path, path: &str) -> String {
     prefix.join(path).to_string_lossy().into_owned()
 }

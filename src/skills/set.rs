@@ -1,4 +1,4 @@
-//! The skills of an agent: what its model is told of them, and the tool that reads them.
+//! The skills of an agent: what its model is told about them, and the tool that reads them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use crate::tools::{
     FunctionTool, ToolContext, ToolDefinitionError, ToolFailure, ToolOptions, blocking,
 };
 
-/// How many files of a skill a model is told of.
+/// The most files of a skill that a model is told about.
 const MAX_FILES: usize = 100;
 
 const DESCRIPTION: &str = "Reads a skill: its instructions, with the names of its files, or one of these files. Read a skill before you \
     do a task that it is for.";
 
-/// Skills by name, in order; clones share them.
+/// A set of skills with unique names. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Skills {
     skills: Arc<[Skill]>,
 }
 
 impl Skills {
-    /// Puts skills together.
+    /// Makes a set of skills.
     ///
     /// # Errors
     ///
-    /// [`SkillError::Duplicate`] if two have one name.
+    /// [`SkillError::Duplicate`] if two have the same name.
     pub fn new(skills: impl IntoIterator<Item = Skill>) -> Result<Self, SkillError> {
         let skills: Arc<[Skill]> = skills.into_iter().collect();
         for (n, second) in skills.iter().enumerate() {
@@ -54,7 +54,7 @@ impl Skills {
         self.iter().find(|skill| skill.name() == name)
     }
 
-    /// Gives what a model is told of the skills; nothing if there is none.
+    /// Gives the text about the skills for the instructions of a model; empty without skills.
     pub fn instructions(&self) -> String {
         if self.skills.is_empty() {
             return String::new();
@@ -63,9 +63,9 @@ impl Skills {
             read_skill first.\n"
             .to_owned();
         for skill in self {
-            // One line each, whatever the author wrote.
+            // One line each, even if the author wrote several.
             let words: Vec<&str> = skill.description().split_whitespace().collect();
-            // Writing to a string does not fail.
+            // Writing to a `String` cannot fail.
             write!(text, "\n- {}: {}", skill.name(), words.join(" ")).ok();
         }
         text

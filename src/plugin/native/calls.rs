@@ -1,4 +1,4 @@
-//! The calls that a library has not ended, by their numbers. A number is taken once: what comes twice, late or unasked finds nothing.
+//! The calls that a library has not ended, by their numbers. A number is used once, so that a second or late end finds nothing.
 
 #![expect(unsafe_code, reason = "libraries call these functions through C")]
 
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::plugin::ModuleCallError;
 use crate::plugin::module_tools::Reply;
 
-/// No tool's output is larger; a length beyond it is taken for a wrong one and nothing is read.
+/// The largest reply. A longer length is taken for an error, and nothing is read.
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 
 type WaitingCalls = HashMap<u64, oneshot::Sender<Reply>>;
@@ -21,7 +21,7 @@ type WaitingCalls = HashMap<u64, oneshot::Sender<Reply>>;
 static WAITING: LazyLock<Mutex<WaitingCalls>> = LazyLock::new(Mutex::default);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A call that is waited for; dropping it makes what comes later find nothing.
+/// A call that is waited for. Once it is dropped, its end is ignored.
 pub(super) struct PendingCall {
     pub(super) id: u64,
     pub(super) reply: oneshot::Receiver<Reply>,
@@ -43,24 +43,24 @@ impl Drop for PendingCall {
 }
 
 fn waiting() -> MutexGuard<'static, WaitingCalls> {
-    // A map cannot be half changed by what is done here.
+    // Nothing here can panic with the map half changed.
     WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends a call, on whatever thread of the library.
+/// Ends a call, on any thread of the library.
 pub(super) unsafe extern "C" fn complete(call_id: u64, status: u32, bytes: Bytes) {
     let sender = waiting().remove(&call_id);
     let Some(sender) = sender else {
-        tracing::warn!(target: "openai_agents::plugin", call_id, "a plugin ended a call that is not waited for");
+        tracing::warn!(target: "openai_agents::plugin", call_id, "a plugin ended a call a second time, or one that was abandoned");
         return;
     };
     // SAFETY: the ABI has the library pass bytes that can be read until this returns.
     let reply = unsafe { text(bytes) }.map(|text| (status, text));
-    // Nobody waits any more if this fails.
+    // The receiver is gone if the call was abandoned meanwhile.
     drop(sender.send(reply));
 }
 
-/// Takes a description; the target is the number of the call.
+/// Receives a description. The target is the number of the call, and not an address.
 pub(super) unsafe extern "C" fn receive(target: *mut c_void, status: u32, bytes: Bytes) {
     // SAFETY: as in `complete`.
     unsafe { complete(target.addr() as u64, status, bytes) };
@@ -69,7 +69,7 @@ pub(super) unsafe extern "C" fn receive(target: *mut c_void, status: u32, bytes:
 unsafe fn text(bytes: Bytes) -> Result<String, ModuleCallError> {
     let contract = |problem: &str| Err(ModuleCallError::Contract(problem.to_owned()));
     if bytes.length > MAX_REPLY_BYTES {
-        return contract("its answer is said to be larger than 64 MiB");
+        return contract("its answer has a length of more than 64 MiB");
     }
     // SAFETY: as in `complete`; the length is in bounds.
     let Some(bytes) = (unsafe { bytes.get() }) else {

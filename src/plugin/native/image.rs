@@ -1,13 +1,13 @@
-//! What the bytes of a library say, read before the dynamic linker does: it runs code of the library while it opens it.
+//! Checks the bytes of a library before the dynamic linker opens it, because the linker runs code of the library.
 
 use object::read::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use object::{Architecture, BinaryFormat, File, ObjectKind};
 use openai_agents_plugin::abi::{ABI_VERSION, MAGIC, PluginTable, SYMBOL};
 
-/// Magic, version and size, which stand first in the table and need no relocation.
+/// Magic, version and size: the first fields of the table, which need no relocation.
 const HEAD_BYTES: u64 = 16;
 
-/// Why bytes are no plugin.
+/// Why bytes are not a plugin.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ImageError {
     NoPlugin(String),
@@ -20,7 +20,7 @@ impl From<&str> for ImageError {
     }
 }
 
-/// Checks that bytes are a whole shared library of this machine with a table of this ABI.
+/// Checks that bytes are a complete shared library for this machine, with a table of this ABI.
 pub(super) fn check(bytes: &[u8]) -> Result<(), ImageError> {
     let file = File::parse(bytes)
         .map_err(|error| ImageError::NoPlugin(format!("it is not a shared library ({error})")))?;
@@ -46,7 +46,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), ImageError> {
         let problem = format!("it is for the architecture {found:?}");
         return Err(ImageError::NoPlugin(problem));
     }
-    // The linker maps what the segments say; to touch what the file does not have would end the program.
+    // The linker maps what the segments claim. Touching a page beyond the end of the file would end the program by
+    // SIGBUS.
     let length = bytes.len() as u64;
     let is_whole = file.segments().all(|segment| {
         let (start, size) = segment.file_range();
@@ -64,7 +65,7 @@ fn check_table(file: &File<'_>) -> Result<(), ImageError> {
     } else {
         file.dynamic_symbols()
     };
-    // Mach-O puts an underscore before the names of C.
+    // Mach-O prefixes C names with an underscore.
     let is_table = |name: &str| name == SYMBOL || name.strip_prefix('_') == Some(SYMBOL);
     let mut tables = symbols
         .filter(|symbol| symbol.is_definition() && symbol.name().is_ok_and(is_table))

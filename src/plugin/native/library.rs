@@ -19,7 +19,7 @@ use super::threads::{MAX_THREADS, Threads};
 use crate::plugin::module_tools::Reply;
 use crate::plugin::{ModuleCallError, ModuleError, PluginModule};
 
-/// A library that is loaded, and stays: threads and destructors of it may run at any time.
+/// A loaded library. It is never unloaded, because its threads and destructors may run at any time.
 pub(in crate::plugin) struct Library {
     entries: EntryPoints,
     threads: Threads,
@@ -33,7 +33,7 @@ struct EntryPoints {
 }
 
 impl Library {
-    /// Checks the bytes and opens them; only what was checked is run.
+    /// Checks the bytes and opens them. The bytes that are run are those that were checked.
     pub(in crate::plugin) fn load(
         module: &PluginModule,
         bytes: &[u8],
@@ -61,7 +61,7 @@ impl Library {
         })
     }
 
-    /// Asks for the description and waits for it; whoever calls bounds the time.
+    /// Asks for the description and blocks until it is there. The caller limits the time.
     pub(in crate::plugin) fn describe(&self) -> Reply {
         let mut pending = PendingCall::new();
         let target = std::ptr::without_provenance_mut(usize::try_from(pending.id).unwrap_or(0));
@@ -73,7 +73,8 @@ impl Library {
         })
     }
 
-    /// Calls a tool; dropped, it gives up the thread if the library still has it.
+    /// Calls a tool. If the future is dropped while the library still runs, its thread is
+    /// abandoned.
     pub(in crate::plugin) async fn call(&self, tool: Arc<str>, arguments: String) -> Reply {
         let mut pending = PendingCall::new();
         let (id, call) = (pending.id, self.entries.call);
@@ -89,7 +90,7 @@ impl Library {
             });
         };
         let reply = (&mut pending.reply).await;
-        // It may be on its way back still, which is not given up.
+        // The thread may still be returning, which does not count as abandoned.
         begun.forget();
         reply.unwrap_or_else(|_| {
             let problem = "the call ended without an answer";
@@ -103,20 +104,21 @@ impl Library {
 }
 
 impl Drop for Library {
-    /// Tells the library, without waiting: what it does then may take as long as it likes.
+    /// Calls `shutdown` without waiting, because it may take any time.
     fn drop(&mut self) {
         let shutdown = self.entries.shutdown;
-        let told = self.threads.run(move || {
+        let begun = self.threads.run(move || {
             // SAFETY: the entry is of a table of this ABI, and this is the only call of it.
             unsafe { shutdown() };
         });
-        if let Some(told) = told {
-            told.forget();
+        if let Some(begun) = begun {
+            begun.forget();
         }
     }
 }
 
-/// The table once more, as it is in memory: code that ran while the library was opened may have changed it.
+/// Reads the table again, from memory: code that ran while the library was opened may have changed
+/// it.
 fn entries(table: &PluginTable) -> Option<EntryPoints> {
     let is_same = table.magic == MAGIC
         && table.abi_version == ABI_VERSION
@@ -132,11 +134,12 @@ fn entries(table: &PluginTable) -> Option<EntryPoints> {
 }
 
 mod sealed {
-    //! A copy of the bytes that nobody can change, which the linker opens.
+    //! Opens a copy of the bytes that nobody can change.
 
     use super::{PluginTable, RTLD_LOCAL, RTLD_NOW, SYMBOL, io};
 
-    /// Opens the bytes and copies the table. The library is never closed: that would not unmap it where it has thread locals.
+    /// Opens the bytes and copies the table. The library is never closed: with thread-locals it
+    /// would not be unmapped anyway.
     pub(super) fn open(bytes: &[u8]) -> Result<PluginTable, String> {
         let copy = copy(bytes).map_err(|error| format!("it cannot be copied: {error}"))?;
         // SAFETY: the bytes were checked to be a library that is trusted; what its set-up code does is the trust that was given.
@@ -179,7 +182,9 @@ mod sealed {
 
     #[cfg(target_os = "linux")]
     impl Copy {
-        /// Keeps the descriptor open: by its number in the path the linker takes another library for one that it has.
+        /// Keeps the descriptor open. The linker knows libraries by path, and the path has the
+        /// number of the descriptor: if it were used again, another library would be taken for this
+        /// one.
         fn keep(self) {
             std::mem::forget(self.file);
         }
@@ -200,7 +205,7 @@ mod sealed {
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let mut name = String::from("openai-agents-plugin-");
         for byte in random {
-            // Writing to a string does not fail.
+            // Writing to a `String` cannot fail.
             write!(name, "{byte:02x}").ok();
         }
         let folder = std::env::temp_dir().join(name);
@@ -213,7 +218,7 @@ mod sealed {
     #[cfg(not(target_os = "linux"))]
     impl Drop for Copy {
         fn drop(&mut self) {
-            // What is mapped stays when its name is gone.
+            // The mapping stays when the file is removed.
             std::fs::remove_dir_all(&self.folder).ok();
         }
     }

@@ -1,18 +1,19 @@
-//! The threads on which a library's code runs. One that does not come back cannot be ended; it is counted and another takes its place.
+//! The threads that run the code of a library. One that does not return cannot be ended; it is counted, and another takes its place.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 
-/// How many calls of one library run at once. Tokio's threads are not used: a runtime waits for all of them when it ends.
+/// The most calls of one library at once. They do not run on the threads of Tokio, because a
+/// runtime waits for these when it ends.
 pub(super) const MAX_THREADS: usize = 64;
 
 type NativeJob = Box<dyn FnOnce() + Send>;
-/// A job, and the way to its thread, which goes back to the idle ones with it.
+/// A job, and the sender to its thread, which goes back to the idle ones with it.
 type ThreadMessage = (NativeJob, Worker);
 struct Worker(mpsc::Sender<ThreadMessage>);
 
-/// The threads of a library; idle ones end when it is dropped.
+/// The threads of a library. Idle ones end when this is dropped.
 #[derive(Clone)]
 pub(super) struct Threads {
     pool: Arc<Pool>,
@@ -25,7 +26,7 @@ struct Pool {
     n_given_up: Arc<AtomicUsize>,
 }
 
-/// A job that was begun; dropping it before the job is done gives its thread up.
+/// A job that was started. Dropping it before the job is done abandons its thread.
 pub(super) struct Begun {
     state: Arc<AtomicU8>,
     n_given_up: Arc<AtomicUsize>,
@@ -51,7 +52,7 @@ impl Threads {
         self.pool.n_given_up.load(Ordering::Relaxed)
     }
 
-    /// Runs a job on an idle thread or a new one; nothing if there are as many as there may be.
+    /// Runs a job on an idle thread or a new one; `None` if all threads are busy.
     pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) -> Option<Begun> {
         let state = Arc::new(AtomicU8::new(RUNNING));
         let n_given_up = Arc::clone(&self.pool.n_given_up);
@@ -61,6 +62,7 @@ impl Threads {
         };
         let job: NativeJob = Box::new(move || {
             job();
+            // An abandoned call has returned after all, and its thread is free again.
             if state.swap(DONE, Ordering::AcqRel) == GIVEN_UP {
                 n_given_up.fetch_sub(1, Ordering::Relaxed);
             }
@@ -83,9 +85,7 @@ impl Threads {
             let thread = std::thread::Builder::new().name(self.name.to_string());
             thread.spawn(move || work(&receiver, &pool))
         } else {
-            Err(io::Error::other(
-                "there are as many threads as there may be",
-            ))
+            Err(io::Error::other("all threads are busy"))
         };
         if let Err(error) = started {
             self.pool.n_threads.fetch_sub(1, Ordering::AcqRel);
@@ -95,7 +95,7 @@ impl Threads {
     }
 }
 
-/// Ends when nobody can send any more, which is when the pool with all ways to its threads is gone.
+/// Runs jobs. Ends when all senders are gone, which is when the pool is dropped.
 fn work(jobs: &mpsc::Receiver<ThreadMessage>, pool: &Weak<Pool>) {
     while let Ok((job, worker)) = jobs.recv() {
         job();
@@ -106,12 +106,12 @@ fn work(jobs: &mpsc::Receiver<ThreadMessage>, pool: &Weak<Pool>) {
 }
 
 fn lock(idle: &Mutex<Vec<Worker>>) -> std::sync::MutexGuard<'_, Vec<Worker>> {
-    // A list of threads cannot be half changed.
+    // Nothing here can panic with the list half changed.
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Begun {
-    /// Lets the thread end the job in its own time: it was answered.
+    /// Lets the thread finish by itself, because the call was answered.
     pub(super) fn forget(self) {
         self.state.store(DONE, Ordering::Release);
     }
@@ -124,7 +124,7 @@ impl Drop for Begun {
                 .compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Relaxed);
         if before.is_ok() {
             let n_given_up = self.n_given_up.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(target: "openai_agents::plugin", n_given_up, "a call of a plugin is not waited for any more; its thread cannot be ended");
+            tracing::warn!(target: "openai_agents::plugin", n_given_up, "a call of a plugin was abandoned and may still be running: a thread cannot be ended");
         }
     }
 }
