@@ -1,4 +1,5 @@
-//! Which addresses a client connects to: the one that was checked is the one that is connected to, because the name is looked up here.
+//! Limits the addresses that a client connects to. The name is looked up here, so that the checked
+//! address is the one that is used.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::{Context, Poll};
@@ -12,16 +13,16 @@ use tower_service::Service;
 use super::connector::Connecting;
 use crate::future::BoxError;
 
-/// Which addresses a client connects to.
+/// The addresses that a client connects to.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Addresses {
     #[default]
     Any,
-    /// Those that everyone can reach, and of these hosts any.
+    /// Public addresses, and any address of these hosts.
     Public { except: Vec<String> },
 }
 
-/// A name stands for an address in a network of its own, or is one.
+/// A host is, or has, an address that is not public.
 #[derive(Debug, Error)]
 #[error("`{host}` is {address}, which is not a public address")]
 pub(super) struct NotPublic {
@@ -30,7 +31,7 @@ pub(super) struct NotPublic {
 }
 
 impl Addresses {
-    /// Checks a host that is an address; one that is a name is checked when it is looked up.
+    /// Checks a host that is an address. A name is checked when it is looked up.
     pub(super) fn check_literal(&self, target: &Uri) -> Result<(), NotPublic> {
         let host = target.host().unwrap_or_default();
         let literal = host.trim_start_matches('[').trim_end_matches(']');
@@ -58,7 +59,7 @@ impl Addresses {
     }
 }
 
-/// Looks names up, and refuses one that has an address that the client does not connect to.
+/// Looks names up, and refuses a name with an address that the client must not connect to.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
     system: GaiResolver,
@@ -86,7 +87,8 @@ impl Service<Name> for Resolver {
         let addresses = self.addresses.clone();
         Box::pin(async move {
             let found: Vec<SocketAddr> = found.await?.collect();
-            // One that is refused among others is a trick: which of them is taken would be left to chance.
+            // One private address among public ones is refused as well. Otherwise the connector could pick it, by chance or
+            // because the others do not answer.
             for address in &found {
                 addresses.check(name.as_str(), address.ip())?;
             }
@@ -95,7 +97,8 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// Whether an address is one of the public internet, by the registries of special addresses (RFC 6890 and what came after).
+/// Says whether an address is on the public internet, by the registries of special addresses (RFC
+/// 6890 and later).
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),

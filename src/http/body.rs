@@ -1,4 +1,4 @@
-//! The body of an answer, chunk by chunk or whole, always bounded in time and, if asked, in size.
+//! The body of an answer, read by chunks or whole, within limits on time and size.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,8 +13,8 @@ use super::timer::{IdleTimer, Timers};
 
 /// Reads the body of an answer.
 ///
-/// Dropping it before its end closes the connection, so that the server stops working. A body read to its end leaves
-/// the connection to the next request.
+/// Dropping it before its end closes the connection, so that the server stops working. After the
+/// end of the body the connection is free for the next request.
 pub struct HttpBody {
     /// `None` after the end or an error.
     incoming: Option<PooledBody>,
@@ -29,9 +29,9 @@ pub struct HttpBody {
 /// How much of a body is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimits {
-    /// Of [`HttpBody::collect`].
+    /// The limit for [`HttpBody::collect`].
     pub(super) whole: usize,
-    /// Of [`HttpBody::poll_chunk`].
+    /// The limit for [`HttpBody::poll_chunk`].
     pub(super) stream: Option<u64>,
 }
 
@@ -53,23 +53,25 @@ impl HttpBody {
         }
     }
 
-    /// Leaves it to the caller how long the server may be silent.
+    /// Removes the idle time-out, for a caller that has its own.
     pub(crate) fn without_idle_timeout(mut self) -> Self {
         self.timers.idle = IdleTimer::new(None);
         self
     }
 
-    /// Gives the next chunk as it came from the socket; `None` at the end, and after an error.
+    /// Gives the next chunk as it came from the socket.
+    ///
+    /// It is `None` at the end, and after an error.
     ///
     /// # Errors
     ///
-    /// An item is an error when the body is cut, a time-out elapses, the bound for streams is exceeded, or the body is
-    /// compressed.
+    /// An item is an error if the body is cut, a time-out elapses, the limit for streams is
+    /// exceeded, or the body is compressed.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, HttpError>>> {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
-        // Nothing here decompresses. An error that names the encoding is better than garbage.
+        // Nothing here decompresses, and an error with the name of the encoding is better than garbage.
         if let Some(encoding) = self.encoding.take() {
             let target = self.target();
             return self.fail(HttpError::ContentEncoding { target, encoding });
@@ -82,7 +84,7 @@ impl HttpBody {
             match incoming.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(chunk) if !chunk.is_empty() => return self.on_chunk(chunk),
-                    // An empty chunk, or trailers, of which nothing here depends.
+                    // An empty chunk, or trailers, which nobody here uses.
                     _ => {}
                 },
                 Poll::Ready(Some(Err(error))) => {
@@ -110,16 +112,16 @@ impl HttpBody {
     ///
     /// # Cancel safety
     ///
-    /// No chunk is lost when the future is dropped.
+    /// Dropping the future loses no chunk.
     pub async fn next_chunk(&mut self) -> Option<Result<Bytes, HttpError>> {
         poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    /// Reads the whole body, up to the bound that the client was built with (64 MiB).
+    /// Reads the whole body, up to the limit of the client (64 MiB by default).
     ///
     /// # Errors
     ///
-    /// As [`poll_chunk`](Self::poll_chunk), and [`HttpError::TooLarge`] beyond the bound.
+    /// As [`poll_chunk`](Self::poll_chunk), and [`HttpError::TooLarge`] beyond the limit.
     ///
     /// # Cancel safety
     ///
@@ -129,11 +131,12 @@ impl HttpBody {
         self.collect_up_to(max_bytes).await
     }
 
-    /// Reads the whole body, up to a bound.
+    /// Reads the whole body, up to a limit in bytes.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Self::collect). An announced length beyond the bound is refused before anything is read.
+    /// As [`collect`](Self::collect). A body whose announced length exceeds the limit is refused
+    /// before it is read.
     ///
     /// # Cancel safety
     ///
@@ -147,7 +150,7 @@ impl HttpBody {
         }
     }
 
-    /// Begins to read the whole body, up to a bound.
+    /// Starts to read the whole body, up to a limit.
     pub(crate) fn whole(self, max_bytes: usize) -> WholeBody {
         let announced = self
             .incoming
@@ -192,11 +195,12 @@ impl HttpBody {
 /// The largest block of a body whose length was not announced.
 const MAX_BLOCK_BYTES: usize = 1024 * 1024;
 
-/// What came of a body, in blocks that are never moved: a buffer that grows leaves as much behind as it holds, for seconds.
+/// The bytes of a body in blocks that are never moved. A buffer that grows would leave its old
+/// memory behind, as much as it holds.
 struct Blocks(Vec<Vec<u8>>);
 
 impl Blocks {
-    /// Has room for what was announced; what does not come is not touched.
+    /// Reserves memory for the announced length. Pages that are never written cost nothing.
     fn new(first: &[u8], announced: u64) -> Self {
         let announced = usize::try_from(announced).unwrap_or_default();
         let mut block = Vec::with_capacity(announced.max(2 * first.len()));
@@ -246,12 +250,13 @@ pub(crate) struct WholeBody {
 }
 
 impl WholeBody {
-    /// Gives how many bytes have come.
+    /// Gives the number of bytes so far.
     pub(crate) const fn n_bytes(&self) -> u64 {
         self.body.n_bytes
     }
 
-    /// Gives the body once it is there, and `None` when more of it has come; not to be polled again once it is there.
+    /// Gives the body when it is complete, and `None` when more of it has come. Must not be polled
+    /// after the body.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, HttpError>> {
         // Refused by its announced length, before the first byte is kept. A compressed body is not
         // refused here: below it gets the error that names its encoding.

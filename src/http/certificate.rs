@@ -1,4 +1,4 @@
-//! Judges the certificate of a server, and says what is wrong with one and how to trust it.
+//! Checks the certificate of a server, and explains what is wrong with it and how to trust it.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -10,20 +10,21 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use thiserror::Error;
 
-/// Checks the chain, the time and the name, and takes a certificate that was itself named as trusted.
+/// Checks chain, time and name, and accepts a certificate that was itself named as trusted.
 ///
-/// A certificate that a server signed for itself is nearly always marked as that of an authority (`CA:TRUE`, as `openssl req -x509` makes
-/// it). webpki refuses such a one as that of a server, even if it is trusted. It is taken here if it is, byte for byte, one that a person
-/// named; its time and its name are checked all the same.
+/// A certificate that a server signed for itself is nearly always marked as that of an authority
+/// (`CA:TRUE`, the default of `openssl req -x509`). webpki refuses such a certificate for a server,
+/// even if it is trusted. Here it is accepted if it is, byte for byte, one that a person named. Its
+/// time and name are checked all the same.
 #[derive(Debug)]
 pub(super) struct CertificateVerifier {
     webpki: Arc<WebPkiServerVerifier>,
     named: Vec<CertificateDer<'static>>,
-    /// Where the trusted ones are from, if not from the operating system.
+    /// The source of the trusted certificates, if not the operating system.
     place: Option<String>,
 }
 
-/// Why a certificate is not trusted, as its user has to know it.
+/// Why a certificate is not trusted, in words for its user.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(super) struct Untrusted(String);
@@ -41,7 +42,7 @@ impl CertificateVerifier {
         }
     }
 
-    /// Says how to trust what is not.
+    /// Says how to trust the certificate.
     fn cure(&self, is_own: bool) -> String {
         let what = if is_own {
             "it"
@@ -78,28 +79,25 @@ impl ServerCertVerifier for CertificateVerifier {
             Err(Error::InvalidCertificate(error)) => error,
             Err(other) => return Err(other),
         };
-        // The time was found to be right before the mark was looked at; a test holds that.
+        // webpki checks the time before the mark, so that the time was right here. A test makes sure of this order.
         if is_marked_as_authority(&error) && self.named.iter().any(|named| named == end_entity) {
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             return Ok(ServerCertVerified::assertion());
         }
         let is_own = signs_itself(end_entity);
         let problem = match &error {
-            // Of the same name as one that is trusted, and not it: the one before, perhaps.
+            // `BadSignature`: a trusted certificate has the same name, but another key. It was probably replaced.
             CertificateError::UnknownIssuer | CertificateError::BadSignature if is_own => {
                 format!(
-                    "it is signed by itself and not trusted here; {}",
+                    "it is self-signed and not trusted here; {}",
                     self.cure(true)
                 )
             }
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                format!(
-                    "it is of an authority that is not trusted here; {}",
-                    self.cure(false)
-                )
+                format!("its authority is not trusted here; {}", self.cure(false))
             }
             error if is_marked_as_authority(error) => format!(
-                "it is signed by itself, marked as that of an authority (CA:TRUE) and not trusted here; {}",
+                "it is self-signed, marked as an authority (CA:TRUE) and not trusted here; {}",
                 self.cure(true)
             ),
             _ => return Err(Error::InvalidCertificate(error)),
@@ -131,14 +129,14 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// Says what is wrong with the certificate for which a handshake failed.
+/// Explains what is wrong with a certificate, from the error of a handshake.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) fn certificate_problem_of(error: &std::io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref()?;
     certificate_problem(error)
 }
 
-/// Says what is wrong with a certificate; `None` for any other error.
+/// Explains what is wrong with a certificate; `None` for any other error.
 pub(super) fn certificate_problem(error: &Error) -> Option<String> {
     let Error::InvalidCertificate(error) = error else {
         return None;
@@ -172,7 +170,7 @@ fn is_marked_as_authority(error: &CertificateError) -> bool {
     matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// Whether a certificate is its own issuer.
+/// Says whether a certificate is its own issuer.
 fn signs_itself(certificate: &CertificateDer<'_>) -> bool {
     webpki::EndEntityCert::try_from(certificate)
         .is_ok_and(|certificate| certificate.issuer() == certificate.subject())

@@ -1,4 +1,4 @@
-//! The client: one request per call, and nothing that was not asked for.
+//! The HTTP client: one request per call, and nothing that was not asked for.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -30,11 +30,11 @@ use super::url::redirect_origin;
 use super::{Headers, HttpError, Url};
 use crate::secret::Redactor;
 
-/// Sends requests over pooled connections; cheap to clone, to be shared by everything in a program.
+/// Sends requests over pooled connections. Clones are cheap and share the pool.
 ///
-/// A call sends one request over HTTP/1.1. It is never repeated and no redirect is followed. No compression is asked for,
-/// and a compressed body is an error when it is read. TLS (with the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else of the operating system) is set up at the first
-/// `https` URL. Needs a Tokio runtime with I/O and time.
+/// A call sends one request over HTTP/1.1. It is never repeated, and no redirect is followed. No compression is requested, and
+/// reading a compressed body is an error. TLS is set up at the first `https` URL, with the certificates of `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` or, without these, of the operating system. Needs a Tokio runtime with I/O and time.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), openai_agents::http::HttpError> {
@@ -54,7 +54,7 @@ pub struct HttpClient {
 
 struct ClientInner {
     pool: ConnectionPool,
-    /// For requests that ask for another protocol: through a proxy they go by a tunnel.
+    /// For requests that upgrade to another protocol, which need a tunnel through a proxy.
     #[cfg(feature = "realtime")]
     upgrades: ConnectionPool,
     shared: Arc<Shared>,
@@ -66,13 +66,13 @@ struct ClientInner {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HttpResponse {
-    /// The status; never 3xx, which is an error.
+    /// The status. 3xx never appears, because it is an error.
     pub status: u16,
     /// The header lines.
     pub headers: Headers,
     /// The body.
     pub body: HttpBody,
-    /// When the answer began to be waited for.
+    /// When the wait for the answer started.
     pub(crate) awaited_since: Option<Instant>,
 }
 
@@ -114,17 +114,17 @@ impl From<HttpMethod> for Method {
     }
 }
 
-/// What a server says to a request for another protocol.
+/// The answer to a request for another protocol.
 #[cfg(feature = "realtime")]
 pub(crate) enum UpgradeResponse {
-    /// The connection, which speaks that protocol now.
+    /// The connection, which has switched to the protocol.
     Switched(Headers, TokioIo<hyper::upgrade::Upgraded>),
     /// Any other answer.
     Refused(Box<HttpResponse>),
 }
 
 impl HttpClient {
-    /// Begins a client with other than the default settings.
+    /// Starts a client with other settings than the defaults.
     pub fn builder() -> HttpClientBuilder {
         HttpClientBuilder::default()
     }
@@ -146,7 +146,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// [`HttpError`] if there is no head of an answer in time, or it is a redirect.
+    /// [`HttpError`] if the head of the answer does not come in time, or is a redirect.
     ///
     /// # Cancel safety
     ///
@@ -170,7 +170,8 @@ impl HttpClient {
         self.send(Method::DELETE, url, headers, Bytes::new()).await
     }
 
-    /// Sends a request by any method and waits for the head of the answer, whatever its status; a redirect is an answer, too.
+    /// Sends a request with any method, and waits for the head of the answer, whatever its status.
+    /// A redirect is an answer too.
     pub(crate) async fn send_by(
         &self,
         method: HttpMethod,
@@ -181,7 +182,8 @@ impl HttpClient {
         Ok(self.answer(url, head, timers))
     }
 
-    /// Begins a client of the same settings, proxies and certificates, to be changed; it has connections of its own.
+    /// Starts a client with the same settings, proxies and certificates, but connections of its
+    /// own.
     pub fn to_builder(&self) -> HttpClientBuilder {
         let ClientInner {
             shared,
@@ -198,7 +200,7 @@ impl HttpClient {
         }
     }
 
-    /// Takes out what the proxies are trusted with.
+    /// Gives the redactor for the passwords of the proxies.
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.inner.shared.proxies.redactor
     }
@@ -207,9 +209,10 @@ impl HttpClient {
         &self.inner.timeouts
     }
 
-    /// Sends a GET request that asks for another protocol on its connection, and waits for the head of the answer.
+    /// Sends a GET request that asks for another protocol, and waits for the head of the answer.
     ///
-    /// Everything that belongs to a request holds for it: proxies, TLS, the time-outs up to the head. Behind it there is none.
+    /// Proxies, TLS and the time-outs up to the head apply as to any request. After the head there
+    /// is no time-out.
     #[cfg(feature = "realtime")]
     pub(crate) async fn upgrade(
         &self,
@@ -293,7 +296,7 @@ impl HttpClient {
         }
     }
 
-    /// Tells whether an `https` URL has been seen.
+    /// Says whether an `https` URL was used.
     #[cfg(test)]
     pub(super) fn tls_is_set_up(&self) -> bool {
         self.inner.shared.tls.is_set_up()
@@ -301,7 +304,8 @@ impl HttpClient {
 }
 
 impl ClientInner {
-    /// Checks what can be wrong before a connection is asked for; gives the host, unless the headers have it.
+    /// Checks what can be wrong before a connection is opened. Gives the value of `host`, unless
+    /// the caller set one.
     fn check(&self, url: &Url, headers: &Headers) -> Result<Option<HeaderValue>, HttpError> {
         if url.is_https() {
             self.shared.tls.set_up()?;
@@ -326,7 +330,7 @@ impl ClientInner {
         *request.method_mut() = method;
         *request.uri_mut() = connection.request_target(url);
         headers.as_map().clone_into(request.headers_mut());
-        // Nothing is added but `host`, and that only where the caller set none.
+        // Only `host` is added, and only if the caller set none.
         if let Some(host) = host {
             request.headers_mut().insert(HOST, host);
         }
@@ -341,7 +345,8 @@ impl ClientInner {
         Ok(request)
     }
 
-    /// Waits for the head of the answer within the time-outs; gives no connection with it if that is not to be used again.
+    /// Waits for the head of the answer within the time-outs. Without a connection in the result it
+    /// must not be used again.
     async fn head(
         &self,
         pool: &ConnectionPool,
@@ -355,14 +360,14 @@ impl ClientInner {
         // by the caller.
         let mut connection = match pool.take(url) {
             Some(idle) => idle,
-            // In a box, or every request would have room for a handshake.
+            // Boxed, so that the future of every request does not reserve space for a handshake.
             None => Box::pin(self.open(url, pool, &mut timers)).await?,
         };
         timers.head.use_alarm(connection.take_alarm());
         // The total time-out first, because it holds whatever else happens. The one for the head
         // last: it is only for when nothing has come.
         let response = {
-            // Made only now: it is large, and what is kept across a wait is moved and takes room as long as that.
+            // Made only now. It is large, and would take space in the future during the wait for a connection.
             let request = self.new_request(parts, host, &connection)?;
             let mut sent = pin!(connection.send(request));
             poll_fn(|cx| {
@@ -448,50 +453,57 @@ pub struct HttpClientBuilder {
 #[derive(Debug, Clone)]
 enum ProxySource {
     New(Proxies),
-    /// Those of another client, which are judged already.
+    /// Those of another client, which were checked already.
     Shared(Arc<ProxyTable>),
 }
 
 impl HttpClientBuilder {
-    /// Sets how long name, TCP, proxy and TLS may take together; 5 s by default.
+    /// Sets the limit for a connection, with name lookup, TCP, proxy and TLS.
+    ///
+    /// The default is 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.timeouts.connect = limit.into();
         self
     }
 
-    /// Sets how long the first event of a stream, or the head of any other answer, may take; 600 s by default.
+    /// Sets the limit for the first event of a stream, or the head of another answer; 600 s by
+    /// default.
     ///
-    /// It counts from the moment when the connection stands, so that a large request that takes long to send needs more. Comments,
-    /// by which a server keeps a stream alive, are no events.
+    /// It starts when the connection is open, so that it includes sending the request. Comments,
+    /// which some servers send to keep a stream alive, do not count as events.
     #[must_use]
     pub fn first_event_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.timeouts.first_event = limit.into();
         self
     }
 
-    /// Sets how long a server may be silent between two events of a stream, or in the middle of any other body; 300 s by default.
+    /// Sets how long a server may be silent within an answer; 300 s by default.
+    ///
+    /// It applies between two events of a stream, and between two pieces of another body.
     #[must_use]
     pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.timeouts.idle = limit.into();
         self
     }
 
-    /// Sets how long a request may take to the last byte of its answer; without limit by default.
+    /// Sets the limit for a request up to the last byte of its answer.
+    ///
+    /// There is none by default.
     #[must_use]
     pub fn total_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.timeouts.total = limit.into();
         self
     }
 
-    /// Sets how many bytes [`HttpBody::collect`] reads at most; 64 MiB by default.
+    /// Sets the most bytes that [`HttpBody::collect`] reads; 64 MiB by default.
     #[must_use]
     pub const fn max_body_bytes(mut self, max_bytes: usize) -> Self {
         self.limits.whole = max_bytes;
         self
     }
 
-    /// Sets how many bytes a body may have that is read chunk by chunk; without limit by default.
+    /// Sets the most bytes of a body that is read by chunks; no limit by default.
     #[must_use]
     pub fn max_stream_bytes(mut self, max_bytes: impl Into<Option<u64>>) -> Self {
         self.limits.stream = max_bytes.into();
@@ -505,10 +517,11 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Connects to public addresses only, but for these hosts; to any address by default.
+    /// Limits connections to public addresses, except for these hosts; no limit by default.
     ///
-    /// A name is looked up once for each connection, and the addresses that were found are checked and connected to: none that
-    /// belongs to this machine, to a private or local network, or to no one. Behind a proxy, the proxy looks names up.
+    /// A name is looked up once for each connection, and the addresses that were found are checked
+    /// and used. Refused are addresses of this machine, of private and local networks, and reserved
+    /// ones. Behind a proxy, the proxy looks names up.
     #[must_use]
     pub fn public_addresses<S: Into<String>>(
         mut self,
@@ -519,21 +532,23 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Trusts the certificates of this PEM file, in place of those of `SSL_CERT_FILE`, `SSL_CERT_DIR` or the operating system.
+    /// Trusts the certificates of this PEM file, instead of those of `SSL_CERT_FILE`,
+    /// `SSL_CERT_DIR` or the system.
     ///
-    /// It is read at the first `https` URL. A server may present one of these certificates itself: one that it signed itself, say.
+    /// The file is read at the first `https` URL. A server may also present one of these
+    /// certificates itself, such as a self-signed one.
     #[must_use]
     pub fn trust_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls = Arc::new(Tls::trusting(path.into()));
         self
     }
 
-    /// Builds the client; no connection is made.
+    /// Builds the client. No connection is opened.
     ///
     /// # Errors
     ///
-    /// [`HttpError::Proxy`] if the one of [`Proxies::Through`] cannot be used. One of the environment is judged by the first request that
-    /// needs it.
+    /// [`HttpError::Proxy`] if the proxy of [`Proxies::Through`] cannot be used. A proxy of the
+    /// environment is checked by the first request that needs it.
     pub fn build(self) -> Result<HttpClient, HttpError> {
         let proxies = match &self.proxies {
             ProxySource::New(proxies) => {
@@ -580,10 +595,11 @@ impl Default for HttpClientBuilder {
     }
 }
 
-/// Tells whether the server will close the connection after this answer although it says that it will not.
+/// Says whether the server will close the connection after this answer without announcing it.
 ///
-/// llama.cpp (b8156, November 2026, and long before) does so after every chunked answer. The end of the connection can be seen
-/// only after the next request was sent on it; that request would be lost, and nothing here sends it again.
+/// llama.cpp (b8156, November 2026, and long before) does so after every chunked answer. The close
+/// is visible only after the next request was sent. That request would be lost, and nothing here
+/// sends it again.
 fn closes_unannounced(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
         && headers
@@ -596,7 +612,7 @@ fn redirect_target(headers: &HeaderMap) -> Option<String> {
     Some(redirect_origin(location))
 }
 
-/// Gives the content encodings if any of them changes the bytes.
+/// Gives the content encodings, if any of them changes the bytes.
 fn foreign_encoding(headers: &HeaderMap) -> Option<String> {
     let mut encodings = headers
         .get_all(CONTENT_ENCODING)

@@ -1,4 +1,4 @@
-//! From a URI to a connected stream: name, TCP, proxy, TLS, all within the connect time-out.
+//! Opens connections: name lookup, TCP, proxy and TLS, within the connect time-out.
 
 use std::io;
 use std::pin::Pin;
@@ -31,17 +31,17 @@ pub(super) struct Connector {
     plain_way: PlainWay,
 }
 
-/// How plain `http` goes through an HTTP proxy.
+/// How plain `http` passes through an HTTP proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PlainWay {
-    /// Each request is sent to the proxy whole.
+    /// Each request is sent to the proxy with its full URL.
     Requests,
-    /// The proxy opens a tunnel: it would pass no other protocol on that a request asks for (RFC 6455, section 4.1, asks for this).
+    /// The proxy opens a tunnel, because it would not pass on a change of the protocol (RFC 6455, section 4.1).
     #[cfg(feature = "realtime")]
     Tunnel,
 }
 
-/// What all connections of a client have in common.
+/// What all connections of a client share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) tls: Arc<Tls>,
@@ -53,9 +53,9 @@ pub(super) struct Shared {
 impl Connector {
     pub(super) fn new(shared: Arc<Shared>, plain_way: PlainWay) -> Self {
         let mut http = HttpConnector::new_with_resolver(Resolver::new(shared.addresses.clone()));
-        // Whether TLS follows is decided here, not there.
+        // `enforce_http` would refuse `https` URLs. TLS is added below.
         http.enforce_http(false);
-        // A request is written at once; waiting to fill a segment would only delay it.
+        // A request is written in one go. Nagle's algorithm would only delay its last segment.
         http.set_nodelay(true);
         Self {
             http,
@@ -64,7 +64,7 @@ impl Connector {
         }
     }
 
-    /// Opens a connection to what a URI names.
+    /// Opens a connection to the host of a URI.
     pub(super) async fn connect(&self, target: Uri) -> Result<PooledStream, BoxError> {
         let (connecting, via_proxy) = self.begin(target)?;
         let stream = match self.shared.limit {
@@ -111,7 +111,7 @@ impl Connector {
                 .into()
             })
         });
-        // Inside a tunnel the connection is as good as a direct one.
+        // Through a tunnel, requests look as on a direct connection.
         Ok((connecting, is_seen_whole))
     }
 
@@ -123,7 +123,8 @@ impl Connector {
         }
     }
 
-    /// The proxy looks the name up: here it would block, and tell where the request goes.
+    /// Connects through SOCKS. The proxy looks the name up: a lookup here would block, and tell a
+    /// resolver where the request goes.
     fn socks(&self, proxy: &Proxy) -> SocksV5<HttpConnector<Resolver>> {
         let socks = SocksV5::new(proxy.address(), self.http.clone());
         match proxy.user() {
@@ -152,7 +153,7 @@ fn plain<E: Into<BoxError> + Send + 'static>(
     })
 }
 
-/// A proxy that opens a tunnel is told a port, which a URL need not have.
+/// Adds the port, which a tunnel needs and a URL may leave out.
 fn with_port(target: &Uri, default_port: u16) -> Uri {
     let host = target.host().unwrap_or_default();
     let port = target.port_u16().unwrap_or(default_port);
@@ -161,7 +162,7 @@ fn with_port(target: &Uri, default_port: u16) -> Uri {
         .unwrap_or_else(|_| target.clone())
 }
 
-/// A connection, and whether a proxy at its other end is to be sent whole URIs.
+/// A connection, and whether a proxy at its other end needs full URLs.
 pub(super) struct PooledStream {
     stream: Stream,
     via_proxy: bool,

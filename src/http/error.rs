@@ -1,4 +1,4 @@
-//! What can go wrong between a request and the last byte of its answer.
+//! The errors between a request and the last byte of its answer.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,14 +10,14 @@ use super::certificate::certificate_problem;
 use crate::future::BoxError;
 use crate::kind::ErrorKind;
 
-/// Says why a request has no whole answer.
+/// Says why a request has no complete answer.
 ///
-/// A target is `host:port`. No message holds a key, a query or a body; what another library said is the
+/// `target` is `host:port`. No message contains a key, a query or a body. The error of another library is the
 /// [`source`](StdError::source).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The URL cannot be used; without user information and query.
+    /// The URL cannot be used. It is shown without user information and query.
     #[error("the URL {url:?} cannot be used: {reason}")]
     Url {
         /// The URL.
@@ -41,23 +41,23 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// There are no certificates to be trusted that can be used, which `https` needs.
+    /// No trusted certificates can be loaded, which `https` needs.
     #[error("TLS cannot be set up: {reason}")]
     Tls {
         /// What is missing.
         reason: String,
     },
-    /// No connection; the request was not sent.
+    /// The connection failed; the request was not sent.
     #[error("could not connect to {target}: {reason}")]
     Connect {
         /// `host:port`.
         target: String,
-        /// What happened, in a few words.
+        /// The reason in a few words.
         reason: String,
         /// The error of the connection.
         source: BoxError,
     },
-    /// No connection through the proxy; the request was not sent.
+    /// The connection through the proxy failed; the request was not sent.
     #[error("could not connect to {target} through the proxy {proxy} (of {setting}): {reason}")]
     ViaProxy {
         /// `host:port`.
@@ -66,22 +66,22 @@ pub enum HttpError {
         proxy: String,
         /// The variable or option that names the proxy.
         setting: &'static str,
-        /// What happened, in a few words.
+        /// The reason in a few words.
         reason: String,
         /// The error of the connection.
         source: BoxError,
     },
-    /// The certificate of the server is not to be trusted; the request was not sent.
+    /// The certificate of the server is not trusted; the request was not sent.
     #[error("the certificate of {target} cannot be trusted: {problem}")]
     Certificate {
         /// `host:port`.
         target: String,
-        /// What is wrong with it, and what can be done.
+        /// What is wrong with it, and how to trust it.
         problem: String,
         /// The error of the handshake.
         source: BoxError,
     },
-    /// No connection within the connect time-out; the request was not sent.
+    /// The connect time-out elapsed; the request was not sent.
     #[error(
         "could not connect to {target} within {limit:?} (`timeouts.connect_secs`, or `connect_timeout` of the client)"
     )]
@@ -91,12 +91,12 @@ pub enum HttpError {
         /// The time-out.
         limit: Duration,
     },
-    /// The connection broke before the head of the answer. Whether the request was seen is unknown.
+    /// The connection broke before the head of the answer. The server may have seen the request.
     #[error("{target} did not answer: {reason}")]
     NoResponse {
         /// `host:port`.
         target: String,
-        /// What happened, in a few words.
+        /// The reason in a few words.
         reason: String,
         /// The error of the connection.
         source: BoxError,
@@ -111,19 +111,19 @@ pub enum HttpError {
         /// The error of the parser.
         source: BoxError,
     },
-    /// The body ended before its end, or its framing is broken.
+    /// The body was cut off, or its framing is broken.
     #[error("the answer of {target} broke off after {n_bytes} bytes: {reason}")]
     BodyCut {
         /// `host:port`.
         target: String,
-        /// How many bytes of the body had come.
+        /// The bytes of the body that were received.
         n_bytes: u64,
-        /// What happened, in a few words.
+        /// The reason in a few words.
         reason: String,
         /// The error of the connection.
         source: BoxError,
     },
-    /// No event of a stream, or no head of any other answer, within the time-out for the first.
+    /// The first event of a stream, or the head of another answer, did not come in time.
     #[error(
         "{target} did not begin to answer within {limit:?} (`timeouts.first_event_secs`, or `first_event_timeout` of the client)"
     )]
@@ -133,7 +133,7 @@ pub enum HttpError {
         /// The time-out.
         limit: Duration,
     },
-    /// Silence within an answer for longer than the idle time-out.
+    /// The server was silent within an answer for longer than the idle time-out.
     #[error(
         "nothing more came from {target} for {limit:?} (`timeouts.idle_secs`, or `idle_timeout` of the client)"
     )]
@@ -153,17 +153,17 @@ pub enum HttpError {
         /// The time-out.
         limit: Duration,
     },
-    /// The server redirects, which is never followed: the key would go along.
+    /// The server redirects. Redirects are never followed, because the key would be sent to the new address.
     #[error("{target} redirects with status {status} to {}, which is not followed", to.as_deref().unwrap_or("nowhere"))]
     Redirect {
         /// `host:port`.
         target: String,
         /// The status.
         status: u16,
-        /// Scheme, host and port of the new location, if it names them; else its path.
+        /// Scheme, host and port of the new location, or its path if it has none.
         to: Option<String>,
     },
-    /// The body is compressed, which was not asked for.
+    /// The body is compressed, although no compression was requested.
     #[error(
         "the answer of {target} has the content encoding {encoding:?}, which was not asked for"
     )]
@@ -173,12 +173,12 @@ pub enum HttpError {
         /// The encoding that the server named.
         encoding: String,
     },
-    /// The body is larger than the bound.
+    /// The body is larger than the limit.
     #[error("the answer of {target} is larger than {max_bytes} bytes")]
     TooLarge {
         /// `host:port`.
         target: String,
-        /// The bound.
+        /// The limit.
         max_bytes: u64,
     },
 }
@@ -205,13 +205,13 @@ impl HttpError {
         }
     }
 
-    /// Tells why there is no connection.
+    /// Makes the error for a connection that failed.
     pub(super) fn from_connect(
         target: String,
         connect_limit: Option<Duration>,
         error: BoxError,
     ) -> Self {
-        // A proxy that cannot be used, say.
+        // Already one of ours, such as a proxy that cannot be used.
         let source = match error.downcast::<Self>() {
             Ok(known) => return *known,
             Err(other) => other,
@@ -245,7 +245,7 @@ impl HttpError {
         }
     }
 
-    /// Tells what became of a request that was to be sent over a connection.
+    /// Makes the error for a request that has no answer.
     pub(super) fn from_request(target: String, error: hyper::Error) -> Self {
         let (reason, is_parse) = (reason(&error), error.is_parse());
         let source = Box::new(error);
@@ -264,7 +264,7 @@ impl HttpError {
         }
     }
 
-    /// Tells how a body broke.
+    /// Makes the error for a body that broke off.
     pub(super) fn from_body(target: &str, n_bytes: u64, error: hyper::Error) -> Self {
         Self::BodyCut {
             target: target.to_owned(),
@@ -275,12 +275,12 @@ impl HttpError {
     }
 }
 
-/// Marks, in a chain of foreign errors, that it was the connect time-out.
+/// Marks the connect time-out in a chain of foreign errors.
 #[derive(Debug, Error)]
 #[error("connect time-out")]
 pub(super) struct ConnectTimedOut;
 
-/// Notes, in a chain of foreign errors, that the connection was to go through a proxy.
+/// Marks, in a chain of foreign errors, that the connection went through a proxy.
 #[derive(Debug, Error)]
 #[error("through a proxy")]
 pub(super) struct ViaProxy {
@@ -290,7 +290,7 @@ pub(super) struct ViaProxy {
     pub(super) source: BoxError,
 }
 
-/// Finds the error of a handshake, which an I/O error holds without naming it as its source.
+/// Finds the error of a handshake. An I/O error contains it, but does not give it as its source.
 fn find_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     chain(error).find_map(|cause| {
         let mut inside: &(dyn StdError + 'static) = cause;
@@ -307,10 +307,13 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     chain(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// The shortest true statement of a chain of errors: the kind of the I/O error, or what the innermost one says.
+/// Gives the shortest description of a chain of errors: the kind of the I/O error, or the message
+/// of the innermost error.
 fn reason(error: &(dyn StdError + 'static)) -> String {
     let io_kind = chain(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        // Only errors of the system. An I/O error that wraps another one has a kind that says less
+        // than the inner message.
         .filter(|cause| cause.raw_os_error().is_some())
         .last()
         .map(io::Error::kind);

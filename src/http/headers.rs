@@ -1,4 +1,4 @@
-//! Header lines, of which secret ones are never printed.
+//! Header lines, which never print secrets.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Headers {
         Self::default()
     }
 
-    /// Sets a header, in place of one that has the same name.
+    /// Sets a header, replacing one with the same name.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Sets `authorization: Bearer` and the key.
+    /// Sets `authorization: Bearer` with the key.
     ///
     /// # Errors
     ///
@@ -63,17 +63,20 @@ impl Headers {
         self.insert_secret("authorization", &value)
     }
 
-    /// Gives the first value of a header if it is visible ASCII; the case of the name does not matter.
+    /// Gives the first value of a header, if it is visible ASCII.
+    ///
+    /// The case of the name does not matter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.to_str().ok()
     }
 
-    /// Gives the first value of a header as [`get`](Self::get), without reading the name anew for each answer.
+    /// Gives the first value of a header, as [`get`](Self::get), for a name that is parsed once and
+    /// used often.
     pub(crate) fn value(&self, name: &HeaderName) -> Option<&str> {
         self.0.get(name)?.to_str().ok()
     }
 
-    /// Gives names and values in order, leaving out values that are not visible ASCII.
+    /// Gives names and values in order. Values that are not visible ASCII are left out.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

@@ -1,8 +1,9 @@
-//! Connections to servers, and those among them that lie idle until the next request.
+//! The connections of a client, and those that wait idle for the next request.
 //!
-//! A pool of our own: the one of hyper-util also speaks HTTP/2, sends requests again and has a task wait for the end of each body, and
-//! took an eighth of what a turn costs. Here a connection goes back when its body is at its end, by whoever reads that. A request takes
-//! the idle connection that came back last, or else opens one for itself; it waits for nobody else's.
+//! This pool replaces the one of hyper-util, which also speaks HTTP/2, repeats requests, and uses a
+//! task to wait for the end of each body. That took an eighth of the cost of a turn. Here whoever
+//! reads the end of a body returns the connection. A request takes the idle connection that was
+//! returned last, or opens one for itself. It never waits for the connection of another request.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -24,11 +25,12 @@ use super::connector::Connector;
 use super::timer::Alarm;
 use crate::future::BoxError;
 
-/// Connections that lie idle are closed after this time. Uvicorn, on which vLLM, LiteLLM and many others run, closes them
-/// after 5 s; a request sent at that moment would fail, and nothing here sends it again.
+/// How long a connection stays idle before it is closed. Uvicorn, which vLLM, LiteLLM and many
+/// others use, closes after 5 s. A request that is sent at that moment would fail, and nothing here
+/// sends it again.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// Connections of one client; a cheap handle.
+/// The connections of one client. A cheap handle.
 #[derive(Clone)]
 pub(super) struct ConnectionPool(Arc<PoolParts>);
 
@@ -39,13 +41,13 @@ struct PoolParts {
 
 #[derive(Default)]
 struct IdleConnections {
-    /// Those that came back last stand last.
+    /// Sorted by their return, the latest last.
     by_target: BTreeMap<ConnectionTarget, Vec<IdleConnection>>,
-    /// The task that closes what has lain idle for too long, while anything may.
+    /// The task that closes connections that were idle for too long. It runs while there are idle ones.
     sweeper: Option<AbortHandle>,
 }
 
-/// What connections that can stand in for each other lead to.
+/// Where connections lead that can replace each other.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct ConnectionTarget {
     host_port: Arc<str>,
@@ -59,21 +61,21 @@ struct IdleConnection {
 
 struct OpenConnection {
     sender: SendRequest<Full<Bytes>>,
-    /// Whether a proxy at the other end is sent whole URLs.
+    /// Whether a proxy at the other end needs full URLs.
     via_proxy: bool,
-    /// Of the last request; to make one and to register it costs a hundredth of a turn. Until the next wait it has the waker of a task
-    /// that may be over, whose place in memory stays as long.
+    /// The timer of the last request, kept because making and registering one costs a hundredth of a turn. Until the next wait it
+    /// holds the waker of a task that may have ended, whose memory is not freed before that.
     alarm: Option<Alarm>,
 }
 
-/// A connection that belongs to one request. Dropped before the end of the answer, it is closed.
+/// A connection that belongs to one request. Dropping it before the end of the answer closes it.
 pub(super) struct PooledConnection {
     connection: OpenConnection,
     target: ConnectionTarget,
     pool: ConnectionPool,
 }
 
-/// The body of an answer, which gives its connection back at its end.
+/// The body of an answer, which returns its connection at its end.
 pub(super) struct PooledBody {
     incoming: Incoming,
     connection: Option<PooledConnection>,
@@ -111,10 +113,10 @@ impl ConnectionPool {
         let stream = self.0.connector.connect(url.uri().clone()).await?;
         let via_proxy = stream.via_proxy();
         let (mut sender, connection) = http1::handshake(stream).await?;
-        // It ends when the last who could send over it is gone. What breaks it is told to the request that is under way; one that breaks
-        // while it lies idle is not used again, and nobody needs to hear of it.
+        // The task ends when the last sender is dropped. An error reaches the request that is under way. A connection that breaks
+        // while it is idle is not used again, so that its error can be dropped.
         drop(tokio::spawn(connection.with_upgrades()));
-        // A server that closes it at once has seen no request, and the error is to say so.
+        // If the server closes at once, this fails before a request is sent, and the error can say so.
         sender.ready().await?;
         let connection = OpenConnection {
             sender,
@@ -132,8 +134,8 @@ impl ConnectionPool {
         }
     }
 
-    /// Takes a connection back that is ready for the next request; outside of a runtime, where nothing could close it in time, it is
-    /// closed.
+    /// Takes back a connection that is ready for the next request. Outside a runtime it is closed, because nothing could close it
+    /// in time.
     fn put(&self, target: ConnectionTarget, connection: OpenConnection) {
         let mut idle = self.0.lock();
         // One task for all idle connections, begun by the first. A finished one belongs to a
@@ -161,7 +163,8 @@ impl PoolParts {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes what has lain idle for too long, and says when the next will have; nothing if there is none.
+    /// Closes connections that were idle for too long. Gives the time of the next check; `None` if
+    /// none is idle.
     fn close_old(&self) -> Option<Instant> {
         let mut idle = self.lock();
         let now = Instant::now();
@@ -173,14 +176,14 @@ impl PoolParts {
             first.is_some()
         });
         if next.is_none() {
-            // The next that comes back begins anew.
+            // The next connection that is returned starts another task.
             idle.sweeper = None;
         }
         next
     }
 }
 
-/// The connections go with the last handle.
+/// Ends the task with the last handle; the connections close by being dropped.
 impl Drop for PoolParts {
     fn drop(&mut self) {
         let idle = self.idle.get_mut();
@@ -190,7 +193,8 @@ impl Drop for PoolParts {
     }
 }
 
-/// Closes idle connections in time. It waits first, because the one for which it was begun is mostly in use when it gets its turn.
+/// Closes idle connections in time. It waits first, because the connection that started it is
+/// mostly in use again by then.
 async fn sweep(pool: Weak<PoolParts>) {
     let mut next = Some(Instant::now() + MAX_IDLE);
     while let Some(time) = next {
@@ -209,12 +213,12 @@ impl ConnectionTarget {
 }
 
 impl PooledConnection {
-    /// Whether a proxy at the other end sees whole requests, and not only passes bytes on.
+    /// Says whether a proxy at the other end reads the requests, and does not only pass bytes on.
     pub(super) const fn is_seen_by_proxy(&self) -> bool {
         self.connection.via_proxy
     }
 
-    /// How the URL stands in a request.
+    /// Gives the URL in the form for the request line.
     pub(super) fn request_target(&self, url: &Url) -> Uri {
         if self.connection.via_proxy {
             url.uri().clone()
@@ -223,17 +227,17 @@ impl PooledConnection {
         }
     }
 
-    /// Takes the alarm of the request before, if there was one.
+    /// Takes the timer of the last request, if there is one.
     pub(super) const fn take_alarm(&mut self) -> Option<Alarm> {
         self.connection.alarm.take()
     }
 
-    /// Keeps the alarm of a request for the next.
+    /// Keeps the timer of a request for the next one.
     pub(super) fn keep_alarm(&mut self, alarm: Option<Alarm>) {
         self.connection.alarm = alarm;
     }
 
-    /// Sends a request; what is given waits for the head of the answer.
+    /// Sends a request. The future waits for the head of the answer.
     pub(super) fn send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -241,7 +245,7 @@ impl PooledConnection {
         self.connection.sender.send_request(request)
     }
 
-    /// Gives the connection back behind a body.
+    /// Returns the connection after a body.
     fn release(self) {
         let Self {
             mut connection,
@@ -252,8 +256,8 @@ impl PooledConnection {
             pool.put(target, connection);
             return;
         }
-        // Its task has given us the end of the body and is about to say so on another thread, or the server answered before it had read
-        // the whole request and may never do that.
+        // Two cases: the task of the connection gave us the end of the body and is about to mark the connection as ready, on
+        // another thread. Or the server answered before it had read the whole request, and may never read the rest.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 if let Ok(Ok(())) = timeout(MAX_IDLE, connection.sender.ready()).await {
@@ -283,7 +287,7 @@ impl PooledBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => {}
-            // The body broke off, so nobody knows where the next answer would begin.
+            // The body broke off. Where the next answer would begin is unknown, so that the connection is closed.
             Some(Err(_)) => self.connection = None,
             None => self.release(),
         }
@@ -297,7 +301,7 @@ impl PooledBody {
     }
 }
 
-/// A body of which nothing is to come need not be read for that.
+/// Returns the connection of a body that has nothing more to read, such as an empty one that nobody polled.
 impl Drop for PooledBody {
     fn drop(&mut self) {
         if self.incoming.is_end_stream() {

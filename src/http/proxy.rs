@@ -1,4 +1,4 @@
-//! Proxies, which are used only by request.
+//! Proxies, which are used only on request.
 
 use std::mem;
 
@@ -10,23 +10,23 @@ use super::HttpError;
 use super::url::is_loopback;
 use crate::secret::Redactor;
 
-/// Says through which proxies requests go.
+/// Says which proxies requests go through.
 ///
-/// A proxy is `http://host:port`, `socks5://host:port` or `socks5h://host:port` (the same here: the proxy looks names up), with
-/// `user:password@` before the host if it wants that. To one of HTTP, `http` requests are sent whole, and for `https` it only opens a
-/// tunnel. Requests to this machine (`localhost`, `127.0.0.0/8`, `::1`) never go through one.
+/// A proxy is `http://host:port`, `socks5://host:port` or `socks5h://host:port`, with `user:password@` before the host if it needs
+/// that. Both SOCKS schemes mean the same: the proxy looks names up. An HTTP proxy gets full `http` requests, and opens a tunnel for
+/// `https`. Requests to this machine (`localhost`, `127.0.0.0/8`, `::1`) never go through a proxy.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Proxies {
-    /// Requests go to their target, whatever the environment says.
+    /// No proxy, whatever the environment says.
     #[default]
     None,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` (or lower case), read once by `build()`.
     ///
-    /// As in curl. A value that cannot be used is an error of the requests that need it. Inside a CGI program (`REQUEST_METHOD` is set)
-    /// they are ignored, because there a client could set `HTTP_PROXY`.
+    /// They mean the same as for curl. A value that cannot be used fails the requests that need it. In a CGI program
+    /// (`REQUEST_METHOD` is set) they are ignored, because a client could set `HTTP_PROXY` there by a header.
     FromEnvironment,
-    /// Everything goes through this proxy.
+    /// This proxy, for all requests.
     Through(crate::secret::Secret),
 }
 
@@ -37,11 +37,11 @@ pub(super) struct ProxyTable {
     https: Option<Choice>,
     /// Knows the targets that need no proxy.
     exceptions: Option<Matcher>,
-    /// Takes out the passwords of the proxies.
+    /// Redacts the passwords of the proxies.
     pub(super) redactor: Redactor,
 }
 
-/// A proxy, or why it is none; the value is not kept, since it may hold a password.
+/// A proxy, or why it cannot be used. The value is not kept, since it may contain a password.
 #[derive(Debug, Clone)]
 struct Choice {
     setting: &'static str,
@@ -57,7 +57,7 @@ pub(super) struct Proxy {
     intercept: Intercept,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http,
@@ -65,7 +65,7 @@ pub(super) enum Protocol {
 }
 
 impl ProxyTable {
-    /// `variable` reads the environment; a parameter so that a test need not change it.
+    /// Makes the table. `variable` reads the environment, and is a parameter so that tests need not change that.
     pub(super) fn new(
         proxies: &Proxies,
         variable: impl Fn(&str) -> Option<String>,
@@ -102,7 +102,7 @@ impl ProxyTable {
             Some(Choice::new(setting, value.trim()))
         };
         let all = choice("ALL_PROXY");
-        // A matcher knows exceptions of proxies only, and so is given one that is never used.
+        // A matcher has exceptions only together with a proxy, so that it gets one that is never used.
         let exceptions = read("NO_PROXY").map(|targets| {
             let everywhere = Matcher::builder().all(ANYWHERE);
             everywhere.no(targets).build()
@@ -170,6 +170,8 @@ impl Proxy {
             .build()
             .intercept(&Uri::from_static(ANYWHERE));
         let Some(intercept) = intercept else {
+            // The matcher gives no reason. A scheme that it does not know is told apart from other
+            // mistakes here.
             let is_foreign = value
                 .split_once("://")
                 .is_some_and(|(scheme, _)| !["http", "socks5", "socks5h"].contains(&scheme));
@@ -191,7 +193,7 @@ impl Proxy {
         })
     }
 
-    /// Where the connection goes, with a port.
+    /// Gives the address of the proxy with its port.
     pub(super) fn address(&self) -> Uri {
         let default_port = match self.protocol {
             Protocol::Http => 80,
@@ -200,30 +202,31 @@ impl Proxy {
         let uri = self.intercept.uri();
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().unwrap_or(default_port);
-        // What was a URI before stays one.
+        // Cannot fail: host and port come from a URI.
         format!("http://{host}:{port}/")
             .parse()
             .unwrap_or_else(|_| uri.clone())
     }
 
-    /// The same as people write it.
+    /// Gives `host:port`, for messages.
     pub(super) fn host_port(&self) -> String {
         let address = self.address();
         let authority = address.authority();
         authority.map_or_else(String::new, ToString::to_string)
     }
 
-    /// The credentials of an HTTP proxy.
+    /// Gives the credentials of an HTTP proxy.
     pub(super) fn basic_auth(&self) -> Option<&HeaderValue> {
         self.intercept.basic_auth()
     }
 
-    /// User and password of a SOCKS proxy.
+    /// Gives user and password of a SOCKS proxy.
     pub(super) fn user(&self) -> Option<(&str, &str)> {
         self.intercept.raw_auth()
     }
 
-    /// Gives the credentials that a request itself must carry: only a plain one shows its head to the proxy.
+    /// Gives the credentials that the request itself must have. Only plain requests show their head
+    /// to the proxy.
     pub(super) fn authorization_for(&self, target: &Uri) -> Option<HeaderValue> {
         if target.scheme_str() == Some("https") || self.protocol != Protocol::Http {
             return None;

@@ -6,24 +6,25 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Measures how long something has been waited for, and elapses at a limit.
+/// Measures how long the program waits for something, and elapses at a limit.
 ///
-/// [`touch`](Self::touch) is a store: it asks no clock and moves no timer, so it may be called for every chunk. Waiting
-/// begins at the first [`poll_elapsed`](Self::poll_elapsed) after it, which is to be called only when nothing is ready.
-/// So a consumer that takes its time between polls is not mistaken for a server that says nothing.
+/// [`touch`](Self::touch) only stores a value: it reads no clock and moves no timer, so that it can
+/// be called for every chunk. A wait begins at the first [`poll_elapsed`](Self::poll_elapsed) after
+/// it, which must be called only when nothing is ready. So a consumer that is slow to poll is not
+/// mistaken for a silent server.
 #[derive(Debug)]
 pub(crate) struct IdleTimer {
     limit: Option<Duration>,
     waiting_since: Option<Instant>,
-    /// Made at the first wait and moved only when it fires too early, so at most once per limit.
+    /// Made at the first wait, and moved only when it fires too early: at most once per limit.
     sleep: Option<Alarm>,
 }
 
-/// Wakes whoever waited for it last.
+/// A timer that wakes the task that polled it last.
 pub(super) type Alarm = Pin<Box<Sleep>>;
 
 impl IdleTimer {
-    /// Creates a timer; without a limit it never elapses.
+    /// Creates a timer. Without a limit it never elapses.
     pub(crate) const fn new(limit: Option<Duration>) -> Self {
         Self {
             limit,
@@ -32,7 +33,7 @@ impl IdleTimer {
         }
     }
 
-    /// Creates a timer for something that has been waited for already.
+    /// Creates a timer for a wait that has already begun.
     pub(crate) const fn waiting_since(limit: Option<Duration>, since: Option<Instant>) -> Self {
         Self {
             limit,
@@ -41,22 +42,22 @@ impl IdleTimer {
         }
     }
 
-    /// Waits by the alarm of an earlier wait, which is set for a time before the end of this one.
+    /// Uses the timer of an earlier wait, which is set to an earlier time.
     pub(super) fn use_alarm(&mut self, alarm: Option<Alarm>) {
         self.sleep = alarm;
     }
 
-    /// Gives the alarm away once something has come, if there was a wait.
+    /// Gives the timer away, if there was a wait.
     pub(super) const fn take_alarm(&mut self) -> Option<Alarm> {
         self.sleep.take()
     }
 
-    /// Says since when something has been waited for.
+    /// Gives the start of the current wait.
     pub(crate) const fn since(&self) -> Option<Instant> {
         self.waiting_since
     }
 
-    /// Notes that what was waited for has come.
+    /// Ends the wait, because something has come.
     pub(crate) const fn touch(&mut self) {
         self.waiting_since = None;
     }
@@ -67,6 +68,7 @@ impl IdleTimer {
             return Poll::Pending;
         };
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        // A limit beyond the range of the clock never elapses.
         let Some(deadline) = since.checked_add(limit) else {
             return Poll::Pending;
         };
@@ -84,16 +86,16 @@ impl IdleTimer {
     }
 }
 
-/// How long is waited, and for what; `None` is without end.
+/// The time-outs of a client; `None` is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// Name, TCP, proxy and TLS together.
+    /// For name lookup, TCP, proxy and TLS together.
     pub(crate) connect: Option<Duration>,
-    /// From the connection to the first event of a stream, or to the head of any other answer.
+    /// From the connection to the first event of a stream, or to the head of another answer.
     pub(crate) first_event: Option<Duration>,
-    /// Between two events of a stream, or two pieces of any other body.
+    /// Between two events of a stream, or two pieces of another body.
     pub(crate) idle: Option<Duration>,
-    /// From the beginning to the last byte of the answer.
+    /// From the start to the last byte of the answer.
     pub(crate) total: Option<Duration>,
 }
 
@@ -101,7 +103,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Some(Duration::from_secs(5)),
-            // Prefill of a long prompt takes minutes where there is no GPU.
+            // A machine without a GPU takes minutes to process a long prompt.
             first_event: Some(Duration::from_secs(600)),
             idle: Some(Duration::from_secs(300)),
             total: None,

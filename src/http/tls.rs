@@ -1,4 +1,4 @@
-//! TLS: which certificates are trusted, and what one that is not looks like to whoever has to act on it.
+//! Sets up TLS: which certificates are trusted, and what to say about one that is not.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,20 @@ use crate::file;
 const FILE_VARIABLE: &str = "SSL_CERT_FILE";
 const FOLDER_VARIABLE: &str = "SSL_CERT_DIR";
 
-/// How large a file of certificates may be; the bundles of operating systems have less than one MiB.
+/// The largest file of certificates. The bundles of operating systems have less than 1 MiB.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The TLS configuration, made when it is first needed: reading the certificates takes milliseconds.
+/// The TLS configuration. It is made when it is first needed, because reading the certificates
+/// takes milliseconds.
 #[derive(Default)]
 pub(super) struct Tls {
-    /// The file that was named instead of what the environment says.
+    /// The file of `trust_file`, which replaces the environment.
     file: Option<PathBuf>,
     config: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    /// Will trust the certificates of a file.
+    /// Trusts the certificates of a file.
     pub(super) fn trusting(file: PathBuf) -> Self {
         Self {
             file: Some(file),
@@ -35,11 +36,11 @@ impl Tls {
         }
     }
 
-    /// Sets TLS up unless that was done.
+    /// Sets TLS up, unless that was done.
     pub(super) fn set_up(&self) -> Result<(), HttpError> {
         if self.config.get().is_none() {
             let config = self.make().map_err(|reason| HttpError::Tls { reason })?;
-            // If another thread was faster, its configuration is as good.
+            // If another thread was faster, its configuration is the same.
             self.config.get_or_init(|| Arc::new(config));
         }
         Ok(())
@@ -64,7 +65,7 @@ impl Tls {
             Some(path) => of_file(path, "the option `trust_file`")?,
             None => of_environment(|name| std::env::var_os(name).map(PathBuf::from))?,
         };
-        // The provider is named, not taken from the process: another library must not change what is used here.
+        // Named explicitly: the default of the process may be set by another library.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(
             Arc::new(trusted.roots),
@@ -74,6 +75,8 @@ impl Tls {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
+            // rustls calls every verifier of one's own dangerous. Ours only adds to the one of
+            // webpki.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(CertificateVerifier::new(
                 verifier,
@@ -86,7 +89,7 @@ impl Tls {
     }
 }
 
-/// The TLS configuration for other protocols than HTTP, which trusts the same certificates.
+/// Makes a TLS configuration for other protocols than HTTP, with the same trusted certificates.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) fn tls_config(protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, HttpError> {
     let config = Tls::default().make();
@@ -101,17 +104,17 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What is trusted.
+/// The trusted certificates.
 struct Trusted {
     roots: RootCertStore,
-    /// Those that a person named: a server may present one of them itself.
+    /// Certificates that a person named. A server may present one of them itself.
     certificates: Vec<CertificateDer<'static>>,
-    /// Where they are from, if not from the operating system.
+    /// The source, if not the operating system.
     place: Option<String>,
 }
 
 impl Trusted {
-    /// Certificates that cannot be read are passed over, as long as there is one that can.
+    /// Ignores certificates that cannot be read, as long as one can.
     fn new(
         certificates: Vec<CertificateDer<'static>>,
         place: Option<String>,
@@ -140,11 +143,13 @@ impl Trusted {
     }
 }
 
-/// As in OpenSSL: what the variables name stands in place of what the operating system has.
+/// Loads the certificates. As in OpenSSL, the variables replace those of the operating system.
 fn of_environment(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Trusted, String> {
     let named = |name| variable(name).filter(|path| !path.as_os_str().is_empty());
     let (path, folders) = (named(FILE_VARIABLE), named(FOLDER_VARIABLE));
     if path.is_none() && folders.is_none() {
+        // Its errors matter only if no certificate is left: one damaged file must not make every
+        // connection fail.
         let found = rustls_native_certs::load_native_certs();
         let trusted = Trusted::new(found.certs, None);
         return trusted.map_err(|reason| match found.errors.first() {
@@ -160,6 +165,7 @@ fn of_environment(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Trusted,
     }
     for folder in folders.iter().flat_map(std::env::split_paths) {
         let found = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
+        // Such a folder may hold other files too, so only one without any certificate is an error.
         if let (true, Some(error)) = (found.certs.is_empty(), found.errors.first()) {
             return Err(format!("{}: {error}", place(&folder, FOLDER_VARIABLE)));
         }

@@ -1,4 +1,4 @@
-//! URLs that can be sent to, checked when they are parsed.
+//! URLs for requests, checked when they are parsed.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use hyper::Uri;
 
 use super::HttpError;
 
-/// Names where a request goes: `http` or `https`, a host, a path, perhaps a query; no user, no fragment.
+/// The URL of a request: `http` or `https`, a host, a path and perhaps a query, without user and fragment.
 ///
-/// `Display` and `Debug` leave out the query: some servers take keys there.
+/// `Display` and `Debug` leave out the query, because some servers take keys in it.
 ///
 /// ```
 /// use openai_agents::http::Url;
@@ -24,7 +24,7 @@ use super::HttpError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     uri: Uri,
-    /// Without scheme and authority, as a server is told it.
+    /// Path and query, for the request line.
     path_and_query: Uri,
     host_port: Arc<str>,
 }
@@ -34,7 +34,8 @@ impl Url {
     ///
     /// # Errors
     ///
-    /// [`HttpError::Url`] if it is none, or has user information, a fragment, no host or another scheme.
+    /// [`HttpError::Url`] if it is not valid, or has user information, a fragment, no host or
+    /// another scheme.
     pub fn parse(url: &str) -> Result<Self, HttpError> {
         Self::check(url).map_err(|reason| HttpError::Url {
             url: printable(url),
@@ -56,22 +57,23 @@ impl Url {
         }
         let uri: Uri = url.parse().map_err(|_| "it is not a valid URL")?;
         let authority = uri.authority().ok_or("it has no host")?;
-        // User and password in a URL would end up in logs and errors.
+        // A password in a URL would end up in logs and errors.
         if authority.as_str().contains('@') {
             return Err("it has a user name; send credentials in a header");
         }
         if authority.host().is_empty() {
             return Err("it has no host");
         }
-        // `Uri` takes ports that are no numbers, or too large ones, and then gives none. So the
-        // text is looked at.
+        // `Uri` accepts ports that are too large or not numbers, and then reports none. So the port is parsed here.
         let after_host = authority
             .as_str()
             .get(authority.host().len()..)
             .unwrap_or_default();
         let port = match after_host.strip_prefix(':') {
             None => default_port,
-            Some(port) => port.parse::<u16>().map_err(|_| "its port is no number")?,
+            Some(port) => port
+                .parse::<u16>()
+                .map_err(|_| "its port is not a number from 0 to 65535")?,
         };
         let host_port = format!("{}:{port}", authority.host()).into();
         let path_and_query = match uri.path_and_query() {
@@ -93,12 +95,12 @@ impl Url {
         &self.host_port
     }
 
-    /// Tells whether requests to it are encrypted.
+    /// Says whether requests are encrypted.
     pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// Gives what the header `host` says: the authority, without a port that is the scheme's own.
+    /// Gives the value of the header `host`: the authority, without the default port of the scheme.
     pub(crate) fn host_header(&self) -> &str {
         let authority = self
             .uri
@@ -137,9 +139,9 @@ impl fmt::Debug for Url {
     }
 }
 
-/// The URL that the paths of an API are joined to, such as `https://models.example/v1`.
+/// The URL that the paths of an API are appended to, such as `https://models.example/v1`.
 ///
-/// A trailing slash does not matter. A query stays at the end of every joined URL.
+/// A trailing slash does not matter. A query is kept in every joined URL.
 ///
 /// ```
 /// use openai_agents::http::{BaseUrl, Url};
@@ -161,11 +163,11 @@ impl BaseUrl {
         Url::parse(url).map(Self)
     }
 
-    /// Appends a path, which may have a query of its own.
+    /// Appends a path, which may have a query.
     ///
     /// # Errors
     ///
-    /// [`HttpError::Url`] if the path has characters that a URL cannot have, or a fragment.
+    /// [`HttpError::Url`] if the path has a fragment or characters that a URL cannot have.
     pub fn join(&self, path: &str) -> Result<Url, HttpError> {
         let uri = &self.0.uri;
         let (path, own_query) = match path.split_once('?') {
@@ -183,7 +185,7 @@ impl BaseUrl {
             joined.push('/');
             joined.push_str(path);
         }
-        // The query of the base comes first and stays: an `api-version` may stand there.
+        // The query of the base comes first. Azure, for example, has an `api-version` there.
         let queries = [uri.query(), own_query].into_iter().flatten();
         for (query, separator) in queries.zip(['?', '&']) {
             joined.push(separator);
@@ -210,7 +212,7 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-/// Tells whether a host of a URI is this machine, without asking a resolver.
+/// Says whether a host is this machine, without a name lookup.
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -223,7 +225,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// What may be shown of a URL that could not be used: neither its query nor its user.
+/// Gives what may be shown of a URL that cannot be used: neither its query nor its user.
 fn printable(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url
@@ -236,7 +238,7 @@ fn printable(url: &str) -> String {
     }
 }
 
-/// What may be shown of the `Location` of a redirect: where it leads, not what it carries.
+/// Gives what may be shown of the `Location` of a redirect: where it leads, without path and query.
 pub(super) fn redirect_origin(location: &str) -> String {
     match Url::parse(location) {
         Ok(url) => format!(
@@ -283,8 +285,11 @@ mod tests {
             ("http://", "it is not a valid URL"),
             ("http:///v1", "it is not a valid URL"),
             ("http://:80/v1", "it has no host"),
-            ("http://a:99999/", "its port is no number"),
-            ("http://a:b/", "its port is no number"),
+            (
+                "http://a:99999/",
+                "its port is not a number from 0 to 65535",
+            ),
+            ("http://a:b/", "its port is not a number from 0 to 65535"),
             ("http://a b/", "it is not a valid URL"),
             ("http://a/#x", "it has a fragment"),
             (

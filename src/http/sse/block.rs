@@ -6,17 +6,17 @@ use memchr::memchr;
 
 use super::SseEvent;
 
-/// Buffers that grew beyond this are given back after the event that needed them.
+/// Buffers that grew beyond this are freed after the event that needed them.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
-/// What has been read of the event that is under way.
+/// What was read of the current event.
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    /// A line other than a comment was read.
+    /// Whether a line other than a comment was read.
     begun: bool,
     event: String,
     data: Data,
-    /// The data if it could not stay in the chunk; its memory is used again.
+    /// The data, if it could not stay in the chunk. The memory is used again.
     joined: Vec<u8>,
     error: Option<Vec<u8>>,
 }
@@ -31,7 +31,7 @@ enum Data {
     Joined,
 }
 
-/// Where a line lies that was not put together from several chunks.
+/// The place of a line that lies within one chunk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LinePlace<'a> {
     pub(super) chunk: &'a [u8],
@@ -40,7 +40,7 @@ pub(super) struct LinePlace<'a> {
 }
 
 impl Block {
-    /// Takes in a line that is not empty.
+    /// Adds a line that is not empty.
     pub(super) fn field(&mut self, line: &[u8], place: Option<LinePlace<'_>>) {
         if let Some(value) = line.strip_prefix(b"data:") {
             self.data_line(without_space(value), place);
@@ -52,7 +52,7 @@ impl Block {
         match name {
             // A comment.
             b"" => return,
-            // Only a line without a colon comes here.
+            // Lines with a colon were handled above, so this is `data` alone, which adds an empty line.
             b"data" => self.data_line(value, place),
             b"event" => {
                 self.event.clear();
@@ -81,7 +81,7 @@ impl Block {
         self.data = Data::Joined;
     }
 
-    /// Ends the event at an empty line; true if there is something to hand out.
+    /// Ends the event at an empty line. Gives true if there is an event to give out.
     pub(super) fn end(&mut self) -> bool {
         let worth_it = !matches!(self.data, Data::None) || self.error.is_some();
         if !worth_it {
@@ -90,7 +90,7 @@ impl Block {
         worth_it
     }
 
-    /// Copies out what lies in a chunk that is about to go.
+    /// Copies the data out of a chunk that is about to be dropped.
     pub(super) fn detach_from(&mut self, chunk: &[u8]) {
         if let Data::InChunk(range) = &self.data {
             self.joined
@@ -123,7 +123,7 @@ impl Block {
         self.begun
     }
 
-    /// How much the event holds, wherever it lies.
+    /// Gives the size of the event, wherever it lies.
     pub(super) fn n_bytes(&self) -> usize {
         let n_data = match &self.data {
             Data::None => 0,
@@ -134,7 +134,7 @@ impl Block {
     }
 }
 
-/// Empties a buffer and keeps its memory, unless it is unusually much.
+/// Empties a buffer and keeps its memory, unless it is unusually large.
 pub(super) fn recycle(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEPT_CAPACITY {
         *buffer = Vec::new();

@@ -1,4 +1,4 @@
-//! Bytes of a `text/event-stream` to events, without copying what need not be copied.
+//! Turns the bytes of a `text/event-stream` into events, and copies only what it must.
 
 use std::ops::Range;
 
@@ -19,9 +19,9 @@ use block::{Block, LinePlace};
 /// It follows the [WHATWG standard][standard]: lines end in LF, CRLF or CR; a byte order mark at the start is skipped;
 /// several `data` lines are joined by LF; comments, `id`, `retry` and unknown fields are ignored. It never reconnects.
 ///
-/// The decoder lends: [`push`](Self::push) a chunk, then call [`next_event`](Self::next_event) until it gives `None`, and
-/// only then push the next one. An event that lies within one chunk is a slice of it; only what straddles two chunks is
-/// copied. No byte is looked at twice, so that a line of many megabytes costs time in proportion to its length.
+/// Events are borrowed from the decoder: [`push`](Self::push) a chunk, then call [`next_event`](Self::next_event) until it gives
+/// `None`, and only then push the next chunk. An event within one chunk is a slice of it; only one that spans two chunks is copied.
+/// No byte is searched twice, so that a line of many megabytes takes time in proportion to its length.
 ///
 /// ```
 /// use openai_agents::http::SseDecoder;
@@ -44,13 +44,13 @@ use block::{Block, LinePlace};
 pub struct SseDecoder {
     max_event_bytes: usize,
     chunk: Bytes,
-    /// Where the unread part of `chunk` starts.
+    /// The start of the unread part of `chunk`.
     at: usize,
     /// The start of a line whose end has not arrived. Never longer than `max_event_bytes`.
     carry: Vec<u8>,
-    /// The last line ended in CR: a LF that follows belongs to it, and may come in the next chunk.
+    /// Whether the last line ended in CR. A LF after it belongs to it, and may be in the next chunk.
     skip_lf: bool,
-    /// No line has ended yet, so that the next one may begin with a byte order mark.
+    /// Whether no line has ended yet, so that the next one may begin with a byte order mark.
     at_start: bool,
     block: Block,
     phase: Phase,
@@ -59,9 +59,9 @@ pub struct SseDecoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Reading,
-    /// `block` was handed out and is to be forgotten.
+    /// `block` was given out and must be cleared.
     Lent,
-    /// The bound was exceeded; where the next event begins is unknown.
+    /// The limit was exceeded. Where the next event begins is unknown.
     Failed,
 }
 
@@ -69,25 +69,25 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseEvent<'a> {
-    /// The value of the `event` line, or empty if there was none; invalid UTF-8 became U+FFFD.
+    /// The value of the `event` line; empty if there was none. Invalid UTF-8 is replaced by U+FFFD.
     pub event: &'a str,
-    /// The values of the `data` lines, joined by LF; whether they are UTF-8 is not checked.
+    /// The values of the `data` lines, joined by LF. They may not be UTF-8.
     pub data: &'a [u8],
-    /// The value of an `error` line, which is no field of the standard.
+    /// The value of an `error` line, which the standard does not have.
     ///
-    /// Some servers (llama.cpp) reported errors as `error: {...}` where `data` was due. By the standard the line is
-    /// ignored, and the error would be lost; so an event with such a line is handed out even when it has no data.
+    /// Some servers (llama.cpp) reported errors as `error: {...}` in place of `data`. The standard ignores such a line, and the
+    /// error would be lost. So an event with this line is given out even if it has no data.
     pub error: Option<&'a [u8]>,
 }
 
-/// Says why a stream of events cannot be decoded further.
+/// Says why a stream of events cannot be decoded any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SseError {
-    /// A line or the data of an event is longer than the bound.
+    /// A line or the data of an event is longer than the limit.
     #[error("an event of the stream is larger than {max_event_bytes} bytes")]
     EventTooLarge {
-        /// The bound given to [`SseDecoder::new`].
+        /// The limit given to [`SseDecoder::new`].
         max_event_bytes: usize,
     },
 }
@@ -102,7 +102,7 @@ impl SseError {
 }
 
 impl SseDecoder {
-    /// Creates a decoder that holds at most so many bytes of a line or event.
+    /// Creates a decoder with a limit on the bytes of a line or event.
     pub fn new(max_event_bytes: usize) -> Self {
         Self {
             max_event_bytes,
@@ -118,7 +118,8 @@ impl SseDecoder {
 
     /// Gives the decoder the next bytes of the body.
     ///
-    /// If events of the chunk before were not taken yet, both are joined, which copies. After an error it does nothing.
+    /// If events of the previous chunk were not taken yet, both chunks are joined, which copies.
+    /// After an error it does nothing.
     pub fn push(&mut self, chunk: Bytes) {
         if self.phase == Phase::Failed {
             return;
@@ -141,7 +142,8 @@ impl SseDecoder {
     ///
     /// # Errors
     ///
-    /// [`SseError::EventTooLarge`] when a line or an event exceeds the bound; every later call says so again.
+    /// [`SseError::EventTooLarge`] when a line or an event exceeds the limit, and on every later
+    /// call.
     pub fn next_event(&mut self) -> Result<Option<SseEvent<'_>>, SseError> {
         if self.phase == Phase::Failed {
             return Err(self.too_large());
@@ -156,16 +158,17 @@ impl SseDecoder {
         }
     }
 
-    /// Ends the stream and gives the event that it cut off, if any.
+    /// Ends the stream and gives the event that was cut off, if any.
     ///
-    /// An event is complete when an empty line ended it. The standard discards one that the end of the body cut; it is
-    /// given here so that the caller can tell a clean end from a cut one. Its last line may be cut as well, and its data
-    /// may be empty. Call it after [`next_event`](Self::next_event) gave `None`; events not taken by then are lost. The
-    /// decoder is afterwards ready for another stream.
+    /// An event is complete when an empty line ends it. The standard discards an event that the end
+    /// of the body cut. It is given here so that the caller can tell a clean end from a cut one.
+    /// Its last line may be cut as well, and its data may be empty. Call this after
+    /// [`next_event`](Self::next_event) gave `None`; other events are lost. The decoder is then
+    /// ready for another stream.
     ///
     /// # Errors
     ///
-    /// [`SseError::EventTooLarge`] when the stream exceeded the bound.
+    /// [`SseError::EventTooLarge`] when the stream exceeded the limit.
     pub fn finish(&mut self) -> Result<Option<SseEvent<'_>>, SseError> {
         while self.next_event()?.is_some() {}
         let line = std::mem::take(&mut self.carry);
@@ -187,6 +190,8 @@ impl SseDecoder {
         self.forget_dispatched();
         loop {
             let rest = self.chunk.get(self.at..).unwrap_or_default();
+            // CRLF may be split over two chunks. CR already ended the line, so that the LF would
+            // look like an empty one.
             if self.skip_lf && !rest.is_empty() {
                 self.skip_lf = false;
                 if rest.first() == Some(&b'\n') {
@@ -214,7 +219,7 @@ impl SseDecoder {
         }
     }
 
-    /// Takes in the line that ends in this range of the chunk; true if it completes an event.
+    /// Adds the line in this range of the chunk. Gives true if it completes an event.
     fn line_ends_event(&mut self, range: Range<usize>) -> bool {
         let in_chunk = self.chunk.get(range.clone()).unwrap_or_default();
         let place = if self.carry.is_empty() {
@@ -241,7 +246,7 @@ impl SseDecoder {
         ends
     }
 
-    /// Moves what is left of the chunk, the start of a line, to `carry`.
+    /// Moves the rest of the chunk, which is the start of a line, to `carry`.
     fn keep_rest(&mut self) -> Result<(), SseError> {
         let rest = self.chunk.get(self.at..).unwrap_or_default();
         if self.carry.len() + rest.len() > self.max_event_bytes {
@@ -261,7 +266,7 @@ impl SseDecoder {
         }
     }
 
-    /// The line without the byte order mark that only the first line of a stream may begin with.
+    /// Removes a byte order mark, which only the first line of a stream may have.
     fn strip_bom<'a>(&self, line: &'a [u8]) -> &'a [u8] {
         if self.at_start {
             line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
@@ -281,9 +286,9 @@ impl SseDecoder {
     }
 }
 
-/// The length of the first line without its end, if the end is there.
+/// Gives the length of the first line, if its end is there.
 fn line_length(bytes: &[u8]) -> Option<usize> {
-    // Every other line of a stream is empty; looking at one byte is cheaper than starting a search.
+    // Every other line of a stream is empty, and looking at one byte is cheaper than starting a search.
     match bytes.first() {
         Some(b'\n' | b'\r') => Some(0),
         _ => memchr2(b'\n', b'\r', bytes),
