@@ -1,7 +1,7 @@
-//! Guardrails: a verdict on what goes into a run or comes out of it.
+//! Guardrails: verdicts on the input and output of a run.
 //!
-//! A guardrail never stops a run itself; it gives a [`Verdict`], and the runner does what follows from it. Guardrails of one tool's
-//! calls are [`ToolGuardrail`](crate::tools::ToolGuardrail)s.
+//! A guardrail never stops a run itself. It gives a [`Verdict`], and the runner acts on it.
+//! Guardrails on calls of one tool are [`ToolGuardrail`](crate::tools::ToolGuardrail)s.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::item::{History, Item, ItemKind};
 
 /// Checks the input of a run, once, before or during its first turn.
 ///
-/// A run asks its own guardrails and those of the agent that it begins with, but not those of agents that it hands off to. A guardrail that
-/// trips ends the run with the error `guardrail_tripped`. A session keeps the input, so that the model sees it in later runs, unless the
-/// runner [forgets it](crate::agent::runner::TrippedInput).
+/// A run asks its own guardrails and those of the agent that it begins with, but not those of agents that it hands off to. A
+/// guardrail that trips ends the run with the error `guardrail_tripped`. A session keeps the input, so that the model sees it in
+/// later runs, unless the runner [forgets it](crate::agent::runner::TrippedInput).
 ///
 /// ```
 /// use openai_agents::Agent;
@@ -39,8 +39,8 @@ pub struct InputGuardrail {
 
 /// Checks the final output of a run, before the run is over.
 ///
-/// A run asks its own guardrails and those of the last agent. A guardrail that trips ends the run with the error `guardrail_tripped`. Text
-/// that is streamed has been delivered by then, unless the guardrail [holds](Self::hold) it.
+/// A run asks its own guardrails and those of the last agent. A guardrail that trips ends the run with the error
+/// `guardrail_tripped`. Streamed text was delivered by then, unless the guardrail [holds](Self::hold) it.
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
@@ -66,7 +66,7 @@ pub struct OutputGuardrail {
 
 type CheckFn<T> = dyn Fn(T) -> BoxFuture<'static, Result<Verdict, BoxError>> + Send + Sync;
 
-/// When an input guardrail is asked, and what has to wait for it.
+/// Says when an input guardrail is asked, and what waits for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuardrailTiming {
@@ -75,11 +75,11 @@ pub enum GuardrailTiming {
     /// While the model answers. No tool runs and nothing is delivered before the verdict.
     #[default]
     Hold,
-    /// While the first turn goes on. When the verdict comes, tools may have run and text may have been delivered.
+    /// During the first turn. When the verdict comes, tools may have run and text may have been delivered.
     Concurrent,
 }
 
-/// What an input guardrail is shown.
+/// The input of an input guardrail.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GuardrailInput {
@@ -89,16 +89,16 @@ pub struct GuardrailInput {
     pub agent: Arc<str>,
     /// The whole conversation that the model will see, oldest first.
     ///
-    /// It includes what the session had before. A guardrail that trips over an old item trips in every later run of the session as well.
-    /// Usually check only what this run brings: [`new_items`](Self::new_items) or [`text`](Self::text).
+    /// It includes earlier items of the session. A guardrail that trips over an old item trips in every later run of the session
+    /// as well. Usually check only the new items: [`new_items`](Self::new_items) or [`text`](Self::text).
     pub items: History,
-    /// How many of the items are from a session, and so no input of this run.
+    /// How many of the items come from a session, and are not input of this run.
     pub n_earlier: usize,
-    /// What this run brings, wherever it stands among the items.
+    /// The new items of this run, wherever they are among all items.
     pub(crate) new: Arc<[Item]>,
 }
 
-/// What an output guardrail is shown.
+/// The input of an output guardrail.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GuardrailOutput {
@@ -110,7 +110,7 @@ pub struct GuardrailOutput {
     pub output: Arc<str>,
 }
 
-/// What a guardrail found.
+/// The verdict of a guardrail.
 ///
 /// ```
 /// use openai_agents::Verdict;
@@ -124,27 +124,27 @@ pub struct GuardrailOutput {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The run goes on.
+    /// The run continues.
     Pass {
         /// Further information from the guardrail.
         info: Value,
     },
     /// The run ends with the error `guardrail_tripped`.
     Trip {
-        /// Why.
+        /// The reason.
         info: Value,
     },
 }
 
-/// The verdict of one guardrail, as results and errors list it.
+/// The verdict of one guardrail, in results and errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GuardrailResult {
-    /// The guardrail's name.
+    /// The name of the guardrail.
     pub guardrail: String,
-    /// What it looked at.
+    /// What it checked.
     pub stage: GuardrailStage,
-    /// The agent at work.
+    /// The current agent.
     pub agent: String,
     /// Whether it tripped.
     pub is_tripped: bool,
@@ -152,7 +152,7 @@ pub struct GuardrailResult {
     pub info: Value,
 }
 
-/// What a guardrail looks at.
+/// Says what a guardrail checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -168,12 +168,12 @@ pub enum GuardrailStage {
 }
 
 impl GuardrailInput {
-    /// Gives the items that this run brings, without those of its session.
+    /// Gives the new items of this run, without those of its session.
     pub fn new_items(&self) -> &[Item] {
         &self.new
     }
 
-    /// Gives the text that this run brings: that of its new messages, one to a line.
+    /// Gives the text of the new messages of this run, one per line.
     pub fn text(&self) -> String {
         let text = |item: &Item| match item.kind() {
             ItemKind::Message(message) => Some(message.text("\n")),
@@ -185,9 +185,9 @@ impl GuardrailInput {
 }
 
 impl InputGuardrail {
-    /// Makes a guardrail of a name and an asynchronous check, which gives a [`Verdict`] or a `Result` of one.
+    /// Makes a guardrail from a name and an asynchronous check that returns a [`Verdict`] or a `Result` of one.
     ///
-    /// [`IntoOutcome`] shows a check that captures. An error of the check ends the run with the error `callback_failed`.
+    /// [`IntoOutcome`] shows a check that captures values. If the check fails, the run ends with the error `callback_failed`.
     pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardrailInput) -> R + Send + Sync + 'static,
@@ -200,7 +200,7 @@ impl InputGuardrail {
         }
     }
 
-    /// Sets when it is asked; [`GuardrailTiming::Hold`] unless set.
+    /// Sets when it is asked; [`GuardrailTiming::Hold`] by default.
     #[must_use]
     pub const fn timing(mut self, timing: GuardrailTiming) -> Self {
         self.timing = timing;
@@ -225,9 +225,9 @@ impl InputGuardrail {
 }
 
 impl OutputGuardrail {
-    /// Makes a guardrail of a name and an asynchronous check, which gives a [`Verdict`] or a `Result` of one.
+    /// Makes a guardrail from a name and an asynchronous check that returns a [`Verdict`] or a `Result` of one.
     ///
-    /// [`IntoOutcome`] shows a check that captures. An error of the check ends the run with the error `callback_failed`.
+    /// [`IntoOutcome`] shows a check that captures values. If the check fails, the run ends with the error `callback_failed`.
     pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn(GuardrailOutput) -> R + Send + Sync + 'static,
@@ -240,7 +240,8 @@ impl OutputGuardrail {
         }
     }
 
-    /// Delivers no text of the agent until the text has passed, or turns out to be no final output.
+    /// Delivers no text of the agent before the text has passed, or proves not to be the final
+    /// output.
     #[must_use]
     pub const fn hold(mut self) -> Self {
         self.holds = true;
@@ -286,7 +287,7 @@ impl Verdict {
         Self::Trip { info: info.into() }
     }
 
-    /// Whether the run is to end.
+    /// Says whether the run must end.
     pub const fn is_trip(&self) -> bool {
         matches!(self, Self::Trip { .. })
     }

@@ -1,4 +1,4 @@
-//! Merging the only entry of an `allOf` into the schema around it.
+//! Merges the only entry of an `allOf` into the schema around it.
 
 use serde_json::{Number, Value};
 
@@ -7,7 +7,7 @@ use super::graph::{Graph, NamedNodes, NodeId, SchemaNode};
 use super::path::SchemaPath;
 use super::reference::is_annotation;
 
-/// Merges two schemas that both apply; where the keywords differ, only annotations may, and the parent's win.
+/// Merges two schemas that both apply. Only annotations may differ, and those of the parent win.
 pub(super) fn merge(
     graph: &Graph,
     entry: &NamedNodes,
@@ -15,7 +15,7 @@ pub(super) fn merge(
     path: &SchemaPath,
 ) -> Result<NamedNodes, SchemaError> {
     let mut conflicts = Vec::new();
-    // `additionalProperties` sees only the properties beside it, so a closed parent forbids the entry's.
+    // `additionalProperties` knows only the properties beside it, so that a closed parent forbids those of the entry.
     let parent_takes_nothing = is_false(graph, parent.get("additionalProperties"))
         && parent
             .get("properties")
@@ -69,7 +69,7 @@ pub(super) fn is_false(graph: &Graph, id: Option<&NodeId>) -> bool {
     id.and_then(|&id| graph.scalar(id)) == Some(&Value::Bool(false))
 }
 
-/// Compares as JSON Schema does: the order of keys does not matter, and 1 is 1.0.
+/// Compares as JSON Schema does: the order of keys does not matter, and 1 equals 1.0.
 fn equal(graph: &Graph, left: NodeId, right: NodeId) -> bool {
     match (graph.node(left), graph.node(right)) {
         (SchemaNode::Scalar(Value::Number(left)), SchemaNode::Scalar(Value::Number(right))) => {
@@ -99,7 +99,8 @@ fn equal_numbers(left: &Number, right: &Number) -> bool {
     if left.is_f64() == right.is_f64() {
         return left == right;
     }
-    // An integer and a float: through text, since a large integer may not be a float exactly.
+    // An integer and a float are compared as text, since a large integer may not have an exact float. Adding 0.0
+    // turns -0.0 into 0.0.
     let (integer, float) = if left.is_f64() {
         (right, left)
     } else {

@@ -1,4 +1,4 @@
-//! Checks a value against a schema that is known at run time only.
+//! Checks a value against a schema that is known only at run time.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::SchemaError;
 
-/// A schema that values are checked against, by all of JSON Schema; nothing is fetched.
+/// A schema that values are checked against, by all of JSON Schema. No reference is fetched.
 pub(crate) struct SchemaCheck(jsonschema::Validator);
 
-/// The first place of a value that does not fit its schema.
+/// The first place of a value that does not match its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     /// A JSON pointer; empty for the value as a whole.
@@ -29,7 +29,7 @@ impl SchemaCheck {
     pub(crate) fn check(&self, value: &Value) -> Result<(), Mismatch> {
         self.0.validate(value).map_err(|error| Mismatch {
             path: error.instance_path().to_string(),
-            // What a user asked and a model answered has no place in a message that may be logged.
+            // The message may be logged, and must not contain what a user asked or a model answered.
             detail: error.masked_with("the value").to_string(),
         })
     }

@@ -1,4 +1,4 @@
-//! JSON Schema from Rust types, cleaned for models.
+//! Derives JSON Schema from Rust types, cleaned for models.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::reference;
 
-/// The values of `format` that JSON Schema defines; servers reject or ignore others.
+/// The values of `format` that JSON Schema defines. Servers reject or ignore others.
 const FORMATS: &[&str] = &[
     "date-time",
     "date",
@@ -34,9 +34,9 @@ const FORMATS: &[&str] = &[
 
 /// Describes a type as JSON Schema, draft 2020-12.
 ///
-/// Doc comments become descriptions and an `Option` may be null. What models do not need is left out: `$schema`, the root's
-/// title, and formats outside of JSON Schema such as `int64`. An enum of plain names is an `enum` of strings, with the docs of
-/// its variants in the description. The schema is not strict; [`strict`](super::strict) makes it so.
+/// Doc comments become descriptions, and an `Option` may be null. Left out is what models do not need: `$schema`, the title of
+/// the root, and formats outside JSON Schema such as `int64`. An enum without fields becomes an `enum` of strings, with the docs
+/// of its variants in the description. The schema is not strict; [`strict`](super::strict) makes it so.
 pub fn of<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.meta_schema = None;
@@ -72,7 +72,7 @@ fn declare_nothing(object: &mut Map<String, Value>) {
     }
 }
 
-/// Folds a choice between constant strings, which is how documented variants arrive, into one `enum`.
+/// Folds a choice between constant strings, the form of documented variants, into one `enum`.
 fn fold_names(object: &mut Map<String, Value>) {
     let Some(variants) = object.get("oneOf").and_then(Value::as_array) else {
         return;
@@ -96,7 +96,7 @@ fn fold_names(object: &mut Map<String, Value>) {
     object.insert("enum".to_owned(), names.into());
 }
 
-/// One or more variants that are plain names.
+/// One or more variants without fields.
 struct Names {
     names: Vec<Value>,
     description: Option<String>,
@@ -127,9 +127,11 @@ impl Names {
     }
 }
 
-/// Wraps documented references to recursive types, `{"$ref", "description"}`, into an `anyOf` of one.
+/// Wraps documented references to recursive types, `{"$ref", "description"}`, into an `anyOf` with
+/// one entry.
 ///
-/// The strict form inlines a reference that has siblings, which for a recursive type would never end.
+/// The strict form inlines a reference that has siblings, which would never end for a recursive
+/// type.
 fn guard_recursion(schema: &mut Value) {
     let mut inlined: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
     let mut definitions = Map::new();
@@ -144,7 +146,7 @@ fn guard_recursion(schema: &mut Value) {
         let keys = vec!["$defs".to_owned(), name.clone()];
         inlined.insert(keys, inlined_by(definition));
     }
-    // The strict form cannot inline the root at all, so a documented reference to it always counts as recursive.
+    // The strict form cannot inline the root at all, so that a documented reference to it always counts as recursive.
     let recursive: BTreeSet<Vec<String>> = inlined
         .keys()
         .filter(|keys| keys.is_empty() || reaches(&inlined, keys, keys))
@@ -162,7 +164,7 @@ fn guard_recursion(schema: &mut Value) {
     }
 }
 
-/// Lists what the references with siblings in a schema lead to.
+/// Lists the targets of the references with siblings in a schema.
 fn inlined_by(schema: &Value) -> BTreeSet<Vec<String>> {
     let mut targets = BTreeSet::new();
     let mut pending = vec![schema];

@@ -1,4 +1,4 @@
-//! Why a schema has no strict form.
+//! The errors of schemas.
 
 use super::path::SchemaPath;
 
@@ -16,7 +16,7 @@ pub enum SchemaError {
         /// The object.
         path: SchemaPath,
     },
-    /// A schema is expected and something else is there.
+    /// Something else is where a schema is expected.
     #[error(
         "{} is {found} where strict mode needs a schema object; give it a concrete type, or turn strict off",
         path.in_words()
@@ -32,7 +32,7 @@ pub enum SchemaError {
         "the root (#) is a union, which strict mode forbids; put the union into a property of an object"
     )]
     RootUnion,
-    /// The root may be something else than an object.
+    /// The root allows other types than an object.
     #[error("the root (#) has the types {found}; strict mode needs a plain, non-nullable object")]
     RootType {
         /// The value of `type`, as JSON.
@@ -54,7 +54,7 @@ pub enum SchemaError {
         /// The value of `$ref`.
         reference: String,
     },
-    /// A reference leads to no schema.
+    /// The target of a reference does not exist.
     #[error("{} refers to `{reference}`, where there is no schema; define it or correct the reference", path.in_words())]
     RefMissing {
         /// The place of the reference.
@@ -62,7 +62,7 @@ pub enum SchemaError {
         /// The value of `$ref`.
         reference: String,
     },
-    /// Constraints stand beside a reference.
+    /// A reference has constraints beside it.
     #[error(
         "{} has a `$ref` beside {}, which cannot be merged without changing what is accepted; \
          move them into the definition",
@@ -75,13 +75,13 @@ pub enum SchemaError {
         /// The constraining keywords, sorted.
         keywords: Vec<String>,
     },
-    /// A reference is inside of, or leads into, a nested `$id` resource.
+    /// A reference is inside, or leads into, a nested resource with an `$id`.
     #[error("{} has a `$ref` inside or into a nested `$id` resource; remove that `$id`", path.in_words())]
     RefResource {
         /// The place of the reference.
         path: SchemaPath,
     },
-    /// References lead in a circle and never to a schema.
+    /// References form a circle and never lead to a schema.
     #[error("{} refers to `{reference}`, which leads back to itself; break the circle", path.in_words())]
     RefCircle {
         /// The place of the first reference.
@@ -120,7 +120,7 @@ pub enum SchemaError {
         /// The nodes allowed.
         limit: usize,
     },
-    /// It is no JSON Schema, or refers to one that is not in it.
+    /// It is not a valid JSON Schema, or refers to a schema outside itself.
     #[error("this is not a JSON Schema that answers can be checked against: {detail}")]
     Invalid {
         /// What is wrong, and where.

@@ -1,8 +1,8 @@
 //! A schema as a graph whose nodes may be shared.
 //!
-//! The strict form inlines references, and later steps must see what earlier steps did to the definition. A tree would have to
-//! copy the definition at each use, which doubles per level for recursive types; shared nodes cost nothing and converting one
-//! converts all its uses.
+//! The strict form inlines references, and later steps must see what earlier steps did to a
+//! definition. A tree would need a copy of the definition at each use, which doubles at each level
+//! of a recursive type. Shared nodes cost nothing, and converting one converts all of its uses.
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::error::SchemaError;
 use super::path::SchemaPath;
 
-/// How many containers may be nested in one another.
+/// The most levels of nested containers.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// How many nodes may be visited in one conversion.
+/// The most nodes that one conversion visits.
 pub(super) const MAX_NODES: usize = 100_000;
 
-/// Bounds the result, in which shared nodes are written out: ten values per node that may be visited.
+/// The most values of the result, in which shared nodes are written out: ten per node.
 const MAX_VALUES: usize = 10 * MAX_NODES;
 
 pub(super) type NamedNodes = IndexMap<String, NodeId>;
@@ -37,8 +37,10 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Takes a schema apart.
+    /// Imports a schema.
     pub(super) fn import(value: Value) -> Result<(Self, NodeId), SchemaError> {
+        // Checked before anything else recurses: input comes from MCP servers and files, and may be
+        // nested as deep as it likes.
         if let Err(error) = check_depth(&value, 1, &mut SchemaPath::default()) {
             discard(value);
             return Err(error);
@@ -48,7 +50,7 @@ impl Graph {
         Ok((graph, root))
     }
 
-    /// Puts the schema at a node together again.
+    /// Exports the schema at a node.
     pub(super) fn export(&self, root: NodeId) -> Result<Value, SchemaError> {
         let mut export = Export {
             graph: self,
@@ -64,7 +66,7 @@ impl Graph {
     }
 
     pub(super) fn node(&self, id: NodeId) -> &SchemaNode {
-        // Ids are made by `add` alone and nodes are never removed, so the fallback is not reached.
+        // Never used: only `add` makes ids, and nodes are never removed.
         const NOTHING: &SchemaNode = &SchemaNode::Scalar(Value::Null);
         self.nodes.get(id.0).unwrap_or(NOTHING)
     }
@@ -98,7 +100,7 @@ impl Graph {
         self.object(object)?.get(key).copied()
     }
 
-    /// Changes a value in its place, or adds it at the end.
+    /// Replaces a value in its place, or adds it at the end.
     pub(super) fn set(&mut self, object: NodeId, key: &str, value: SchemaNode) {
         let value = self.add(value);
         if let Some(entries) = self.object_mut(object) {
@@ -156,7 +158,8 @@ fn check_depth(value: &Value, depth: usize, path: &mut SchemaPath) -> Result<(),
     Ok(())
 }
 
-/// Drops a value of any depth; the drop glue would call itself once per level and overflow the stack.
+/// Drops a value of any depth. The generated drop would recurse once per level and overflow the
+/// stack.
 fn discard(value: Value) {
     let mut pending = vec![value];
     while let Some(value) = pending.pop() {
@@ -175,7 +178,8 @@ pub(super) fn too_deep(path: &SchemaPath) -> SchemaError {
     }
 }
 
-/// Writes shared nodes out, bounded in size and depth: sharing can make the result far larger than the graph, or endless.
+/// Writes shared nodes out, within limits on size and depth: sharing can make the result far larger
+/// than the graph, or endless.
 struct Export<'a> {
     graph: &'a Graph,
     n_values: usize,
@@ -191,7 +195,7 @@ impl Export<'_> {
                 limit: MAX_VALUES,
             });
         }
-        // What is inlined at the deepest place may itself be as deep as an input may be.
+        // A definition that is inlined at the deepest place may itself have the full depth.
         if depth > 2 * MAX_DEPTH {
             return Err(too_deep(&self.path));
         }

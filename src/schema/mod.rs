@@ -1,7 +1,7 @@
 //! JSON Schema from Rust types, and the strict form that models are held to.
 //!
-//! [`of`] describes a type; [`strict`] closes a schema so that a model cannot leave a property out or invent one. Both are pure:
-//! JSON in, JSON out.
+//! [`of`] describes a type. [`strict`] closes a schema, so that a model can neither leave out nor invent a property. Both are
+//! pure functions on JSON.
 //!
 //! ```
 //! use openai_agents::schema;

@@ -1,4 +1,4 @@
-//! Where in a schema something is.
+//! The place of something in a schema.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl SchemaPath {
         self.keys.pop();
     }
 
-    /// Puts the place into words: the property, if there is one, and the pointer.
+    /// Describes the place: the property, if there is one, and the pointer.
     pub(super) fn in_words(&self) -> String {
         match self.property() {
             Some(name) => format!("property `{name}` ({self})"),

@@ -1,4 +1,4 @@
-//! What a `$ref` leads to, and what may stand beside it.
+//! Resolves `$ref`, and knows what may be beside it.
 
 use std::collections::HashSet;
 
@@ -8,9 +8,9 @@ use super::error::SchemaError;
 use super::graph::{Graph, NamedNodes, NodeId, SchemaNode};
 use super::path::SchemaPath;
 
-/// Keywords that constrain nothing, so that they may stand beside a `$ref`.
+/// Keywords without constraints, which may be beside a `$ref`.
 ///
-/// Maps of definitions are among them: they do not directly constrain a value.
+/// Maps of definitions are among them, because they do not constrain a value themselves.
 const ANNOTATIONS: &[&str] = &[
     "$anchor",
     "$comment",
@@ -33,7 +33,7 @@ pub(super) fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword)
 }
 
-/// Lists, sorted, what stands beside a `$ref` and constrains.
+/// Lists the keywords beside a `$ref` that constrain, sorted.
 pub(super) fn constraining_siblings(entries: &NamedNodes) -> Vec<&str> {
     let mut siblings: Vec<&str> = entries
         .keys()
@@ -44,7 +44,7 @@ pub(super) fn constraining_siblings(entries: &NamedNodes) -> Vec<&str> {
     siblings
 }
 
-/// Says whether a schema is a resource of its own, with its own base for references.
+/// Says whether a schema is a resource with its own base for references.
 pub(super) fn declares_resource(graph: &Graph, schema: NodeId) -> bool {
     graph
         .get(schema, "$id")
@@ -70,7 +70,7 @@ pub(super) enum DecodeError {
     Encoding,
 }
 
-/// Decodes `%XX`; a `%` that no two digits follow stands for itself.
+/// Decodes `%XX`. A `%` without two digits after it stays as it is.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -95,7 +95,7 @@ fn hex_pair(high: u8, low: u8) -> Option<u8> {
     Some(digit(high)? * 16 + digit(low)?)
 }
 
-/// Finds what references lead to, in the schema as it has been converted so far.
+/// Finds the targets of references, in the schema as converted so far.
 pub(super) struct Resolver<'a> {
     pub(super) graph: &'a Graph,
     pub(super) root: NodeId,
@@ -103,7 +103,7 @@ pub(super) struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// Finds the schema that the value of a `$ref` leads to.
+    /// Finds the schema that a `$ref` leads to.
     pub(super) fn resolve(&self, reference: NodeId) -> Result<NodeId, SchemaError> {
         let Some(text) = self.graph.text(reference) else {
             return Err(self.missing(&printed(self.graph, reference)));
@@ -134,9 +134,9 @@ impl Resolver<'_> {
         Ok(found)
     }
 
-    /// Follows references that have only annotations beside them until a schema comes.
+    /// Follows references that have only annotations beside them, up to a schema.
     ///
-    /// The annotations met on the way are carried along; the first of a name wins. Also gives the number of steps.
+    /// Annotations on the way are kept; the first of a name wins. Also gives the number of steps.
     pub(super) fn follow(&self, entry: NodeId) -> Result<(NamedNodes, usize), SchemaError> {
         let mut schema = entry;
         let mut seen = HashSet::new();

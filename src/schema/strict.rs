@@ -1,7 +1,7 @@
 //! The strict form of a schema.
 //!
-//! The rules are those of the Python Agents SDK 0.24, case for case, so that a schema means the same to a model whichever SDK sent
-//! it; `tests/fixtures/strict` holds what that SDK answers.
+//! The rules are those of the Python Agents SDK 0.24, case for case, so that a schema means the
+//! same to a model whichever SDK sent it. `tests/fixtures/strict` has the results of that SDK.
 
 use serde_json::{Value, json};
 
@@ -64,14 +64,15 @@ struct Converter {
 #[derive(Clone, Copy)]
 struct SchemaPlace {
     depth: usize,
-    /// A schema with an `$id` is between the root and here, which changes what references mean.
+    /// Whether a schema with an `$id` is between the root and here, which changes the meaning of references.
     in_resource: bool,
 }
 
 impl Converter {
-    /// Converts a schema and all below it, in place.
+    /// Converts a schema and everything below it, in place.
     ///
-    /// The order of the steps decides the order of the keys.
+    /// The order of the steps decides the order of the keys, which the fixtures of the Python SDK
+    /// fix.
     fn schema(&mut self, schema: NodeId, place: SchemaPlace) -> Result<(), SchemaError> {
         if place.depth > MAX_DEPTH {
             return Err(too_deep(&self.path));
@@ -79,6 +80,7 @@ impl Converter {
         let Some(entries) = self.graph.object(schema) else {
             return Err(self.not_a_schema(schema));
         };
+        // Looked up before `close`, which sets the same keyword itself.
         let closed_by_author = all_of::is_false(&self.graph, entries.get("additionalProperties"));
         self.spend(1)?;
         let is_nested_resource = schema != self.root && declares_resource(&self.graph, schema);
@@ -99,6 +101,8 @@ impl Converter {
         }
         self.listed_children(schema, "anyOf", below)?;
         self.one_of(schema, below)?;
+        // Merging `allOf` and inlining a reference bring in keywords that were not converted yet:
+        // convert the schema again.
         if self.all_of(schema, below, closed_by_author)? {
             return self.schema(schema, below);
         }
@@ -137,7 +141,7 @@ impl Converter {
         })
     }
 
-    /// Makes an object take its declared properties only.
+    /// Closes an object: it allows only its declared properties.
     fn close(&mut self, schema: NodeId) -> Result<(), SchemaError> {
         let kind = self
             .graph
@@ -172,7 +176,7 @@ impl Converter {
         Ok(())
     }
 
-    /// Requires all properties and converts them.
+    /// Makes all properties required, and converts them.
     fn properties(&mut self, schema: NodeId, below: SchemaPlace) -> Result<(), SchemaError> {
         let Some(entries) = self
             .graph
@@ -191,7 +195,7 @@ impl Converter {
             .collect();
         self.graph.set(schema, "required", SchemaNode::List(names));
         self.named_children(schema, "properties", below)?;
-        // The map itself may be shared with a place where it is a schema and grows keywords; this copy is not.
+        // The map may be shared with a place where it is a schema itself and gains keywords. This copy is not shared.
         self.graph
             .set(schema, "properties", SchemaNode::Object(entries));
         Ok(())
@@ -209,7 +213,8 @@ impl Converter {
         Ok(())
     }
 
-    /// Converts an `allOf`; says whether it was merged into the schema, which then has to be converted anew.
+    /// Converts an `allOf`. Says whether it was merged into the schema, which must then be
+    /// converted again.
     fn all_of(
         &mut self,
         schema: NodeId,
@@ -227,7 +232,7 @@ impl Converter {
         let entry = self.all_of_entry(entry, below)?;
         self.graph.remove(schema, "allOf");
         if !closed_by_author {
-            // The merged object is closed when all its properties are known.
+            // The merged object is closed later, when all of its properties are known.
             self.graph.remove(schema, "additionalProperties");
         }
         let parent = self.graph.object(schema).cloned().unwrap_or_default();
@@ -267,7 +272,7 @@ impl Converter {
         }
     }
 
-    /// Replaces a `$ref` that has siblings by what it refers to; says whether it did.
+    /// Replaces a `$ref` with siblings by its target. Says whether it did.
     fn inline_reference(&mut self, schema: NodeId) -> Result<bool, SchemaError> {
         let has_siblings = self.graph.object(schema).is_some_and(|it| it.len() > 1);
         let reference = self
@@ -278,7 +283,7 @@ impl Converter {
             return Ok(false);
         };
         let target = self.resolver().resolve(reference)?;
-        // Removed first: a schema that leads to itself constrains nothing, and only its annotations remain.
+        // Removed first: if the target is the schema itself, only its annotations must remain, and not the reference.
         self.graph.remove(schema, "$ref");
         let inlined = self.graph.object(target).cloned().unwrap_or_default();
         if let Some(entries) = self.graph.object_mut(schema) {
@@ -368,7 +373,7 @@ impl Converter {
                 .is_some_and(|kinds| kinds.iter().any(|&id| is_object(id)))
     }
 
-    /// An empty or zero `$ref` refers to nothing and is kept.
+    /// Says whether a `$ref` is empty. Such a reference is kept, as the Python SDK does.
     fn is_empty_value(&self, id: NodeId) -> bool {
         match self.graph.node(id) {
             SchemaNode::Scalar(Value::Null | Value::Bool(false)) => true,

@@ -1,10 +1,12 @@
-//! The forms in which a secret is looked for, and the escapes that are undone before it is looked for again.
+//! The forms in which a secret is searched for, and the escapes that are undone before.
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Gives the secret as it is, in hex, and as it stands inside base64 at each of the three alignments, of both alphabets.
+/// Gives the secret as it is, in hex, and inside base64 at each of the three alignments, in both
+/// alphabets.
 ///
-/// In base64 the characters at both ends also depend on the neighbours of the secret, so that they are left out.
+/// The first and last characters in base64 depend on the neighbours of the secret too, and are left
+/// out.
 pub(super) fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.to_vec(), hex(secret)];
     for n_before in 0..3 {
@@ -47,7 +49,7 @@ const fn url_safe(byte: u8) -> u8 {
     }
 }
 
-/// Decodes base64 of either alphabet; `None` if it is none.
+/// Decodes base64 in either alphabet; `None` if it is not base64.
 pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut n_bits) = (0_u32, 0);
@@ -65,7 +67,7 @@ pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// Decodes `%41` to `A`.
+/// Decodes percent escapes: `%41` is `A`.
 pub(crate) fn decode_percent(text: &str) -> String {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
@@ -84,23 +86,23 @@ pub(crate) fn decode_percent(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// What a text begins with.
+/// The escape at the beginning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Escape {
-    /// A byte that stands for itself.
+    /// No escape: the byte stands for itself.
     None,
-    /// The beginning of an escape, perhaps.
+    /// Perhaps the beginning of an escape; more bytes will tell.
     Open,
-    /// A whole escape, for one byte.
+    /// A complete escape for one byte.
     Whole { byte: u8, n_bytes: usize },
 }
 
-/// Whether an escape can begin with this byte.
+/// Says whether an escape can begin with this byte.
 pub(super) const fn opens_escape(byte: u8) -> bool {
     matches!(byte, b'%' | b'\\' | b'&')
 }
 
-/// The most bytes of an escape: `&#x0041;`.
+/// The longest escape: `&#x0041;`.
 pub(super) const MAX_ESCAPE_BYTES: usize = 8;
 
 /// Reads an escape of a URL, of JSON or a programming language, or of HTML.
@@ -180,7 +182,7 @@ fn with_semicolon(escape: Escape) -> Escape {
     }
 }
 
-/// Reads a number of `n_digits` behind `n_before` bytes of an escape, which must be that of an ASCII character or byte.
+/// Reads a number of `n_digits` after `n_before` bytes of an escape. It must fit into one byte.
 fn number(digits: &[u8], radix: u32, n_digits: usize, n_before: usize) -> Option<Escape> {
     let mut value = 0_u32;
     for idx in 0..n_digits {

@@ -1,29 +1,31 @@
-//! Finds any of many patterns in one pass, whatever the case of their letters, by the automaton of Aho and Corasick.
+//! Finds many patterns in one pass, in any case of their letters, by the automaton of Aho and
+//! Corasick.
 //!
-//! Written here and not taken from a crate because a stream needs to know how much of a pattern its end may be, which the known one
-//! does not say. Patterns are few and mostly chains, so that a state keeps a list of its successors and not a table.
+//! This is not taken from a crate, because a stream needs to know how much of a pattern its end may
+//! be, which the usual crate does not tell. Patterns are few and mostly chains, so that a state has
+//! a list of successors and not a table.
 
 /// A set of patterns.
 #[derive(Clone)]
 pub(super) struct Matcher {
     states: Vec<MatcherState>,
-    /// The successors of the first state, where a text nearly always is, for letters in both cases.
+    /// The successors of the first state, in which a text is nearly always, for both cases of letters.
     from_root: [u32; 256],
-    /// For each first byte of a pattern the second ones, by their five low bits, in which both cases of a letter agree.
+    /// For each first byte of a pattern, its second bytes by their five low bits, which are the same for both cases of a letter.
     second_bits: [u32; 256],
-    /// How far a text can be passed over behind two bytes: as many as stand before the place where a pattern may have them at the latest.
+    /// How many bytes can be skipped after a pair of bytes: the distance from its last place in any pattern to the end of the window.
     shifts: Box<[u8; N_SHIFTS]>,
-    /// How many bytes of a text are looked at at once: what every pattern has.
+    /// The length of the window on the text: that of the shortest pattern.
     window: usize,
 }
 
-/// The pairs of bytes that are told apart.
+/// The number of pairs of bytes that are told apart.
 const N_SHIFTS: usize = 4096;
 
-/// The largest window; the further a text is passed over, the less it matters how far.
+/// The largest window. Beyond it, longer skips gain little.
 const MAX_WINDOW: usize = 64;
 
-/// Where a text is in the patterns.
+/// A state of the automaton.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct StateId(u32);
 
@@ -31,13 +33,13 @@ pub(super) struct StateId(u32);
 struct MatcherState {
     /// The byte that leads here.
     byte: u8,
-    /// How many bytes of a pattern lead here.
+    /// The number of bytes from the first state.
     depth: u32,
-    /// The same for the longest end of them that a pattern goes on from.
+    /// The number of bytes of the longest suffix that is a proper beginning of a pattern.
     n_open: u32,
     /// The length of the longest pattern that ends here; 0 if none does.
     n_matched: u32,
-    /// Where the longest end of what leads here leads that begins a pattern too.
+    /// The state of the longest suffix that begins a pattern as well.
     fallback: u32,
     first_child: u32,
     next_sibling: u32,
@@ -67,15 +69,17 @@ impl Matcher {
         first.is_some_and(|state| *state != 0)
     }
 
-    /// Says whether a pattern may begin with two bytes; seldom wrongly, and never that none does when one does.
+    /// Says whether a pattern may begin with two bytes. The answer may be a wrong yes, but never a
+    /// wrong no.
     pub(super) fn may_begin(&self, first: u8, second: u8) -> bool {
         let seconds = self.second_bits.get(usize::from(first));
         seconds.is_some_and(|seconds| seconds >> (second & 31) & 1 == 1)
     }
 
-    /// Says whether a text may hold a pattern; seldom wrongly, and never that it does not when it does.
+    /// Says whether a text may contain a pattern. The answer may be a wrong yes, but never a wrong
+    /// no.
     ///
-    /// By the rule of Wu and Manber: of most texts every sixth byte is looked at, or fewer.
+    /// By the algorithm of Wu and Manber, it reads every sixth byte of most texts, or fewer.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         let Some(n_before) = self.window.checked_sub(2) else {
             return true;
@@ -96,7 +100,7 @@ impl Matcher {
         false
     }
 
-    /// Goes on by one byte.
+    /// Moves on by one byte.
     pub(super) fn step(&self, state: StateId, byte: u8) -> StateId {
         let byte = byte.to_ascii_lowercase();
         let mut at = state.0;
@@ -109,17 +113,17 @@ impl Matcher {
         StateId(self.from_root.get(usize::from(byte)).copied().unwrap_or(0))
     }
 
-    /// Says how many bytes at the end of the text are in a pattern.
+    /// Gives how many bytes at the end of the text are in a pattern.
     pub(super) fn depth(&self, state: StateId) -> usize {
         self.state(state.0).map_or(0, |state| state.depth as usize)
     }
 
-    /// Says how many bytes at the end of the text are in a pattern that is not over.
+    /// Gives how many bytes at the end of the text are in a pattern that is not complete.
     pub(super) fn n_open(&self, state: StateId) -> usize {
         self.state(state.0).map_or(0, |state| state.n_open as usize)
     }
 
-    /// Says how long the longest pattern is that ends here; 0 if none does.
+    /// Gives the length of the longest pattern that ends here; 0 if none does.
     pub(super) fn n_matched(&self, state: StateId) -> usize {
         self.state(state.0)
             .map_or(0, |state| state.n_matched as usize)
@@ -162,7 +166,7 @@ impl Matcher {
                 at = known;
                 continue;
             }
-            // More states than 32 bits can count would not fit into memory.
+            // Cannot overflow: 2^32 states would not fit into memory.
             let new = u32::try_from(self.states.len()).unwrap_or(0);
             self.states.push(MatcherState {
                 byte,
@@ -187,7 +191,7 @@ impl Matcher {
         }
     }
 
-    /// Learns how far a text can be passed over.
+    /// Computes the window and how far a text can be skipped.
     fn set_window(&mut self, patterns: &[&[u8]]) {
         let shortest = patterns.iter().map(|pattern| pattern.len()).min();
         self.window = shortest.unwrap_or(0).min(MAX_WINDOW);
@@ -205,7 +209,9 @@ impl Matcher {
         }
     }
 
-    /// Finds where each state falls back to, the near ones first.
+    /// Computes the fallback of each state (the failure links of Aho–Corasick).
+    ///
+    /// States nearest to the root come first, because each needs those before it.
     fn link(&mut self) {
         let mut order = vec![0];
         let mut n_done = 0;
@@ -218,6 +224,8 @@ impl Matcher {
                     .state(child)
                     .map_or((0, 0), |state| (state.byte, state.next_sibling));
                 let target = match at {
+                    // A single byte has no shorter suffix; a step from the root would lead back to
+                    // the child itself.
                     0 => StateId(0),
                     _ => self.step(StateId(fallback), byte),
                 };
@@ -229,6 +237,8 @@ impl Matcher {
                         0 => n_open_inherited,
                         _ => state.depth,
                     };
+                    // A shorter pattern may end where a longer one is still going on: that is a
+                    // match too.
                     if state.n_matched == 0 {
                         state.n_matched = u32::try_from(n_inherited).unwrap_or(0);
                     }
@@ -240,7 +250,7 @@ impl Matcher {
     }
 }
 
-/// Tells two bytes from others, whatever the case of their letters.
+/// Hashes two bytes, equally for both cases of a letter.
 const fn pair(one: u8, other: u8) -> usize {
     ((one | 0x20) as usize * 29 + (other | 0x20) as usize) % N_SHIFTS
 }

@@ -1,4 +1,4 @@
-//! A string that must never be printed, and what takes it out of the words of others.
+//! A string that is never printed, and the redactor that takes it out of foreign texts.
 
 mod encoding;
 mod matcher;
@@ -23,7 +23,9 @@ pub use redactor::{Redactor, RedactorBuilder};
 #[cfg(feature = "http")]
 pub(crate) use stream::StreamRedactor;
 
-/// Holds a key or token. `Debug` does not print it, and its memory is wiped on drop.
+/// Holds a key or token.
+///
+/// `Debug` does not print it, and its memory is wiped on drop.
 ///
 /// A [`Redactor`] removes it from texts, such as answers of a server.
 ///

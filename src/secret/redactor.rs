@@ -1,4 +1,4 @@
-//! Takes secrets out of the words of others: one type for every error, log, file and answer.
+//! Takes secrets out of foreign texts: one type for every error, log, file and answer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,26 +12,26 @@ use super::encoding::{decode_base64, decode_percent, forms};
 use super::matcher::Matcher;
 use super::scan::{SecretScan, may_hold, scan};
 
-/// What stands where a secret stood.
+/// Stands in place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// Stands where an excerpt of a server's words was cut.
+/// Marks the place where an excerpt of a message of a server was cut.
 pub(crate) const CUT_MARK: &str = "... (";
 
-/// A value of at least this many bytes may be a key, whatever it is called.
+/// A value with this many bytes may be a key, whatever its name.
 const MIN_KEY_BYTES: usize = 16;
 
-/// Takes secrets out of the words of others, which may repeat them.
+/// Takes secrets out of foreign texts, which may repeat them.
 ///
-/// A secret is found as it is, in other letter cases, in hex, in base64 (standard and URL-safe, wherever it stands in what was
-/// encoded), and behind up to three layers of escapes: those of URLs (`%41`), of JSON and programming languages (`\u0041`, `\x41`,
-/// `\/`) and of HTML (`&#65;`, `&amp;`). What is found becomes `[redacted]`.
+/// A secret is found as it is, in other letter cases, in hex, in base64 (standard and URL-safe, anywhere in the encoded text), and
+/// behind up to three layers of escapes: those of URLs (`%41`), of JSON and programming languages (`\u0041`, `\x41`, `\/`) and of
+/// HTML (`&#65;`, `&amp;`). It is replaced by `[redacted]`.
 ///
-/// A secret that could be a word of an ordinary text is not looked for, since texts would suffer and nothing would be kept from
-/// anyone: one of fewer than 6 bytes, of fewer than 16 bytes that are letters only (`ollama`, `EMPTY`), or of fewer than 8 that are
-/// digits only.
+/// A secret that could be an ordinary word is not searched for, because texts would be damaged and nothing protected. That is a
+/// secret with fewer than 6 bytes, with fewer than 16 bytes that are all letters (`ollama`, `EMPTY`), or with fewer than 8 bytes
+/// that are all digits.
 ///
-/// A clone shares everything. A text without secrets is only looked at: once, and without an allocation.
+/// Clones share everything. A text without secrets is read once, without an allocation.
 ///
 /// ```
 /// use openai_agents::secret::Redactor;
@@ -51,28 +51,28 @@ struct RedactorInner {
     cut_mark: Finder<'static>,
 }
 
-/// Collects what a [`Redactor`] takes out.
+/// Collects the secrets of a [`Redactor`].
 #[derive(Debug, Default)]
 #[must_use]
 pub struct RedactorBuilder(Vec<Secret>);
 
 impl Redactor {
-    /// Begins one that takes out nothing yet.
+    /// Starts a redactor without any secret.
     pub fn builder() -> RedactorBuilder {
         RedactorBuilder::default()
     }
 
-    /// Takes out one secret.
+    /// Makes a redactor for one secret.
     pub fn of(secret: &Secret) -> Self {
         Self::builder().secret(secret).build()
     }
 
-    /// Says whether there is nothing that it takes out.
+    /// Says whether it has no secrets.
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Says whether both are clones of one redactor, or take out nothing.
+    /// Says whether both are clones of one redactor, or both have no secrets.
     #[cfg(feature = "sqlite")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -82,9 +82,10 @@ impl Redactor {
         }
     }
 
-    /// Says whether a secret has this character, so that what is found may reach over it.
+    /// Says whether a secret contains this character, so that a match may span it.
     ///
-    /// Only for one that no escape and no code of bytes has: other forms of a secret do not have it then.
+    /// Only for a character that no escape and no encoding uses: other forms of a secret do not
+    /// contain it then.
     #[cfg(feature = "sqlite")]
     pub(crate) fn reaches_over(&self, character: char) -> bool {
         let mut secrets = self.0.iter().flat_map(|inner| &inner.secrets);
@@ -97,7 +98,7 @@ impl Redactor {
             return Cow::Borrowed(text);
         };
         let bytes = text.as_bytes();
-        // Looking for its last byte costs least, and most texts do not have it.
+        // Searching for the last byte of the mark is cheapest, and most texts do not have it.
         let is_cut = memchr::memchr(b'(', bytes).is_some() && inner.cut_mark.find(bytes).is_some();
         if !is_cut {
             if !may_hold(&inner.matcher, bytes) {
@@ -105,7 +106,7 @@ impl Redactor {
             }
             return without(text, &scan(&inner.matcher, bytes));
         }
-        // Where an excerpt was cut, a secret may have been cut with it.
+        // An excerpt may have been cut inside a secret, of which only the beginning is left.
         let mut pieces = text.split(CUT_MARK).peekable();
         let mut redacted = String::with_capacity(text.len());
         while let Some(piece) = pieces.next() {
@@ -136,9 +137,9 @@ impl Redactor {
         without(text, &scan)
     }
 
-    /// Gives a JSON text without the secrets, which stays JSON.
+    /// Gives a JSON text without the secrets. It stays valid JSON.
     ///
-    /// What is no JSON is redacted as text.
+    /// A text that is not JSON is redacted as text.
     pub fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         if !self.is_in(json) {
             return Cow::Borrowed(json);
@@ -149,7 +150,7 @@ impl Redactor {
         }
     }
 
-    /// Gives a JSON value without the secrets: in its texts, in the names of its fields and in its numbers.
+    /// Gives a JSON value without the secrets, in its texts, its field names and its numbers.
     pub fn redact_value(&self, value: Value) -> Value {
         if self.changes_value(&value) {
             self.without(value)
@@ -179,12 +180,12 @@ impl Redactor {
         }
     }
 
-    /// Says whether a value would be another one without the secrets.
+    /// Says whether redacting would change a value.
     fn changes_value(&self, value: &Value) -> bool {
         let changes = |text: &str| matches!(self.redact(text), Cow::Owned(_));
         match value {
             Value::String(text) => changes(text),
-            // Most numbers are counts, and shorter than any secret that is digits only.
+            // Most numbers are counts, and shorter than any secret of digits that is searched for.
             Value::Number(number) if number.as_u64().is_some_and(|count| count < 1_000_000) => {
                 false
             }
@@ -197,14 +198,14 @@ impl Redactor {
         }
     }
 
-    /// Takes the secrets out of a text in its place.
+    /// Redacts a text in place.
     pub fn redact_in(&self, text: &mut String) {
         if let Cow::Owned(redacted) = self.redact(text) {
             *text = redacted;
         }
     }
 
-    /// Says whether a text holds a secret.
+    /// Says whether a text contains a secret.
     pub fn is_in(&self, text: &str) -> bool {
         let inner = self.0.as_ref();
         let inner = inner.filter(|inner| may_hold(&inner.matcher, text.as_bytes()));
@@ -229,7 +230,9 @@ impl RedactorBuilder {
         self
     }
 
-    /// Adds the value of a header: the token of `Bearer TOKEN`, the password of `Basic ...`; not an address or a plain word.
+    /// Adds the value of a header: the token of `Bearer TOKEN`, or the password of `Basic ...`.
+    ///
+    /// Addresses and ordinary words are not added.
     pub fn header(mut self, value: &Secret) -> Self {
         let mut words = value.expose().split_ascii_whitespace();
         let mut is_basic = false;
@@ -245,9 +248,10 @@ impl RedactorBuilder {
         self
     }
 
-    /// Adds the value of a variable of the environment, if its name says that it is secret or it looks like a key.
+    /// Adds the value of an environment variable, if its name or its form is that of a secret.
     ///
-    /// A path is none, and of an address only what it holds for its owner only: what a program says of a folder must stay readable.
+    /// A path is never added, and of a URL only its secret parts: messages about a folder must stay
+    /// readable.
     pub fn variable(self, name: &str, value: &Secret) -> Self {
         let text = value.expose();
         if text.contains("://") {
@@ -259,7 +263,7 @@ impl RedactorBuilder {
         }
     }
 
-    /// Adds what a URL holds for its owner only: the password (or a user alone), and the keys of its query.
+    /// Adds the secret parts of a URL: the password (or a lone user name), and keys in its query.
     pub fn url(mut self, url: &str) -> Self {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let after_scheme = address.split_once("://").map_or(address, |(_, rest)| rest);
@@ -279,7 +283,7 @@ impl RedactorBuilder {
         self
     }
 
-    /// Adds what another redactor takes out.
+    /// Adds the secrets of another redactor.
     pub fn all_of(mut self, other: &Redactor) -> Self {
         if let Some(inner) = &other.0 {
             self.0.extend(inner.secrets.iter().cloned());
@@ -287,7 +291,7 @@ impl RedactorBuilder {
         self
     }
 
-    /// Builds it.
+    /// Builds the redactor.
     pub fn build(self) -> Redactor {
         let mut secrets = self.0;
         secrets.sort_by(|one, other| one.expose().cmp(other.expose()));
@@ -324,7 +328,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Whether a secret cannot be a word of an ordinary text.
+/// Says whether a secret cannot be an ordinary word.
 fn is_distinctive(secret: &str) -> bool {
     let min_bytes = if secret.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         16
@@ -336,7 +340,7 @@ fn is_distinctive(secret: &str) -> bool {
     secret.trim().len() >= min_bytes
 }
 
-/// Whether a text says where something is.
+/// Says whether a text is a path or a URL.
 fn is_place(text: &str) -> bool {
     text.contains("://")
         || ["/", "./", "../", "~/"]
@@ -344,7 +348,7 @@ fn is_place(text: &str) -> bool {
             .any(|begin| text.starts_with(begin))
 }
 
-/// Whether a parameter or variable is called like something that must not be shown.
+/// Says whether the name of a parameter or variable is that of a secret.
 fn is_called_secret(name: &str) -> bool {
     const PARTS: [&str; 8] = [
         "key",

@@ -1,31 +1,33 @@
-//! One look at a text: where secrets stand in it, as they are and behind escapes, and what of one its end may be.
+//! Scans a text for secrets, as they are and behind escapes, and for the beginning of one at its
+//! end.
 
 use std::ops::Range;
 
 use super::encoding::{Escape, MAX_ESCAPE_BYTES, escape, opens_escape};
 use super::matcher::{Matcher, StateId};
 
-/// Escapes are undone this often: a JSON text in a JSON text in a URL is three of them.
+/// How many layers of escapes are undone: JSON in JSON in a URL has three.
 const MAX_LEVELS: usize = 3;
 
-/// This much of a secret may be shown before it is known whether it is one: what all keys of a provider begin with.
+/// How much of a secret may be shown before it is known to be one: the beginning that all keys of a
+/// provider share, such as `sk-`.
 const N_HARMLESS: usize = 4;
 
-/// What was found.
+/// The result of a scan.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SecretScan {
-    /// Where secrets stand, in order, none touching another.
+    /// The places of secrets, sorted, without overlaps.
     pub(super) found: Vec<Range<usize>>,
-    /// Where what may be the beginning of a secret begins; the length of the text if nothing is.
+    /// The start of a possible beginning of a secret at the end; the length of the text if there is none.
     pub(super) open: usize,
-    /// The same, for a beginning that is too long to be shown.
+    /// The same for a beginning that is too long to be shown.
     pub(super) telling: usize,
 }
 
-/// Looks for the patterns in a text.
+/// Scans a text for the patterns.
 ///
-/// Everything that a server answers passes here, and nearly nothing of it holds a secret: without one it makes no
-/// allocation, and bytes with which neither a secret nor an escape begins are skipped.
+/// Every answer of a server passes here, and nearly none contains a secret. Without one, no memory
+/// is allocated, and bytes that begin neither a secret nor an escape are skipped.
 pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
     let mut finds = look(matcher, text);
     if memchr::memchr3(b'%', b'\\', b'&', text).is_none() {
@@ -40,7 +42,7 @@ pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
         quick.unescape(text);
     }
     if quick.may_hold {
-        // Once more, to know where what was found begins.
+        // A second pass finds the places. Most texts never need it, and the first one keeps no positions.
         let mut unescaped = Run::new(matcher, n_levels);
         unescaped.depth = ScanDepth::Full;
         unescaped.unescape(text);
@@ -49,14 +51,14 @@ pub(super) fn scan(matcher: &Matcher, text: &[u8]) -> SecretScan {
     finds.finish(text.len())
 }
 
-/// Says whether a text may hold one of the patterns, as it is or behind escapes.
+/// Says whether a text may contain a pattern, as it is or behind escapes.
 ///
-/// Most texts are passed over by this, for a fraction of what it costs to look at every byte.
+/// Most texts end here, for a fraction of the cost of reading every byte.
 pub(super) fn may_hold(matcher: &Matcher, text: &[u8]) -> bool {
     matcher.may_be_in(text) || memchr::memchr3(b'%', b'\\', b'&', text).is_some()
 }
 
-/// Looks at the text as it is.
+/// Scans the text as it is.
 fn look(matcher: &Matcher, text: &[u8]) -> Finds {
     let mut finds = Finds::default();
     let mut state = StateId::default();
@@ -65,7 +67,7 @@ fn look(matcher: &Matcher, text: &[u8]) -> Finds {
         if state == StateId::default() {
             let mut pairs = rest.iter().zip(rest.iter().skip(1));
             let begin = pairs.position(|(first, second)| matcher.may_begin(*first, *second));
-            // What the last byte may be the beginning of is not known yet.
+            // The last byte has no successor to check, so that it is always stepped.
             at += begin.unwrap_or(rest.len().saturating_sub(1));
         }
         let Some(byte) = text.get(at) else { break };
@@ -83,10 +85,10 @@ fn look(matcher: &Matcher, text: &[u8]) -> Finds {
     finds
 }
 
-/// What one or more passes over a text found.
+/// The findings of one or more passes.
 #[derive(Default)]
 struct Finds {
-    /// Where secrets stand, in no order.
+    /// The places of secrets, in any order.
     found: Vec<Range<usize>>,
     open: Option<usize>,
     telling: Option<usize>,
@@ -116,16 +118,16 @@ impl Finds {
     }
 }
 
-/// What a pass finds out.
+/// What a pass looks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ScanDepth {
-    /// Only whether the text may hold a secret.
+    /// Whether the text may contain a secret.
     Quick,
-    /// Where secrets begin and end.
+    /// The places of secrets.
     Full,
 }
 
-/// One pass over a text with so many levels of escapes undone.
+/// One pass over a text, with a number of layers of escapes undone.
 struct Run<'a> {
     matcher: &'a Matcher,
     levels: [Level; MAX_LEVELS],
@@ -133,29 +135,29 @@ struct Run<'a> {
     depth: ScanDepth,
     may_hold: bool,
     finds: Finds,
-    /// Whether undoing one level of escapes left something that may be an escape again.
+    /// Whether undoing one layer left something that may be an escape again.
     is_nested: bool,
     has_unescaped: bool,
 }
 
-/// The text with one more level of escapes undone.
+/// The text with one more layer of escapes undone.
 #[derive(Default)]
 struct Level {
     state: StateId,
-    /// Where in the text the bytes began that the state is made of, the latest last.
+    /// The places in the text of the bytes that led to the state, the latest last.
     begins: Vec<usize>,
-    /// What may be the beginning of an escape.
+    /// A possible beginning of an escape.
     window: EscapeWindow,
 }
 
-/// The last bytes of a level, of which it is not known yet what they stand for.
+/// The last bytes of a level whose meaning is not known yet.
 #[derive(Default)]
 struct EscapeWindow {
     pieces: [SecretPiece; MAX_ESCAPE_BYTES],
     len: usize,
 }
 
-/// A byte, and the part of the text that it stands for.
+/// A byte, and the part of the text that it comes from.
 #[derive(Clone, Copy, Default)]
 struct SecretPiece {
     byte: u8,
@@ -177,7 +179,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks at the text with escapes undone.
+    /// Scans the text with escapes undone.
     fn unescape(&mut self, text: &[u8]) {
         let mut at = 0;
         while let Some(rest) = text.get(at..) {
@@ -196,7 +198,7 @@ impl<'a> Run<'a> {
         self.note_ends();
     }
 
-    /// Whether nothing has begun on any level.
+    /// Says whether nothing has begun on any level.
     fn is_idle(&self) -> bool {
         let mut levels = self.levels.iter().take(self.n_levels);
         levels.all(|level| level.state == StateId::default() && level.window.len == 0)
@@ -207,7 +209,7 @@ impl<'a> Run<'a> {
         self.levels.get_mut(at).filter(|_| at < n_levels)
     }
 
-    /// Takes a byte that a level is to undo escapes in.
+    /// Takes a byte in which a level undoes escapes.
     fn take(&mut self, at: usize, piece: SecretPiece) {
         let Some(level) = self.level(at) else {
             return;
@@ -222,7 +224,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Gives the next byte of a level's window, if it is known what it stands for.
+    /// Gives the next byte of the window of a level, once its meaning is known.
     fn undone(&mut self, at: usize) -> Option<SecretPiece> {
         let window = &mut self.level(at)?.window;
         let first = *window.first()?;
@@ -246,7 +248,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks at a byte of a level, and passes it on to the next.
+    /// Scans a byte of a level, and passes it on to the next level.
     fn pass(&mut self, at: usize, piece: SecretPiece) {
         self.is_nested |= self.has_unescaped && opens_escape(piece.byte);
         self.see(at, piece);
@@ -269,6 +271,8 @@ impl<'a> Run<'a> {
             return;
         }
         let depth = matcher.depth(level.state);
+        // Only the last `depth` places can still be needed. Dropping the others now and then keeps
+        // the list short at a constant cost per byte.
         if level.begins.len() > 2 * depth + 64 {
             level.begins.drain(..level.begins.len() - depth);
         }
@@ -279,7 +283,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Notes what the end of the text may be the beginning of.
+    /// Records what the end of the text may be the beginning of.
     fn note_ends(&mut self) {
         for level in self.levels.iter().take(self.n_levels) {
             let window = level.window.first().map(|piece| piece.begin);
@@ -303,7 +307,7 @@ impl EscapeWindow {
         self.pieces.map(|piece| piece.byte)
     }
 
-    /// Adds a byte; there is room for one, since a full window is no open escape.
+    /// Adds a byte. There is room, because a full window is never an open escape.
     fn push(&mut self, piece: SecretPiece) {
         if let Some(slot) = self.pieces.get_mut(self.len) {
             *slot = piece;
@@ -311,7 +315,7 @@ impl EscapeWindow {
         }
     }
 
-    /// Takes bytes out at the front.
+    /// Removes bytes at the front.
     fn remove(&mut self, n_bytes: usize) {
         let n_bytes = n_bytes.min(self.len);
         self.pieces.copy_within(n_bytes..self.len, 0);
@@ -320,7 +324,7 @@ impl EscapeWindow {
 }
 
 impl Level {
-    /// Where the last `n_bytes` bytes began.
+    /// Gives the place of the last `n_bytes` bytes.
     fn begin_of(&self, n_bytes: usize) -> Option<usize> {
         let idx = self.begins.len().checked_sub(n_bytes)?;
         self.begins.get(idx).copied()

@@ -1,16 +1,17 @@
-//! Takes secrets out of a text that comes in pieces, whatever the pieces are.
+//! Takes secrets out of a text that arrives in pieces.
 
 use super::redactor::{REDACTED, Redactor};
 
-/// Takes secrets out of a text that comes in pieces.
+/// Takes secrets out of a text that arrives in pieces, however it is split.
 ///
-/// What may be the beginning of a secret is held back until it is known; up to three bytes of it are not.
+/// A possible beginning of a secret is held back until it is known, except for its first three
+/// bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamRedactor {
     redactor: Redactor,
-    /// The end of what came, which may be the beginning of a secret.
+    /// The end of the text so far, which may be the beginning of a secret.
     tail: String,
-    /// How much of it was given out.
+    /// How much of the tail was given out.
     n_given: usize,
 }
 
@@ -39,7 +40,7 @@ impl StreamRedactor {
         let mut shown = String::new();
         let mut end = self.n_given;
         for range in &scan.found {
-            // It may become a longer one.
+            // The match may grow with the next piece.
             if range.start >= scan.telling {
                 break;
             }
@@ -57,7 +58,7 @@ impl StreamRedactor {
         shown
     }
 
-    /// Gives what was held back: the text is over, so that it was no secret.
+    /// Gives what was held back. The text is over, so that it was not a secret.
     pub(crate) fn finish(&mut self) -> String {
         let held = self.tail.get(self.n_given..).unwrap_or_default().to_owned();
         self.tail.clear();
