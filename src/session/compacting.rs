@@ -1,4 +1,4 @@
-//! A session whose history is made shorter when it has become long.
+//! A session that shortens its history when it becomes long.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::{
 use crate::future::BoxFuture;
 use crate::item::{Item, ItemKind, Role};
 
-/// Makes a shorter history of a longer one, as by a summary.
+/// Shortens a history, for example by a summary.
 ///
-/// A [`CompactingSession`] calls it with the older part of a history, in which every call has its output, and puts what it gives in
-/// the place of that part. What it gives must have fewer items. Asynchronous closures that take and give a `Vec<Item>` are
-/// compactors too. When the future is dropped, nothing has changed.
+/// A [`CompactingSession`] calls it with the older part of a history, in which every call has its output, and replaces that part by
+/// the result. The result must have fewer items. An asynchronous closure that takes and returns a `Vec<Item>` is a compactor too.
+/// Dropping the future changes nothing.
 pub trait Compactor: Send + Sync {
-    /// Gives what stands in the place of the items from now on.
+    /// Gives the items that replace these.
     fn compact(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, SessionCause>>;
 }
 
@@ -32,10 +32,10 @@ where
 
 /// Lets a [`Compactor`] shorten a long history before a turn is appended to it.
 ///
-/// The shorter history and the turn are stored in one step, in the place of the longer history: nothing is lost in between. What was
-/// shortened is gone. A compactor that fails is a [`SessionError::Compaction`], and neither is the history shortened then nor the turn
-/// appended. A history in which a call waits for its output is left as it is until the output is there. If somebody else writes
-/// while the compactor works, a turn that must come [`after`](SessionTurn::after) a version is a conflict, as always; one that need not
+/// The shorter history and the turn replace the longer history in one step, so that nothing is lost in between. The old items are
+/// gone. If the compactor fails, the error is [`SessionError::Compaction`], the history stays as it is, and the turn is not
+/// appended. A history in which a call waits for its output is shortened only after the output is there. If somebody else writes
+/// while the compactor works, a turn that must come [`after`](SessionTurn::after) a version is a conflict, as always. Any other turn
 /// is appended to the long history.
 ///
 /// ```
@@ -64,7 +64,7 @@ pub struct CompactingSession {
 }
 
 impl CompactingSession {
-    /// Shortens a history that has `threshold` items or more.
+    /// Makes a session that shortens a history of `threshold` items or more.
     pub fn new(
         session: impl Session + 'static,
         threshold: usize,
@@ -78,10 +78,11 @@ impl CompactingSession {
         }
     }
 
-    /// Leaves at least so many of the latest items as they are.
+    /// Keeps at least this many of the latest items as they are; 0 by default.
     ///
-    /// What is left begins with a message of the user. A run that loses its session to another takes out what it has written, which it finds
-    /// as long as no compactor has: so keep as many items as a run may write.
+    /// The kept part begins with a message of the user. A run that loses its session to another
+    /// takes out what it has written, and can find it only as long as no compactor has replaced it.
+    /// So keep as many items as a run may write.
     #[must_use]
     pub fn keep(mut self, n_items: usize) -> Self {
         self.n_kept = n_items;
@@ -145,9 +146,10 @@ impl CompactingSession {
     }
 }
 
-/// What is to be shortened and what stays, or nothing if that cannot be parted now.
+/// Splits the history into the part to shorten and the part to keep; `None` if that is not possible
+/// now.
 fn split(items: &[Item], n_kept: usize) -> Option<(&[Item], &[Item])> {
-    // What a run may send is without calls that wait for an output.
+    // `cut` removes calls without an output, so that a shorter result means that one is waiting.
     let is_open = SessionSettings::default().cut(items.to_vec()).len() < items.len();
     if is_open {
         return None;

@@ -66,7 +66,7 @@ impl<'a> UnseenItems<'a> {
         if take(&mut self.new, &identity(item)) {
             return true;
         }
-        // The same item twice is still the history's, as often as it comes.
+        // A callback may repeat an item of the history; however often, it is not saved again.
         if self.history.contains_key(&identity(item)) {
             take(&mut self.history_json, item.to_json());
             return false;

@@ -1,18 +1,19 @@
-//! An item as the Python SDK can read it, and the item that it was.
+//! Items in a form that the Python SDK can read, and back.
 
 use std::borrow::Cow;
 
 use crate::item::{Content, Item, ItemError, ItemKind, Role};
 
-/// What is added to a message of the model that has parts and no id: without one, the Python SDK 0.24.0 takes it for a message of a
-/// user, and fails on its parts. This is the id that it invents itself for answers of the chat API. The tab tells it from such.
+/// Added to a message of the model that has parts and no id. Without an id, the Python SDK 0.24.0
+/// takes it for a message of a user and fails on its parts. The value is the one that the SDK
+/// itself invents for answers of the chat API; the tab before it shows that the mark is ours.
 const MARK: &str = ",\t\"id\":\"__fake_id__\"}";
 
 /// Gives the JSON of an item, made readable for the Python SDK; [`decode`] gives the item back.
 pub(super) fn encode(item: &Item) -> Cow<'_, str> {
     let json = item.to_json();
     if json.ends_with(MARK) {
-        // Not ours: white space behind it keeps it from being taken away.
+        // This item came with the text of the mark; the newline keeps `decode` from removing it.
         return Cow::Owned(format!("{json}\n"));
     }
     match json.strip_suffix('}') {

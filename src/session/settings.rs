@@ -41,7 +41,7 @@ impl SessionSettings {
     ///
     /// Reading changes nothing.
     pub async fn read(&self, session: &dyn Session) -> Result<SessionItems, SessionError> {
-        // The item before the latest shows whether the cut goes through what the model said in one piece.
+        // One more item than the limit: it shows whether the cut falls inside one answer of the model.
         let limit = self.limit.map(|limit| limit.saturating_add(1));
         let read = session.items(limit).await?;
         Ok(SessionItems::new(self.cut(read.items), read.version))
@@ -80,7 +80,7 @@ impl SessionSettings {
     }
 }
 
-/// What a call's output is called; the types that are not in the list have no output of their own.
+/// Call types and the types of their outputs. Other calls have no output item of their own.
 const PAIRS: [(&str, &str); 7] = [
     ("function_call", "function_call_output"),
     ("custom_tool_call", "custom_tool_call_output"),
@@ -145,7 +145,7 @@ fn is_cut_in_piece(items: &[Item], at: usize) -> bool {
             _ => return false,
         }
     }
-    // What the piece begins with is out of sight.
+    // The answer begins before what was read; assume that it begins with reasoning.
     true
 }
 
@@ -176,7 +176,7 @@ fn drop_unpaired(items: &[Item], is_kept: &mut [bool], is_cut: bool) {
     }
 }
 
-/// Drops reasoning of which nothing that it led to is left.
+/// Drops reasoning when nothing that followed from it is kept.
 fn drop_reasoning(items: &[Item], is_kept: &mut [bool]) {
     // From the end: whether something of the piece that is kept follows, and whether something that was dropped did.
     let (mut has_kept, mut has_dropped) = (false, false);

@@ -25,7 +25,7 @@ use crate::future::BoxFuture;
 /// # }
 /// ```
 pub trait Sessions: Send + Sync {
-    /// Gives the session of an id; nothing is stored before something is appended.
+    /// Opens the session with this id; nothing is stored until something is appended.
     fn open(&self, id: SessionId) -> Arc<dyn Session>;
 
     /// Lists the sessions, the one that was written to last first; all of them without a limit.

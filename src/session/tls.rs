@@ -1,4 +1,4 @@
-//! TLS to the servers of session stores, which trusts the certificates that HTTP trusts.
+//! TLS to the servers of session stores, with the same trusted certificates as for HTTP.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use tokio_rustls::client::TlsStream;
 
 use crate::http::{HttpError, certificate_problem_of, tls_config};
 
-/// Begins TLS on connections to one server.
+/// Opens TLS on connections to one server.
 #[derive(Clone)]
 pub(super) struct StoreTls(TlsConnector);
 
-/// Says why there is no TLS with the server of a session store.
+/// Why TLS with the server of a session store failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreTlsError {
     #[error(transparent)]
@@ -27,7 +27,7 @@ pub(super) enum StoreTlsError {
 }
 
 impl StoreTls {
-    /// Reads the certificates that are trusted. The protocols are those that the server is told of (ALPN).
+    /// Loads the trusted certificates. `protocols` are offered to the server by ALPN.
     pub(super) fn new(protocols: &[&[u8]]) -> Result<Self, StoreTlsError> {
         let config = tls_config(protocols)?;
         Ok(Self(TlsConnector::from(config)))

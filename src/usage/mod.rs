@@ -1,6 +1,7 @@
-//! What model calls used, as the servers counted it, and what that cost.
+//! Requests and tokens of model calls as the servers counted them, and what they cost.
 //!
-//! Prices are those that the application gives ([`PriceTable`]); this library knows none. Money is exact: [`Money`] is a whole number.
+//! This library knows no prices: the application gives them in a [`PriceTable`]. Amounts of
+//! [`Money`] are whole numbers, so sums are exact.
 
 mod money;
 mod price;
@@ -16,8 +17,8 @@ pub use price::{ParsePriceError, Price, PriceTable, TokenPrice};
 
 /// Counts requests and tokens of one or more model calls.
 ///
-/// Tokens are what the servers reported. A response without usage counts as a request without tokens.
-/// [`requests_without_usage`](Self::requests_without_usage) counts these, so that nobody mistakes an unknown cost for none.
+/// Token counts are what the servers reported. A response without usage counts as a request without tokens, and in
+/// [`requests_without_usage`](Self::requests_without_usage), so that an unknown cost is not mistaken for none.
 ///
 /// ```
 /// use openai_agents::testing::ScriptedModel;
@@ -38,11 +39,11 @@ pub struct Usage {
     pub requests: u64,
     /// Requests whose response did not report usage.
     pub requests_without_usage: u64,
-    /// Tokens of the prompts.
+    /// Tokens of the prompts, those from the cache included.
     pub input_tokens: u64,
     /// Tokens of the answers.
     pub output_tokens: u64,
-    /// Tokens in total, as reported.
+    /// All tokens, as reported; some servers count more than input and output.
     pub total_tokens: u64,
     /// Input tokens that came from the server's cache.
     pub cached_tokens: u64,
@@ -51,7 +52,7 @@ pub struct Usage {
     pub cache_write_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
-    /// The cost of all requests whose price is known; `None` if there are none.
+    /// The cost of the requests whose price is known; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
     /// Requests whose cost is known.
@@ -79,9 +80,11 @@ impl Usage {
         priced_requests: 0,
     };
 
-    /// What a server reported of one request: input, output and total tokens, and of these the ones from the cache, into it, and of reasoning.
+    /// Makes the usage of one request from what its server reported, in two groups: input, output
+    /// and total tokens; and of those the tokens read from the cache, written to it, and spent on
+    /// reasoning.
     ///
-    /// A total that is left out is the sum; `None` if the server counted nothing.
+    /// A missing total is the sum of input and output. `None` if the server reported no counts.
     pub(crate) fn reported(
         [input, output, total]: [Option<u64>; 3],
         [cached, written, reasoning]: [Option<u64>; 3],
@@ -113,28 +116,28 @@ impl Usage {
 }
 
 impl Usage {
-    /// Says how many input tokens came from the server's cache.
+    /// Sets how many input tokens came from the server's cache.
     #[must_use]
     pub const fn with_cached_tokens(mut self, cached_tokens: u64) -> Self {
         self.cached_tokens = cached_tokens;
         self
     }
 
-    /// Says how many input tokens were written to the server's cache.
+    /// Sets how many input tokens were written to the server's cache.
     #[must_use]
     pub const fn with_cache_write_tokens(mut self, cache_write_tokens: u64) -> Self {
         self.cache_write_tokens = cache_write_tokens;
         self
     }
 
-    /// Says how many output tokens were spent on reasoning.
+    /// Sets how many output tokens were spent on reasoning.
     #[must_use]
     pub const fn with_reasoning_tokens(mut self, reasoning_tokens: u64) -> Self {
         self.reasoning_tokens = reasoning_tokens;
         self
     }
 
-    /// Adds what a request cost, if that can be known.
+    /// Adds the cost by this price, if the usage allows to know it ([`Price::cost`]).
     #[must_use]
     pub fn priced(mut self, price: &Price) -> Self {
         self.cost = price.cost(&self);
@@ -142,13 +145,14 @@ impl Usage {
         self
     }
 
-    /// Gives the cost of all requests; `None` if one of them has no price, or did not report its usage.
+    /// Returns the cost of all requests; `None` if that of any request is unknown.
     pub fn whole_cost(&self) -> Option<Money> {
         (self.priced_requests == self.requests).then(|| self.cost.unwrap_or_default())
     }
 }
 
-/// Adds up; counts saturate, since a hostile server may report any number.
+/// Adds up. Counts stop at their maximum instead of overflowing, because a hostile server may
+/// report any number.
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         for (sum, more) in [

@@ -5,16 +5,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many decimal places an amount has: with prices for a million tokens in millionths, a single token has an exact price.
+/// Decimal places of an amount. Prices are for a million tokens and have up to six decimals, so a
+/// single token has an exact price with twelve.
 const DECIMALS: usize = 12;
 
-/// The parts of one unit of the currency.
+/// How many of the smallest parts make one unit of the currency.
 const PARTS: u64 = 10_u64.pow(12);
 
-/// Holds an exact amount of money: a whole number of millionths of a millionth of the currency that the prices are in.
+/// Holds an exact amount of money, in the currency of the prices.
 ///
-/// No number with a floating point is in it, so that sums are exact. Which currency it is only its owner knows. It is written and
-/// read as a decimal text, and adds up to about 18 million units; beyond that it stays there.
+/// It is a whole number of 10⁻¹² units of that currency, so sums are exact. Which currency it is, only the application knows. It is
+/// written and read as a decimal text, also in JSON. Sums stop at about 18 million units, the largest amount that it can hold.
 ///
 /// ```
 /// use openai_agents::usage::Money;
@@ -27,26 +28,26 @@ const PARTS: u64 = 10_u64.pow(12);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money(u64);
 
-/// Says that a text is no amount of money.
+/// Says that a text is not an amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an amount such as 0.15: digits, and at most {DECIMALS} of them behind a point")]
 pub struct ParseMoneyError;
 
 impl Money {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(0);
 
-    /// Makes an amount of millionths of a millionth.
+    /// Makes an amount of 10⁻¹² units.
     pub(super) const fn of_parts(parts: u64) -> Self {
         Self(parts)
     }
 
-    /// The amount in millionths of a millionth.
+    /// The amount in 10⁻¹² units.
     pub(super) const fn parts(self) -> u64 {
         self.0
     }
 
-    /// Adds an amount.
+    /// Adds an amount; a sum beyond the maximum is the maximum.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -69,7 +70,7 @@ impl FromStr for Money {
     }
 }
 
-/// Writes all that there is of it, without zeros at the end.
+/// Writes all decimals but zeros at the end.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, parts) = (self.0 / PARTS, self.0 % PARTS);
@@ -81,7 +82,7 @@ impl fmt::Display for Money {
     }
 }
 
-/// A text: a number of JSON is one with a floating point for most that read it.
+/// As a text, because most JSON parsers read numbers as floating point and round them.
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

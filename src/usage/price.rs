@@ -1,4 +1,4 @@
-//! What tokens cost, by model.
+//! What tokens cost, per model.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{Money, Usage};
 
-/// How many tokens a price is for. Amounts have twice as many decimals as this has zeros, so that one token has an exact price.
+/// Prices are for a million tokens, as vendors quote them. [`Money`] has twice as many decimals as
+/// a million has zeros, so that one token has an exact price.
 const TOKENS: u64 = 1_000_000;
 
 /// Holds what the tokens of a model cost.
@@ -30,14 +31,16 @@ pub struct Price {
     reasoning: TokenPrice,
 }
 
-/// Holds the price of a million tokens; made by `parse`, from a decimal number with at most six decimals.
+/// Holds the price of a million tokens.
+///
+/// Parsed from a decimal text with at most six decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenPrice {
-    /// Of one token, in the parts that money has.
+    /// The price of one token in the parts of [`Money`].
     parts: u64,
 }
 
-/// Says that a text is no price of a million tokens.
+/// Says that a text is not a price of a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a price of a million tokens, such as 0.15: digits, and at most six of them behind a point"
@@ -49,6 +52,7 @@ impl FromStr for TokenPrice {
 
     fn from_str(text: &str) -> Result<Self, ParsePriceError> {
         let price: Money = text.parse().map_err(|_| ParsePriceError)?;
+        // More than six decimals would give a single token a price that cannot be stored exactly.
         if !price.parts().is_multiple_of(TOKENS) {
             return Err(ParsePriceError);
         }
@@ -65,9 +69,9 @@ impl TokenPrice {
 }
 
 impl Price {
-    /// Sets what a million tokens of input and of output cost.
+    /// Sets the prices of a million input tokens and of a million output tokens.
     ///
-    /// Tokens from the cache, into it, and of reasoning cost the same, unless the methods of these names say otherwise.
+    /// Cached, cache-written and reasoning tokens cost the same as others of their kind, until the methods below set their own price.
     pub const fn new(input: TokenPrice, output: TokenPrice) -> Self {
         Self {
             input,
@@ -78,35 +82,38 @@ impl Price {
         }
     }
 
-    /// Sets what a million input tokens from the server's cache cost.
+    /// Sets the price of a million input tokens that come from the server's cache.
     #[must_use]
     pub const fn cached_input(mut self, price: TokenPrice) -> Self {
         self.cached_input = price;
         self
     }
 
-    /// Sets what a million input tokens cost that the server writes to its cache.
+    /// Sets the price of a million input tokens that the server writes to its cache.
     #[must_use]
     pub const fn cache_write(mut self, price: TokenPrice) -> Self {
         self.cache_write = price;
         self
     }
 
-    /// Sets what a million output tokens of reasoning cost, where they are not billed as other output.
+    /// Sets the price of a million reasoning tokens, where it differs from that of other output.
     #[must_use]
     pub const fn reasoning(mut self, price: TokenPrice) -> Self {
         self.reasoning = price;
         self
     }
 
-    /// Gives what a request cost; nothing if its server did not say what was used.
+    /// Returns what the usage costs; `None` if a request did not report its usage.
     ///
-    /// Where the total is more than input and output, as with servers that count reasoning in neither, it is not known either.
+    /// The cost is also unknown where the total exceeds input and output: some servers count
+    /// reasoning only in the total.
     pub fn cost(&self, usage: &Usage) -> Option<Money> {
         let counted = usage.input_tokens.saturating_add(usage.output_tokens);
         if usage.requests_without_usage > 0 || usage.total_tokens > counted {
             return None;
         }
+        // A server may report parts that exceed the whole; without the limits the subtractions
+        // below would overflow.
         let cached = usage.cached_tokens.min(usage.input_tokens);
         let written = usage.cache_write_tokens.min(usage.input_tokens - cached);
         let reasoning = usage.reasoning_tokens.min(usage.output_tokens);
@@ -122,14 +129,14 @@ impl Price {
     }
 }
 
-/// Holds the prices of models, by the names that requests have; a cheap handle.
+/// Holds the prices of models by their names in requests; a cheap handle.
 ///
-/// There are none but those that it was given.
+/// It contains only what the application puts in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PriceTable(Arc<BTreeMap<String, Price>>);
 
 impl PriceTable {
-    /// Gives the price of a model.
+    /// Returns the price of a model.
     pub fn price(&self, model: &str) -> Option<&Price> {
         self.0.get(model)
     }

@@ -1,4 +1,4 @@
-//! One item in, one encrypted item out, and back.
+//! Encrypts and decrypts single items.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use super::key::{SessionKey, SessionKeys};
 use crate::item::Item;
 use crate::session::{SessionCause, SessionError, SessionId};
 
-/// What the derived keys and the associated data are for; another format has another name.
+/// The purpose of the derived keys, in the associated data. Another format has another name.
 const PURPOSE: &[u8] = b"openai-agents session item 1";
 const TYPE: &str = "encrypted_item";
 const NONCE_BYTES: usize = 24;
@@ -31,13 +31,13 @@ struct Cipher {
     aead: XChaCha20Poly1305,
 }
 
-/// How an encrypted item is stored.
+/// The stored form of an encrypted item.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     r#type: String,
     version: u32,
     key_id: String,
-    /// The nonce and what was encrypted, in base64.
+    /// The nonce and the ciphertext, in base64.
     data: String,
 }
 
@@ -138,7 +138,7 @@ impl Cipher {
     }
 }
 
-/// Purpose, key and session; the key's length keeps them apart.
+/// Gives purpose, key and session. The length of the key id keeps the two ids apart.
 fn associated(session: &SessionId, key_id: &str) -> Vec<u8> {
     let mut bytes = PURPOSE.to_vec();
     bytes.extend((key_id.len() as u64).to_be_bytes());

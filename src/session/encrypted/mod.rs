@@ -89,7 +89,7 @@ impl Session for EncryptedSession {
     /// Takes away only what can be decrypted.
     fn pop(&self) -> BoxFuture<'_, Result<Option<Item>, SessionError>> {
         Box::pin(async move {
-            // Looked at first: an item that nobody can read is not thrown away by the way.
+            // Decrypted before it is removed: with a wrong key, `pop` would destroy items that another key can read.
             let read = self.session.items(Some(1)).await?;
             let latest = read.items.iter().enumerate();
             for (place, item) in latest {

@@ -1,4 +1,4 @@
-//! The connection to Postgres, which is made when it is needed.
+//! The one connection to Postgres, opened when it is first needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +17,32 @@ use crate::secret::Secret;
 use crate::session::SessionError;
 use crate::session::tls::StoreTls;
 
-/// What a statement is about, and its type, which saves asking the server.
+/// A parameter of a statement with its Postgres type. Naming the type saves a round trip: the
+/// server need not be asked for it first.
 pub(super) type QueryParameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// How long to wait for an answer to a connection attempt.
+/// How long one attempt to connect may take, unless the URL sets `connect_timeout`.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long sent bytes may stay without acknowledgement, as when the other machine is gone.
+/// How long sent bytes may stay unacknowledged before the connection counts as broken.
+///
+/// Without it a statement waits as long as the operating system retries, often a quarter of an
+/// hour, when the other machine has vanished without closing the connection.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 pub(super) struct PostgresConnection {
     config: Config,
     store: String,
     security: ConnectionSecurity,
-    // Held while a connection is made: those who come meanwhile need it too.
+    // Locked for as long as connecting takes: callers that arrive meanwhile need the same connection
+    // and would otherwise each open one.
     live: Mutex<Option<Live>>,
 }
 
-/// Whether what passes can be read on the way.
+/// Whether the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionSecurity {
     Tls,
-    /// To this machine, or because the URL asks for it.
+    /// Not encrypted: the server is on this machine, or the URL says `sslmode=disable`.
     Plain,
 }
 
@@ -54,7 +59,8 @@ impl Drop for Live {
 
 impl PostgresConnection {
     pub(super) fn new(url: &Secret) -> Result<Self, SessionError> {
-        // What other clients have two words for, the check of the chain and that of the name, is always done here.
+        // tokio-postgres does not know `verify-full`. It asks for what `require` already does here: the
+        // certificate's chain and its host name are always checked.
         let url = url
             .expose()
             .replace("sslmode=verify-full", "sslmode=require");
@@ -63,6 +69,8 @@ impl PostgresConnection {
             failure::refused(error, &store)
         })?;
         let store = name(&config);
+        // `hostaddr` is where libpq really connects to, whatever `host` says, so both must be
+        // local.
         let is_local = config.get_hosts().iter().all(is_local)
             && config
                 .get_hostaddrs()
@@ -70,7 +78,8 @@ impl PostgresConnection {
                 .all(std::net::IpAddr::is_loopback);
         let security = match config.get_ssl_mode() {
             SslMode::Disable => ConnectionSecurity::Plain,
-            // `prefer`, also what no word means: to another machine it would go on in the open if somebody on the way refuses TLS.
+            // `prefer` is also the default. It falls back to plain text when TLS is refused, which anybody
+            // between the two machines can bring about. So only a server on this machine gets it.
             SslMode::Prefer if is_local => ConnectionSecurity::Plain,
             _ => ConnectionSecurity::Tls,
         };
@@ -92,12 +101,15 @@ impl PostgresConnection {
         })
     }
 
-    /// Makes sure that the server is there. Boxed, so that the driver is compiled here and not by whoever polls this.
+    /// Connects unless there is a connection already.
+    ///
+    /// Boxed, so that the client's large future is compiled here and not in every crate that awaits
+    /// it.
     pub(super) fn reach(&self) -> BoxFuture<'_, Result<(), SessionError>> {
         Box::pin(async move { self.client().await.map(drop) })
     }
 
-    /// Gives the connection, and makes one if there is none or the last one broke.
+    /// Returns the live connection, and opens one if there is none or the last one broke.
     pub(super) async fn client(&self) -> Result<Arc<Client>, SessionError> {
         let mut live = self.live.lock().await;
         if let Some(live) = &*live
@@ -122,15 +134,21 @@ impl PostgresConnection {
             Ok(rows) => return Ok(rows),
             Err(error) => failure::of_answer(error, &self.store),
         };
+        // The statement is not repeated: whether it was carried out is unknown, and the caller
+        // decides.
         if matches!(error, SessionError::Interrupted { .. }) {
             self.forget(&client).await;
         }
         Err(error)
     }
 
-    /// Gives up a connection that broke: a server that ends says so before it closes, and nothing may be sent on it in between.
+    /// Drops a broken connection, so that the next statement opens a new one.
+    ///
+    /// A server that shuts down says so before it closes the connection. Until then `is_closed` is
+    /// false, and a statement sent in between would fail.
     async fn forget(&self, broken: &Arc<Client>) {
         let mut live = self.live.lock().await;
+        // Another task may have replaced it already; a connection that works must stay.
         live.take_if(|live| Arc::ptr_eq(&live.client, broken));
     }
 
@@ -138,7 +156,7 @@ impl PostgresConnection {
         &self.store
     }
 
-    /// The server answered something that no statement asks for.
+    /// The error for an answer without rows: every statement here returns at least one.
     pub(super) fn strange(&self) -> SessionError {
         failure::refused("the answer has no rows", &self.store)
     }
@@ -147,13 +165,15 @@ impl PostgresConnection {
         let live = match self.security {
             ConnectionSecurity::Plain => self.dial(NoTls).await?,
             ConnectionSecurity::Tls => {
-                // The name of the protocol is for servers that begin with TLS (`sslnegotiation=direct`).
+                // ALPN: a server that starts with TLS at once (`sslnegotiation=direct`) insists on this name.
                 let tls = StoreTls::new(&[b"postgresql"]);
                 let tls = tls.map_err(|error| failure::unavailable(error, &self.store))?;
                 self.dial(PostgresTls(tls)).await?
             }
         };
         let failed = |error| failure::of_answer(error, &self.store);
+        // Asked first, because a user without the right to create tables may still use those that
+        // exist.
         let has_tables = live.client.query_typed(statement::HAS_TABLES, &[]).await;
         let has_tables = has_tables.map_err(failed)?;
         if !matches!(has_tables.first().map(|row| row.try_get(0)), Some(Ok(true))) {
@@ -174,7 +194,7 @@ impl PostgresConnection {
         let (client, connection) =
             connected.map_err(|error| failure::unavailable(error, &self.store))?;
         let driver = tokio::spawn(async move {
-            // How a connection ends is told to the statements that wait for it.
+            // The error is not lost: every statement that waits on the connection gets it.
             drop(connection.await);
         });
         Ok(Live {
@@ -197,7 +217,7 @@ fn is_local(host: &Host) -> bool {
     }
 }
 
-/// Where the database is, without user and password.
+/// The address of the database for messages, without user and password.
 fn name(config: &Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),

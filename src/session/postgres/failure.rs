@@ -1,11 +1,11 @@
-//! What Postgres says, in the words of a session.
+//! Turns Postgres errors into [`SessionError`]s.
 
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::session::{SessionCause, SessionError};
 
-/// Nothing was sent: no connection could be made.
+/// The connection could not be opened, so nothing was sent.
 pub(super) fn unavailable(cause: impl Into<SessionCause>, store: &str) -> SessionError {
     SessionError::Unavailable {
         store: store.to_owned(),
@@ -13,11 +13,12 @@ pub(super) fn unavailable(cause: impl Into<SessionCause>, store: &str) -> Sessio
     }
 }
 
-/// A statement was sent.
+/// A statement was sent and failed.
 pub(super) fn of_answer(error: Error, store: &str) -> SessionError {
     let store = store.to_owned();
     let Some(code) = error.code().cloned() else {
-        // No answer of the server, but the end of the connection.
+        // Only answers of the server carry a code. Without one the connection ended, and nobody knows
+        // whether the statement was carried out.
         let source = Box::new(error);
         return SessionError::Interrupted { store, source };
     };
@@ -27,8 +28,10 @@ pub(super) fn of_answer(error: Error, store: &str) -> SessionError {
     } else if code == SqlState::READ_ONLY_SQL_TRANSACTION {
         SessionError::ReadOnly { store, source }
     } else if code == SqlState::ADMIN_SHUTDOWN || code == SqlState::CRASH_SHUTDOWN {
+        // The server is going down; it will close the connection right after this answer.
         SessionError::Interrupted { store, source }
     } else if code == SqlState::CANNOT_CONNECT_NOW || code == SqlState::TOO_MANY_CONNECTIONS {
+        // Both codes refuse a connection: nothing was carried out, and a later try may succeed.
         SessionError::Unavailable { store, source }
     } else {
         SessionError::Refused { store, source }

@@ -21,24 +21,27 @@ use crate::secret::Secret;
 
 use connection::PostgresConnection;
 
-/// Opens sessions in one Postgres database; clones share its one connection.
+/// Opens sessions in one Postgres database; clones share one connection.
 ///
-/// The tables `agent_sessions` and `agent_messages` are those of the Python SDK's `SQLAlchemySession`; a third one,
-/// `openai_agents_versions`, has a number for each session that grows with every change. Every operation is one statement, and thus one
-/// transaction and one round trip; those of many tasks are under way at once. A connection that broke is made again at the next
-/// operation.
+/// The tables `agent_sessions` and `agent_messages` are those of the Python SDK's
+/// `SQLAlchemySession`. A third table, `openai_agents_versions`, holds a number for each session
+/// that grows with every change. Every operation is a single statement: one transaction and one
+/// round trip. Statements of several tasks are pipelined over the connection. A connection that
+/// broke is opened again at the next operation.
 ///
-/// To another machine the connection is over TLS, unless the URL says `sslmode=disable`; to this one if it says `sslmode=require`. A
-/// certificate is trusted if the operating system, or one that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, says so, and checked whole:
-/// `verify-full` means the same as `require`.
+/// To another machine the connection uses TLS, unless the URL says `sslmode=disable`; to this
+/// machine it does only with `sslmode=require`. Trusted are the certificates that the operating
+/// system trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Chain and host name are
+/// always checked: `require` means the same as `verify-full`.
 #[derive(Clone)]
 pub struct PostgresSessions(Arc<PostgresConnection>);
 
-/// One conversation in Postgres; made by [`PostgresSessions::session`], and a cheap handle.
+/// One conversation in Postgres, opened by [`PostgresSessions::session`]; a cheap handle.
 ///
 /// # Cancel safety
 ///
-/// A statement that was sent is carried out when its future is dropped; one that waits for the connection is not.
+/// Dropping the future of an operation does not stop a statement that was already sent: Postgres
+/// carries it out. A statement that still waits for the connection is never sent.
 #[derive(Clone)]
 pub struct PostgresSession {
     id: SessionId,
@@ -46,25 +49,25 @@ pub struct PostgresSession {
 }
 
 impl PostgresSessions {
-    /// Connects, and makes the tables that are not there.
+    /// Connects, and creates the tables that are missing.
     ///
-    /// The URL is as in `postgres://user:password@host:5432/database`.
+    /// The URL looks like `postgres://user:password@host:5432/database`.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Refused`] when the URL is none, [`SessionError::Unavailable`] when nobody answers or
-    /// the certificate is not trusted.
+    /// [`SessionError::Refused`] when the URL is invalid, [`SessionError::Unavailable`] when
+    /// nothing answers or the certificate is not trusted.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, the tables may have been made.
+    /// If the future is dropped, the tables may have been created.
     pub async fn connect(url: &Secret) -> Result<Self, SessionError> {
         let connection = PostgresConnection::new(url)?;
         connection.reach().await?;
         Ok(Self(Arc::new(connection)))
     }
 
-    /// Gives the session of an id; nothing is stored before something is appended.
+    /// Opens the session with this id; nothing is stored until something is appended.
     pub fn session(&self, id: SessionId) -> PostgresSession {
         PostgresSession {
             id,
@@ -72,9 +75,10 @@ impl PostgresSessions {
         }
     }
 
-    /// Lists the sessions, the one with the latest item first.
+    /// Lists the sessions, most recently written first; all of them without a limit.
     ///
-    /// The order is that of writing, also where the clock was set back in between.
+    /// They are ordered by the number of their latest message and not by time, so a clock that was
+    /// set back does not matter.
     ///
     /// # Errors
     ///
@@ -93,7 +97,7 @@ impl PostgresSessions {
             let id: String = row.try_get(0).map_err(failed)?;
             let n_items: i64 = row.try_get(1).map_err(failed)?;
             Ok(SessionSummary {
-                // Another program may have used an id that is none here.
+                // Another program may have stored an id that is not allowed here.
                 id: SessionId::new(&id).map_err(|error| failure::refused(error, self.0.store()))?,
                 n_items: u64::try_from(n_items).unwrap_or(0),
                 created_at: row.try_get(2).map_err(failed)?,
@@ -117,12 +121,13 @@ impl Sessions for PostgresSessions {
     }
 }
 
-/// What a statement did.
+/// What a statement that changes a session did.
 enum StatementOutcome {
     Done {
         version: SessionVersion,
     },
-    /// The session is at another version, or was changed while the statement waited.
+    /// Nothing: the session is at another version, or was changed while the statement waited for
+    /// its row.
     Stale {
         found: SessionVersion,
     },
@@ -130,7 +135,7 @@ enum StatementOutcome {
 
 impl PostgresSession {
     async fn read(&self, limit: Option<usize>) -> Result<SessionItems, SessionError> {
-        // One more than is handed out shows that there is more.
+        // One more than the maximum is asked for, to tell a session that is too long from a full one.
         let n_rows = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
         let n_rows = i64::try_from(n_rows).unwrap_or(i64::MAX);
         let parameters: [connection::QueryParameter<'_>; 2] =
@@ -144,6 +149,8 @@ impl PostgresSession {
         }
         let mut version = SessionVersion::new("");
         let mut items = Vec::with_capacity(rows.len());
+        // Latest first in the answer, because the limit keeps the end of a conversation. An empty
+        // session is one row that has a version and no item.
         for row in rows.iter().rev() {
             version = SessionVersion::new(self.column::<String>(row, 0)?);
             if let Some(id) = self.column::<Option<i64>>(row, 1)? {
@@ -153,7 +160,7 @@ impl PostgresSession {
         Ok(SessionItems::new(items, version))
     }
 
-    /// Makes a change that must come after `after`, or after whatever is there.
+    /// Changes the session if it is at the version `after`, or at any version without one.
     async fn change(
         &self,
         sql: &str,
@@ -171,7 +178,8 @@ impl PostgresSession {
                             found,
                         });
                     }
-                    // Somebody was quicker, and the statement could not see what they wrote: another one can.
+                    // Another writer got the row first. A statement sees the database as it was when the
+                    // statement began, so only a new one can see what was written.
                     _ => {}
                 },
             }
@@ -204,7 +212,7 @@ impl PostgresSession {
 
     async fn pop_latest(&self) -> Result<Option<Item>, SessionError> {
         loop {
-            // Looked at first: an item that cannot be read is not thrown away by the way.
+            // Read before deleting: an item that cannot be read must not be lost without a word.
             let mut read = self.read(Some(1)).await?;
             let Some(item) = read.items.pop() else {
                 return Ok(None);

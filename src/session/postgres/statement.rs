@@ -1,10 +1,14 @@
-//! What is said to Postgres, one statement for each operation.
+//! The SQL of every operation, one statement each.
 //!
-//! A statement sees the database as it was when it began, but for the rows that it locks, which it sees as they are now. So a change
-//! begins with the session's row in `openai_agents_versions`: if that is not as it was seen, somebody wrote in between, and the
-//! statement does nothing. A version also has the number of the latest message, which shows what the Python SDK wrote.
+//! A statement sees the database as it was when the statement began, except for rows that it locks,
+//! which it sees as they are now. So every change first locks the session's row in
+//! `openai_agents_versions`. If the row is not what the statement saw, somebody wrote in between,
+//! and the statement does nothing. A version also contains the number of the latest message, which
+//! reveals what the Python SDK wrote: it does not know the version table.
 
-/// Made by whoever comes first; all others wait at the lock, because `IF NOT EXISTS` alone fails when two come at once.
+/// Creates the tables. The advisory lock lets one client at a time do so: two `CREATE TABLE IF NOT
+/// EXISTS` that run at once can both find nothing, and then one fails. The number of the lock is
+/// arbitrary.
 pub(super) const TABLES: &str = "
 BEGIN;
 SELECT pg_advisory_xact_lock(7304281915506614);
@@ -28,12 +32,14 @@ CREATE TABLE IF NOT EXISTS openai_agents_versions (
 COMMIT;
 ";
 
-/// Whether the tables are there, so that a user who may not make any can use them.
+/// Whether all tables exist. A user who may not create tables can then still use them.
 pub(super) const HAS_TABLES: &str = "
 SELECT to_regclass('agent_sessions') IS NOT NULL AND to_regclass('agent_messages') IS NOT NULL
     AND to_regclass('openai_agents_versions') IS NOT NULL AND to_regclass('openai_agents_version') IS NOT NULL
 ";
 
+/// What the statement saw when it began: the session's version number (0 without a row) and the
+/// number of its latest message.
 macro_rules! seen {
     () => {
         "WITH seen AS MATERIALIZED (
@@ -43,7 +49,10 @@ macro_rules! seen {
     };
 }
 
-/// Takes the session's row, if it is as it was seen; a row that was not seen must not have been there.
+/// Locks the session's row and gives it a new version, if the row is still as it was seen.
+///
+/// `xmax = 0` tells a row that was inserted from one that was updated. An inserted row is only
+/// right where none was seen: otherwise the session was cleared in between.
 macro_rules! taken {
     ($or:literal) => {
         concat!(
@@ -64,6 +73,7 @@ macro_rules! taken {
     };
 }
 
+/// Adds the items `$3` behind the others; nothing unless the row was taken.
 macro_rules! insert {
     () => {
         ", session AS (
@@ -85,7 +95,7 @@ SELECT seen.version || '.' || seen.id, latest.id::int8, latest.message_data FROM
 ) AS latest ON true ORDER BY latest.id DESC"
 );
 
-/// What others wrote in between does not matter to a turn that comes after nothing.
+/// Appends. Without an expected version (`$2`) it does not matter what others wrote in between.
 pub(super) const APPEND: &str = concat!(
     taken!(" OR $2 IS NULL"),
     insert!(),
@@ -114,7 +124,7 @@ pub(super) const POP: &str = concat!(
 SELECT seen.version || '.' || seen.id, (SELECT taken.version || '.' || gone.id FROM taken, gone) FROM seen"
 );
 
-/// Takes the session's row away, if it is as it was seen.
+/// Deletes the session's row if it is as it was seen, and then all the rest.
 pub(super) const CLEAR: &str = concat!(
     seen!(),
     ", head AS (
@@ -130,10 +140,11 @@ pub(super) const CLEAR: &str = concat!(
 SELECT seen.version || '.' || seen.id, (SELECT '0.0' FROM taken) FROM seen"
 );
 
-/// Lists so many sessions, the one with the latest message first.
+/// Lists `$1` sessions, the one with the latest message first.
 ///
-/// The times stand in the table without a zone, in that of the connection that wrote them, which is the same for all of a database unless
-/// somebody asks for another. Messages are counted only of the sessions that are listed.
+/// The tables hold times without a zone, in the zone of the connection that wrote them. That is the
+/// database's default for every connection that does not ask for another. Messages are counted only
+/// for the sessions that are listed.
 pub(super) const LIST: &str = "
 SELECT s.session_id, (SELECT count(*) FROM agent_messages AS m WHERE m.session_id = s.session_id)::int8,
     to_char(s.created_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),

@@ -1,4 +1,4 @@
-//! TLS as the Postgres client wants it.
+//! Adapts our TLS to the traits of the Postgres client.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use crate::future::BoxFuture;
 use crate::session::tls::{StoreTls, StoreTlsError};
 
-/// Begins TLS once Postgres has agreed to it.
+/// Starts TLS after Postgres has agreed to it.
 #[derive(Clone)]
 pub(super) struct PostgresTls(pub(super) StoreTls);
 
@@ -55,7 +55,8 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for PostgresTlsStream<S> {
-    /// The password is proven by SCRAM without it: the certificate is checked, which is what the binding is for.
+    /// None. Channel binding protects SCRAM logins from a man in the middle where certificates are
+    /// not checked; here they always are.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }

@@ -1,4 +1,4 @@
-//! The connection to Redis, which is made when it is needed.
+//! The one connection to Redis, opened when it is first needed.
 
 use std::time::Duration;
 
@@ -14,17 +14,19 @@ use crate::secret::Secret;
 use crate::session::tls::StoreTls;
 use crate::session::{SessionCause, SessionError};
 
-/// How long to wait for a connection.
+/// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long to wait for an answer; the client's own half a second is too short for a disk that is busy.
+/// How long to wait for an answer. The client's default of half a second is too short for a server
+/// that waits for its disk.
 const ANSWER: Duration = Duration::from_secs(30);
 
 pub(super) struct RedisConnection {
     client: Client,
     store: String,
-    /// Where TLS goes to, if the URL asks for it.
+    /// Host and port to open TLS to, if the URL asks for TLS.
     tls_target: Option<TlsTarget>,
-    // Held while a connection is made: those who come meanwhile need it too.
+    // Locked for as long as connecting takes: callers that arrive meanwhile need the same connection
+    // and would otherwise each open one.
     live: Mutex<Option<LiveConnection>>,
 }
 
@@ -33,7 +35,7 @@ struct TlsTarget {
     port: u16,
 }
 
-/// A connection, and what drives it where the client does not.
+/// A connection with the task that drives it. Without TLS the client spawns that task itself.
 struct LiveConnection {
     connection: MultiplexedConnection,
     driver: Option<JoinHandle<()>>,
@@ -50,12 +52,13 @@ impl Drop for LiveConnection {
 impl RedisConnection {
     pub(super) fn new(url: &Secret) -> Result<Self, SessionError> {
         let url = url.expose();
-        // The client's own TLS would trust other certificates than all else here, so that it only sees the rest of the URL.
+        // The client's own TLS would trust other certificates than the rest of this library does. So
+        // TLS is opened here, and the client is given the URL as one without it.
         let over_tls = ["rediss://", "valkeys://"];
         let over_tls = over_tls.iter().find_map(|scheme| url.strip_prefix(scheme));
         if over_tls.is_some_and(|rest| rest.contains('#')) {
             return Err(failure::of_url(
-                "a certificate is always checked; `#insecure` is not known",
+                "a certificate is always checked: remove `#insecure` from the URL",
             ));
         }
         let client = match over_tls {
@@ -83,12 +86,15 @@ impl RedisConnection {
         })
     }
 
-    /// Makes sure that the server is there. Boxed, so that the driver is compiled here and not by whoever polls this.
+    /// Connects unless there is a connection already.
+    ///
+    /// Boxed, so that the client's large future is compiled here and not in every crate that awaits
+    /// it.
     pub(super) fn reach(&self) -> BoxFuture<'_, Result<(), SessionError>> {
         Box::pin(async move { self.client().await.map(drop) })
     }
 
-    /// Gives the connection, and makes one if there is none or the last one broke.
+    /// Returns the live connection, and opens one if there is none or the last one broke.
     pub(super) async fn client(&self) -> Result<MultiplexedConnection, SessionError> {
         let mut live = self.live.lock().await;
         if let Some(live) = &*live {
@@ -121,6 +127,8 @@ impl RedisConnection {
         let tls = StoreTls::new(&[]).map_err(|error| unavailable(error.into()))?;
         let connecting = async {
             let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+            // A script is one small write whose answer is awaited: Nagle's algorithm would only
+            // delay it.
             stream.set_nodelay(true)?;
             let stream = tls.connect(&target.host, stream).await?;
             let settings = self.client.get_connection_info().redis_settings();
@@ -144,6 +152,8 @@ impl RedisConnection {
         let answer = script.invoke_async(&mut client).await;
         match answer.map_err(|error| failure::of_answer(error, &self.store)) {
             Err(error @ SessionError::Interrupted { .. }) => {
+                // The next operation connects anew. This one is not repeated: whether Redis ran the
+                // script is unknown, and the caller decides.
                 *self.live.lock().await = None;
                 Err(error)
             }

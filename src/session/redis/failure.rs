@@ -1,10 +1,10 @@
-//! What Redis says, in the words of a session.
+//! Turns Redis errors into [`SessionError`]s.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::session::{SessionCause, SessionError};
 
-/// Nothing was sent: the URL says nothing that can be done.
+/// The URL is invalid, so nothing was sent.
 pub(super) fn of_url(cause: impl Into<SessionCause>) -> SessionError {
     SessionError::Refused {
         store: "with this URL".to_owned(),
@@ -12,7 +12,7 @@ pub(super) fn of_url(cause: impl Into<SessionCause>) -> SessionError {
     }
 }
 
-/// Nothing was sent: no connection could be made.
+/// The connection could not be opened, so nothing was sent.
 pub(super) fn unavailable(cause: impl Into<SessionCause>, store: &str) -> SessionError {
     SessionError::Unavailable {
         store: store.to_owned(),
@@ -20,11 +20,12 @@ pub(super) fn unavailable(cause: impl Into<SessionCause>, store: &str) -> Sessio
     }
 }
 
-/// A script was sent.
+/// A script was sent and failed.
 pub(super) fn of_answer(error: RedisError, store: &str) -> SessionError {
     let store = store.to_owned();
     let kind = error.kind();
-    // Both say that there is no room: in memory, or for the log on the disk.
+    // OOM: `maxmemory` is reached. MISCONF: the snapshot or log cannot be written, mostly because the
+    // disk is full.
     let is_full = matches!(error.code(), Some("OOM" | "MISCONF"));
     let is_broken = error.is_unrecoverable_error() || kind == ErrorKind::Io;
     let source: SessionCause = Box::new(error);

@@ -1,4 +1,4 @@
-//! The keys of a session, which cannot be those of another.
+//! The Redis keys of a session; two sessions never share one.
 
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::session::SessionId;
 
-/// The keys that one session has in Redis.
+/// The three keys of one session.
 #[derive(Clone)]
 pub(super) struct Keys {
     pub(super) items: Arc<str>,
@@ -15,7 +15,9 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Everything that has a meaning in a key is escaped. The braces keep all three keys on one node of a cluster.
+    /// Makes the keys. Whatever means something in a key is escaped, so no id can reach the keys of
+    /// another. The braces are a hash tag: they keep the three keys on one node of a cluster, which
+    /// a script with several keys requires.
     pub(super) fn new(namespace: &str, id: &SessionId) -> Self {
         let key = |of| Arc::from(key_of(namespace, &escape(id.as_str()), of));
         Self {
@@ -25,17 +27,20 @@ impl Keys {
         }
     }
 
-    /// The pattern of the keys of all versions in a namespace. An escaped text has nothing that means something in a pattern.
+    /// The `MATCH` pattern of all version keys in a namespace. An escaped text contains none of a
+    /// pattern's special characters.
     pub(super) fn versions(namespace: &str) -> String {
         key_of(namespace, "*", "version")
     }
 
-    /// Finds whose version has this key; none for a key that is not made here.
+    /// Returns the session whose version key this is; `None` for a key that this library does not
+    /// make.
     pub(super) fn session_of(namespace: &str, version: &str) -> Option<SessionId> {
         let around = key_of(namespace, "*", "version");
         let (before, behind) = around.split_once('*')?;
         let escaped = version.strip_prefix(before)?.strip_suffix(behind)?;
         let id = SessionId::new(unescape(escaped)?).ok()?;
+        // `%62` and `b` unescape to the same id, but only the second is a key of ours.
         (escape(id.as_str()) == escaped).then_some(id)
     }
 }
@@ -69,7 +74,8 @@ fn unescape(escaped: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// Tells the versions of a session that was cleared from those that it has afterwards; guessing it gains nothing.
+/// Makes a number that sets the versions of a session apart from those it had before it was
+/// cleared. It need not be secret.
 pub(super) fn nonce() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

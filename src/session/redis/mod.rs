@@ -24,14 +24,16 @@ use crate::trace::time;
 use connection::RedisConnection;
 use key::Keys;
 
-/// Opens sessions in one Redis database; clones share its one connection.
+/// Opens sessions in one Redis database; clones share one connection.
 ///
-/// A session is a list of items, a version and two times, under keys that begin with a namespace. Every operation is one script, which Redis
-/// runs whole or not at all. A connection that broke is made again at the next operation.
+/// A session is a list of items, a version and two times, under keys that begin with a namespace.
+/// Every operation is one script, which Redis runs whole or not at all. A connection that broke is
+/// opened again at the next operation.
 ///
-/// How long Redis keeps what it acknowledged is a setting of Redis: with `appendonly yes` and `appendfsync always` it is on the disk.
-/// A URL that begins with `rediss://` means TLS, which trusts what the operating system trusts, or the certificates that `SSL_CERT_FILE`
-/// and `SSL_CERT_DIR` name.
+/// How durable an acknowledged change is depends on the settings of Redis: with `appendonly yes`
+/// and `appendfsync always` it is on the disk. A URL that begins with `rediss://` means TLS.
+/// Trusted are the certificates that the operating system trusts, or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name.
 #[derive(Clone)]
 pub struct RedisSessions {
     namespace: Arc<str>,
@@ -39,11 +41,12 @@ pub struct RedisSessions {
     connection: Arc<RedisConnection>,
 }
 
-/// One conversation in Redis; made by [`RedisSessions::session`], and a cheap handle.
+/// One conversation in Redis, opened by [`RedisSessions::session`]; a cheap handle.
 ///
 /// # Cancel safety
 ///
-/// A script that was sent is carried out when its future is dropped; one that waits for the connection is not.
+/// Dropping the future of an operation does not stop a script that was already sent: Redis runs it.
+/// A script that still waits for the connection is never sent.
 #[derive(Clone)]
 pub struct RedisSession {
     id: SessionId,
@@ -53,12 +56,12 @@ pub struct RedisSession {
 }
 
 impl RedisSessions {
-    /// Connects; the URL is as in `redis://user:password@host:6379/0`.
+    /// Connects; the URL looks like `redis://user:password@host:6379/0`.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Refused`] when the URL is none, [`SessionError::Unavailable`] when nobody answers or
-    /// the certificate is not trusted.
+    /// [`SessionError::Refused`] when the URL is invalid, [`SessionError::Unavailable`] when
+    /// nothing answers or the certificate is not trusted.
     ///
     /// # Cancel safety
     ///
@@ -73,24 +76,25 @@ impl RedisSessions {
         })
     }
 
-    /// Keeps sessions apart from those of other namespaces; by default it is `openai-agents`.
+    /// Sets the prefix of all keys, `openai-agents` by default; namespaces do not see each other's
+    /// sessions.
     #[must_use]
     pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
         self.namespace = Arc::from(namespace.as_ref());
         self
     }
 
-    /// Has Redis forget a session that nobody has changed for so long; without it, sessions stay.
+    /// Lets Redis delete a session that nobody has changed for this long; by default sessions stay.
     ///
-    /// Each change begins the time anew, reading does not. A run that comes back to a session that was forgotten meanwhile ends with
-    /// `session_conflict`. Less than a millisecond counts as one.
+    /// Each change starts the time anew, reading does not. A run that returns to a session that has
+    /// expired meanwhile fails with `session_conflict`. Times below a millisecond count as one.
     #[must_use]
     pub const fn time_to_live(mut self, time_to_live: Duration) -> Self {
         self.time_to_live = Some(time_to_live);
         self
     }
 
-    /// Gives the session of an id; nothing is stored before something is appended.
+    /// Opens the session with this id; nothing is stored until something is appended.
     pub fn session(&self, id: SessionId) -> RedisSession {
         RedisSession {
             keys: Keys::new(&self.namespace, &id),
@@ -100,10 +104,12 @@ impl RedisSessions {
         }
     }
 
-    /// Lists the sessions of the namespace, the one that was written to last first.
+    /// Lists the sessions of the namespace, most recently written first; all of them without a
+    /// limit.
     ///
-    /// Redis has no index of them: all keys of the database are looked at, a thousand at a time, so that it serves others in between. A
-    /// session that was last written to by a version of this library that noted no times comes last.
+    /// Redis has no index of them, so every key of the database is looked at. That happens a
+    /// thousand keys at a time, so that Redis can serve others in between. Sessions without a time,
+    /// last written by an old version of this library, come last.
     ///
     /// # Errors
     ///
@@ -115,7 +121,7 @@ impl RedisSessions {
     pub async fn list(&self, limit: Option<usize>) -> Result<Vec<SessionSummary>, SessionError> {
         let pattern = Keys::versions(&self.namespace);
         let mut cursor = "0".to_owned();
-        // A scan may find a session twice.
+        // `SCAN` may return a key twice when the database changes meanwhile.
         let mut found = BTreeMap::new();
         loop {
             let mut scan = script::LIST.prepare_invoke();
@@ -145,10 +151,10 @@ impl RedisSessions {
     }
 }
 
-/// What a scan says of a session: the key of its version, its number of items, when it was first and last changed.
+/// A session as the scan finds it: its version key, number of items, first and last change.
 type FoundSession = (String, u64, String, String);
 
-/// The second of a time in microseconds, as the other stores write it; 0 is a time that was not noted.
+/// Writes a time in microseconds as the other stores do, to the second; 0 means unknown.
 fn second(micros: u64) -> Option<String> {
     let micros = i64::try_from(micros).ok().filter(|micros| *micros > 0)?;
     let time = time::rfc3339(time::of_micros(micros));
@@ -168,7 +174,7 @@ impl Sessions for RedisSessions {
     }
 }
 
-/// What a script did.
+/// What a script that changes a session did.
 enum ScriptOutcome {
     Done { version: SessionVersion },
     Stale { found: SessionVersion },
@@ -176,7 +182,7 @@ enum ScriptOutcome {
 
 impl RedisSession {
     async fn read(&self, limit: Option<usize>) -> Result<SessionItems, SessionError> {
-        // One more than is handed out shows that there is more.
+        // One more than the maximum is asked for, to tell a session that is too long from a full one.
         let n_items = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
         let mut script = self.invoke(&script::READ);
         script.arg(n_items);
@@ -221,10 +227,10 @@ impl RedisSession {
         items: &[Item],
         after: Option<&SessionVersion>,
     ) -> Result<ScriptOutcome, SessionError> {
-        // A script is one step in Redis: nobody can write between the look at the version and the
-        // change.
+        // Redis runs nothing else during a script, so nobody can write between the look at the version
+        // and the change.
         let mut script = self.invoke(script);
-        // No version is empty, so that an empty text says that none is asked for.
+        // A version is never empty, so an empty text can mean that any version will do.
         script.arg(after.map_or("", SessionVersion::as_str));
         script.arg(key::nonce());
         let millis = |time: Duration| time.as_millis().max(1).to_string();
@@ -243,13 +249,13 @@ impl RedisSession {
 
     async fn pop_latest(&self) -> Result<Option<Item>, SessionError> {
         loop {
-            // Looked at first: an item that cannot be read is not thrown away by the way.
+            // Read before deleting: an item that cannot be read must not be lost without a word.
             let mut read = self.read(Some(1)).await?;
             let Some(item) = read.items.pop() else {
                 return Ok(None);
             };
             let popped = self.attempt(&script::POP, &[], Some(&read.version));
-            // Otherwise somebody was quicker, and there is another latest item to look at.
+            // Otherwise somebody changed the session in between: look at its new latest item.
             if let ScriptOutcome::Done { .. } = popped.await? {
                 return Ok(Some(item));
             }

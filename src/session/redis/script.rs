@@ -1,14 +1,19 @@
-//! What is said to Redis, one script for each operation.
+//! The Lua script of every operation.
 //!
-//! `KEYS` are the items, the version and the times; `ARGV` of a change are the version that it must come after or nothing, a nonce, the
-//! milliseconds after which the session is forgotten or nothing, and the new items. A script runs alone. It writes nothing before it knows
-//! that it may, so that a failure leaves nothing half done. Times are microseconds by the clock of Redis, of which there is one.
+//! `KEYS` are the items, the version and the times. `ARGV` of a change are the version that it must
+//! follow (or nothing), a nonce, the milliseconds after which the session expires (or nothing), and
+//! the new items. Redis runs nothing else while a script runs. A script checks first and writes
+//! afterwards, so that a failure leaves nothing half done. Times are microseconds of Redis's own
+//! clock, because the clocks of several clients would not agree.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// A version is a nonce, which is new whenever there was none, and a number, which grows with every change.
+/// Wraps a change into the check of the version and the writing of the new one.
+///
+/// A version is a nonce, new for every session that begins, and a number that grows with every
+/// change.
 macro_rules! change {
     ($change:literal) => {
         LazyLock::new(|| {
@@ -58,10 +63,11 @@ return {redis.call('GET', KEYS[2]) or '0', items}",
     )
 });
 
-/// Goes on with a scan from a cursor, for sessions whose version has a key of a pattern: gives the next cursor, and of each session the
-/// key of its version, how many items it has, and when it was first and last changed.
+/// Continues a scan for version keys: returns the next cursor, and for each session found its
+/// version key, number of items, and times of first and last change.
 ///
-/// In steps of so many keys of the whole database, because Redis serves nobody else while a script runs.
+/// One step looks at about a thousand keys of the whole database, because Redis serves nobody else
+/// while a script runs.
 pub(super) static LIST: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local scan = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', 1000)

@@ -153,6 +153,8 @@ fn fork(
         ForkPoint::End => i64::MAX,
         ForkPoint::BeforeTurn(turn) => begin_of_turn(&transaction, from, turn)?,
     };
+    // Lists of sessions and `clear` go by this row, which a session without items does not have
+    // yet.
     let sql = "INSERT OR IGNORE INTO agent_sessions (session_id) VALUES (?1)";
     transaction.execute(sql, [session.as_str()])?;
     let sql = "INSERT INTO openai_agents_branches (session_id, name, parent, n_forked) VALUES (?1, ?2, ?3, 0)";
@@ -162,6 +164,7 @@ fn fork(
     )?;
     let id = transaction.last_insert_rowid();
     let rows = Rows::of_branch(session, name, id);
+    // Only the copy shows how many items there are, and it needs the id of the new branch.
     let n_forked = rows.copy(&transaction, from, before)?;
     let sql = "UPDATE openai_agents_branches SET n_forked = ?2 WHERE branch_id = ?1";
     transaction.execute(sql, params![id, n_forked])?;
@@ -209,7 +212,7 @@ fn find(
 }
 
 fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, SessionFailure> {
-    // All of one moment.
+    // One transaction, so that all counts are of the same moment.
     let transaction = db.transaction()?;
     let n_main: i64 = transaction.query_row(
         "SELECT count(*) FROM agent_messages WHERE session_id = ?1",
@@ -222,7 +225,7 @@ fn list(db: &mut Connection, session: &SessionId) -> Result<Vec<SessionBranch>, 
         n_items: to_u64(n_main),
         n_forked: 0,
     }];
-    // The Python SDK makes files without this table, and one that is only read stays without it.
+    // A file made by the Python SDK lacks this table, and gets none when it is opened to be read only.
     if !crate::sqlite::has_all(&transaction, &["openai_agents_branches"])? {
         return Ok(branches);
     }

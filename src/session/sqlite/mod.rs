@@ -17,7 +17,7 @@ pub use branch::{BranchName, ForkPoint, SessionBranch};
 use rows::Rows;
 pub use store::SqliteSessions;
 
-/// Why a job failed, before it is known where.
+/// Why a job on the database thread failed, before the store's name is added.
 type SessionFailure = sqlite::Failure<SessionError>;
 
 /// One conversation in a SQLite file; made by [`SqliteSessions::session`], and a cheap handle.

@@ -61,13 +61,12 @@ impl Rows {
         db: &mut Connection,
         limit: Option<usize>,
     ) -> Result<SessionItems, SessionFailure> {
-        // Items and version are of one moment.
+        // One transaction, so that items and version are of the same moment.
         let transaction = db.transaction()?;
         self.check(&transaction)?;
         let version = self.version(&transaction)?;
-        // One more than is handed out shows that there is more.
-        // The latest first, because a limit keeps the end of a conversation. They are put in order
-        // below.
+        // One more than the maximum is asked for, to tell a session that is too long from a full one.
+        // Latest first, because a limit keeps the end of a conversation; they are put in order below.
         let n_rows = limit.unwrap_or(usize::MAX).min(MAX_ITEMS + 1);
         let sql = format!(
             "SELECT id, message_data FROM {} WHERE {} = ?1 ORDER BY id DESC LIMIT ?2",
@@ -119,6 +118,8 @@ impl Rows {
         );
         let item = transaction
             .query_row(&sql, [&self.is], |row| {
+                // The item's own error is looked at below, before the row is deleted: an item that
+                // cannot be read must not be lost without a word.
                 Ok((row.get::<_, i64>(0)?, self.item(row)))
             })
             .optional()?;
@@ -138,7 +139,7 @@ impl Rows {
         self.delete(&transaction)?;
         // Clearing a session clears its branches too. Clearing a branch leaves all others.
         if self.is_main() {
-            // Foreign keys are off, here as in the Python SDK.
+            // `ON DELETE CASCADE` does nothing: foreign keys are off, here as in the Python SDK.
             for sql in [
                 "DELETE FROM openai_agents_branch_messages WHERE branch_id IN
                     (SELECT branch_id FROM openai_agents_branches WHERE session_id = ?1)",
@@ -201,8 +202,8 @@ impl Rows {
         self.table == MAIN_TABLE
     }
 
-    /// Takes the write lock at once, so that nobody can write between the look at the version and the change. A transaction that is
-    /// dropped is undone.
+    /// Begins a change. It takes the write lock at once, so that nobody can write between the look
+    /// at the version and the change. A transaction that is dropped is rolled back.
     fn begin<'db>(
         &self,
         db: &'db mut Connection,
@@ -224,7 +225,7 @@ impl Rows {
     }
 
     fn commit(&self, transaction: Transaction<'_>) -> Result<SessionVersion, SessionFailure> {
-        // Read inside the transaction: behind it another process could have written already.
+        // Read before the commit: after it another process could have written already.
         let version = self.version(&transaction)?;
         transaction.commit()?;
         Ok(version)
@@ -253,8 +254,9 @@ impl Rows {
 
     /// Adds rows whose numbers are larger than those of all rows in both tables.
     ///
-    /// So the largest number tells which session was written to last, which no time does: clocks are set back. What the Python SDK adds
-    /// gets the next number of the main table, and is in order by that.
+    /// The largest number then tells which session was written last. Times cannot: clocks are set
+    /// back. What the Python SDK adds gets the next number of the main table, and so is in order
+    /// too.
     fn numbered<T>(
         &self,
         transaction: &Transaction<'_>,
@@ -281,7 +283,8 @@ impl Rows {
         Ok(())
     }
 
-    /// The number of the latest item. `AUTOINCREMENT` gives no number twice, so that equal versions mean equal items.
+    /// The number of the latest item. `AUTOINCREMENT` never uses a number twice, so equal versions
+    /// mean equal items.
     fn version(&self, db: &Connection) -> Result<SessionVersion, SessionFailure> {
         let sql = format!(
             "SELECT coalesce(max(id), 0) FROM {} WHERE {} = ?1",
@@ -312,7 +315,8 @@ impl Rows {
     }
 }
 
-/// Lets the numbers of a table go on behind those of another, in the table that SQLite keeps them in.
+/// Makes the row numbers of a table continue after those of another. `sqlite_sequence` is where
+/// SQLite keeps them for `AUTOINCREMENT`.
 fn raise_numbers(transaction: &Transaction<'_>, table: &str, other: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, 0
         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)";
@@ -332,7 +336,7 @@ pub(super) fn list(
     limit: Option<usize>,
 ) -> Result<Vec<SessionSummary>, SessionFailure> {
     let of_main = "SELECT m.id FROM agent_messages m WHERE m.session_id = s.session_id";
-    // A file of the Python SDK that is only read has no branches.
+    // A file made by the Python SDK lacks these tables, and gets none when it is opened to be read only.
     let of_branches = if crate::sqlite::has_all(db, &["openai_agents_branches", BRANCH_TABLE])? {
         "UNION ALL SELECT m.id FROM openai_agents_branches b JOIN openai_agents_branch_messages m USING (branch_id)
             WHERE b.session_id = s.session_id"
@@ -363,7 +367,7 @@ pub(super) fn find(
 fn summary(row: &Row<'_>) -> Result<SessionSummary, SessionFailure> {
     let id: String = row.get(0)?;
     Ok(SessionSummary {
-        // Another program may have used an id that is none here.
+        // Another program may have stored an id that is not allowed here.
         id: SessionId::new(&id).map_err(SessionFailure::refused)?,
         created_at: row.get(1)?,
         updated_at: row.get(2)?,

@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::SessionFailure;
 use crate::sqlite::{Access, check_format, has_all};
 
-/// What the Python SDK 0.24.0 makes, to the letter; it has no version and never changes tables that are there.
+/// Exactly what the Python SDK 0.24.0 creates. It keeps no schema version and never changes
+/// existing tables.
 const PYTHON_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS agent_sessions (
                 session_id TEXT PRIMARY KEY,
@@ -27,7 +28,7 @@ CREATE INDEX IF NOT EXISTS idx_agent_messages_session_id
         ;
 ";
 
-/// What only this library reads, in tables of its own.
+/// Tables of this library only; the Python SDK ignores them.
 const OWN_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS openai_agents_format (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS openai_agents_branches (
@@ -50,10 +51,10 @@ CREATE INDEX IF NOT EXISTS idx_openai_agents_branch_messages
 INSERT INTO openai_agents_format (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM openai_agents_format);
 ";
 
-/// The format of our own tables.
+/// The version of our own tables.
 const FORMAT: u32 = 1;
 
-/// Makes what is missing.
+/// Creates the tables that are missing, and refuses a file of a newer version.
 pub(super) fn prepare(
     db: &mut Connection,
     path: &Path,
@@ -62,11 +63,11 @@ pub(super) fn prepare(
     if access == Access::ReadWrite {
         make_tables(db)?;
     }
-    // A file without a format is of the Python SDK, and only read here.
+    // A file without a format was made by the Python SDK, and is opened to be read only.
     check_format(db, path, ("openai_agents_format", FORMAT))
 }
 
-/// A file that is complete is not written to, so that one that cannot be written can be read.
+/// Leaves a complete file untouched, so that a file without write permission can still be read.
 fn make_tables(db: &mut Connection) -> Result<(), SessionFailure> {
     let names = [
         "agent_sessions",
@@ -80,6 +81,7 @@ fn make_tables(db: &mut Connection) -> Result<(), SessionFailure> {
     if has_all(db, &names)? {
         return Ok(());
     }
+    // Two processes may open a new file at once: the lock is taken before either creates a table.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(PYTHON_TABLES)?;
     transaction.execute_batch(OWN_TABLES)?;

@@ -67,7 +67,7 @@ impl SqliteSessions {
         Ok(Self(Arc::new(worker)))
     }
 
-    /// Gives the session of an id; nothing is stored before something is appended.
+    /// Opens the session with this id; nothing is stored until something is appended.
     pub fn session(&self, id: SessionId) -> SqliteSession {
         SqliteSession::new(id, Arc::clone(&self.0))
     }
