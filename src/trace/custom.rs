@@ -1,4 +1,4 @@
-//! Spans of the application.
+//! Spans of the application's own.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use super::active::ActiveSpan;
 use super::scope::{InScope, TraceScope};
 use super::span::{SpanKind, SpanStatus};
 
-/// A span of the application, about to begin; see [`span()`].
+/// A span of the application's own that has not begun yet; made by [`span()`].
 #[derive(Debug)]
 #[must_use = "a span holds what is run in it"]
 pub struct CustomSpan {
@@ -18,9 +18,9 @@ pub struct CustomSpan {
     attributes: Vec<(Cow<'static, str>, Value)>,
 }
 
-/// Begins a span of your own, below what is current: the tool call, guardrail or run in which it is made.
+/// Makes a span of your own, below the current one: a tool call, a guardrail or a run.
 ///
-/// Where nothing is traced, what is run in it is just run.
+/// It begins with [`run`](CustomSpan::run). Where nothing is traced, the future just runs.
 ///
 /// ```
 /// use openai_agents::trace::span;
@@ -49,9 +49,13 @@ impl CustomSpan {
         self
     }
 
-    /// Runs a future in the span, which ends with it, or as cancelled when the future is dropped.
+    /// Runs a future inside the span, which ends with it.
     ///
-    /// What the future finds out goes to [`current_span`](super::current_span).
+    /// The future can add what it finds out with [`current_span`](super::current_span).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the returned future drops the one inside and ends the span as cancelled.
     pub async fn run<F: IntoFuture>(self, future: F) -> F::Output {
         self.run_as(SpanKind::Custom, future).await
     }
@@ -87,6 +91,7 @@ impl<F: Future> Future for EndingSpan<F> {
 
 impl<F> Drop for EndingSpan<F> {
     fn drop(&mut self) {
+        // Does nothing after `poll` has ended the span: only the first end counts.
         self.span.end_as(SpanStatus::Cancelled);
     }
 }

@@ -1,6 +1,8 @@
-//! The names of the OpenTelemetry conventions for generative AI, version 0.1.0, and our own; all of them stand here.
+//! Attribute and metric names: those of the OpenTelemetry conventions for generative AI 0.1.0, and
+//! our own.
 //!
-//! The conventions are in development: a name that changes is changed here.
+//! The conventions are still in development. All names stand in this file, so that a renamed one is
+//! changed here only.
 
 pub(crate) const OPERATION: &str = "gen_ai.operation.name";
 pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
@@ -32,42 +34,42 @@ pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const URL: &str = "url.full";
 pub(crate) const STATUS_CODE: &str = "http.response.status_code";
 
-/// The kind of error of a tool that answered that it failed.
+/// The `error.type` of a tool that answered that it failed.
 pub(crate) const TOOL_ERROR: &str = "tool_error";
 
 pub(crate) const CHAT: &str = "chat";
 pub(crate) const INVOKE_AGENT: &str = "invoke_agent";
 pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
 
-/// The turns that a run began.
+/// How many turns a run began.
 pub(crate) const TURNS: &str = "openai_agents.turns";
 /// The turn, from 1.
 pub(crate) const TURN: &str = "openai_agents.turn";
-/// The model requests that were made.
+/// How many model requests were made.
 pub(crate) const REQUESTS: &str = "openai_agents.requests";
 /// Tokens in total, as the server counts them.
 pub(crate) const TOTAL_TOKENS: &str = "openai_agents.total_tokens";
-/// What the requests cost whose price is known, as a decimal text.
+/// The cost of the requests whose price is known, as a decimal text.
 pub(crate) const COST: &str = "openai_agents.cost";
-/// The model requests whose cost is known.
+/// How many requests have a known cost.
 pub(crate) const PRICED_REQUESTS: &str = "openai_agents.priced_requests";
-/// What a server did differently from its protocol.
+/// Where the server deviated from its protocol.
 pub(crate) const DEVIATIONS: &str = "openai_agents.deviations";
 /// The server's id of the request.
 pub(crate) const REQUEST_ID: &str = "openai_agents.request_id";
-/// Whether the outcome is one that a journal remembered, and nothing was done.
+/// Whether the outcome came from a journal, so that nothing was done.
 pub(crate) const REPLAYED: &str = "openai_agents.replayed";
 /// The agents that an agent can hand off to.
 pub(crate) const HANDOFFS: &str = "openai_agents.handoffs";
-/// The tools that an agent has, or that a source gave.
+/// The tools that an agent has or a source offers.
 pub(crate) const TOOLS: &str = "openai_agents.tools";
 /// The type of an agent's final output.
 pub(crate) const AGENT_OUTPUT: &str = "openai_agents.output_type";
-/// The session.
+/// The id of the session.
 pub(crate) const SESSION: &str = "openai_agents.session.id";
 /// How many items were read or written.
 pub(crate) const ITEMS: &str = "openai_agents.items";
-/// What a guardrail looked at.
+/// What a guardrail checked.
 pub(crate) const STAGE: &str = "openai_agents.guardrail.stage";
 /// Whether a guardrail tripped.
 pub(crate) const TRIPPED: &str = "openai_agents.guardrail.tripped";
@@ -75,9 +77,9 @@ pub(crate) const TRIPPED: &str = "openai_agents.guardrail.tripped";
 pub(crate) const FROM_AGENT: &str = "openai_agents.handoff.from";
 /// The agent that a handoff goes to.
 pub(crate) const TO_AGENT: &str = "openai_agents.handoff.to";
-/// The run that a journal keeps.
+/// The id of a run that a journal keeps.
 pub(crate) const DURABLE_RUN: &str = "openai_agents.durable_run";
-/// By what a run that goes on is known.
+/// The key by which a resumed run finds its paused trace.
 pub(crate) const PAUSE_KEY: &str = "openai_agents.pause_key";
 /// The MCP server that was asked.
 pub(crate) const MCP_SERVER: &str = "openai_agents.mcp.server";
@@ -89,13 +91,13 @@ pub(crate) const MCP_VERSION: &str = "mcp.protocol.version";
 pub(crate) const JSONRPC_ID: &str = "jsonrpc.request.id";
 #[cfg(any(feature = "mcp-client", feature = "mcp-server"))]
 pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
-/// What a span is, in our words.
+/// The kind of a span, in this library's terms.
 pub(crate) const SPAN_KIND: &str = "openai_agents.span.kind";
 /// How a span ended that neither succeeded nor failed.
 pub(crate) const SPAN_STATUS: &str = "openai_agents.span.status";
 /// The name of the trace.
 pub(crate) const TRACE_NAME: &str = "openai_agents.trace.name";
-/// What several traces have in common.
+/// The group that several traces share.
 pub(crate) const TRACE_GROUP: &str = "openai_agents.trace.group";
 
 pub(crate) const INPUT_MESSAGES: &str = "gen_ai.input.messages";

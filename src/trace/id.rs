@@ -1,4 +1,5 @@
-//! The ids of traces and spans, and how they travel between programs (W3C Trace Context).
+//! The ids of traces and spans, and the `traceparent` header that carries them between programs
+//! (W3C Trace Context).
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
@@ -6,22 +7,22 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::str::FromStr;
 
-/// The id of a trace: 16 bytes, written as 32 hexadecimal digits.
+/// Names a trace: 16 bytes, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId(u128);
 
-/// The id of a span within all traces: 8 bytes, written as 16 hexadecimal digits.
+/// Names a span, unique in all traces: 8 bytes, written as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanId(u64);
 
-/// A text is not the id of a trace or span, or no `traceparent`.
+/// Says that a text is not a trace id, span id or `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no {expected}")]
+#[error("this is not a {expected}")]
 pub struct ParseIdError {
     expected: &'static str,
 }
 
-/// A span as other programs know it: what the header `traceparent` says.
+/// Names a span to other programs: the content of a `traceparent` header.
 ///
 /// ```
 /// use openai_agents::trace::SpanContext;
@@ -39,18 +40,19 @@ pub struct SpanContext {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
-    /// Whether whoever began the trace records it.
+    /// Whether the program that began the trace records it.
     pub is_sampled: bool,
 }
 
 impl TraceId {
-    /// Makes an id that no other trace has.
+    /// Makes a new random id.
     pub fn random() -> Self {
         let high = u128::from(random());
         Self((high << 64) | u128::from(random()))
     }
 
-    /// Makes the id that belongs to a name, the same each time: the executions of one durable run are one trace.
+    /// Makes an id from a name, always the same one: so all executions of a durable run form one
+    /// trace.
     pub fn of_name(name: &str) -> Self {
         let half = |seed| u128::from(fnv(seed, name.as_bytes()));
         Self(((half(1) << 64) | half(2)).max(1))
@@ -58,7 +60,7 @@ impl TraceId {
 }
 
 impl SpanId {
-    /// Makes an id that no other span has.
+    /// Makes a new random id.
     pub fn random() -> Self {
         Self(random())
     }
@@ -78,7 +80,8 @@ impl SpanContext {
 impl FromStr for SpanContext {
     type Err = ParseIdError;
 
-    /// Reads a `traceparent`; a version that is newer than 00 may have more fields at its end.
+    /// Reads a `traceparent`. A version newer than 00 may have more fields at its end, which are
+    /// ignored.
     fn from_str(header: &str) -> Result<Self, ParseIdError> {
         let error = ParseIdError {
             expected: "traceparent",
@@ -93,6 +96,7 @@ impl FromStr for SpanContext {
         let span_id = field(16)?.parse().map_err(|_| error)?;
         let flags = hex(field(2)?).ok_or(error)?;
         let has_more = fields.next().is_some();
+        // W3C Trace Context forbids version ff, and lets only versions after 00 add fields.
         if version == 0xff || (version == 0 && has_more) {
             return Err(error);
         }
@@ -111,7 +115,8 @@ impl fmt::Display for SpanContext {
     }
 }
 
-/// Lower-case digits only, as the specification asks for.
+/// Reads hexadecimal digits, lower case only as the specification demands. `from_str_radix` would
+/// also take upper case and a sign.
 fn hex(digits: &str) -> Option<u128> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if !digits.bytes().all(is_digit) {
@@ -128,7 +133,7 @@ macro_rules! id {
             fn from_str(digits: &str) -> Result<Self, ParseIdError> {
                 let number = (digits.len() == $n_digits).then(|| hex(digits)).flatten();
                 let number = number.and_then(|number| <$number>::try_from(number).ok());
-                // All zeros is no id.
+                // W3C Trace Context: all zeros is invalid.
                 let number = number.filter(|number| *number != 0);
                 number.map(Self).ok_or(ParseIdError { expected: $name })
             }
@@ -153,14 +158,14 @@ id! {
     SpanId: 16, u64, "span id of 16 hexadecimal digits";
 }
 
-/// A random number that is not 0; nothing depends on that nobody guesses it.
+/// A random number that is not 0. Ids are not secrets, so it may be predictable.
 fn random() -> u64 {
     thread_local! {
-        // The standard library's hash keys come from the system's random numbers.
+        // `RandomState` takes its keys from the system's random numbers, which saves a dependency.
         static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
     }
     STATE.with(|state| {
-        // SplitMix64: the numbers of one thread do not repeat, and those of two are as far apart as their beginnings.
+        // SplitMix64: it has one random start per thread, does not repeat itself, and needs no lock.
         let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         state.set(next);
         let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -169,7 +174,8 @@ fn random() -> u64 {
     })
 }
 
-/// FNV-1a, with a final mix: the same in every version of every program, as that of the standard library is not.
+/// FNV-1a with a final mix. The standard library's hash differs between versions and processes;
+/// this must not, because stored ids depend on it.
 pub(crate) fn fnv(seed: u64, bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! Spans as JSON, as the local store, JSON lines and the HTTP API have them.
+//! Spans as JSON, for the local store, JSON lines and the HTTP API.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::id::{SpanId, TraceId};
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 use super::time::{parse_rfc3339, rfc3339};
 
-/// A span as JSON.
+/// A span in JSON form.
 #[derive(Serialize)]
 struct SpanJson<'a, C> {
     trace_id: ShownId<TraceId>,
@@ -32,7 +32,7 @@ struct SpanJson<'a, C> {
     content: C,
 }
 
-/// An id as its digits.
+/// An id, written as its digits.
 struct ShownId<T>(T);
 
 impl<T: fmt::Display> Serialize for ShownId<T> {
@@ -55,15 +55,15 @@ struct ErrorJson<'a> {
     message: &'a str,
 }
 
-/// Where a part of the content stands, which is not here.
+/// Where a part of a span's content stands, when it is stored apart.
 #[cfg(feature = "sqlite")]
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ContentPlace {
     #[serde(skip)]
     pub(crate) name: Cow<'static, str>,
-    /// Its bytes.
+    /// Its length in bytes.
     pub(crate) size: u64,
-    /// What makes it of what is kept beside: offsets and sizes.
+    /// Offset and size of each piece that makes it up.
     pub(crate) pieces: Vec<(u64, u64)>,
 }
 
@@ -74,7 +74,7 @@ fn pairs<S: Serializer>(
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
-/// Texts in their place, by name.
+/// The content itself, by name.
 struct Whole<'a>(&'a [(Cow<'static, str>, SpanContent)]);
 
 impl Serialize for Whole<'_> {
@@ -87,7 +87,7 @@ impl Serialize for Whole<'_> {
     }
 }
 
-/// Where content stands, by name.
+/// The places of the content, by name.
 #[cfg(feature = "sqlite")]
 struct Places<'a>(&'a [ContentPlace]);
 
@@ -109,13 +109,13 @@ impl Span {
         self.to_json_with_content(Whole(&self.content))
     }
 
-    /// Writes it behind others, as JSON that says of its content where it is and how large.
+    /// Appends the span as JSON, with the places of its content instead of the content.
     #[cfg(feature = "sqlite")]
     pub(crate) fn write_json_with(&self, places: &[ContentPlace], to: &mut Vec<u8>) {
         self.write_json(Places(places), to);
     }
 
-    /// Writes it as JSON, with what is to stand for its content.
+    /// Writes the span as JSON, with the given value as its content.
     pub(crate) fn to_json_with_content(&self, content: impl Serialize) -> String {
         let mut json = Vec::with_capacity(1024);
         self.write_json(content, &mut json);
@@ -146,11 +146,11 @@ impl Span {
             }),
             content,
         };
-        // Its keys are texts and its numbers are finite, which is all that can fail.
+        // Fails only for keys that are not texts and for numbers that are not finite; there are none.
         let _written = serde_json::to_writer(to, &json);
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote; nothing if it is no span of this trace.
+    /// Reads what [`to_json`](Self::to_json) wrote; `None` if it is not a span of this trace.
     pub fn from_json(trace: &Arc<TraceInfo>, json: &Value) -> Option<Self> {
         let text = |name: &str| json.get(name)?.as_str();
         let is_of_trace = text("trace_id")?.parse() == Ok(trace.id);

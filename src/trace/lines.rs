@@ -1,7 +1,7 @@
 //! Traces as JSON lines, in a file or wherever else bytes can be written.
 //!
-//! A line is `{"type": "header", "version": 1}` at the beginning, `{"type": "trace", ..}` before the first span of a trace, and
-//! `{"type": "span", ..}` for each span that ended. A file can be continued, and two can be put behind each other.
+//! The first line is `{"type": "header", "version": 1}`. A line `{"type": "trace", ..}` stands before the first span of each trace, and
+//! `{"type": "span", ..}` is written for each span that ended. Files can be continued and concatenated.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,11 +17,12 @@ use super::processor::Exporter;
 use super::span::{Span, TraceInfo};
 use crate::future::BoxError;
 
-/// The version of the format; a file of a newer one is refused.
+/// The version of the format; newer files are refused.
 const VERSION: u64 = 1;
 
-/// How many traces are remembered, so that each is told once; one that is told twice does no harm.
-const MAX_TOLD: usize = 4096;
+/// How many traces are remembered as already written. After that many the memory starts anew; a
+/// trace line that is repeated does no harm.
+const MAX_REMEMBERED: usize = 4096;
 
 /// Writes spans as JSON lines.
 pub struct JsonLines<W> {
@@ -31,12 +32,12 @@ pub struct JsonLines<W> {
     told: HashSet<TraceId>,
 }
 
-/// Why JSON lines are no traces.
+/// Says why a text cannot be read as traces.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadTracesError {
-    /// A line is not JSON, or no trace or span.
-    #[error("line {line} is no trace or span")]
+    /// A line is not JSON, or neither a trace nor a span.
+    #[error("line {line} is neither a trace nor a span")]
     Line {
         /// The line, from 1.
         line: usize,
@@ -50,11 +51,11 @@ pub enum ReadTracesError {
 }
 
 impl JsonLines<File> {
-    /// Writes to a file, behind what it has; it is made for its owner only if it is not there.
+    /// Appends to a file, which is created if necessary, readable by its owner only.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// When the file cannot be opened.
     pub fn append(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let mut options = OpenOptions::new();
@@ -71,7 +72,7 @@ impl JsonLines<File> {
 }
 
 impl<W: Write> JsonLines<W> {
-    /// Writes to this.
+    /// Writes to any writer.
     pub fn new(to: W) -> Self {
         Self {
             to,
@@ -81,19 +82,19 @@ impl<W: Write> JsonLines<W> {
         }
     }
 
-    /// Writes spans, each trace before its first.
+    /// Writes spans, each trace before its first span, and flushes.
     ///
     /// # Errors
     ///
-    /// What the writer says.
+    /// When the writer fails.
     pub fn write(&mut self, spans: &[Arc<Span>]) -> io::Result<()> {
-        // Whole lines in one write, so that a process that ends leaves no half of one.
+        // All lines go out in one write, so that a process that is killed leaves no half line.
         let mut text = Vec::new();
         if !std::mem::replace(&mut self.has_header, true) {
             writeln!(text, "{}", json!({"type": "header", "version": VERSION}))?;
         }
         for span in spans {
-            if self.told.len() == MAX_TOLD {
+            if self.told.len() == MAX_REMEMBERED {
                 self.told.clear();
             }
             if self.told.insert(span.trace.id) {
@@ -124,7 +125,7 @@ impl<W: Write + Send + 'static> Exporter for JsonLines<W> {
 ///
 /// # Errors
 ///
-/// [`ReadTracesError`] for what is none of its lines, or of a newer version.
+/// [`ReadTracesError`] for a line that is neither header, trace nor span, or a newer version.
 pub fn read_lines(text: &str) -> Result<Vec<Span>, ReadTracesError> {
     let mut traces = HashMap::<TraceId, Arc<TraceInfo>>::new();
     let mut spans = Vec::new();

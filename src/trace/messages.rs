@@ -1,10 +1,10 @@
-//! Conversations as other systems write them, made of items in the shape of the Responses API.
+//! Converts items in the form of the Responses API to the message formats of other systems.
 
 use serde_json::{Value, json};
 
 use super::span::Span;
 
-/// A message of a conversation, as all systems have it in some form.
+/// A message in a form that all target formats have.
 enum Turned {
     Text {
         role: String,
@@ -21,7 +21,7 @@ enum Turned {
     },
 }
 
-/// The items that a model was given or gave.
+/// The items in a model call's `input` or `output` content.
 pub(super) fn items_of(span: &Span, name: &str) -> Vec<Value> {
     let text = span.content(name).map(super::SpanContent::to_text);
     let items = text.and_then(|text| serde_json::from_str(&text).ok());
@@ -52,7 +52,7 @@ fn turned(items: &[Value]) -> Vec<Turned> {
     items.iter().filter_map(turn).collect()
 }
 
-/// A text, or the texts of parts.
+/// The text of a content, or of all its parts.
 fn plain(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -64,7 +64,7 @@ fn plain(content: &Value) -> String {
     }
 }
 
-/// As the chat API has it: calls that follow each other are one message.
+/// As messages of the chat API, where consecutive calls belong to one message.
 pub(super) fn chat_messages(items: &[Value]) -> Vec<Value> {
     let mut messages: Vec<Value> = Vec::new();
     for item in turned(items) {
@@ -99,7 +99,7 @@ pub(super) fn chat_messages(items: &[Value]) -> Vec<Value> {
     messages
 }
 
-/// As the conventions of OpenTelemetry have it: messages of parts.
+/// As messages with parts, the form of the OpenTelemetry conventions.
 pub(super) fn otel_messages(items: &[Value]) -> Vec<Value> {
     let message = |item| match item {
         Turned::Text { role, text } => {
@@ -110,7 +110,7 @@ pub(super) fn otel_messages(items: &[Value]) -> Vec<Value> {
             name,
             arguments,
         } => {
-            // What is no JSON is shown as it is.
+            // A model may write arguments that are not JSON; they are shown as text.
             let arguments = serde_json::from_str(&arguments).unwrap_or(Value::String(arguments));
             let part = json!({"type": "tool_call", "id": id, "name": name, "arguments": arguments});
             json!({"role": "assistant", "parts": [part]})

@@ -1,4 +1,5 @@
-//! The metrics of the conventions for generative AI, for collectors and for `/metrics`.
+//! The metrics of the OpenTelemetry conventions for generative AI, for collectors and for
+//! `/metrics`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,25 +7,26 @@ use std::time::Duration;
 use super::gen_ai;
 use crate::usage::Usage;
 
-/// The bounds of durations, in seconds, as the conventions advise.
+/// The bucket bounds that the conventions advise for durations, in seconds.
 pub(crate) const BOUNDS: [f64; 14] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ];
 
-/// How many combinations of attributes are told apart: names of models and tools can come from outside.
+/// How many combinations of attributes are kept apart. Names of models and tools can come from
+/// outside, and each would take memory for good.
 const MAX_SERIES: usize = 2000;
 
-/// What OpenTelemetry has the combinations beyond that counted under.
+/// The attribute under which OpenTelemetry counts all combinations beyond the limit.
 const OVERFLOW: (&str, &str) = ("otel.metric.overflow", "true");
 
-/// Totals of what was measured.
+/// Totals of all measurements.
 #[derive(Debug, Default)]
 pub(crate) struct GenAiMetrics {
     pub(crate) durations: BTreeMap<Series, Histogram>,
     pub(crate) counts: BTreeMap<Series, u64>,
 }
 
-/// A metric with the attributes that it is counted by.
+/// A metric with one combination of attributes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Series {
     pub(crate) metric: &'static str,
@@ -41,7 +43,7 @@ pub(crate) struct Histogram {
 }
 
 impl GenAiMetrics {
-    /// Counts how long something took.
+    /// Adds a duration.
     pub(crate) fn time(&mut self, metric: &'static str, attributes: &Attributes, took: Duration) {
         let seconds = took.as_secs_f64();
         let histogram = entry(&mut self.durations, metric, attributes);
@@ -53,7 +55,7 @@ impl GenAiMetrics {
         }
     }
 
-    /// Counts the tokens of a model call.
+    /// Adds the tokens of a model call.
     pub(crate) fn count_tokens(&mut self, attributes: &Attributes, usage: &Usage) {
         for (metric, n_tokens) in [
             (gen_ai::INPUT_TOKEN_COUNT, usage.input_tokens),

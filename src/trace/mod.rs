@@ -1,13 +1,13 @@
 //! Traces: what a run did, span by span.
 //!
-//! A [`Tracer`] records runs that are given it; without one nothing is recorded, and with one every result is the same. Its spans go to
-//! [`Processor`]s: an [`ExportQueue`] before an [`Exporter`] for what takes time, such as [`JsonLines`], or one of your own.
+//! A [`Tracer`] records the runs of every runner that it is given to. Without one nothing is recorded; recording never changes a result.
+//! Its spans go to [`Processor`]s. One that takes time, such as [`JsonLines`], is an [`Exporter`] behind an [`ExportQueue`].
 //!
-//! Spans of one run form a tree: the task (the run), its agents, their turns, and in those the model calls, tool calls and handoffs; a
-//! run inside a tool call stands below that call. [`span()`] adds spans of your own; [`Tracer::trace`] puts several runs together.
+//! The spans of a run form a tree: the task (the run), its agents, their turns, and in those the model calls, tool calls and handoffs. A
+//! run inside a tool call stands below that call. [`span()`] adds spans of your own; [`Tracer::trace`] joins several runs in one trace.
 //!
-//! Secrets that a model's endpoint was trusted with are never in a span. What goes in and comes out is recorded or
-//! [withheld](ContentRecording) by one switch.
+//! Secrets that a model's endpoint was given never appear in a span. One switch decides whether inputs and outputs are recorded or
+//! [withheld](ContentRecording).
 
 mod id;
 pub(crate) mod time;
@@ -69,12 +69,14 @@ pub(crate) use scope::{Entered, with_current};
 pub(crate) use time::rfc3339;
 pub(crate) use usage::{set_usage, write_usage};
 
-/// Notes that the side effect of the current span begins, and is not one whose outcome a journal remembers.
+/// Notes in the current span that its side effect begins, so its outcome does not come from a
+/// journal.
 pub(crate) fn note_effect() {
     with_current(ActiveSpan::note_effect);
 }
 
-/// Notes of the current span that its outcome was remembered, if its side effect has not begun.
+/// Notes in the current span that its outcome came from a journal, unless its side effect has
+/// begun.
 pub(crate) fn note_replay() {
     with_current(|span| {
         if !span.has_effect() {

@@ -1,4 +1,4 @@
-//! The format of OpenAI's trace ingest, as the Python Agents SDK sends it.
+//! Exports to OpenAI's trace ingest, in the format that the Python Agents SDK sends.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,13 +17,14 @@ use super::usage::usage_of;
 use crate::future::BoxError;
 use crate::http::{HttpClient, HttpError};
 
-/// How many traces are remembered, so that each is told once; one that is told twice does no harm.
-const MAX_TOLD: usize = 4096;
+/// How many traces are remembered as already sent. After that many the memory starts anew; a trace
+/// that is sent again does no harm.
+const MAX_REMEMBERED: usize = 4096;
 
 /// Sends spans in the format of OpenAI's trace ingest, to any URL.
 ///
-/// What it sends is what the Python Agents SDK sends for the same run; the kinds that only this library has (`session`, `approval`) go as
-/// `custom`. Nothing is sent twice, and nothing anywhere else.
+/// It sends what the Python Agents SDK sends for the same run; the span kinds that only this library has (`session`, `approval`) go as
+/// `custom`. A batch that fails is not sent again.
 ///
 /// ```no_run
 /// use openai_agents::trace::{ExportQueue, OpenAiIngest, Tracer};
@@ -43,16 +44,18 @@ impl OpenAiIngest {
     ///
     /// # Errors
     ///
-    /// When it is no URL.
+    /// [`HttpError`] when the URL is invalid or no HTTP client can be made.
     pub fn new(url: &str) -> Result<Self, HttpError> {
         Self::with_client(url, None)
     }
 
-    /// Sends to this URL by this client, with its time-outs and proxies.
+    /// Sends to this URL with the given client, for its time-outs and proxies.
+    ///
+    /// Without a client a default one is made, with a time-out of 10 seconds.
     ///
     /// # Errors
     ///
-    /// When it is no URL.
+    /// [`HttpError`] when the URL is invalid or no HTTP client can be made.
     pub fn with_client(url: &str, client: Option<HttpClient>) -> Result<Self, HttpError> {
         let mut collector = Collector::new(url, "application/json", client)?;
         collector.header("openai-beta", "traces=v1")?;
@@ -62,20 +65,20 @@ impl OpenAiIngest {
         })
     }
 
-    /// Sends a key, as `Authorization: Bearer`.
+    /// Sets the key, sent as `Authorization: Bearer`.
     ///
     /// # Errors
     ///
-    /// When it cannot stand in a header.
+    /// [`HttpError`] when it contains a character that no header can hold.
     pub fn api_key(self, key: &str) -> Result<Self, HttpError> {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
-    /// Sends a header, such as `openai-organization`.
+    /// Adds a header to every request, such as `openai-organization`.
     ///
     /// # Errors
     ///
-    /// When it cannot be sent.
+    /// [`HttpError`] when the name or value is not valid in a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpError> {
         self.collector.header(name, value)?;
         Ok(self)
@@ -86,7 +89,7 @@ impl Exporter for OpenAiIngest {
     fn export(&mut self, spans: &[Arc<Span>]) -> Result<(), BoxError> {
         let mut data = Vec::new();
         for span in spans {
-            if self.told.len() == MAX_TOLD {
+            if self.told.len() == MAX_REMEMBERED {
                 self.told.clear();
             }
             if self.told.insert(span.trace.id) {
@@ -116,7 +119,7 @@ fn trace(span: &Span) -> Value {
     })
 }
 
-/// As the SDK writes it, whose span ids have 24 digits.
+/// Span ids as the SDK writes them, padded to 24 digits.
 fn span_id(id: super::SpanId) -> String {
     format!("span_{:0>24}", id.to_string())
 }
@@ -178,7 +181,7 @@ fn span_data(span: &Span) -> Value {
         }),
         SpanKind::Turn => turn(span),
         SpanKind::Task => task(span),
-        // The audio itself is not recorded.
+        // The ingest expects audio here, but spans record only text.
         SpanKind::Transcription => json!({
             "type": "transcription",
             "input": {"data": "", "format": "pcm"},
@@ -304,7 +307,7 @@ fn generation(span: &Span) -> Value {
     })
 }
 
-/// What a model's message has in the SDK's own type, and where it has nothing to say.
+/// A message with all fields of the SDK's type, null where there is nothing to say.
 fn whole_message(message: &Value) -> Value {
     let field = |name: &str| message.get(name).cloned().unwrap_or_default();
     let calls = field("tool_calls");
@@ -332,7 +335,7 @@ fn whole_message(message: &Value) -> Value {
     })
 }
 
-/// The address of the API, to which the path of the call was joined.
+/// The base URL of the API: the URL of the call without its path.
 fn base_url(span: &Span) -> Option<String> {
     let url = span.attribute(gen_ai::URL)?.as_str()?;
     let base = ["chat/completions", "responses", "completions"];

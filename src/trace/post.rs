@@ -1,4 +1,4 @@
-//! Sends batches to a collector, from the thread of a queue.
+//! Posts batches to a collector from the thread of a queue.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::future::BoxError;
 use crate::http::{Headers, HttpClient, HttpError, Url};
 use crate::secret::Redactor;
 
-/// How long a batch may take, unless it is said otherwise. Nothing waits for it but further batches.
+/// How long one request may take with the default client. Only further batches wait for it, no run.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most bytes of a refusal that are read.
+/// How many bytes of a refusal are read for the error message.
 const MAX_WORDS: usize = 4096;
 
-/// A collector, to which bodies are posted one after the other; nothing is sent twice.
+/// Posts bodies to a collector, one after the other; nothing is sent twice.
 pub(super) struct Collector {
     pub(super) url: Url,
     client: HttpClient,
     headers: Headers,
     redactor: Redactor,
-    /// Made on the thread that needs it.
+    /// Made at the first batch, on the thread that sends.
     runtime: Option<Runtime>,
 }
 
@@ -51,7 +51,7 @@ impl Collector {
         })
     }
 
-    /// Adds a header to every request, whose value may be a key.
+    /// Adds a header to every request. Its value may be a key and is kept out of messages.
     pub(super) fn header(&mut self, name: &str, value: &str) -> Result<(), HttpError> {
         self.headers.insert(name, value)?;
         let redactor = Redactor::builder().all_of(&self.redactor);
@@ -59,11 +59,11 @@ impl Collector {
         Ok(())
     }
 
-    /// Posts a body, and waits for the answer.
+    /// Posts a body and waits for the answer.
     ///
     /// # Errors
     ///
-    /// When it was not taken, with the collector's words.
+    /// When it was not accepted, with the collector's own words.
     pub(super) fn post(&mut self, url: &Url, body: Vec<u8>) -> Result<(), BoxError> {
         if self.runtime.is_none() {
             self.runtime = Some(Builder::new_current_thread().enable_all().build()?);

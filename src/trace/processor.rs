@@ -1,4 +1,4 @@
-//! Who is told of spans.
+//! The receivers of spans.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,64 +9,66 @@ use super::span::Span;
 use super::tracer::PausedTrace;
 use crate::future::{BoxError, BoxFuture};
 
-/// Is told of every span on the thread of the run, in the middle of it: it must not block.
+/// Receives every span, on the thread of the run and while it runs: so it must not block.
 ///
-/// A span is told of when it begins and once when it ends, one that is around others after those. Spans of tools that run side by side, and
-/// those of several runs, come in any order, from several threads at once. Processors are told in the order in which they were added.
+/// It is called when a span begins and once when it ends; a span ends after those inside it. Spans of tools that run concurrently, and of
+/// several runs, come in any order and from several threads at once. Processors are called in the order in which they were added.
 ///
-/// What is given is cheap to keep. To read it costs the run some microseconds, for a long conversation more, since the [`Span`] is put
-/// together then and its texts are written: what reads much, or takes time, such as a file or a connection, is an [`Exporter`] behind an
+/// A record is cheap to keep. Reading it costs the run some microseconds, more for a long conversation, because the [`Span`] and its texts
+/// are put together only then. Whatever reads much or takes time, such as a file or a connection, should be an [`Exporter`] behind an
 /// [`ExportQueue`](super::ExportQueue), which is a processor.
 pub trait Processor: Send + Sync {
-    /// A span began; what is set here stands in it.
+    /// A span began; attributes set here become part of it.
     fn on_start(&self, span: &ActiveSpan) {
         let _ = span;
     }
 
-    /// A span ended; nothing of it changes any more.
+    /// A span ended; it does not change any more.
     fn on_end(&self, span: &SpanRecord);
 
-    /// Waits until everything that it was told by now has been passed on.
+    /// Waits until everything received so far has been passed on.
     fn flush(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
-    /// Counts the spans that it lost.
+    /// Counts the spans that could not be passed on.
     fn n_lost(&self) -> u64 {
         0
     }
 
-    /// Finds a run that another process left waiting, by what is the same when it goes on.
+    /// Finds the trace of a run that another process left paused, by its pause key.
     fn paused(&self, key: u64) -> Option<PausedTrace> {
         let _ = key;
         None
     }
 }
 
-/// Passes spans on, on a thread of its own that may block: there spans are put together, and secrets are taken out of them.
+/// Passes spans on from a thread of its own, which may block.
+///
+/// Spans are put together there and secrets removed from them, so that runs do not wait for either.
 pub trait Exporter: Send + 'static {
     /// Passes on a batch.
     ///
     /// # Errors
     ///
-    /// Why it could not; the spans of the batch are counted as lost then, and not given again.
+    /// When it cannot; the spans of the batch are then counted as lost and not offered again.
     fn export(&mut self, spans: &[Arc<Span>]) -> Result<(), BoxError>;
 
-    /// Says whether it wants spans that still go on as well, each time it is given others.
+    /// Whether spans that are still running should be included in each batch; by default not.
     fn wants_running(&self) -> bool {
         false
     }
 
-    /// Names where they go, for messages.
+    /// Names the destination, for messages.
     fn target(&self) -> String;
 }
 
-/// Keeps the spans that ended, for tests.
+/// Keeps the spans that ended in memory, for tests.
 #[derive(Clone, Default)]
 pub struct MemorySpans(Arc<Mutex<Vec<SpanRecord>>>);
 
 impl MemorySpans {
-    /// Gives the spans that ended, in that order.
+    /// Returns the spans that ended, in that order.
     pub fn ended(&self) -> Vec<Arc<Span>> {
         self.spans().iter().map(SpanRecord::span).collect()
     }

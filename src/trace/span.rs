@@ -1,4 +1,4 @@
-//! What a trace is made of.
+//! Traces, spans and their parts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,21 +12,22 @@ use super::id::{SpanContext, SpanId, TraceId};
 use crate::kind::ErrorKind;
 use crate::secret::Redactor;
 
-/// A trace: what belongs together, a run as a rule.
+/// Describes a trace: what belongs together, usually one run.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TraceInfo {
     /// Its id.
     pub id: TraceId,
-    /// Its name: the agent that the run begins with, or what [`Tracer::trace`](super::Tracer::trace) was given.
+    /// Its name: the first agent of the run, or the name given to
+    /// [`Tracer::trace`](super::Tracer::trace).
     pub name: Arc<str>,
-    /// What several traces have in common, such as a chat.
+    /// What several traces share, such as the id of a chat.
     pub group: Option<Arc<str>>,
-    /// What the application says of it.
+    /// What the application adds to it.
     pub metadata: Vec<(String, Value)>,
 }
 
-/// A part of a trace, as it is or as it ended.
+/// A part of a trace, running or ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Span {
@@ -34,37 +35,38 @@ pub struct Span {
     pub trace: Arc<TraceInfo>,
     /// Its id.
     pub id: SpanId,
-    /// The span around it, which may be another program's.
+    /// The span around it, possibly one of another program.
     pub parent: Option<SpanId>,
-    /// Its name, as the OpenTelemetry conventions give it: `chat gpt-4o`, `execute_tool get_weather`.
+    /// Its name by the OpenTelemetry conventions: `chat gpt-4o`, `execute_tool get_weather`.
     pub name: Cow<'static, str>,
     /// What it is.
     pub kind: SpanKind,
-    /// Whether no other span of this program is around it: a run that nothing else of its trace is about.
+    /// Whether this program has no span around it; usually it is a run.
     pub is_root: bool,
-    /// How it ended, if it did.
+    /// How it ended, or that it is running.
     pub status: SpanStatus,
     /// When it began.
     pub started_at: SystemTime,
     /// When it ended.
     pub ended_at: Option<SystemTime>,
-    /// What is known of it, by names of the OpenTelemetry conventions and, below `openai_agents.`, of this library.
+    /// What is known about it. Names are those of the OpenTelemetry conventions or begin with
+    /// `openai_agents.`.
     pub attributes: Vec<(Cow<'static, str>, Value)>,
-    /// What happened in it, such as an attempt that failed and was made again.
+    /// What happened in it, such as a failed attempt that was repeated.
     pub events: Vec<SpanEvent>,
     /// Why it failed.
     pub error: Option<SpanError>,
-    /// What went in and came out, unless the tracer withholds that.
+    /// Inputs and outputs, unless the tracer withholds them.
     pub content: Vec<(Cow<'static, str>, SpanContent)>,
 }
 
-/// What a span is.
+/// Says what a span stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SpanKind {
     /// A run.
     Task,
-    /// An agent, from when the conversation comes to it until it goes on or ends.
+    /// An agent, from when it takes over the conversation until it hands it off or the run ends.
     Agent,
     /// A turn.
     Turn,
@@ -76,29 +78,29 @@ pub enum SpanKind {
     Handoff,
     /// A guardrail.
     Guardrail,
-    /// Asking tool sources, such as MCP servers, for their tools.
+    /// Listing the tools of tool sources, such as MCP servers.
     McpTools,
     /// Reading or writing a session.
     Session,
-    /// The time from when a run paused for a decision until it went on.
+    /// The time from the pause of a run for a decision until it was resumed.
     Approval,
     /// Speech to text.
     Transcription,
     /// Text to speech.
     Speech,
-    /// All speech of an answer.
+    /// All speech of one answer.
     SpeechGroup,
-    /// The application's own.
+    /// A span of the application's own.
     Custom,
 }
 
-/// How far a span has come.
+/// Says whether and how a span has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SpanStatus {
-    /// It goes on.
+    /// It has not ended.
     Running,
-    /// It ended as it should.
+    /// It succeeded.
     Ok,
     /// It failed.
     Error,
@@ -106,11 +108,12 @@ pub enum SpanStatus {
     Cancelled,
     /// It waits for a decision.
     Paused,
-    /// Its process ended without a word: it was killed, or the machine stopped. Only who reads a [store](super::TraceStore) finds that.
+    /// Its process ended without recording an end: it was killed, or the machine stopped. Only a
+    /// [store](super::TraceStore) reports this, when it is read.
     Lost,
 }
 
-/// Something that happened within a span.
+/// Something that happened during a span.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SpanEvent {
@@ -118,36 +121,37 @@ pub struct SpanEvent {
     pub name: Cow<'static, str>,
     /// When.
     pub at: SystemTime,
-    /// What is known of it.
+    /// What is known about it.
     pub attributes: Vec<(Cow<'static, str>, Value)>,
 }
 
-/// Why a span failed.
+/// Says why a span failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanError {
-    /// The kind, as [`ErrorKind`](crate::ErrorKind) names it.
+    /// The kind, named as by [`ErrorKind`](crate::ErrorKind).
     pub kind: Cow<'static, str>,
-    /// What it says, with the server's own words.
+    /// The error's text, with the server's own words.
     pub message: String,
 }
 
-/// What went into a span or came out of it: a text that may be large.
+/// Holds what went into a span or came out of it: a text that may be large.
 ///
-/// It is put together, and secrets are taken out of it, only when someone asks for it: on the thread of an exporter, not on the run's.
+/// It is put together, and secrets are removed from it, only when it is read. So the thread of an
+/// exporter does that work and not the run.
 #[derive(Clone)]
 pub struct SpanContent {
     pieces: Pieces,
-    /// What whoever told it knows.
+    /// Removes the secrets that the recorder knows, such as a model's key.
     own_redactor: Redactor,
-    /// What its tracer knows.
+    /// Removes the secrets that the tracer knows.
     redactor: Redactor,
 }
 
 #[derive(Clone)]
 enum Pieces {
     Text(Arc<str>),
-    /// Most bodies come in one piece, which needs no list.
+    /// Bytes in one piece. Most bodies are, and need no list.
     Whole(Bytes),
     Bytes(Vec<Bytes>),
     Made {
@@ -157,18 +161,18 @@ enum Pieces {
 }
 
 impl Span {
-    /// Names the span for other programs.
+    /// Returns the name of the span for other programs.
     pub fn context(&self) -> SpanContext {
         SpanContext::new(self.trace.id, self.id)
     }
 
-    /// Finds an attribute.
+    /// Returns the value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&Value> {
         let mut attributes = self.attributes.iter();
         attributes.find_map(|(known, value)| (known == name).then_some(value))
     }
 
-    /// Sets an attribute, in the place of an earlier one of its name.
+    /// Sets an attribute and replaces an earlier value of it.
     pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
         let mut attributes = self.attributes.iter_mut();
@@ -178,12 +182,14 @@ impl Span {
         }
     }
 
-    /// Whether its outcome is one that a journal remembered, and nothing was done.
+    /// Whether its outcome came from a journal, so that nothing was done.
     pub fn is_replayed(&self) -> bool {
         self.attribute(super::gen_ai::REPLAYED) == Some(&Value::Bool(true))
     }
 
-    /// Finds a part of the content: `request` and `response` of a model call, `arguments` and `result` of a tool call.
+    /// Returns a part of the content.
+    ///
+    /// Model calls have `request` and `response`, tool calls `arguments` and `result`.
     pub fn content(&self, name: &str) -> Option<&SpanContent> {
         let mut content = self.content.iter();
         content.find_map(|(known, content)| (known == name).then_some(content))
@@ -208,7 +214,7 @@ impl SpanKind {
         Self::Custom,
     ];
 
-    /// Names it, as `generation`.
+    /// Returns its name, such as `generation`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Task => "task",
@@ -228,14 +234,14 @@ impl SpanKind {
         }
     }
 
-    /// Finds the kind of a name.
+    /// Returns the kind with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
 impl SpanStatus {
-    /// Names it, as `error`.
+    /// Returns its name, such as `error`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -247,7 +253,7 @@ impl SpanStatus {
         }
     }
 
-    /// Finds the status of a name.
+    /// Returns the status with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         [
             Self::Running,
@@ -277,12 +283,13 @@ impl SpanContent {
         Self::of(Pieces::Text(text.into()))
     }
 
-    /// Makes content of the bytes of a text, or of its first piece.
+    /// Makes content of UTF-8 bytes, to which [`push`](Self::push) may add more.
     pub(crate) fn bytes(piece: &Bytes) -> Self {
         Self::of(Pieces::Whole(piece.clone()))
     }
 
-    /// Makes content that is written when it is asked for, of what takes about so many bytes until then.
+    /// Makes content whose text is produced when it is read. `n_bytes` is about what it occupies
+    /// until then.
     pub(crate) fn made(n_bytes: usize, make: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let make = Arc::new(make);
         Self::of(Pieces::Made { n_bytes, make })
@@ -296,19 +303,19 @@ impl SpanContent {
         }
     }
 
-    /// Takes the secrets that whoever tells it knows out of it.
+    /// Adds the secrets that the recorder knows, to be removed.
     #[must_use]
     pub(crate) fn without_secrets_of(mut self, redactor: &Redactor) -> Self {
         self.own_redactor = redactor.clone();
         self
     }
 
-    /// Takes the secrets that its tracer knows out of it too.
+    /// Adds the secrets that the tracer knows, to be removed.
     pub(super) fn set_redactor(&mut self, redactor: &Redactor) {
         self.redactor = redactor.clone();
     }
 
-    /// Adds a piece to content that has pieces.
+    /// Adds a piece to content made of bytes.
     pub(crate) fn push(&mut self, piece: &Bytes) {
         match &mut self.pieces {
             Pieces::Whole(first) => {
@@ -319,7 +326,7 @@ impl SpanContent {
         }
     }
 
-    /// Puts the text together.
+    /// Returns the text, without secrets.
     pub fn to_text(&self) -> String {
         let mut text = self.raw_text();
         self.own_redactor.redact_in(&mut text);
@@ -327,7 +334,7 @@ impl SpanContent {
         text
     }
 
-    /// Takes the secrets out of a part of the text.
+    /// Removes the secrets from a part of the text.
     #[cfg(feature = "sqlite")]
     pub(super) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.own_redactor.redact(text) {
@@ -341,7 +348,7 @@ impl SpanContent {
         [&self.own_redactor, &self.redactor]
     }
 
-    /// The text with its secrets.
+    /// The text including secrets.
     pub(super) fn raw_text(&self) -> String {
         let of_bytes = |bytes: Vec<u8>| match String::from_utf8(bytes) {
             Ok(text) => text,
@@ -355,7 +362,7 @@ impl SpanContent {
         }
     }
 
-    /// About how many bytes are held by it, for queues that are bounded.
+    /// About how many bytes of memory it holds, for queues that are bounded.
     pub(crate) fn n_bytes(&self) -> usize {
         match &self.pieces {
             Pieces::Text(text) => text.len(),
@@ -366,7 +373,7 @@ impl SpanContent {
     }
 }
 
-/// The text is not shown: it may be large, and a secret.
+/// Does not show the text, which may be large and contain secrets.
 impl fmt::Debug for SpanContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpanContent")

@@ -1,13 +1,14 @@
-//! Times as JSON has them: RFC 3339, in UTC, with microseconds.
+//! Times in RFC 3339, in UTC with microseconds.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Writes a time, as `2026-11-22T14:36:21.081199Z`.
+/// Writes a time, such as `2026-11-22T14:36:21.081199Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = date(since.as_secs() / 86_400);
     let second = since.as_secs() % 86_400;
-    // Digit by digit: `format!` takes more than twice the instructions, and there are two times in each span that is stored.
+    // Digit by digit: `format!` takes more than twice the instructions, and every stored span has two
+    // times.
     let mut text = String::with_capacity("2026-11-22T14:36:21.081199Z".len());
     for (number, n_digits, end) in [
         (year, 4, '-'),
@@ -24,7 +25,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     text
 }
 
-/// Writes a number with at least so many digits.
+/// Appends a number, padded with zeros to at least `n_digits`.
 fn push_digits(text: &mut String, number: u64, n_digits: u32) {
     let n_known = number.checked_ilog10().unwrap_or(0) + 1;
     for place in (0..n_digits.max(n_known)).rev() {
@@ -40,15 +41,16 @@ pub(crate) fn micros(time: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The time of so many microseconds since 1970.
+/// The time `micros` microseconds after 1970.
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 pub(crate) fn of_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.try_into().unwrap_or_default())
 }
 
-/// Year, month and day of so many days since 1970, by the calendar's rule of 400 years.
+/// Year, month and day, `days` days after 1970-01-01, in the Gregorian calendar (Hinnant's
+/// `civil_from_days`).
 const fn date(days: u64) -> (u64, u64, u64) {
-    // Counted from the first of March of the year 0, so that the leap day is the last of its year.
+    // Days are counted from 1 March of year 0, so that the leap day is the last day of a year.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =
@@ -83,7 +85,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_micros(fraction.parse().ok()?))
 }
 
-/// How many days there are from 1970 to the first of a month.
+/// How many days lie between 1970-01-01 and the first of a month; the inverse of `date`.
 fn days_before(year: u64, month: u64) -> Option<u64> {
     let shifted_year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);

@@ -1,4 +1,4 @@
-//! What a span used, as its attributes say it.
+//! Usage as attributes of a span.
 
 #[cfg(any(feature = "http", feature = "sqlite"))]
 use serde_json::Value;
@@ -8,13 +8,13 @@ use super::gen_ai;
 use super::span::Span;
 use crate::usage::Usage;
 
-/// Says what was used.
+/// Records the usage of a running span.
 pub(crate) fn set_usage(span: &ActiveSpan, usage: &Usage) {
     let usage = *usage;
     span.describe(move |span| write_usage(span, &usage));
 }
 
-/// Says of a span what was used.
+/// Writes usage as attributes.
 pub(crate) fn write_usage(span: &mut Span, usage: &Usage) {
     span.set(gen_ai::REQUESTS, usage.requests);
     let counts = [
@@ -22,7 +22,7 @@ pub(crate) fn write_usage(span: &mut Span, usage: &Usage) {
         (gen_ai::OUTPUT_TOKENS, usage.output_tokens),
         (gen_ai::TOTAL_TOKENS, usage.total_tokens),
     ];
-    // A server that did not count has not counted zero.
+    // A server that reported no counts did not report zero.
     if usage.requests > usage.requests_without_usage {
         for (name, count) in counts {
             span.set(name, count);
@@ -42,7 +42,7 @@ pub(crate) fn write_usage(span: &mut Span, usage: &Usage) {
     }
 }
 
-/// Reads what a model call or a run used.
+/// Reads the usage of a model call or run from its attributes.
 #[cfg(any(feature = "http", feature = "sqlite"))]
 pub(crate) fn usage_of(span: &Span) -> Usage {
     let count = |name| span.attribute(name).and_then(Value::as_u64);

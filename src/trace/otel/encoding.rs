@@ -1,25 +1,25 @@
-//! The two encodings of OTLP messages: protobuf, and the JSON that is made of it.
+//! The two encodings of OTLP messages: protobuf and JSON.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// A field of a message: its number in protobuf, its name in JSON.
+/// A field of a message: its number in protobuf and its name in JSON.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ProtoField(pub(super) u32, pub(super) &'static str);
 
-/// A message that is written field by field.
+/// A message that is written field by field, in one of the encodings.
 pub(super) trait OtlpMessage: Default {
     fn text(&mut self, field: ProtoField, text: &str);
-    /// The id of a trace or span, which is hexadecimal in JSON.
+    /// The id of a trace or span: bytes in protobuf, hexadecimal in JSON.
     fn id(&mut self, field: ProtoField, id: &str);
-    /// Nanoseconds or counts, of 64 bits each.
+    /// A `fixed64`: nanoseconds or counts.
     fn fixed(&mut self, field: ProtoField, number: u64);
-    /// The same as the only content of a list.
+    /// A packed list of `fixed64`.
     fn fixed_list(&mut self, field: ProtoField, numbers: &[u64]);
     fn double(&mut self, field: ProtoField, number: f64);
     fn double_list(&mut self, field: ProtoField, numbers: &[f64]);
-    /// A small number, such as that of an enum.
+    /// A small number, such as an enum's.
     fn number(&mut self, field: ProtoField, number: u32);
     fn integer(&mut self, field: ProtoField, number: i64);
     fn boolean(&mut self, field: ProtoField, is: Switch);
@@ -45,6 +45,7 @@ impl Protobuf {
     }
 
     fn varint(&mut self, mut number: u64) {
+        // Seven bits per byte, lowest first; the top bit says that more bytes follow.
         while number >= 0x80 {
             self.0.push(0x80 | (number & 0x7f) as u8);
             number >>= 7;
@@ -122,7 +123,7 @@ impl OtlpMessage for Protobuf {
     }
 }
 
-/// A message as JSON: numbers of 64 bits are texts, ids hexadecimal.
+/// A message in OTLP/JSON, where 64-bit numbers are texts and ids are hexadecimal.
 #[derive(Default)]
 pub(super) struct JsonMessage(Map<String, Value>);
 
@@ -147,7 +148,7 @@ impl OtlpMessage for JsonMessage {
 
     fn fixed(&mut self, field: ProtoField, number: u64) {
         let mut text = String::new();
-        // Writing to a text does not fail.
+        // Writing to a `String` cannot fail.
         let _written = write!(text, "{number}");
         self.set(field, text);
     }

@@ -1,4 +1,4 @@
-//! Metrics of the conventions for generative AI, counted from spans that ended.
+//! Counts the metrics of the conventions for generative AI from spans that ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::trace::metrics::{Attributes, BOUNDS, GenAiMetrics, Series};
 use crate::trace::span::{Span, SpanKind, SpanStatus};
 use crate::trace::usage::usage_of;
 
-/// Totals since the exporter began; each report has all of them, so that one that is lost is made up for by the next.
+/// Totals since the exporter began. Every report contains all of them, so a lost report is made up
+/// for by the next.
 pub(super) struct Metrics {
     since: SystemTime,
     totals: GenAiMetrics,
@@ -30,9 +31,9 @@ impl Metrics {
     pub(super) fn count(&mut self, spans: &[Arc<Span>]) {
         for span in spans {
             match span.kind {
-                // Nothing was asked when a journal remembered.
+                // A replayed call came from a journal: no model was asked.
                 SpanKind::Generation if !span.is_replayed() => self.count_generation(span),
-                // What waits for a decision was not made.
+                // A call that waits for a decision was not made yet.
                 SpanKind::Function if !span.is_replayed() && span.status != SpanStatus::Paused => {
                     self.time(gen_ai::TOOL_DURATION, span, &[gen_ai::TOOL_NAME]);
                 }
@@ -57,7 +58,7 @@ impl Metrics {
         self.totals.count_tokens(&attributes, &usage_of(span));
     }
 
-    /// Counts how long a span took.
+    /// Adds the duration of a span.
     fn time(&mut self, metric: &'static str, span: &Span, by: &[&'static str]) {
         let took = span
             .ended_at
@@ -67,11 +68,11 @@ impl Metrics {
         }
     }
 
-    /// Writes an `ExportMetricsServiceRequest`; says whether there is anything in it.
+    /// Writes an `ExportMetricsServiceRequest`; returns whether it contains anything.
     pub(super) fn write<M: OtlpMessage>(&self, to: &mut M, service: &str, now: SystemTime) -> bool {
         const CUMULATIVE: u32 = 2;
         let times = (nanos(self.since), nanos(now));
-        // A metric stands once, with a point for each combination of attributes.
+        // OTLP lists each metric once, with a data point for every combination of attributes.
         let mut histograms: BTreeMap<&str, Vec<M>> = BTreeMap::new();
         for (series, histogram) in &self.totals.durations {
             let mut point = M::default();

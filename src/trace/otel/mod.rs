@@ -1,7 +1,7 @@
 //! OpenTelemetry: OTLP over HTTP, with the names of the conventions for generative AI.
 //!
-//! What is sent is written here field by field: the two messages that traces and metrics need are a page each, where the crates that have
-//! all of the protocol are thirty.
+//! Messages are written here field by field. The two that traces and metrics need fill a page each; the crates that implement the whole
+//! protocol would add about thirty dependencies.
 
 mod encoding;
 mod metrics;
@@ -22,8 +22,8 @@ use spans::write_spans;
 
 /// Sends spans and metrics to an OpenTelemetry collector: OTLP over HTTP, in protobuf.
 ///
-/// Spans go to `{endpoint}/v1/traces`, metrics to `{endpoint}/v1/metrics`, with the names of the conventions for generative AI 0.1.0. Nothing is sent
-/// twice: what a collector does not take is lost and counted.
+/// Spans go to `{endpoint}/v1/traces`, metrics to `{endpoint}/v1/metrics`, with the names of the conventions for generative AI 0.1.0. A
+/// batch that fails is not sent again; the queue counts its spans as lost.
 ///
 /// ```no_run
 /// use openai_agents::trace::{ExportQueue, OtlpExporter, Tracer};
@@ -42,20 +42,22 @@ pub struct OtlpExporter {
 }
 
 impl OtlpExporter {
-    /// Sends to the collector at this address.
+    /// Sends to the collector at this URL, such as `http://127.0.0.1:4318`.
     ///
     /// # Errors
     ///
-    /// When it is no URL.
+    /// [`HttpError`] when the URL is invalid or no HTTP client can be made.
     pub fn new(endpoint: &str) -> Result<Self, HttpError> {
         Self::with_client(endpoint, None)
     }
 
-    /// Sends to the collector at this address by this client, with its time-outs and proxies.
+    /// Sends to the collector at this URL with the given client, for its time-outs and proxies.
+    ///
+    /// Without a client a default one is made, with a time-out of 10 seconds.
     ///
     /// # Errors
     ///
-    /// When it is no URL.
+    /// [`HttpError`] when the URL is invalid or no HTTP client can be made.
     pub fn with_client(endpoint: &str, client: Option<HttpClient>) -> Result<Self, HttpError> {
         let base = BaseUrl::parse(endpoint)?;
         let (traces, metrics_url) = (base.join("v1/traces")?, base.join("v1/metrics")?);
@@ -68,18 +70,18 @@ impl OtlpExporter {
         })
     }
 
-    /// Sets the name under which the program is shown.
+    /// Sets the `service.name` under which collectors show the program; `openai-agents` by default.
     #[must_use]
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.service = name.into();
         self
     }
 
-    /// Sends a header, such as a key.
+    /// Adds a header to every request, such as a key.
     ///
     /// # Errors
     ///
-    /// When it cannot be sent.
+    /// [`HttpError`] when the name or value is not valid in a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpError> {
         self.collector.header(name, value)?;
         Ok(self)
@@ -91,7 +93,7 @@ impl Exporter for OtlpExporter {
         let mut body = Protobuf::default();
         write_spans(&mut body, &self.service, spans.iter().map(|span| &**span));
         let (traces, metrics) = (self.traces.clone(), self.metrics_url.clone());
-        // The counts go on, whether this batch is taken or not.
+        // Counted before sending: totals stay right even if this batch of spans is lost.
         self.metrics.count(spans);
         let sent = self.collector.post(&traces, body.into_bytes());
         let mut body = Protobuf::default();
@@ -100,7 +102,7 @@ impl Exporter for OtlpExporter {
             .write(&mut body, &self.service, SystemTime::now())
             && let Err(error) = self.collector.post(&metrics, body.into_bytes())
         {
-            tracing::debug!(target: "openai_agents::trace", "metrics were not taken: {error}");
+            tracing::debug!(target: "openai_agents::trace", "the collector did not accept metrics, the next report repeats them: {error}");
         }
         sent
     }
@@ -110,9 +112,11 @@ impl Exporter for OtlpExporter {
     }
 }
 
-/// Writes spans as the JSON that collectors read from files: one `ExportTraceServiceRequest`.
+/// Writes spans as OTLP/JSON, one `ExportTraceServiceRequest`, which collectors can read from
+/// files.
 pub fn otlp_json<'a>(service: &str, spans: impl IntoIterator<Item = &'a Span>) -> String {
-    // What goes on has no end yet, which the format wants; what was lost ended nobody knows when.
+    // The format requires an end time, which a running span does not have yet. A lost one ended, though
+    // nobody knows when; it is written with its start as its end.
     let spans = spans.into_iter();
     let spans = spans.filter(|span| span.status != SpanStatus::Running);
     let mut json = JsonMessage::default();

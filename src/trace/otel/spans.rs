@@ -1,4 +1,4 @@
-//! Spans as OTLP has them.
+//! Spans as OTLP messages.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,12 +9,12 @@ use crate::trace::gen_ai;
 use crate::trace::messages::{items_of, otel_messages};
 use crate::trace::span::{Span, SpanKind, SpanStatus};
 
-/// The version of the conventions whose names are used.
+/// The version of the conventions that the attribute names come from.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/gen-ai/0.1.0";
 
 const ATTRIBUTES: ProtoField = ProtoField(9, "attributes");
 
-/// An `ExportTraceServiceRequest`.
+/// Writes an `ExportTraceServiceRequest`.
 pub(super) fn write_spans<'a, M: OtlpMessage>(
     to: &mut M,
     service: &str,
@@ -60,7 +60,7 @@ pub(super) fn key_value<M: OtlpMessage>(key: &str, value: &Value) -> M {
 fn any_value<M: OtlpMessage>(value: &Value) -> M {
     let mut any = M::default();
     match value {
-        // An empty value is the null of the protocol.
+        // OTLP writes null as a value without content.
         Value::Null => {}
         Value::Bool(is) => any.boolean(ProtoField(2, "boolValue"), Switch(*is)),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
@@ -136,7 +136,7 @@ fn status<M: OtlpMessage>(span: &Span) -> Option<M> {
     Some(status)
 }
 
-/// What stands elsewhere in a span of ours: its kind, its trace, its end if that was no usual one, its content.
+/// What OTLP has no field for: the kind, the trace's name and group, unusual ends, and the content.
 fn more_attributes(span: &Span) -> Vec<(&'static str, Value)> {
     let mut more = vec![(gen_ai::SPAN_KIND, span.kind.as_str().into())];
     if span.is_root {

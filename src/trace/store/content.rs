@@ -1,8 +1,8 @@
-//! The content of a row: the texts of its spans in one, and the pieces of it that make each of them.
+//! The content of a row: all texts of its spans in one, and the pieces of it that make up each.
 //!
-//! The request of a model call says again what the one before it said, and a little more: kept whole, a conversation would take room
-//! that grows with the square of its turns, and most of what the store costs a run would be the copying of it. So a request names the
-//! pieces that it shares with the one before, and only the rest is written.
+//! The request of a model call repeats the one before and adds a little. Stored whole, a conversation would take space that grows with
+//! the square of its turns, and copying it would be most of what the store costs a run. So a request refers to the pieces that it shares
+//! with the one before, and only the rest is written.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,13 @@ use crate::secret::Redactor;
 use crate::trace::json::ContentPlace;
 use crate::trace::span::SpanContent;
 
-/// What is shared is worth naming only if it is longer than its name.
+/// Shared text shorter than this is written again: referring to it would take about as much space.
 const MIN_SHARED: usize = 256;
 
-/// A request of more pieces is written whole, so that reading one never means putting together thousands.
+/// A request of more pieces is written whole, so that reading one never has to join thousands.
 const MAX_PIECES: usize = 64;
 
-/// Writes the content of a row.
+/// Collects the content of a row.
 #[derive(Default)]
 pub(super) struct RowContent {
     text: String,
@@ -28,7 +28,7 @@ pub(super) struct RowContent {
 struct WrittenRequest {
     text: String,
     pieces: Vec<(u64, u64)>,
-    /// By what secrets were looked for in it, if there was none.
+    /// The redactors that found no secret in it; `None` if one did.
     clean_of: Option<[Redactor; 2]>,
 }
 
@@ -41,7 +41,7 @@ impl RowContent {
         &self.text
     }
 
-    /// Adds a text, and says where it stands.
+    /// Adds a text and returns where it stands.
     pub(super) fn push(&mut self, name: Cow<'static, str>, content: &SpanContent) -> ContentPlace {
         let pieces = if name == "request" {
             self.push_request(content)
@@ -79,10 +79,11 @@ impl RowContent {
     }
 }
 
-/// The text of a request without secrets, and by what they were looked for if there was none.
+/// The text of a request without secrets, and the redactors if they found none.
 ///
-/// Looking for secrets behind escapes, which JSON in JSON has, costs more than all else that is done with a request. So they are not
-/// looked for again in what it shares with the one before: that ends with a brace, over which a secret without one does not reach.
+/// Searching for secrets behind escapes, which JSON within JSON has, costs more than everything
+/// else done with a request. So the part shared with the request before is not searched again. It
+/// ends with a brace, and a secret that contains no brace cannot extend across one.
 fn redacted(
     content: &SpanContent,
     latest: Option<&WrittenRequest>,
@@ -100,7 +101,7 @@ fn redacted(
 }
 
 impl WrittenRequest {
-    /// How many bytes a text with secrets begins with in which there is none, as is known from this one.
+    /// How many bytes at the beginning of a text are known from this request to hold no secret.
     fn n_clean(&self, content: &SpanContent, text: &str) -> usize {
         let redactors = content.redactors();
         let is_known = self.clean_of.as_ref().is_some_and(|known| {
@@ -115,26 +116,28 @@ impl WrittenRequest {
     }
 }
 
-/// How many bytes two requests begin with alike, up to the end of an element of a list.
+/// How many bytes at the beginning two requests share, up to the end of an element of a list.
 ///
-/// A text that is searched for stands in one piece so: `},{"` is never within a string of JSON, where a quote has a backslash before it.
+/// The cut never falls inside a text that somebody may search for: `},{"` cannot stand in a JSON
+/// string, where a quote has a backslash before it.
 fn n_shared(before: &str, now: &str) -> usize {
     const CHUNK: usize = 64;
     let (before, now) = (before.as_bytes(), now.as_bytes());
-    // Whole chunks first: comparing byte by byte costs more than all else here.
+    // Whole chunks first, because comparing byte by byte would take most of the time here.
     let chunks = before.chunks(CHUNK).zip(now.chunks(CHUNK));
     let n_chunks = chunks.take_while(|(one, other)| one == other).count();
     let n_same = (n_chunks * CHUNK).min(before.len()).min(now.len());
     let rest = before.iter().zip(now).skip(n_same);
     let n_same = n_same + rest.take_while(|(one, other)| one == other).count();
-    // The comma may be what differs.
+    // The texts may differ right after the brace: a list ends there in one and goes on in the other. So
+    // the three bytes behind the shared part may belong to the boundary.
     let end = (n_same + 3).min(now.len());
     let alike = now.get(..end).unwrap_or_default();
     let boundary = alike.windows(4).rposition(|window| window == br#"},{""#);
     boundary.map_or(0, |at| at + 1)
 }
 
-/// The pieces of the first bytes of a text.
+/// The pieces that make up the first bytes of a text.
 fn first_bytes(pieces: Vec<(u64, u64)>, mut n_bytes: u64) -> Vec<(u64, u64)> {
     let mut first = Vec::with_capacity(pieces.len() + 1);
     for (offset, size) in pieces {
@@ -147,10 +150,10 @@ fn first_bytes(pieces: Vec<(u64, u64)>, mut n_bytes: u64) -> Vec<(u64, u64)> {
     first
 }
 
-/// Reads a text whose place is described, from the content of its row.
+/// Reads the text that a place describes from the content of its row.
 pub(super) fn read(place: &Value, content: &str) -> Option<String> {
     let Some(pieces) = place.get("pieces") else {
-        // Up to format 2 each text stood whole.
+        // Formats 1 and 2 stored every text whole, with one offset and size.
         let (offset, size) = (place.get("offset")?.as_u64()?, place.get("size")?.as_u64()?);
         return piece(content, (offset, size)).map(str::to_owned);
     };

@@ -1,8 +1,8 @@
 //! The local store of traces: a SQLite file.
 //!
-//! Spans are written batch by batch: a row has the spans of one trace that ended together, as JSON lines, and beside them all of their
-//! content in one text, of which the lines say where each part stands. That costs two rows for a batch where a row for each span and value
-//! would cost dozens, which a run would feel; and the list and the tree of a trace are read without their large values.
+//! Spans are written in batches. A row holds the spans of one trace that ended together, as JSON lines, and next to them all of their
+//! content in one text; the lines say where each part stands. A batch thus costs two rows, where a row per span and value would cost
+//! dozens, which would slow runs down. And the list and the tree of a trace can be read without the large values.
 
 mod content;
 mod process;
@@ -40,19 +40,19 @@ pub use retention::TraceRetention;
 pub use summary::TraceSummary;
 pub use totals::{UsageFilter, UsageKey, UsageTotal};
 
-/// Why a job failed, before it is known where.
+/// Why a job on the database thread failed, before the store's name is added.
 type StoreFailure = sqlite::Failure<TraceStoreError>;
 
-/// The most traces of one answer.
+/// The most traces in one answer.
 const MAX_PAGE: usize = 200;
 
-/// How many runs that wait are looked for at the beginning.
+/// How many paused runs are loaded when a processor starts.
 const MAX_PAUSED: i64 = 1000;
 
-/// Keeps traces in a SQLite file, and finds them again; a cheap handle.
+/// Keeps traces in a SQLite file and finds them again; a cheap handle.
 ///
-/// The file can be that of the sessions or one of its own; it is made for its owner only. Nothing is taken out of it but by
-/// [`delete`](Self::delete), [`prune`](Self::prune), and a bound that [its processor](Self::processor_with) was given.
+/// The file may also contain sessions. A new file can be read and written by its owner only. Traces are deleted only by
+/// [`delete`](Self::delete), [`prune`](Self::prune), and a processor [with a retention](Self::processor_with).
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,23 +78,24 @@ const MAX_PAUSED: i64 = 1000;
 #[derive(Clone)]
 pub struct TraceStore(Arc<Worker>);
 
-/// Which traces are listed, the newest first.
+/// Selects the traces to list, newest first; by default all.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct TraceFilter {
-    /// Only those of this status.
+    /// Only traces with this status.
     pub status: Option<SpanStatus>,
-    /// Only those of the agent of this name.
+    /// Only traces of the agent with this name.
     pub agent: Option<String>,
-    /// Only those of the session of this id.
+    /// Only traces of the session with this id.
     pub session: Option<String>,
-    /// Only those whose id begins with these digits.
+    /// Only traces whose id begins with these digits.
     pub id_prefix: Option<String>,
-    /// Only those in which this text stands, in messages, arguments, names or errors; ASCII letters of either case.
+    /// Only traces that contain this text in messages, arguments, names or errors; the case of
+    /// ASCII letters is ignored.
     pub text: Option<String>,
-    /// The most traces of the page; 50 by default, 200 at most.
+    /// How many traces a page has at most; 50 by default, 200 at most.
     pub limit: Option<usize>,
-    /// What [`TraceList::next`] of the page before was.
+    /// Continues behind an earlier page: its [`TraceList::next`].
     pub after: Option<String>,
 }
 
@@ -104,7 +105,7 @@ pub struct TraceFilter {
 pub struct TraceList {
     /// The traces.
     pub traces: Vec<TraceSummary>,
-    /// Where the next page begins, if there is one.
+    /// The [`TraceFilter::after`] of the next page, if there is one.
     pub next: Option<String>,
 }
 
@@ -112,13 +113,13 @@ pub struct TraceList {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StoredTrace {
-    /// What the list says of it.
+    /// What the list shows of it.
     pub summary: TraceSummary,
-    /// Its spans as JSON, those that go on too; of their content the sizes.
+    /// Its spans as JSON, also running ones. Of their content they have only sizes.
     pub spans: Vec<Box<RawValue>>,
 }
 
-/// Why the store cannot be used.
+/// Says why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceStoreError {
@@ -127,7 +128,7 @@ pub enum TraceStoreError {
     Unavailable {
         /// The file.
         store: String,
-        /// What SQLite says.
+        /// What SQLite reported.
         #[source]
         source: BoxError,
     },
@@ -158,7 +159,7 @@ pub enum TraceStoreError {
 }
 
 impl TraceStoreError {
-    /// Gives the stable name of what went wrong.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Filter { .. } => ErrorKind::Config,
@@ -186,31 +187,38 @@ impl StoreError for TraceStoreError {
 }
 
 impl TraceStore {
-    /// Opens the file, and makes it and its tables if they are not there; `:memory:` is a store without a file.
+    /// Opens the file, and creates it and its tables if necessary.
+    ///
+    /// `:memory:` is a store without a file.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`] when the file cannot be opened or made, is no database, or of a newer version.
+    /// [`TraceStoreError`] when the file cannot be opened or created, is not a database, or has a
+    /// newer format.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the file may have been created.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, TraceStoreError> {
         let path: PathBuf = path.as_ref().to_owned();
         let worker = Worker::start(path, Access::ReadWrite, schema::prepare).await?;
         Ok(Self(Arc::new(worker)))
     }
 
-    /// Gives the processor that writes to it, on a thread of its own.
+    /// Returns a processor that writes to the store, on a thread of its own.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`] when the runs that wait cannot be read.
+    /// [`TraceStoreError`] when the paused runs cannot be read.
     pub async fn processor(&self) -> Result<impl Processor + use<>, TraceStoreError> {
         self.processor_with(TraceRetention::default()).await
     }
 
-    /// The same, which takes out what is not to be kept, with the first spans and from time to time.
+    /// Returns a processor that also deletes old traces: at its first batch and every 256 batches.
     ///
     /// # Errors
     ///
-    /// As [`processor`](Self::processor).
+    /// As for [`processor`](Self::processor).
     pub async fn processor_with(
         &self,
         retention: TraceRetention,
@@ -223,65 +231,65 @@ impl TraceStore {
         })
     }
 
-    /// Lists traces, the newest first.
+    /// Lists traces, newest first.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be read or [`TraceFilter::after`] is invalid.
     pub async fn list(&self, filter: TraceFilter) -> Result<TraceList, TraceStoreError> {
         self.0.run(move |db| list(db, &filter)).await
     }
 
-    /// Gives a trace and its spans, without their content.
+    /// Returns a trace and its spans without their content; `None` if it is not there.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be read.
     pub async fn trace(&self, id: TraceId) -> Result<Option<StoredTrace>, TraceStoreError> {
         self.0.run(move |db| trace(db, id)).await
     }
 
-    /// Gives a span as JSON, with its content.
+    /// Returns a span as JSON with its content; `None` if it is not there.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be read.
     pub async fn span(&self, id: TraceId, span: SpanId) -> Result<Option<Value>, TraceStoreError> {
         self.0.run(move |db| one_span(db, id, span)).await
     }
 
-    /// Gives all spans of a trace with their content; those that go on have none yet.
+    /// Returns all spans of a trace with their content; running spans have none yet.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be read.
     pub async fn spans(&self, id: TraceId) -> Result<Vec<Span>, TraceStoreError> {
         self.0.run(move |db| whole_spans(db, id)).await
     }
 
-    /// Adds up what the model calls of all traces used, in the order of the keys.
+    /// Adds up what the model calls of all traces used, ordered by the keys.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be read or [`UsageFilter::since`] is not a day.
     pub async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageTotal>, TraceStoreError> {
         self.0.run(move |db| usage_totals(db, &filter)).await
     }
 
-    /// Takes out what is not to be kept, and says how many traces that were.
+    /// Deletes the traces that the retention does not keep, and returns how many.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be written.
     pub async fn prune(&self, retention: TraceRetention) -> Result<u64, TraceStoreError> {
         self.0.keep(move |db| prune(db, retention)).await
     }
 
-    /// Takes a trace out; says whether it was there.
+    /// Deletes a trace; returns whether it was there.
     ///
     /// # Errors
     ///
-    /// [`TraceStoreError`].
+    /// [`TraceStoreError`] when the store cannot be written.
     pub async fn delete(&self, id: TraceId) -> Result<bool, TraceStoreError> {
         let delete = move |db: &mut Connection| -> Result<bool, StoreFailure> {
             let id = id.to_string();
@@ -295,7 +303,7 @@ impl TraceStore {
     }
 }
 
-/// Writes to a store, and knows which runs other processes left waiting there.
+/// Writes to a store, and knows the runs that other processes left paused in it.
 struct StoreProcessor {
     queue: ExportQueue,
     paused: Vec<(u64, PausedTrace)>,
@@ -361,12 +369,12 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure
         None => i64::MAX,
         Some(after) => after.parse().map_err(|_| {
             StoreFailure::Own(TraceStoreError::Filter {
-                detail: "`after` is not what a page before gave",
+                detail: "`after` must be the `next` of an earlier page",
             })
         })?,
     };
     let limit = filter.limit.unwrap_or(50).clamp(1, MAX_PAGE);
-    // What stands in a pattern is no pattern of its own.
+    // `%` and `_` are wildcards of LIKE; here they stand for themselves.
     let text = filter.text.as_ref().filter(|text| !text.is_empty());
     let text = text.map(|text| {
         let text = text.replace('\\', r"\\").replace('%', r"\%");
@@ -384,7 +392,7 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure
         summary::COLUMNS
     ))?;
     let stored = filter.status.map(|status| match status {
-        // It was running when it was written.
+        // `lost` is never stored: a reader finds it when the process of a running trace is gone.
         SpanStatus::Lost => SpanStatus::Running.as_str(),
         status => status.as_str(),
     });
@@ -397,6 +405,7 @@ fn list(db: &Connection, filter: &TraceFilter) -> Result<TraceList, StoreFailure
         filter.id_prefix
     ])?;
     let mut traces = Vec::new();
+    // One more than the page is read, to know whether there is a next one.
     while traces.len() <= limit
         && let Some(row) = rows.next()?
     {
@@ -416,7 +425,7 @@ fn summary_of(db: &Connection, id: TraceId) -> Result<Option<TraceSummary>, Stor
     find_summary(&mut db.prepare(&select_summary())?, id)
 }
 
-/// The same by a statement that is prepared, which selects the columns of a summary by an id.
+/// The same by a prepared statement that selects the columns of a summary by an id.
 fn find_summary(
     statement: &mut Statement<'_>,
     id: TraceId,
@@ -463,6 +472,8 @@ fn trace(db: &Connection, id: TraceId) -> Result<Option<StoredTrace>, StoreFailu
 }
 
 fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>, StoreFailure> {
+    // Searching the text costs less than parsing each line. Only the span itself has its id in this
+    // field: its children have it in `parent_id`.
     let known = format!(r#""span_id":"{span}""#);
     let row = db
         .query_row(
@@ -488,7 +499,7 @@ fn one_span(db: &Connection, id: TraceId, span: SpanId) -> Result<Option<Value>,
         .transpose()
 }
 
-/// Puts the content of a span in the place of what says where it stands.
+/// Replaces the places of a span's content by the content.
 fn with_content(line: &str, content: &str) -> Result<Value, StoreFailure> {
     let mut span: Value = serde_json::from_str(line).map_err(StoreFailure::refused)?;
     let Some(places) = span.get_mut("content").and_then(Value::as_object_mut) else {
@@ -496,9 +507,11 @@ fn with_content(line: &str, content: &str) -> Result<Value, StoreFailure> {
     };
     for (name, place) in places.iter_mut() {
         let text = content::read(place, content);
-        *place = text
-            .map(Value::String)
-            .ok_or_else(|| StoreFailure::refused(format!("the content `{name}` is not whole")))?;
+        *place = text.map(Value::String).ok_or_else(|| {
+            StoreFailure::refused(format!(
+                "the content `{name}` is incomplete: the file is damaged"
+            ))
+        })?;
     }
     Ok(span)
 }
@@ -532,7 +545,7 @@ fn whole_spans(db: &Connection, id: TraceId) -> Result<Vec<Span>, StoreFailure> 
     Ok(spans)
 }
 
-/// A span that went on when it was written: if its process has ended since, so has the span.
+/// A span that was running when it was written. If its process is gone, it is lost.
 fn running_span(line: &str, trace: SpanStatus) -> Result<Value, StoreFailure> {
     let mut span: Value = serde_json::from_str(line).map_err(StoreFailure::refused)?;
     if let (SpanStatus::Lost, Some(span)) = (trace, span.as_object_mut()) {
@@ -542,19 +555,20 @@ fn running_span(line: &str, trace: SpanStatus) -> Result<Value, StoreFailure> {
 }
 
 impl StoredTrace {
-    /// Writes it as JSON: the fields of the list, and `spans`.
+    /// Returns it as JSON: the fields of the list, and `spans`.
     pub fn to_value(&self) -> Map<String, Value> {
         let mut json = self.summary.to_value();
         let spans = self.spans.iter();
-        // They were written as JSON.
+        // Never skips one: the store contains only JSON that it wrote itself.
         let spans = spans.filter_map(|span| serde_json::from_str(span.get()).ok());
         json.insert("spans".to_owned(), Value::Array(spans.collect()));
         json
     }
 
-    /// Writes it as the text of that JSON, without reading the spans.
+    /// Writes the same JSON as text, without parsing the spans.
     pub fn to_json(&self) -> String {
         let mut json = Value::Object(self.summary.to_value()).to_string();
+        // The closing brace, to go on with another field.
         json.pop();
         json.push_str(r#","spans":["#);
         for (n, span) in self.spans.iter().enumerate() {

@@ -1,12 +1,13 @@
-//! Which process writes a trace, so that one that ended without a word is noticed.
+//! Tells which process writes a trace, so that a trace whose process died is recognised.
 //!
-//! A process that was killed can say nothing of its runs. Nobody else may say it either while it may still be there: so a trace names its
-//! process in words that no later process has again, and whoever reads it looks whether that one is there. Where there is no `/proc`,
-//! nothing is named, and a trace goes on until somebody writes its end.
+//! A process that is killed cannot record the end of its runs, and nobody else may do it while the
+//! process may still be alive. So a trace stores a name of its process that no later process can
+//! have, and a reader checks whether that process exists. Without `/proc` no name is stored, and a
+//! trace counts as running until its end is written.
 
 use std::sync::OnceLock;
 
-/// A process: the boot of its machine, its namespace of process ids, its id there, and when it began.
+/// A process: its machine's boot id, its pid namespace, its pid there, and its start time.
 struct Process<'a> {
     boot: &'a str,
     namespace: &'a str,
@@ -26,7 +27,7 @@ impl<'a> Process<'a> {
     }
 }
 
-/// Names this process.
+/// The name of this process.
 pub(super) fn this_process() -> Option<&'static str> {
     static THIS: OnceLock<Option<String>> = OnceLock::new();
     let make = || {
@@ -43,22 +44,23 @@ pub(super) fn this_process() -> Option<&'static str> {
     THIS.get_or_init(make).as_deref()
 }
 
-/// Whether a process is known to be there no more.
+/// Whether a process is known to be gone.
 pub(super) fn has_ended(process: &str) -> bool {
     let this = this_process().and_then(Process::parse);
     let (Some(this), Some(writer)) = (this, Process::parse(process)) else {
         return false;
     };
-    // A file of SQLite is written by one machine, which began anew. In another namespace of the same boot it may be alive, unseen.
+    // SQLite files are used by one machine only, so another boot id means that it was restarted. A
+    // process in another pid namespace, such as a container's, may be alive although it is not seen here.
     writer.boot != this.boot
         || (writer.namespace == this.namespace
             && start_of(writer.id).is_none_or(|start| start != writer.start))
 }
 
-/// When a process began, in ticks since the boot; nothing if it is not there, or only waits to be forgotten.
+/// When a process started, in ticks since boot; `None` if it is gone or a zombie.
 fn start_of(id: &str) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name before it is in parentheses, and may have some of its own.
+    // The second field is the program's name in parentheses, and may contain parentheses itself.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     // proc_pid_stat(5): the third field is the state, the 22nd the start.

@@ -1,4 +1,4 @@
-//! How much is kept, where someone said so.
+//! Deletes old traces, where a retention is set.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,30 +9,32 @@ use super::summary::read_status;
 use crate::trace::span::SpanStatus;
 use crate::trace::time::micros;
 
-/// How many traces are taken out at once for their age, so that a run that is being written waits for few of them.
+/// How many traces one transaction deletes for their age, so that a run that writes meanwhile does
+/// not wait long.
 const BATCH: u64 = 16;
 
-/// Bounds what a store keeps; the default is no bound.
+/// Limits what a store keeps; by default nothing is deleted.
 ///
-/// Traces that go on stay, and whole ones are taken out, the oldest first. The file does not become smaller: its room is used again.
+/// The oldest traces go first, always whole; running ones stay. The file does not shrink: SQLite
+/// uses the freed space again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TraceRetention {
     /// How long a trace is kept after its end.
     pub max_age: Option<Duration>,
-    /// The most bytes of all traces, as the file has them.
+    /// The most bytes that all traces may take in the file.
     pub max_bytes: Option<u64>,
 }
 
 impl TraceRetention {
-    /// Keeps traces for so long after their end.
+    /// Sets how long traces are kept after their end.
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Keeps so many bytes.
+    /// Sets how many bytes are kept.
     #[must_use]
     pub const fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = Some(max_bytes);
@@ -40,7 +42,7 @@ impl TraceRetention {
     }
 }
 
-/// Takes out what is not to be kept; says how many traces that were.
+/// Deletes what the retention does not keep; returns how many traces.
 pub(super) fn prune(db: &mut Connection, retention: TraceRetention) -> Result<u64, StoreFailure> {
     let mut n_deleted = 0;
     if let Some(max_age) = retention.max_age {
@@ -55,7 +57,7 @@ pub(super) fn prune(db: &mut Connection, retention: TraceRetention) -> Result<u6
     }
     if let Some(max_bytes) = retention.max_bytes {
         while used_bytes(db)? > max_bytes {
-            // One by one, so that no more goes than has to.
+            // One at a time, because how much space each one frees is known only afterwards.
             let n = delete_oldest(db, i64::MAX, 1)?;
             n_deleted += n;
             if n == 0 {
@@ -75,6 +77,8 @@ fn delete_oldest(db: &mut Connection, ended_before: i64, max: u64) -> Result<u64
     change.execute("DELETE FROM pruned", [])?;
     let mut n = 0;
     {
+        // Whether a trace is still running is decided here, by its process, and not in SQL. So the
+        // ids are collected first, and their rows deleted in one statement each.
         let mut oldest = change.prepare(
             "SELECT id, status, process FROM traces
              WHERE coalesce(ended_at, started_at) < ?1 ORDER BY seq",
@@ -101,7 +105,7 @@ fn delete_oldest(db: &mut Connection, ended_before: i64, max: u64) -> Result<u64
     Ok(n)
 }
 
-/// The pages that have something in them.
+/// The size of all pages in use; free pages do not count.
 fn used_bytes(db: &Connection) -> Result<u64, StoreFailure> {
     let pragma = |name: &str| -> rusqlite::Result<u64> {
         db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))

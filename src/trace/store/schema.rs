@@ -1,4 +1,4 @@
-//! The tables of the store.
+//! The tables of the trace store.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use super::{StoreFailure, TraceStoreError};
 use crate::sqlite::{Access, check_format, has_all};
 
-/// 1: without the process that writes a trace, and in the order of times, of which a clock can give an earlier one. 2: each text whole,
-/// with the `offset` at which it begins.
+/// The format of the tables. 1 lacked the writing process and ordered traces by time, which a clock
+/// that is set back confuses. 2 stored every text whole, with one `offset`.
 const FORMAT: u32 = 3;
 
 const NAMES: [&str; 5] = [
@@ -25,7 +25,8 @@ pub(super) fn prepare(
     access: Access,
 ) -> Result<(), StoreFailure> {
     check_format::<TraceStoreError>(db, path, ("trace_format", FORMAT))?;
-    // What is lost when the machine stops is the end of a trace, not of a conversation: waiting for the disk is not worth it.
+    // NORMAL does not wait for the disk at every batch. A power cut may lose the end of a trace, which is
+    // worth less than the time of every run; sessions, which must not be lost, use FULL.
     db.pragma_update(None, "synchronous", "NORMAL")?;
     if access == Access::ReadOnly || (has_all(db, &NAMES)? && version_of(db)? == FORMAT) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What the list says of a trace, and how spans change it.
+//! What the list shows of a trace, and how spans change it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,31 +19,31 @@ use crate::usage::Usage;
 /// The columns that [`read_summary`] reads.
 pub(super) const COLUMNS: &str = "id, name, group_id, metadata, status, started_at, ended_at, agent, model, n_turns, usage, session_id, error_kind, error_message, process, seq";
 
-/// What the list says of a trace.
+/// What the list shows of a trace.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TraceSummary {
     /// The trace.
     pub trace: TraceInfo,
-    /// How its latest run ended, if it did.
+    /// How its latest run ended, or that it is running.
     pub status: SpanStatus,
     /// When it began.
     pub started_at: SystemTime,
     /// When its latest run ended.
     pub ended_at: Option<SystemTime>,
-    /// The agent that it began with.
+    /// The agent that its first run began with.
     pub agent: Option<String>,
     /// The model that was asked last.
     pub model: Option<String>,
-    /// The turns of its runs.
+    /// How many turns its runs had.
     pub n_turns: u32,
-    /// What they used.
+    /// What its model calls used.
     pub usage: Usage,
-    /// The session of its runs.
+    /// The session of its runs, if they had one.
     pub session_id: Option<String>,
     /// Why its latest run failed.
     pub error: Option<SpanError>,
-    /// How many traces the store was told of before, which only grows.
+    /// Its place in the order in which the store first saw traces; unlike times it only grows.
     pub(super) seq: i64,
 }
 
@@ -53,12 +53,12 @@ impl TraceSummary {
         self.trace.id
     }
 
-    /// Its place in the list.
+    /// Where the page after this trace begins.
     pub(super) fn place(&self) -> String {
         self.seq.to_string()
     }
 
-    /// Writes it as JSON.
+    /// Returns it as JSON.
     pub fn to_value(&self) -> Map<String, Value> {
         let mut json = self.trace.to_value();
         let error = self.error.as_ref();
@@ -112,7 +112,7 @@ pub(super) fn read_summary(row: &Row<'_>) -> rusqlite::Result<TraceSummary> {
     })
 }
 
-/// The status of a trace whose process may have ended without a word.
+/// The status of a trace, which is lost if it was running and its process is gone.
 pub(super) fn read_status(status: &str, process: Option<&str>) -> SpanStatus {
     match SpanStatus::of_name(status) {
         Some(SpanStatus::Running) if process.is_some_and(has_ended) => SpanStatus::Lost,
@@ -121,7 +121,7 @@ pub(super) fn read_status(status: &str, process: Option<&str>) -> SpanStatus {
     }
 }
 
-/// What a batch is written by: each is read by SQLite once and not for each trace.
+/// The statements of a batch, so that SQLite parses each once and not for every trace.
 pub(super) struct WriteStatements<'db> {
     load: Statement<'db>,
     save: Statement<'db>,
@@ -144,22 +144,22 @@ impl<'db> WriteStatements<'db> {
     }
 }
 
-/// A trace that spans are written of.
+/// A trace with running spans, kept between batches.
 pub(super) struct OpenTrace {
     summary: TraceSummary,
-    /// What its runs had used and how many turns they had, when the last of them ended.
+    /// Usage and number of turns at the end of its last run.
     settled: (Usage, u32),
-    /// Whether that run goes on with the next, so that the next counts what it had too.
+    /// Whether that run was paused, so that the next one resumes it and counts its usage again.
     is_continued: bool,
     pause: Option<(String, SpanId)>,
-    /// The roots that go on.
+    /// Runs that have not ended.
     open_roots: HashSet<SpanId>,
-    /// The spans that go on, as JSON.
+    /// Spans that have not ended, as JSON.
     running: HashMap<SpanId, String>,
 }
 
 impl OpenTrace {
-    /// Begins with what the store has, or with a span of a trace that it does not have.
+    /// Loads the trace from the store, or begins a new one with its first span.
     pub(super) fn load(
         statements: &mut WriteStatements<'_>,
         span: &Span,
@@ -178,7 +178,8 @@ impl OpenTrace {
             error: None,
             seq: 0,
         });
-        // What a run that goes on had so far is said again, with the rest of it, when it ends.
+        // A run reports all of its usage when it ends, so what a running one used so far must not count
+        // twice.
         let settled = match summary.status {
             SpanStatus::Running | SpanStatus::Lost => (Usage::default(), 0),
             _ => (summary.usage, summary.n_turns),
@@ -193,7 +194,7 @@ impl OpenTrace {
         })
     }
 
-    /// Whether nothing of it goes on any more.
+    /// Whether none of its spans is running.
     pub(super) fn is_settled(&self) -> bool {
         self.open_roots.is_empty() && self.running.is_empty()
     }
@@ -241,7 +242,7 @@ impl OpenTrace {
         };
         self.open_roots.remove(&span.id);
         if let Some(turns) = number(span, gen_ai::TURNS) {
-            // A run that goes on counts what it had before its pause.
+            // A resumed run also reports what it used before its pause.
             let (mut usage, mut n_turns) = self.settled;
             if self.is_continued {
                 (usage, n_turns) = (Usage::default(), 0);
@@ -278,7 +279,8 @@ impl OpenTrace {
         let metadata: Map<String, Value> = trace.metadata.iter().cloned().collect();
         let running: Vec<&str> = self.running.values().map(String::as_str).collect();
         let usage = serde_json::to_string(usage).map_err(StoreFailure::refused)?;
-        // Its process is named also when it has ended: who goes on with a trace names its own.
+        // Stored for ended traces too: the status tells whether it matters, and a process that continues
+        // the trace stores its own.
         statements.save.execute(params![
             trace.id.to_string(),
             trace.name,
@@ -308,10 +310,10 @@ fn number(span: &Span, name: &str) -> Option<u32> {
     number.and_then(|number| number.try_into().ok())
 }
 
-/// Shared by those that look for a trace by its name only.
+/// The traces with running spans.
 pub(super) type OpenTraces = HashMap<TraceId, OpenTrace>;
 
-/// The spans of a batch, trace by trace, in their order.
+/// Groups the spans of a batch by trace; order is kept.
 pub(super) fn by_trace(spans: &[Arc<Span>]) -> Vec<(TraceId, Vec<Arc<Span>>)> {
     let mut traces: Vec<(TraceId, Vec<Arc<Span>>)> = Vec::new();
     for span in spans {

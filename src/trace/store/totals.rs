@@ -1,4 +1,4 @@
-//! What was used in all, by day, model, agent or session.
+//! Adds up usage by day, model, agent or session.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::trace::time::{parse_rfc3339, rfc3339};
 use crate::trace::usage::usage_of;
 use crate::usage::Usage;
 
-/// How long a day is as text: `2026-11-27`.
+/// The length of a day as text: `2026-11-27`.
 const DAY: usize = 10;
 
-/// What usage is added up by.
+/// What usage can be grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UsageKey {
@@ -30,28 +30,28 @@ pub enum UsageKey {
     Session,
 }
 
-/// Which usage is added up, and by what.
+/// Says which usage to add up and how to group it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct UsageFilter {
-    /// What it is added up by; without any there is one total.
+    /// The keys to group by; without any there is one total.
     pub by: Vec<UsageKey>,
-    /// Only from this day on, such as `2026-11-27`, in UTC.
+    /// Only usage from this day on, in UTC, such as `2026-11-27`.
     pub since: Option<String>,
 }
 
-/// What the model calls with something in common used.
+/// Usage of the model calls of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageTotal {
-    /// What they have in common.
+    /// The values of the group's keys; `None` where calls have none, such as a session.
     pub keys: Vec<(UsageKey, Option<String>)>,
-    /// What they used.
+    /// What they used together.
     pub usage: Usage,
 }
 
 impl UsageKey {
-    /// Names it, as `day`.
+    /// Returns its name, such as `day`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
@@ -63,7 +63,7 @@ impl UsageKey {
 }
 
 impl UsageTotal {
-    /// Writes it as JSON: a field for each key, and `usage`.
+    /// Returns it as JSON: a field for each key, and `usage`.
     pub fn to_value(&self) -> Map<String, Value> {
         let keys = self.keys.iter();
         let keys = keys.map(|(key, value)| (key.as_str().to_owned(), value.clone().into()));
@@ -74,7 +74,8 @@ impl UsageTotal {
     }
 }
 
-/// Reads every model call that was made; what a journal remembered was used once, and is counted where it was used.
+/// Adds up all model calls that were made. A call that a journal replayed used nothing: it was
+/// counted when it was made.
 pub(super) fn usage_totals(
     db: &Connection,
     filter: &UsageFilter,
@@ -83,10 +84,12 @@ pub(super) fn usage_totals(
         let is_day = since.len() == DAY && parse_rfc3339(&format!("{since}T00:00:00Z")).is_some();
         if !is_day {
             return Err(StoreFailure::Own(TraceStoreError::Filter {
-                detail: "`since` is no day such as 2026-11-27",
+                detail: "`since` must be a day such as 2026-11-27",
             }));
         }
     }
+    // The search in the text leaves out most rows at little cost. The lines of the others are
+    // parsed.
     let mut statement = db.prepare(
         r#"SELECT traces.id, session_id, spans FROM trace_spans
            JOIN traces ON traces.id = trace_id WHERE instr(spans, '"kind":"generation"')"#,

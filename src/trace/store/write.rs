@@ -1,4 +1,4 @@
-//! Writing spans to the store, on the thread of a queue.
+//! Writes spans to the store, on the thread of a queue.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,10 +13,10 @@ use crate::sqlite::Worker;
 use crate::trace::processor::Exporter;
 use crate::trace::span::Span;
 
-/// How much content a row has, unless one span alone has more.
+/// How much content a row holds before another is begun; a single span may exceed it.
 const MAX_ROW_CONTENT: usize = 4 * 1024 * 1024;
 
-/// How often it is looked whether there is more than is to be kept: at the first batch, and after so many again.
+/// How often old traces are deleted: at the first batch and every so many batches.
 const BATCHES_BETWEEN_PRUNES: u64 = 256;
 
 pub(super) struct StoreWriter {
@@ -44,7 +44,7 @@ impl Exporter for StoreWriter {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
             let written = write(db, &mut open, &spans);
             if written.is_err() {
-                // What the store has is known again when it is read.
+                // The batch was rolled back, so the traces in memory are ahead of the store: load them anew.
                 open.clear();
             }
             written
@@ -57,9 +57,9 @@ impl Exporter for StoreWriter {
             let retention = self.retention;
             let pruned: Result<u64, TraceStoreError> =
                 self.worker.keep_blocking(move |db| prune(db, retention));
-            // These spans are written all the same.
+            // Not an error of this batch, whose spans are written.
             if let Err(error) = pruned {
-                tracing::warn!(target: "openai_agents::trace", "old traces could not be deleted: {error}");
+                tracing::warn!(target: "openai_agents::trace", "old traces could not be deleted, the file keeps more than its retention says: {error}");
             }
         }
         self.n_batches += 1;
@@ -92,7 +92,7 @@ fn write(
         for span in &spans {
             if span.ended_at.is_none() {
                 let has_ended = |other: &Arc<Span>| other.id == span.id && other.ended_at.is_some();
-                // That it had begun said which trace comes first, and nothing else is news.
+                // Began and ended in one batch: the ended span, which follows, says all there is to know.
                 if !spans.iter().any(has_ended) {
                     let mut json = Vec::new();
                     span.write_json_with(&[], &mut json);
