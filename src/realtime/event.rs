@@ -65,7 +65,7 @@ pub enum RealtimeEvent {
         /// All of it.
         transcript: String,
     },
-    /// The user's speech could not be written down; the model heard it all the same.
+    /// The user's speech could not be transcribed; the model heard it all the same.
     UserTranscriptFailed {
         /// The user's message.
         item_id: String,

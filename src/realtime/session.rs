@@ -404,7 +404,7 @@ impl RealtimeSessionBuilder {
         input_format: AudioFormat => input_format,
         /// Sets the format of the model's audio; 24 kHz PCM unless set.
         output_format: AudioFormat => output_format,
-        /// Sets how the user's speech is written down.
+        /// Sets how the user's speech is transcribed.
         transcription: Transcription => Some(transcription),
         /// Sets how the turns of the user are found; the server's choice unless set.
         turn_detection: TurnDetection => Some(turn_detection),

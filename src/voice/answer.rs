@@ -1,4 +1,4 @@
-//! The answer of a turn: what of it was written, spoken and heard.
+//! The answer of a turn: what of it was written, spoken and heard so far.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -12,42 +12,48 @@ use crate::model::ModelError;
 use crate::model::voice::{PcmAudio, SpeechEvent};
 use crate::realtime::heard_prefix;
 
-/// How much text may wait to be spoken before the run is read no further.
+/// How much unspoken text may pile up before the run is no longer read. Models write faster than
+/// anybody speaks.
 const MAX_WAITING_BYTES: usize = 64 * 1024;
 
-/// An answer from its first word to the end of its audio.
+/// One answer, from its first word to the end of its audio.
 #[derive(Default)]
 pub(super) struct SpokenAnswer {
     splitter: SentenceSplitter,
+    /// All that the model has written.
     text: String,
-    /// The sentences that are to be spoken.
+    /// Sentences whose speech was not requested yet.
     waiting: VecDeque<Sentence>,
+    /// Their bytes.
     n_waiting: usize,
-    /// The sentence that is being spoken, and the one behind it, whose audio is asked for meanwhile.
+    /// The sentence that is being spoken, and the next one, whose audio is requested ahead.
     pub(super) speeches: VecDeque<Speech>,
-    /// The sentences that were spoken or are, with the audio of each that was given out.
+    /// Sentences that have begun, with the duration of the audio that each has given so far.
     spoken: Vec<(Sentence, Duration)>,
-    /// The audio that was given out, in sum.
+    /// Total duration of the audio given to the application.
     pub(super) given: Duration,
-    /// How much the application says that was played; without a report the clock says it.
+    /// How much the application has reported as played. Without a report, the clock tells.
     pub(super) reported: Option<Duration>,
 }
 
-/// How many sentences are asked for at once: with one ahead there is no pause between two, and an interruption wastes little.
+/// How many sentences are requested at once. With one ahead there is no pause between sentences;
+/// more would be wasted by an interruption.
 const MAX_SPEECHES: usize = 2;
 
-/// How much audio of a sentence waits before it is read no further: 20 seconds.
+/// How much audio of the next sentence is read ahead: about 20 seconds.
 const MAX_EARLY_BYTES: usize = 1024 * 1024;
 
 type SpeechEvents = BoxStream<'static, Result<SpeechEvent, ModelError>>;
 
-/// A sentence that is being spoken.
+/// A sentence and the audio of it.
 pub(super) struct Speech {
+    /// Taken when its audio begins to be given out.
     sentence: Option<Sentence>,
     stream: SpeechEvents,
     pub(super) sample_rate_hz: u32,
-    /// What came before it was this sentence's turn.
+    /// Events read before it was this sentence's turn; `None` is the end of the stream.
     early: VecDeque<Option<Result<SpeechEvent, ModelError>>>,
+    /// Bytes of audio among them.
     n_early: usize,
 }
 
@@ -69,7 +75,7 @@ impl Speech {
         }
     }
 
-    /// Reads ahead; what is behind an error or the end is not asked for.
+    /// Reads ahead, but not past an error or the end.
     fn poll_early(&mut self, cx: &mut Context<'_>) {
         let is_over = |event: &Option<Result<SpeechEvent, ModelError>>| {
             matches!(event, None | Some(Err(_) | Ok(SpeechEvent::Done { .. })))
@@ -87,14 +93,14 @@ impl Speech {
 }
 
 impl SpokenAnswer {
-    /// Takes more of the text.
+    /// Adds text that the model wrote.
     pub(super) fn push_text(&mut self, delta: &str) {
         self.text.push_str(delta);
         let sentences = self.splitter.push(delta);
         self.add(sentences);
     }
 
-    /// Ends a message: the next one begins with a sentence of its own.
+    /// Ends a message, so that its last sentence is not joined to the next message.
     pub(super) fn finish_message(&mut self) {
         let last = self.splitter.finish();
         self.add(last);
@@ -107,29 +113,29 @@ impl SpokenAnswer {
         }
     }
 
-    /// Whether more of the run is to be read.
+    /// Whether more of the run may be read.
     pub(super) const fn has_room(&self) -> bool {
         self.n_waiting < MAX_WAITING_BYTES
     }
 
-    /// Whether there is something to be spoken or being spoken.
+    /// Whether nothing is being spoken and nothing waits to be.
     pub(super) fn is_silent(&self) -> bool {
         self.speeches.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether another sentence is to be asked for.
+    /// Whether another sentence should be requested.
     pub(super) fn wants_speech(&self) -> bool {
         self.speeches.len() < MAX_SPEECHES
     }
 
-    /// Takes the next sentence that is to be asked for.
+    /// Takes the next sentence to request.
     pub(super) fn next_sentence(&mut self) -> Option<Sentence> {
         let sentence = self.waiting.pop_front()?;
         self.n_waiting -= sentence.text.len();
         Some(sentence)
     }
 
-    /// Begins to give out the sentence whose turn it is, if it was not begun; gives its text.
+    /// Begins the sentence whose turn it is and returns its text; `None` if it has begun already.
     pub(super) fn begin_sentence(&mut self) -> Option<String> {
         let sentence = self.speeches.front_mut()?.sentence.take()?;
         let text = sentence.text.clone();
@@ -137,7 +143,7 @@ impl SpokenAnswer {
         Some(text)
     }
 
-    /// Waits for the audio of the sentence whose turn it is, and reads that of the next one ahead.
+    /// Polls the audio of the current sentence, and reads that of the next one ahead.
     pub(super) fn poll_speech(
         &mut self,
         cx: &mut Context<'_>,
@@ -152,7 +158,7 @@ impl SpokenAnswer {
         first.poll_next(cx)
     }
 
-    /// Notes that audio of the sentence under way was given out.
+    /// Counts audio of the current sentence that is given to the application.
     pub(super) fn give(&mut self, audio: &PcmAudio) {
         self.given += audio.duration();
         if let Some((_, duration)) = self.spoken.last_mut() {
@@ -160,7 +166,7 @@ impl SpokenAnswer {
         }
     }
 
-    /// Gives the text that goes with the audio that was heard: a prefix of what was written.
+    /// Returns the text that belongs to the audio that was heard: a prefix of what the model wrote.
     pub(super) fn heard_text(&self, heard: Duration) -> &str {
         let (mut begin, mut before) = (0, Duration::ZERO);
         for (sentence, duration) in &self.spoken {
@@ -170,6 +176,8 @@ impl SpokenAnswer {
                 before = end;
                 continue;
             }
+            // The listener is inside this sentence: its share of heard audio estimates its share of
+            // heard text.
             let said = self.text.get(begin..sentence.end).unwrap_or_default();
             let part = heard_prefix(said, heard.saturating_sub(before), *duration);
             return self.text.get(..begin + part.len()).unwrap_or_default();

@@ -14,18 +14,19 @@ use crate::trace::Tracer;
 
 #[derive(Debug, Clone)]
 pub(super) struct PipelineSettings {
-    /// All of a request but its audio.
+    /// The request for every transcription; its audio is filled in.
     pub(super) transcription: TranscriptionRequest,
-    /// All of a request but its text.
+    /// The request for every sentence; its text is filled in.
     pub(super) speech: SpeechRequest,
-    /// How long behind its own speech the pipeline hears nothing; `None` is full duplex.
+    /// For how long after its own speech the pipeline ignores the microphone; `None` means it
+    /// always listens.
     pub(super) half_duplex: Option<Duration>,
     pub(super) clock: Clock,
 }
 
-/// Builds a [`Pipeline`]; begun by [`Pipeline::builder`].
+/// Builds a [`Pipeline`]; started by [`Pipeline::builder`].
 ///
-/// It can be built once both [`stt`](Self::stt) and [`tts`](Self::tts) are set.
+/// It has a method `build` once both [`stt`](Self::stt) and [`tts`](Self::tts) are set.
 #[must_use = "a pipeline is made by build()"]
 pub struct PipelineBuilder<S = (), T = ()> {
     session: StreamingSession,
@@ -38,7 +39,8 @@ pub struct PipelineBuilder<S = (), T = ()> {
 impl PipelineBuilder {
     pub(super) fn new(session: StreamingSession) -> Self {
         let mut transcription = TranscriptionRequest::new(AudioFile::new("audio.wav", ""));
-        // The user's words are shown as they are found; a model that cannot stream answers whole.
+        // The user sees their words as they are recognised. A model that cannot stream sends them all at
+        // once.
         transcription.delivery = Delivery::Stream;
         Self {
             session,
@@ -56,7 +58,7 @@ impl PipelineBuilder {
 }
 
 impl<S, T> PipelineBuilder<S, T> {
-    /// Writes the user's speech down by this.
+    /// Sets the engine that transcribes the user's speech.
     pub fn stt(self, stt: impl Stt + 'static) -> PipelineBuilder<Arc<dyn Stt>, T> {
         PipelineBuilder {
             session: self.session,
@@ -67,7 +69,7 @@ impl<S, T> PipelineBuilder<S, T> {
         }
     }
 
-    /// Speaks the answers by this, in a voice.
+    /// Sets the engine that speaks the answers, and its voice.
     pub fn tts(
         mut self,
         tts: impl Tts + 'static,
@@ -83,50 +85,55 @@ impl<S, T> PipelineBuilder<S, T> {
         }
     }
 
-    /// Goes on with a conversation.
+    /// Continues a conversation; by default it begins empty.
     pub fn history(mut self, history: Vec<Item>) -> Self {
         self.session = self.session.with_history(history);
         self
     }
 
-    /// Says which language the user speaks, as `en`.
+    /// Sets the language that the user speaks, such as `en`; by default the engine detects it.
     pub fn language(mut self, language: impl Into<String>) -> Self {
         self.settings.transcription.language = Some(language.into());
         self
     }
 
-    /// Gives words that help with names and spelling.
+    /// Gives the transcription words whose spelling it should know, such as names.
     pub fn transcription_prompt(mut self, prompt: impl Into<String>) -> Self {
         self.settings.transcription.prompt = Some(prompt.into());
         self
     }
 
-    /// Says how the answers are to be spoken.
+    /// Describes how the answers should be spoken, such as "cheerful".
     pub fn speech_instructions(mut self, instructions: impl Into<String>) -> Self {
         self.settings.speech.instructions = Some(instructions.into());
         self
     }
 
-    /// Sets how fast the answers are spoken; 1 is usual.
+    /// Sets how fast the answers are spoken; 1 is normal.
     pub fn speed(mut self, speed: f64) -> Self {
         self.settings.speech.speed = Some(speed);
         self
     }
 
-    /// Hears nothing while the agent speaks and for this time behind it: where a microphone hears the loudspeaker.
+    /// Ignores the user's audio while the agent speaks, and for `hold` afterwards.
+    ///
+    /// For devices whose microphone hears their own loudspeaker. By default the pipeline always
+    /// listens.
     pub fn half_duplex(mut self, hold: Duration) -> Self {
         self.settings.half_duplex = Some(hold);
         self
     }
 
-    /// Records each turn: the transcription, the run and the speech in one trace. Without it a turn is recorded where a
-    /// [scope](crate::trace::TraceScope) is current when it begins, and the run where the runner has a tracer.
+    /// Records each turn as one trace: transcription, run and speech.
+    ///
+    /// Without a tracer a turn is recorded where a [scope](crate::trace::TraceScope) is current
+    /// when it begins, and the run where the runner has a tracer.
     pub fn tracer(mut self, tracer: &Tracer) -> Self {
         self.tracer = Some(tracer.clone());
         self
     }
 
-    /// Tells the time by this clock, for tests.
+    /// Sets the clock; for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
         self
@@ -134,7 +141,7 @@ impl<S, T> PipelineBuilder<S, T> {
 }
 
 impl PipelineBuilder<Arc<dyn Stt>, Arc<dyn Tts>> {
-    /// Makes the pipeline; nothing is sent.
+    /// Makes the pipeline; nothing is sent yet.
     pub fn build(self) -> Pipeline {
         Pipeline {
             session: self.session,

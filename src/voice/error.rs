@@ -12,11 +12,11 @@ pub enum VoiceError {
     /// The audio cannot be used.
     #[error("{0}")]
     Audio(AudioError),
-    /// There is no audio that could be a turn.
-    #[error("there is no audio to write down")]
+    /// There is no audio, so there is no turn.
+    #[error("there is no audio to transcribe")]
     NoAudio,
-    /// The speech could not be written down.
-    #[error("the speech could not be written down: {0}")]
+    /// The speech could not be transcribed.
+    #[error("the speech could not be transcribed: {0}")]
     Transcription(ModelError),
     /// The run of the agent failed.
     #[error("{0}")]
@@ -27,7 +27,7 @@ pub enum VoiceError {
 }
 
 impl VoiceError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Audio(error) => error.kind(),

@@ -1,20 +1,21 @@
-//! What a spoken conversation tells its application.
+//! What a spoken conversation reports to its application.
 
 use std::time::Duration;
 
 use crate::agent::runner::RunEvent;
 use crate::model::voice::{PcmAudio, Transcript};
 
-/// An event of a turn.
+/// An event of a spoken turn.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum VoiceEvent {
-    /// More of what the user said.
+    /// Another piece of what the user said.
     UserTranscriptDelta {
         /// The new piece.
         delta: String,
     },
-    /// What the user said. If it is no word, nothing is answered.
+    /// All that the user said. Without a letter or digit in it, as after a noise, the agent does
+    /// not answer.
     UserTranscriptDone {
         /// All of it.
         transcript: Box<Transcript>,
@@ -24,28 +25,28 @@ pub enum VoiceEvent {
         /// What.
         event: Box<RunEvent>,
     },
-    /// A sentence of the answer begins to be spoken; its audio follows.
+    /// A sentence of the answer begins; its audio follows.
     SentenceStarted {
         /// The sentence.
         text: String,
     },
-    /// Audio to play behind all audio before it.
+    /// Audio to play after all audio before it.
     Audio {
         /// The audio.
         audio: PcmAudio,
     },
-    /// The turn is over, and all its audio was given out.
+    /// The turn is over and all its audio was given out; it may still be playing.
     TurnDone,
 }
 
-/// What was heard of an answer that was interrupted.
+/// Says what the listener heard of an answer that was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interruption {
-    /// How much of its audio was heard.
+    /// How much of the answer's audio was heard.
     pub heard: Duration,
-    /// The text of that, up to a whole word; it is all that the conversation keeps of the answer.
+    /// The text of it, up to a whole word. The conversation keeps only this of the answer.
     ///
-    /// Where in a sentence it ends is an estimate, by the share of the sentence's audio that was heard.
+    /// Within a sentence it is an estimate, by the share of the sentence's audio that was heard.
     pub text: String,
 }

@@ -1,6 +1,6 @@
 //! Spoken conversations with any agent: speech to text, a run, and its answer spoken sentence by sentence.
 //!
-//! A [`Pipeline`] puts together a speech recogniser ([`Stt`](crate::model::voice::Stt)), a [`Runner`](crate::Runner) and a speech
+//! A [`Pipeline`] connects a speech recogniser ([`Stt`](crate::model::voice::Stt)), a [`Runner`](crate::Runner) and a speech
 //! synthesiser ([`Tts`](crate::model::voice::Tts)).
 #![doc = include_str!("../../docs/voice.md")]
 

@@ -1,4 +1,5 @@
-//! The pipeline: speech to text, a run, its answer to speech, sentence by sentence.
+//! Runs a spoken conversation: speech to text, a run of the agent, and its answer to speech,
+//! sentence by sentence.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -29,15 +30,15 @@ use crate::model::voice::{
 };
 use crate::realtime::StreamingSession;
 
-/// The most audio of a turn; speech servers take files of 25 MB.
+/// The most audio of one turn, in bytes: below the 25 MB that speech servers take as one file.
 const MAX_TURN_BYTES: usize = 24 * 1024 * 1024;
 
-/// A spoken conversation with any agent.
+/// Holds a spoken conversation with any agent.
 ///
-/// The user's audio comes in with [`send_audio`](Self::send_audio) and is a turn with [`commit`](Self::commit): it is written down, an
-/// agent runs on it, and the answer is spoken sentence by sentence while the model still writes. [`next`](Self::next) gives what happens,
-/// until the turn is over. What the listener did not hear of an answer that was [interrupted](Self::interrupt) is not in the
-/// conversation. Nothing happens between two calls: the pipeline has no task of its own, and dropping it ends all its requests.
+/// [`send_audio`](Self::send_audio) takes the user's audio and [`commit`](Self::commit) ends their turn. The audio is transcribed, the
+/// agent runs on the text, and its answer is spoken sentence by sentence while the model still writes. [`next`](Self::next) returns what
+/// happens until the turn is over. What the listener did not hear of an [interrupted](Self::interrupt) answer is not kept in the
+/// conversation. The pipeline has no task of its own: nothing happens between two calls, and dropping it ends all its requests.
 ///
 /// ```
 /// use openai_agents::model::voice::PcmAudio;
@@ -71,12 +72,12 @@ pub struct Pipeline {
     pub(super) stt: Arc<dyn Stt>,
     pub(super) tts: Arc<dyn Tts>,
     pub(super) settings: PipelineSettings,
-    /// The turn that the user speaks.
+    /// The turn that the user is speaking.
     pub(super) input: Option<TurnInput>,
     pub(super) phase: TurnPhase,
-    /// The last answer; it stays when its turn is over, since its audio may still be played.
+    /// The last answer. It stays when its turn is over, because its audio may still be playing.
     pub(super) answer: Option<SpokenAnswer>,
-    /// Until when a player that never pauses plays what it was given.
+    /// When a player that never pauses has played all audio it was given.
     pub(super) plays_until: Duration,
     pub(super) trace: TurnTrace,
 }
@@ -88,28 +89,28 @@ pub(super) struct TurnInput {
     hearing: Hearing,
 }
 
-/// What becomes of the audio.
+/// How the audio of a turn is transcribed.
 enum Hearing {
-    /// It is kept, and written down as one recording.
+    /// It is collected, and transcribed as one recording at the end of the turn.
     Kept(BytesMut),
-    /// It is written down as it comes.
+    /// It is transcribed while it comes in.
     Live {
         audio: mpsc::UnboundedSender<PcmAudio>,
         transcription: BoxStream<'static, Result<TranscriptionEvent, ModelError>>,
     },
 }
 
-/// What the turn waits for.
+/// What the turn is doing.
 pub(super) enum TurnPhase {
-    /// There is no turn under way.
+    /// No turn is under way.
     Idle,
     Transcribing(BoxStream<'static, Result<TranscriptionEvent, ModelError>>),
     Answering,
 }
 
-/// What happened first.
+/// The first thing that happened.
 enum Progress {
-    /// Of the turn that the user still speaks.
+    /// A live transcription reported; the user is still speaking.
     Hearing(Option<Result<TranscriptionEvent, ModelError>>),
     Transcription(Option<Result<TranscriptionEvent, ModelError>>),
     Run(Option<Result<RunEvent, RunError>>),
@@ -118,19 +119,22 @@ enum Progress {
 }
 
 impl Pipeline {
-    /// Begins a conversation with an agent; what a run of the agent has (limits, hooks, state) is set on the runner.
+    /// Starts building a conversation with an agent; limits, hooks and state are set on the runner.
     pub fn builder(runner: &Runner, agent: &Agent) -> PipelineBuilder {
         PipelineBuilder::new(StreamingSession::new(runner, agent))
     }
 
-    /// Takes audio of the user, in any pieces, for the turn that [`commit`](Self::commit) ends.
+    /// Takes a piece of the user's audio, of any length, for the turn that [`commit`](Self::commit)
+    /// ends.
     ///
-    /// With a model that [hears live](Stt::transcribe_live) the turn begins with its first audio, and [`next`](Self::next) gives the words
-    /// as they come. While the pipeline [is deaf](Self::is_deaf), the audio is thrown away.
+    /// With an engine that [transcribes live](Stt::transcribe_live) the turn begins with its first
+    /// audio, and [`next`](Self::next) returns the words as they come. While the pipeline [is
+    /// deaf](Self::is_deaf), the audio is dropped.
     ///
     /// # Errors
     ///
-    /// [`VoiceError::Audio`] if it has another format than the audio before it, or the turn is too large.
+    /// [`VoiceError::Audio`] if the format differs from that of the turn's first audio, or the turn
+    /// is larger than 24 MiB.
     pub fn send_audio(&mut self, audio: &PcmAudio) -> Result<(), VoiceError> {
         if self.is_deaf() {
             return Ok(());
@@ -145,7 +149,8 @@ impl Pipeline {
     }
 
     fn begin_input(&self, audio: &PcmAudio) -> TurnInput {
-        // What waits in the channel is part of the turn, and bounded with it.
+        // Unbounded is safe here: the channel holds audio of this turn only, and `TurnInput::take` limits
+        // the turn.
         let (sender, mut pieces) = mpsc::unbounded_channel();
         let mut request = LiveRequest::new(stream::poll_fn(move |cx| pieces.poll_recv(cx)));
         let settings = &self.settings.transcription;
@@ -164,7 +169,8 @@ impl Pipeline {
         }
     }
 
-    /// Whether audio of the user is thrown away: in half duplex, while the agent speaks and for the hold behind it.
+    /// Whether audio of the user is dropped: in half duplex, while the agent speaks and during the
+    /// hold after it.
     pub fn is_deaf(&self) -> bool {
         let Some(hold) = self.settings.half_duplex else {
             return false;
@@ -174,15 +180,17 @@ impl Pipeline {
         !matches!(self.phase, TurnPhase::Idle) || is_held
     }
 
-    /// Ends the user's turn: its audio is written down, and answered. An answer that is not heard to its end is interrupted.
+    /// Ends the user's turn, so that it is transcribed and answered.
+    ///
+    /// An answer that is still playing is interrupted.
     ///
     /// # Errors
     ///
-    /// [`VoiceError::NoAudio`] if there is none; then nothing is interrupted.
+    /// [`VoiceError::NoAudio`] if there is no audio; then nothing is interrupted.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have interrupted the answer; the audio is still there.
+    /// If the future is dropped, the answer may have been interrupted; the audio is kept.
     pub async fn commit(&mut self) -> Result<Option<Interruption>, VoiceError> {
         let input = self.input.as_ref().filter(|input| input.n_bytes > 0);
         let input = input.ok_or(VoiceError::NoAudio)?;
@@ -198,17 +206,19 @@ impl Pipeline {
         }) = self.input.take()
         {
             self.record_transcription();
-            // The sender is gone with the rest, which is the end of the audio.
+            // Taking the input dropped the sender, which tells the engine that the audio is over.
             self.phase = TurnPhase::Transcribing(transcription);
         }
         Ok(interruption)
     }
 
-    /// Takes a recording in any format that the server reads as the user's turn; otherwise as [`commit`](Self::commit).
+    /// Takes a recording as the user's turn, in any format that the server reads.
+    ///
+    /// Otherwise like [`commit`](Self::commit).
     ///
     /// # Cancel safety
     ///
-    /// As [`commit`](Self::commit).
+    /// As for [`commit`](Self::commit).
     pub async fn send_file(&mut self, audio: AudioFile) -> Option<Interruption> {
         let interruption = self.interrupt().await;
         self.input = None;
@@ -221,17 +231,18 @@ impl Pipeline {
         interruption
     }
 
-    /// Begins the spans of a turn whose speech is written down; one that has not ended was cancelled.
+    /// Begins the spans of a spoken turn. Spans of an earlier turn that are still open end as
+    /// cancelled.
     fn record_transcription(&mut self) {
         self.trace.begin(&self.session.agent().shared_name());
         self.trace.transcribe(self.stt.name());
     }
 
-    /// Takes a text as the user's turn; otherwise as [`commit`](Self::commit).
+    /// Takes a text as the user's turn; otherwise like [`commit`](Self::commit).
     ///
     /// # Cancel safety
     ///
-    /// As [`commit`](Self::commit).
+    /// As for [`commit`](Self::commit).
     pub async fn send_text(&mut self, text: impl Into<String>) -> Option<Interruption> {
         let interruption = self.interrupt().await;
         self.trace.begin(&self.session.agent().shared_name());
@@ -240,7 +251,8 @@ impl Pipeline {
     }
 
     async fn begin_answer(&mut self, text: String) {
-        // No answer is under way, so that nothing is waited for.
+        // `send` interrupts an answer first; there is none here, so it returns at once and has nothing to
+        // report.
         let sent = self.session.send(text);
         drop(match self.trace.scope() {
             Some(scope) => scope.run(sent).await,
@@ -250,22 +262,26 @@ impl Pipeline {
         self.answer = Some(SpokenAnswer::default());
     }
 
-    /// Says how much of the audio of this answer was played, from its beginning.
+    /// Reports how much of this answer's audio was played, from its beginning.
     ///
-    /// The first report makes reports all that counts: what was not reported was not heard.
+    /// After the first report only reports count, no longer the clock: what is not reported was not
+    /// heard.
     pub fn played(&mut self, position: Duration) {
         if let Some(answer) = &mut self.answer {
             answer.reported = Some(position);
         }
     }
 
-    /// Stops the answer: its requests close, its tools are dropped. Gives what was heard of it, if it was not heard to its end.
+    /// Stops the answer: its requests end, and its tools are dropped.
     ///
-    /// It works also when all audio was given out and is still being played.
+    /// Returns what was heard, unless all of it was.
+    ///
+    /// It also works when all audio was given out and is still playing.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the answer cancelled; the next call of any method finishes it.
+    /// If the future is dropped, the answer stays cancelled; the next call of any method finishes
+    /// the work.
     pub async fn interrupt(&mut self) -> Option<Interruption> {
         if self.session.is_answering() {
             drop(self.session.interrupt().await);
@@ -275,6 +291,8 @@ impl Pipeline {
         self.trace.cancel();
         let answer = self.answer.take()?;
         let now = self.settings.clock.now();
+        // Without reports, assume a player that started at once and never paused: what it has left
+        // to play was not heard.
         let by_clock = answer
             .given
             .saturating_sub(self.plays_until.saturating_sub(now));
@@ -288,22 +306,24 @@ impl Pipeline {
         Some(Interruption { heard, text })
     }
 
-    /// Gives the conversation: what was said, and what was delivered or, where an answer was interrupted, heard.
+    /// Returns the conversation: what was said, and of interrupted answers what was heard.
     pub fn history(&self) -> &[Item] {
         self.session.history()
     }
 
-    /// Gives the agent that answers next; after a handoff it is the one that the conversation went to.
+    /// Returns the agent that answers next; after a handoff, the one that took over.
     pub const fn agent(&self) -> &Agent {
         self.session.agent()
     }
 
-    /// Waits for the next event of the turn; `None` when there is none under way. Audio that comes meanwhile is taken between two calls.
+    /// Waits for the next event of the turn; `None` when no turn is under way.
+    ///
+    /// Audio of the user can be sent between two calls.
     ///
     /// # Errors
     ///
-    /// [`VoiceError`] if the speech cannot be written down, the run fails, or the answer cannot be spoken. The turn is over then; the
-    /// conversation holds what was heard.
+    /// [`VoiceError`] if the speech cannot be transcribed, the run fails, or the answer cannot be
+    /// spoken. The turn is over then, and the conversation holds what was heard.
     ///
     /// # Cancel safety
     ///
@@ -320,7 +340,7 @@ impl Pipeline {
             let event = match poll_fn(|cx| self.poll_progress(cx)).await {
                 Progress::Hearing(event) => match self.on_hearing(event).await {
                     Ok(event) => Ok(event),
-                    // The answer before goes on.
+                    // It was only about the turn being spoken: the answer that is playing continues.
                     Err(error) => return Some(Err(error)),
                 },
                 Progress::Transcription(event) => self.on_transcription(event).await,
@@ -344,7 +364,8 @@ impl Pipeline {
         }
     }
 
-    /// Has the next sentence spoken, and the one behind it meanwhile: its audio is there when that of the first ends.
+    /// Requests the speech of the next sentences. The second is requested while the first plays, so
+    /// that its audio is there in time.
     fn request_speech(&mut self) {
         let Some(answer) = &mut self.answer else {
             return;
@@ -363,7 +384,8 @@ impl Pipeline {
         }
     }
 
-    /// Waits for what happens first; audio comes before the text behind it, so that a fast model does not hold it up.
+    /// Polls everything that the turn waits for. Audio comes before further text, so that a model
+    /// that writes fast does not delay it.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         if let Some(TurnInput {
             hearing: Hearing::Live { transcription, .. },
@@ -373,6 +395,8 @@ impl Pipeline {
             if let Poll::Ready(event) = transcription.poll_next_unpin(cx) {
                 return Poll::Ready(Progress::Hearing(event));
             }
+            // The user is still speaking and nothing is being answered: only the transcription can
+            // wake this.
             if matches!(self.phase, TurnPhase::Idle) {
                 return Poll::Pending;
             }
@@ -395,14 +419,14 @@ impl Pipeline {
             };
         }
         if !answer.has_room() {
-            // A sentence is being spoken, whose audio wakes this task.
+            // So much text waits that a sentence is surely being spoken; its audio wakes this task.
             return Poll::Pending;
         }
         let next = pin!(self.session.next());
         self.trace.enter(|| next.poll(cx)).map(Progress::Run)
     }
 
-    /// Whether a turn is being written down that the user still speaks.
+    /// Whether the turn that the user is speaking is transcribed live.
     fn is_hearing(&self) -> bool {
         let input = self.input.as_ref();
         input.is_some_and(|input| matches!(input.hearing, Hearing::Live { .. }))
@@ -414,7 +438,7 @@ impl Pipeline {
     ) -> Result<Option<VoiceEvent>, VoiceError> {
         match event {
             Some(Ok(TranscriptionEvent::Done(_))) => {
-                // The engine found the end of the turn by itself.
+                // The engine detected the end of the turn itself, so this does what `commit` does.
                 self.input = None;
                 drop(self.interrupt().await);
                 self.record_transcription();
@@ -441,7 +465,7 @@ impl Pipeline {
                 if transcript.text.chars().any(char::is_alphanumeric) {
                     self.begin_answer(transcript.text.trim().to_owned()).await;
                 } else {
-                    // A noise was taken for speech: there is nothing to answer.
+                    // A noise was taken for speech. `Answering` without an answer ends the turn.
                     self.answer = None;
                     self.phase = TurnPhase::Answering;
                 }
@@ -509,7 +533,7 @@ impl TurnInput {
         self.n_bytes = n_bytes;
         match &mut self.hearing {
             Hearing::Kept(bytes) => bytes.extend_from_slice(audio.bytes()),
-            // Where nobody takes it any more, the next event says why.
+            // The engine may have stopped listening; the next event of its stream says why.
             Hearing::Live { audio: sender, .. } => drop(sender.send(audio.clone())),
         }
         Ok(())
@@ -521,7 +545,7 @@ fn is_answer(item: &Item) -> bool {
 }
 
 fn ended_early(what: &str) -> ModelError {
-    let message = format!("the {what} ended without saying that it is whole");
+    let message = format!("the {what} ended without its final event, so it may be incomplete");
     ModelError::new(ErrorKind::NoTerminalEvent, message)
 }
 

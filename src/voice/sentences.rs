@@ -1,31 +1,33 @@
-//! Cuts a text that comes in pieces into sentences, as soon as each is over.
+//! Splits text that arrives in pieces into sentences, each as early as possible.
 
-/// A sentence, and where in the text it ends.
+/// A sentence and where it ends in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sentence {
     pub(super) text: String,
-    /// The bytes of the text up to and with this sentence.
+    /// The length of the text in bytes up to and including this sentence.
     pub(super) end: usize,
 }
 
-/// Cuts a text into sentences.
+/// Splits text into sentences.
 ///
-/// A mark ends a sentence only where white space follows, and the word behind it decides: so numbers (`3.14`), addresses
-/// (`example.com/a?b`), abbreviations (`Dr. Who`, `e.g. this`), initials (`J. R. R.`) and numbered lists (`1. First`) stay whole.
+/// A mark ends a sentence only where white space follows, and the next word decides. So numbers
+/// (`3.14`), addresses (`example.com/a?b`), abbreviations (`Dr. Who`, `e.g. this`), initials (`J.
+/// R. R.`) and numbered lists (`1. First`) stay whole.
 #[derive(Debug, Default)]
 pub(super) struct SentenceSplitter {
-    /// What is no sentence yet.
+    /// Text that has not become a sentence yet.
     rest: String,
-    /// How much of the text stands before the rest.
+    /// Bytes of the text before `rest`.
     n_taken: usize,
-    /// How much of the rest was looked at and has no end.
+    /// Bytes of `rest` that were searched and contain no end.
     n_checked: usize,
 }
 
-/// A longer sentence is cut at a word: a speech server takes 4,096 characters, and a listener waits for the first of them.
+/// A longer sentence is cut at a word. A speech request takes at most 4,096 characters, and the
+/// listener waits for the first audio of it.
 const MAX_SENTENCE_BYTES: usize = 1_000;
 
-/// Words with a full stop behind which a sentence goes on, in lower case.
+/// Abbreviations, in lower case and without their last full stop, after which a sentence goes on.
 const ABBREVIATIONS: [&str; 34] = [
     "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "gen", "col", "sgt", "capt", "rev", "hon",
     "e.g", "i.e", "vs", "cf", "approx", "fig", "no", "nr", "vol", "pp", "ed", "eds", "z.b", "d.h",
@@ -33,7 +35,7 @@ const ABBREVIATIONS: [&str; 34] = [
 ];
 
 impl SentenceSplitter {
-    /// Takes more of the text, and gives the sentences that are over.
+    /// Adds text, and returns the sentences that are complete.
     pub(super) fn push(&mut self, piece: &str) -> Vec<Sentence> {
         self.rest.push_str(piece);
         let mut sentences = Vec::new();
@@ -43,12 +45,12 @@ impl SentenceSplitter {
         sentences
     }
 
-    /// Ends the text, or a message of it: what is left is a sentence.
+    /// Ends the text or one message of it: what is left is a sentence.
     pub(super) fn finish(&mut self) -> Option<Sentence> {
         self.take(self.rest.len())
     }
 
-    /// Takes a sentence off the rest; white space alone is none.
+    /// Takes text off the front; `None` if it has no letter or digit, which nobody can speak.
     fn take(&mut self, end: usize) -> Option<Sentence> {
         let rest = self.rest.split_off(end.min(self.rest.len()));
         let taken = std::mem::replace(&mut self.rest, rest);
@@ -70,7 +72,7 @@ impl SentenceSplitter {
             let behind = self.rest.get(after..).unwrap_or_default();
             match character {
                 '。' | '！' | '？' => return Some(after),
-                // A paragraph or the entry of a list ends without a mark.
+                // Headings and list entries end with the line and have no mark.
                 '\n' if self.has_words(at) => return Some(after),
                 '.' | '!' | '?' | '…' | ':' if self.has_words(at) => {
                     let marks = behind.find(|mark| !is_closing(mark));
@@ -80,7 +82,7 @@ impl SentenceSplitter {
                         continue;
                     }
                     let Some(word) = next.trim_start().chars().next() else {
-                        // The next word decides, and it is still to come.
+                        // The next word decides and has not arrived. `n_checked` stays before the mark.
                         break;
                     };
                     if self.ends(character, at, word) {
@@ -94,7 +96,7 @@ impl SentenceSplitter {
         (self.rest.len() > MAX_SENTENCE_BYTES).then(|| self.last_word())
     }
 
-    /// Whether something can be said of what stands before.
+    /// Whether there is anything to speak before this place.
     fn has_words(&self, at: usize) -> bool {
         let before = self.rest.get(..at).unwrap_or_default();
         before.chars().any(char::is_alphanumeric)
@@ -103,7 +105,7 @@ impl SentenceSplitter {
     fn ends(&self, mark: char, at: usize, next_word: char) -> bool {
         match mark {
             '!' | '?' | '…' => true,
-            // `Note: this` goes on; a list that follows stands on a line of its own.
+            // `Note: this` is one sentence. Where a list follows, the end of the line ends it.
             ':' => false,
             _ => {
                 let before = self.rest.get(..at).unwrap_or_default();
@@ -125,7 +127,7 @@ impl SentenceSplitter {
         }
     }
 
-    /// Where the last word begins that a sentence without an end may have.
+    /// Where to cut a sentence that is too long: before the last word that fits.
     fn last_word(&self) -> usize {
         let mut end = MAX_SENTENCE_BYTES;
         while !self.rest.is_char_boundary(end) {
@@ -133,13 +135,13 @@ impl SentenceSplitter {
         }
         let begin = self.rest.get(..end).unwrap_or_default();
         let word = begin.rfind(char::is_whitespace).map(|at| at + 1);
-        // Of a word that has no end either a part is said.
+        // A single word that is too long, such as data in base64, is cut inside.
         word.filter(|at| self.rest.is_char_boundary(*at))
             .unwrap_or(end)
     }
 }
 
-/// Marks and brackets that belong to the sentence before them.
+/// Whether the character belongs to the sentence before it: more marks, quotes, brackets, Markdown.
 fn is_closing(character: char) -> bool {
     ".!?…\"')]}»”’*_".contains(character)
 }

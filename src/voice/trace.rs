@@ -1,4 +1,4 @@
-//! The spans of a spoken turn: what was said, the run, what was spoken.
+//! Records the spans of a spoken turn: transcription, run and speech.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,16 +6,17 @@ use std::sync::Arc;
 use super::error::VoiceError;
 use crate::trace::{OpenSpan, SpanContent, SpanKind, TraceScope, Tracer, gen_ai};
 
-/// Records the turns of a pipeline, if anyone wants that.
+/// Records the turns of a pipeline, if there is a tracer.
 pub(super) struct TurnTrace {
     tracer: Option<Tracer>,
     spans: Option<TurnSpans>,
 }
 
-/// The open spans of a turn; in the order in which they end when they are dropped.
+/// The open spans of a turn. Fields are dropped in this order, so inner spans end before outer
+/// ones.
 struct TurnSpans {
     transcription: Option<OpenSpan>,
-    /// Those that speech was asked for, the first of which is heard.
+    /// One for each sentence whose speech was requested; the first is being spoken.
     sentences: VecDeque<OpenSpan>,
     speech: Option<OpenSpan>,
     turn: OpenSpan,
@@ -29,7 +30,7 @@ impl TurnTrace {
         }
     }
 
-    /// Begins a turn; one that has not ended was cancelled.
+    /// Begins a turn. Spans of the one before that are still open end as cancelled.
     pub(super) fn begin(&mut self, agent: &Arc<str>) {
         self.spans = None;
         let turn = OpenSpan::begin(self.tracer.as_ref(), agent, "voice turn".to_owned());
@@ -61,12 +62,12 @@ impl TurnTrace {
         }
     }
 
-    /// What the spans of the run belong to.
+    /// The scope for the run, whose spans become children of the turn.
     pub(super) fn scope(&self) -> Option<TraceScope> {
         self.spans.as_ref().map(|spans| spans.turn.scope())
     }
 
-    /// Does something of the run in that scope.
+    /// Calls a function inside that scope.
     pub(super) fn enter<T>(&self, act: impl FnOnce() -> T) -> T {
         match self.scope() {
             Some(scope) => scope.enter(act),
@@ -74,7 +75,7 @@ impl TurnTrace {
         }
     }
 
-    /// Begins a sentence, the first of which begins the speech.
+    /// Begins the span of a sentence; the first one also begins the group of all.
     pub(super) fn speak(&mut self, text: &str, model: &str) {
         let Some(spans) = &mut self.spans else { return };
         let turn = &spans.turn;
@@ -97,7 +98,7 @@ impl TurnTrace {
         }
     }
 
-    /// Drops what is open of the turn.
+    /// Ends all open spans of the turn as cancelled.
     pub(super) fn cancel(&mut self) {
         self.spans = None;
     }
@@ -111,7 +112,7 @@ impl TurnTrace {
         }
     }
 
-    /// Ends the turn with what failed in it; a run has said so itself.
+    /// Ends the turn and what failed in it with the error. A failed run has recorded its own.
     pub(super) fn fail(&mut self, error: &VoiceError) {
         let Some(spans) = self.spans.take() else {
             return;

@@ -1,4 +1,4 @@
-//! Speech that is written down while it is said: a session of `/realtime` that only transcribes.
+//! Live transcription: a `/realtime` session that only transcribes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -201,7 +201,7 @@ impl Listening {
                 Poll::Ready(None) => {
                     self.audio = None;
                     if self.n_audio == 0 {
-                        return Err(unsupported("there is no audio to write down"));
+                        return Err(unsupported("there is no audio to transcribe"));
                     }
                     self.awaits_commit = true;
                     self.send(ClientEvent::CommitAudio);
@@ -321,7 +321,7 @@ impl Listening {
         Ok(())
     }
 
-    /// Ends the turn when its end was taken and every part of it is written down.
+    /// Ends the turn once its end was accepted and every part of it is transcribed.
     fn finish_if_whole(&mut self) {
         let is_committed = self.audio.is_none() && !self.awaits_commit && !self.items.is_empty();
         let texts: Option<Vec<&str>> = self.items.iter().map(|item| item.text.as_deref()).collect();
@@ -369,11 +369,11 @@ fn broken(end: Option<ConnectionEnd>) -> ModelError {
         Some(ConnectionEnd::Broken(error) | ConnectionEnd::Protocol(error)) => error,
         Some(end) => ModelError::new(
             ErrorKind::NoTerminalEvent,
-            format!("{end}, before the speech was written down"),
+            format!("{end}, before the speech was transcribed"),
         ),
         None => ModelError::new(
             ErrorKind::NoTerminalEvent,
-            "the server closed the session before the speech was written down",
+            "the server closed the session before the speech was transcribed",
         ),
     }
 }

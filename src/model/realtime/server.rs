@@ -73,7 +73,7 @@ pub enum ServerEvent {
         /// What it cost, as the server counts it.
         usage: Option<Value>,
     },
-    /// The user's speech could not be written down.
+    /// The user's speech could not be transcribed.
     InputTranscriptFailed {
         /// The message of the user.
         item_id: String,

@@ -30,7 +30,7 @@ pub struct RealtimeSettings {
     pub input_format: AudioFormat,
     /// The format of the model's audio.
     pub output_format: AudioFormat,
-    /// How the user's speech is written down.
+    /// How the user's speech is transcribed.
     pub transcription: Option<Transcription>,
     /// `near_field` or `far_field`.
     pub noise_reduction: Option<String>,
@@ -53,7 +53,7 @@ pub enum Modality {
     Text,
 }
 
-/// How the user's speech is written down; the transcript is for people and the history, the model hears the audio.
+/// How the user's speech is transcribed; the transcript is for people and the history, the model hears the audio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transcription {

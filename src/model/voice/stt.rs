@@ -25,7 +25,7 @@ pub trait Stt: Send + Sync {
         request: TranscriptionRequest,
     ) -> BoxStream<'static, Result<TranscriptionEvent, ModelError>>;
 
-    /// Begins to write down what is still being said; `None` if the engine takes whole recordings only.
+    /// Starts transcribing speech that is still going on; `None` if the engine takes whole recordings only.
     ///
     /// The end of the audio is the end of the turn. An engine that finds the end of a turn by itself may be done before.
     fn transcribe_live(
@@ -37,7 +37,7 @@ pub trait Stt: Send + Sync {
     }
 }
 
-/// Speech that is still being said, and how it is to be written down.
+/// Speech that is still going on, and how to transcribe it.
 #[non_exhaustive]
 pub struct LiveRequest {
     /// The audio as it comes, all in one format.
@@ -67,7 +67,7 @@ impl fmt::Debug for LiveRequest {
     }
 }
 
-/// A recording, and how it is to be written down.
+/// A recording, and how to transcribe it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TranscriptionRequest {
@@ -173,7 +173,7 @@ impl TimestampGranularity {
     }
 }
 
-/// An event of a recording that is being written down.
+/// An event of a transcription.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TranscriptionEvent {

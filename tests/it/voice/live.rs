@@ -1,4 +1,4 @@
-//! Speech that is written down while it is said: the session that does so, and the pipeline that hears by it.
+//! Live transcription: the session that does it, and the pipeline that uses it.
 
 use std::time::Duration;
 
@@ -190,7 +190,7 @@ async fn live_transcription_that_fails_is_an_error_with_the_servers_words() {
     assert_eq!(
         lines(events),
         [
-            "no_terminal_event: the server closed the session (code 1011): overloaded, before the speech was written down"
+            "no_terminal_event: the server closed the session (code 1011): overloaded, before the speech was transcribed"
         ]
     );
 }
@@ -215,7 +215,7 @@ async fn live_audio_that_cannot_be_sent_is_refused_here() {
     let (nothing, ()) = tokio::join!(events(stt(&server), silent), accept);
     assert_eq!(
         lines(nothing),
-        ["unsupported: there is no audio to write down"]
+        ["unsupported: there is no audio to transcribe"]
     );
     let mut subtitles = TranscriptionRequest::new(AudioFile::wav(&speech(20)).unwrap());
     subtitles.format = TranscriptFormat::Srt;

@@ -290,7 +290,7 @@ async fn failures_end_the_turn_and_say_which_part_failed() {
     assert_eq!(failure().await, None);
     assert_eq!(
         failure().await.as_deref(),
-        Some("the speech could not be written down: gone")
+        Some("the speech could not be transcribed: gone")
     );
     // No time has passed, so that nothing of the answers was played before the next turn.
     assert_eq!(history(&pipeline), ["Count.", "Again."]);
