@@ -9,15 +9,16 @@ use anyhow::Result;
 use crate::failure::{AnswerFileError, Usage};
 use crate::whole_file;
 
-/// A place for the answer that was looked at before the run.
+/// The file for the answer, checked before the run.
 pub(crate) struct AnswerFile {
     path: PathBuf,
-    /// A pipe is open from the beginning: its reader would take it for ended if it were closed after a look.
+    /// A pipe stays open from the start: closing it after the check would be the end of input for
+    /// its reader.
     pipe: Option<File>,
 }
 
 impl AnswerFile {
-    /// Finds what would make writing fail, before it would cost the run.
+    /// Checks that the file can be written, so that a run is not paid for and then lost.
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let folder = path
             .parent()
@@ -39,18 +40,18 @@ impl AnswerFile {
         Err(Usage(format!("-o {path}: {problem}")).into())
     }
 
-    /// Writes the answer in the place of what was there, with a line end as on stdout.
+    /// Replaces the file by the answer, with a line end as on stdout.
     pub(crate) fn write(&self, answer: &str) -> Result<()> {
         let end = if answer.ends_with('\n') { "" } else { "\n" };
         self.write_bytes(format!("{answer}{end}").as_bytes())
     }
 
-    /// Writes bytes in the place of what was there.
+    /// Replaces the file by these bytes.
     pub(crate) fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
         self.write_pieces(&[bytes])
     }
 
-    /// Writes pieces, one after another, in the place of what was there.
+    /// Replaces the file by these pieces, one after another.
     pub(crate) fn write_pieces<B: AsRef<[u8]>>(&self, pieces: &[B]) -> Result<()> {
         let written = match &self.pipe {
             Some(pipe) => whole_file::write_all(pipe, pieces),
@@ -64,7 +65,8 @@ impl AnswerFile {
     }
 }
 
-/// Opens what is a pipe, without waiting for a reader: it would be waited for when the answer is there, and perhaps for ever.
+/// Opens the path if it is a pipe, without waiting for a reader: with no reader the program would
+/// wait, perhaps for ever, when the answer is there.
 #[cfg(unix)]
 fn open_pipe(path: &Path) -> Result<Option<File>, String> {
     use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
@@ -78,7 +80,7 @@ fn open_pipe(path: &Path) -> Result<Option<File>, String> {
         rustix::io::Errno::NXIO => "nobody reads this pipe".to_owned(),
         error => io::Error::from(error).to_string(),
     })?;
-    // A reader that is slow is waited for.
+    // `O_NONBLOCK` was only for the open. Writes may wait for a slow reader.
     fcntl_setfl(&pipe, OFlags::empty()).map_err(|error| io::Error::from(error).to_string())?;
     Ok(Some(pipe.into()))
 }

@@ -1,4 +1,4 @@
-//! The command line: the flags that every command has, and the list of commands.
+//! The flags that every command has, and the list of commands.
 
 use std::path::PathBuf;
 
@@ -80,7 +80,8 @@ pub(crate) struct DeliveryFlag {
 }
 
 impl DeliveryFlag {
-    /// Never leaves the choice to the library: the renderer shows an answer while it arrives, so a stream is the default here.
+    /// Asks for a stream unless the user does not want one. The library would choose by what is
+    /// listened to; the renderer shows answers as they arrive.
     pub(crate) const fn delivery(self) -> Delivery {
         if self.no_stream {
             Delivery::Whole
@@ -91,12 +92,12 @@ impl DeliveryFlag {
 }
 
 impl Global {
-    /// Whether --model is there.
+    /// Says whether --model was given.
     pub(crate) fn names_model(&self) -> bool {
         self.model.is_some()
     }
 
-    /// Gives the flags that another command needs to see the same settings.
+    /// Gives the flags for another command with the same settings, for a hint that can be copied.
     pub(crate) fn to_flags(&self) -> Vec<String> {
         let config = self.config.as_ref().map(|path| path.display().to_string());
         let flags = [
@@ -126,7 +127,8 @@ impl Global {
         self.loader()?.load()
     }
 
-    /// The same with flags of one command, each with the setting that it sets.
+    /// Loads the configuration with these flags and those of one command, each with the key that it
+    /// sets.
     pub(crate) fn load_with(
         self,
         flags: &[(&'static str, &'static str, Option<&str>)],

@@ -1,13 +1,14 @@
 //! Encodes a file as a data URL, the form in which models take images and PDFs.
 //!
-//! The format is taken from the bytes: the name of a file may lie, and a server refuses what does not match.
+//! The format is detected from the bytes: the name of a file may be wrong, and a server refuses a
+//! file whose type does not match.
 
-/// Gives the data URL of an image, or nothing if the bytes are of no format that models take.
+/// Gives the data URL of an image; `None` if it has no format that models take.
 pub(crate) fn of_image(bytes: &[u8]) -> Option<String> {
     sniff(bytes).map(|mime| data_url(mime, bytes))
 }
 
-/// Gives the data URL of a PDF, or nothing if the bytes are none.
+/// Gives the data URL of a PDF; `None` if the bytes are not one.
 pub(crate) fn of_pdf(bytes: &[u8]) -> Option<String> {
     bytes
         .starts_with(b"%PDF-")
@@ -37,7 +38,7 @@ fn sniff(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Base64 of up to three bytes (RFC 4648, section 4).
+/// Encodes up to three bytes as Base64 (RFC 4648, section 4).
 fn encode(chunk: &[u8], out: &mut String) {
     let bits = (0..3).fold(0_u32, |bits, idx| {
         bits << 8 | chunk.get(idx).copied().map_or(0, u32::from)

@@ -15,13 +15,13 @@ use crate::pause::Saved;
 use crate::run_lock::RunLock;
 use crate::store::Store;
 
-/// A run in the journal, which nobody else executes meanwhile.
+/// A run in the journal, locked against other processes.
 pub(crate) struct Durable {
     run: DurableRun,
     _lock: Option<RunLock>,
 }
 
-/// A run that is kept, and that nobody executes; nothing of it was changed yet.
+/// A kept run that nobody executes. Nothing of it was changed yet.
 pub(crate) struct KeptRun {
     journal: SqliteJournal,
     id: RunId,
@@ -29,7 +29,7 @@ pub(crate) struct KeptRun {
     lock: Option<RunLock>,
 }
 
-/// What a run needs to go on, beside its agent and input.
+/// What a run needs to resume, beside its agent and input.
 pub(crate) struct DurableSettings {
     pub(crate) session: Option<String>,
     pub(crate) branch: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct DurableSettings {
     pub(crate) schema: Option<Map<String, Value>>,
 }
 
-/// The journal of the program, in the file of the sessions.
+/// Opens the journal, in the file of the sessions.
 async fn journal(config: &Config) -> Result<SqliteJournal> {
     let store = Store::open(config).await?;
     Ok(SqliteJournal::sharing_store(store.sqlite("durable runs")?).await?)
@@ -49,7 +49,7 @@ pub(crate) async fn list(config: &Config) -> Result<Vec<RunSummary>> {
     Ok(journal(config).await?.runs(None).await?)
 }
 
-/// A journal in memory is this process's alone.
+/// Takes the lock of a run. A journal in memory belongs to this process and needs none.
 fn lock(config: &Config, run: &RunId) -> Result<Option<RunLock>> {
     let memory = Path::new(":memory:");
     match &config.sessions().store {
@@ -61,11 +61,16 @@ fn lock(config: &Config, run: &RunId) -> Result<Option<RunLock>> {
 }
 
 impl KeptRun {
-    /// Finds a run, unless it is under way elsewhere.
+    /// Finds a run, unless another process executes it.
     pub(crate) async fn find(config: &Config, id: &str) -> Result<Self> {
-        let wrong = |error| Usage(format!("{id:?} names no run: {error}"));
+        let wrong = |error| {
+            Usage(format!(
+                "{id:?} is not the id of a run: {error}; `openai-agents resume` lists them"
+            ))
+        };
         let id: RunId = id.parse().map_err(wrong)?;
         let journal = journal(config).await?;
+        // Before the run is read: another process could still change it.
         let lock = lock(config, &id)?;
         let beginning = journal.beginning(&id).await?;
         Ok(Self {
@@ -84,7 +89,7 @@ impl KeptRun {
         DurableSettings::from_json(&self.beginning.settings)
     }
 
-    /// Takes it up again.
+    /// Resumes the run.
     pub(crate) async fn resume(self) -> Result<Durable> {
         Ok(Durable {
             run: self.journal.resume(&self.id).await?,
@@ -94,7 +99,7 @@ impl KeptRun {
 }
 
 impl Durable {
-    /// Begins a run.
+    /// Starts a run.
     pub(crate) async fn start(
         config: &Config,
         agent: &str,
@@ -103,7 +108,7 @@ impl Durable {
     ) -> Result<Self> {
         let beginning = RunBeginning::new(agent, [message.into()]).settings(place.to_json());
         let run = journal(config).await?.start(beginning).await?;
-        // Its id is new, so that nobody else can want it yet.
+        // Nobody else knows the new id yet, so that the lock can come after the start.
         let lock = lock(config, run.id())?;
         Ok(Self { run, _lock: lock })
     }
@@ -116,24 +121,24 @@ impl Durable {
         Arc::new(self.run.clone())
     }
 
-    /// Notes how the run ended.
+    /// Records how the run ended.
     pub(crate) async fn ended(&self, end: Result<&str, &RunError>) -> Result<()> {
         Ok(self.run.ended(end).await?)
     }
 
-    /// Notes what was decided about the calls of the run.
+    /// Records the decisions about calls of the run.
     pub(crate) async fn decided(&self, state: &RunState) -> Result<()> {
         Ok(self.run.decided(state).await?)
     }
 
-    /// Says how the run can go on.
+    /// Says how the run can be resumed.
     pub(crate) fn note(&self, flags: &[String]) -> String {
         let saved = Saved::Run(self.id().to_owned());
-        format!("the run is kept; to go on: {}", saved.line(flags, &[]))
+        format!("the run is kept; to resume it: {}", saved.line(flags, &[]))
     }
 }
 
-/// The schema of the answer that the settings of a run name.
+/// Gives the schema of the answer in the settings of a run.
 pub(crate) fn schema_of(settings: &Value) -> Option<Map<String, Value>> {
     settings.get("schema")?.as_object().cloned()
 }

@@ -1,6 +1,6 @@
-//! Escapes foreign text: no name, output or error of others can drive the terminal or look like a line of ours.
+//! Escapes foreign text, so that it can neither control the terminal nor pass for a line of this program.
 //!
-//! Names, errors, descriptions, tool outputs, file names and log lines come from models, servers and files. Each goes to a person as
+//! Names, errors, descriptions, tool outputs, file names and log lines come from models, servers and files. Each is shown as
 //! [`Shown`], inside one line: `crate::output` writes every line through it.
 
 use std::borrow::Cow;
@@ -8,10 +8,12 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-/// A text as part of one line: line ends, control, bidirectional and invisible characters are escaped.
+/// A text as part of one line: line ends, control, bidirectional and invisible characters are
+/// escaped.
 ///
-/// A message with a line end would otherwise print a line that looks like one of ours, `ESC [ 2 J` would clear the screen, and U+202E
-/// would show `exe.txt` for `txt.exe`. The escape is that of Rust (`\u{202e}`); an escaped text is not changed when it is shown again.
+/// Otherwise a message with a line end would print a line that looks like one of ours, `ESC [ 2 J`
+/// would clear the screen, and U+202E would show `txt.exe` as `exe.txt`. The escape is that of Rust
+/// (`\u{202e}`). Escaping twice changes nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
@@ -38,10 +40,11 @@ impl Shown<'_> {
     }
 }
 
-/// Characters that are not seen and those that turn the direction of writing.
+/// Says whether a character is invisible or changes the direction of writing.
 ///
-/// They are the `Default_Ignorable_Code_Point`s of Unicode, and what ends a line or annotates. Left out are U+FE0E and U+FE0F, by which
-/// the character before is drawn as text or as emoji: they hide nothing, and weather reports are full of them.
+/// These are the `Default_Ignorable_Code_Point`s of Unicode, and characters that end a line or
+/// annotate. U+FE0E and U+FE0F are left out: they select text or emoji style for the character
+/// before, hide nothing, and are in every weather report.
 fn is_deceptive(character: char) -> bool {
     matches!(character,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -50,10 +53,11 @@ fn is_deceptive(character: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The answer of a model on a terminal: it keeps its line ends and tabs, and what drives the terminal is escaped.
+/// Escapes the answer of a model for a terminal. Line ends and tabs stay; what would control the
+/// terminal is escaped.
 ///
-/// It stands on stdout, where nothing of ours stands. The escape works character by character, so that the parts of a stream can be
-/// escaped one at a time.
+/// Stdout has no lines of this program that an answer could imitate. Each character is escaped by
+/// itself, so that a stream can be escaped piece by piece.
 pub(crate) fn answer(text: &str) -> Cow<'_, str> {
     if !text.contains(drives_terminal) {
         return Cow::Borrowed(text);
@@ -69,7 +73,7 @@ pub(crate) fn answer(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Gives the beginning of a text, in one line.
+/// Gives the beginning of a text in one line: at most 200 characters.
 pub(crate) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 200;
     let text = Shown(text.trim()).to_string();
@@ -79,14 +83,15 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
-/// Gives JSON in one line, in which nothing can deceive; its meaning is the same.
+/// Writes JSON in one line without deceptive characters; its meaning is the same.
 ///
-/// JSON escapes C0 by itself. What a person would not see is escaped too, because lines of JSON are read on terminals as well.
+/// JSON escapes C0 itself. Invisible characters are escaped as well, because people read lines of
+/// JSON on terminals too.
 pub(crate) fn json_line(value: &Value) -> String {
     json_text(&value.to_string())
 }
 
-/// The same for a line that is JSON already.
+/// Does the same for a line that is JSON already.
 pub(crate) fn json_text(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     let mut units = [0; 2];
@@ -103,7 +108,7 @@ pub(crate) fn json_text(json: &str) -> String {
     safe
 }
 
-/// C0 but line feed and tab, DEL, and C1, which is what `char::is_control` means.
+/// Says whether a character controls the terminal: C0 except line feed and tab, DEL, and C1.
 fn drives_terminal(character: char) -> bool {
     character.is_control() && character != '\n' && character != '\t'
 }

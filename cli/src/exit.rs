@@ -1,16 +1,16 @@
-//! How the program ends.
+//! The exit codes of the program.
 
 use std::process::ExitCode;
 
 use crate::signal::Signal;
 
-/// The exit codes, the same for every command; docs/exit-codes.md lists what leads to which.
+/// The exit codes, the same for every command. docs/exit-codes.md lists what leads to which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
     /// The run failed after the server answered, or an output cannot be written.
     Failed,
-    /// Nothing was done: what was asked for, or what it needs, is wrong or not there, the server among it.
+    /// Nothing was done: the usage or settings are wrong, or something that is needed is missing, such as the server.
     Usage,
     /// A guardrail tripped.
     Guardrail,
@@ -18,12 +18,12 @@ pub(crate) enum Exit {
     Limit,
     /// Calls wait for approval; the run is saved.
     Approval,
-    /// A signal asked for the end.
+    /// A signal ended the program.
     Ended(Signal),
 }
 
 impl Exit {
-    /// The number that the shell sees; of a signal, the one that shells give to programs that it killed.
+    /// Gives the exit code. After a signal it is 128 and its number, as shells report it.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,

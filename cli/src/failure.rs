@@ -1,4 +1,4 @@
-//! Failures for people and programs: a message, a hint where one helps, an exit code, a JSON form.
+//! Failures for people and programs: a message, a hint, an exit code and a JSON form.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::output::{self, StdoutError};
 use crate::pause::Saved;
 use crate::signal::Signal;
 
-/// What went wrong, in the words of the library, and what could be done about it.
+/// What went wrong, in the words of the library, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -30,9 +30,9 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<Duration>,
-    /// Where the run lies that can go on all the same.
+    /// Where the run is saved, if it can be resumed.
     pub(crate) saved: Option<Saved>,
-    /// The run itself, as the text of a file of saved runs, if it could be saved nowhere.
+    /// The state of the run as text, if it could not be saved anywhere.
     pub(crate) unsaved: Option<String>,
 }
 
@@ -40,18 +40,18 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
-/// What was served ended by an error.
+/// The server ended by an error.
 #[derive(Debug)]
 pub(crate) struct ServingFailed(pub(crate) &'static str);
 
-/// A speech server did not do what it was asked.
+/// A speech server failed.
 #[derive(Debug)]
 pub(crate) struct SpeechFailed {
     pub(crate) error: ModelError,
     pub(crate) hint: Option<String>,
 }
 
-/// A microphone or a speaker that was open does not work any more.
+/// A microphone or speaker that was open has failed.
 #[cfg(feature = "microphone")]
 #[derive(Debug)]
 pub(crate) struct DeviceFailed {
@@ -59,18 +59,18 @@ pub(crate) struct DeviceFailed {
     pub(crate) hint: String,
 }
 
-/// An answer was there, and its file could not be written.
+/// The answer is there, but its file cannot be written.
 #[derive(Debug)]
 pub(crate) struct AnswerFileError {
     pub(crate) file: PathBuf,
     pub(crate) source: io::Error,
 }
 
-/// A signal asked for the end.
+/// A signal ended the program.
 #[derive(Debug)]
 pub(crate) struct Ended(pub(crate) Signal);
 
-/// What was asked for is not there, or cannot be used: a saved run, a session, a running server.
+/// Something is missing or cannot be used: a saved run, a session, a running server.
 #[derive(Debug)]
 pub(crate) struct Unusable {
     pub(crate) kind: ErrorKind,
@@ -79,9 +79,10 @@ pub(crate) struct Unusable {
 }
 
 impl Failure {
-    /// Judges an error that came before or outside a run.
+    /// Judges an error before or outside a run.
     ///
-    /// Whatever it is, nothing was done yet: what was asked for, or what it needs, is wrong or not there.
+    /// Nothing was done yet, so that the exit code is that of wrong usage, with the exceptions
+    /// below.
     pub(crate) fn of(error: &Error) -> Self {
         if let Some(Ended(signal)) = error.downcast_ref() {
             return Self::ended(*signal);
@@ -93,6 +94,8 @@ impl Failure {
         if let Some(failed) = error.downcast_ref::<DeviceFailed>() {
             return Self::of_device(failed);
         }
+        // `anyhow` keeps the type of an error. Those with a kind keep theirs; every other one
+        // counts as `Config`.
         let unusable = error.downcast_ref::<Unusable>();
         let kinds = [
             unusable.map(|unusable| unusable.kind),
@@ -123,7 +126,7 @@ impl Failure {
         }
     }
 
-    /// Judges the error of a speech server; if it could not be reached, nothing was done.
+    /// Judges an error of a speech server. If it could not be reached, nothing was done.
     pub(crate) fn of_speech(failed: &SpeechFailed) -> Self {
         let SpeechFailed { error, hint } = failed;
         let is_setting = error.is_unreachable() || error.kind() == ErrorKind::Config;
@@ -143,7 +146,7 @@ impl Failure {
         }
     }
 
-    /// A device that failed after it had worked.
+    /// Describes a device that failed while it was in use.
     #[cfg(feature = "microphone")]
     fn of_device(failed: &DeviceFailed) -> Self {
         Self {
@@ -158,12 +161,14 @@ impl Failure {
         }
     }
 
-    /// A recording in which nobody speaks.
+    /// Describes a recording without speech.
     pub(crate) fn nothing_heard(text: &str) -> Self {
         Self {
             exit: Exit::Failed,
             kind: ErrorKind::EmptyResponse,
-            message: format!("no word was found in the recording (the server wrote {text:?})"),
+            message: format!(
+                "no speech was recognised in the recording (the server wrote {text:?})"
+            ),
             hint: None,
             status: None,
             retry_after: None,
@@ -180,12 +185,12 @@ impl Failure {
         let exit = match error.kind() {
             ErrorKind::MaxTurns | ErrorKind::BudgetExceeded => Exit::Limit,
             ErrorKind::GuardrailTripped => Exit::Guardrail,
-            // Nothing was done: the saved run, or the agents, are not such as are needed.
+            // Nothing was done: the saved run or the agents are not what the run needs.
             ErrorKind::Config
             | ErrorKind::StateInvalid
             | ErrorKind::StateTampered
             | ErrorKind::AlreadyResumed => Exit::Usage,
-            // A server that was there, and is not any more, is no wrong setting.
+            // Only before the first answer: a server that has answered and then fails is not a wrong setting.
             _ if unreachable && error.progress().responses.is_empty() => Exit::Usage,
             _ => Exit::Failed,
         };
@@ -201,7 +206,7 @@ impl Failure {
         }
     }
 
-    /// A run whose program was asked to end.
+    /// Describes a run that a signal ended.
     pub(crate) fn ended(signal: Signal) -> Self {
         Self {
             exit: Exit::Ended(signal),
@@ -215,7 +220,7 @@ impl Failure {
         }
     }
 
-    /// What failed after the run itself had done its part.
+    /// Describes an error after the run itself was done, such as a file that cannot be written.
     pub(crate) fn after_run(error: &Error) -> Self {
         Self {
             exit: Exit::Failed,
@@ -223,7 +228,8 @@ impl Failure {
         }
     }
 
-    /// What ended a session that stood: nothing was wrong with what it needs.
+    /// Describes the end of a session that had begun. Settings and usage were right, so that the
+    /// exit code is not theirs.
     pub(crate) fn after_session(error: &Error) -> Self {
         let failure = Self::of(error);
         let exit = match failure.kind {
@@ -234,7 +240,7 @@ impl Failure {
         Self { exit, ..failure }
     }
 
-    /// A recording that is not whole; the run went on without it.
+    /// Describes an incomplete recording. The run itself continued.
     pub(crate) fn of_recording(error: &JournalError) -> Self {
         Self {
             exit: Exit::Failed,
@@ -248,19 +254,19 @@ impl Failure {
         }
     }
 
-    /// Says where the run lies.
+    /// Adds where the run is saved.
     pub(crate) fn saved_in(mut self, saved: Saved) -> Self {
         self.saved = Some(saved);
         self
     }
 
-    /// Takes the run along, which could be saved nowhere.
+    /// Adds the state of a run that could not be saved anywhere.
     pub(crate) fn with_unsaved(mut self, state: Option<String>) -> Self {
         self.unsaved = state;
         self
     }
 
-    /// Adds something to know.
+    /// Adds a hint.
     pub(crate) fn noting(mut self, note: String) -> Self {
         self.hint = Some(match self.hint {
             Some(hint) => format!("{hint}; {note}"),
@@ -269,7 +275,7 @@ impl Failure {
         self
     }
 
-    /// Says on stderr what went wrong, and how the program ends for it.
+    /// Writes the failure to stderr, and gives the exit code.
     pub(crate) fn report(&self) -> Exit {
         match self.exit {
             Exit::Ended(_) => output::note(&self.message),
@@ -279,7 +285,7 @@ impl Failure {
             output::note(format_args!("hint: {hint}"));
         }
         if let Some(state) = &self.unsaved {
-            output::note("the run, which a file can be made of for --resume:");
+            output::note("save the next line in a file to resume the run with --resume FILE:");
             output::note_json(state);
         }
         self.exit
@@ -298,7 +304,7 @@ impl Failure {
         line
     }
 
-    /// What the last line of `--json` says of the error.
+    /// The error in the last line of `--json`.
     pub(crate) fn error_json(&self) -> Value {
         json!({
             "kind": self.kind.as_str(),
@@ -320,7 +326,8 @@ fn result_line(error: &Value, agent: Option<&str>, turns: u32) -> Value {
     json!({ "type": "result", "ok": false, "error": error, "agent": agent, "turns": turns })
 }
 
-/// What a server did, a model error says all by itself; of a journal and of what the application brought, the cause is what matters.
+/// Gives the message for a run. An error of a model already has the words of the server; of a
+/// journal or of the application, the cause matters.
 fn message(error: &RunError) -> String {
     match error.failure() {
         RunFailure::Model(_) if error.journal_error().is_none() => error.to_string(),
@@ -330,14 +337,14 @@ fn message(error: &RunError) -> String {
 
 fn hint(error: &RunError, config: &Config) -> Option<String> {
     let file = config.file().display();
-    // What keeps a proxy or a certificate from being used says by itself what to do.
+    // Errors of proxies and certificates already say what to do.
     let unreachable = error.model_error().and_then(ModelError::unreachable);
     if unreachable == Some(Unreachable::Server) {
         return Some(format!("is the server running? {}", base_url(config)));
     }
     if is_conflict(error) {
         return Some(
-            "another run or program wrote to the session meanwhile, and nothing of this run is in it; ask again"
+            "another run or program wrote to the session at the same time, and nothing of this run was kept in it; ask again"
                 .to_owned(),
         );
     }
@@ -358,12 +365,12 @@ fn hint(error: &RunError, config: &Config) -> Option<String> {
     }
 }
 
-/// Whether someone else wrote to the session of a run.
+/// Says whether somebody else wrote to the session of a run.
 pub(crate) fn is_conflict(error: &RunError) -> bool {
     error.kind() == ErrorKind::SessionConflict
 }
 
-/// What the base URL is, who says so, and what else could.
+/// Says what the base URL is, where it comes from, and where it can be set.
 pub(crate) fn base_url(config: &Config) -> String {
     let is = config.setting("base_url").map_or_else(
         || "no base URL is set".to_owned(),
@@ -373,7 +380,7 @@ pub(crate) fn base_url(config: &Config) -> String {
     format!("{is}; it can be set by OPENAI_BASE_URL, `base_url` in {file}, or --base-url")
 }
 
-/// Whether there is a key, who says so, and what else could.
+/// Says whether a key is set, where it comes from, and where it can be set.
 pub(crate) fn key(config: &Config) -> String {
     let file = config.file().display();
     match config.setting("api_key") {

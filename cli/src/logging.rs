@@ -1,4 +1,4 @@
-//! The log, on stderr.
+//! Writes the log to stderr.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::output;
 
-/// Starts the log with the filter of the configuration, whose secrets are in nothing that is written from here on.
+/// Starts the log with the filter of the configuration. From here on, no secret of the
+/// configuration is written anywhere.
 pub(crate) fn start(config: &Config) -> Result<()> {
     output::keep_secret(config.redactor());
     let Ok(filter) = EnvFilter::try_new(config.log_level()) else {
@@ -33,16 +34,16 @@ fn invalid(config: &Config) -> ConfigError {
     }
 }
 
-/// Stderr as a list of events, each in one line: what a server said may stand in it.
+/// Writes each log event as one line, because it may contain the words of a server.
 struct Events;
 
 impl Write for Events {
-    /// The subscriber hands over one whole event at a time.
+    /// Receives one whole event at a time from the subscriber.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let event = String::from_utf8_lossy(bytes);
         let event = event.trim_end_matches('\n');
         match event.split_once('\n') {
-            // A request that is shown on demand: the line ends between the parts of JSON are ours, since those of texts are escaped in it.
+            // A request that `VLLM_DEBUG_PAYLOAD` shows as JSON over several lines. Its line ends are ours: those inside texts are escaped in JSON.
             Some((head, payload)) if serde_json::from_str::<&RawValue>(payload).is_ok() => {
                 output::note(head);
                 payload.lines().for_each(output::note);

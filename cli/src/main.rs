@@ -47,15 +47,19 @@ use escape::Shown;
 use exit::Exit;
 use failure::Failure;
 
-/// It gives back what a burst of clients took, also while nobody asks; the allocator of glibc keeps it.
+/// Returns memory to the system after a burst of clients, also while the server is idle. The
+/// allocator of glibc keeps it.
 #[cfg(all(feature = "jemalloc", target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // Before everything else, so that a panic at any point is one escaped line without secrets, as
+    // every other output.
     panic::set_hook(Box::new(|info| output::note(format_args!("error: {info}"))));
     children::adopt();
     let arguments: Vec<OsString> = env::args_os().collect();
+    // Caught, so that `--json` still has its last line and no child process is left.
     let exit = match panic::catch_unwind(|| run(&arguments)) {
         Ok(exit) => exit,
         Err(_) => panicked(),
@@ -78,7 +82,7 @@ fn run(arguments: &[OsString]) -> Exit {
     }
     match command::run(parsed) {
         Ok(exit) => {
-            // A list that is there to its end; every other command has said its result.
+            // Written for lists only: every other command has written its result, and only the first one counts.
             let result = json!({"type": "result", "ok": exit == Exit::Done});
             let written = output::is_read(output::result(&result));
             written.map_or_else(|error| failed(&error), |_| exit)
@@ -87,29 +91,31 @@ fn run(arguments: &[OsString]) -> Exit {
     }
 }
 
-/// Says what is wrong with the command line, or shows the help that was asked for.
+/// Reports a wrong command line, or shows the help that was asked for.
 fn refused(arguments: &[OsString], mut error: clap::Error) -> Exit {
     if !error.use_stderr() {
-        // Where stdout is closed there is nobody to help.
+        // If stdout is closed, nobody sees it.
         error.print().ok();
         return Exit::Done;
     }
     show_typed(&mut error);
     let text = error.render().to_string();
     text.lines().for_each(output::note);
+    // The arguments could not be parsed, so that the flag is searched for in the words. Behind `--`
+    // it would be part of a prompt.
     let words = arguments.iter().take_while(|word| *word != "--");
     if words.into_iter().any(|word| word == "--json") {
         output::expect_result();
         let message = text.lines().next().unwrap_or_default();
         let message = message.strip_prefix("error: ").unwrap_or(message);
         let result = failure::failed_result(openai_agents::ErrorKind::Config, message);
-        // Where stdout is closed there is nobody to tell.
+        // If stdout is closed, nobody sees it.
         output::result(&result).ok();
     }
     Exit::Usage
 }
 
-/// What was typed stands in the error, and may be the name of a file that somebody else has chosen.
+/// Escapes what was typed: it may be the name of a file that somebody else chose.
 fn show_typed(error: &mut clap::Error) {
     let typed = error.context().filter_map(|(kind, value)| match value {
         ContextValue::String(text) if !Shown(text).is_plain() => Some((kind, text.clone())),
@@ -122,19 +128,20 @@ fn show_typed(error: &mut clap::Error) {
 
 fn failed(error: &Error) -> Exit {
     let failure = Failure::of(error);
-    // Where stdout cannot be written, stderr says so.
+    // If stdout cannot be written, stderr has the error as well.
     output::result(&failure.to_json(None, 0)).ok();
     failure.report()
 }
 
-/// The hook has said where; a program that was asked for JSON says at least that there is no answer.
+/// Ends the program after a panic. The hook has written where it was; `--json` gets a result that
+/// says so.
 fn panicked() -> Exit {
     let result = json!({
         "type": "result", "ok": false,
         "error": {"kind": "internal", "message": "the program panicked; stderr says where", "status": null, "retry_after": null},
         "agent": null, "turns": 0,
     });
-    // Where stdout is closed there is nobody to tell.
+    // If stdout is closed, nobody sees it.
     output::result(&result).ok();
     Exit::Failed
 }

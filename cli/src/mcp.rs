@@ -11,19 +11,19 @@ use openai_agents::model::Deviation;
 
 use crate::exit::Exit;
 
-/// An MCP server that was started or reached, asked for its tools, and left.
+/// An MCP server that was connected, asked for its tools, and closed.
 pub(crate) struct InspectedServer {
     pub(crate) name: String,
     pub(crate) tools: Result<Arc<[FunctionTool]>, McpError>,
-    /// What it did differently from the protocol.
+    /// Its deviations from the protocol.
     pub(crate) deviations: Vec<Deviation>,
 }
 
-/// Looks at all of them, side by side.
+/// Inspects all servers at once.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends those that were started.
+/// Dropping the future ends the servers that were started.
 pub(crate) async fn look(config: &Config) -> Vec<InspectedServer> {
     let servers = config.mcp_servers();
     let seen = join_all(servers.servers().iter().map(|server| async {
@@ -44,7 +44,8 @@ async fn tools(server: &McpClient) -> Result<Arc<[FunctionTool]>, McpError> {
     server.function_tools().await
 }
 
-/// Says whether a server was never there: it is described wrongly, cannot be started or reached, or is not ready in time.
+/// Says whether a server never answered: its settings are wrong, it cannot be started or reached,
+/// or it is not ready in time.
 fn is_absent(error: &McpError) -> bool {
     matches!(
         error,
@@ -58,7 +59,8 @@ fn is_absent(error: &McpError) -> bool {
 }
 
 impl InspectedServer {
-    /// What it means for a command that needs it: a server that is not there is no server that failed.
+    /// Gives the exit code for a command that needs the server. One that is missing is a wrong
+    /// setting; one that answers with an error has failed.
     pub(crate) fn exit(&self) -> Exit {
         match &self.tools {
             Ok(_) => Exit::Done,
@@ -67,7 +69,7 @@ impl InspectedServer {
         }
     }
 
-    /// Says it in words.
+    /// Describes the state.
     pub(crate) fn state(&self) -> String {
         match &self.tools {
             Ok(tools) => {

@@ -1,4 +1,4 @@
-//! Asks the model's server for its list of models, for `check`.
+//! Asks the server of the model for its list of models, for `check`.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use openai_agents::config::{Config, ConfigError};
 use openai_agents::http::{BaseUrl, Headers, HttpError, HttpResponse};
 use serde_json::Value;
 
-/// A person waits for it.
+/// The longest wait for the list: a person is waiting at the terminal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of asking a server for its models.
+/// The answer of a server to the request for its models.
 #[derive(Debug)]
 pub(crate) enum ModelListing {
     Models(Vec<String>),
-    /// A good answer that is no list of models, which a server need not have.
+    /// An answer that is not a list of models. Servers need not have one.
     NotAList,
-    /// The server answered with an error status and, perhaps, words.
+    /// An error status, perhaps with a message.
     Refused {
         status: u16,
         words: String,
     },
-    /// There was no answer; the request may never have arrived.
+    /// No answer; the request may not have arrived.
     Unreachable {
-        /// Whether the server may not be running; else the reason says what to do.
+        /// Whether the server may be down. Otherwise the reason says what to do.
         may_be_down: bool,
         reason: String,
     },
@@ -86,7 +86,7 @@ async fn read(config: &Config, response: HttpResponse) -> Result<ModelListing, H
     Ok(names.map_or(ModelListing::NotAList, ModelListing::Models))
 }
 
-/// What the body says, in whichever of the usual places.
+/// Finds the message of an error in the places where servers put it.
 fn words(body: &str) -> String {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     ["/error/message", "/message", "/detail", "/error"]

@@ -1,6 +1,7 @@
-//! The only file that opens stdout and stderr: it escapes every line and writes the last line of `--json` once.
+//! The only file that opens stdout and stderr. It escapes every line and writes the last line of
+//! `--json` once.
 //!
-//! Nothing else in the program opens stdout or stderr, so that no line can be written around [`Shown`].
+//! Every line passes through [`Shown`], so that no command can forget it.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
@@ -13,15 +14,16 @@ use serde_json::Value;
 
 use crate::escape::{Shown, answer, json_line, json_text};
 
-/// A line of `--json` whose `type` is `result` has still to come.
+/// Whether the `result` line of `--json` is still to be written.
 static RESULT_IS_DUE: AtomicBool = AtomicBool::new(false);
 
-/// What must not be shown, whoever says it.
+/// The secrets to take out of all output.
 static SECRETS: LazyLock<RwLock<Redactor>> = LazyLock::new(RwLock::default);
 
-/// Keeps the secrets of a configuration out of all that is written from here on.
+/// Keeps the secrets of a configuration out of everything that is written from here on.
 pub(crate) fn keep_secret(of_config: &Redactor) {
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    // Added to those of before: after a reload, runs of the old configuration still use its keys.
     *secrets = Redactor::builder()
         .all_of(&secrets)
         .all_of(of_config)
@@ -35,23 +37,23 @@ fn redactor() -> Redactor {
         .clone()
 }
 
-/// Stdout cannot be written to, and not because its reader has gone.
+/// Stdout cannot be written, for another reason than a reader that is gone.
 #[derive(Debug)]
 pub(crate) struct StdoutError(io::Error);
 
-/// Writes a line to stderr. Where that is closed there is nobody to tell.
+/// Writes a line to stderr. If stderr is closed, nobody sees it.
 pub(crate) fn note(line: impl fmt::Display) {
     let line = format!("{}\n", Shown(&redactor().redact(&line.to_string())));
-    // In one piece: other threads write their lines too.
+    // In one write, so that lines of other threads do not mix with it.
     let _unheard = io::stderr().write_all(line.as_bytes());
 }
 
-/// The same for a line of JSON, whose meaning stays.
+/// Writes a line of JSON to stderr; its meaning stays the same.
 pub(crate) fn note_json(json: &str) {
     note(json_text(json));
 }
 
-/// Lines on stdout.
+/// Writes lines to stdout.
 pub(crate) struct Lines {
     out: Box<dyn Write>,
 }
@@ -63,7 +65,7 @@ impl Lines {
         }
     }
 
-    /// Writes one line, whatever the text holds.
+    /// Writes one line, whatever the text contains.
     pub(crate) fn text(&mut self, line: impl fmt::Display) -> io::Result<()> {
         self.write(&Shown(&redactor().redact(&line.to_string())).to_string())
     }
@@ -72,13 +74,15 @@ impl Lines {
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
         let line = json_line(value);
         let redactor = redactor();
+        // A secret inside JSON may be escaped there. Redacting the value keeps the line valid JSON,
+        // and is slower, so only if needed.
         if redactor.is_in(&line) {
             return self.write(&json_line(&redactor.redact_value(value.clone())));
         }
         self.write(&line)
     }
 
-    /// Writes one line that is JSON already.
+    /// Writes one line that is JSON already, as it is.
     pub(crate) fn stored_json(&mut self, json: &str) -> io::Result<()> {
         self.write(&json_text(&redactor().redact_json(json)))
     }
@@ -88,15 +92,15 @@ impl Lines {
     }
 }
 
-/// Says that the last line is to be a `result`, since `--json` is there.
+/// Makes the last line a `result`, because of `--json`.
 pub(crate) fn expect_result() {
     RESULT_IS_DUE.store(true, Ordering::Relaxed);
 }
 
-/// Writes the last line of `--json`; nothing if it was written, or nobody asked for it.
+/// Writes the last line of `--json`, unless it was written or nobody asked for it.
 ///
-/// Whoever ends the program calls it, and the first who does has the last word: a signal, a panic or an error that comes after the
-/// result does not add another.
+/// Every way to end the program calls this, and the first call counts: a signal, panic or error
+/// after the result does not add a second one.
 pub(crate) fn result(value: &Value) -> io::Result<()> {
     if !RESULT_IS_DUE.swap(false, Ordering::Relaxed) {
         return Ok(());
@@ -104,7 +108,8 @@ pub(crate) fn result(value: &Value) -> io::Result<()> {
     Lines::stdout().json(value)
 }
 
-/// A closed pipe is an end and not a failure: `openai-agents run ... | head -1` is fine. Says whether somebody still reads.
+/// Says whether stdout still has a reader. A closed pipe is not a failure: `openai-agents run ... |
+/// head -1` is fine.
 pub(crate) fn is_read(written: io::Result<()>) -> Result<bool> {
     match written {
         Ok(()) => Ok(true),
@@ -113,7 +118,7 @@ pub(crate) fn is_read(written: io::Result<()>) -> Result<bool> {
     }
 }
 
-/// Where a run is shown.
+/// The outputs that a run is shown on.
 pub(crate) struct Output {
     pub(crate) out: Box<dyn Write>,
     pub(crate) err: Box<dyn Write>,
@@ -132,7 +137,7 @@ impl Output {
         }
     }
 
-    /// Writes a part of a text, which is seen at once.
+    /// Writes a piece of text that appears at once.
     pub(crate) fn words(&mut self, text: &str) -> io::Result<()> {
         let shown = if self.out_is_terminal {
             answer(text)
@@ -144,7 +149,8 @@ impl Output {
     }
 }
 
-/// Writes texts without secrets; a secret that is cut by two writes was taken out before, where it came from.
+/// Writes text without secrets. A secret that is split over two writes was taken out before, where
+/// it came from.
 struct WithoutSecrets<W>(W);
 
 impl<W: Write> Write for WithoutSecrets<W> {

@@ -1,4 +1,5 @@
-//! A paused run, as shown to the user: the waiting calls, where the run is saved, the command that continues it.
+//! A paused run as the user sees it: the waiting calls, where the run is saved, and the command
+//! that resumes it.
 
 use std::path::PathBuf;
 
@@ -6,16 +7,16 @@ use openai_agents::agent::Interruption;
 
 use crate::escape::Shown;
 
-/// What is told of a run that waits.
+/// What a user is told about a run that waits.
 pub(crate) struct Pause {
     pub(crate) calls: Vec<Interruption>,
-    /// Where it is saved.
+    /// Where the run is saved.
     pub(crate) saved: Saved,
-    /// The flags with which it goes on, without the place and the decisions.
+    /// The flags that resume it, without the place and the decisions.
     pub(crate) command: Vec<String>,
 }
 
-/// Where a run that waits lies.
+/// Where a paused run is saved.
 #[derive(Debug, Clone)]
 pub(crate) enum Saved {
     File(PathBuf),
@@ -24,7 +25,7 @@ pub(crate) enum Saved {
 }
 
 impl Saved {
-    /// The place as text.
+    /// Gives the place as text.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -32,7 +33,7 @@ impl Saved {
         }
     }
 
-    /// What `--json` calls the place.
+    /// Gives the key of the place in `--json`.
     pub(crate) const fn key(&self) -> &'static str {
         match self {
             Self::File(_) => "state",
@@ -40,8 +41,9 @@ impl Saved {
         }
     }
 
-    /// The command that goes on, as a shell reads it.
+    /// Gives the command that resumes the run, quoted for a shell.
     pub(crate) fn line(&self, flags: &[String], decisions: &[&str]) -> String {
+        // As it was called: the program may not be in PATH.
         let program = std::env::args().next();
         let program = program.unwrap_or_else(|| "openai-agents".to_owned());
         let name = self.name();
@@ -57,7 +59,7 @@ impl Saved {
 }
 
 impl Pause {
-    /// Says it in a sentence.
+    /// Gives the pause in one sentence.
     pub(crate) fn message(&self) -> String {
         let tools: Vec<&str> = self.calls.iter().map(|call| call.tool.as_str()).collect();
         let tools = tools.join(", ");
@@ -67,7 +69,7 @@ impl Pause {
         }
     }
 
-    /// Says it to a person, in lines, with every argument whole: it is what they decide about.
+    /// Gives the pause in lines for a person, with all arguments uncut: they decide about them.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.message()];
         for call in &self.calls {
@@ -94,25 +96,25 @@ impl Pause {
         let first = self.calls.iter().map(|call| call.id.as_str()).next();
         let first = first.filter(|id| Shown(id).is_plain()).unwrap_or("ID");
         lines.push(format!(
-            "the run is {place} {}; to go on:",
+            "the run is {place} {}; to approve and resume it:",
             self.saved.name()
         ));
         lines.push(format!("  {}", self.approve()));
         lines.push(format!(
-            "or refuse, which the model is told: --reject {} or --reject {}",
+            "to reject a call instead, which the model is told: --reject {} or --reject {}",
             quoted(first),
             quoted(&format!("{first}=WHY")),
         ));
         lines
     }
 
-    /// The command that goes on, without decisions.
+    /// Gives the command that resumes the run, without decisions.
     pub(crate) fn go_on(&self) -> String {
         self.saved.line(&self.command, &[])
     }
 
     fn approve(&self) -> String {
-        // An identifier that cannot be printed cannot be typed either.
+        // An id with invisible characters cannot be typed or copied.
         if self.calls.iter().all(|call| Shown(&call.id).is_plain()) {
             let calls = self.calls.iter();
             let decisions: Vec<&str> = calls.flat_map(|call| ["--approve", &call.id]).collect();
@@ -123,7 +125,7 @@ impl Pause {
     }
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

@@ -12,14 +12,15 @@ use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
 
-/// How a run begins.
+/// How a run starts.
 pub(crate) enum Start {
     Run(Box<RunRequest>),
-    /// A run that waits, about which nothing was decided.
+    /// A run that waits for approval, and no decision was given: it is only shown.
     Show(Box<RunState>, Saved),
 }
 
-/// Prepares a run and plays it. What is asked to end before it begins has done nothing.
+/// Prepares a run and plays it. A signal before it begins ends the program without having done
+/// anything.
 pub(crate) async fn play(
     prepared: impl Future<Output = Result<(Start, RunSetup)>>,
     renderer: &mut Renderer,
@@ -61,7 +62,7 @@ pub(crate) async fn play(
                 }
             }
             tokio::select! {
-                // Dropping the servers ends them without waiting.
+                // A second signal ends at once: dropping the servers ends them without waiting.
                 _ = signals.second() => {}
                 () = setup.config.mcp_servers().close() => {}
             }
@@ -74,7 +75,7 @@ pub(crate) async fn play(
     }
 }
 
-/// Opens what the run is recorded in. One that is played back was recorded when it took place.
+/// Opens the recorder. A replay is not recorded, because the run was when it took place.
 async fn recorder(setup: &RunSetup, signals: &mut Signals) -> Result<Option<Recorder>> {
     if setup.is_replay {
         return Ok(None);
@@ -83,7 +84,7 @@ async fn recorder(setup: &RunSetup, signals: &mut Signals) -> Result<Option<Reco
     signals.unless(opened).await
 }
 
-/// Shows the run's events until it ends, fails, waits, is interrupted, or nobody reads them any more.
+/// Shows the events of the run until it ends, fails, waits, is interrupted, or its reader is gone.
 async fn watch(
     mut stream: RunStream,
     setup: &RunSetup,
@@ -94,7 +95,7 @@ async fn watch(
         let next = tokio::select! {
             biased;
             signal = signals.first() => {
-                // Closes the connection before anything is said.
+                // Closes the connection first, so that the server stops working at once.
                 drop(stream);
                 return Ok(renderer.failed(&setup.unfinished(Failure::ended(signal))));
             }

@@ -12,10 +12,10 @@ use openai_agents::trace::{
 use crate::failure::Usage;
 use crate::{output, private_folder};
 
-/// How long the end of the program waits for what is still to be written or sent.
+/// The longest wait at the end for spans that are still to be written or sent.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Whether a run is recorded in the local store even if the configuration does not say so.
+/// Whether a run is recorded in the local store although the configuration does not say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LocalStore {
     Always,
@@ -30,7 +30,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Opens what is configured; nothing if nothing is.
+    /// Opens the tracer that the configuration asks for; `None` if it asks for none.
     pub(crate) async fn open(config: &Config, local: LocalStore) -> Result<Option<Self>> {
         let trace = config.trace();
         let mut builder = Tracer::builder().redactor(config.redactor().clone());
@@ -67,7 +67,7 @@ impl Recorder {
         }))
     }
 
-    /// Waits for what is still to be written or sent, and says what was lost.
+    /// Waits for spans that are still to be written or sent, and reports what was lost.
     pub(crate) async fn close(&self) {
         let is_whole = self.tracer.flush(FLUSH).await;
         let n_lost = self.tracer.n_lost();
@@ -94,7 +94,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<TraceStore> {
     Ok(TraceStore::open(path).await?)
 }
 
-/// Where the local store is, whether it is there or not.
+/// Gives the path of the local store, whether it exists or not.
 pub(crate) fn path(config: &Config) -> Result<&Path> {
     let trace = config.trace();
     let path = trace.store.as_deref().or(trace.default_store.as_deref());

@@ -1,7 +1,8 @@
 //! Locks a durable run, so that only one process executes it: `flock` on a file beside the journal.
 //!
-//! The system takes the lock away with the process, however that ends, so that a run whose process was killed can go on at once. Without
-//! it, a `resume` of a run that is alive would begin another execution and end the live one before it finds that it should not.
+//! The system releases the lock when the process ends, however it ends, so that a killed run can be
+//! resumed at once. Without the lock, `resume` of a run that is alive would start another
+//! execution, and that would end the live one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,15 +13,15 @@ use openai_agents::ErrorKind;
 
 use crate::failure::Unusable;
 
-/// The right to execute a run, as long as this is there.
+/// The right to execute a run, until it is dropped.
 pub(crate) struct RunLock {
     path: PathBuf,
-    /// Closing it gives the lock back.
+    /// Holds the lock; closing it releases the lock.
     _file: File,
 }
 
 impl RunLock {
-    /// Takes the right to execute a run of the journal in this file.
+    /// Takes the lock of a run in this journal.
     pub(crate) fn take(journal: &Path, run: &str) -> Result<Self> {
         let path = beside(journal, run);
         let taken = take(&path);
@@ -33,13 +34,13 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // It is still locked, so that nobody has it; one that stays is taken again, for it is not the file that counts.
+        // Removed while it is still locked, so that it is not the file of another process. A file that stays does no harm: the lock counts, not the file.
         fs::remove_file(&self.path).ok();
     }
 }
 
 fn beside(journal: &Path, run: &str) -> PathBuf {
-    // The same file has the same lock, by whatever link it is named.
+    // The same journal needs the same lock, through whatever link it is named.
     let journal = fs::canonicalize(journal).unwrap_or_else(|_| journal.to_owned());
     let mut name = journal.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{run}.lock"));
@@ -48,7 +49,7 @@ fn beside(journal: &Path, run: &str) -> PathBuf {
 
 fn is_alive(path: &Path, run: &str) -> Unusable {
     let mut process = String::new();
-    // Who holds it, as far as they have said; it is only for the message.
+    // The holder has written its process id. It is only for the message, and may be missing.
     let read = File::open(path).and_then(|file| file.take(20).read_to_string(&mut process));
     let process = match (read, process.trim().parse::<u32>()) {
         (Ok(_), Ok(number)) => format!("process {number}"),
@@ -56,15 +57,15 @@ fn is_alive(path: &Path, run: &str) -> Unusable {
     };
     Unusable {
         kind: ErrorKind::AlreadyResumed,
-        message: format!("the run {run} is under way in {process}"),
+        message: format!("the run {run} is being executed by {process}"),
         hint: Some(
-            "it goes on there, and nothing of it was changed; resume it once that has ended"
+            "it continues there, and nothing was changed; resume it after that process has ended"
                 .to_owned(),
         ),
     }
 }
 
-/// Opens the file and locks it; none if somebody else has it.
+/// Opens the file and locks it; `None` if another process has the lock.
 fn take(path: &Path) -> io::Result<Option<File>> {
     loop {
         let mut options = OpenOptions::new();
@@ -73,10 +74,10 @@ fn take(path: &Path) -> io::Result<Option<File>> {
         let Some(mut file) = locked(options.open(path))? else {
             return Ok(None);
         };
-        // Between opening and locking, the one who had it may have removed it: then this is a file without a name, and locks nothing.
+        // The holder may have removed the file between our open and our lock. Then ours has no name any more, and another process could lock a new one.
         if is_the_file(&file, path)? {
             file.set_len(0)?;
-            // The number is for the message of others.
+            // For the message of other processes.
             writeln!(file, "{}", std::process::id())?;
             return Ok(Some(file));
         }
@@ -110,7 +111,8 @@ fn is_the_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Windows does not let others open a file that is shared with nobody.
+/// Opens the file without sharing: Windows then refuses to open it a second time, which is the
+/// lock.
 #[cfg(windows)]
 fn private(options: &mut OpenOptions) {
     std::os::windows::fs::OpenOptionsExt::share_mode(options, 0);
@@ -144,7 +146,7 @@ mod tests {
         let me = std::process::id();
         assert_eq!(
             refused.to_string(),
-            format!("the run r is under way in process {me}")
+            format!("the run r is being executed by process {me}")
         );
         let other = RunLock::take(&journal, "s").unwrap();
         drop(lock);

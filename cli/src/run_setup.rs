@@ -1,4 +1,5 @@
-//! What a command needs around a run: configuration, session, journal, and where to save it if it pauses or fails.
+//! Everything around a run: configuration, session, journal, and where it is saved if it pauses or
+//! fails.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,29 +25,29 @@ use crate::render::Renderer;
 use crate::state_file::{self, Claim, StateFiles};
 use crate::store::Store;
 
-/// What is around a run.
+/// Everything around a run.
 pub(crate) struct RunSetup {
     pub(crate) config: Config,
     pub(crate) files: StateFiles,
-    /// Where to save the run if it waits; a new file otherwise.
+    /// The file for the run if it pauses; without one, a new file of the program.
     pub(crate) save_state: Option<PathBuf>,
-    /// The file that the run went on from.
+    /// The file that the run was resumed from.
     pub(crate) claim: Option<Claim>,
-    /// The flags with which it can go on.
+    /// The flags that resume it.
     pub(crate) flags: Vec<String>,
-    /// The run in the journal, if it is kept there.
+    /// The durable run, with --durable.
     pub(crate) durable: Option<Durable>,
     /// The recording of the run.
     pub(crate) recording: Option<FileJournal>,
-    /// The file that gets the answer too.
+    /// The file for a second copy of the answer.
     pub(crate) answer_file: Option<AnswerFile>,
     /// Whether the run is recorded even if the configuration does not say so.
     pub(crate) local_store: LocalStore,
-    /// Whether the run is played back, and not saved wherever it ends.
+    /// Whether the run is a replay, which is never saved.
     pub(crate) is_replay: bool,
-    /// Whether --model is there.
+    /// Whether --model was given.
     pub(crate) names_model: bool,
-    /// The conversation that the run continues.
+    /// The session that the run continues.
     pub(crate) session: Option<SessionId>,
 }
 
@@ -85,20 +86,20 @@ impl RunSetup {
         if self.names_model && described.model.is_some() {
             let (name, origin) = (&described.name, &described.origin);
             let message = format!(
-                "agent `{name}` ({origin}) names a model of its own, which --model does not replace"
+                "agent `{name}` ({origin}) has a model of its own, which --model does not replace: change it there"
             );
             return Err(Usage(message).into());
         }
         Ok(())
     }
 
-    /// The limits of the configuration for a run that begins with this agent.
+    /// Gives the limits of the configuration for a run that begins with this agent.
     pub(crate) fn limits(&self, agent: &str) -> Result<Limits> {
         let of_all = self.config.limits().over(Limits::default());
         Ok(self.config.agent_config(agent)?.limits.over(of_all))
     }
 
-    /// Prepares a run from its input, with the MCP servers that it needs.
+    /// Prepares a run from its input, with its MCP servers connected.
     pub(crate) async fn ask(
         &self,
         agent: &str,
@@ -109,7 +110,7 @@ impl RunSetup {
         Ok(runner.run(&built, input).delivery(delivery))
     }
 
-    /// Prepares a run that goes on from its state, with the MCP servers that it needs.
+    /// Prepares a run from its state, with its MCP servers connected.
     pub(crate) async fn resume(
         &self,
         agent: &str,
@@ -120,7 +121,7 @@ impl RunSetup {
         Ok(runner.resume(&built, state).delivery(delivery))
     }
 
-    /// Gives an agent and what runs it, with the MCP servers that it needs connected.
+    /// Gives an agent and its runner, with its MCP servers connected.
     async fn connected(&self, agent: &str) -> Result<(Runner, Agent)> {
         let built = self.config.agent(agent)?;
         let runner = self.config.runner_for(agent)?;
@@ -140,7 +141,8 @@ impl RunSetup {
         Ok(Some(store.session(id, branch).await?))
     }
 
-    /// Does what is due when there is an answer, and gives what of it failed: the answer is there all the same.
+    /// Finishes a run with an answer. Gives what failed in that, which takes nothing from the
+    /// answer.
     pub(crate) async fn answered(&self, final_output: &str) -> Option<Failure> {
         let consumed = self.consume();
         let kept = match &self.durable {
@@ -159,7 +161,7 @@ impl RunSetup {
         failures.reduce(|first, other| first.noting(other.message))
     }
 
-    /// Says what a recording lacks.
+    /// Gives the failure of a recording that is incomplete.
     fn recording_failed(&self) -> Option<Failure> {
         let error = self.recording.as_ref()?.failure()?;
         Some(Failure::of_recording(error))
@@ -193,6 +195,8 @@ impl RunSetup {
             Ok(state) => self.save(&state),
             Err(error) => {
                 let failure = Failure::of_run(&error, &self.config);
+                // A run that never began has used nothing of its saved state, so that the file gets
+                // its name back and can be resumed again.
                 let has_begun =
                     !matches!(error.failure(), RunFailure::State(_) | RunFailure::Setup(_));
                 if has_begun {
@@ -208,7 +212,7 @@ impl RunSetup {
         }
     }
 
-    /// What is kept in the journal needs no file.
+    /// Ends a durable run. It is in the journal, and needs no file.
     async fn end_durable(
         &self,
         durable: &Durable,
@@ -225,12 +229,15 @@ impl RunSetup {
         let failure = Failure::of_run(error, &self.config);
         let failure = match kept {
             Ok(()) => self.unfinished(failure),
-            Err(error) => failure.noting(format!("how the run ended is not kept: {error:#}")),
+            Err(error) => {
+                failure.noting(format!("the end of the run could not be saved: {error:#}"))
+            }
         };
         Err(failure.into())
     }
 
-    /// What a turn did is not lost with the store: the run is saved, unless it did nothing or is too late anyway.
+    /// Saves a run whose session could not be written, so that the work of its turn is not lost. A
+    /// run that did nothing, or lost a conflict, is not saved.
     fn session_failed(&self, error: RunError) -> Failure {
         let failure = Failure::of_run(&error, &self.config);
         let did_nothing = error.progress().turns == 0 && self.claim.is_none();
@@ -241,7 +248,7 @@ impl RunSetup {
         match saved {
             Ok(Ok(pause)) => {
                 let note = format!(
-                    "what the run did is not lost; to go on once the session can be written: {}",
+                    "the work of the run is saved; resume it when the session can be written again: {}",
                     pause.go_on()
                 );
                 failure.noting(note).saved_in(pause.saved)
@@ -253,9 +260,11 @@ impl RunSetup {
         }
     }
 
-    /// Saves a run that waits: in the file that was named, and if that cannot be written, in one of the program's own.
+    /// Saves a run that waits: in the file that was named or, if that cannot be written, in one of
+    /// the program.
     ///
-    /// What was decided and done so far must not be lost with a full disk. If no file can be written, the run goes out with the failure.
+    /// Decisions and finished work must not be lost with a full disk. If no file can be written,
+    /// the state goes out with the failure.
     fn save(&self, state: &RunState) -> Result<Pause, Box<Failure>> {
         let named = self
             .save_state
@@ -295,12 +304,12 @@ impl RunSetup {
         }
     }
 
-    /// The run went on as it should: nothing of the file is needed any more.
+    /// Marks the file of a saved run as used, after the run has continued.
     fn consume(&self) -> Result<()> {
         self.claim.as_ref().map_or(Ok(()), Claim::consume)
     }
 
-    /// Adds how a run can go on that ended in the middle.
+    /// Adds to a failure how the run can be resumed.
     pub(crate) fn unfinished(&self, failure: Failure) -> Failure {
         match (&self.claim, &self.durable) {
             (Some(claim), _) => failure.noting(claim.note()),

@@ -1,4 +1,4 @@
-//! The served configuration, and loading it again for `reload`.
+//! The served configuration, and its reload.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,21 +13,21 @@ use crate::args::Global;
 use crate::recorder::{LocalStore, Recorder};
 use crate::{logging, output};
 
-/// The sections that are read when the program starts, and never again.
+/// Sections that are read at the start only.
 const FIXED: [&str; 5] = ["server", "sessions", "trace", "realtime", "log_level"];
 
-/// The configuration that is served, and how to load it again: with the flags that the program was started with.
+/// The served configuration, with the flags of the program to load it again.
 pub(crate) struct Served {
     global: Global,
     bind: Option<String>,
-    /// The fixed sections that the program started with.
+    /// The fixed sections at the start.
     fixed: [Vec<String>; FIXED.len()],
     now: Mutex<Config>,
-    /// What runs are recorded in.
+    /// The recorder of all runs.
     recorder: OnceLock<Recorder>,
 }
 
-/// The part of a configuration that is served.
+/// The agents and tools that are served.
 pub(crate) struct Catalog {
     pub(crate) runner: Runner,
     pub(crate) agents: Vec<Agent>,
@@ -48,30 +48,33 @@ impl Served {
         }))
     }
 
-    /// Opens what runs are recorded in, if anything is configured.
+    /// Opens the recorder, if one is configured.
     pub(crate) async fn open_recorder(&self) -> Result<Option<&Recorder>> {
         let recorder = Recorder::open(&self.now(), LocalStore::IfConfigured).await?;
         Ok(recorder.map(|recorder| self.recorder.get_or_init(|| recorder)))
     }
 
-    /// Gives what runs are recorded in.
+    /// Gives the recorder.
     pub(crate) fn recorder(&self) -> Option<&Recorder> {
         self.recorder.get()
     }
 
-    /// Gives what is served now; whoever holds it keeps its MCP servers from ending.
+    /// Gives the configuration that is served now. Its MCP servers live as long as somebody holds
+    /// it.
     pub(crate) fn now(&self) -> Config {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.clone()
     }
 
-    /// Loads everything again, puts it in the place of what was served, and says what needs a restart.
+    /// Loads the configuration again and serves it; notes what needs a restart.
     pub(crate) async fn load_again(&self, mcp: &McpServer) -> Result<Reloaded> {
         let config = load(&self.global, self.bind.as_deref())?;
+        // Before anything can fail: errors of the new servers may contain the new keys.
         output::keep_secret(config.redactor());
         config.replaces(&self.now());
         let catalog = Catalog::of(&config, self.recorder())?;
         connect(&config).await?;
+        // All that can fail comes before this. From here on the new agents are served.
         mcp.set_agents(
             catalog.runner.clone(),
             catalog.agents.clone(),
@@ -80,10 +83,12 @@ impl Served {
         let mut loaded = Reloaded::new(catalog.runner, catalog.agents);
         for (section, before) in FIXED.into_iter().zip(&self.fixed) {
             if section_of(&config, section) != *before {
-                loaded = loaded.note(format!("`{section}` is changed by a restart only"));
+                loaded = loaded.note(format!(
+                    "`{section}` has changed: restart the server to apply it"
+                ));
             }
         }
-        // The servers before are ended by the last run that has them.
+        // The old MCP servers end with the last run that uses them.
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(loaded)
     }
@@ -105,7 +110,7 @@ impl Catalog {
     }
 }
 
-/// Connects the MCP servers of all agents, so that what is wrong is found now.
+/// Connects the MCP servers of all agents, so that errors appear now and not in a run.
 pub(crate) async fn connect(config: &Config) -> Result<(), McpError> {
     for agent in config.agents() {
         config.connect_mcp(agent).await?;
@@ -122,7 +127,7 @@ fn load(global: &Global, bind: Option<&str>) -> Result<Config, ConfigError> {
     }
 }
 
-/// Lists what a section says.
+/// Lists the settings of a section, for comparison.
 fn section_of(config: &Config, section: &str) -> Vec<String> {
     let settings = config.origins().iter().filter(|setting| {
         let rest = setting.key.strip_prefix(section);
@@ -132,7 +137,7 @@ fn section_of(config: &Config, section: &str) -> Vec<String> {
         .map(|setting| format!("{}={}", setting.key, setting.value))
         .collect();
     said.sort();
-    // A secret is shown by its length only.
+    // Settings show only the length of a secret, which a new token may share.
     if let Some(token) = config
         .server()
         .token

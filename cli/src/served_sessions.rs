@@ -11,14 +11,15 @@ use openai_agents::session::{Session, SessionError, SessionId};
 
 use crate::store::Store;
 
-/// How many sessions are listed at most, the latest written to first.
+/// The most sessions that are listed, those written to last.
 const MAX_LISTED: usize = 1_000;
 
-/// The store; none without a place for it, such as a home: then each server keeps its conversations in memory.
+/// The session store. Without one, for example without a home directory, each server keeps
+/// conversations in memory.
 pub(crate) struct ServedSessions(Option<Arc<Store>>);
 
 impl ServedSessions {
-    /// Opens the store, so that what is wrong with it is found before anything is served.
+    /// Opens the store, so that errors appear before anything is served.
     pub(crate) async fn open(config: &Config) -> Result<Self> {
         if config.sessions().store.is_none() {
             return Ok(Self(None));
@@ -27,7 +28,7 @@ impl ServedSessions {
         Ok(Self(Some(Arc::new(store))))
     }
 
-    /// Serves them by the OpenAI API.
+    /// Serves the sessions through the OpenAI API.
     pub(crate) fn behind(&self, server: ServerBuilder) -> ServerBuilder {
         let Some(store) = self.0.clone() else {
             return server;
@@ -37,7 +38,7 @@ impl ServedSessions {
             .list_sessions(move || latest(Arc::clone(&store)))
     }
 
-    /// Serves them by MCP.
+    /// Serves the sessions through MCP.
     pub(crate) fn behind_mcp(&self, server: McpServerBuilder) -> McpServerBuilder {
         let Some(store) = self.0.clone() else {
             return server;

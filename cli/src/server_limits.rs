@@ -3,7 +3,7 @@
 use openai_agents::config::ServerLimits;
 use openai_agents::server::ServerBuilder;
 
-/// Sets those that are there; the others are as the library has them.
+/// Sets the limits of the file. The others have the defaults of the library.
 pub(crate) fn set(builder: ServerBuilder, limits: &ServerLimits) -> ServerBuilder {
     fn with<T>(
         builder: ServerBuilder,

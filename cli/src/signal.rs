@@ -1,6 +1,8 @@
-//! Signals: Ctrl-C, SIGTERM and a closed terminal end the program in order; a second one ends it at once.
+//! Signals: Ctrl-C, SIGTERM and a closed terminal end the program in order; a second one ends it at
+//! once.
 //!
-//! A thread of its own listens, so that a program that is stuck, say in a write to a pipe that nobody reads, ends all the same.
+//! A thread of its own listens, so that a program that is stuck also ends, for example in a write
+//! to a pipe that nobody reads.
 
 use std::io;
 use std::sync::Arc;
@@ -19,14 +21,15 @@ use crate::exit::Exit;
 use crate::failure::{Ended, failed_result};
 use crate::output;
 
-/// How long an orderly end may take after the first signal; `serve` needs ten seconds.
+/// How long an orderly end may take after the first signal. `serve` needs ten seconds.
 const ORDERLY: Duration = Duration::from_secs(15);
-/// How long the end may take after the second: enough to end children, too short to wait for anything.
+/// How long the end may take after the second signal: enough to end the children, too short to wait
+/// for anything.
 const AT_ONCE: Duration = Duration::from_millis(300);
-/// How long the last line may take when nobody may be reading.
+/// How long the last line may take, since nobody may be reading.
 const LAST_LINE: Duration = Duration::from_millis(100);
 
-/// What asked the program to end.
+/// What asks the program to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// SIGHUP: the terminal was closed.
@@ -38,7 +41,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What is said of it.
+    /// Gives the word for messages.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Hangup => "hung up",
@@ -48,23 +51,23 @@ impl Signal {
     }
 }
 
-/// The signals that came so far; the later ones count as the second.
+/// The signals so far. Every later one counts as the second.
 #[derive(Debug, Clone, Copy, Default)]
 struct ReceivedSignals {
     first: Option<Signal>,
     second: Option<Signal>,
-    /// How often Ctrl-C stopped something that is not the program.
+    /// How often Ctrl-C stopped an answer or a recording instead of the program.
     n_spared: u32,
 }
 
-/// Tells of signals; a clone hears the same ones, those included that came before it.
+/// Reports signals. A clone reports the same ones, also those that came before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     seen: watch::Receiver<ReceivedSignals>,
     spares_interrupt: Arc<AtomicBool>,
 }
 
-/// As long as it is there, one Ctrl-C does not ask the program to end; whoever holds it stops what it was for.
+/// While this exists, one Ctrl-C stops what its holder does, instead of the program.
 pub(crate) struct SparedInterrupt {
     seen: watch::Receiver<ReceivedSignals>,
     spares_interrupt: Arc<AtomicBool>,
@@ -72,7 +75,7 @@ pub(crate) struct SparedInterrupt {
 }
 
 impl Signals {
-    /// Begins to listen; from here on no signal ends the program by itself.
+    /// Starts to listen. From here on no signal ends the program by itself.
     pub(crate) fn listen() -> io::Result<Self> {
         let (sender, seen) = watch::channel(ReceivedSignals::default());
         let (ready, is_ready) = mpsc::channel();
@@ -84,7 +87,7 @@ impl Signals {
                 let runtime = Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => runtime.block_on(watch_signals(&sender, &ready, &spares)),
-                    // Nobody waits for it any more if the receiver is gone.
+                    // The receiver is gone if the program is about to end.
                     Err(error) => drop(ready.send(Err(error))),
                 }
             })?;
@@ -101,17 +104,17 @@ impl Signals {
     ///
     /// # Cancel safety
     ///
-    /// A signal is not lost: the next call gives it.
+    /// No signal is lost: the next call returns it.
     pub(crate) async fn first(&mut self) -> Signal {
         let seen = self.seen.wait_for(|seen| seen.first.is_some()).await;
         match seen.map(|seen| seen.first) {
             Ok(Some(signal)) => signal,
-            // The thread ends with the process only.
+            // Never: the thread lives as long as the process.
             _ => std::future::pending().await,
         }
     }
 
-    /// Does something unless it is asked to end first: then it is dropped where it is.
+    /// Does some work, unless a signal comes first: then the work is dropped.
     pub(crate) async fn unless<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
@@ -120,7 +123,8 @@ impl Signals {
         }
     }
 
-    /// Lets one Ctrl-C stop what is under way instead of the program; the next one ends the program.
+    /// Makes the next Ctrl-C stop something else than the program. The one after it ends the
+    /// program.
     pub(crate) fn spare_interrupt(&self) -> SparedInterrupt {
         let seen = self.seen.clone();
         let n_before = seen.borrow().n_spared;
@@ -132,7 +136,7 @@ impl Signals {
         }
     }
 
-    /// Waits for another one, by which somebody says that they do not want to wait for an orderly end.
+    /// Waits for a second signal, by which the user refuses to wait for an orderly end.
     ///
     /// # Cancel safety
     ///
@@ -147,16 +151,16 @@ impl Signals {
 }
 
 impl SparedInterrupt {
-    /// Waits for that Ctrl-C.
+    /// Waits for the Ctrl-C.
     ///
     /// # Cancel safety
     ///
-    /// It is not lost: the next call tells of it.
+    /// It is not lost: the next call returns at once.
     pub(crate) async fn came(&mut self) {
         let n_before = self.n_before;
         let came = self.seen.wait_for(|seen| seen.n_spared > n_before);
         if came.await.is_err() {
-            // The thread ends with the process only.
+            // Never: the thread lives as long as the process.
             std::future::pending::<()>().await;
         }
     }
@@ -175,34 +179,36 @@ async fn watch_signals(
 ) {
     let mut source = match SignalSource::new() {
         Ok(source) => source,
-        // Nobody waits for it any more if the receiver is gone.
+        // The receiver is gone if the program is about to end.
         Err(error) => return drop(ready.send(Err(error))),
     };
     if ready.send(Ok(())).is_err() {
         return;
     }
     let mut first = source.next().await;
+    // `swap` takes the permission with the first Ctrl-C, so that two in a row always end the
+    // program.
     while first == Signal::Interrupt && spares_interrupt.swap(false, Ordering::Relaxed) {
         sender.send_modify(|seen| seen.n_spared += 1);
         first = source.next().await;
     }
     sender.send_modify(|seen| seen.first = Some(first));
     let second = tokio::time::timeout(ORDERLY, source.next()).await;
-    // The process ends in the middle of this, unless it is stuck.
+    // A healthy process ends during the following wait. One that is stuck is ended below.
     let last = second.unwrap_or(first);
     sender.send_modify(|seen| seen.second = Some(last));
     tokio::time::sleep(AT_ONCE).await;
     end_stuck(last);
 }
 
-/// Ends the process from here: the thread that should do it does not come to it.
+/// Ends the process from this thread, because the main thread is stuck.
 #[expect(
     clippy::exit,
     reason = "the main thread is stuck, and somebody asked twice"
 )]
 fn end_stuck(signal: Signal) {
     let (written, is_written) = mpsc::channel();
-    // The stuck thread may hold stdout.
+    // On another thread, because the stuck one may hold the lock of stdout.
     thread::spawn(move || {
         let line = failed_result(ErrorKind::Cancelled, signal.word());
         drop(written.send(output::result(&line)));
@@ -214,15 +220,15 @@ fn end_stuck(signal: Signal) {
 
 #[cfg(unix)]
 struct SignalSource {
-    /// There is none under `nohup`: it starts a program with SIGHUP ignored, so that the program outlives its terminal.
+    /// `None` under `nohup`, which ignores SIGHUP so that the program outlives its terminal. A handler would undo that.
     hangup: Option<tokio::signal::unix::Signal>,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// Heard and not acted on: `ulimit -f` would else kill the program where a write fails, and the failure is told like that of a full disk.
+    /// Handled and ignored. Otherwise `ulimit -f` would kill the program at a write; now the write fails, as on a full disk.
     _file_size: tokio::signal::unix::Signal,
 }
 
-/// SIGXFSZ, which has this number wherever this is likely to run.
+/// SIGXFSZ. It has this number on Linux, macOS and the BSDs.
 #[cfg(unix)]
 const FILE_SIZE: i32 = 25;
 
@@ -254,7 +260,8 @@ impl SignalSource {
     }
 }
 
-/// Says whether the program was started with SIGHUP ignored. Only Linux tells without `unsafe`; elsewhere it counts as not ignored.
+/// Says whether SIGHUP is ignored. Without `unsafe` only Linux can tell; elsewhere it counts as not
+/// ignored.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -13,7 +13,7 @@ use openai_agents::{ErrorKind, RunState, file};
 use crate::failure::{Unusable, Usage};
 use crate::{private_folder, whole_file};
 
-/// A conversation with images is large; what is larger than this is no saved run.
+/// The largest saved run. Conversations with images are large; a larger file is something else.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Reads and writes saved runs.
@@ -22,7 +22,7 @@ pub(crate) struct StateFiles {
     key_is_from: String,
 }
 
-/// A file whose run has gone on, or is about to.
+/// A file whose run was resumed, or is about to be.
 pub(crate) struct Claim {
     file: PathBuf,
     used: PathBuf,
@@ -33,16 +33,16 @@ impl StateFiles {
         let key = config.state_key().cloned().map(StateKey::new).transpose();
         let file = config.file().display();
         Ok(Self {
-            // The configuration has looked at its length.
+            // The configuration has checked the length, so this is an error of the program only.
             key: key.map_err(|error| Usage(error.to_string()))?,
             key_is_from: config.setting("state_key").map_or_else(
-                || format!("it can be set by OPENAI_AGENTS__STATE_KEY, or `state_key` in {file}"),
+                || format!("set the key with OPENAI_AGENTS__STATE_KEY, or `state_key` in {file}"),
                 |key| format!("the key is from {}", key.origin),
             ),
         })
     }
 
-    /// Reads a saved run, with the text that it was read from.
+    /// Reads a saved run, with its text.
     pub(crate) fn read(&self, path: &Path) -> Result<(String, RunState)> {
         let text = match file::read_text(path, MAX_BYTES) {
             Ok(text) => text,
@@ -64,12 +64,12 @@ impl StateFiles {
         }
     }
 
-    /// Writes a run that waits into a file that does not exist; when that fails, the name is free as before.
+    /// Writes a run that waits into a new file. If that fails, the name is free as before.
     pub(crate) fn write(&self, path: PathBuf, state: &RunState) -> Result<PathBuf> {
         let json = self.json(state)?;
         whole_file::create(&path, json.as_bytes())
             .with_context(|| format!("cannot save the run in {}", path.display()))?;
-        // Of an earlier run that waited in a file of this name.
+        // The mark of an earlier run with this name would make this one look resumed.
         let used = used(&path);
         if used.exists() {
             fs::remove_file(&used).with_context(|| format!("cannot remove {}", used.display()))?;
@@ -77,7 +77,7 @@ impl StateFiles {
         Ok(path)
     }
 
-    /// A run that waits as the text of such a file.
+    /// Gives the text of the file for a run that waits.
     pub(crate) fn json(&self, state: &RunState) -> Result<String, StateError> {
         match &self.key {
             Some(key) => state.to_sealed_json(key),
@@ -90,18 +90,20 @@ impl StateFiles {
             StateError::Sealed | StateError::Tampered => Some(self.key_is_from.clone()),
             _ => None,
         };
-        let message = format!("cannot go on from {}: {error}", path.display());
+        let message = format!("cannot resume {}: {error}", path.display());
         invalid(error.kind(), message, hint)
     }
 }
 
 impl Claim {
-    /// Takes the file away, so that nobody else goes on from it; it must still hold what was read.
+    /// Takes the file, so that no other process resumes the run. It must still hold the text that
+    /// was read.
     pub(crate) fn take(path: &Path, text: &str) -> Result<Self> {
         let claim = Self {
             file: path.to_owned(),
             used: used(path),
         };
+        // A rename is atomic: of several processes only one succeeds.
         match fs::rename(path, &claim.used) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -109,7 +111,7 @@ impl Claim {
             }
             Err(error) => {
                 let message = format!(
-                    "cannot go on from {}: it must be renamed, so that nobody goes on from it twice: {error}",
+                    "cannot resume {}: it must be renamed, so that no other process resumes it too: {error}",
                     path.display()
                 );
                 return Err(Usage(message).into());
@@ -118,19 +120,20 @@ impl Claim {
         if file::read_text(&claim.used, MAX_BYTES).is_ok_and(|now| now == text) {
             return Ok(claim);
         }
-        // Someone went on from it in between, and the file is of a later pause.
+        // Another process resumed the run meanwhile, and saved a later pause under this name.
         claim.give_back()?;
         Err(already_resumed(path).into())
     }
 
-    /// Puts the file back: the run did not go on.
+    /// Gives the file its name back, because the run did not continue.
     pub(crate) fn give_back(&self) -> Result<()> {
         fs::rename(&self.used, &self.file)
             .with_context(|| format!("cannot rename {}", self.used.display()))
     }
 
-    /// Leaves nothing but the mark that the run went on.
+    /// Empties the file. What stays is the mark that the run was resumed.
     pub(crate) fn consume(&self) -> Result<()> {
+        // The run has paused again and was saved under the same name.
         if self.file.exists() {
             return Ok(());
         }
@@ -139,20 +142,20 @@ impl Claim {
             .with_context(|| format!("cannot empty {}", self.used.display()))
     }
 
-    /// What to know when the run went on and did not end well.
+    /// Gives the note for a run that continued and then failed.
     pub(crate) fn note(&self) -> String {
         let (file, used) = (self.file.display(), self.used.display());
         format!(
-            "the run had gone on from {file}, which is {used} now: what was approved may have been done"
+            "the run was resumed from {file}, which is {used} now; approved calls may have been made"
         )
     }
 }
 
-/// Gives a new name in the folder for runs that wait.
+/// Gives a new name in the folder of paused runs.
 pub(crate) fn default_path() -> Result<PathBuf> {
     let folder = folder().ok_or_else(|| {
         let message =
-            "no folder for runs that wait for approval: HOME is not set; use --save-state";
+            "paused runs are saved below the home directory, and HOME is not set; name a file with --save-state";
         Usage(message.to_owned())
     })?;
     private_folder::create(&folder)
@@ -168,14 +171,14 @@ pub(crate) fn default_path() -> Result<PathBuf> {
 fn folder() -> Option<PathBuf> {
     let of_system = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-    // By the XDG specification, a path that is not absolute is to be ignored.
+    // The XDG specification says to ignore a path that is not absolute.
     let base = of_system
         .filter(|path| path.is_absolute())
         .or_else(|| Some(home()?.join(".local/state")))?;
     Some(base.join("openai-agents/runs"))
 }
 
-/// Where a file goes when its run goes on.
+/// Gives the name of a file after its run was resumed.
 fn used(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".used");
@@ -187,11 +190,11 @@ fn already_resumed(path: &Path) -> Unusable {
     let is_empty = fs::metadata(&used).is_ok_and(|metadata| metadata.len() == 0);
     let hint = (!is_empty).then(|| {
         format!(
-            "if that run is over and did not end well, {} is what it went on from; what was approved may have been done",
+            "if that run has failed, its saved state is {}; approved calls may have been made",
             used.display()
         )
     });
-    let message = format!("a run has gone on from {} already", path.display());
+    let message = format!("the run in {} was already resumed", path.display());
     invalid(ErrorKind::AlreadyResumed, message, hint)
 }
 

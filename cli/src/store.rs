@@ -18,14 +18,14 @@ use openai_agents::session::{
 use crate::failure::{Unusable, Usage};
 use crate::private_folder;
 
-/// The id by which items name the key of the configuration.
+/// The id of the encryption key of the configuration, as it is in stored items.
 const KEY_ID: &str = "config";
 
 /// An open store of sessions.
 pub(crate) struct Store {
     backend: Backend,
     keys: Option<SessionKeys>,
-    /// What it is called, without a password.
+    /// The name for messages, without a password.
     name: String,
 }
 
@@ -35,7 +35,7 @@ enum Backend {
 }
 
 impl Store {
-    /// Opens the store, and makes what is missing of it.
+    /// Opens the store, and creates what is missing.
     pub(crate) async fn open(config: &Config) -> Result<Self> {
         let store = named(config)?;
         if let SessionStore::Sqlite { path, is_default } = store
@@ -55,14 +55,14 @@ impl Store {
         Self::new(config, backend, store)
     }
 
-    /// Opens the store and changes nothing of it; none if it is a file that is not there.
+    /// Opens the store without changing it; `None` if it is a file that does not exist.
     pub(crate) async fn open_to_read(config: &Config) -> Result<Option<Self>> {
         let store = named(config)?;
         let backend = match store {
             SessionStore::Sqlite { path, .. } if path == Path::new(":memory:") => return Ok(None),
             SessionStore::Sqlite { path, .. } => match path.try_exists() {
                 Ok(false) => return Ok(None),
-                // What is wrong with the path is said by opening it.
+                // Opening the file reports what is wrong with the path.
                 Ok(true) | Err(_) => Backend::Sqlite(SqliteSessions::open_read_only(path).await?),
             },
             other => Backend::Server(on_server(other).await?),
@@ -81,12 +81,12 @@ impl Store {
         })
     }
 
-    /// What the store is called, without a password.
+    /// Gives the name for messages, without a password.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives a session or a branch of it, in clear.
+    /// Gives a session or a branch of it, decrypted.
     pub(crate) async fn session(
         &self,
         id: &SessionId,
@@ -95,12 +95,12 @@ impl Store {
         Ok(self.in_clear(self.stored(id, branch).await?))
     }
 
-    /// Gives a session on its main branch, in clear.
+    /// Gives the main branch of a session, decrypted.
     pub(crate) fn main(&self, id: &SessionId) -> Arc<dyn Session> {
         self.in_clear(self.stored_main(id))
     }
 
-    /// Gives a session as the store has it: encrypted, if there is a key.
+    /// Gives a session as it is stored: encrypted, if there is a key.
     pub(crate) async fn stored(
         &self,
         id: &SessionId,
@@ -124,7 +124,7 @@ impl Store {
         }
     }
 
-    /// Lists the sessions, the one that was written to last first.
+    /// Lists the sessions, the last written to first.
     pub(crate) async fn list(
         &self,
         limit: Option<usize>,
@@ -132,19 +132,19 @@ impl Store {
         self.backend.sessions().list(limit).await
     }
 
-    /// Names the sessions that were written to last, that one first.
+    /// Gives the ids of the sessions that were written to last.
     pub(crate) async fn latest(&self, max: usize) -> Result<Vec<SessionId>, SessionError> {
         let listed = self.list(Some(max)).await?;
         Ok(listed.into_iter().map(|session| session.id).collect())
     }
 
-    /// Gives what only SQLite has.
+    /// Gives the SQLite store, for what only SQLite supports.
     pub(crate) fn sqlite(&self, what: &str) -> Result<&SqliteSessions> {
         match &self.backend {
             Backend::Sqlite(sessions) => Ok(sessions),
             Backend::Server(_) => Err(Unusable {
                 kind: ErrorKind::Unsupported,
-                message: format!("the session store {} has no {what}; SQLite has", self.name),
+                message: format!("the session store {} does not support {what}; set `sessions.url` to a SQLite file", self.name),
                 hint: None,
             }
             .into()),
@@ -167,7 +167,7 @@ impl Backend {
     }
 }
 
-/// Connects to a store that is a server.
+/// Connects to a database server.
 #[cfg_attr(
     not(any(feature = "postgres", feature = "redis")),
     expect(clippy::unused_async, reason = "there is none to connect to")
@@ -188,7 +188,7 @@ fn not_built(store: &SessionStore) -> String {
     let feature = match store {
         SessionStore::Postgres { .. } => "postgres",
         SessionStore::Redis { .. } => "redis",
-        other => return format!("{other} is a store that is not known here"),
+        other => return format!("{other} is an unknown store"),
     };
     format!(
         "{store} needs a program that is built with its feature `{feature}`; \
@@ -201,7 +201,7 @@ fn named(config: &Config) -> Result<&SessionStore> {
     Ok(store.ok_or_else(|| {
         let file = config.file().display();
         let message = format!(
-            "no place for sessions: HOME is not set; set OPENAI_AGENTS__SESSIONS__URL, or `sessions.url` in {file}"
+            "sessions are kept below the home directory, and HOME is not set; set OPENAI_AGENTS__SESSIONS__URL, or `sessions.url` in {file}"
         );
         Usage(message)
     })?)

@@ -8,9 +8,10 @@ use openai_agents::item::{Content, ItemKind, Message, Part, Role};
 use crate::escape::excerpt;
 use crate::output::Lines;
 
-/// Writes the items of a conversation, the user's turns numbered as `sessions fork` counts them.
+/// Writes the items of a conversation. The turns of the user are numbered as `sessions fork` counts
+/// them.
 ///
-/// The second and later lines of a message are indented, so that no message can look like the next one.
+/// All but the first line of a message are indented, so that no message can imitate the next one.
 pub(crate) fn write(out: &mut Lines, items: &[Item], mut n_turns: usize) -> io::Result<()> {
     for item in items {
         match item.kind() {

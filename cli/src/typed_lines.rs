@@ -1,4 +1,4 @@
-//! Lines of stdin, one at a time: what somebody types, or what another program writes.
+//! Reads stdin line by line, from a person or another program.
 
 use std::io::{self, BufRead, IsTerminal as _, Read as _, Write as _};
 use std::thread;
@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use crate::failure::Usage;
 use crate::output::Output;
 
-/// As much as stdin of `run` may have: a line without an end, as of /dev/zero, must not fill the memory.
+/// The longest line, as long as stdin of `run`. A line without an end, as from /dev/zero, must not
+/// fill the memory.
 const MAX_LINE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The lines of stdin.
@@ -19,9 +20,10 @@ pub(crate) struct TypedLines {
 }
 
 impl TypedLines {
-    /// Begins to read, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
+    /// Starts to read, on a thread of its own: a blocking read cannot be cancelled, and the program
+    /// can end without waiting for it.
     pub(crate) fn read() -> Result<Self> {
-        // One line waits while another is answered.
+        // One line waits while another is answered. The writer waits with the next ones.
         let (sender, lines) = mpsc::channel(1);
         let reader = thread::Builder::new().name("openai-agents-stdin".to_owned());
         reader
@@ -41,12 +43,12 @@ impl TypedLines {
         })
     }
 
-    /// Whether a person types them.
+    /// Says whether a person types them.
     pub(crate) const fn is_terminal(&self) -> bool {
         self.is_terminal
     }
 
-    /// Gives the next line, without its end; `None` behind the last one.
+    /// Gives the next line without its end; `None` after the last one.
     ///
     /// # Cancel safety
     ///
@@ -56,13 +58,13 @@ impl TypedLines {
         Ok(line.map_err(|error| Usage(format!("cannot read stdin: {error}")))?)
     }
 
-    /// Asks on stderr, and gives the line that is typed.
+    /// Asks on stderr, and gives the next line.
     pub(crate) async fn ask(
         &mut self,
         question: &str,
         output: &mut Output,
     ) -> Result<Option<String>> {
-        // Where stderr is closed, the answer counts all the same.
+        // An answer counts even if stderr is closed.
         drop(
             output
                 .err
@@ -73,7 +75,7 @@ impl TypedLines {
     }
 }
 
-/// Says whether a typed answer agrees.
+/// Says whether an answer is yes.
 pub(crate) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

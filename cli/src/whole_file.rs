@@ -4,21 +4,21 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Writes a file that must not be there yet, for its owner only.
+/// Writes a new file that only its owner can read. It must not exist yet.
 ///
-/// When that fails, say because the disk is full, the name is free as before.
+/// If that fails, for example on a full disk, the name is free as before.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = Part::write(path, &[bytes], 0o600)?;
-    // A link, unlike a renaming, does not replace what somebody else has made in between. The few file systems without links say so.
+    // A hard link, unlike a rename, does not replace a file that appeared meanwhile. The few file systems without links report an error.
     fs::hard_link(&part.0, path)?;
     drop(part);
     sync_folder(path)
 }
 
-/// Writes a file, and puts it in the place of what was there, if that is a regular file.
+/// Writes a file, in place of a regular file of this name.
 ///
-/// A pipe or a device, such as `/dev/stderr`, is written to. The content is taken in pieces, since all of it once more would be twice the
-/// memory.
+/// A pipe or a device, such as `/dev/stderr`, is written to. The content comes in pieces, because
+/// joining them would take the memory twice.
 pub(crate) fn replace<B: AsRef<[u8]>>(path: &Path, pieces: &[B]) -> io::Result<()> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -32,7 +32,7 @@ pub(crate) fn replace<B: AsRef<[u8]>>(path: &Path, pieces: &[B]) -> io::Result<(
     if !metadata.is_file() {
         return write_all(&OpenOptions::new().write(true).open(path)?, pieces);
     }
-    // Where a link leads stays where it is.
+    // Through a symbolic link, its target is replaced and the link stays.
     let path = fs::canonicalize(path)?;
     let part = Part::write(&path, pieces, 0o666)?;
     fs::set_permissions(&part.0, metadata.permissions())?;
@@ -46,7 +46,7 @@ pub(crate) fn write_all<B: AsRef<[u8]>>(mut file: &File, pieces: &[B]) -> io::Re
     pieces.try_for_each(|piece| file.write_all(piece.as_ref()))
 }
 
-/// A file beside the one that it becomes; it goes with this unless it was renamed.
+/// A temporary file beside the final one. Dropping it removes the file, unless it was renamed.
 struct Part(PathBuf);
 
 impl Part {
@@ -65,6 +65,7 @@ impl Part {
         let file = options.open(&part)?;
         let part = Self(part);
         write_all(&file, pieces)?;
+        // Before the rename: after a crash the name would otherwise stand for an empty file.
         file.sync_all()?;
         Ok(part)
     }
@@ -72,12 +73,12 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // It is not there any more when it was renamed.
+        // Fails if the file was renamed, which is fine.
         fs::remove_file(&self.0).ok();
     }
 }
 
-/// The name is on the disk too, where a folder can be opened.
+/// Flushes the name of the file to the disk as well, on systems where a folder can be opened.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path
         .parent()

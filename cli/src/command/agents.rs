@@ -74,7 +74,7 @@ fn write_text(out: &mut Lines, config: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// What an agent has to do with others, and what stands in its way.
+/// Gives the relations of an agent to others, and its guardrails.
 fn graph(agent: &AgentConfig) -> [(&'static str, Vec<String>); 6] {
     let tool = |tool: &AgentToolConfig| match &tool.name {
         Some(name) => format!("{} as {name}", tool.agent),
@@ -103,7 +103,7 @@ fn approval(agent: &AgentConfig) -> Vec<String> {
         ApprovalConfig::Never => Vec::new(),
         ApprovalConfig::Tools(names) => names.clone(),
         ApprovalConfig::Always => vec!["always".to_owned()],
-        // A way of a newer library.
+        // The enum may gain variants in a newer library.
         other => vec![format!("{other:?}")],
     }
 }

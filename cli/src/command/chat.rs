@@ -87,12 +87,12 @@ struct Chat<'a> {
 
 /// How an answer ended.
 enum AnswerEnd {
-    /// Whether it is there or was stopped, the conversation goes on.
+    /// It is complete or was stopped; the conversation continues.
     Over,
     Failed(Exit),
-    /// Calls wait for a decision.
+    /// Calls wait for approval.
     Waits(Box<RunState>),
-    /// Nobody reads stdout any more.
+    /// The reader of stdout is gone.
     Unread,
 }
 
@@ -111,14 +111,14 @@ pub(crate) async fn run(
         }
     }
     tokio::select! {
-        // Dropping the servers ends them without waiting.
+        // A second signal ends at once: dropping the servers ends them without waiting.
         _ = signals.second() => {}
         () = chat.setup.config.mcp_servers().close() => {}
     }
     ended
 }
 
-/// Everything that can be wrong before something is said.
+/// Does everything that can fail before the first message, so that nothing is typed in vain.
 async fn prepare(global: Global, arguments: &ChatArgs) -> Result<Chat<'_>> {
     if arguments.branch.is_some() && arguments.session.is_none() && !arguments.r#continue {
         return Err(Usage("--branch needs --session".to_owned()).into());
@@ -140,7 +140,9 @@ async fn prepare(global: Global, arguments: &ChatArgs) -> Result<Chat<'_>> {
     };
     setup.demand(&arguments.agent, None)?;
     setup.check_model(&arguments.agent)?;
+    // Made only to see the errors of its configuration.
     drop(setup.config.runner_for(&arguments.agent)?);
+    // After the checks above, because finding the latest session opens the store.
     if arguments.r#continue {
         setup.session = Some(latest_session(&setup).await?);
     }
@@ -162,7 +164,7 @@ async fn prepare(global: Global, arguments: &ChatArgs) -> Result<Chat<'_>> {
 }
 
 impl Chat<'_> {
-    /// Answers line by line.
+    /// Answers line by line until stdin ends.
     async fn talk(&mut self, signals: &mut Signals) -> Result<Exit> {
         loop {
             if self.lines.is_terminal() {
@@ -170,7 +172,7 @@ impl Chat<'_> {
             }
             let next = signals.unless(self.lines.next()).await;
             if self.lines.is_terminal() && !matches!(next, Ok(Some(_))) {
-                // Ctrl-C and Ctrl-D leave what comes next in the line of the prompt.
+                // After Ctrl-C or Ctrl-D the cursor is still behind the prompt.
                 self.out.err.write_all(b"\n").ok();
             }
             let Some(line) = next? else {
@@ -188,11 +190,11 @@ impl Chat<'_> {
 
     fn prompt(&mut self) {
         let written = self.out.err.write_all(b"> ");
-        // Where stderr is closed there is nobody to prompt.
+        // If stderr is closed, nobody sees the prompt.
         drop(written.and_then(|()| self.out.err.flush()));
     }
 
-    /// Answers a message; gives how the conversation ends where it cannot go on.
+    /// Answers a message. Gives the exit code if the conversation cannot continue.
     async fn answer(&mut self, line: String, signals: &mut Signals) -> Result<Option<Exit>> {
         let input = vec![Message::new(Role::User, line).into()];
         let delivery = self.arguments.delivery.delivery();
@@ -220,7 +222,7 @@ impl Chat<'_> {
     }
 
     fn limits(&self) -> Limits {
-        // An agent that was handed over to is in the configuration too.
+        // Only an unknown agent has no limits, and after a handoff the agent is in the configuration too.
         let mut limits = self.setup.limits(&self.agent).unwrap_or_default();
         limits.max_turns = self.arguments.max_turns.or(limits.max_turns);
         let timeout = self.arguments.timeout.map(Duration::from_secs);
@@ -228,7 +230,8 @@ impl Chat<'_> {
         limits
     }
 
-    /// Shows an answer as it comes, until it is there, fails, waits, or is stopped.
+    /// Shows an answer as it arrives, until it is complete, fails, waits for approval or is
+    /// stopped.
     async fn watch(
         &mut self,
         request: RunRequest,
@@ -246,6 +249,7 @@ impl Chat<'_> {
         loop {
             let next = tokio::select! {
                 biased;
+                // In this order: a signal must not wait until a fast stream has a pause.
                 signal = signals.first() => return Err(Ended(signal).into()),
                 () = interrupt.came(), if !is_stopped => {
                     is_stopped = true;
@@ -265,6 +269,8 @@ impl Chat<'_> {
                         return Ok(AnswerEnd::Unread);
                     }
                 }
+                // The run reports the cancel as an error. Any other error is a failure, also if it
+                // came while the user pressed Ctrl-C.
                 Some(Err(error)) if is_stopped && error.kind() == ErrorKind::Cancelled => {
                     renderer.stopped();
                     return Ok(AnswerEnd::Over);
@@ -286,7 +292,7 @@ impl Chat<'_> {
         }
     }
 
-    /// Decides about the calls that wait.
+    /// Asks about the calls that wait for approval, and writes the decisions into the state.
     async fn decide(&mut self, state: &mut RunState, signals: &mut Signals) -> Result<()> {
         for call in state.interruptions() {
             if self.arguments.approve_all {
@@ -316,7 +322,7 @@ impl Chat<'_> {
     }
 }
 
-/// A call that waits, with every argument whole: it is what somebody decides about.
+/// Describes a call with all of its arguments, uncut: somebody decides about them.
 fn question(call: &Interruption) -> String {
     let (agent, tool, arguments) = (&call.agent, &call.tool, &call.arguments);
     let doubt = if call.may_have_run {

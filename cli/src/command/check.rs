@@ -27,7 +27,7 @@ use crate::store::Store;
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {}
 
-/// What was found, a line each.
+/// The findings, a line each.
 #[derive(Default)]
 struct Findings(Vec<String>);
 
@@ -88,7 +88,7 @@ fn write_settings(out: &mut Lines, config: &Config) -> io::Result<()> {
     out.text("")
 }
 
-/// Asks everything that a run may need.
+/// Asks everything that a run may need, and gives the exit code of the first part that fails.
 async fn judge_parts(config: &Config, findings: &mut Findings) -> Result<Exit> {
     let mut exit = Exit::Done;
     if config.base_url().is_ok() {
@@ -134,7 +134,7 @@ async fn judge_sessions(config: &Config, findings: &mut Findings) -> Exit {
     Exit::Done
 }
 
-/// Says what the server's answer means.
+/// Explains the answer of the server.
 fn judge(config: &Config, listing: &ModelListing, findings: &mut Findings) -> Exit {
     match listing {
         ModelListing::Models(names) => {

@@ -6,7 +6,7 @@ use openai_agents::{ErrorKind, RunState};
 
 use crate::failure::{Unusable, Usage};
 
-/// What was decided about the calls of a run that waits.
+/// The decisions about the calls of a paused run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Approval")]
 pub(crate) struct Decisions {
@@ -25,7 +25,7 @@ pub(crate) struct Decisions {
 }
 
 impl Decisions {
-    /// Finds decisions without a run that they are about.
+    /// Refuses decisions when there is no paused run they could be about.
     pub(crate) fn refuse(&self, needed: &str) -> Result<()> {
         if self.always || self.decides() {
             let message = format!("--approve, --reject, --approve-all and --always need {needed}");
@@ -38,7 +38,7 @@ impl Decisions {
         self.approve_all || !self.approve.is_empty() || !self.reject.is_empty()
     }
 
-    /// Puts the decisions into the state, all or none.
+    /// Writes the decisions into the state, all or none.
     pub(crate) fn decide(&self, state: &mut RunState) -> Result<()> {
         if self.always && !self.decides() {
             let message = "--always needs --approve, --approve-all or --reject";
@@ -52,6 +52,8 @@ impl Decisions {
         let rejected = self.reject.iter().map(|text| split(text, &waiting));
         let rejected: Vec<(&str, Option<&str>)> = rejected.collect();
         let approved = self.approve.iter().map(String::as_str);
+        // All ids are checked before the first decision is written. An id that is given twice is no
+        // longer in the list the second time.
         for id in approved.clone().chain(rejected.iter().map(|(id, _)| *id)) {
             let Some(place) = waiting.iter().position(|waiting| waiting == id) else {
                 return Err(unknown(id, state).into());
@@ -90,7 +92,8 @@ impl Decisions {
     }
 }
 
-/// `ID` or `ID=MESSAGE`; an id may have a `=` of its own.
+/// Splits `ID` or `ID=MESSAGE`. An id of a server may contain `=`, so that the ids that wait decide
+/// where it ends.
 fn split<'a>(text: &'a str, waiting: &[String]) -> (&'a str, Option<&'a str>) {
     let ends = text.match_indices('=').map(|(end, _)| end);
     let split = |end: usize| Some((text.get(..end)?, Some(text.get(end + 1..)?)));

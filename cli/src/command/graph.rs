@@ -51,7 +51,7 @@ pub(crate) fn run(global: Global, arguments: &GraphArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What is drawn.
+/// The graph that is drawn.
 struct Drawing {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
@@ -128,12 +128,13 @@ impl Drawing {
     fn mermaid(&self) -> String {
         let mut text = "flowchart LR\n".to_owned();
         for (n, node) in self.nodes.iter().enumerate() {
+            // Mermaid has no backslash escapes in labels, only entities that begin with `#`.
             let label = node.label.replace('"', "#quot;");
             let (open, close) = match node.kind {
                 NodeKind::Agent => ("[", "]"),
                 NodeKind::Tool => ("([", "])"),
             };
-            // Writing to a text does not fail.
+            // Writing to a `String` cannot fail.
             let _written = writeln!(text, "  n{n}{open}\"{label}\"{close}");
         }
         for Edge { from, to, label } in &self.edges {
@@ -159,7 +160,8 @@ impl Drawing {
         text
     }
 
-    /// Agents on the left below each other, what only they use on the right: small graphs need no more to be read.
+    /// Draws agents in a column on the left and tools in one on the right. That is enough for small
+    /// graphs; larger ones are for Graphviz.
     fn svg(&self) -> String {
         const ROW: usize = 56;
         const WIDTH: usize = 220;
@@ -183,7 +185,7 @@ impl Drawing {
                 continue;
             };
             let (x1, y1) = (start.0 + WIDTH, start.1 + 18);
-            // An edge to another agent comes round from the right.
+            // Agents are in the same column, so that an edge between two enters from the right.
             let (x2, bend) = if end.0 > start.0 {
                 (end.0, 120)
             } else {
@@ -221,7 +223,7 @@ impl Drawing {
     }
 }
 
-/// A text as XML shows it.
+/// Escapes a text for XML.
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")

@@ -1,4 +1,4 @@
-//! Reads what to ask: the prompt, stdin, `--file` and `--image`.
+//! Reads the question: the prompt, stdin, `--file` and `--image`.
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,12 @@ use crate::data_url;
 use crate::failure::{Unusable, Usage};
 use crate::output;
 
-/// A million tokens or so: more fits into no model, and a wrong pipe should not fill the memory.
+/// About a million tokens. No model takes more, and a wrong pipe must not fill the memory.
 const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
-/// More would not pass most servers.
+/// Most servers refuse larger files.
 const MAX_BINARY_BYTES: u64 = 20 * 1024 * 1024;
-/// How long stdin may take before a word is said about it. Many pipes are slow; one that nobody writes to looks the same.
+/// How long stdin is read before a note appears. Many pipes are slow, and one that nobody writes to
+/// looks the same.
 const PATIENCE: Duration = Duration::from_secs(2);
 const STILL_READING: &str =
     "still reading stdin to its end (nothing in it? use --no-stdin or < /dev/null)";
@@ -46,11 +47,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Reads all that there is to ask; stdin may take `patience`, and without one as long as it needs.
+    /// Reads the whole question. Stdin may take `patience`; without one, as long as it needs.
     ///
     /// # Cancel safety
     ///
-    /// What was read of stdin is lost when the future is dropped.
+    /// If the future is dropped, what was read from stdin is lost.
     pub(super) async fn message(&self, patience: Option<Duration>) -> Result<Message> {
         let text = self.text(patience).await?;
         let files = self.file.iter().map(|path| self.read_file(path));
@@ -67,7 +68,7 @@ impl Input {
         Ok(Message::from_parts(Role::User, parts))
     }
 
-    /// Asks for a text alone.
+    /// A question of text only.
     pub(super) const fn of_text(prompt: Option<String>) -> Self {
         Self {
             prompt,
@@ -78,7 +79,7 @@ impl Input {
         }
     }
 
-    /// Reads the text of it.
+    /// Reads the text of the question.
     ///
     /// # Cancel safety
     ///
@@ -87,7 +88,7 @@ impl Input {
         let is_terminal = io::stdin().is_terminal();
         match self.prompt.as_deref() {
             Some("-") if self.no_stdin => {
-                let message = "- is stdin, which --no-stdin leaves alone";
+                let message = "- reads the prompt from stdin, which --no-stdin forbids: leave out one of the two";
                 Err(Usage(message.to_owned()).into())
             }
             Some("-") => {
@@ -106,7 +107,8 @@ impl Input {
         }
     }
 
-    /// Reads stdin to its end, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
+    /// Reads stdin to its end, on a thread of its own: a blocking read cannot be cancelled, and the
+    /// program can end without waiting for it.
     async fn read_stdin(&self, patience: Option<Duration>) -> Result<String> {
         let max_bytes = self.max_input_bytes.unwrap_or(MAX_TEXT_BYTES);
         let (read, mut is_read) = oneshot::channel();
@@ -114,7 +116,7 @@ impl Input {
         reader
             .spawn(move || {
                 let bytes = file::read_up_to(io::stdin().lock(), max_bytes);
-                // Nobody waits for it any more if the program is about to end.
+                // The receiver is gone if the program is about to end.
                 drop(read.send(bytes.and_then(file::into_text)));
             })
             .map_err(|error| unreadable("stdin", &error))?;
@@ -131,13 +133,14 @@ impl Input {
         };
         let text = text.unwrap_or_else(|_| Err(io::Error::other("its reader has ended")));
         let mut text = text.map_err(|error| unreadable("stdin", &error))?;
-        // The line end is the shell's, not the prompt's.
+        // The line end comes from the shell and is not part of the prompt.
         let n_bytes = text.trim_end_matches(['\n', '\r']).len();
         text.truncate(n_bytes);
         Ok(text)
     }
 
-    /// A text goes into the prompt, where every model can read it; a PDF goes as a file.
+    /// Reads an attached file. Text goes into the prompt, where every model can read it; a PDF is
+    /// sent as a file.
     fn read_file(&self, path: &Path) -> Result<Part> {
         let name = path.file_name().unwrap_or(path.as_os_str());
         let name = name.to_string_lossy().into_owned();
@@ -178,7 +181,7 @@ impl Input {
     }
 }
 
-/// Two texts as one: an empty line stands between them, and an empty text leaves nothing behind.
+/// Joins two texts with an empty line between them; an empty text is left out.
 fn joined(prompt: &str, piped: &str) -> String {
     match (prompt.trim().is_empty(), piped.trim().is_empty()) {
         (_, true) => prompt.to_owned(),

@@ -30,26 +30,29 @@ use crate::logging;
 use crate::output::{self, Lines, Output};
 use crate::signal::Signals;
 
-/// Speech servers take files of 25 MB.
+/// The largest file that speech servers take: 25 MB at OpenAI.
 const MAX_AUDIO_BYTES: u64 = 25 * 1024 * 1024;
 
-/// Write down what is said in an audio file, into the microphone, or while it is said
+/// Transcribe an audio file, the microphone, or speech while it is spoken
 ///
-/// The file is sent to /audio/transcriptions of the server at `voice.stt_url`, or else at the base URL. The model is `voice.stt_model`
-/// of the settings. The text goes to stdout.
+/// The file is sent to /audio/transcriptions of the server at `voice.stt_url`, or else at the base
+/// URL. The model is `voice.stt_model` of the settings. The text goes to stdout.
 ///
-/// With --live, the audio is sent over a WebSocket to /realtime of that server while it is read, and the text comes as it is found: a WAV
-/// file of 24,000 samples a second and one channel, or such samples (16 bits, without a header) on stdin:
-/// arecord -q -t raw -f S16_LE -r 24000 | openai-agents listen --live -
+/// With --live, the audio is sent over a WebSocket to /realtime of that server while it is read,
+/// and the text appears as it is recognised. It must be a WAV file of 24,000 samples a second and
+/// one channel, or such samples (16 bits, without a header) on stdin: arecord -q -t raw -f S16_LE
+/// -r 24000 | openai-agents listen --live -
 ///
-/// With --microphone, what is said is recorded, and written down when it ends: by silence, Enter or Ctrl-C. With --live it is sent while it
-/// is said. A second Ctrl-C ends the program.
+/// With --microphone, the recording ends by silence, Enter or Ctrl-C, and is transcribed then. With
+/// --live it is sent while you speak. A second Ctrl-C ends the program.
 ///
-/// With --json, stdout has one JSON object per line: transcript_delta where the server streams, and last a result with `text` and, in the
-/// format verbose_json, `language`, `duration`, `segments` and `words`.
+/// With --json, stdout has one JSON object per line: transcript_delta if the server streams, and at
+/// the end a result with `text` and, in the format verbose_json, `language`, `duration`, `segments`
+/// and `words`.
 ///
-/// Exit codes: 0 done; 1 the server did not answer with a text, an output cannot be written, or the microphone failed while it recorded;
-/// 2 nothing was done: wrong usage or settings, no such file, no microphone, or the server cannot be reached.
+/// Exit codes: 0 done; 1 the server did not answer with a text, an output cannot be written, or the
+/// microphone failed while recording; 2 nothing was done: wrong usage or settings, no such file, no
+/// microphone, or the server cannot be reached.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -59,7 +62,7 @@ pub(crate) struct ListenArgs {
     /// The audio file: WAV, MP3, FLAC, OGG, MP4 or WebM; with --live WAV, or - for samples on stdin.
     #[arg(required_unless_present = "microphone")]
     file: Option<PathBuf>,
-    /// Write down while the audio is read.
+    /// Transcribe while the audio is read.
     #[arg(long, conflicts_with = "format")]
     live: bool,
     /// Record from the microphone instead of reading a file.
@@ -91,7 +94,7 @@ pub(crate) struct ListenArgs {
     pub(super) json: bool,
 }
 
-/// Reads a number of seconds that is more than none and at most a minute.
+/// Parses a number of seconds above 0 and up to 60.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text
         .parse::<f64>()
@@ -99,7 +102,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .filter(|it| *it > 0.0 && *it <= 60.0);
     seconds
         .map(Duration::from_secs_f64)
-        .ok_or_else(|| "it is no number of seconds from 0 to 60".to_owned())
+        .ok_or_else(|| "must be a number of seconds above 0 and at most 60".to_owned())
 }
 
 pub(crate) async fn run(global: Global, arguments: &ListenArgs, signals: &Signals) -> Result<Exit> {
@@ -114,7 +117,7 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs, signals: &Signal
             .map(TranscriptFormat::as_str)
             .join(", ");
         Usage(format!(
-            "--format {} is no format; there are {names}",
+            "--format {} is unknown; use one of {names}",
             arguments.format
         ))
     })?;
@@ -155,7 +158,7 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs, signals: &Signal
                         }
                     }
                 }
-                // The server has found the end by itself, and the microphone still hears.
+                // The server found the end of the speech. The microphone is still open and would start another.
                 if arguments.microphone {
                     return Ok(Exit::Done);
                 }
@@ -169,14 +172,14 @@ pub(crate) async fn run(global: Global, arguments: &ListenArgs, signals: &Signal
 type TranscriptStream = Pin<Box<dyn Stream<Item = Result<TranscriptionEvent>> + Send>>;
 pub(super) type SampleStream = Pin<Box<dyn Stream<Item = PcmAudio> + Send>>;
 
-/// Has written down what is read or recorded.
+/// Transcribes what is read or recorded.
 async fn transcripts(
     arguments: &ListenArgs,
     format: TranscriptFormat,
     config: &Config,
     signals: &Signals,
 ) -> Result<TranscriptStream> {
-    // The settings are looked at before anything is read, and before anybody speaks.
+    // Checks the settings first, so that nobody speaks in vain.
     if arguments.live {
         config.live_stt()?;
     } else {
@@ -189,7 +192,7 @@ async fn transcripts(
         if arguments.live {
             let (samples, recording) = recorder.into_stream();
             let events = live(arguments, config, samples)?;
-            // What is heard is sent while it is written down.
+            // Both are polled together: one records and sends, the other receives the text.
             return Ok(Box::pin(stream::select(events, recording)));
         }
         let (audio, _) = recorder.record().await?;
@@ -202,7 +205,7 @@ async fn transcripts(
     }
 }
 
-/// Has a recording written down.
+/// Transcribes a recording.
 fn recorded(
     arguments: &ListenArgs,
     format: TranscriptFormat,
@@ -223,7 +226,7 @@ fn recorded(
     Ok(judged(stt.transcribe(request), config))
 }
 
-/// Says of an error of the server which setting it comes from.
+/// Adds to an error of the server the setting that its address comes from.
 fn judged(
     events: impl Stream<Item = Result<TranscriptionEvent, ModelError>> + Send + 'static,
     config: &Config,
@@ -236,7 +239,7 @@ fn judged(
     )
 }
 
-/// Has audio written down while it is read.
+/// Transcribes audio while it is read.
 fn live(
     arguments: &ListenArgs,
     config: &Config,
@@ -246,13 +249,13 @@ fn live(
     let mut request = LiveRequest::new(samples);
     request.language.clone_from(&arguments.language);
     request.prompt.clone_from(&arguments.prompt);
-    // It hears live whatever it is asked.
+    // `None` means an engine that cannot do this. This one always can.
     let events = stt.transcribe_live(request);
     let events = events.context("the model takes no live audio")?;
     Ok(judged(events, config))
 }
 
-/// Reads samples from a file, or while they come from stdin.
+/// Gives the samples of a file, or of stdin as they arrive.
 fn file_samples(path: &Path) -> Result<SampleStream> {
     if path.as_os_str() == "-" {
         return stdin_samples();
@@ -264,9 +267,11 @@ fn file_samples(path: &Path) -> Result<SampleStream> {
     Ok(Box::pin(stream::iter([audio])))
 }
 
-/// Reads samples from stdin, on a thread: a read cannot be cancelled, and the end of the process does not wait for it.
+/// Reads samples from stdin, on a thread of its own: a blocking read cannot be cancelled, and the
+/// program can end without waiting for it.
 fn stdin_samples() -> Result<SampleStream> {
-    /// A tenth of a second; a few wait while the connection is slow, and then stdin does.
+    /// A tenth of a second. While the connection is slow, 16 pieces wait in the channel, and then
+    /// the writer of stdin does.
     const PIECE_BYTES: usize = 4_800;
     let (sender, mut pieces) = mpsc::channel(16);
     let reader = thread::Builder::new().name("openai-agents-stdin".to_owned());
@@ -275,10 +280,11 @@ fn stdin_samples() -> Result<SampleStream> {
             let mut stdin = io::stdin().lock();
             loop {
                 let mut piece = Vec::with_capacity(PIECE_BYTES);
-                // A broken stdin ends the audio as its end does.
+                // An error of stdin ends the audio, as its end does.
                 let read = (&mut stdin)
                     .take(PIECE_BYTES as u64)
                     .read_to_end(&mut piece);
+                // A sample has two bytes. Half of one at the end is dropped.
                 piece.truncate(piece.len() / 2 * 2);
                 let rate = AudioFormat::Pcm16.sample_rate_hz();
                 let Ok(audio) = PcmAudio::new(rate, 1, piece) else {
@@ -293,7 +299,7 @@ fn stdin_samples() -> Result<SampleStream> {
     Ok(Box::pin(stream::poll_fn(move |cx| pieces.poll_recv(cx))))
 }
 
-/// Reads a recording.
+/// Reads a recording from a file.
 pub(super) fn read(path: &Path) -> Result<AudioFile> {
     let bytes = file::read(path, MAX_AUDIO_BYTES).map_err(|error| {
         let path = path.display();

@@ -1,4 +1,4 @@
-//! The commands, a file each; the doc comment of a command is its help.
+//! The commands, one file each. The doc comment of a command is its help text.
 
 mod agents;
 mod chat;
@@ -61,7 +61,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether --json is there, so that the last line is a result.
+    /// Says whether --json was given, so that the last line must be a result.
     pub(crate) fn is_json(&self) -> bool {
         match self {
             Self::Run(command) => command.json,
@@ -87,18 +87,18 @@ impl Command {
     }
 }
 
-/// Does what the command line asks for.
+/// Runs the command.
 pub(crate) fn run(arguments: CommandLine) -> Result<Exit> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let command = arguments.command.unwrap_or_default();
     let mut builder = match command {
         Command::Serve(_) => Builder::new_multi_thread(),
-        // A command that runs one agent needs no second thread.
+        // One thread is enough to run one agent.
         _ => Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build().context("cannot start")?;
     let exit = runtime.block_on(act(arguments.global, command, &mut signals));
-    // A blocking tool that has begun cannot be stopped; the end of the process does not wait for it.
+    // Returns without waiting for blocking tools that have begun: they cannot be stopped, and the process ends anyway.
     runtime.shutdown_background();
     exit
 }

@@ -1,4 +1,4 @@
-//! A program that was built without the feature `microphone`: it says so, and there is nothing that could be opened.
+//! Stands in for the microphone in a program without the feature: opening one is an error.
 #![expect(
     clippy::unused_async,
     clippy::needless_pass_by_value,
@@ -22,19 +22,19 @@ use crate::failure::Usage;
 use crate::signal::Signals;
 use crate::typed_lines::TypedLines;
 
-/// There is none.
+/// Never exists: the functions below compile without a device, and cannot be called.
 pub(super) enum Microphone {}
 
-/// There is none.
+/// Never exists.
 pub(super) enum Speaker {}
 
-/// There is none.
+/// Never exists.
 pub(super) enum QuestionRecorder {}
 
-/// There is none.
+/// Never exists.
 pub(super) enum RecordingEnd {}
 
-/// Never made.
+/// Never made, because its microphone never exists.
 #[expect(dead_code, reason = "its microphone says that it is not there")]
 pub(super) struct LiveSound {
     pub(super) microphone: Microphone,

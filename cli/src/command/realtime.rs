@@ -25,25 +25,33 @@ use crate::recorder::{LocalStore, Recorder};
 use crate::signal::Signals;
 use crate::typed_lines::{TypedLines, is_yes};
 
-/// Talk with a realtime model: by microphone and speaker, text in the terminal, audio from and to files
+/// Talk with a realtime model: by microphone and speaker, by text in the terminal, or with audio
+/// files
 ///
-/// Each line of stdin is a message; its answer comes before the next line is sent, and the end of stdin ends the session. With --audio, the
-/// file is the first message. The model is `realtime.model` of the settings, at `realtime.url` or else at the base URL. The agent is the
+/// Each line of stdin is a message. The answer comes before the next line is sent, and the end of
+/// stdin ends the session. With --audio, the file is the first message. The model is
+/// `realtime.model` of the settings, at `realtime.url` or else at the base URL. The agent is the
 /// `RealtimeAgent` of the settings, or one with the tools of `Assistant`.
 ///
-/// The answers go to stdout as text; what was heard, tool calls and notices go to stderr. With -o, the model answers in audio, which is
-/// written to the file at the end, and its transcript goes to stdout. If a call needs approval, you are asked
-/// in the terminal; if stdin is no terminal, the call is refused. With --approve-all all calls are approved.
+/// Answers go to stdout as text. What was heard, tool calls and notices go to stderr. With -o, the
+/// model answers in audio, which is written to the file at the end; its transcript goes to stdout.
+/// If a call needs approval, you are asked in the terminal; if stdin is not a terminal, the call is
+/// rejected. --approve-all approves every call.
 ///
-/// With --microphone, the model hears the microphone and answers through the speaker. Whoever speaks over an answer stops it, and the model is
-/// told what was heard of it; use headphones, or the model hears itself. With --half-duplex nothing is heard while an answer is played. Lines
-/// of stdin are messages too; an empty one stops an answer. The session ends with stdin, behind the last answer, or by Ctrl-C.
+/// With --microphone, the model hears the microphone and answers through the speaker. Speak over an
+/// answer to stop it; the model is told how much of it you heard. Use headphones, or the model
+/// hears itself. With --half-duplex the microphone is closed while an answer is played. Lines of
+/// stdin are messages too, and an empty line stops an answer. The session ends after the last
+/// answer when stdin ends, or by Ctrl-C.
 ///
-/// With --json, stdout has one JSON object per line: user_transcript, text_delta, tool_called, tool_output, handoff_occurred,
-/// guardrail_tripped, interrupted, response_done, server_error, deviation, model_event. The last line has the type result.
+/// With --json, stdout has one JSON object per line: user_transcript, text_delta, tool_called,
+/// tool_output, handoff_occurred, guardrail_tripped, interrupted, response_done, server_error,
+/// deviation, model_event. The last line has the type result.
 ///
-/// Exit codes: 0 done; 1 an answer failed, the session ended early, or the microphone or the speaker failed; 2 nothing was done: wrong usage or
-/// settings, no microphone or speaker, or the server cannot be reached; 3 a guardrail tripped on the last answer; 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM.
+/// Exit codes: 0 done; 1 an answer failed, the session ended early, or the microphone or the
+/// speaker failed; 2 nothing was done: wrong usage or settings, no microphone or speaker, or the
+/// server cannot be reached; 3 a guardrail tripped on the last answer; 129, 130 or 143 after
+/// SIGHUP, Ctrl-C or SIGTERM.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -59,13 +67,13 @@ pub(crate) struct RealtimeArgs {
     /// Send this WAV file first: 24,000 samples a second, one channel.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     audio: Option<PathBuf>,
-    /// Talk by the microphone and the speaker.
+    /// Talk through the microphone and the speaker.
     #[arg(long, conflicts_with = "audio")]
     microphone: bool,
-    /// Hear nothing while an answer is played: for loudspeakers.
+    /// Close the microphone while an answer is played: for loudspeakers.
     #[arg(long, requires = "microphone")]
     half_duplex: bool,
-    /// Hear by this microphone; `openai-agents devices` lists them [default: the system's].
+    /// Use this microphone; `openai-agents devices` lists them [default: the system's].
     #[arg(long, value_name = "ID", requires = "microphone")]
     input_device: Option<String>,
     /// Play through this speaker; `openai-agents devices` lists them [default: the system's].
@@ -91,7 +99,7 @@ pub(crate) struct RealtimeArgs {
     pub(super) json: bool,
 }
 
-/// What there is to say.
+/// A message of the user.
 pub(super) enum UserMessage {
     Text(String),
     Audio(PcmAudio),
@@ -100,9 +108,9 @@ pub(super) enum UserMessage {
 /// When the user may speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SpokenTurns {
-    /// When the agent has answered.
+    /// After the agent has answered.
     InTurn,
-    /// Whenever they want to, over an answer too.
+    /// At any time, over an answer too.
     Overlapping,
 }
 
@@ -115,14 +123,14 @@ pub(super) enum ApprovalPolicy {
     None,
 }
 
-/// What a session has come to.
+/// The state of a session and its answers so far.
 pub(super) struct TerminalSession {
     json: bool,
     pub(super) approval: ApprovalPolicy,
     turns: SpokenTurns,
     out: Output,
     agent: String,
-    /// The answer under way: a call in it means that another one follows.
+    /// Whether the current answer has a tool call, after which another answer follows.
     has_called: bool,
     is_answered: bool,
     text: String,
@@ -144,6 +152,7 @@ pub(crate) async fn run(
         Err(error) => Err(error),
     };
     tokio::select! {
+        // Closing waits for the servers; a second Ctrl-C does not.
         _ = signals.second() => {}
         () = config.mcp_servers().close() => {}
     }
@@ -180,10 +189,13 @@ async fn converse(arguments: &RealtimeArgs, opened: Opened, signals: &mut Signal
     };
     let talked = tokio::select! {
         biased;
+        // First in order (`biased`), so that events that keep coming cannot hold up Ctrl-C.
         signal = signals.first() => Err(Ended(signal).into()),
         talked = Box::pin(talk) => talked,
     };
     let usage = session.usage();
+    // A proper close waits for the server, up to two seconds. After a failure or Ctrl-C nobody should
+    // have to wait.
     if talked.is_ok() {
         session.close().await;
     } else {
@@ -194,6 +206,7 @@ async fn converse(arguments: &RealtimeArgs, opened: Opened, signals: &mut Signal
     }
     let failure = talked.err().map(|error| Failure::after_session(&error));
     let spoken = conversation.audio.take().filter(|audio| !audio.is_empty());
+    // Also after a failure: what was spoken until then is there, and was paid for.
     let written = match (&file, spoken) {
         (Some(file), Some(audio)) => PcmAudio::new(AudioFormat::Pcm16.sample_rate_hz(), 1, audio)
             .and_then(|audio| audio.to_wav())
@@ -214,7 +227,7 @@ async fn converse(arguments: &RealtimeArgs, opened: Opened, signals: &mut Signal
     Ok(Exit::Done)
 }
 
-/// A session, what is said first, where the answers go, and who speaks.
+/// An open session, its first message, and where its answers go.
 struct Opened {
     session: RealtimeSession,
     first: Option<UserMessage>,
@@ -224,7 +237,8 @@ struct Opened {
     sound: Option<microphone::LiveSound>,
 }
 
-/// Everything that can be wrong before something is said; the MCP servers of the configuration have to be closed in any case.
+/// Does everything that can fail before the first message. The configuration comes back in any
+/// case, because its MCP servers must be closed.
 async fn prepare(global: Global, arguments: &RealtimeArgs) -> Result<(Config, Result<Opened>)> {
     let config = global.load_with(&[
         ("--voice", "realtime.voice", arguments.voice.as_deref()),
@@ -273,7 +287,7 @@ async fn open(config: &Config, arguments: &RealtimeArgs) -> Result<Opened> {
         builder = builder.voice(voice);
     }
     if arguments.audio.is_some() {
-        // The file is one turn, whatever pauses are in it.
+        // The whole file is one turn. The detection of the server would split it at pauses.
         builder = builder.turn_detection(TurnDetection::Manual);
     }
     let sound = if arguments.microphone {
@@ -349,7 +363,7 @@ impl TerminalSession {
         }
     }
 
-    /// Says the messages one by one, each when the one before it is answered.
+    /// Sends the messages one by one, each after the answer to the one before.
     async fn talk(
         &mut self,
         session: &mut RealtimeSession,
@@ -379,7 +393,7 @@ impl TerminalSession {
         self.finish()
     }
 
-    /// Says how the session ends where nothing else was wrong.
+    /// Ends the session: an error if a guardrail tripped on the last answer.
     pub(super) fn finish(&mut self) -> Result<()> {
         match self.tripped.take() {
             Some(guardrail) => Err(Unusable {
@@ -392,7 +406,7 @@ impl TerminalSession {
         }
     }
 
-    /// Whether nothing is being answered.
+    /// Says whether the last message is answered.
     #[cfg_attr(
         not(feature = "microphone"),
         expect(dead_code, reason = "without one the user waits for the answer")
@@ -445,7 +459,7 @@ impl TerminalSession {
         Ok(())
     }
 
-    /// Decides about a call that was shown; the conversation goes on meanwhile.
+    /// Decides about a call that was shown. The server continues the conversation meanwhile.
     async fn is_approved(&mut self, lines: Option<&mut TypedLines>) -> Result<bool> {
         let lines = match (self.approval, lines) {
             (ApprovalPolicy::All, _) => return Ok(true),
@@ -460,7 +474,7 @@ impl TerminalSession {
     ///
     /// # Errors
     ///
-    /// What the session ends for.
+    /// The reason if the event ends the session.
     pub(super) fn show(&mut self, event: &RealtimeEvent) -> Result<()> {
         let line = event_line(event);
         let note = match event {
@@ -492,7 +506,7 @@ impl TerminalSession {
             }
             RealtimeEvent::GuardrailTripped { result, .. } => {
                 self.tripped = Some(result.guardrail.clone());
-                // The correction is another answer.
+                // The session asks for a corrected answer, which follows.
                 self.has_called = true;
                 Some(event.to_string())
             }
@@ -527,7 +541,7 @@ impl TerminalSession {
         Ok(())
     }
 
-    /// Notes that an answer is over; says whether the session can go on.
+    /// Counts an answer that is over; says whether the session can continue.
     fn end_answer(&mut self, status: &ResponseStatus, reason: Option<&str>) -> Result<bool> {
         self.n_answers += 1;
         let is_followed = std::mem::take(&mut self.has_called);
@@ -540,7 +554,7 @@ impl TerminalSession {
             ResponseStatus::Cancelled if is_followed => {}
             // The user spoke over it, or stopped it.
             ResponseStatus::Cancelled if is_live => self.is_answered = true,
-            // Some servers find turns also where they were told not to; they answer the turn that they found.
+            // Some servers detect turns although `turn_detection` is off. They cancel this answer and begin another.
             ResponseStatus::Cancelled if reason == Some("turn_detected") => {}
             _ => return Ok(false),
         }
@@ -551,14 +565,14 @@ impl TerminalSession {
         if let (true, Some(line)) = (self.json, line)
             && !output::is_read(Lines::stdout().json(line))?
         {
-            anyhow::bail!("nobody reads stdout any more");
+            anyhow::bail!("the reader of stdout is gone");
         }
         Ok(())
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
         if !output::is_read(self.out.words(text))? {
-            anyhow::bail!("nobody reads stdout any more");
+            anyhow::bail!("the reader of stdout is gone");
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! What `realtime --json` writes.
+//! The lines of `realtime --json`.
 
 use openai_agents::realtime::RealtimeEvent;
 use serde_json::{Value, json};
 
-/// The line of `--json` that stands for an event, if there is one.
+/// Gives the line for an event, if it has one.
 pub(super) fn event_line(event: &RealtimeEvent) -> Option<Value> {
     Some(match event {
         RealtimeEvent::TextDelta { delta, .. } => json!({ "type": "text_delta", "delta": delta }),

@@ -16,7 +16,7 @@ use crate::failure::{Unusable, Usage};
 use crate::logging;
 use crate::output::{self, Lines, is_read};
 
-/// MCP servers are started again, and that may take.
+/// The longest wait for an answer. A reload starts the MCP servers again, which takes time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reload the configuration of a running server
@@ -43,7 +43,8 @@ pub(crate) async fn run(global: Global, arguments: &ReloadArgs) -> Result<Exit> 
         return Err(refusal(status, &answer).into());
     }
     let listed = |name| answer.get(name).and_then(Value::as_array);
-    let agents = listed("agents").context("the answer is none of this program's")?;
+    let agents = listed("agents")
+        .context("the answer is not one of openai-agents: is another program listening there?")?;
     let agents: Vec<&str> = agents.iter().filter_map(Value::as_str).collect();
     let line = format!("serves {}", agents.join(", "));
     is_read(Lines::stdout().text(line))?;
@@ -58,6 +59,7 @@ async fn ask(config: &Config) -> Result<(u16, Value)> {
     let ServerConfig { bind, token, .. } = config.server();
     let mut address = *bind;
     match address.ip() {
+        // `0.0.0.0` means every address for a listener, and none for a client.
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
@@ -70,7 +72,7 @@ async fn ask(config: &Config) -> Result<(u16, Value)> {
     let client = HttpClient::builder().idle_timeout(PATIENCE).build()?;
     let nobody = |error| {
         let message = format!(
-            "nobody serves at {address}: {error}; `openai-agents serve` does, and --bind names another address"
+            "no server answers at {address}: {error}; start one with `openai-agents serve`, or name its address with --bind"
         );
         Usage(message)
     };
@@ -84,16 +86,16 @@ async fn read(response: HttpResponse) -> Result<(u16, Value)> {
     Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }
 
-/// Says why nothing was loaded.
+/// Says why nothing was reloaded.
 fn refusal(status: u16, answer: &Value) -> Unusable {
     let message = answer.pointer("/error/message").and_then(Value::as_str);
     let message = message.map_or_else(
-        || format!("the answer has status {status}, and is none of this program's"),
+        || format!("status {status} with an answer that is not one of openai-agents: is another program listening there?"),
         str::to_owned,
     );
     let hint = match status {
-        401 => "the token is `server.token`, which both programs must have",
-        500 => "what was served before goes on being served",
+        401 => "set `server.token` to the token of the running server",
+        500 => "the server continues with its old configuration",
         _ => return unusable(message, None),
     };
     unusable(message, Some(hint.to_owned()))

@@ -24,13 +24,14 @@ use crate::signal::Signals;
 
 /// Replay a run that `run --record` recorded, without a model
 ///
-/// Every answer of the model and every output of a tool comes from the file. No request is sent and no tool is called. Use the same
-/// settings and the same agent as when the run was recorded.
+/// Every answer of the model and every output of a tool comes from the file. No request is sent and
+/// no tool is called. Use the same settings and the same agent as when the run was recorded.
 ///
-/// With --fork-at N, the turns before N come from the file, and from turn N on the model and the tools are really called. So you can try
-/// the same beginning with another model (--model) or with changed tools.
+/// With --fork-at N, the turns before N come from the file. From turn N on, the model and the tools
+/// are called. Use it to try the same beginning with another model (--model) or with changed tools.
 ///
-/// With --diff OTHER, nothing is replayed. The differences between the two recordings are listed, and the exit code is 1 if there are any.
+/// With --diff OTHER, nothing is replayed. The differences between the two recordings are listed,
+/// and the exit code is 1 if there are any.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// The recording.
@@ -66,7 +67,9 @@ async fn open(path: &Path) -> Result<Recording> {
     let recording = Recording::open(path).await?;
     if recording.is_cut() {
         let path = path.display();
-        output::note(format_args!("the last line of {path} is cut, and left out"));
+        output::note(format_args!(
+            "the last line of {path} is incomplete and was left out"
+        ));
     }
     Ok(recording)
 }
@@ -79,7 +82,7 @@ async fn prepare(global: Global, arguments: &ReplayArgs) -> Result<(Start, RunSe
     let delivery = arguments.delivery.delivery();
     let flags = form(&global, arguments.json, delivery);
     if arguments.fork_at.is_none() && global.names_model() {
-        let message = "--model needs --fork-at: what is played back was said by another model";
+        let message = "--model needs --fork-at: without it, every answer comes from the recording";
         return Err(Usage(message.to_owned()).into());
     }
     let config = global.load()?;
@@ -111,7 +114,7 @@ async fn prepare(global: Global, arguments: &ReplayArgs) -> Result<(Start, RunSe
     Ok((Start::Run(Box::new(request)), setup))
 }
 
-/// Lists what differs; as for `diff`, that is an exit code and no error.
+/// Lists the differences. As for `diff`, they are an exit code and not an error.
 fn list(differences: &[Difference], json: bool) -> Result<Exit> {
     let mut out = Lines::stdout();
     for difference in differences {

@@ -67,7 +67,7 @@ fn load(global: Global) -> Result<Config> {
     Ok(config)
 }
 
-/// Looks at all that could stand in the way before the run is taken up: what is refused has changed nothing.
+/// Checks everything before the run is resumed, so that a refusal has changed nothing.
 async fn prepare(global: Global, id: &str, arguments: &ResumeArgs) -> Result<(Start, RunSetup)> {
     let delivery = arguments.delivery.delivery();
     let flags = form(&global, arguments.json, delivery);
@@ -91,7 +91,7 @@ async fn prepare(global: Global, id: &str, arguments: &ResumeArgs) -> Result<(St
             return Ok((Start::Show(Box::new(state.clone()), saved), setup));
         }
     } else {
-        decisions.refuse("a run that waits")?;
+        decisions.refuse("a run that waits for approval")?;
     }
     let session = setup.open_session(place.branch.as_deref()).await?;
     let agent = &beginning.agent;
@@ -99,8 +99,11 @@ async fn prepare(global: Global, id: &str, arguments: &ResumeArgs) -> Result<(St
         Some(state) => setup.resume(agent, state.clone(), delivery).await?,
         None => setup.ask(agent, beginning.input, delivery).await?,
     };
+    // From here on the run counts as executed once more, so it comes last.
     let durable = kept.resume().await?;
     if let Some(state) = &state {
+        // Saved before the run continues: a call that was approved once must not run twice if this
+        // process ends as well.
         durable.decided(state).await?;
     }
     let request = request.journal(durable.journal()).limits(place.limits);

@@ -30,7 +30,7 @@ use crate::signal::Signals;
 use crate::state_file::{self, Claim};
 use crate::store::Store;
 
-/// A schema is written by people, or made from a type.
+/// The largest schema: 1 MiB. People write them, or types do.
 const MAX_SCHEMA_BYTES: u64 = 1024 * 1024;
 
 /// Ask an agent and print its answer
@@ -125,14 +125,14 @@ pub(crate) async fn run(
     arguments: &RunArgs,
     signals: &mut Signals,
 ) -> Result<Exit> {
-    // A saved run says itself whose it is.
+    // The file of a saved run names its agent.
     let agent = arguments.resume.is_none().then_some(&*arguments.agent);
     let mut renderer = Renderer::new(arguments.json, agent);
     let prepared = Box::pin(prepare(global, arguments));
     play(prepared, &mut renderer, signals).await
 }
 
-/// Everything that can be wrong before the run begins.
+/// Does everything that can fail before the run begins.
 async fn prepare(global: Global, arguments: &RunArgs) -> Result<(Start, RunSetup)> {
     if arguments.resume.is_none() {
         arguments.decisions.refuse("--resume")?;
@@ -172,10 +172,10 @@ async fn fresh(setup: &mut RunSetup, arguments: &RunArgs) -> Result<RunRequest> 
     setup.check_model(&arguments.agent)?;
     let config = &setup.config;
     let described = config.agent_config(&arguments.agent)?;
-    // What is missing is said before stdin is waited for.
+    // Made only to see the errors of its configuration, before stdin is read: a pipe can take long.
     drop(config.runner_for(&arguments.agent)?);
     let may_pause = config.can_wait(described);
-    // Found only when a call waits, what is wrong here would cost the run.
+    // Checked now, because the run would be lost if it could not be saved when a call waits.
     match &arguments.save_state {
         Some(path) => check_target(path)?,
         None if may_pause => state_file::default_path().map(drop)?,
@@ -217,7 +217,7 @@ async fn fresh(setup: &mut RunSetup, arguments: &RunArgs) -> Result<RunRequest> 
     Ok(request)
 }
 
-/// Goes on with a saved run, or shows it if it waits and nothing was decided.
+/// Resumes a saved run, or shows it if no decision was given.
 async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &RunArgs) -> Result<Start> {
     let (text, mut state) = setup.files.read(file)?;
     let agent = state.start_agent().to_owned();
@@ -225,9 +225,7 @@ async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &RunArgs) -> Resu
         let file = file.display();
         return Err(Unusable {
             kind: ErrorKind::StateInvalid,
-            message: format!(
-                "cannot go on from {file}: it needs the agent `{agent}`, which is not there"
-            ),
+            message: format!("cannot resume {file}: its agent `{agent}` is not in the settings"),
             hint: None,
         }
         .into());
@@ -251,6 +249,8 @@ async fn resumed(setup: &mut RunSetup, file: &Path, arguments: &RunArgs) -> Resu
     let session = setup.open_session(arguments.branch.as_deref()).await?;
     let delivery = arguments.delivery.delivery();
     let request = setup.resume(&agent, state, delivery).await?;
+    // The last step that can fail. It renames the file, so that no other process can resume the run
+    // as well.
     setup.claim = Some(Claim::take(file, &text)?);
     setup.save_state.get_or_insert(file.to_owned());
     let request = match session {
@@ -279,8 +279,8 @@ pub(super) async fn latest_session(setup: &RunSetup) -> Result<SessionId> {
     let latest = listed.pop();
     Ok(latest.ok_or_else(|| Unusable {
         kind: ErrorKind::Session,
-        message: "no conversation is kept that could be continued".to_owned(),
-        hint: Some("--session ID begins one".to_owned()),
+        message: "there is no conversation to continue".to_owned(),
+        hint: Some("start one with --session ID".to_owned()),
     })?)
 }
 
@@ -292,15 +292,15 @@ fn read_schema(path: &Path) -> Result<Map<String, Value>> {
     let text = file::read_text(path, MAX_SCHEMA_BYTES).map_err(|error| wrong(&error))?;
     match serde_json::from_str(&text) {
         Ok(Value::Object(schema)) => Ok(schema),
-        Ok(_) => Err(wrong(&"it is no JSON object").into()),
+        Ok(_) => Err(wrong(&"it is not a JSON object").into()),
         Err(error) => Err(wrong(&error).into()),
     }
 }
 
-/// Finds what would make saving fail, before it would cost the run.
+/// Checks that the run can be saved, before it costs anything.
 fn check_target(path: &Path) -> Result<()> {
     let problem = if path.exists() {
-        "it exists"
+        "the file exists already, and would be overwritten"
     } else if path
         .parent()
         .is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
@@ -313,9 +313,10 @@ fn check_target(path: &Path) -> Result<()> {
     Err(Usage(format!("--save-state {path}: {problem}")).into())
 }
 
-/// The flags with which a run goes on in the same form and under the same settings.
+/// Gives the flags that continue the run with the same output and settings.
 fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
     let mut flags = form(global, arguments.json, arguments.delivery.delivery());
+    // A durable run has its schema and branch in the journal.
     let schema = arguments.schema.as_deref().filter(|_| !arguments.durable);
     for (flag, file) in [
         ("--schema", schema),
@@ -331,7 +332,7 @@ fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
     flags
 }
 
-/// The flags of settings and form.
+/// Gives the flags for settings and output.
 pub(super) fn form(global: &Global, json: bool, delivery: Delivery) -> Vec<String> {
     let mut flags = global.to_flags();
     let switches = [

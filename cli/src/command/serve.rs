@@ -27,9 +27,10 @@ use crate::served_sessions::ServedSessions;
 use crate::server_limits;
 use crate::signal::Signals;
 
-/// How long what is under way may take at the end; with what the rest takes the end comes within ten seconds.
+/// How long work under way may take at the end. With `FOR_CHILDREN` and the rest, the program ends
+/// within the ten seconds that its help promises.
 const GRACE: Duration = Duration::from_millis(8_500);
-/// How long the children may take to end.
+/// How long the MCP servers may take to end.
 const FOR_CHILDREN: Duration = Duration::from_millis(500);
 
 /// Serve the agents and tools to other programs; the default command
@@ -90,14 +91,14 @@ pub(crate) async fn run(
     let children = timeout(FOR_CHILDREN, config.mcp_servers().close());
     tokio::select! {
         biased;
-        // They are dropped, which ends them without waiting.
+        // Dropping the servers ends them without waiting.
         _ = signals.second() => {}
         _ = children => {}
     }
     ended.map(|()| Exit::Done)
 }
 
-/// All agents and tools as an MCP server.
+/// Makes an MCP server of all agents and tools.
 fn mcp_server(catalog: &Catalog, sessions: &ServedSessions) -> Result<McpServer> {
     let mut builder = McpServer::builder(catalog.runner.clone())
         .identity(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
@@ -110,7 +111,7 @@ fn mcp_server(catalog: &Catalog, sessions: &ServedSessions) -> Result<McpServer>
     Ok(sessions.behind_mcp(builder).build()?)
 }
 
-/// All agents behind the OpenAI API, beside the MCP server.
+/// Makes the HTTP server of all agents.
 fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> ServerBuilder {
     let mut builder = Server::builder(catalog.runner)
         .grace(GRACE)
@@ -130,6 +131,8 @@ fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> 
     if let Some(token) = token {
         builder = builder.token(token.clone());
     }
+    // The server answers only to host names that it knows. The address that it listens on is one;
+    // 0.0.0.0 and [::] stand for all addresses and name none.
     let own = (!bind.ip().is_unspecified()).then(|| name_of(bind.ip()));
     for host in own.iter().chain(allowed_hosts) {
         builder = builder.allow_host(host);
@@ -140,7 +143,7 @@ fn http_server(config: &Config, sessions: &ServedSessions, catalog: Catalog) -> 
     sessions.behind(server_limits::set(builder, limits))
 }
 
-/// Models of the configuration that is served now, by names of its server.
+/// Finds models of the current configuration by name, for requests that name one.
 struct NamedModels(Arc<Served>);
 
 impl ModelProvider for NamedModels {
@@ -150,7 +153,7 @@ impl ModelProvider for NamedModels {
     }
 }
 
-/// The realtime agent at `/v1/realtime`, if a realtime model is set.
+/// Adds the realtime agent at `/v1/realtime`, if a realtime model is set.
 fn with_realtime(
     builder: ServerBuilder,
     config: &Config,
@@ -177,7 +180,7 @@ fn with_realtime(
     Ok(builder.realtime(sessions))
 }
 
-/// An address as it stands in a URL.
+/// Formats an address as in a URL.
 fn name_of(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
@@ -219,13 +222,14 @@ async fn over_http(
     let builder = with_realtime(builder, &config, served.recorder())?;
     let server = builder.mcp(mcp).build()?;
     let listener = listen(&config).await?;
+    // `config` would keep the first configuration and its MCP servers alive after a reload.
     drop(config);
     let address = listener.local_addr().context("cannot listen")?;
     let (count, counted) = oneshot::channel();
     let (mut hears, counting) = (signals.clone(), server.clone());
     let shutdown = async move {
         hears.first().await;
-        // Nobody is told where the program ends at once.
+        // The receiver is gone if the program ends at once.
         count.send(counting.n_in_flight()).ok();
     };
     let serving = server.serve(listener, shutdown);
@@ -234,12 +238,14 @@ async fn over_http(
     ));
     let asked_twice = async {
         if let Ok(n @ 1..) = counted.await {
-            output::note(format_args!("ending: {n} under way"));
+            output::note(format_args!(
+                "ending: waiting for {n} under way; another signal ends at once"
+            ));
         }
         signals.second().await
     };
     tokio::select! {
-        // In this order, so that nothing new is taken any more when the end is told.
+        // The server first, so that it accepts nothing new once the note about the end is written.
         biased;
         served = serving => served.context(ServingFailed("cannot serve")),
         signal = asked_twice => Err(Ended(signal).into()),
@@ -255,7 +261,7 @@ async fn listen(config: &Config) -> Result<TcpListener> {
         );
         let file = config.file().display();
         let message = format!(
-            "cannot listen at {bind} ({from}): {error}; --bind, or `server.bind` in {file}, names another address"
+            "cannot listen on {bind} ({from}): {error}; choose another address with --bind, or `server.bind` in {file}"
         );
         Usage(message).into()
     })

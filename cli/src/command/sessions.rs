@@ -84,7 +84,7 @@ struct Which {
 }
 
 impl SessionsArgs {
-    /// Whether the action has --json.
+    /// Says whether the action has --json.
     pub(super) fn is_json(&self) -> bool {
         match self.action {
             Action::List { json } | Action::Show { json, .. } => json,
@@ -172,7 +172,7 @@ async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) 
     if read.items.is_empty() && which.branch.is_none() {
         return Err(gone(&id, store.name()).into());
     }
-    // The turns are counted from the beginning, which a limit cuts off.
+    // Turns are numbered from the beginning of the session, which a limit leaves out.
     let n_before = if limit.is_some() {
         let all = session.items(None).await?.items;
         let n_cut = all.len().saturating_sub(read.items.len());
@@ -188,7 +188,7 @@ async fn show(config: &Config, which: &Which, json: bool, limit: Option<usize>) 
     let mut out = Lines::stdout();
     is_read(if json {
         let mut items = read.items.iter();
-        // Stored as they came: what is one plain line stays as it is, byte for byte.
+        // Written as they are stored, byte for byte, unless a line needs escaping.
         items.try_for_each(|item| out.stored_json(item.to_json()))
     } else {
         transcript::write(&mut out, &read.items, n_before)
@@ -227,7 +227,7 @@ async fn clear(config: &Config, which: &Which) -> Result<()> {
             session.delete_branch(branch).await?;
         }
         _ => {
-            // As it is stored: a key that was lost is no reason to keep what it hides.
+            // Opened without decryption: a session whose key is lost must still be deletable.
             let session = store.stored(&id, None).await?;
             if session.items(Some(1)).await?.items.is_empty() {
                 return Err(gone(&id, store.name()).into());
@@ -241,7 +241,7 @@ async fn clear(config: &Config, which: &Which) -> Result<()> {
 fn gone(id: &SessionId, store: &str) -> Unusable {
     Unusable {
         kind: ErrorKind::Session,
-        message: format!("the session store {store} has nothing under the id `{id}`"),
+        message: format!("there is no session `{id}` in {store}"),
         hint: None,
     }
 }

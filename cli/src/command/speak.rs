@@ -24,14 +24,16 @@ use crate::output;
 
 /// Speak a text into an audio file, or through the speaker
 ///
-/// The text is sent to /audio/speech of the server at `voice.tts_url`, or else at the base URL. The model is `voice.tts_model` and the
-/// voice `voice.voice` of the settings. The file is written once all audio is there, as the server sent it. With --play the
-/// audio is played while it comes.
+/// The text is sent to /audio/speech of the server at `voice.tts_url`, or else at the base URL. The
+/// model is `voice.tts_model` and the voice `voice.voice` of the settings. The file has the audio
+/// as the server sent it, and is written when all of it has arrived. With --play the audio is
+/// played as it arrives.
 ///
 /// `echo "Hello." | openai-agents speak -o hello.wav`
 ///
-/// Exit codes: 0 done; 1 the server did not speak, the file cannot be written, or the speaker failed while it played; 2 nothing was done:
-/// wrong usage or settings, no speaker, or the server cannot be reached.
+/// Exit codes: 0 done; 1 the server did not speak, the file cannot be written, or the speaker
+/// failed while it played; 2 nothing was done: wrong usage or settings, no speaker, or the server
+/// cannot be reached.
 #[derive(Debug, Args)]
 pub(crate) struct SpeakArgs {
     /// The text. Text from a pipe is added after it; - means only that text.
@@ -57,7 +59,7 @@ pub(crate) struct SpeakArgs {
     /// Say how to speak, for models that take this.
     #[arg(long, value_name = "TEXT")]
     instructions: Option<String>,
-    /// Speak this much faster; 1 is usual.
+    /// Speak faster by this factor; 1 is normal speed.
     #[arg(long, value_name = "FACTOR")]
     speed: Option<f64>,
     /// Print the result as a line of JSON.
@@ -76,6 +78,7 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
     ])?;
     logging::start(&config)?;
     let target = match &arguments.output {
+        // Checked before the request, so that speech is not paid for and then lost.
         Some(path) => Some((path, format(arguments, path)?, AnswerFile::new(path)?)),
         None => None,
     };
@@ -111,6 +114,7 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
             _ => {}
         }
     }
+    // Only now that the audio is complete: a request that fails leaves an older file as it was.
     file.write_pieces(&audio)?;
     let shown = path.display();
     if !arguments.json {
@@ -124,7 +128,7 @@ pub(crate) async fn run(global: Global, arguments: &SpeakArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A speech server that failed, with the setting that says where it is.
+/// Makes an error of a speech server, with the setting that names its address.
 pub(super) fn failed(error: ModelError, url: &str, config: &Config) -> SpeechFailed {
     let hint = match error.kind() {
         ErrorKind::Transport | ErrorKind::TimeoutConnect | ErrorKind::ContentType => {
@@ -158,12 +162,12 @@ fn format(arguments: &SpeakArgs, path: &Path) -> Result<SpeechFormat> {
         .find(|format| format.as_str().eq_ignore_ascii_case(name));
     found.ok_or_else(|| {
         let what = match named {
-            Some(name) => format!("--format {name} is no format"),
-            None => format!("the ending of {} is no format of speech", path.display()),
+            Some(name) => format!("--format {name} is unknown"),
+            None => format!(
+                "the ending of {} is not that of an audio format",
+                path.display()
+            ),
         };
-        Usage(format!(
-            "{what}; there are mp3, opus, aac, flac, wav and pcm"
-        ))
-        .into()
+        Usage(format!("{what}; use mp3, opus, aac, flac, wav or pcm")).into()
     })
 }

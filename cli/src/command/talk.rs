@@ -25,19 +25,23 @@ use crate::render::Renderer;
 use crate::run_setup::RunSetup;
 use crate::signal::Signals;
 
-/// Ask an agent by a spoken question, and hear its spoken answer
+/// Ask an agent a spoken question, and hear its spoken answer
 ///
-/// The question is an audio file, and the answer is written to a WAV file or, with --play, played. With --microphone it is a conversation: a
-/// question ends by silence or Enter, Enter stops an answer, Ctrl-D or Ctrl-C ends the conversation. While an answer is played nothing is
-/// heard, so that a loudspeaker does not disturb.
+/// The question is an audio file. The answer is written to a WAV file or, with --play, played. With
+/// --microphone it is a conversation: a question ends by silence or Enter, Enter stops an answer,
+/// and Ctrl-D or Ctrl-C ends the conversation. The microphone is closed while an answer is played,
+/// so that loudspeakers can be used.
 ///
-/// The question is written down (`voice.stt_model`, `voice.stt_url`), an agent answers it, and the answer is spoken sentence by sentence
-/// (`voice.tts_model`, `voice.tts_url`, `voice.voice`). The text of the answer goes to stdout; what was heard and tool calls go to stderr.
+/// The question is transcribed (`voice.stt_model`, `voice.stt_url`), an agent answers it, and the
+/// answer is spoken sentence by sentence (`voice.tts_model`, `voice.tts_url`, `voice.voice`). The
+/// text of the answer goes to stdout; what was heard and tool calls go to stderr.
 ///
-/// With --json, stdout has the lines of `run`, and before them user_transcript, between them sentence_started, and before the result
-/// audio_written. If tool calls need approval, the run is saved as by `run`; nothing is spoken then.
+/// With --json, stdout has the lines of `run`, and before them user_transcript, between them
+/// sentence_started, and before the result audio_written. If tool calls need approval, the run is
+/// saved as by `run`, and nothing is spoken.
 ///
-/// Exit codes: those of `run`; 1 too if the microphone or the speaker fails, and 2 if there is none.
+/// Exit codes: those of `run`; 1 too if the microphone or the speaker fails, and 2 if there is
+/// none.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -53,13 +57,13 @@ pub(crate) struct TalkArgs {
     /// Play the spoken answer.
     #[arg(long)]
     play: bool,
-    /// Talk by the microphone and the speaker.
+    /// Talk through the microphone and the speaker.
     #[arg(long, conflicts_with_all = ["file", "output", "play"])]
     microphone: bool,
     /// End a question after this many seconds of silence.
     #[arg(long, value_name = "SECS", default_value = "2", requires = "microphone", value_parser = seconds)]
     silence: Duration,
-    /// Hear by this microphone; `openai-agents devices` lists them [default: the system's].
+    /// Use this microphone; `openai-agents devices` lists them [default: the system's].
     #[arg(long, value_name = "ID", requires = "microphone")]
     input_device: Option<String>,
     /// Play through this speaker; `openai-agents devices` lists them [default: the system's].
@@ -74,7 +78,7 @@ pub(crate) struct TalkArgs {
     /// Speak in this voice.
     #[arg(long, value_name = "NAME")]
     voice: Option<String>,
-    /// Use this model to write the question down.
+    /// Use this model to transcribe the question.
     #[arg(long, value_name = "NAME")]
     stt_model: Option<String>,
     /// Use this speech model.
@@ -85,7 +89,7 @@ pub(crate) struct TalkArgs {
     pub(super) json: bool,
 }
 
-/// A turn, and what it has come to.
+/// A turn of the conversation, and what came of it.
 pub(super) struct TalkTurn<'a> {
     setup: &'a RunSetup,
     arguments: &'a TalkArgs,
@@ -103,7 +107,7 @@ struct Spoken {
     heard: String,
 }
 
-/// All that is needed to talk.
+/// Everything that is needed to talk.
 struct Prepared {
     pipeline: Pipeline,
     setup: RunSetup,
@@ -112,7 +116,7 @@ struct Prepared {
     sound: Sound,
 }
 
-/// The devices that are used.
+/// The devices in use.
 enum Sound {
     None,
     Speaker(Box<Speaker>),
@@ -154,19 +158,20 @@ pub(crate) async fn run(
         played = Box::pin(play(&mut pipeline, &mut turn, sound, file.as_ref())) => played,
     };
     let played = played.or_else(|error| Ok(turn.renderer.failed(&Failure::after_run(&error))));
-    // Closes the connections before the servers are waited for.
+    // Closes the connections before waiting for the MCP servers.
     drop(pipeline);
     if let Some(recorder) = recorder {
         recorder.close().await;
     }
     tokio::select! {
+        // Closing waits for the servers; a second Ctrl-C does not.
         _ = signals.second() => {}
         () = setup.config.mcp_servers().close() => {}
     }
     played
 }
 
-/// Everything that can be wrong before the question is sent.
+/// Does everything that can fail before the question is sent.
 async fn prepare(global: Global, arguments: &TalkArgs) -> Result<Prepared> {
     let flags = super::run::form(&global, arguments.json, Delivery::Stream);
     let config = global.load_with(&[
@@ -263,7 +268,7 @@ async fn play(
 }
 
 impl TalkTurn<'_> {
-    /// Takes an event; gives how the program ends, if it does.
+    /// Handles an event. Gives the exit code if the program has to end.
     pub(super) async fn take(
         &mut self,
         event: Result<VoiceEvent, VoiceError>,
@@ -280,7 +285,7 @@ impl TalkTurn<'_> {
         self.show(event)
     }
 
-    /// Shows an event; gives how the program ends if nobody reads any more.
+    /// Shows an event. Gives the exit code if the reader of stdout is gone.
     fn show(&mut self, event: VoiceEvent) -> Result<Option<Exit>> {
         let spoken = &mut self.spoken;
         let json = self.arguments.json;
@@ -297,6 +302,7 @@ impl TalkTurn<'_> {
             }
             VoiceEvent::Audio { .. } if !self.keeps_audio => return Ok(None),
             VoiceEvent::Audio { audio } => {
+                // A WAV file has one format.
                 if let Some(format) = &spoken.format
                     && (format.sample_rate_hz(), format.n_channels())
                         != (audio.sample_rate_hz(), audio.n_channels())
@@ -323,7 +329,7 @@ impl TalkTurn<'_> {
         Ok(None)
     }
 
-    /// Whether the agent has answered.
+    /// Says whether the agent has answered.
     #[cfg_attr(
         not(feature = "microphone"),
         expect(dead_code, reason = "only a conversation has turns without an answer")
@@ -345,7 +351,7 @@ impl TalkTurn<'_> {
         }
     }
 
-    /// Ends a turn whose audio was all given out, and writes it to the file.
+    /// Ends a turn after its last audio, and writes the audio to the file.
     pub(super) fn finish(&mut self, file: Option<&AnswerFile>) -> Result<Exit> {
         let Some(result) = self.spoken.result.take() else {
             let failure = Failure::nothing_heard(&self.spoken.heard);
@@ -364,7 +370,7 @@ impl TalkTurn<'_> {
     }
 }
 
-/// Writes the audio, and says how long it lasts; an answer without a word has none.
+/// Writes the audio, and gives its length in seconds. An answer without words has none.
 fn write(spoken: &Spoken, file: &AnswerFile, arguments: &TalkArgs) -> Result<f64> {
     let (rate, channels) = spoken.format.as_ref().map_or((24_000, 1), |format| {
         (format.sample_rate_hz(), format.n_channels())

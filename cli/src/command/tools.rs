@@ -40,7 +40,7 @@ pub(crate) async fn run(global: Global, arguments: &ToolsArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     let message = format!(
-        "MCP server `{}` gives no tools: {}",
+        "the tools of the MCP server `{}` cannot be listed: {}",
         first.name,
         first.state()
     );
@@ -92,7 +92,7 @@ fn write(
     Ok(())
 }
 
-/// Says where a tool comes from that is there without a server.
+/// Says where a tool comes from that is not one of a server.
 fn origin_of(config: &Config, tool: &FunctionTool) -> String {
     #[cfg(unix)]
     if let Some(workspace) = config.workspace()

@@ -21,9 +21,10 @@ use crate::output::{Lines, is_read};
 use crate::render::{tree, usage};
 use crate::{logging, output, recorder};
 
-/// List, show, export and delete what was recorded of runs
+/// List, show, export and delete recorded runs
 ///
-/// Runs are recorded by `run --trace`, and by every command where `trace.store` is set. Nothing leaves this machine.
+/// Runs are recorded by `run --trace`, and by every command if `trace.store` is set. Nothing leaves
+/// this machine.
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
     #[command(subcommand)]
@@ -100,7 +101,7 @@ enum Action {
     },
 }
 
-/// What usage is added up by.
+/// The keys that usage can be added up by.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum By {
     /// The day, in UTC.
@@ -122,7 +123,7 @@ impl From<By> for UsageKey {
 }
 
 impl TraceArgs {
-    /// Whether the action has --json and is a list.
+    /// Says whether the action has --json and writes a list.
     pub(super) fn is_json(&self) -> bool {
         match self.action {
             Action::List { json, .. } | Action::Show { json, .. } | Action::Usage { json, .. } => {
@@ -200,7 +201,7 @@ pub(crate) async fn run(global: Global, arguments: &TraceArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// An age as `30d`.
+/// Parses an age such as `30d`.
 fn age(text: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "expected a number of days, hours or minutes, such as 30d, 12h or 45m";
     let unit = match text.chars().next_back() {
@@ -225,7 +226,7 @@ async fn delete_old(store: Option<TraceStore>, age: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Opens the store; nothing if there is none yet.
+/// Opens the store; `None` if it does not exist yet.
 async fn open(config: &Config) -> Result<Option<TraceStore>> {
     let path = recorder::path(config)?;
     if !path.try_exists().unwrap_or(true) {
@@ -263,18 +264,19 @@ async fn find(
         || id.len() > 32
     {
         return Err(Usage(format!(
-            "`{id}` is no id of a trace, nor the beginning of one"
+            "`{id}` is not the id of a trace or its beginning; `trace list` shows them"
         ))
         .into());
     }
     let mut filter = TraceFilter::default();
     filter.id_prefix = Some(id.to_owned());
+    // Two are enough to see that the beginning fits more than one.
     filter.limit = Some(2);
     let mut found = store.list(filter).await?.traces;
     match (found.pop(), found.pop()) {
         (Some(found), None) => Ok((store, found)),
         (Some(_), Some(_)) => Err(gone(format!(
-            "several traces in {path} have an id that begins with {id}"
+            "several traces in {path} have an id that begins with {id}; give more of it"
         ))
         .into()),
         (None, _) => Err(gone(format!(
@@ -331,7 +333,7 @@ fn json_lines(spans: Vec<Span>) -> Result<String> {
     let mut bytes = Vec::new();
     let spans: Vec<_> = spans.into_iter().map(std::sync::Arc::new).collect();
     JsonLines::new(&mut bytes).write(&spans)?;
-    String::from_utf8(bytes).context("what was recorded is no text")
+    String::from_utf8(bytes).context("the recorded trace is not UTF-8")
 }
 
 fn write(text: &str, html: bool, file: Option<&AnswerFile>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Shows a run to programs: one JSON object per line on stdout, the last of them the result.
+//! Shows a run to programs: one JSON object per line on stdout, the last one the result.
 
 use std::io;
 
@@ -25,7 +25,8 @@ impl JsonRenderer {
         event.to_json().map_or(Ok(()), |line| self.out.json(&line))
     }
 
-    /// Writes the answer; what failed beside it makes the result one that is not `ok`, and takes nothing of the answer away.
+    /// Writes the answer. A failure beside it makes the result not `ok`, and the answer stays in
+    /// it.
     pub(super) fn done(
         result: &RunResult,
         session: Option<&str>,

@@ -16,10 +16,10 @@ use crate::pause::Pause;
 use json::JsonRenderer;
 use text::TextRenderer;
 
-/// Shows one run, and knows how far it came.
+/// Shows one run, and knows how far it got.
 pub(crate) struct Renderer {
     form: Form,
-    /// The agent at work; `None` until it is known.
+    /// The current agent; `None` until it is known.
     agent: Option<String>,
     turns: u32,
     session: Option<String>,
@@ -44,12 +44,12 @@ impl Renderer {
         }
     }
 
-    /// Notes the session of the run.
+    /// Sets the session of the run, for the result.
     pub(crate) fn in_session(&mut self, id: &str) {
         self.session = Some(id.to_owned());
     }
 
-    /// Says under what id the run is kept.
+    /// Shows the id under which the run is kept.
     pub(crate) fn durable(&mut self, id: &str) -> Result<()> {
         let written = match &mut self.form {
             Form::Text(_) => {
@@ -61,18 +61,18 @@ impl Renderer {
         is_read(written).map(drop)
     }
 
-    /// Notes how far a run came.
+    /// Sets how far a run got.
     pub(crate) fn reached(&mut self, progress: &RunProgress) {
         self.is_at(progress.last_agent.name(), progress.turns);
     }
 
-    /// Notes where a run stands.
+    /// Sets the current agent and turn.
     pub(crate) fn is_at(&mut self, agent: &str, turns: u32) {
         self.agent = Some(agent.to_owned());
         self.turns = turns;
     }
 
-    /// Shows an event; gives how the program ends if nobody reads any more.
+    /// Shows an event. Gives the exit code if the reader of stdout is gone.
     pub(crate) fn event(&mut self, event: &RunEvent) -> Result<Option<Exit>> {
         if let RunEvent::TurnStarted { turn, agent } = event {
             self.is_at(agent, *turn);
@@ -84,18 +84,19 @@ impl Renderer {
         is_read(written).map(|is_read| if is_read { None } else { Some(Exit::Done) })
     }
 
-    /// Shows the answer, and says what failed beside it.
+    /// Shows the answer, and reports what failed beside it.
     pub(crate) fn done(&mut self, result: &RunResult, failure: Option<&Failure>) -> Result<Exit> {
         let written = match &mut self.form {
             Form::Text(text) => text.done(result.final_output()),
             Form::Json(_) => JsonRenderer::done(result, self.session.as_deref(), failure),
         };
+        // Reported before an error of stdout is returned, which would hide it.
         let exit = failure.map_or(Exit::Done, Failure::report);
         is_read(written)?;
         Ok(exit)
     }
 
-    /// Shows that it waits for approval, and says so on stderr.
+    /// Shows that the run waits for approval.
     pub(crate) fn paused(&mut self, pause: &Pause) -> Result<Exit> {
         let written = match &mut self.form {
             Form::Text(text) => text.end_line(),
@@ -106,7 +107,7 @@ impl Renderer {
         Ok(Exit::Approval)
     }
 
-    /// Ends the line that is open on stdout.
+    /// Ends an open line on stdout.
     pub(crate) fn end_line(&mut self) -> Result<()> {
         let written = match &mut self.form {
             Form::Text(text) => text.end_line(),
@@ -115,23 +116,23 @@ impl Renderer {
         is_read(written).map(drop)
     }
 
-    /// Shows that the answer was stopped by the person who reads it.
+    /// Shows that the user stopped the answer.
     pub(crate) fn stopped(&mut self) {
         if let Form::Text(text) = &mut self.form {
-            // Where stdout cannot be written, the next answer says so.
+            // If stdout cannot be written, the next answer reports it.
             drop(text.interrupted());
         }
         output::note("stopped");
     }
 
-    /// Shows how it failed, and says so on stderr.
+    /// Shows a failure, and gives the exit code.
     pub(crate) fn failed(&mut self, failure: &Failure) -> Exit {
         let written = match &mut self.form {
             Form::Text(text) if matches!(failure.exit, Exit::Ended(_)) => text.interrupted(),
             Form::Text(text) => text.end_line(),
             Form::Json(_) => JsonRenderer::failed(failure, self.agent.as_deref(), self.turns),
         };
-        // The failure is what the program ends for, also where it cannot be written to stdout.
+        // The exit code is that of the failure, even if stdout cannot be written either.
         drop(written);
         failure.report()
     }

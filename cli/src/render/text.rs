@@ -9,17 +9,17 @@ use serde_json::Value;
 use crate::escape::{Shown, answer};
 use crate::output::Output;
 
-/// A line on stderr is for a glance; all of it is in the output of --json.
+/// The longest line on stderr, which is for a glance. --json shows everything.
 const MAX_LINE_CHARS: usize = 300;
 
 /// Shows a run as text.
 pub(super) struct TextRenderer {
     output: Output,
-    /// The last character on stdout was not a line end.
+    /// Whether the last character on stdout was not a line end.
     line_is_open: bool,
-    /// The text of this turn, which may be the answer, is on stdout.
+    /// Whether the text of this turn, which may be the answer, is on stdout.
     answer_is_shown: bool,
-    /// The calls of this turn; above one, an output needs the name of its tool.
+    /// The calls of this turn. With more than one, an output needs the name of its tool.
     n_calls: usize,
 }
 
@@ -86,7 +86,7 @@ impl TextRenderer {
                 }
                 Ok(())
             }
-            // The others are for programs, or stand in the result, as the calls that wait do.
+            // The others are for programs. Calls that wait are shown with the pause.
             _ => Ok(()),
         }
     }
@@ -100,7 +100,7 @@ impl TextRenderer {
         self.end_line()
     }
 
-    /// Ends the line that is open on stdout.
+    /// Ends an open line on stdout.
     pub(super) fn end_line(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.line_is_open) {
             self.output.out.write_all(b"\n")?;
@@ -119,7 +119,7 @@ impl TextRenderer {
         if text.is_empty() {
             return Ok(());
         }
-        // A file or another program gets what the model said; only a terminal could be driven by it.
+        // Only a terminal obeys control characters. A file or another program gets the text unchanged.
         let shown = if self.output.out_is_terminal {
             answer(text)
         } else {
@@ -130,7 +130,7 @@ impl TextRenderer {
         self.output.out.flush()
     }
 
-    /// Writes a line to stderr; where that is closed there is nobody to tell.
+    /// Writes a line to stderr. If stderr is closed, nobody sees it.
     fn note(&mut self, text: &str) {
         let text = cut(&Shown(text).to_string());
         let line = if self.output.err_is_styled {
@@ -149,9 +149,10 @@ fn progress(name: &str, message: &Value) -> String {
     }
 }
 
-/// What happens inside an agent that was called as a tool, behind the names of the agents that lead there.
+/// Describes an event inside an agent that was called as a tool, after the names of the agents that
+/// lead there.
 ///
-/// Its text is not shown: what counts of it is the output of the call.
+/// Its text is not shown: the output of the call has what matters of it.
 fn nested(mut event: &RunEvent) -> Option<String> {
     let mut line = String::new();
     while let RunEvent::Nested {

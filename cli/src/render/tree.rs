@@ -1,4 +1,4 @@
-//! Traces for people: a line of the list, a tree for the terminal, a page that needs nothing else.
+//! Traces for people: a line of the list, a tree for the terminal, and a self-contained page.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::usage;
 use crate::escape::excerpt;
 
-/// How wide the bar of a span is.
+/// The width of the bar of a span in characters.
 const BAR: usize = 20;
 
-/// A trace as a line of the list.
+/// Formats a trace as a line of the list.
 pub(crate) fn summary(trace: &TraceSummary) -> String {
     let took = trace
         .ended_at
@@ -20,6 +20,7 @@ pub(crate) fn summary(trace: &TraceSummary) -> String {
     let took = took.map_or_else(|| "..".to_owned(), shown);
     let error = trace.error.as_ref();
     let error = error.map(|error| format!("  {}: {}", error.kind, excerpt(&error.message)));
+    // `trace show` takes the beginning of an id, so these digits are enough to name the trace.
     let id: String = trace.id().to_string().chars().take(8).collect();
     let cost = trace.usage.cost;
     let cost = cost.map(|_| format!("cost {}  ", usage::cost(&trace.usage)));
@@ -39,7 +40,7 @@ pub(crate) fn summary(trace: &TraceSummary) -> String {
     )
 }
 
-/// A trace as a tree, with a bar for when each span was.
+/// Formats a trace as a tree, with a bar that shows when each span was.
 pub(crate) fn lines(trace: &TraceSummary, spans: &[Span]) -> Vec<String> {
     let tree = SpanTree::new(trace, spans);
     let mut lines = vec![format!(
@@ -94,7 +95,7 @@ fn mark(span: &Span) -> &'static str {
     }
 }
 
-/// What is said beside the name of a span.
+/// Describes a span, beside its name.
 fn about(span: &Span) -> String {
     let number = |name: &str| span.attribute(name).and_then(Value::as_u64);
     let content = |name: &str| Some(excerpt(&span.content(name)?.to_text()));
@@ -139,7 +140,7 @@ fn about(span: &Span) -> String {
     }
 }
 
-/// A time as people say it.
+/// Formats a duration with a unit that suits it.
 fn shown(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds >= 60.0 => {
@@ -169,10 +170,11 @@ impl<'a> SpanTree<'a> {
         }
     }
 
-    /// The spans in the order of the tree: how deep each stands, and which of those around it are the last of theirs.
+    /// Gives the spans in the order of the tree, each with its depth and, for each level, whether
+    /// it is the last there.
     fn rows(&self) -> Vec<(usize, Vec<bool>, &'a Span)> {
         let mut sorted: Vec<&Span> = self.spans.iter().collect();
-        // What encloses another began before it, or with it and ended later.
+        // A parent starts before its child, or with it and ends later.
         sorted.sort_by_key(|span| (span.started_at, std::cmp::Reverse(span.ended_at)));
         let is_known = |span: &&Span| self.spans.iter().any(|other| Some(other.id) == span.parent);
         let roots: Vec<&Span> = sorted
@@ -185,7 +187,7 @@ impl<'a> SpanTree<'a> {
             children.entry(span.parent).or_default().push(span);
         }
         let mut rows = Vec::new();
-        // Not by recursion: agents can be called as tools as deep as anyone likes.
+        // Without recursion, because agents can call each other as tools without a limit on the depth.
         let mut open: Vec<(Vec<bool>, &Span)> = Vec::new();
         for (n, root) in roots.iter().enumerate().rev() {
             open.push((vec![n + 1 == roots.len()], root));
@@ -203,7 +205,7 @@ impl<'a> SpanTree<'a> {
         rows
     }
 
-    /// When a span was, as a part of the whole from 0 to 1.
+    /// Gives when a span was, as fractions of the whole trace.
     fn part(&self, span: &Span) -> (f64, f64) {
         let at = |time: SystemTime| {
             let since = time.duration_since(self.start).unwrap_or_default();
@@ -222,18 +224,20 @@ impl<'a> SpanTree<'a> {
         )]
         let at = |part: f64| (part * BAR as f64).round() as usize;
         let from = at(from).min(BAR - 1);
+        // At least one character, so that a short span is visible.
         let to = at(to).clamp(from + 1, BAR);
         let bar = (0..BAR).map(|n| if n >= from && n < to { '█' } else { ' ' });
         format!("▕{}▏", bar.collect::<String>())
     }
 }
 
-/// A trace as one page: the tree, and the content of each span behind it. It runs no script and loads nothing.
+/// Writes a trace as one page: the tree, and the content of each span below it. The page runs no
+/// script and loads nothing.
 pub(crate) fn html(trace: &TraceSummary, spans: &[Span]) -> String {
     let tree = SpanTree::new(trace, spans);
     let mut page = String::new();
     let title = escaped(&format!("{} {}", trace.trace.name, trace.id()));
-    // Writing to a text does not fail.
+    // Writing to a `String` cannot fail.
     let _written = write!(
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
@@ -299,7 +303,7 @@ details{border-bottom:1px solid #8884}summary{cursor:pointer;padding:.25em 0;ove
 .bar{display:inline-block;width:10em;background:#8882;margin-right:1em;vertical-align:middle;line-height:0}\
 .bar i{display:block;height:.6em;background:#4a8}.error .bar i{background:#d33}.why{color:#d33}small{opacity:.75}";
 
-/// A text as HTML shows it.
+/// Escapes a text for HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

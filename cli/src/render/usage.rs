@@ -1,9 +1,9 @@
-//! What was used, as a table and as a few words.
+//! Formats usage as a table and as a few words.
 
 use openai_agents::Usage;
 use openai_agents::trace::UsageTotal;
 
-/// Sums below each other, numbers to the right; nothing if there is nothing to add up.
+/// Formats sums as a table with numbers on the right; empty without sums.
 pub(crate) fn table(totals: &[UsageTotal]) -> Vec<String> {
     let Some(first) = totals.first() else {
         return Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn table(totals: &[UsageTotal]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// What was spent; `-` if nothing of it is known.
+/// Formats the cost; `-` if none of it is known.
 pub(crate) fn cost(usage: &Usage) -> String {
     let n_unpriced = usage.requests.saturating_sub(usage.priced_requests);
     match (usage.cost, n_unpriced) {

@@ -1,6 +1,7 @@
-//! Audio on its way from a microphone: one end is called by the device, the other is read.
+//! Audio from a microphone: the device writes one end of a queue, the program reads the other.
 //!
-//! The device's end runs on a thread that must not wait: what nobody takes in time is lost, and counted.
+//! The end of the device runs on a thread that must not wait. What is not read in time is lost, and
+//! counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +13,11 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::playback::lasts;
 
-/// Ten seconds of the usual pieces, half a megabyte: whoever reads takes them at once, but for a machine that stands still or does too much.
+/// Ten seconds of the usual pieces, half a megabyte. The reader is that late only if the machine
+/// hangs or is overloaded.
 const MAX_PIECES: usize = 500;
 
-/// Makes both ends of a queue for a device of this sample rate.
+/// Makes both ends of a queue, for a device of this sample rate.
 pub(super) fn capture(sample_rate_hz: u32) -> (CaptureQueue, CaptureSink) {
     let (sender, pieces) = channel(MAX_PIECES);
     let n_lost = Arc::new(AtomicU64::new(0));
@@ -31,7 +33,7 @@ pub(super) fn capture(sample_rate_hz: u32) -> (CaptureQueue, CaptureSink) {
     (queue, sink)
 }
 
-/// The end that is read.
+/// The end that the program reads.
 #[derive(Debug)]
 pub(super) struct CaptureQueue {
     pub(super) sample_rate_hz: u32,
@@ -39,7 +41,7 @@ pub(super) struct CaptureQueue {
     n_lost: Arc<AtomicU64>,
 }
 
-/// The end that the device calls.
+/// The end that the device writes.
 #[derive(Debug)]
 pub(super) struct CaptureSink {
     pieces: Sender<Vec<i16>>,
@@ -47,7 +49,7 @@ pub(super) struct CaptureSink {
 }
 
 impl CaptureSink {
-    /// Takes what was heard, and makes one channel of it.
+    /// Takes samples of the device, and mixes them into one channel.
     pub(super) fn take<T>(&self, samples: &[T], n_channels: u16)
     where
         T: Copy,
@@ -60,13 +62,13 @@ impl CaptureSink {
         match self.pieces.try_send(piece) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => drop(self.n_lost.fetch_add(n_samples, Ordering::Relaxed)),
-            // The program does not listen any more.
+            // The program has closed the microphone.
             Err(TrySendError::Closed(_)) => {}
         }
     }
 }
 
-/// The mean of all channels: many microphones speak on one of two.
+/// Mixes all channels by their mean: many microphones record on one of two channels only.
 fn mixed<T>(frame: &[T]) -> i16
 where
     T: Copy,
@@ -80,7 +82,7 @@ where
 }
 
 impl CaptureQueue {
-    /// Waits for what is heard next; `None` when the device is gone.
+    /// Waits for the next samples; `None` when the device is gone.
     ///
     /// # Cancel safety
     ///
@@ -89,13 +91,13 @@ impl CaptureQueue {
         self.pieces.recv().await
     }
 
-    /// Throws away what was heard and not taken.
+    /// Drops samples that were not read.
     pub(super) fn clear(&mut self) {
         while self.pieces.try_recv().is_ok() {}
         self.n_lost.store(0, Ordering::Relaxed);
     }
 
-    /// Says how much was lost because it was not taken in time, since this was asked last.
+    /// Gives how much was lost because it was not read in time, since the last call.
     pub(super) fn take_lost(&self) -> Duration {
         lasts(self.n_lost.swap(0, Ordering::Relaxed), self.sample_rate_hz)
     }

@@ -1,4 +1,4 @@
-//! The devices of this machine: listed, chosen, opened, and what is said of those that cannot be used.
+//! The devices of this machine: lists, finds and opens them, and explains why one cannot be used.
 
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use super::stream::{OpenStream, StreamFormat};
 use super::{Microphone, SAMPLE_RATE_HZ, Speaker};
 use crate::failure::{DeviceFailed, Unusable};
 
-/// How long a device may take to open. Cards take milliseconds, and a headset that has to wake up takes seconds.
+/// The longest wait for a device to open. Sound cards take milliseconds, a headset that wakes up
+/// takes seconds.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// The devices of this machine.
@@ -34,10 +35,10 @@ pub(crate) enum DeviceKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceEntry {
     pub(crate) kind: DeviceKind,
-    /// By what it can be chosen.
+    /// The id by which it can be chosen.
     pub(crate) id: String,
     pub(crate) name: String,
-    /// Whether it is used when none is named.
+    /// Whether it is used if none is chosen.
     pub(crate) is_default: bool,
 }
 
@@ -70,7 +71,7 @@ impl Devices {
         Self(cpal::default_host())
     }
 
-    /// Lists what can be chosen.
+    /// Lists the devices.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl Devices {
         let mut entries = Vec::new();
         for kind in [DeviceKind::Microphone, DeviceKind::Speaker] {
             let default = self.default_of(kind);
-            // ALSA's default is often no device of its list.
+            // The default of ALSA is often not in its own list.
             let is_listed = |id| devices.iter().any(|it| kind.is_of(it) && id_of(it) == id);
             let unlisted = default.as_ref().filter(|it| !is_listed(id_of(it)));
             let listed = devices.iter().filter(|device| kind.is_of(device));
@@ -155,6 +156,8 @@ impl Devices {
                 id_of(device).as_deref() == Some(wanted) || device.to_string() == wanted
             })
             .collect();
+        // Names are not unique, as with two headsets of one make. The list is empty after one `pop`
+        // if exactly one device matched.
         match (named.pop(), named.is_empty()) {
             (Some(device), true) => Ok(device),
             (Some(_), false) => Err(not_there(
@@ -170,37 +173,40 @@ impl Devices {
 }
 
 impl Microphone {
-    /// Opens the microphone of this id or name, or the system's.
+    /// Opens the microphone of this id or name, or the default.
     ///
     /// # Errors
     ///
-    /// It is not there or cannot be used.
+    /// It does not exist or cannot be used.
     ///
     /// # Cancel safety
     ///
-    /// It is closed again as soon as it is open.
+    /// If the future is dropped, the device is closed as soon as it is open.
     pub(crate) async fn open(wanted: Option<&str>) -> Result<Self> {
         open(DeviceKind::Microphone, wanted, Devices::open_microphone).await
     }
 }
 
 impl Speaker {
-    /// Opens the speaker of this id or name, or the system's.
+    /// Opens the speaker of this id or name, or the default.
     ///
     /// # Errors
     ///
-    /// It is not there or cannot be used.
+    /// It does not exist or cannot be used.
     ///
     /// # Cancel safety
     ///
-    /// It is closed again as soon as it is open.
+    /// If the future is dropped, the device is closed as soon as it is open.
     pub(crate) async fn open(wanted: Option<&str>) -> Result<Self> {
         open(DeviceKind::Speaker, wanted, Devices::open_speaker).await
     }
 }
 
-/// Opens a device on a thread of its own. The call waits for the driver, and a driver that is stuck must not keep the program from hearing
-/// Ctrl-C: ALSA, for example, holds a lock while it waits for a device, and every other call of that device waits for the lock.
+/// Opens a device on a thread of its own.
+///
+/// The call waits for the driver, and a driver that is stuck must not keep the program from hearing
+/// Ctrl-C. ALSA, for example, holds a lock while it waits for a device, and every other call for
+/// that device waits for the lock.
 async fn open<T: Send + 'static>(
     kind: DeviceKind,
     wanted: Option<&str>,
@@ -209,7 +215,7 @@ async fn open<T: Send + 'static>(
     let wanted = wanted.map(str::to_owned);
     let (opened, is_opened) = oneshot::channel();
     let opening = move || {
-        // Whoever waited may have given up.
+        // The receiver is gone if the wait was too long.
         opened
             .send(open(&Devices::of_system(), wanted.as_deref()))
             .ok();
@@ -220,13 +226,13 @@ async fn open<T: Send + 'static>(
     let name = kind.name();
     match timeout(OPENING, is_opened).await {
         Ok(Ok(result)) => result,
-        // The panic has said where.
+        // The thread panicked, and the panic was reported.
         Ok(Err(_)) => Err(not_there(format!("cannot open the {name}"), kind)),
         Err(_) => Err(Unusable {
             kind: ErrorKind::Config,
-            message: format!("cannot open the {name}: it has not answered for {OPENING:?}"),
+            message: format!("cannot open the {name}: it did not answer within {OPENING:?}"),
             hint: Some(format!(
-                "does another program or the sound system hold it? `openai-agents devices` lists what there is, and {} names another",
+                "does another program or the sound system use it? `openai-agents devices` lists all devices; choose another with {}",
                 kind.flag()
             )),
         }
@@ -250,7 +256,7 @@ fn chosen(
 
 fn not_there(message: String, kind: DeviceKind) -> Error {
     let hint = format!(
-        "`openai-agents devices` lists them; {} names one",
+        "`openai-agents devices` lists them; choose one with {}",
         kind.flag()
     );
     Unusable {
@@ -261,13 +267,13 @@ fn not_there(message: String, kind: DeviceKind) -> Error {
     .into()
 }
 
-/// A device that could not be opened.
+/// Describes a device that could not be opened.
 fn unopened(kind: DeviceKind, device: &Device, error: &cpal::Error) -> Error {
     let (name, flag) = (kind.name(), kind.flag());
     let id = id_of(device).unwrap_or_default();
     let what = format!("cannot open the {name} {id:?}");
     let mut unusable = unusable_by(&what, error);
-    let lists = format!("`openai-agents devices` lists what there is, and {flag} names another");
+    let lists = format!("`openai-agents devices` lists all devices; choose another with {flag}");
     unusable.hint = Some(match unusable.hint {
         Some(hint) => format!("{hint}; {lists}"),
         None => lists,
@@ -284,11 +290,9 @@ fn unusable_by(what: &str, error: &cpal::Error) -> Unusable {
         cpal::ErrorKind::PermissionDenied if cfg!(target_os = "macos") => {
             Some("allow the microphone for this terminal in System Settings, Privacy & Security")
         }
-        cpal::ErrorKind::PermissionDenied => {
-            Some("on Linux, the user has to be in the group `audio`")
-        }
-        cpal::ErrorKind::DeviceBusy => Some("another program uses it: end that program"),
-        cpal::ErrorKind::HostUnavailable => Some("the sound system does not run"),
+        cpal::ErrorKind::PermissionDenied => Some("on Linux, add the user to the group `audio`"),
+        cpal::ErrorKind::DeviceBusy => Some("another program uses it: close that program"),
+        cpal::ErrorKind::HostUnavailable => Some("start the sound system; it is not running"),
         _ => None,
     };
     Unusable {
@@ -298,27 +302,27 @@ fn unusable_by(what: &str, error: &cpal::Error) -> Unusable {
     }
 }
 
-/// A device that was open and does not work any more.
+/// Describes a device that was open and has failed.
 pub(super) fn lost(kind: DeviceKind, error: &cpal::Error) -> Error {
     let name = kind.name();
     DeviceFailed {
         message: format!("the {name} has failed: {}", said(error)),
-        hint: "is it still plugged in? `openai-agents devices` lists what there is".to_owned(),
+        hint: "is it still plugged in? `openai-agents devices` lists all devices".to_owned(),
     }
     .into()
 }
 
-/// The error in the words of this program where its kind says all, and else in those of the system.
+/// Gives the message of the system or, without one, the meaning of its kind.
 fn said(error: &cpal::Error) -> String {
     if let Some(message) = error.message() {
         return message.to_owned();
     }
     match error.kind() {
         cpal::ErrorKind::DeviceBusy => "it is in use".to_owned(),
-        cpal::ErrorKind::DeviceNotAvailable => "it is not there".to_owned(),
+        cpal::ErrorKind::DeviceNotAvailable => "it does not exist".to_owned(),
         cpal::ErrorKind::PermissionDenied => "this is not allowed".to_owned(),
-        cpal::ErrorKind::UnsupportedConfig => "it has no format that is known here".to_owned(),
-        cpal::ErrorKind::Xrun => "it breaks off again and again".to_owned(),
+        cpal::ErrorKind::UnsupportedConfig => "none of its sample formats is supported".to_owned(),
+        cpal::ErrorKind::Xrun => "its stream broke off too often".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -1,7 +1,8 @@
 //! The microphone and the speaker of this machine.
 //!
-//! `cpal` calls back on threads of its own, which must not wait: samples pass through queues ([`capture`], [`playback`]), and all that is
-//! done with them is done by the command, another sample rate included. Everything above the queues can be tested without a device.
+//! `cpal` calls back on threads of its own, which must not wait. Samples pass through queues
+//! ([`capture`], [`playback`]), and all work on them, such as a change of the sample rate, is done
+//! by the command. Everything above the queues can be tested without a device.
 
 mod capture;
 mod devices;
@@ -22,7 +23,7 @@ use stream::OpenStream;
 pub(crate) use devices::Devices;
 pub(crate) use silence::SilenceDetector;
 
-/// The rate of realtime models, which speech servers understand too.
+/// The sample rate of realtime models. Speech servers accept it as well.
 pub(crate) const SAMPLE_RATE_HZ: u32 = 24_000;
 
 /// An open microphone.
@@ -41,11 +42,11 @@ pub(crate) struct Speaker {
 }
 
 impl Microphone {
-    /// Waits for what is heard next, at [`SAMPLE_RATE_HZ`].
+    /// Waits for the next samples, at [`SAMPLE_RATE_HZ`].
     ///
     /// # Errors
     ///
-    /// The device is not there any more.
+    /// The device is gone.
     ///
     /// # Cancel safety
     ///
@@ -66,7 +67,7 @@ impl Microphone {
         }
     }
 
-    /// Throws away what was heard and not taken.
+    /// Drops samples that were not read.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
         self.stream.health.take_xruns();
@@ -75,27 +76,27 @@ impl Microphone {
         }
     }
 
-    /// Says what is wrong with what was heard, since this was asked last.
+    /// Describes what was lost of the recording, since the last call.
     pub(crate) fn take_trouble(&self) -> Option<String> {
         let (lost, n_xruns) = (self.queue.take_lost(), self.stream.health.take_xruns());
         match (lost.is_zero(), n_xruns) {
             (true, 0) => None,
             (false, _) => Some(format!(
-                "{lost:.1?} of the microphone was lost: it was not taken in time"
+                "{lost:.1?} of the microphone was lost: the program was too slow to read it"
             )),
             (true, _) => Some(format!(
-                "the microphone was not read in time, {n_xruns} times: something of it was lost"
+                "the microphone was read too late {n_xruns} times: parts of it were lost"
             )),
         }
     }
 }
 
 impl Speaker {
-    /// Adds audio of an item behind all others; more than one channel is not played.
+    /// Adds audio of an item to the queue. Only one channel can be played.
     ///
     /// # Errors
     ///
-    /// The audio has no rate that can be played.
+    /// Its sample rate cannot be played.
     pub(crate) fn push(&mut self, item: &str, audio: &PcmAudio) -> Result<()> {
         let (from_hz, to_hz) = (audio.sample_rate_hz(), self.sample_rate_hz);
         let is_same = match &self.resampler {
@@ -114,7 +115,7 @@ impl Speaker {
         Ok(())
     }
 
-    /// Says that an item has no more audio.
+    /// Ends the audio of an item.
     ///
     /// # Errors
     ///
@@ -128,7 +129,7 @@ impl Speaker {
         Ok(())
     }
 
-    /// Stops at once: nothing of what was pushed is played any more.
+    /// Stops at once, and drops everything in the queue.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
         if let Some(resampler) = &mut self.resampler {
@@ -136,15 +137,15 @@ impl Speaker {
         }
     }
 
-    /// Waits until more was heard.
+    /// Waits until more was played.
     ///
     /// # Errors
     ///
-    /// The device is not there any more.
+    /// The device is gone.
     ///
     /// # Cancel safety
     ///
-    /// It is not lost: the next call tells of it.
+    /// Nothing is lost: the next call returns at once.
     pub(crate) async fn progress(&self) -> Result<()> {
         tokio::select! {
             biased;
@@ -153,25 +154,27 @@ impl Speaker {
         }
     }
 
-    /// Says how much of the item that is played was heard; an item that was heard to its end is said once.
+    /// Gives how much of the current item was played. An item that was played to its end is
+    /// reported once.
     pub(crate) fn heard(&mut self) -> Option<HeardItem> {
         self.queue.heard()
     }
 
-    /// Whether something is played, or waits for it.
+    /// Says whether something is played or waits in the queue.
     pub(crate) fn is_playing(&self) -> bool {
         self.queue.is_playing()
     }
 
-    /// Whether more audio may be pushed.
+    /// Says whether the queue has room.
     pub(crate) fn has_room(&self) -> bool {
         self.queue.has_room()
     }
 
-    /// Says what is wrong with what was played, since this was asked last.
+    /// Describes what was wrong with the playing, since the last call.
     pub(crate) fn take_trouble(&self) -> Option<String> {
         let n_gaps = self.queue.take_gaps() + self.stream.health.take_xruns();
-        (n_gaps > 0).then(|| format!("the speaker ran dry {n_gaps} times: the audio came too late"))
+        (n_gaps > 0)
+            .then(|| format!("the speaker had gaps {n_gaps} times: the audio arrived too late"))
     }
 }
 
@@ -180,11 +183,11 @@ fn samples_of(bytes: &[u8]) -> Vec<i16> {
     samples.map(|sample| i16::from_le_bytes(*sample)).collect()
 }
 
-/// Makes audio of samples of [`SAMPLE_RATE_HZ`].
+/// Makes audio of samples at [`SAMPLE_RATE_HZ`].
 ///
 /// # Errors
 ///
-/// None that can come of whole samples.
+/// None for whole samples.
 pub(crate) fn audio_of(samples: &[i16]) -> Result<PcmAudio> {
     let bytes: Vec<u8> = samples
         .iter()

@@ -1,6 +1,8 @@
-//! Audio on its way to a speaker: one end fills it, the other is called by the device and says what was played.
+//! Audio to a speaker: the program fills one end of a queue, the device reads the other and reports
+//! what was played.
 //!
-//! The device's end runs on a thread that must not wait: it takes pieces from a channel without a lock, and counts in atomics.
+//! The end of the device runs on a thread that must not wait. It takes pieces from a channel
+//! without a lock, and counts in atomics.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,9 +12,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Makes both ends of a queue for a device of this sample rate.
+/// Makes both ends of a queue, for a device of this sample rate.
 pub(super) fn playback(sample_rate_hz: u32) -> (PlaybackQueue, PlaybackSource) {
-    // Bounded by `PlaybackQueue::has_room`, in time: a number of pieces says nothing of what they hold.
+    // Bounded in time by `PlaybackQueue::has_room`. A bound on the number of pieces would not say how long they last.
     let (sender, pieces) = channel();
     let state = Arc::new(PlaybackState::default());
     let queue = PlaybackQueue {
@@ -37,42 +39,43 @@ pub(super) fn playback(sample_rate_hz: u32) -> (PlaybackQueue, PlaybackSource) {
     (queue, source)
 }
 
-/// How much audio waits at most before no more is taken: as long as a long answer, and 29 MB of a device of 48 kHz.
+/// How much audio may wait: a long answer. It takes 29 MB on a device of 48 kHz.
 const MAX_WAITING: Duration = Duration::from_secs(300);
 
-/// What both ends know.
+/// What both ends share.
 #[derive(Debug, Default)]
 struct PlaybackState {
-    /// Pieces of an earlier generation are not played.
+    /// Grows with each `clear`. Pieces of an earlier generation are not played.
     generation: AtomicU32,
-    /// The number of the piece that was heard last, and how many of its samples; the number is in the upper half.
+    /// The number of the piece that was played last, in the upper half, and how many of its samples. One atomic, so that the two
+    /// always belong together.
     heard: AtomicU64,
-    /// How often the device found nothing in the middle of an item.
+    /// How often the device found no samples in the middle of an item.
     n_gaps: AtomicU64,
-    /// Tells that more was heard.
+    /// Signals that more was played.
     changed: Notify,
 }
 
-/// Some samples.
+/// Samples in the queue.
 #[derive(Debug)]
 struct Piece {
     number: u32,
     generation: u32,
     samples: Vec<i16>,
     n_taken: usize,
-    /// Whether its item was heard before: if nothing was there just before it, that was a gap.
+    /// Whether it continues its item: then an empty queue before it was a gap.
     is_continued: bool,
 }
 
-/// The end that is filled.
+/// The end that the program fills.
 #[derive(Debug)]
 pub(super) struct PlaybackQueue {
     sample_rate_hz: u32,
     pieces: Sender<Piece>,
     state: Arc<PlaybackState>,
-    /// The pieces that were not heard to their end, as far as is known.
+    /// The pieces that were not yet played to their end.
     sent: VecDeque<SentPiece>,
-    /// How many samples they have.
+    /// The number of their samples.
     n_waiting: u64,
     next_number: u32,
     /// The item that is being filled, and how many samples it has.
@@ -84,12 +87,12 @@ pub(super) struct PlaybackQueue {
 struct SentPiece {
     number: u32,
     item: Arc<str>,
-    /// How many samples of the item come before it.
+    /// The number of samples of the item before it.
     n_before: u64,
     n_samples: u32,
 }
 
-/// How much of an item was heard, from its beginning.
+/// How much of an item was played, from its beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HeardItem {
     pub(crate) item: Arc<str>,
@@ -97,12 +100,12 @@ pub(crate) struct HeardItem {
 }
 
 impl PlaybackQueue {
-    /// Adds samples of an item behind all others.
+    /// Adds samples of an item.
     pub(super) fn push(&mut self, item: &str, samples: Vec<i16>) {
         self.send(item, samples);
     }
 
-    /// Adds the last samples of an item; what comes next is another one, whatever its name.
+    /// Adds the last samples of an item. What follows is another item, even with the same name.
     pub(super) fn finish(&mut self, item: &str, samples: Vec<i16>) {
         self.send(item, samples);
         self.item = None;
@@ -134,11 +137,11 @@ impl PlaybackQueue {
             n_taken: 0,
             is_continued,
         });
-        // A device that is gone is told of by its stream.
+        // If the device is gone, its stream reports it.
         drop(sent);
     }
 
-    /// Throws away what was not played yet.
+    /// Drops what was not played yet.
     pub(super) fn clear(&mut self) {
         self.state.generation.fetch_add(1, Ordering::Release);
         self.sent.clear();
@@ -146,7 +149,8 @@ impl PlaybackQueue {
         self.item = None;
     }
 
-    /// Says how much of the item that is being played was heard; `None` if nothing is played. An item that was heard to its end is said once.
+    /// Gives how much of the current item was played; `None` if nothing is played. An item that was
+    /// played to its end is reported once.
     pub(super) fn heard(&mut self) -> Option<HeardItem> {
         let (number, n_of_piece) = split(self.state.heard.load(Ordering::Acquire));
         let mut heard: Option<HeardItem> = None;
@@ -175,47 +179,48 @@ impl PlaybackQueue {
         heard
     }
 
-    /// Whether something was sent that is not known to be heard.
+    /// Says whether something is in the queue that was not played to its end.
     pub(super) fn is_playing(&self) -> bool {
         !self.sent.is_empty()
     }
 
-    /// Whether more may be sent.
+    /// Says whether the queue has room.
     pub(super) fn has_room(&self) -> bool {
         lasts(self.n_waiting, self.sample_rate_hz) < MAX_WAITING
     }
 
-    /// Says how often the device found nothing in the middle of an item, since this was asked last.
+    /// Gives the number of gaps inside items, since the last call.
     pub(super) fn take_gaps(&self) -> u64 {
         self.state.n_gaps.swap(0, Ordering::Relaxed)
     }
 
-    /// Waits until more was heard since it was waited for last.
+    /// Waits until more was played.
     ///
     /// # Cancel safety
     ///
-    /// It is not lost: the next call tells of it.
+    /// Nothing is lost: the next call returns at once.
     pub(super) async fn progress(&self) {
         self.state.changed.notified().await;
     }
 }
 
-/// The end that the device calls.
+/// The end that the device reads.
 #[derive(Debug)]
 pub(super) struct PlaybackSource {
     pieces: Receiver<Piece>,
     state: Arc<PlaybackState>,
     piece: Option<Piece>,
     generation: u32,
-    /// Whether nothing was there since the last piece.
+    /// Whether the queue was empty since the last piece.
     has_run_dry: bool,
-    /// How many samples the device was given, silence too.
+    /// The number of samples that the device got, silence included.
     n_written: u64,
     played: PlayedRuns,
 }
 
 impl PlaybackSource {
-    /// Begins to fill a buffer before which the device has still `n_delayed` samples to play; says what was heard by now.
+    /// Starts to fill a buffer. The device still has `n_delayed` earlier samples to play, from
+    /// which follows what was heard.
     pub(super) fn begin(&mut self, n_delayed: u64) {
         self.generation = self.state.generation.load(Ordering::Acquire);
         if self
@@ -236,7 +241,7 @@ impl PlaybackSource {
         }
     }
 
-    /// Gives the next sample: silence where there is none.
+    /// Gives the next sample, or silence.
     pub(super) fn next_sample(&mut self) -> i16 {
         let position = self.n_written;
         self.n_written += 1;
@@ -263,22 +268,22 @@ impl PlaybackSource {
     }
 }
 
-/// Samples of one piece that the device was given one after another.
+/// Consecutive samples of one piece that the device got.
 #[derive(Debug, Clone, Copy)]
 struct PlayedRun {
-    /// Where it begins in what the device was given.
+    /// Its position in everything that the device got.
     begin: u64,
     number: u32,
-    /// How many samples of the piece come before it.
+    /// The number of samples of the piece before it.
     n_before: u32,
     n_samples: u32,
 }
 
-/// What the device was given and may not have played.
+/// What the device got and may not have played yet.
 #[derive(Debug, Default)]
 struct PlayedRuns(VecDeque<PlayedRun>);
 
-/// Of a device that is further behind than this many pieces the oldest are taken as heard.
+/// The most runs that are remembered. If a device is further behind, the oldest count as played.
 const MAX_RUNS: usize = 256;
 
 impl PlayedRuns {
@@ -302,7 +307,7 @@ impl PlayedRuns {
         });
     }
 
-    /// Says which piece the listener is at, and how many of its samples were heard.
+    /// Gives the piece that is being heard, and how many of its samples were.
     fn heard_at(&mut self, position: u64) -> Option<(u32, u32)> {
         let is_heard = |run: &PlayedRun| run.begin < position;
         while self.0.len() > 1 && self.0.get(1).is_some_and(is_heard) {
@@ -320,14 +325,15 @@ fn split(heard: u64) -> (u32, u32) {
     (number, n_samples)
 }
 
-/// Whether a number was given before another; they begin again at 0 after 4 billion.
+/// Says whether a number was given before another. They wrap around after 4 billion.
 const fn is_before(number: u32, other: u32) -> bool {
     number != other && other.wrapping_sub(number) < u32::MAX / 2
 }
 
-/// Says how long so many samples last.
+/// Gives how long samples last.
 pub(super) fn lasts(n_samples: u64, sample_rate_hz: u32) -> Duration {
     let rate = u64::from(sample_rate_hz.max(1));
+    // The whole seconds apart, so that the product cannot overflow.
     let nanos = n_samples % rate * 1_000_000_000 / rate;
     Duration::from_secs(n_samples / rate) + Duration::from_nanos(nanos)
 }

@@ -1,4 +1,4 @@
-//! Another sample rate, where a device does not have the one that is needed.
+//! Converts the sample rate, if a device does not have the one that is needed.
 
 use anyhow::{Context as _, Result};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
@@ -7,28 +7,28 @@ use rubato::{
     SincInterpolationType, WindowFunction,
 };
 
-/// Samples of one channel from one rate to another, in pieces.
+/// Converts samples of one channel from one rate to another, piece by piece.
 pub(super) struct Resampler {
     from_hz: u32,
     to_hz: u32,
     filter: Async<f32>,
     waiting: Vec<f32>,
-    /// How many samples of the filter's own delay are still to be left out.
+    /// Samples of the delay of the filter that are still to be dropped.
     n_early: usize,
     n_in: u64,
     n_out: u64,
 }
 
-/// A hundredth of a second at 48 kHz: it waits until there are so many.
+/// The filter takes chunks of this size: a hundredth of a second at 48 kHz.
 const CHUNK_SAMPLES: usize = 480;
 
 impl Resampler {
-    /// Makes one; `None` where the rates are the same.
+    /// Makes a resampler; `None` if the rates are the same.
     pub(super) fn new(from_hz: u32, to_hz: u32) -> Result<Option<Self>> {
         if from_hz == to_hz {
             return Ok(None);
         }
-        // 64 points keep aliases below what 16 bits of speech show, at a tenth of the cost of music.
+        // 64 points keep aliasing inaudible in speech of 16 bits, at a tenth of the cost of the settings for music.
         let shape = SincInterpolationParameters::new(64, WindowFunction::BlackmanHarris2)
             .interpolation(SincInterpolationType::Linear);
         let ratio = f64::from(to_hz) / f64::from(from_hz);
@@ -46,12 +46,12 @@ impl Resampler {
         }))
     }
 
-    /// Whether it makes the second rate of the first.
+    /// Says whether it converts between these rates.
     pub(super) const fn is_for(&self, from_hz: u32, to_hz: u32) -> bool {
         self.from_hz == from_hz && self.to_hz == to_hz
     }
 
-    /// Takes samples, and gives those that are complete.
+    /// Takes samples, and gives those that are ready.
     pub(super) fn push(&mut self, samples: &[i16]) -> Result<Vec<i16>> {
         self.n_in += samples.len() as u64;
         self.waiting
@@ -65,11 +65,12 @@ impl Resampler {
         Ok(out)
     }
 
-    /// Gives the rest: as many samples in all as last as long as those that came. What comes next is a new beginning.
+    /// Gives the remaining samples, so that the output lasts as long as the input, and starts over.
     pub(super) fn finish(&mut self) -> Result<Vec<i16>> {
         let n_all = self.n_in * u64::from(self.to_hz) / u64::from(self.from_hz);
         let mut out = Vec::new();
         let mut chunk = std::mem::take(&mut self.waiting);
+        // Silence pushes the last samples through the delay of the filter.
         while self.n_out < n_all {
             self.convert(&chunk, &mut out)?;
             chunk.clear();
@@ -80,7 +81,7 @@ impl Resampler {
         Ok(out)
     }
 
-    /// Forgets what came.
+    /// Drops everything and starts over.
     pub(super) fn reset(&mut self) {
         self.filter.reset();
         self.waiting.clear();
@@ -88,7 +89,7 @@ impl Resampler {
         (self.n_in, self.n_out) = (0, 0);
     }
 
-    /// Converts a chunk; what it lacks is silence.
+    /// Converts a chunk, filled up with silence.
     fn convert(&mut self, chunk: &[f32], out: &mut Vec<i16>) -> Result<()> {
         let mut padded = chunk.to_vec();
         padded.resize(CHUNK_SAMPLES, 0.0);

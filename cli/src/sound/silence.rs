@@ -1,11 +1,11 @@
-//! Where a spoken question ends: at the silence behind it.
+//! Finds the end of a spoken question: the silence after it.
 
 use std::time::Duration;
 
-/// Hears whether somebody speaks, by how loud it is.
+/// Detects speech by its loudness.
 ///
-/// A simple judge for one person at a microphone; who is not content with it ends the question by a key. What is loud is found against the
-/// noise of the room, which is the quietest that was heard of late.
+/// This is enough for one person at a microphone; a key ends the question as well. Loud means
+/// louder than the noise of the room, which is the quietest recent level.
 #[derive(Debug)]
 pub(crate) struct SilenceDetector {
     frame_samples: usize,
@@ -18,17 +18,17 @@ pub(crate) struct SilenceDetector {
 }
 
 const FRAMES_A_SECOND: u32 = 50;
-/// A fifth of a second: a click is no speech.
+/// A fifth of a second: a click is not speech.
 const MIN_LOUD_FRAMES: usize = 10;
-/// Speech is four times (12 dB) louder than the noise, whose square is 16 times as large.
+/// Speech is at least four times (12 dB) louder than the noise. Squares are compared, so 16 times.
 const LOUDER: u64 = 16;
-/// 50 dB below the loudest: nothing that is quieter is speech.
+/// 50 dB below the loudest: anything quieter is not speech.
 const QUIETEST_SPEECH: u64 = 100 * 100;
-/// What is taken for the noise until the room was heard.
+/// The noise that is assumed at first.
 const FIRST_NOISE: u64 = 200 * 200;
 
 impl SilenceDetector {
-    /// Ends a question by this much silence.
+    /// Makes a detector that ends a question after this much silence.
     pub(crate) fn new(sample_rate_hz: u32, silence: Duration) -> Self {
         let n_needed = silence.as_millis() * u128::from(FRAMES_A_SECOND) / 1_000;
         Self {
@@ -41,7 +41,7 @@ impl SilenceDetector {
         }
     }
 
-    /// Takes samples; says whether the question is over.
+    /// Takes samples. Says whether the question is over.
     pub(crate) fn push(&mut self, samples: &[i16]) -> bool {
         self.rest.extend_from_slice(samples);
         let frames = std::mem::take(&mut self.rest);
@@ -60,7 +60,8 @@ impl SilenceDetector {
             .map(|sample| u64::from(sample.unsigned_abs()).pow(2));
         let level = squares.sum::<u64>() / frame.len().max(1) as u64;
         let is_loud = level > (self.noise * LOUDER).max(QUIETEST_SPEECH);
-        // It rises by half a per cent in a frame, 3 dB in three seconds: a fan that begins is noise soon, a sentence is not.
+        // The noise level falls at once and rises by half a percent per frame, 3 dB in three seconds. So a fan that
+        // starts soon counts as noise, and a sentence does not.
         self.noise = (self.noise + self.noise / 200 + 1).min(level);
         if is_loud {
             self.n_loud += 1;

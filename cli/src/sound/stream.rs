@@ -15,12 +15,15 @@ use tokio::sync::Notify;
 use super::capture::CaptureSink;
 use super::playback::PlaybackSource;
 
-/// How long the end of a stream may take: drivers end in milliseconds, and one that is stuck must not keep the program.
+/// The longest wait for a stream to end. Drivers take milliseconds, and one that is stuck must not
+/// keep the program from ending.
 const END: Duration = Duration::from_millis(500);
 
-/// A device whose stream breaks so often, and at once after it was begun again, is not there any more, whatever it says.
+/// The most breaks in a row, each right after the stream was restarted. A device with more is gone,
+/// whatever it reports.
 const MAX_XRUNS_IN_A_ROW: u32 = 100;
-/// What passes until a stream has not broken at once: a tenth of a second of most devices.
+/// The frames after which a break is no longer in a row with the last one: a tenth of a second on
+/// most devices.
 const SOUND_RUN: u64 = 4_800;
 
 /// A stream that runs until it is dropped.
@@ -29,18 +32,18 @@ pub(super) struct OpenStream {
     pub(super) health: Arc<StreamHealth>,
 }
 
-/// What a device has said of its stream.
+/// What a device has reported about its stream.
 #[derive(Debug, Default)]
 pub(super) struct StreamHealth {
     n_xruns: AtomicU64,
     n_xruns_in_a_row: AtomicU32,
-    /// How many frames passed since the last of them.
+    /// The frames since the last break.
     n_frames: AtomicU64,
     fault: OnceLock<cpal::Error>,
     failed: Notify,
 }
 
-/// How a device is to be asked for samples.
+/// The format that a device is opened with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StreamFormat {
     pub(super) samples: SampleFormat,
@@ -48,7 +51,7 @@ pub(super) struct StreamFormat {
 }
 
 impl StreamFormat {
-    /// Chooses what needs the least conversion: the rate that is wanted, one channel, 16 bits.
+    /// Chooses the format that needs the least conversion: the wanted rate, one channel, 16 bits.
     pub(super) fn choose(
         offered: impl Iterator<Item = SupportedStreamConfigRange>,
         wanted_hz: u32,
@@ -62,7 +65,7 @@ impl StreamFormat {
                 SampleFormat::I24 => 3,
                 _ => return None,
             };
-            // Those that every device is good at come before whatever else it says that it can do.
+            // Rates that every device handles well come before the others that it claims to support.
             let rates = [wanted_hz, 48_000, 44_100, 16_000, range.max_sample_rate()];
             let by_rate = rates.iter().position(|rate| range.contains_rate(*rate))?;
             let sample_rate = *rates.get(by_rate)?;
@@ -82,7 +85,7 @@ impl StreamFormat {
     }
 }
 
-/// Asks for 20 ms: what is interrupted is silent after two of them, and slow machines come along.
+/// Asks for 20 ms. An interruption is silent after two buffers, and slow machines can keep up.
 fn buffer_size(offered: &SupportedBufferSize, sample_rate_hz: u32) -> BufferSize {
     match offered {
         SupportedBufferSize::Range { min, max } if min <= max => {
@@ -93,7 +96,7 @@ fn buffer_size(offered: &SupportedBufferSize, sample_rate_hz: u32) -> BufferSize
 }
 
 impl OpenStream {
-    /// Begins to hear.
+    /// Starts recording.
     pub(super) fn capture(
         device: &Device,
         format: StreamFormat,
@@ -107,7 +110,7 @@ impl OpenStream {
         }
     }
 
-    /// Begins to play.
+    /// Starts playing.
     pub(super) fn play(
         device: &Device,
         format: StreamFormat,
@@ -166,6 +169,7 @@ where
 {
     let health = Arc::new(StreamHealth::default());
     let (watched, watching) = (Arc::clone(&health), Arc::clone(&health));
+    // A driver that reports no channels must not cause a panic: `chunks_exact_mut` refuses 0.
     let n_channels = usize::from(config.channels.max(1));
     let stream = device.build_output_stream::<T, _, _>(
         config,
@@ -182,7 +186,7 @@ where
     OpenStream::start(stream, health)
 }
 
-/// How many samples the device has still to play before this buffer.
+/// Gives the number of samples that the device plays before this buffer.
 fn n_delayed(info: &OutputCallbackInfo, sample_rate_hz: u32) -> u64 {
     let timestamp = info.timestamp();
     let delay = timestamp
@@ -193,12 +197,13 @@ fn n_delayed(info: &OutputCallbackInfo, sample_rate_hz: u32) -> u64 {
 }
 
 impl StreamHealth {
-    /// Notes that the device asks for samples or gives some.
+    /// Counts frames that the device asked for or delivered.
     fn passed(&self, n_frames: usize) {
         self.n_frames.fetch_add(n_frames as u64, Ordering::Relaxed);
     }
 
-    /// Notes what the device says; what does not end its stream is counted, or no matter.
+    /// Records a report of the device. Breaks are counted, and changes without consequence are
+    /// ignored.
     fn note(&self, error: cpal::Error) {
         match error.kind() {
             cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied => return,
@@ -213,16 +218,16 @@ impl StreamHealth {
             }
             _ => {}
         }
-        // The first is the cause of those behind it.
+        // The first error is the cause of the later ones.
         drop(self.fault.set(error));
         self.failed.notify_one();
     }
 
-    /// Waits until the stream has ended.
+    /// Waits until the stream fails.
     ///
     /// # Cancel safety
     ///
-    /// It is not lost: the next call tells of it at once.
+    /// Nothing is lost: the next call returns at once.
     pub(super) async fn failed(&self) -> cpal::Error {
         loop {
             if let Some(fault) = self.fault.get() {
@@ -232,7 +237,7 @@ impl StreamHealth {
         }
     }
 
-    /// Says how often the device was not served in time, since this was asked last.
+    /// Gives how often the device was served too late, since the last call.
     pub(super) fn take_xruns(&self) -> u64 {
         self.n_xruns.swap(0, Ordering::Relaxed)
     }
@@ -242,17 +247,17 @@ impl Drop for OpenStream {
     fn drop(&mut self) {
         let stream = self.stream.take();
         let (ended, has_ended) = mpsc::channel();
-        // The end of a stream waits for the thread of its driver.
+        // Dropping a stream waits for the thread of its driver.
         let end = move || {
             drop(stream);
-            // Whoever waited may have given up.
+            // The receiver is gone if the wait was too long.
             ended.send(()).ok();
         };
         let ending = thread::Builder::new()
             .name("openai-agents-sound".to_owned())
             .spawn(end);
         if ending.is_ok() {
-            // The end of the process frees a device that is not free by then.
+            // A device that is not released by then is released by the end of the process.
             has_ended.recv_timeout(END).ok();
         }
     }

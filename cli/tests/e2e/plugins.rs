@@ -254,7 +254,7 @@ async fn wasm_module_of_the_sdk_that_misbehaves_fails_the_call_alone() {
         (
             "loops",
             &nothing,
-            stopped("it computes longer than `max_fuel` lets it"),
+            stopped("it reached the limit `max_fuel`"),
         ),
         ("takes_memory", &json!({"mib": 1}), Ok("1048576".to_owned())),
         ("takes_memory", &json!({"mib": 100}), trapped()),

@@ -78,9 +78,9 @@ async fn a_run_pauses_and_goes_on_once() {
         "-> calculator {\"expression\":\"100 + 250\"}
 1 call waits for approval: calculator
   call_1  Careful: calculator {\"expression\":\"100 + 250\"}
-the run is saved in run.json; to go on:
+the run is saved in run.json; to approve and resume it:
   PROGRAM run --resume run.json --approve call_1
-or refuse, which the model is told: --reject call_1 or --reject call_1=WHY
+to reject a call instead, which the model is told: --reject call_1 or --reject call_1=WHY
 "
     );
     check_is_private(NAME, "run.json");
@@ -95,7 +95,7 @@ or refuse, which the model is told: --reject call_1 or --reject call_1=WHY
         &output,
         2,
         "",
-        "error: a run has gone on from run.json already\n",
+        "error: the run in run.json was already resumed\n",
     );
     assert_eq!(kind(on(&server, &directory, &go_on)), "already_resumed");
     assert_eq!(server.requests().len(), 2);
@@ -255,7 +255,8 @@ async fn wrong_decisions_leave_the_run_as_it_was() {
         ),
         (
             &["--approve-all", "--save-state", "config.yaml"],
-            "--save-state config.yaml: it exists".to_owned(),
+            "--save-state config.yaml: the file exists already, and would be overwritten"
+                .to_owned(),
         ),
         (
             &["--approve-all", "--save-state", "none/a.json"],
@@ -298,19 +299,19 @@ async fn files_that_are_no_saved_runs_are_refused() {
         ),
         (
             &["newer.json"],
-            "cannot go on from newer.json: the run state has version 8; this library reads up to version 7",
+            "cannot resume newer.json: the run state has version 8; this library reads up to version 7",
         ),
         (
             &["foreign.json"],
-            "cannot go on from foreign.json: this is not a saved run state: missing field `version`",
+            "cannot resume foreign.json: this is not a saved run state: missing field `version`",
         ),
         (
             &["empty.json"],
-            "cannot go on from empty.json: this is not a saved run state: EOF while parsing",
+            "cannot resume empty.json: this is not a saved run state: EOF while parsing",
         ),
         (
             &["run.json", "--config", "other.yaml"],
-            "cannot go on from run.json: it needs the agent `Careful`, which is not there",
+            "cannot resume run.json: its agent `Careful` is not in the settings",
         ),
     ];
     for (arguments, expected) in cases {
@@ -371,7 +372,7 @@ async fn resumed_run_that_fails_keeps_its_state() {
         1,
         "",
         "<- 350\nerror: the server answered 500 Internal Server Error: no\n\
-         hint: the run had gone on from run.json, which is run.json.used now: what was approved may have been done\n",
+         hint: the run was resumed from run.json, which is run.json.used now; approved calls may have been made\n",
     );
     assert_eq!(read(NAME, "run.json.used"), before);
     let output = on(&server, &directory, &go_on).output().unwrap();
@@ -379,8 +380,8 @@ async fn resumed_run_that_fails_keeps_its_state() {
         &output,
         2,
         "",
-        "error: a run has gone on from run.json already\n\
-         hint: if that run is over and did not end well, run.json.used is what it went on from; what was approved may have been done\n",
+        "error: the run in run.json was already resumed\n\
+         hint: if that run has failed, its saved state is run.json.used; approved calls may have been made\n",
     );
 }
 
@@ -481,9 +482,9 @@ async fn waiting_call_is_shown_unchanged() {
         pause,
         "1 call waits for approval: calculator
   $(id)\\u{1b}  Careful: calculator {\"expression\":\"1\\u{202e}+\\u{9b}2\"}
-the run is saved in run.json; to go on:
+the run is saved in run.json; to approve and resume it:
   PROGRAM run --resume run.json --approve-all
-or refuse, which the model is told: --reject ID or --reject ID=WHY
+to reject a call instead, which the model is told: --reject ID or --reject ID=WHY
 "
     );
 }

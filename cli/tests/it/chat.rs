@@ -144,7 +144,7 @@ async fn chat_that_cannot_begin_ends_with_2_and_asks_nothing() {
     for (arguments, words) in [
         (&["--agent", "Nobody"][..], "Nobody"),
         (&["--branch", "b"], "--branch needs --session"),
-        (&["--continue"], "no conversation is kept"),
+        (&["--continue"], "there is no conversation to continue"),
         (&["--session", ""], "session"),
     ] {
         let output = chat(&server, &directory, "hi\n", arguments);

@@ -215,8 +215,8 @@ fn resume_of_a_live_run_is_refused_and_leaves_it_alone() {
         assert_eq!(
             stderr,
             format!(
-                "error: the run {run} is under way in process {process}\n\
-                 hint: it goes on there, and nothing of it was changed; resume it once that has ended\n"
+                "error: the run {run} is being executed by process {process}\n\
+                 hint: it continues there, and nothing was changed; resume it after that process has ended\n"
             )
         );
     }

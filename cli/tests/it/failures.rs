@@ -232,7 +232,7 @@ fn wrong_settings_are_named_before_a_request() {
                 "c",
                 "hi",
             ],
-            "agent `B` (fine.yaml:1) names a model of its own, which --model does not replace",
+            "agent `B` (fine.yaml:1) has a model of its own, which --model does not replace: change it there",
         ),
         (
             &["run", "--base-url", "http://localhost:1", "--model", "m"],

@@ -201,7 +201,7 @@ fn say(pipe: &mut File, samples: &[i16]) -> std::io::Result<()> {
 fn without_gaps(stderr: &str) -> String {
     let lines = stderr.split_inclusive('\n');
     lines
-        .filter(|line| !line.starts_with("warning: the speaker ran dry "))
+        .filter(|line| !line.starts_with("warning: the speaker had gaps "))
         .collect()
 }
 
@@ -385,7 +385,7 @@ fn microphone_that_is_not_there_is_named_before_anything_is_sent() {
         command.output().unwrap()
     };
     let stderr = "error: there is no microphone \"frob\"\n\
-        hint: `openai-agents devices` lists them; --input-device names one\n";
+        hint: `openai-agents devices` lists them; choose one with --input-device\n";
     check_output(
         &run("alsa.conf", &["--input-device", "frob"]),
         2,
@@ -398,7 +398,7 @@ fn microphone_that_is_not_there_is_named_before_anything_is_sent() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     // ALSA says before it what it looked for.
     let said = "error: cannot open the microphone \"default\": it is not there\n\
-        hint: `openai-agents devices` lists what there is, and --input-device names another\n";
+        hint: `openai-agents devices` lists all devices; choose another with --input-device\n";
     assert_eq!(
         (output.status.code(), stderr.ends_with(said)),
         (Some(2), true),
@@ -435,8 +435,8 @@ fn speaker_that_does_not_open_is_named_after_ten_seconds() {
     let mut listener = Listener::new("microphone-stuck");
     let child = never_opens(&mut listener);
     let output = listener.while_silent(|| child.wait_with_output().unwrap());
-    let stderr = "error: cannot open the speaker: it has not answered for 10s\n\
-        hint: does another program or the sound system hold it? `openai-agents devices` lists what there is, and --output-device names another\n";
+    let stderr = "error: cannot open the speaker: it did not answer within 10s\n\
+        hint: does another program or the sound system use it? `openai-agents devices` lists all devices; choose another with --output-device\n";
     check_output(&output, 2, "", stderr);
 }
 

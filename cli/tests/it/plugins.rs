@@ -234,7 +234,7 @@ fn plugins_new_writes_a_plugin_of_each_kind_that_is_found() {
         assert!(text.contains(brings), "{text}");
         // What is not built yet is told.
         let is_built = !["native", "wasm"].contains(&kind);
-        let told = "  the module `tools` cannot be used: its `file` is no path of the plugin: ";
+        let told = "  the module `tools` cannot be used: its `file` is not a path in the plugin: ";
         assert_eq!(text.contains(told), !is_built, "{text}");
     }
 }
@@ -243,7 +243,7 @@ fn plugins_new_writes_a_plugin_of_each_kind_that_is_found() {
 fn plugins_new_that_cannot_be_made_writes_nothing() {
     let directory = Directory::new("plugins-new-wrong");
     fs::create_dir(directory.path("there")).unwrap();
-    let there = "error: there is there already; nothing was written\n";
+    let there = "error: there exists already; nothing was written\n";
     assert_eq!(
         plugins(&directory, &["new", "there", "--kind", "mcp"]),
         (Some(2), String::new(), there.to_owned())
@@ -443,8 +443,9 @@ async fn check_two_bare_modules(kind: &str, bytes: &[u8]) {
         let file = directory.path(&format!("plugins/{name}.{kind}"));
         file.canonicalize().unwrap().display().to_string()
     });
-    let told =
-        format!("{second} has the tool `echo`, and so has {first}, whose tool the agent keeps");
+    let told = format!(
+        "{second} has the tool `echo`, which {first} has as well; the agent keeps that one"
+    );
     assert!(stderr.contains(&told), "{stderr}");
     // Alone each is as good as the other.
     directory.write(

@@ -30,7 +30,7 @@ impl ServingProgram {
     /// Serves with the defaults. Where another program has their port, this says so, and another port is taken.
     fn start(server: &FakeServer, directory: &Directory) -> Self {
         Self::try_start(on(server, directory, &["serve"])).unwrap_or_else(|line| {
-            let taken = "error: cannot listen at 127.0.0.1:8080 (from the default): ";
+            let taken = "error: cannot listen on 127.0.0.1:8080 (from the default): ";
             assert!(line.starts_with(taken), "{line}");
             let elsewhere = ["serve", "--bind", "127.0.0.1:0"];
             Self::try_start(on(server, directory, &elsewhere)).unwrap()

@@ -61,7 +61,7 @@ agents:
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
         stderr.starts_with("error: MCP server `gone`")
-            && stderr.ends_with("hint: what was served before goes on being served\n"),
+            && stderr.ends_with("hint: the server continues with its old configuration\n"),
         "{stderr}"
     );
     assert!(served.ask("GET", "/v1/models", &[], "").1.contains("Sum"));
@@ -74,7 +74,7 @@ agents:
             &output,
             0,
             "serves Assistant, EchoAgent, Guide\n",
-            "note: `server` is changed by a restart only\n",
+            "note: `server` has changed: restart the server to apply it\n",
         );
     }
     let models = served.ask("GET", "/v1/models", &[], "").1;
@@ -131,7 +131,7 @@ async fn reload_without_server_says_so() {
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.starts_with("error: nobody serves at 127.0.0.1:1: "),
+        stderr.starts_with("error: no server answers at 127.0.0.1:1: "),
         "{stderr}"
     );
 }

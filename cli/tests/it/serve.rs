@@ -342,7 +342,10 @@ fn at_the_end_what_is_under_way_is_finished_and_nothing_else_begun() {
     served.signal("-TERM");
     let mut line = String::new();
     served.stderr.read_line(&mut line).unwrap();
-    assert_eq!(line, "ending: 1 under way\n");
+    assert_eq!(
+        line,
+        "ending: waiting for 1 under way; another signal ends at once\n"
+    );
     assert_eq!(answer(served.call("tools/list", json!({}))).0, 503);
     assert_eq!(served.ask("GET", "/healthz", &[], "").0, 503);
     let events = [
@@ -384,7 +387,7 @@ async fn serve_with_wrong_setting_says_so() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
         stderr.starts_with(&format!(
-            "error: cannot listen at {address} (from --bind): "
+            "error: cannot listen on {address} (from --bind): "
         )),
         "{stderr}"
     );

@@ -164,7 +164,7 @@ async fn sessions_are_listed_and_cleared() {
     sessions(&directory, &["list"], 0, "", "");
     let store = path("session-list", STORE);
     let error = format!(
-        "error: the session store sqlite:{} has nothing under the id `alice`\n",
+        "error: there is no session `alice` in sqlite:{}\n",
         store.display()
     );
     sessions(&directory, &["clear", "alice"], 2, "", &error);
@@ -262,7 +262,7 @@ async fn two_processes_do_not_mix_their_turns() {
     let kind = &lines(&output).pop().unwrap()["error"]["kind"];
     assert_eq!(kind, "session_conflict");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let hint = "hint: another run or program wrote to the session meanwhile, and nothing of this run is in it; ask again\n";
+    let hint = "hint: another run or program wrote to the session at the same time, and nothing of this run was kept in it; ask again\n";
     assert!(
         stderr.contains("was changed by another run or program in between")
             && stderr.ends_with(hint),

@@ -76,7 +76,7 @@ async fn stdin_that_cannot_be_asked_is_refused() {
         (
             "latin",
             &["--no-stdin", "-"],
-            "- is stdin, which --no-stdin leaves alone",
+            "- reads the prompt from stdin, which --no-stdin forbids: leave out one of the two",
         ),
     ] {
         let stdin = std::fs::File::open(directory.path(file)).unwrap();

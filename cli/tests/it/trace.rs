@@ -116,7 +116,7 @@ async fn run_trace_is_shown_with_tokens_and_cost() {
     );
     let said = trace(&directory, &["usage", "--since", "yesterday"], 2);
     assert!(
-        said.contains("`since` is no day such as 2026-11-27"),
+        said.contains("`since` must be a day such as 2026-11-27"),
         "{said}"
     );
 }

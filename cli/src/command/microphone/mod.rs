@@ -44,7 +44,7 @@ pub(super) fn list(json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Plays speech while it comes, to its end; says how many seconds it has.
+/// Plays speech as it arrives, to its end. Gives its length in seconds and its usage.
 pub(super) async fn speak(
     mut events: impl Stream<Item = Result<SpeechEvent, ModelError>> + Unpin,
     mut speaker: Speaker,
@@ -60,6 +60,8 @@ pub(super) async fn speak(
                 progress?;
                 speaker.heard();
             }
+            // Not polled while the queue of the speaker is full: the server waits, and the memory
+            // stays bounded.
             event = events.next(), if has_more && speaker.has_room() => match event.transpose() {
                 Err(error) => return Err(failed(error, "voice.tts_url", config).into()),
                 Ok(None) => {
@@ -76,7 +78,7 @@ pub(super) async fn speak(
                 Ok(Some(_)) => {}
             },
         }
-        // What was heard to its end, or is empty.
+        // Also for what is empty and so never makes progress.
         speaker.heard();
     }
     note_trouble(speaker.take_trouble());
@@ -88,7 +90,7 @@ pub(super) async fn speak(
     Ok((seconds, cost))
 }
 
-/// Says on stderr what was lost or came too late.
+/// Warns on stderr about audio that was lost or late.
 fn note_trouble(trouble: Option<String>) {
     if let Some(trouble) = trouble {
         output::note(format_args!("warning: {trouble}"));

@@ -1,7 +1,8 @@
-//! `realtime --microphone`: a session that hears and speaks.
+//! `realtime --microphone`: a session that listens and speaks.
 //!
-//! What the microphone hears is sent on by itself, so that a connection that is slow holds nothing else up. The speaker says what was
-//! played each time that its device takes audio, since that is what the server is told when the user speaks over an answer.
+//! The microphone is sent by a future of its own, so that a slow connection holds up nothing else.
+//! The speaker reports what was played each time its device takes audio: when the user speaks over
+//! an answer, the server is told how much of it was heard.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -18,35 +19,35 @@ use crate::output;
 use crate::sound::{Microphone, SAMPLE_RATE_HZ, Speaker};
 use crate::typed_lines::{TypedLines, is_yes};
 
-/// How long nothing is heard behind what was played, in half duplex: a room sounds on for about that long.
+/// How long the microphone stays closed after an answer in half duplex, for the echo of a room.
 const HOLD: Duration = Duration::from_millis(300);
 
-/// How often it is looked whether something of the microphone was lost.
+/// How often to look for lost audio: once a second.
 const LOOK_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 
 /// The devices of a session.
 pub(crate) struct LiveSound {
     pub(crate) microphone: Microphone,
     pub(crate) speaker: Speaker,
-    /// Whether nothing is heard while something is played.
+    /// Whether the microphone is closed while something is played.
     pub(crate) half_duplex: bool,
 }
 
-/// The session, and what is played of it.
+/// The session and the playing of its answers.
 struct LiveSession<'a> {
     terminal: &'a mut TerminalSession,
     session: &'a mut RealtimeSession,
     lines: Option<TypedLines>,
     speaker: Speaker,
-    /// The item that has more audio.
+    /// The item whose audio is still arriving.
     item: Option<String>,
-    /// The calls about which the terminal was asked.
+    /// Calls that the terminal was asked about, the oldest first.
     asked: VecDeque<String>,
-    /// Whether the microphone would hear the speaker.
+    /// Whether the microphone would pick up the speaker.
     is_playing: &'a Cell<bool>,
 }
 
-/// Talks until nothing is typed any more and the last answer was heard.
+/// Talks until stdin ends and the last answer was played.
 pub(crate) async fn converse(
     terminal: &mut TerminalSession,
     session: &mut RealtimeSession,
@@ -83,7 +84,7 @@ pub(crate) async fn converse(
     }
 }
 
-/// Sends what the microphone hears, until it fails or the session is over.
+/// Sends the microphone to the session, until it fails or the session is over.
 async fn send_heard(
     mut microphone: Microphone,
     session: RealtimeHandle,
@@ -98,6 +99,7 @@ async fn send_heard(
             note_trouble(microphone.take_trouble());
         }
         if deaf_while.is_some_and(Cell::get) {
+            // The echo of the last words still arrives after the speaker has fallen silent.
             n_held = HOLD.as_millis() as usize * LOOK_SAMPLES / 1_000;
         } else if n_held > 0 {
             n_held = n_held.saturating_sub(samples.len());
@@ -122,6 +124,8 @@ impl LiveSession<'_> {
                     Some(line) => self.on_line(line).await?,
                     None => is_ending = true,
                 },
+                // Not polled while the queue of the speaker is full, so that a fast server does not
+                // fill the memory.
                 event = self.session.next(), if self.speaker.has_room() => {
                     let Some(event) = event else {
                         anyhow::bail!("the session is over");
@@ -150,6 +154,7 @@ impl LiveSession<'_> {
                 note_trouble(self.speaker.take_trouble());
             }
             RealtimeEvent::Interrupted { .. } => {
+                // The user speaks over the answer: what waits in the queue is not to be played.
                 self.speaker.clear();
                 self.item = None;
                 self.is_playing.set(false);
@@ -167,7 +172,7 @@ impl LiveSession<'_> {
         }
     }
 
-    /// Tells the session what was played by now.
+    /// Tells the session how much was played.
     async fn report(&mut self) -> Result<()> {
         let heard = self.speaker.heard();
         self.is_playing.set(self.speaker.is_playing());
@@ -181,7 +186,7 @@ impl LiveSession<'_> {
         match self.terminal.approval {
             ApprovalPolicy::All => self.session.approve(call_id).await?,
             ApprovalPolicy::None => self.session.reject(call_id, None).await?,
-            // The conversation goes on meanwhile; the next line is the answer.
+            // The conversation continues. The next line that is typed is the decision.
             ApprovalPolicy::Ask => {
                 self.asked.push_back(call_id);
                 output::note("approve? [y/N]");
@@ -198,6 +203,7 @@ impl LiveSession<'_> {
                 self.session.reject(call_id, None).await?;
             }
         } else if line.trim().is_empty() {
+            // An empty line stops the answer.
             self.session.interrupt().await?;
         } else {
             let message = UserMessage::Text(line);

@@ -1,4 +1,4 @@
-//! Records what somebody says, to its end.
+//! Records a question to its end.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::signal::{Signals, SparedInterrupt};
 use crate::sound::{Microphone, SAMPLE_RATE_HZ, SilenceDetector, audio_of};
 use crate::typed_lines::TypedLines;
 
-/// As much as speech servers take: about eight minutes.
+/// The most that speech servers take: 24 MiB of samples, about eight minutes.
 const MAX_SAMPLES: usize = 12 * 1024 * 1024;
 
-/// A microphone, and what ends a recording.
+/// A microphone, and the silence and keys that end a recording.
 pub(crate) struct QuestionRecorder {
     microphone: Microphone,
     silence: Duration,
@@ -32,13 +32,13 @@ pub(crate) enum RecordingEnd {
     Silence,
     /// Enter or Ctrl-C.
     Key,
-    /// Nothing is typed any more.
+    /// Stdin has ended.
     EndOfInput,
 }
 
-/// The keys that end something.
+/// The keys that end a recording or an answer.
 pub(crate) struct StopKeys {
-    /// Only of a terminal: in a pipe there is nobody who presses a key.
+    /// Lines of a terminal. A pipe has nobody who presses a key.
     lines: Option<TypedLines>,
     interrupt: Option<SparedInterrupt>,
 }
@@ -78,7 +78,7 @@ impl StopKeys {
 }
 
 impl QuestionRecorder {
-    /// Takes an open microphone; Ctrl-C ends a recording instead of the program if it may.
+    /// Takes an open microphone. With `interrupts`, Ctrl-C ends a recording instead of the program.
     ///
     /// # Errors
     ///
@@ -102,16 +102,16 @@ impl QuestionRecorder {
         })
     }
 
-    /// Gives the keys, which also end what is not a recording.
+    /// Gives the keys, which also stop an answer.
     pub(crate) const fn keys(&mut self) -> &mut StopKeys {
         &mut self.keys
     }
 
-    /// Records until somebody is silent who has spoken, or a key is pressed.
+    /// Records until the speaker has been silent for a while, or a key is pressed.
     ///
     /// # Errors
     ///
-    /// The microphone has failed, or too much was recorded.
+    /// The microphone fails, or the recording becomes too long.
     pub(crate) async fn record(&mut self) -> Result<(PcmAudio, RecordingEnd)> {
         let mut detector = self.begin();
         let mut recording = Vec::new();
@@ -129,6 +129,7 @@ impl QuestionRecorder {
     }
 
     fn begin(&mut self) -> SilenceDetector {
+        // Drops what was recorded while an answer was played.
         self.microphone.clear();
         output::note(match (&self.keys.lines, &self.keys.interrupt) {
             (Some(_), _) => "listening; silence or Enter ends it",
@@ -138,7 +139,7 @@ impl QuestionRecorder {
         SilenceDetector::new(SAMPLE_RATE_HZ, self.silence)
     }
 
-    /// Waits for more, or for the end.
+    /// Waits for more samples, or for the end.
     async fn next(
         &mut self,
         detector: &mut SilenceDetector,
@@ -156,14 +157,15 @@ impl QuestionRecorder {
         Ok((samples, end))
     }
 
-    /// Records into a stream; the other one moves it on, and has an event only if the recording fails.
+    /// Records into a stream. The second stream drives the recording, and has an item only if that
+    /// fails.
     pub(crate) fn into_stream(
         mut self,
     ) -> (
         SampleStream,
         impl Stream<Item = Result<TranscriptionEvent>> + Send + Unpin,
     ) {
-        // What the server does not take in time is lost by the microphone, which counts it: there is no need to wait here.
+        // One piece is enough: if the server is slow, the microphone drops samples and counts them.
         let (sender, mut pieces) = mpsc::channel(1);
         let recording = async move {
             let mut detector = self.begin();

@@ -12,15 +12,15 @@ use crate::sound::Speaker;
 
 /// How the playing of an answer ended.
 enum AnswerEnd {
-    /// It was heard to its end.
+    /// It was played to its end.
     Heard,
     /// A key stopped it.
     Stopped(RecordingEnd),
-    /// The program is to end.
+    /// The program has to end.
     Program(Exit),
 }
 
-/// Plays the answer to a question that was sent; gives how the program ends, if it does.
+/// Plays the answer to a question. Gives the exit code if the program has to end.
 pub(crate) async fn answer(
     pipeline: &mut Pipeline,
     turn: &mut TalkTurn<'_>,
@@ -32,7 +32,7 @@ pub(crate) async fn answer(
     })
 }
 
-/// Talks until nothing is typed any more.
+/// Talks until stdin ends.
 pub(crate) async fn talk(
     pipeline: &mut Pipeline,
     turn: &mut TalkTurn<'_>,
@@ -56,7 +56,7 @@ pub(crate) async fn talk(
                 Exit::Done => {}
                 exit => return Ok(exit),
             },
-            AnswerEnd::Heard => output::note("no word was found in that"),
+            AnswerEnd::Heard => output::note("no speech was recognised; say it again"),
             AnswerEnd::Stopped(end) => {
                 turn.renderer.stopped();
                 if end == RecordingEnd::EndOfInput {
@@ -81,6 +81,7 @@ async fn play(
             end = pressed(&mut keys) => {
                 report(pipeline, speaker);
                 speaker.clear();
+                // After `report`, since the answer is cut at the position that was reported last.
                 pipeline.interrupt().await;
                 return Ok(AnswerEnd::Stopped(end?));
             }
@@ -110,7 +111,8 @@ async fn play(
     Ok(AnswerEnd::Heard)
 }
 
-/// Tells the conversation what was heard by now: an answer that is stopped is kept up to there.
+/// Tells the conversation how much was played: of an answer that is stopped, the session keeps what
+/// was heard.
 fn report(pipeline: &mut Pipeline, speaker: &mut Speaker) {
     if let Some(heard) = speaker.heard() {
         pipeline.played(heard.position);

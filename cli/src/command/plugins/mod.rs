@@ -197,7 +197,7 @@ fn modules(plugin: &Plugin) -> Vec<&str> {
     modules.map(|module| module.name.as_str()).collect()
 }
 
-/// The names of what a plugin defines in YAML.
+/// The names of the definitions of a plugin in YAML.
 #[derive(Default)]
 struct Definitions<'a> {
     agents: Vec<&'a str>,
@@ -249,7 +249,8 @@ fn to_json(config: &Config, found: &FoundPlugin) -> Value {
     })
 }
 
-/// Shows everything, so that somebody can decide about trust; only of a trusted plugin anything is run.
+/// Shows everything, so that somebody can decide about trust. Programs and modules are started only
+/// for a trusted plugin.
 async fn check(config: &Config, found: &FoundPlugin) -> Result<Exit> {
     let mut out = Lines::stdout();
     is_read(write_text(&mut out, config, found))?;
@@ -314,7 +315,7 @@ fn write_details(out: &mut Lines, plugin: &Plugin) -> io::Result<()> {
                 format!("runs {}{args} in {}", command.display(), cwd.display())
             }
             PluginTransport::StreamableHttp { url, .. } => format!("asks {url}"),
-            // A way of a newer library.
+            // The enum may gain variants in a newer library.
             other => format!("{other:?}"),
         };
         out.text(format_args!("  MCP server {name} {words}"))?;
@@ -324,7 +325,7 @@ fn write_details(out: &mut Lines, plugin: &Plugin) -> io::Result<()> {
         let words = match module.kind {
             ModuleKind::Native => "loads, with all rights of this program,",
             ModuleKind::Wasm => "runs, in a sandbox,",
-            // A way of a newer library.
+            // The enum may gain variants in a newer library.
             _ => "uses",
         };
         let tools = module.tools.as_ref().map(|tools| tools.join(", "));
@@ -339,7 +340,8 @@ fn write_details(out: &mut Lines, plugin: &Plugin) -> io::Result<()> {
 
 fn trust_file(config: &Config) -> Result<PluginTrust> {
     let path = config.plugin_trust_file();
-    let path = path.context("there is no place for trust: HOME is not set")?;
+    let path =
+        path.context("trusted plugins are listed below the home directory, and HOME is not set")?;
     PluginTrust::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
@@ -354,7 +356,7 @@ fn trust(config: &Config, found: &FoundPlugin) -> Result<Exit> {
     };
     trust_file(config)?
         .trust(plugin)
-        .context("the trust cannot be written")?;
+        .context("the list of trusted plugins cannot be written")?;
     let mut out = Lines::stdout();
     is_read(out.text(format_args!(
         "{} is trusted with sha256 {}",
@@ -365,14 +367,14 @@ fn trust(config: &Config, found: &FoundPlugin) -> Result<Exit> {
 }
 
 fn untrust(config: &Config, found: &FoundPlugin) -> Result<Exit> {
-    // Also of a plugin that is broken by now.
+    // By the folder, because the plugin may be broken by now and have no readable name.
     let root = found
         .folder
         .canonicalize()
         .context("the folder cannot be found")?;
     let was_trusted = trust_file(config)?
         .untrust(&root)
-        .context("the trust cannot be written")?;
+        .context("the list of trusted plugins cannot be written")?;
     let words = if was_trusted {
         "is not trusted any more"
     } else {

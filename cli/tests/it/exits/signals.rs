@@ -125,7 +125,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`run --durable`, Ctrl-C; the run can go on",
         130,
         "cancelled",
-        "the run is kept; to go on: ",
+        "the run is kept; to resume it: ",
         |scene| run(scene, "-INT", &["run", "--durable", "--json", "hi"]),
     ),
     row(

@@ -114,7 +114,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`talk`, and no word is in the recording",
         1,
         "empty_response",
-        "no word was found in the recording",
+        "no speech was recognised in the recording",
         |scene| play(scene, [heard(" ")], &["talk", "q.wav", "-o", "a.wav"]),
     ),
     row(
@@ -135,14 +135,14 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`speak` without a speech model",
         2,
         "config",
-        "no model that speaks: set OPENAI_AGENTS__VOICE__TTS_MODEL",
+        "no text-to-speech model: set OPENAI_AGENTS__VOICE__TTS_MODEL",
         |scene| scene.on([], &["speak", "hi", "-o", "a.wav", "--json"]),
     ),
     row(
         "`speak -o` with an ending that is no format",
         2,
         "config",
-        "there are mp3, opus, aac, flac, wav and pcm",
+        "use mp3, opus, aac, flac, wav or pcm",
         |scene| play(scene, [], &["speak", "hi", "-o", "a.txt"]),
     ),
     row(

@@ -116,7 +116,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "calls wait for approval",
         5,
         "approval_required",
-        "the run is saved in run.json; to go on:",
+        "the run is saved in run.json; to approve and resume it:",
         paused,
     ),
     row(

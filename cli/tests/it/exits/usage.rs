@@ -151,7 +151,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`--save-state` names a file that is there",
         2,
         "config",
-        "--save-state a.json: it exists",
+        "--save-state a.json: the file exists already",
         |scene| {
             scene.directory.write("a.json", "");
             run(scene, &["--save-state", "a.json", "hi"])
@@ -285,7 +285,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`--continue`, and there is nothing to continue",
         2,
         "session",
-        "no conversation is kept",
+        "there is no conversation to continue",
         |scene| run(scene, &["--continue", "hi"]),
     ),
     row(
@@ -299,7 +299,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`--resume` for the second time",
         2,
         "already_resumed",
-        "a run has gone on from run.json already",
+        "the run in run.json was already resumed",
         |scene| {
             super::stopped::paused(scene);
             let arguments = ["run", "--resume", "run.json", "--approve-all", "--json"];
@@ -328,7 +328,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`resume RUN` of a run that is under way",
         2,
         "already_resumed",
-        "is under way in process ",
+        "is being executed by process ",
         |scene| {
             let server = scene.server([Reply::event_stream().hang()]);
             let mut child = scene.asking(
@@ -364,7 +364,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`sessions show` of one that is not there",
         2,
         "session",
-        "has nothing under the id `a`",
+        "there is no session `a` in ",
         |scene| scene.bare(&["sessions", "show", "a", "--json"]),
     ),
     row("`check`, and something is missing", 2, "-", "", |scene| {
@@ -374,7 +374,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`serve` at a port that is taken",
         2,
         "-",
-        "cannot listen at 127.0.0.1:",
+        "cannot listen on 127.0.0.1:",
         |scene| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap().to_string();
@@ -392,7 +392,7 @@ pub(super) const ROWS: &[ExitRow] = &[
         "`reload`, and nobody serves",
         2,
         "-",
-        "nobody serves at 127.0.0.1:",
+        "no server answers at 127.0.0.1:",
         |scene| scene.bare(&["reload", "--bind", &nobody()]),
     ),
 ];

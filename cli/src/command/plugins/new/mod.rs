@@ -57,7 +57,7 @@ impl Template {
     }
 }
 
-/// Needs no configuration, so that one that is broken stops nobody.
+/// Writes the plugin. Needs no configuration, so that a broken one does not matter.
 pub(super) fn run(arguments: &New) -> Result<Exit> {
     let New { name, kind } = arguments;
     if !PluginManifest::is_name(name) {
@@ -69,9 +69,9 @@ pub(super) fn run(arguments: &New) -> Result<Exit> {
     let made = new_folder(folder);
     match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already; nothing was written", folder.display())
+            bail!("{} exists already; nothing was written", folder.display())
         }
-        made => made.with_context(|| format!("{} cannot be made", folder.display()))?,
+        made => made.with_context(|| format!("{} cannot be created", folder.display()))?,
     }
     for template in kind.templates(name) {
         let path = folder.join(&template.path);
@@ -86,7 +86,8 @@ pub(super) fn run(arguments: &New) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Not writable for everyone, whatever the mask is: that would make the plugin one that is refused.
+/// Creates a folder that only its owner can write to, whatever the umask is: a plugin that others
+/// can write to is refused.
 fn new_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o755).create(path)
 }
@@ -128,7 +129,7 @@ impl PluginKind {
         }
     }
 
-    /// What to do with it, as commands for a shell.
+    /// Gives the next steps as commands for a shell.
     fn next_steps(self, name: &str) -> Vec<String> {
         let (folder, mut lines) = match self {
             Self::Mcp | Self::Skill => (format!("./{name}"), Vec::new()),
@@ -190,7 +191,7 @@ fn mcp(name: &str) -> Vec<Template> {
 }
 
 fn skill(name: &str) -> Vec<Template> {
-    // A skill's name has no full stops and no two hyphens in a row.
+    // The name of a skill allows no full stops and no two hyphens in a row, and that of a plugin does.
     let parts = name.split(['.', '-']).filter(|part| !part.is_empty());
     let skill = parts.collect::<Vec<&str>>().join("-");
     vec![
@@ -206,13 +207,14 @@ fn skill(name: &str) -> Vec<Template> {
     ]
 }
 
-/// The source beside the plugin, so that what cargo builds is no part of what is trusted.
+/// Writes the source beside the plugin, not into it: what cargo builds would change the folder, and
+/// so end the trust.
 fn code(name: &str, kind: &str, file: &Value, build: &str) -> Vec<Template> {
     let extension = json!({
         "version": 1,
         "modules": [{ "name": "tools", "kind": kind, "abi": 1, "file": file, "tools": ["add"] }],
     });
-    // A package of cargo has no full stops in its name.
+    // Cargo allows no full stops in the name of a package.
     let cargo = include_str!("Cargo.toml.txt").replace("NAME", &name.replace('.', "-"));
     vec![
         Template::new("Cargo.toml", cargo.replace("REPOSITORY", REPOSITORY)),
