@@ -58,7 +58,7 @@ async fn tls_case() {
         let by_name = Secret::new(url.expose().replace("127.0.0.1", "localhost"));
         assert_untrusted(connect(&server, &by_name).await, "it is for other names");
     } else {
-        assert_untrusted(connect(&server, &url).await, "it is signed by itself");
+        assert_untrusted(connect(&server, &url).await, "it is self-signed");
     }
 }
 

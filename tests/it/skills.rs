@@ -119,6 +119,6 @@ fn skills_of_one_name_are_refused() {
     let error = Skills::new([one.clone(), one]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("two skills are called `alpha`: in {path} and in {path}")
+        format!("two skills are named `alpha`: in {path} and in {path}")
     );
 }

@@ -129,10 +129,7 @@ async fn ask(case: &Case, trusted: &str) -> Result<String, String> {
 async fn a_trusted_certificate_is_accepted() {
     for (label, case) in [
         ("of an authority", signed_by_authority()),
-        (
-            "signed by itself",
-            signed_by_itself(&params(&["127.0.0.1"])),
-        ),
+        ("self-signed", signed_by_itself(&params(&["127.0.0.1"]))),
         (
             "marked as an authority",
             signed_by_itself(&marked_as_authority(&["127.0.0.1"])),
@@ -153,15 +150,15 @@ async fn a_certificate_that_is_not_trusted_says_what_it_is_and_how_to_trust_it()
     for (case, expected) in [
         (
             signed_by_authority(),
-            "it is of an authority that is not trusted here; to trust it, add that of the authority, or it, to FILE (of the option `trust_file`)",
+            "its authority is not trusted here; to trust it, add that of the authority, or it, to FILE (of the option `trust_file`)",
         ),
         (
             signed_by_itself(&params(&["127.0.0.1"])),
-            "it is signed by itself and not trusted here; to trust it, add it to FILE (of the option `trust_file`)",
+            "it is self-signed and not trusted here; to trust it, add it to FILE (of the option `trust_file`)",
         ),
         (
             signed_by_itself(&marked_as_authority(&["127.0.0.1"])),
-            "it is signed by itself, marked as that of an authority (CA:TRUE) and not trusted here; to trust it, add it to FILE (of the option `trust_file`)",
+            "it is self-signed, marked as an authority (CA:TRUE) and not trusted here; to trust it, add it to FILE (of the option `trust_file`)",
         ),
     ] {
         assert_eq!(ask(&case, &other).await, Err(expected.to_owned()));
@@ -208,7 +205,7 @@ async fn trust_is_in_one_certificate_and_not_in_its_names() {
     let trusted = signed_by_itself(&marked_as_authority(&["127.0.0.1"])).trusted;
     let case = signed_by_itself(&marked_as_authority(&["127.0.0.1"]));
     let problem = ask(&case, &trusted).await.unwrap_err();
-    assert!(problem.starts_with("it is signed by itself"), "{problem}");
+    assert!(problem.starts_with("it is self-signed"), "{problem}");
 }
 
 #[tokio::test]

@@ -89,42 +89,42 @@ fn extension_that_is_wrong_is_told_and_the_rest_is_used() {
     };
     check(
         json!({"version": 2}),
-        "extension.json cannot be used: it has version 2, and 1 is known",
+        "extension.json cannot be used: it has version 2; only 1 is supported",
     );
     check(
         json!({"version": 1, "other": 1}),
         "extension.json cannot be used: unknown field `other`, expected one of `version`, `modules`, `definitions` at line 1 column 20",
     );
     for (fields, problem) in [
-        (json!({"abi": 2}), "it is for ABI 2, and 1 is supported"),
+        (json!({"abi": 2}), "it is for ABI 2; only 1 is supported"),
         (
             json!({"name": "M!"}),
             "its `name` must be 1 to 64 of a-z, 0-9, - and _",
         ),
         (
             json!({"file": "absent.so"}),
-            "its `file` is no path of the plugin: `io.github.openai-agents-rs/absent.so` cannot be read",
+            "its `file` is not a path in the plugin: `io.github.openai-agents-rs/absent.so` cannot be read",
         ),
         (
             json!({"file": "../../../etc/passwd"}),
-            "its `file` is no path of the plugin: `io.github.openai-agents-rs/../../../etc/passwd` leads out of the workspace",
+            "its `file` is not a path in the plugin: `io.github.openai-agents-rs/../../../etc/passwd` leads out of the workspace",
         ),
         (
             json!({"file": "out.so"}),
-            "its `file` is no path of the plugin: `io.github.openai-agents-rs/out.so` leads out of the workspace",
+            "its `file` is not a path in the plugin: `io.github.openai-agents-rs/out.so` leads out of the workspace",
         ),
         (json!({"file": "."}), "`.` is not a file"),
         (
             json!({"file": {"other-platform": "there.so"}}),
             &format!(
-                "its `file` has none for {}-{}",
+                "its `file` has no entry for {}-{}",
                 std::env::consts::OS,
                 std::env::consts::ARCH
             ),
         ),
         (
             json!({"sha256": "0"}),
-            "`there.so` has the sha256 982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1, and extension.json says 0",
+            "`there.so` has the sha256 982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1, but extension.json says 0",
         ),
         (
             json!({"kind": "lisp"}),
@@ -159,7 +159,7 @@ async fn module_that_changes_after_the_check_is_not_run() {
     let folder = package.path(FOLDER);
     assert_eq!(
         refusal(&module, &folder).await,
-        "m.so has changed since it was checked; nothing of it was run"
+        "m.so has changed since the plugin was loaded; nothing of it was run"
     );
     assert!(!marker.exists());
 }
@@ -175,7 +175,7 @@ async fn module_with_other_tools_than_it_says_is_refused() {
         "{said}"
     );
     assert!(
-        said.ends_with("and extension.json says [\"add\"]"),
+        said.ends_with("but extension.json lists [\"add\"]"),
         "{said}"
     );
 }
@@ -254,6 +254,6 @@ fn file_that_others_can_change_or_that_is_a_link_is_refused() {
     fs::write(folder.join("a b.so"), "x").unwrap();
     assert_eq!(
         refused(&files),
-        "the name of the file makes no name of a plugin; it must be 1 to 64 of a-z, 0-9, - and _"
+        "the name of the file cannot be the name of a plugin; it must be 1 to 64 of a-z, 0-9, - and _"
     );
 }

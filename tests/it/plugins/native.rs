@@ -91,22 +91,22 @@ async fn what_is_no_plugin_is_refused_and_none_of_its_code_runs() {
     let head = [&b"OAPLUGIN"[..], &[1, 0, 0, 0, 40]].concat();
     let mut other_machine = marked.bytes.clone();
     other_machine[18] = 0xf3; // RISC-V
-    let no_table = "m.so is no plugin: its OPENAI_AGENTS_PLUGIN is not the table of a plugin";
+    let no_table = "m.so is not a plugin: its OPENAI_AGENTS_PLUGIN is not the table of a plugin";
     for (bytes, expected) in [
-        (with_version(2), "m.so is for ABI 2, and 1 is supported"),
+        (with_version(2), "m.so is for ABI 2; only 1 is supported"),
         (marked.with(&head, &with_size), no_table),
         (marked.with(b"OAPLUGIN", b"OAPLUGIX"), no_table),
         (
             marked.with(b"OPENAI_AGENTS_PLUGIN", b"OPENAI_AGENTS_PLUGIX"),
-            "m.so is no plugin: it has no symbol OPENAI_AGENTS_PLUGIN",
+            "m.so is not a plugin: it has no symbol OPENAI_AGENTS_PLUGIN",
         ),
         (
             other_machine,
-            "m.so is no plugin: it is for the architecture Riscv64",
+            "m.so is not a plugin: it is for the architecture Riscv64",
         ),
         (
             b"#!/bin/sh\n".to_vec(),
-            "m.so is no plugin: it is not a shared library (Could not read file magic)",
+            "m.so is not a plugin: it is not a shared library (Could not read file magic)",
         ),
     ] {
         let package = package("native", "m.so", &bytes, &json!({"tools": NAMES}));
@@ -128,7 +128,7 @@ async fn what_is_no_plugin_is_refused_and_none_of_its_code_runs() {
         let package = package("native", "m.so", bytes, &json!({"tools": NAMES}));
         let said = refusal(&module(&package.named()), &package.path(FOLDER)).await;
         assert!(
-            said.starts_with("m.so is no plugin: it is "),
+            said.starts_with("m.so is not a plugin: it is "),
             "{n_bytes}: {said}"
         );
         assert!(!marker.exists(), "{n_bytes}");
@@ -148,7 +148,7 @@ async fn description_that_breaks_the_contract_is_refused() {
         ),
         (
             b'2',
-            "m.so does not describe its tools: the plugin broke its contract: it returned without a description",
+            "m.so does not describe its tools: the plugin broke the ABI: it returned without a description",
         ),
         (
             b'3',
@@ -160,11 +160,11 @@ async fn description_that_breaks_the_contract_is_refused() {
         ),
         (
             b'5',
-            "m.so does not describe its tools: the plugin broke its contract: its answer is null",
+            "m.so does not describe its tools: the plugin broke the ABI: its answer is null",
         ),
         (
             b'6',
-            "m.so is no plugin: an entry of its table is null, or the table is not the one in the file",
+            "m.so is not a plugin: an entry of its table is null, or the table is not the one in the file",
         ),
         (
             b'7',
@@ -189,7 +189,7 @@ async fn calls_that_break_the_contract_fail_and_end_nothing_else() {
     let package = package("native", "m.so", &library().bytes, &fields);
     let module = module(&package.named());
     let tools = tools(&module).await;
-    let contract = |problem: &str| Err(format!("the plugin broke its contract: {problem}"));
+    let contract = |problem: &str| Err(format!("the plugin broke the ABI: {problem}"));
     let arguments = json!({"text": "x"});
     for (name, expected) in [
         ("echo", Ok(r#"{"text":"x"}"#.to_owned())),
@@ -199,7 +199,7 @@ async fn calls_that_break_the_contract_fail_and_end_nothing_else() {
         ("null", contract("its answer is null")),
         (
             "too_long",
-            contract("its answer is said to be larger than 64 MiB"),
+            contract("its answer has a length of more than 64 MiB"),
         ),
         (
             "no_json",

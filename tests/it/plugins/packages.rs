@@ -65,11 +65,11 @@ fn manifest_that_breaks_a_rule_is_refused() {
     );
     check_refused(
         r#"{"$schema": "https://agent-plugins.org/schemas/2.0.0/plugin.schema.json", "name": "p"}"#,
-        "plugin.json is wrong: it is for version 2.0.0 of Agent Plugins, and 1.0.0 is supported",
+        "plugin.json is wrong: it is for version 2.0.0 of Agent Plugins; only 1.0.0 is supported",
     );
     check_refused(
         r#"{"$schema": "x", "name": "p"}"#,
-        "plugin.json is wrong: it is for version x of Agent Plugins, and 1.0.0 is supported",
+        "plugin.json is wrong: it is for version x of Agent Plugins; only 1.0.0 is supported",
     );
     let name = "plugin.json is wrong: `name` must be 1 to 64 of a-z, 0-9, - and ., with a letter or digit at both ends, and neither -- nor ..";
     let long = "a".repeat(65);

@@ -99,7 +99,7 @@ async fn sdk_library_that_panics_anywhere_fails_the_call_alone() {
         (
             "panics_twice",
             &nothing,
-            panicked("a value that is no text"),
+            panicked("a value that is not text"),
         ),
         (
             "panics_before",

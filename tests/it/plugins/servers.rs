@@ -122,7 +122,7 @@ fn servers_over_http_that_break_a_rule_are_skipped_one_by_one() {
         ),
         (
             r#""type": "streamable-http", "url": "https://a.example", "headers": {"X-A": "1", "x-a": "2"}"#,
-            "the header `x-a` is there twice",
+            "the header `x-a` appears twice",
         ),
         (
             r#""type": "streamable-http", "url": "https://a.example", "headers": {"X A": "1"}"#,
@@ -141,7 +141,7 @@ fn servers_over_http_that_break_a_rule_are_skipped_one_by_one() {
     }
     check_skipped(
         r#""type": "sse", "url": "https://a.example/sse""#,
-        "is reached by `sse`, which is not supported",
+        "has the transport `sse`, which is not supported",
     );
 }
 
@@ -218,7 +218,7 @@ fn servers_whose_paths_lead_out_are_skipped() {
     ] {
         check_skipped(
             &format!(r#""type": "stdio", "command": "{command}""#),
-            &format!("cannot be used: `command` is no path of the plugin: {problem}"),
+            &format!("cannot be used: `command` is not a path in the plugin: {problem}"),
         );
     }
     for (cwd, problem) in [
@@ -236,11 +236,11 @@ fn servers_whose_paths_lead_out_are_skipped() {
         ),
         (
             "./..",
-            "`cwd` is no path of the plugin: `./..` leads out of the workspace",
+            "`cwd` is not a path in the plugin: `./..` leads out of the workspace",
         ),
         (
             "${PLUGIN_ROOT}/..",
-            "`cwd` is no path of the plugin: `./..` leads out of the workspace",
+            "`cwd` is not a path in the plugin: `./..` leads out of the workspace",
         ),
         (
             "${PLUGIN_DATA}/../q",
@@ -288,7 +288,7 @@ fn servers_file_that_is_wrong_disables_servers_only() {
         ),
         (
             r#"{"$schema": "https://agent-plugins.org/schemas/1.1.0/mcp.schema.json", "mcpServers": {}}"#,
-            "it is for version 1.1.0 of Agent Plugins, and plugin.json for 1.0.0",
+            "it is for version 1.1.0 of Agent Plugins, but plugin.json is for 1.0.0",
         ),
         (
             &format!(r#"{{"$schema": "{SERVERS_SCHEMA}"}}"#),
@@ -410,7 +410,7 @@ async fn servers_whose_files_changed_after_the_check_are_not_started() {
         let file = package.root().join(name).display().to_string();
         assert_eq!(
             source.state().await.unwrap_err().to_string(),
-            format!("{file} has changed since it was checked; the server was not started")
+            format!("{file} has changed since the plugin was loaded; the server was not started")
         );
         assert!(!package.path("ran").exists());
     }

@@ -15,17 +15,14 @@ async fn calls_are_bounded_and_one_that_is_stopped_ends_nothing_else() {
     let package = package("wasm", "m.wasm", &wasm_module(" ", " "), &fields);
     let tools = tools(&module(&package.named())).await;
     let stopped = |problem: &str| Err(format!("the plugin was stopped: {problem}"));
-    let contract = |problem: &str| Err(format!("the plugin broke its contract: {problem}"));
+    let contract = |problem: &str| Err(format!("the plugin broke the ABI: {problem}"));
     for (name, expected) in [
         ("echo", Ok("{}".to_owned())),
         ("fails", Err("it is Sunday".to_owned())),
-        (
-            "loops",
-            stopped("it computes longer than `max_fuel` lets it"),
-        ),
+        ("loops", stopped("it reached the limit `max_fuel`")),
         ("panics", stopped("it panicked, or ran out of memory")),
         ("hogs", Ok("full".to_owned())),
-        ("outside", contract("its answer lies outside of its memory")),
+        ("outside", contract("its answer is outside its memory")),
         ("utf8", contract("its answer is not UTF-8")),
         ("nothing", contract("its answer is empty")),
         ("echo", Ok("{}".to_owned())),
@@ -43,29 +40,29 @@ async fn what_is_no_plugin_or_asks_for_more_is_refused() {
                 "(i32.const 1))\n  ;; The name",
                 "(i32.const 2))\n  ;; The name",
             ),
-            "m.wasm is for ABI 2, and 1 is supported",
+            "m.wasm is for ABI 2; only 1 is supported",
         ),
         (
             wasm_module(version, ""),
-            "m.wasm is no plugin: it has no function openai_agents_abi_version as the ABI has it",
+            "m.wasm is not a plugin: it has no function openai_agents_abi_version with the signature of the ABI",
         ),
         (
             wasm_module("(memory (export \"memory\") 2)", "(memory 2)"),
-            "m.wasm is no plugin: it exports no memory",
+            "m.wasm is not a plugin: it exports no memory",
         ),
         (
             wasm_module(
                 "(memory (export",
                 "(import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i32)))\n(memory (export",
             ),
-            "m.wasm is no plugin: it imports wasi_snapshot_preview1.fd_write, and a module is offered nothing",
+            "m.wasm is not a plugin: it imports wasi_snapshot_preview1.fd_write, and a module may import nothing",
         ),
         (
             wasm_module(
                 "(data (i32.const 16)",
                 "(start $spin)\n(func $spin (loop $again (br $again)))\n(data (i32.const 16)",
             ),
-            "m.wasm is no plugin: it computes longer than `max_fuel` lets it",
+            "m.wasm is not a plugin: it reached the limit `max_fuel`",
         ),
     ] {
         let fields = json!({"tools": NAMES, "max_fuel": 1_000_000});
@@ -77,7 +74,7 @@ async fn what_is_no_plugin_or_asks_for_more_is_refused() {
         let package = package("wasm", "m.wasm", bytes, &json!({"tools": NAMES}));
         let said = refusal(&module(&package.named()), &package.path(FOLDER)).await;
         assert!(
-            said.starts_with("m.wasm is no plugin: it is not a WebAssembly module"),
+            said.starts_with("m.wasm is not a plugin: it is not a WebAssembly module"),
             "{said}"
         );
     }
@@ -91,7 +88,7 @@ async fn what_is_no_plugin_or_asks_for_more_is_refused() {
         &json!({"tools": NAMES, "max_memory_mib": 1}),
     );
     let said = refusal(&module(&package.named()), &package.path(FOLDER)).await;
-    assert!(said.starts_with("m.wasm is no plugin: "), "{said}");
+    assert!(said.starts_with("m.wasm is not a plugin: "), "{said}");
 }
 
 #[tokio::test]
@@ -99,7 +96,7 @@ async fn entries_that_trap_or_loop_are_contained_one_by_one() {
     let describe = "(result i64)\n    (i64.const 0x";
     let version = "(result i32) (i32.const 1))\n  ;; The name";
     let trapped = "it panicked, or ran out of memory";
-    let looped = "it computes longer than `max_fuel` lets it";
+    let looped = "it reached the limit `max_fuel`";
     let not_described = "m.wasm does not describe its tools: the plugin";
     for (from, instead, expected) in [
         (
@@ -115,17 +112,17 @@ async fn entries_that_trap_or_loop_are_contained_one_by_one() {
         (
             describe,
             "(return (i64.const -1))",
-            format!("{not_described} broke its contract: its answer lies outside of its memory"),
+            format!("{not_described} broke its contract: its answer is outside its memory"),
         ),
         (
             version,
             "(unreachable)",
-            format!("m.wasm is no plugin: {trapped}"),
+            format!("m.wasm is not a plugin: {trapped}"),
         ),
         (
             version,
             "(loop $again (br $again))",
-            format!("m.wasm is no plugin: {looped}"),
+            format!("m.wasm is not a plugin: {looped}"),
         ),
     ] {
         let to = from.replacen(')', &format!(") {instead}"), 1);
@@ -148,12 +145,12 @@ async fn room_that_a_module_cannot_give_fails_the_call() {
         ),
         (
             "(loop $again (br $again))",
-            stopped("it computes longer than `max_fuel` lets it"),
+            stopped("it reached the limit `max_fuel`"),
         ),
         (
             "(return (i32.const -4))",
             Err(
-                "the plugin broke its contract: the room that it gives lies outside of its memory"
+                "the plugin broke the ABI: the space that it allocated is outside its memory"
                     .to_owned(),
             ),
         ),
