@@ -89,7 +89,7 @@ impl OpenAiRealtime {
         SipCalls::new(self.clone())
     }
 
-    /// Gives a model that writes speech down while it is said, in sessions that do nothing else.
+    /// Gives a model that transcribes live, in sessions that do nothing else.
     #[cfg(feature = "voice")]
     pub fn live_stt(&self) -> OpenAiLiveStt {
         OpenAiLiveStt::new(self.clone())

@@ -68,7 +68,7 @@ impl OpenAiSpeech {
         }
     }
 
-    /// Gives a model that writes speech down.
+    /// Gives a model that transcribes speech.
     pub fn stt(&self, model: impl Into<Arc<str>>) -> OpenAiStt {
         OpenAiStt::new(self.clone(), model.into())
     }

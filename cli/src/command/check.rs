@@ -115,7 +115,7 @@ async fn judge_mcp(config: &Config, findings: &mut Findings) -> Exit {
 
 async fn judge_sessions(config: &Config, findings: &mut Findings) -> Exit {
     let Some(store) = &config.sessions().store else {
-        findings.note("sessions", "no place for them: HOME is not set");
+        findings.note("sessions", "cannot be kept: HOME is not set");
         return Exit::Done;
     };
     let is_read = match Store::open_to_read(config).await {
@@ -125,7 +125,7 @@ async fn judge_sessions(config: &Config, findings: &mut Findings) -> Exit {
     };
     match is_read {
         Ok(true) => findings.note("sessions", &format!("{store} can be read")),
-        Ok(false) => findings.note("sessions", &format!("{store} will be made")),
+        Ok(false) => findings.note("sessions", &format!("{store} will be created")),
         Err(error) => {
             findings.note("sessions", &format!("{error:#}"));
             return Exit::Usage;

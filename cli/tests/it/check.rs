@@ -40,7 +40,7 @@ sessions.url               sqlite:~/.local/share/openai_agents/sessions.db  defa
 server: could not connect to 127.0.0.1:1: connection refused
 hint: is the server running? the base URL is http://127.0.0.1:1/v1, from --base-url; \
 it can be set by OPENAI_BASE_URL, `base_url` in ./config.yaml, or --base-url
-sessions: STORE will be made
+sessions: STORE will be created
 "
         .replace("STORE", &store("origins"))
         .as_str(),

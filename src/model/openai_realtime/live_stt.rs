@@ -31,7 +31,7 @@ const MAX_CHUNK_BYTES: usize = 256 * 1024;
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 const MAX_ITEMS: usize = 4096;
 
-/// A model that writes speech down while it is said, over a WebSocket; made by [`OpenAiRealtime::live_stt`].
+/// A model that transcribes speech live, over a WebSocket; made by [`OpenAiRealtime::live_stt`].
 ///
 /// One call is one connection and one turn. It takes samples of 24,000 Hz, one channel; a recording has to be a WAV file of these.
 #[derive(Clone)]
