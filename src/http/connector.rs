@@ -1,13 +1,14 @@
 //! Opens connections: name lookup, TCP, proxy and TLS, within the connect time-out.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
@@ -174,13 +175,24 @@ impl PooledStream {
     }
 }
 
+/// The most bytes of one read: hyper doubles its buffer, up to 400 KB that the connection then keeps, behind a read that filled the
+/// first 8 KiB. A stream whose client is busy with a thousand others would have it filled each time.
+const MAX_READ: usize = 8 * 1024 - 1;
+
 impl Read for PooledStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if buf.remaining() <= MAX_READ {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let mut space = [MaybeUninit::uninit(); MAX_READ];
+        let mut part = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, part.unfilled()))?;
+        buf.put_slice(part.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
