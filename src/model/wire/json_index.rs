@@ -74,6 +74,7 @@ impl JsonNode {
     }
 
     /// The mark of its key, unless that is escaped.
+    #[inline]
     pub(super) const fn name_mark(&self) -> u8 {
         self.name_mark
     }
@@ -131,7 +132,11 @@ struct Key {
     marks: u8,
 }
 
-/// The mark of a name, from 0 to 63: the names that one object of an answer has are mostly told apart by it.
+/// How many marks of names there are: as many as a `u64` has bits.
+pub(super) const N_MARKS: usize = 64;
+
+/// The mark of a name, less than [`N_MARKS`]: the names that one object of an answer has are mostly told apart by it.
+#[inline]
 pub(super) const fn name_mark(name: &[u8]) -> u8 {
     let first = match name.first() {
         Some(first) => *first,
@@ -313,14 +318,20 @@ impl IndexReader<'_> {
 /// Passes over space, and gives the byte behind it.
 #[inline]
 fn next_byte(json: &[u8], at: &mut usize) -> Option<u8> {
-    loop {
-        let byte = *json.get(*at)?;
-        // Few texts have space between their values.
-        if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-            return Some(byte);
-        }
-        *at += 1;
+    let byte = *json.get(*at)?;
+    // Few texts have space between their values.
+    if byte > b' ' {
+        return Some(byte);
     }
+    *at = space_end(json, *at);
+    json.get(*at).copied()
+}
+
+#[cold]
+fn space_end(json: &[u8], at: usize) -> usize {
+    let rest = json.get(at..).unwrap_or_default();
+    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    at + rest.iter().take_while(is_space).count()
 }
 
 /// Reads a text, from its first quote, and gives its marks.

@@ -5,6 +5,7 @@ mod budget;
 mod deviations;
 mod json_index;
 mod raw_json;
+mod readable;
 mod object;
 mod usage;
 pub(crate) mod chat;

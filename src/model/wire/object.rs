@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::deviations::Deviations;
@@ -72,7 +70,11 @@ impl<'a> Object<'a> {
             marks,
             has_repeats: false,
         };
-        object.has_repeats = marks.have_common && object.finds_repeats();
+        if marks.have_common && object.finds_repeats() {
+            // Also a key of which all values are null is to be looked at then: it is noted.
+            object.has_repeats = true;
+            object.marks = NameMarks::UNKNOWN;
+        }
         Some(object)
     }
 
@@ -114,15 +116,26 @@ impl<'a> Object<'a> {
 
     /// Gives the first value of a key, which is the only one in an object without repeats.
     fn first(&self, key: &str) -> Option<RawJson<'a>> {
-        // Most keys are asked for in vain, and this costs next to nothing.
         if !self.marks.may_say(key) {
             return None;
         }
+        self.first_marked(key)
+    }
+
+    /// The same of a key whose mark is there.
+    #[inline]
+    fn first_marked(&self, key: &str) -> Option<RawJson<'a>> {
         if self.marks.are_known() {
             self.indexed.value(key)
         } else {
-            self.values(key).next()
+            self.first_compared(key)
         }
+    }
+
+    /// The same by looking at the names of all fields.
+    #[cold]
+    fn first_compared(&self, key: &str) -> Option<RawJson<'a>> {
+        self.values(key).next()
     }
 
     /// Whether a field is there and not null.
@@ -235,59 +248,103 @@ impl<'a> Object<'a> {
     }
 
     /// Reads a field that the answer does not need: the first value that can be read counts, and what cannot is noted.
+    ///
+    /// Most such fields are asked for in vain: in place and with a key that the compiler knows, this is a look at one bit.
+    #[inline]
     pub(crate) fn optional<T>(
         &self,
         key: &str,
         notes: &mut Deviations,
         read: impl Fn(RawJson<'a>) -> Option<T>,
     ) -> Option<T> {
-        let mut read_or_note = |raw: RawJson<'a>| {
-            let found = read(raw);
-            if found.is_none() {
-                notes.field("unreadable_field", &self.path(key), raw.get());
-            }
-            found
-        };
-        if !self.has_repeats {
-            return self.first(key).and_then(read_or_note);
+        if !self.marks.may_say(key) {
+            return None;
         }
-        let found = self.values(key).find_map(&mut read_or_note);
+        if self.has_repeats {
+            return self.repeated(key, notes, read);
+        }
+        self.only(key, notes, read)
+    }
+
+    /// Reads the only value of a key.
+    #[inline(never)]
+    fn only<T>(
+        &self,
+        key: &str,
+        notes: &mut Deviations,
+        read: impl Fn(RawJson<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let raw = self.first_marked(key)?;
+        read(raw).or_else(|| self.note_unreadable(key, raw, notes))
+    }
+
+    /// Reads the first value of a key that can be read, where there may be several.
+    #[cold]
+    fn repeated<T>(
+        &self,
+        key: &str,
+        notes: &mut Deviations,
+        read: impl Fn(RawJson<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let read_or_note = |raw| read(raw).or_else(|| self.note_unreadable(key, raw, notes));
+        let found = self.values(key).find_map(read_or_note);
         self.note_repeats(key, notes);
         found
     }
 
+    #[cold]
+    fn note_unreadable<T>(&self, key: &str, raw: RawJson<'_>, notes: &mut Deviations) -> Option<T> {
+        notes.field("unreadable_field", &self.path(key), raw.get());
+        None
+    }
+
     /// The same, as text; one that is empty counts only if there is no other.
+    #[inline]
     pub(crate) fn text(&self, key: &str, notes: &mut Deviations) -> Option<Cow<'a, str>> {
         self.text_by(key, notes, text)
     }
 
     /// The same, by a way to read it.
+    #[inline]
     pub(crate) fn text_by(
         &self,
         key: &str,
         notes: &mut Deviations,
         read: impl Fn(RawJson<'a>) -> Option<Cow<'a, str>>,
     ) -> Option<Cow<'a, str>> {
-        if !self.has_repeats {
-            return self.optional(key, notes, read);
+        if !self.marks.may_say(key) {
+            return None;
         }
+        if self.has_repeats {
+            return self.repeated_text(key, notes, read);
+        }
+        self.only(key, notes, read)
+    }
+
+    #[cold]
+    fn repeated_text(
+        &self,
+        key: &str,
+        notes: &mut Deviations,
+        read: impl Fn(RawJson<'a>) -> Option<Cow<'a, str>>,
+    ) -> Option<Cow<'a, str>> {
         // An empty text says nothing, so another value of the same key wins over it.
         let some = |raw| read(raw).filter(|text| !text.is_empty());
-        match self.values(key).find_map(some) {
-            Some(found) => {
-                self.note_repeats(key, notes);
-                Some(found)
-            }
-            None => self.optional(key, notes, read),
-        }
+        let Some(found) = self.values(key).find_map(some) else {
+            return self.repeated(key, notes, read);
+        };
+        self.note_repeats(key, notes);
+        Some(found)
     }
 
     /// The same, as a count: a whole number that is not negative.
+    #[inline]
     pub(crate) fn count(&self, key: &str, notes: &mut Deviations) -> Option<u64> {
         self.optional(key, notes, count)
     }
 
     /// The same, as an object, which is named for its own fields.
+    #[inline]
     pub(crate) fn object(
         &self,
         key: &str,
@@ -374,64 +431,6 @@ pub(crate) fn value_of(raw: RawJson<'_>) -> Option<Value> {
         return None;
     }
     serde_json::from_str(raw.get()).ok()
-}
-
-/// Says whether a value can be parsed, without keeping anything of it.
-pub(crate) fn is_readable(raw: RawJson<'_>) -> bool {
-    raw.is_surely_readable() || serde_json::from_str::<Readable>(raw.get()).is_ok()
-}
-
-/// A value that was read and forgotten: unlike `IgnoredAny` it sees numbers out of range and values nested too deep.
-struct Readable;
-
-impl<'de> Deserialize<'de> for Readable {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReadableVisitor)
-    }
-}
-
-struct ReadableVisitor;
-
-impl<'de> Visitor<'de> for ReadableVisitor {
-    type Value = Readable;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Readable, E> {
-        Ok(Readable)
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Readable, E> {
-        Ok(Readable)
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Readable, E> {
-        Ok(Readable)
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Readable, E> {
-        Ok(Readable)
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Readable, E> {
-        Ok(Readable)
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Readable, E> {
-        Ok(Readable)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Readable, A::Error> {
-        while seq.next_element::<Readable>()?.is_some() {}
-        Ok(Readable)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Readable, A::Error> {
-        while map.next_entry::<Readable, Readable>()?.is_some() {}
-        Ok(Readable)
-    }
 }
 
 /// Reads a text.

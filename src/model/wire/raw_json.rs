@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use serde_json::value::RawValue;
 
-use super::json_index::{JsonIndex, JsonNode, name_mark};
+use super::json_index::{JsonIndex, JsonNode, N_MARKS, name_mark};
 use super::parse;
 use crate::model::ModelError;
 
@@ -137,9 +137,9 @@ impl<'a> RawJson<'a> {
 fn unescaped(text: &str) -> Option<String> {
     let mut unescaped = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((plain, behind)) = rest.split_once('\\') {
-        unescaped.push_str(plain);
-        unescaped.push(match behind.as_bytes().first()? {
+    while let Some(n_plain) = memchr(b'\\', rest.as_bytes()) {
+        unescaped.push_str(rest.get(..n_plain)?);
+        unescaped.push(match rest.as_bytes().get(n_plain + 1)? {
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
@@ -148,7 +148,7 @@ fn unescaped(text: &str) -> Option<String> {
             byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
             _ => return None,
         });
-        rest = behind.get(1..)?;
+        rest = rest.get(n_plain + 2..)?;
     }
     unescaped.push_str(rest);
     Some(unescaped)
@@ -186,6 +186,7 @@ impl<'a> IndexedParts<'a> {
     }
 
     /// Gives the first value under a name, where no name is escaped; nulls say nothing and are passed over.
+    #[inline]
     pub(crate) fn value(&self, name: &str) -> Option<RawJson<'a>> {
         let (name, around) = (name.as_bytes(), self.around.as_bytes());
         let mark = name_mark(name);
@@ -205,12 +206,13 @@ impl<'a> IndexedParts<'a> {
         std::iter::from_fn(move || {
             while let Some(nodes) = self.next_nodes() {
                 let node = nodes.first()?;
-                let may_be_known = node.has_escaped_key() || known.may_have(node.name_mark());
-                if node.is_null() || may_be_known && known.have(&self.field(nodes)?) {
+                let name = self.around.as_bytes().get(node.key())?;
+                // The fields of an answer are mostly known, and need not be made to see that.
+                if node.is_null() || known.have_marked(name, node.name_mark()) {
                     continue;
                 }
                 let field = self.field(nodes)?;
-                if !field.value.says_nothing() {
+                if !known.have(&field) && !field.value.says_nothing() {
                     return Some(field);
                 }
             }
@@ -290,40 +292,52 @@ impl NameMarks {
         have_common: true,
     };
 
+    #[inline]
     pub(crate) fn may_say(&self, name: &str) -> bool {
         self.said >> name_mark(name.as_bytes()) & 1 != 0
     }
 
     /// Whether the fields are in an index and none of their names is escaped, so that a name is found as it stands there.
+    #[inline]
     pub(crate) const fn are_known(&self) -> bool {
         self.said != u64::MAX
     }
 }
 
-/// Names of fields, and their marks.
+/// Names of fields, of which no two have one mark.
 #[derive(Debug)]
 pub(crate) struct FieldNames {
-    names: &'static [&'static str],
-    marks: u64,
+    by_mark: [Option<&'static str>; N_MARKS],
 }
 
 impl FieldNames {
-    pub(crate) const fn of(names: &'static [&'static str]) -> Self {
-        let (mut marks, mut rest) = (0, names);
+    /// # Panics
+    ///
+    /// When two of the names have one mark: while the program is compiled.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a mark is less than their number, and `get_mut` is not const"
+    )]
+    pub(crate) const fn of(names: &[&'static str]) -> Self {
+        let (mut by_mark, mut rest) = ([None; N_MARKS], names);
         while let Some((name, others)) = rest.split_first() {
-            marks |= 1 << name_mark(name.as_bytes());
+            let place = &mut by_mark[name_mark(name.as_bytes()) as usize];
+            assert!(place.is_none(), "two names of fields have one mark");
+            *place = Some(*name);
             rest = others;
         }
-        Self { names, marks }
+        Self { by_mark }
     }
 
     /// Whether the name of a field is among them.
     pub(crate) fn have(&self, field: &Field<'_>) -> bool {
-        self.names.iter().any(|name| field.has_name(name))
+        let name = field.name();
+        self.have_marked(name.as_bytes(), name_mark(name.as_bytes()))
     }
 
-    const fn may_have(&self, mark: u8) -> bool {
-        self.marks >> mark & 1 != 0
+    fn have_marked(&self, name: &[u8], mark: u8) -> bool {
+        let known = self.by_mark.get(usize::from(mark)).copied().flatten();
+        known.is_some_and(|known| known.as_bytes() == name)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What servers count, under the names that they have for it.
 
 use super::deviations::Deviations;
-use super::object::{Object, is_readable};
+use super::object::Object;
+use super::readable::is_readable;
 use crate::model::JsonText;
 use crate::usage::Usage;
 

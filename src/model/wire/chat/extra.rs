@@ -9,6 +9,7 @@ use crate::few::Few;
 use crate::model::wire::budget::{ResponseBudget, VALUE_COST};
 use crate::model::wire::deviations::Deviations;
 use crate::model::wire::object;
+use crate::model::wire::readable::is_readable;
 use crate::model::{JsonText, ModelError};
 
 /// Fields of a part of an answer as they stand on the wire; most parts have none.
@@ -70,7 +71,7 @@ impl BodyFields {
             if known_json == Some(raw.get()) {
                 continue;
             }
-            if !object::is_readable(raw) {
+            if !is_readable(raw) {
                 notes.field("unreadable_field", &key, raw.get());
                 continue;
             }
