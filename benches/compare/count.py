@@ -4,7 +4,7 @@
     ./setup.sh                        builds the server and the drivers
     ./count.py                        all native drivers that are built
     ./count.py -d ours,ideal
-    ./count.py -d ours --max-instructions 90900 --max-allocations 47       fails above
+    ./count.py -d ours --max-instructions 87100 --max-allocations 47       fails above
 
 Each driver runs twice, with few and with more runs; the difference is the cost of turns alone, without start and warm-up.
 Needs valgrind (Debian: apt install valgrind). Only the Python standard library is used.
