@@ -326,6 +326,20 @@ proptest! {
         prop_assert_eq!(redactor().redact(&text), text.as_str());
     }
 
+    /// What only asks whether there is one says the same as what looks where it is.
+    #[test]
+    fn key_behind_any_escapes_is_in_the_text(
+        pieces in proptest::collection::vec(
+            "(s?k-Proj_1234/abc\\+DEF|%73|%2573|\\\\u0073|\\\\\\\\u0073|&#115;|&amp;#115;|[a-z%\\\\&;#0-9 -])",
+            0..8,
+        ),
+    ) {
+        let text = pieces.concat();
+        let scan = redactor().scan(&text);
+        let is_found = scan.is_some_and(|scan| !scan.found.is_empty());
+        prop_assert_eq!(redactor().is_in(&text), is_found, "{}", text);
+    }
+
     #[test]
     fn base64_is_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..20), is_url_safe: bool) {
         prop_assert_eq!(decode_base64(&base64(&bytes, is_url_safe)), Some(bytes));
