@@ -1,7 +1,7 @@
 //! A list that keeps its first elements in place.
 
 /// A list that needs no allocation for its first `N` elements; most of what an answer or a call consists of has very few.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Few<T, const N: usize> {
     first: [Option<T>; N],
     n_first: usize,
@@ -31,9 +31,18 @@ impl<T, const N: usize> Few<T, N> {
         self.first.iter().flatten().chain(&self.more)
     }
 
-    #[cfg(feature = "http")]
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.first.iter_mut().flatten().chain(&mut self.more)
+    }
+
+    /// Takes out the first that is to go.
+    pub(crate) fn take_if(&mut self, goes: impl Fn(&T) -> bool) -> Option<T> {
+        // Mostly all of it stays, and nothing is moved.
+        let at = self.iter().position(goes)?;
+        let mut elements: Vec<T> = std::mem::take(self).into_iter().collect();
+        let taken = elements.remove(at);
+        self.extend(elements);
+        Some(taken)
     }
 
     /// Gives the first element; that alone is moved.
@@ -53,6 +62,7 @@ impl<T, const N: usize> Few<T, N> {
 }
 
 impl<T, const N: usize> Default for Few<T, N> {
+    #[inline]
     fn default() -> Self {
         Self {
             first: [const { None }; N],

@@ -1,13 +1,16 @@
 //! Where a model's requests go and with what.
 
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::http::{Headers, HttpClient, HttpError, Url};
+use crate::model::recording::server_description;
 use crate::model::wire::ResponseLimits;
 use crate::model::{Delivery, MemoryLimit, ModelError};
 use crate::secret::{Redactor, RedactorBuilder, Secret};
+use crate::trace::Description;
 
 /// How this library calls itself.
 pub(super) const USER_AGENT: &str = concat!("openai-agents/", env!("CARGO_PKG_VERSION"));
@@ -22,6 +25,8 @@ pub(super) struct Endpoint {
     pub(super) stream_url: Url,
     pub(super) headers: Headers,
     pub(super) redactor: Redactor,
+    /// What traces say of requests to each of the two addresses.
+    pub(super) descriptions: OnceLock<[Arc<dyn Description>; 2]>,
     pub(super) max_event_bytes: usize,
     pub(super) limits: ResponseLimits,
     /// What this model's answers share with those of others.
@@ -34,6 +39,25 @@ impl Endpoint {
             Delivery::Whole => &self.whole_url,
             Delivery::Stream => &self.stream_url,
         }
+    }
+
+    /// What traces say of a request: made once for all that have no secrets of their own.
+    pub(super) fn description(
+        &self,
+        delivery: Delivery,
+        redactor: &Redactor,
+    ) -> Arc<dyn Description> {
+        if !redactor.is_same(&self.redactor) {
+            return server_description(self.url(delivery), redactor);
+        }
+        let make = |url| server_description(url, redactor);
+        let [whole, stream] = self
+            .descriptions
+            .get_or_init(|| [make(&self.whole_url), make(&self.stream_url)]);
+        Arc::clone(match delivery {
+            Delivery::Whole => whole,
+            Delivery::Stream => stream,
+        })
     }
 
     /// Lays the headers of one request over those of all, and takes their secrets out of its answer too.

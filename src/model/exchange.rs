@@ -117,7 +117,7 @@ impl Exchange {
         // sent. The span is asked inside, because only then is the span of this model call the
         // current one.
         let head = Box::pin(async move {
-            recording::record_request(shared.url(delivery), &body, &recorded);
+            recording::record_request(&body, &recorded, || shared.description(delivery, &recorded));
             if let Some(traceparent) = recording::traceparent() {
                 let mut headers = own_headers.unwrap_or_else(|| shared.headers.clone());
                 headers.insert("traceparent", &traceparent)?;

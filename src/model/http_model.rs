@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::stream;
 
@@ -187,6 +187,7 @@ impl<W: Wire> HttpModelBuilder<W> {
             stream_url,
             headers,
             redactor,
+            descriptions: OnceLock::new(),
             max_event_bytes: self.max_event_bytes,
             limits: self.limits,
             memory: self.memory,

@@ -1,10 +1,12 @@
 //! What the span of a model call is told of its HTTP exchange: the exact bytes, without keys.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::http::Url;
 use crate::secret::Redactor;
-use crate::trace::{ActiveSpan, SpanContent, SpanKind, gen_ai, with_current};
+use crate::trace::{ActiveSpan, Description, Span, SpanContent, SpanKind, gen_ai, with_current};
 
 /// Does something with the span of the model call that is under way, if that is recorded.
 fn with_generation(act: impl FnOnce(&ActiveSpan)) {
@@ -15,8 +17,12 @@ fn with_generation(act: impl FnOnce(&ActiveSpan)) {
     });
 }
 
-/// Notes what is sent, in the place of what an attempt before had sent.
-pub(super) fn record_request(url: &Url, body: &Bytes, redactor: &Redactor) {
+/// Notes what is sent and to whom, in the place of what an attempt before had sent.
+pub(super) fn record_request(
+    body: &Bytes,
+    redactor: &Redactor,
+    server: impl FnOnce() -> Arc<dyn Description>,
+) {
     with_generation(|span| {
         // A retry uses the span of the call again. The bytes of the attempt that failed would stand
         // before those of this one.
@@ -24,17 +30,23 @@ pub(super) fn record_request(url: &Url, body: &Bytes, redactor: &Redactor) {
         span.add_content("request", || {
             SpanContent::bytes(body).without_secrets_of(redactor)
         });
-        let (url, redactor) = (url.clone(), redactor.clone());
-        span.describe(move |span| {
-            let host_port = url.host_port();
-            let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
-            span.set(gen_ai::SERVER_ADDRESS, host);
-            if let Ok(port) = port.parse::<u16>() {
-                span.set(gen_ai::SERVER_PORT, port);
-            }
-            span.set(gen_ai::URL, redactor.redact(&url.to_string()).into_owned());
-        });
+        span.describe(server());
     });
+}
+
+/// What a span says of the server that was asked.
+pub(super) fn server_description(url: &Url, redactor: &Redactor) -> Arc<dyn Description> {
+    let host_port = url.host_port();
+    let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
+    let (host, port) = (Box::<str>::from(host), port.parse::<u16>().ok());
+    let url = redactor.redact(&url.to_string()).into_owned();
+    Arc::new(move |span: &mut Span| {
+        span.set(gen_ai::SERVER_ADDRESS, &*host);
+        if let Some(port) = port {
+            span.set(gen_ai::SERVER_PORT, port);
+        }
+        span.set(gen_ai::URL, url.as_str());
+    })
 }
 
 /// Notes a piece of the answer's body, as it came.
@@ -44,7 +56,7 @@ pub(super) fn record_answer(piece: &Bytes, redactor: &Redactor) {
 
 /// Notes the status of an answer.
 pub(super) fn record_status(status: u16) {
-    with_generation(|span| span.describe(move |span| span.set(gen_ai::STATUS_CODE, status)));
+    with_generation(|span| span.set(gen_ai::STATUS_CODE, status));
 }
 
 /// The header that tells the server of the trace, if that was asked for.

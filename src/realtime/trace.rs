@@ -9,7 +9,7 @@ use super::event::RealtimeEvent;
 use crate::future::BoxFuture;
 use crate::kind::ErrorKind;
 use crate::model::realtime::{RealtimeModel, ResponseStatus};
-use crate::trace::{OpenSpan, SpanContent, SpanKind, SpanStatus, Tracer, gen_ai, set_usage};
+use crate::trace::{OpenSpan, SpanContent, SpanKind, SpanStatus, Tracer, gen_ai};
 use crate::usage::Usage;
 
 /// Records a session, if anyone wants that.
@@ -76,7 +76,7 @@ impl SessionTrace {
                 if let Some(kind) = end.kind() {
                     spans.session.fail_with(kind, end.to_string());
                 }
-                set_usage(&spans.session, &spans.usage);
+                spans.session.set_usage(&spans.usage);
                 spans.session.end();
                 self.0 = None;
             }
@@ -188,7 +188,7 @@ impl SessionSpans {
         }
         let usage = usage.unwrap_or(Usage::UNREPORTED);
         self.usage += usage;
-        set_usage(&span, &usage);
+        span.set_usage(&usage);
         let reason = reason.as_deref().unwrap_or(status.as_str());
         span.set(gen_ai::FINISH_REASONS, vec![reason]);
         match status {

@@ -73,7 +73,7 @@ impl Redactor {
     }
 
     /// Says whether both are clones of one redactor, or both have no secrets.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "http", feature = "sqlite"))]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),

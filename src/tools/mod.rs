@@ -52,8 +52,8 @@ mod tests;
 
 pub use blocking::blocking;
 pub use content::{FileSource, ImageDetail, ImageSource, ToolContent};
-pub(crate) use context::CallLinks;
 pub use context::ToolContext;
+pub(crate) use context::{CallLinks, CallTexts};
 pub use deferral::ToolNamespace;
 pub(crate) use deferral::{DeferralRule, SEARCH_TOOL, ToolSearch, search_spec};
 pub use error::{ToolDefinitionError, ToolError, ToolOutputError};

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::id::SpanContext;
-use super::record::{SpanRecord, SpanStart};
+use super::record::{Description, SpanRecord, SpanStart};
+use super::response::ResponseTexts;
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 use super::tracer::Tracer;
 use crate::secret::Redactor;
+use crate::usage::Usage;
 
 /// A span that goes on; a cheap handle.
 ///
@@ -25,7 +27,7 @@ pub struct ActiveSpan {
 }
 
 impl ActiveSpan {
-    pub(super) fn new(tracer: Tracer, start: SpanStart) -> Self {
+    pub(super) fn new<D: Description + 'static>(tracer: Tracer, start: SpanStart<D>) -> Self {
         let record = SpanRecord::begin(start, tracer.redactor().clone());
         let active = Self { tracer, record };
         active.tracer.started(&active);
@@ -53,8 +55,18 @@ impl ActiveSpan {
     }
 
     /// Has attributes made when someone asks for the span, of what they share with the run until then.
-    pub(crate) fn describe(&self, describe: impl Fn(&mut Span) + Send + Sync + 'static) {
-        self.record.describe(describe);
+    pub(crate) fn describe(&self, description: Arc<dyn Description>) {
+        self.record.describe(description);
+    }
+
+    /// Says what an answer says of itself.
+    pub(crate) fn set_response(&self, texts: ResponseTexts) {
+        self.record.set_response(texts);
+    }
+
+    /// Says what was used.
+    pub(crate) fn set_usage(&self, usage: &Usage) {
+        self.record.set_usage(*usage);
     }
 
     /// Notes that something happened.

@@ -125,6 +125,13 @@ fn hex(digits: &str) -> Option<u128> {
     u128::from_str_radix(digits, 16).ok()
 }
 
+const fn digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' - 10 + nibble,
+    }
+}
+
 macro_rules! id {
     ($($id:ident: $n_digits:literal, $number:ty, $name:literal;)+) => {$(
         impl FromStr for $id {
@@ -136,6 +143,17 @@ macro_rules! id {
                 // W3C Trace Context: all zeros is invalid.
                 let number = number.filter(|number| *number != 0);
                 number.map(Self).ok_or(ParseIdError { expected: $name })
+            }
+        }
+
+        impl $id {
+            /// Writes its digits.
+            pub(super) fn push_to(self, text: &mut Vec<u8>) {
+                let mut digits = [0; $n_digits];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                }
+                text.extend_from_slice(&digits);
             }
         }
 

@@ -1,65 +1,24 @@
 //! Spans as JSON, for the local store, JSON lines and the HTTP API.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+#[cfg(feature = "mcp-server")]
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::id::{SpanId, TraceId};
+#[cfg(feature = "mcp-server")]
+use super::json_text::push_json;
+use super::json_text::{push_map, push_quoted, push_text, push_value};
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
-use super::time::{parse_rfc3339, rfc3339};
-
-/// A span in JSON form.
-#[derive(Serialize)]
-struct SpanJson<'a, C> {
-    trace_id: ShownId<TraceId>,
-    span_id: ShownId<SpanId>,
-    parent_id: Option<ShownId<SpanId>>,
-    name: &'a str,
-    kind: &'static str,
-    is_root: bool,
-    status: &'static str,
-    started_at: String,
-    ended_at: Option<String>,
-    #[serde(serialize_with = "pairs")]
-    attributes: &'a [(Cow<'static, str>, Value)],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    events: Vec<EventJson<'a>>,
-    error: Option<ErrorJson<'a>>,
-    content: C,
-}
-
-/// An id, written as its digits.
-struct ShownId<T>(T);
-
-impl<T: fmt::Display> Serialize for ShownId<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-#[derive(Serialize)]
-struct EventJson<'a> {
-    name: &'a str,
-    at: String,
-    #[serde(serialize_with = "pairs")]
-    attributes: &'a [(Cow<'static, str>, Value)],
-}
-
-#[derive(Serialize)]
-struct ErrorJson<'a> {
-    kind: &'a str,
-    message: &'a str,
-}
+#[cfg(feature = "sqlite")]
+use super::time::push_digits;
+use super::time::{parse_rfc3339, push_rfc3339};
 
 /// Where a part of a span's content stands, when it is stored apart.
 #[cfg(feature = "sqlite")]
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct ContentPlace {
-    #[serde(skip)]
     pub(crate) name: Cow<'static, str>,
     /// Its length in bytes.
     pub(crate) size: u64,
@@ -67,35 +26,35 @@ pub(crate) struct ContentPlace {
     pub(crate) pieces: Vec<(u64, u64)>,
 }
 
-fn pairs<S: Serializer>(
-    pairs: &&[(Cow<'static, str>, Value)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
-}
-
-/// The content itself, by name.
-struct Whole<'a>(&'a [(Cow<'static, str>, SpanContent)]);
-
-impl Serialize for Whole<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, content) in self.0 {
-            map.serialize_entry(name, &content.to_text())?;
-        }
-        map.end()
-    }
+/// Texts in their place, by name.
+fn push_whole(json: &mut Vec<u8>, content: &[(Cow<'static, str>, SpanContent)]) {
+    push_map(json, content, |json, content| {
+        push_text(json, &content.to_text());
+    });
 }
 
 /// The places of the content, by name.
 #[cfg(feature = "sqlite")]
-struct Places<'a>(&'a [ContentPlace]);
-
-#[cfg(feature = "sqlite")]
-impl Serialize for Places<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|place| (&place.name, place)))
+fn push_places(json: &mut Vec<u8>, places: &[ContentPlace]) {
+    json.push(b'{');
+    for (n, place) in places.iter().enumerate() {
+        if n > 0 {
+            json.push(b',');
+        }
+        push_text(json, &place.name);
+        json.extend_from_slice(br#":{"size":"#);
+        push_digits(json, place.size, 1);
+        json.extend_from_slice(br#","pieces":["#);
+        for (n, (offset, size)) in place.pieces.iter().enumerate() {
+            json.extend_from_slice(if n > 0 { b",[" } else { b"[" });
+            push_digits(json, *offset, 1);
+            json.push(b',');
+            push_digits(json, *size, 1);
+            json.push(b']');
+        }
+        json.extend_from_slice(b"]}");
     }
+    json.push(b'}');
 }
 
 impl Span {
@@ -106,48 +65,65 @@ impl Span {
     ///  "attributes": {..}, "events": [..], "error": {"kind", "message"}, "content": {"request": "..", ..}}
     /// ```
     pub fn to_json(&self) -> String {
-        self.to_json_with_content(Whole(&self.content))
+        let mut json = Vec::with_capacity(1024);
+        self.write_json(&mut json, |json| push_whole(json, &self.content));
+        String::from_utf8(json).unwrap_or_default()
     }
 
     /// Appends the span as JSON, with the places of its content instead of the content.
     #[cfg(feature = "sqlite")]
     pub(crate) fn write_json_with(&self, places: &[ContentPlace], to: &mut Vec<u8>) {
-        self.write_json(Places(places), to);
+        self.write_json(to, |json| push_places(json, places));
     }
 
     /// Writes the span as JSON, with the given value as its content.
-    pub(crate) fn to_json_with_content(&self, content: impl Serialize) -> String {
+    #[cfg(feature = "mcp-server")]
+    pub(crate) fn to_json_with_content(&self, content: &impl Serialize) -> String {
         let mut json = Vec::with_capacity(1024);
-        self.write_json(content, &mut json);
+        self.write_json(&mut json, |json| push_json(json, content));
         String::from_utf8(json).unwrap_or_default()
     }
 
-    fn write_json(&self, content: impl Serialize, to: &mut Vec<u8>) {
-        let events = self.events.iter().map(|event| EventJson {
-            name: &event.name,
-            at: rfc3339(event.at),
-            attributes: &event.attributes,
-        });
-        let json = SpanJson {
-            trace_id: ShownId(self.trace.id),
-            span_id: ShownId(self.id),
-            parent_id: self.parent.map(ShownId),
-            name: &self.name,
-            kind: self.kind.as_str(),
-            is_root: self.is_root,
-            status: self.status.as_str(),
-            started_at: rfc3339(self.started_at),
-            ended_at: self.ended_at.map(rfc3339),
-            attributes: &self.attributes,
-            events: events.collect(),
-            error: self.error.as_ref().map(|error| ErrorJson {
-                kind: &error.kind,
-                message: &error.message,
-            }),
-            content,
-        };
-        // Fails only for keys that are not texts and for numbers that are not finite; there are none.
-        let _written = serde_json::to_writer(to, &json);
+    /// Not by serde, which takes three times the instructions: it looks at each byte of what is known to have no escape.
+    fn write_json(&self, json: &mut Vec<u8>, push_content: impl FnOnce(&mut Vec<u8>)) {
+        json.extend_from_slice(br#"{"trace_id":""#);
+        self.trace.id.push_to(json);
+        json.extend_from_slice(br#"","span_id":""#);
+        self.id.push_to(json);
+        json.extend_from_slice(br#"","parent_id":"#);
+        push_quoted(json, self.parent, |json, parent| parent.push_to(json));
+        json.extend_from_slice(br#","name":"#);
+        push_text(json, &self.name);
+        json.extend_from_slice(br#","kind":""#);
+        json.extend_from_slice(self.kind.as_str().as_bytes());
+        json.extend_from_slice(br#"","is_root":"#);
+        json.extend_from_slice(if self.is_root { b"true" } else { b"false" });
+        json.extend_from_slice(br#","status":""#);
+        json.extend_from_slice(self.status.as_str().as_bytes());
+        json.extend_from_slice(br#"","started_at":""#);
+        push_rfc3339(json, self.started_at);
+        json.extend_from_slice(br#"","ended_at":"#);
+        push_quoted(json, self.ended_at, push_rfc3339);
+        json.extend_from_slice(br#","attributes":"#);
+        push_map(json, &self.attributes, push_value);
+        if !self.events.is_empty() {
+            json.extend_from_slice(br#","events":"#);
+            push_events(json, &self.events);
+        }
+        json.extend_from_slice(br#","error":"#);
+        match &self.error {
+            Some(error) => {
+                json.extend_from_slice(br#"{"kind":"#);
+                push_text(json, &error.kind);
+                json.extend_from_slice(br#","message":"#);
+                push_text(json, &error.message);
+                json.push(b'}');
+            }
+            None => json.extend_from_slice(b"null"),
+        }
+        json.extend_from_slice(br#","content":"#);
+        push_content(json);
+        json.push(b'}');
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote; `None` if it is not a span of this trace.
@@ -201,6 +177,23 @@ impl Span {
             content: content.collect(),
         })
     }
+}
+
+fn push_events(json: &mut Vec<u8>, events: &[SpanEvent]) {
+    for (n, event) in events.iter().enumerate() {
+        json.extend_from_slice(if n > 0 {
+            br#",{"name":"#
+        } else {
+            br#"[{"name":"#
+        });
+        push_text(json, &event.name);
+        json.extend_from_slice(br#","at":""#);
+        push_rfc3339(json, event.at);
+        json.extend_from_slice(br#"","attributes":"#);
+        push_map(json, &event.attributes, push_value);
+        json.push(b'}');
+    }
+    json.push(b']');
 }
 
 fn owned(attributes: Option<&Value>) -> Vec<(Cow<'static, str>, Value)> {

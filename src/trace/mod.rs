@@ -13,12 +13,14 @@ mod id;
 pub(crate) mod time;
 mod span;
 mod record;
+mod response;
 mod active;
 mod processor;
 mod scope;
 mod tracer;
 mod queue;
 mod json;
+mod json_text;
 mod lines;
 mod custom;
 #[cfg(any(feature = "realtime", feature = "voice"))]
@@ -61,13 +63,13 @@ pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Trace
 pub(crate) use id::fnv;
 #[cfg(any(feature = "realtime", feature = "voice"))]
 pub(crate) use open::OpenSpan;
-pub(crate) use record::SpanStart;
+pub(crate) use record::{Description, SpanStart};
+pub(crate) use response::ResponseTexts;
 #[cfg(feature = "mcp-client")]
 pub(crate) use scope::current_context;
 pub(crate) use scope::{Entered, with_current};
 #[cfg(feature = "mcp-server")]
 pub(crate) use time::rfc3339;
-pub(crate) use usage::{set_usage, write_usage};
 
 /// Notes in the current span that its side effect begins, so its outcome does not come from a
 /// journal.

@@ -13,27 +13,39 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::id::{SpanContext, SpanId};
+use super::response::ResponseTexts;
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
+use super::usage::write_usage;
+use crate::few::Few;
 use crate::secret::Redactor;
+use crate::usage::Usage;
 
 /// A span that began or ended, as it was recorded; a cheap handle.
 ///
 /// The [`Span`] is put together by the first who asks for it once it has ended, in some microseconds, and shared by all who ask again.
 #[derive(Clone)]
-pub struct SpanRecord(Arc<RecordInner>);
+pub struct SpanRecord(Arc<RecordInner<dyn Description>>);
 
-struct RecordInner {
+/// Makes the name and attributes of a span, when someone asks for them, of values that it shares with the run.
+pub(crate) trait Description: Fn(&mut Span) + Send + Sync {}
+
+impl<D: Fn(&mut Span) + Send + Sync> Description for D {}
+
+/// All that is known of a span stands in one place: to allocate costs a run more than all else that it does for a span.
+struct RecordInner<D: ?Sized> {
     trace: Arc<TraceInfo>,
     id: SpanId,
     parent: Option<SpanId>,
     kind: SpanKind,
     is_root: bool,
+    name: Cow<'static, str>,
     started_at: SystemTime,
     started: Instant,
     redactor: Redactor,
     state: Mutex<RecordState>,
     /// Whether the side effect that the span is about has begun in this process.
     has_effect: AtomicBool,
+    description: D,
 }
 
 struct RecordState {
@@ -45,25 +57,34 @@ struct RecordState {
 /// What is known of a span.
 #[derive(Clone)]
 struct SpanDraft {
-    name: Cow<'static, str>,
     status: SpanStatus,
     ended_at: Option<SystemTime>,
-    error: Option<SpanError>,
-    notes: Vec<SpanNote>,
-    content: Vec<(Cow<'static, str>, SpanContent)>,
+    error: Option<Box<SpanError>>,
+    notes: Few<SpanNote, N_NOTES>,
+    content: Few<(&'static str, SpanContent), N_CONTENT>,
+    /// About how many bytes of content it was told.
+    n_bytes: usize,
 }
+
+/// As many notes as a model call has.
+const N_NOTES: usize = 4;
+
+/// As many contents as a model call has.
+const N_CONTENT: usize = 5;
 
 /// Something that a span was told; the notes of a span are in the order in which it was.
 #[derive(Clone)]
 enum SpanNote {
-    Attribute(Box<(Cow<'static, str>, Value)>),
+    Attribute(Cow<'static, str>, Value),
     Event(Box<SpanEvent>),
+    Response(ResponseTexts),
+    Usage(Usage),
     /// What is made of values that are shared.
-    Description(Arc<dyn Fn(&mut Span) + Send + Sync>),
+    Description(Arc<dyn Description>),
 }
 
 /// What a span begins with.
-pub(crate) struct SpanStart {
+pub(crate) struct SpanStart<D = fn(&mut Span)> {
     pub(crate) trace: Arc<TraceInfo>,
     pub(crate) parent: Option<SpanId>,
     pub(crate) kind: SpanKind,
@@ -72,7 +93,7 @@ pub(crate) struct SpanStart {
     pub(crate) name: Cow<'static, str>,
     /// When it began, if that was before now.
     pub(crate) started_at: Option<SystemTime>,
-    notes: Vec<SpanNote>,
+    description: D,
 }
 
 impl SpanStart {
@@ -85,7 +106,7 @@ impl SpanStart {
             is_root: false,
             name: Cow::Borrowed(""),
             started_at: None,
-            notes: Vec::new(),
+            description: |_| {},
         }
     }
 
@@ -95,36 +116,45 @@ impl SpanStart {
     }
 
     /// Has its name and attributes made when someone asks for the span.
-    pub(crate) fn described(
-        mut self,
-        describe: impl Fn(&mut Span) + Send + Sync + 'static,
-    ) -> Self {
-        self.notes.push(SpanNote::Description(Arc::new(describe)));
-        self
+    pub(crate) fn described<D: Fn(&mut Span)>(self, description: D) -> SpanStart<D> {
+        SpanStart {
+            trace: self.trace,
+            parent: self.parent,
+            kind: self.kind,
+            is_root: self.is_root,
+            name: self.name,
+            started_at: self.started_at,
+            description,
+        }
     }
 }
 
 impl SpanRecord {
-    pub(super) fn begin(start: SpanStart, redactor: Redactor) -> Self {
-        let draft = SpanDraft {
-            name: start.name,
-            status: SpanStatus::Running,
-            ended_at: None,
-            error: None,
-            notes: start.notes,
-            content: Vec::new(),
-        };
+    pub(super) fn begin<D: Description + 'static>(start: SpanStart<D>, redactor: Redactor) -> Self {
+        // In one expression, so that it is written where it is to stand and not moved there.
         Self(Arc::new(RecordInner {
             trace: start.trace,
             id: SpanId::random(),
             parent: start.parent,
             kind: start.kind,
             is_root: start.is_root,
+            name: start.name,
             started_at: start.started_at.unwrap_or_else(SystemTime::now),
             started: Instant::now(),
             redactor,
-            state: Mutex::new(RecordState { draft, whole: None }),
+            state: Mutex::new(RecordState {
+                draft: SpanDraft {
+                    status: SpanStatus::Running,
+                    ended_at: None,
+                    error: None,
+                    notes: Few::default(),
+                    content: Few::default(),
+                    n_bytes: 0,
+                },
+                whole: None,
+            }),
             has_effect: AtomicBool::new(false),
+            description: start.description,
         }))
     }
 
@@ -175,56 +205,67 @@ impl SpanRecord {
 
     /// About how many bytes of content are held by it, for queues that are bounded.
     pub(super) fn n_bytes(&self) -> usize {
-        let state = self.lock();
-        let content = match &state.whole {
-            Some(span) => &span.content,
-            None => &state.draft.content,
-        };
-        content.iter().map(|(_, content)| content.n_bytes()).sum()
+        self.lock().draft.n_bytes
     }
 
     pub(super) fn set(&self, name: Cow<'static, str>, value: Value) {
-        self.note(SpanNote::Attribute(Box::new((name, value))));
+        self.note(SpanNote::Attribute(name, value));
     }
 
     pub(super) fn add_event(&self, event: SpanEvent) {
         self.note(SpanNote::Event(Box::new(event)));
     }
 
-    pub(super) fn describe(&self, describe: impl Fn(&mut Span) + Send + Sync + 'static) {
-        self.note(SpanNote::Description(Arc::new(describe)));
+    pub(super) fn set_response(&self, texts: ResponseTexts) {
+        self.note(SpanNote::Response(texts));
+    }
+
+    pub(super) fn set_usage(&self, usage: Usage) {
+        self.note(SpanNote::Usage(usage));
+    }
+
+    pub(super) fn describe(&self, description: Arc<dyn Description>) {
+        self.note(SpanNote::Description(description));
     }
 
     pub(super) fn fail(&self, error: SpanError) {
         self.change(|draft| {
             draft.status = SpanStatus::Error;
-            draft.error = Some(error);
+            draft.error = Some(Box::new(error));
         });
     }
 
     pub(super) fn set_content(&self, name: &'static str, content: SpanContent) {
         self.change(|draft| {
-            let mut known = draft.content.iter_mut();
-            match known.find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = content,
-                None => draft.content.push((Cow::Borrowed(name), content)),
+            draft.n_bytes += content.n_bytes();
+            let known = |(known, _): &&mut (&'static str, SpanContent)| *known == name;
+            if let Some((_, known)) = draft.content.iter_mut().find(known) {
+                draft.n_bytes -= known.n_bytes();
+                *known = content;
+                return;
             }
+            draft.content.push((name, content));
         });
     }
 
     pub(super) fn remove_content(&self, name: &str) {
-        self.change(|draft| draft.content.retain(|(known, _)| known != name));
+        self.change(|draft| {
+            if let Some((_, content)) = draft.content.take_if(|(known, _)| *known == name) {
+                draft.n_bytes -= content.n_bytes();
+            }
+        });
     }
 
     pub(super) fn append_content(&self, name: &'static str, piece: &Bytes, redactor: &Redactor) {
         self.change(|draft| {
-            let mut content = draft.content.iter_mut();
-            if let Some((_, content)) = content.find(|(known, _)| known == name) {
+            draft.n_bytes += piece.len();
+            let known = |(known, _): &&mut (&'static str, SpanContent)| *known == name;
+            if let Some((_, content)) = draft.content.iter_mut().find(known) {
                 content.push(piece);
                 return;
             }
             let content = SpanContent::bytes(piece).without_secrets_of(redactor);
-            draft.content.push((Cow::Borrowed(name), content));
+            draft.content.push((name, content));
         });
     }
 
@@ -263,27 +304,38 @@ impl SpanRecord {
     }
 }
 
-impl RecordInner {
+impl RecordInner<dyn Description> {
     fn put_together(&self, draft: SpanDraft) -> Span {
+        let content = draft.content.into_iter();
+        // About as many as it will have.
+        let n_attributes = match self.kind {
+            SpanKind::Generation => 24,
+            _ => 8,
+        };
         let mut span = Span {
             trace: Arc::clone(&self.trace),
             id: self.id,
             parent: self.parent,
-            name: draft.name,
+            name: self.name.clone(),
             kind: self.kind,
             is_root: self.is_root,
             status: draft.status,
             started_at: self.started_at,
             ended_at: draft.ended_at,
-            attributes: Vec::new(),
+            attributes: Vec::with_capacity(n_attributes),
             events: Vec::new(),
-            error: draft.error,
-            content: draft.content,
+            error: draft.error.map(|error| *error),
+            content: content
+                .map(|(name, content)| (Cow::Borrowed(name), content))
+                .collect(),
         };
+        (self.description)(&mut span);
         for note in draft.notes {
             match note {
-                SpanNote::Attribute(attribute) => span.set(attribute.0, attribute.1),
+                SpanNote::Attribute(name, value) => span.set(name, value),
                 SpanNote::Event(event) => span.events.push(*event),
+                SpanNote::Response(texts) => texts.write(&mut span),
+                SpanNote::Usage(usage) => write_usage(&mut span, &usage),
                 SpanNote::Description(describe) => describe(&mut span),
             }
         }
@@ -298,7 +350,6 @@ impl SpanDraft {
     /// Takes out all that is large; that it ended, and how, stays.
     fn take(&mut self) -> Self {
         Self {
-            name: std::mem::take(&mut self.name),
             error: self.error.take(),
             notes: std::mem::take(&mut self.notes),
             content: std::mem::take(&mut self.content),

@@ -77,14 +77,15 @@ impl TraceScope {
     pub fn run<F: IntoFuture>(self, future: F) -> InScope<F::IntoFuture> {
         let future = self.enter(|| Box::pin(future.into_future()));
         InScope {
-            scope: self,
+            scope: Some(self),
             future,
         }
     }
 
     /// Does something in it that waits for nothing.
     pub fn enter<T>(&self, act: impl FnOnce() -> T) -> T {
-        let _entered = Entered::new(self);
+        let mut scope = Some(self.clone());
+        let _entered = Entered::new(&mut scope);
         act()
     }
 
@@ -165,18 +166,21 @@ pub(crate) fn current_context() -> Option<SpanContext> {
     CURRENT.with_borrow(|scope| scope.as_ref()?.context())
 }
 
-/// Puts back what was current before, also when a poll panics.
-pub(crate) struct Entered(Option<TraceScope>);
+/// Makes a scope current, and puts back what was current before, also when a poll panics.
+///
+/// Both change places, so that neither is cloned: a run does this at each poll.
+pub(crate) struct Entered<'a>(&'a mut Option<TraceScope>);
 
-impl Entered {
-    pub(crate) fn new(scope: &TraceScope) -> Self {
-        Self(CURRENT.replace(Some(scope.clone())))
+impl<'a> Entered<'a> {
+    pub(crate) fn new(scope: &'a mut Option<TraceScope>) -> Self {
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, scope));
+        Self(scope)
     }
 }
 
-impl Drop for Entered {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
     }
 }
 
@@ -184,7 +188,8 @@ impl Drop for Entered {
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is awaited"]
 pub struct InScope<F> {
-    scope: TraceScope,
+    /// Always there, but for while it is current.
+    scope: Option<TraceScope>,
     future: Pin<Box<F>>,
 }
 
@@ -192,8 +197,8 @@ impl<F: Future> Future for InScope<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let scope = &mut *self;
-        let _entered = Entered::new(&scope.scope);
-        scope.future.as_mut().poll(cx)
+        let scoped = &mut *self;
+        let _entered = Entered::new(&mut scoped.scope);
+        scoped.future.as_mut().poll(cx)
     }
 }

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::id::{SpanContext, SpanId, TraceId};
+use crate::few::Few;
+use crate::item::{CallItem, Item};
 use crate::kind::ErrorKind;
 use crate::secret::Redactor;
 
@@ -154,11 +156,14 @@ enum Pieces {
     /// Bytes in one piece. Most bodies are, and need no list.
     Whole(Bytes),
     Bytes(Vec<Bytes>),
-    Made {
-        n_bytes: usize,
-        make: Arc<dyn Fn() -> String + Send + Sync>,
-    },
+    Items(Few<Item, 1>),
+    /// The first so many of a list that only grows.
+    FirstItems(Arc<Mutex<Vec<Item>>>, usize),
+    Arguments(CallItem),
 }
+
+/// About how many bytes the items of a content are: most of them are shared with the run, or with the content of other spans.
+const N_ITEM_BYTES: usize = 1024;
 
 impl Span {
     /// Returns the name of the span for other programs.
@@ -288,11 +293,19 @@ impl SpanContent {
         Self::of(Pieces::Whole(piece.clone()))
     }
 
-    /// Makes content whose text is produced when it is read. `n_bytes` is about what it occupies
-    /// until then.
-    pub(crate) fn made(n_bytes: usize, make: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        let make = Arc::new(make);
-        Self::of(Pieces::Made { n_bytes, make })
+    /// Makes content of items, which are written when it is asked for.
+    pub(crate) fn items(items: Few<Item, 1>) -> Self {
+        Self::of(Pieces::Items(items))
+    }
+
+    /// Makes content of the first so many items of a list to which others are added.
+    pub(crate) fn first_items(items: Arc<Mutex<Vec<Item>>>, n_items: usize) -> Self {
+        Self::of(Pieces::FirstItems(items, n_items))
+    }
+
+    /// Makes content of the arguments of a call.
+    pub(crate) fn arguments(call: CallItem) -> Self {
+        Self::of(Pieces::Arguments(call))
     }
 
     fn of(pieces: Pieces) -> Self {
@@ -322,7 +335,7 @@ impl SpanContent {
                 self.pieces = Pieces::Bytes(vec![std::mem::take(first), piece.clone()]);
             }
             Pieces::Bytes(pieces) => pieces.push(piece.clone()),
-            Pieces::Text(_) | Pieces::Made { .. } => {}
+            Pieces::Text(_) | Pieces::Items(_) | Pieces::FirstItems(..) | Pieces::Arguments(_) => {}
         }
     }
 
@@ -358,7 +371,14 @@ impl SpanContent {
             Pieces::Text(text) => text.to_string(),
             Pieces::Whole(bytes) => of_bytes(bytes.to_vec()),
             Pieces::Bytes(pieces) => of_bytes(pieces.concat()),
-            Pieces::Made { make, .. } => make(),
+            Pieces::Items(items) => items_text(items.iter()),
+            Pieces::FirstItems(items, n_items) => {
+                let items = items.lock().unwrap_or_else(PoisonError::into_inner);
+                let items = items.get(..*n_items).map(<[Item]>::to_vec);
+                // They are written when whoever adds to them can go on.
+                items_text(items.unwrap_or_default().iter())
+            }
+            Pieces::Arguments(call) => call.arguments.clone(),
         }
     }
 
@@ -368,9 +388,23 @@ impl SpanContent {
             Pieces::Text(text) => text.len(),
             Pieces::Whole(bytes) => bytes.len(),
             Pieces::Bytes(pieces) => pieces.iter().map(Bytes::len).sum(),
-            Pieces::Made { n_bytes, .. } => *n_bytes,
+            Pieces::Items(_) | Pieces::FirstItems(..) => N_ITEM_BYTES,
+            Pieces::Arguments(call) => call.arguments.len(),
         }
     }
+}
+
+/// A list of items as JSON.
+fn items_text<'a>(items: impl Iterator<Item = &'a Item>) -> String {
+    let mut text = "[".to_owned();
+    for item in items {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(item.to_json());
+    }
+    text.push(']');
+    text
 }
 
 /// Does not show the text, which may be large and contain secrets.

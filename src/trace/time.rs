@@ -4,34 +4,49 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Writes a time, such as `2026-11-22T14:36:21.081199Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let mut text = Vec::with_capacity("2026-11-22T14:36:21.081199Z".len());
+    push_rfc3339(&mut text, time);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes a time behind others.
+pub(super) fn push_rfc3339(text: &mut Vec<u8>, time: SystemTime) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = date(since.as_secs() / 86_400);
     let second = since.as_secs() % 86_400;
-    // Digit by digit: `format!` takes more than twice the instructions, and every stored span has two
-    // times.
-    let mut text = String::with_capacity("2026-11-22T14:36:21.081199Z".len());
-    for (number, n_digits, end) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (second / 3600, 2, ':'),
-        (second / 60 % 60, 2, ':'),
-        (second % 60, 2, '.'),
-        (since.subsec_micros().into(), 6, 'Z'),
+    // Digit by digit: `format!` takes many times the instructions, and there are two times in each span that is stored.
+    let mut digits = *b"-00-00T00:00:00.000000Z";
+    for (number, begin, end) in [
+        (month, 1, 3),
+        (day, 4, 6),
+        (second / 3600, 7, 9),
+        (second / 60 % 60, 10, 12),
+        (second % 60, 13, 15),
+        (since.subsec_micros().into(), 16, 22),
     ] {
-        push_digits(&mut text, number, n_digits);
-        text.push(end);
+        let mut rest = number;
+        for digit in digits.get_mut(begin..end).into_iter().flatten().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
     }
-    text
+    push_digits(text, year, 4);
+    text.extend_from_slice(&digits);
 }
 
-/// Appends a number, padded with zeros to at least `n_digits`.
-fn push_digits(text: &mut String, number: u64, n_digits: u32) {
-    let n_known = number.checked_ilog10().unwrap_or(0) + 1;
-    for place in (0..n_digits.max(n_known)).rev() {
-        let digit = number / 10_u64.pow(place) % 10;
-        text.push(char::from(b'0' + digit as u8));
+/// Writes a number with at least so many digits.
+pub(super) fn push_digits(text: &mut Vec<u8>, number: u64, n_digits: usize) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut n_known) = (number, 0);
+    for digit in digits.iter_mut().rev() {
+        if rest == 0 && n_known >= n_digits {
+            break;
+        }
+        *digit += (rest % 10) as u8;
+        (rest, n_known) = (rest / 10, n_known + 1);
     }
+    let begin = digits.len() - n_known;
+    text.extend_from_slice(digits.get(begin..).unwrap_or_default());
 }
 
 /// Microseconds since 1970.

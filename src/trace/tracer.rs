@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::active::ActiveSpan;
 use super::id::{SpanContext, SpanId, TraceId};
 use super::processor::Processor;
-use super::record::{SpanRecord, SpanStart};
+use super::record::{Description, SpanRecord, SpanStart};
 use super::scope::TraceScope;
 use super::span::TraceInfo;
 use crate::secret::Redactor;
@@ -220,7 +220,7 @@ impl Tracer {
         self.0.propagation == Propagation::ToModels
     }
 
-    pub(crate) fn begin(&self, start: SpanStart) -> ActiveSpan {
+    pub(crate) fn begin<D: Description + 'static>(&self, start: SpanStart<D>) -> ActiveSpan {
         ActiveSpan::new(self.clone(), start)
     }
 

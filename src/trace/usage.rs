@@ -3,19 +3,12 @@
 #[cfg(any(feature = "http", feature = "sqlite"))]
 use serde_json::Value;
 
-use super::active::ActiveSpan;
 use super::gen_ai;
 use super::span::Span;
 use crate::usage::Usage;
 
-/// Records the usage of a running span.
-pub(crate) fn set_usage(span: &ActiveSpan, usage: &Usage) {
-    let usage = *usage;
-    span.describe(move |span| write_usage(span, &usage));
-}
-
-/// Writes usage as attributes.
-pub(crate) fn write_usage(span: &mut Span, usage: &Usage) {
+/// Says of a span what was used.
+pub(super) fn write_usage(span: &mut Span, usage: &Usage) {
     span.set(gen_ai::REQUESTS, usage.requests);
     let counts = [
         (gen_ai::INPUT_TOKENS, usage.input_tokens),

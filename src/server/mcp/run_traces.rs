@@ -237,7 +237,7 @@ fn to_json(span: &Span) -> Option<Box<RawValue>> {
         _ => (name, json!({"size": text.len()})),
     });
     let content: Map<String, Value> = texts.collect();
-    RawValue::from_string(span.to_json_with_content(content)).ok()
+    RawValue::from_string(span.to_json_with_content(&content)).ok()
 }
 
 /// Keeps the spans of a run that is still kept.

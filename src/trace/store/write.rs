@@ -82,13 +82,13 @@ fn write(
 ) -> Result<(), StoreFailure> {
     let change = db.transaction()?;
     let mut statements = WriteStatements::prepare(&change)?;
+    let mut rows = Rows::default();
     for (id, spans) in by_trace(spans) {
         let mut trace = match (open.remove(&id), spans.first()) {
             (Some(trace), _) => trace,
             (None, Some(first)) => OpenTrace::load(&mut statements, first)?,
             (None, None) => continue,
         };
-        let mut rows = Rows::default();
         for span in &spans {
             if span.ended_at.is_none() {
                 let has_ended = |other: &Arc<Span>| other.id == span.id && other.ended_at.is_some();
@@ -153,7 +153,9 @@ impl Rows {
         let insert = &mut statements.insert;
         let spans = std::str::from_utf8(&self.spans).map_err(StoreFailure::refused)?;
         insert.execute(params![trace, spans, self.content.as_str()])?;
-        *self = Self::default();
+        // Their room is used again.
+        self.spans.clear();
+        self.content.clear();
         Ok(())
     }
 }

@@ -131,7 +131,8 @@ impl<'a> Performer<'a> {
         kind: StepKind,
         outcome: impl Future<Output = StepOutcome> + Send + 'static,
     ) -> InProgress {
-        self.one(|| kind, Performance::Future(Box::pin(outcome)))
+        let step = || self.step(kind);
+        InProgress::One(self.run.layers().around_future(step, outcome))
     }
 
     /// A step that only layers have something to do in.
@@ -205,10 +206,14 @@ impl<'a> Performer<'a> {
             Some(price) => priced(call, *price),
             None => call,
         };
-        let kind = || StepKind::CallModel {
-            request: Arc::new(request),
-            model: model.name().into(),
-            provider: model.provider_name().into(),
+        let kind = || {
+            let (model, provider) = self.run.layers().names_of(&*model);
+            let request = Arc::new(request);
+            StepKind::CallModel {
+                request,
+                model,
+                provider,
+            }
         };
         self.one(kind, Performance::Model(call))
     }

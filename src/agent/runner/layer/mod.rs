@@ -5,7 +5,7 @@ mod trace;
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -26,7 +26,7 @@ use crate::guardrail::GuardrailResult;
 use crate::item::Item;
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
-use crate::model::{ModelEvent, ModelRequest};
+use crate::model::{Model, ModelEvent, ModelRequest};
 use crate::session::{SessionError, SessionId, SessionItems, SessionVersion};
 use crate::tools::{FunctionTool, ToolContext, ToolName};
 use hooks::HookLayer;
@@ -328,7 +328,15 @@ impl ToolCallEnd {
 
 /// The layers of one run, the outermost first.
 #[derive(Clone, Default)]
-pub(super) struct Layers(Arc<[Arc<dyn RunLayer>]>);
+pub(super) struct Layers {
+    layers: Arc<[Arc<dyn RunLayer>]>,
+    latest_names: Option<Arc<LatestNames>>,
+}
+
+/// The names of the model that was called last and of its provider, which nearly always are those of the next: so that they are shared by
+/// the steps of a run, and whoever keeps one of them.
+#[derive(Default)]
+struct LatestNames(Mutex<Option<(Arc<str>, Arc<str>)>>);
 
 impl Layers {
     /// Begins the layers of a run; hooks are the innermost, and there is no layer for them where nobody has any.
@@ -345,39 +353,70 @@ impl Layers {
         // A layer may give another for this run alone, which then keeps what belongs to the run.
         let begun = layers.map(|layer| layer.begin(run).unwrap_or(layer));
         let hooks = has_hooks.then(|| HookLayer::shared(&options.hooks));
-        Self(begun.chain(hooks).collect())
+        Self {
+            layers: begun.chain(hooks).collect(),
+            latest_names: Some(Arc::default()),
+        }
     }
 
     /// What the run of an agent that is called as a tool begins with: its hooks are its own.
     pub(super) fn inherited(&self, n_layers: usize) -> Vec<Arc<dyn RunLayer>> {
-        self.0.iter().take(n_layers).cloned().collect()
+        self.layers.iter().take(n_layers).cloned().collect()
+    }
+
+    /// Puts the layers around a future that performs a step, which is one allocation also where there are some.
+    pub(super) fn around_future(
+        &self,
+        step: impl FnOnce() -> RunStep,
+        inner: impl Future<Output = StepOutcome> + Send + 'static,
+    ) -> Performance {
+        if self.layers.is_empty() {
+            return Performance::Future(Box::pin(inner));
+        }
+        self.around_outcomes(&step(), Box::pin(futures_util::stream::once(inner)))
     }
 
     /// Puts the layers around what performs a step; where there is none, nothing is made.
     pub(super) fn around(&self, step: impl FnOnce() -> RunStep, inner: Performance) -> Performance {
-        if self.0.is_empty() {
+        if self.layers.is_empty() {
             return inner;
         }
-        let step = step();
-        let inner: StepOutcomes = Box::pin(inner);
-        let layers = self.0.iter().rev();
+        self.around_outcomes(&step(), Box::pin(inner))
+    }
+
+    fn around_outcomes(&self, step: &RunStep, inner: StepOutcomes) -> Performance {
+        let layers = self.layers.iter().rev();
         // From the inside out: the last layer that is put around is the first of the list, and so
         // the outermost.
-        Performance::Stream(layers.fold(inner, |outcomes, layer| layer.perform(&step, outcomes)))
+        Performance::Stream(layers.fold(inner, |outcomes, layer| layer.perform(step, outcomes)))
     }
-}
 
-impl Layers {
+    /// The names of a model and of its provider.
+    pub(super) fn names_of(&self, model: &dyn Model) -> (Arc<str>, Arc<str>) {
+        let (name, provider) = (model.name(), model.provider_name());
+        let made = || (name.into(), provider.into());
+        let Some(LatestNames(latest)) = self.latest_names.as_deref() else {
+            return made();
+        };
+        let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*latest {
+            Some((known, of)) if **known == *name && **of == *provider => {
+                (Arc::clone(known), Arc::clone(of))
+            }
+            _ => latest.insert(made()).clone(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.layers.is_empty()
     }
 }
 
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Layers")
-            .field("n_layers", &self.0.len())
-            .finish()
+            .field("n_layers", &self.layers.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,12 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::step::items_text;
 use crate::item::Item;
 use crate::trace::SpanContent;
-
-/// About how many bytes the items of a call are that those before it were not given, until they are written: they are shared with the run.
-const N_BYTES: usize = 1024;
 
 /// Of each model call the items that it was given, which are mostly those of the call before and a few more.
 ///
@@ -21,13 +17,7 @@ type SharedItems = Arc<Mutex<Vec<Item>>>;
 impl CallInputs {
     /// Takes the items of a model call.
     pub(super) fn content(&self, items: &[Item]) -> SpanContent {
-        let shared = self.share(items);
-        let n_items = items.len();
-        SpanContent::made(N_BYTES, move || {
-            // They are written when the run can go on.
-            let items = lock(&shared).get(..n_items).map(<[Item]>::to_vec);
-            items_text(&items.unwrap_or_default())
-        })
+        SpanContent::first_items(self.share(items), items.len())
     }
 
     fn share(&self, items: &[Item]) -> SharedItems {
@@ -68,7 +58,7 @@ mod tests {
         let given = [&items[..1], &items[..3], &changed, &items[..4]];
         let contents = given.map(|items| inputs.content(items));
         for (items, content) in given.iter().zip(&contents) {
-            assert_eq!(content.to_text(), items_text(items));
+            assert_eq!(content.to_text(), serde_json::to_string(items).unwrap());
         }
         // The first two are one list.
         let lists = given.map(|items| inputs.share(items));

@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 use super::{RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes};
 use crate::trace::{
     ActiveSpan, Entered, PausedTrace, Span, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
-    SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai, set_usage,
+    SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai,
 };
 use call_inputs::CallInputs;
 use open::OpenSpans;
@@ -111,7 +111,9 @@ impl RunTrace {
         let task = tracer.begin(task);
         let input = run.input();
         if !input.is_empty() && paused.is_none() {
-            task.add_content("input", || step::items_content(input.to_vec()));
+            task.add_content("input", || {
+                SpanContent::items(input.iter().cloned().collect())
+            });
         }
         Arc::new(Self {
             spans: OpenSpans::new(tracer.clone(), Arc::clone(&trace), task),
@@ -196,7 +198,7 @@ impl RunLayer for RunTrace {
 impl RunTrace {
     fn watch(&self, step: StepSpan, outcomes: StepOutcomes) -> StepOutcomes {
         Box::pin(WatchedStep {
-            scope: TraceScope::span(step.current().clone()),
+            scope: Some(TraceScope::span(step.current().clone())),
             step,
             spans: self.spans.clone(),
             outcomes,
@@ -207,7 +209,7 @@ impl RunTrace {
     fn last_step(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
         let task = self.spans.task().clone();
         task.set(gen_ai::TURNS, step.turn);
-        set_usage(&task, &step.cx.usage());
+        task.set_usage(&step.cx.usage());
         let mut error = None;
         let status = match &step.kind {
             StepKind::Pause { pause_key, .. } => {
@@ -239,10 +241,10 @@ impl RunTrace {
         if let Some(error) = error {
             task.fail(error);
         }
-        let (spans, scope) = (self.spans.clone(), TraceScope::span(task));
+        let (spans, mut scope) = (self.spans.clone(), Some(TraceScope::span(task)));
         let mut outcomes = outcomes;
         futures_util::stream::poll_fn(move |cx| {
-            let entered = Entered::new(&scope);
+            let entered = Entered::new(&mut scope);
             let outcome = std::task::ready!(outcomes.poll_next_unpin(cx));
             drop(entered);
             spans.end(status);
@@ -254,7 +256,8 @@ impl RunTrace {
 
 /// A step whose span goes on.
 struct WatchedStep {
-    scope: TraceScope,
+    /// Always there, but for while it is current.
+    scope: Option<TraceScope>,
     step: StepSpan,
     spans: OpenSpans,
     outcomes: StepOutcomes,
@@ -265,7 +268,7 @@ impl Stream for WatchedStep {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<StepOutcome>> {
         let watched = &mut *self;
-        let entered = Entered::new(&watched.scope);
+        let entered = Entered::new(&mut watched.scope);
         let outcome = std::task::ready!(watched.outcomes.poll_next_unpin(cx));
         drop(entered);
         match &outcome {

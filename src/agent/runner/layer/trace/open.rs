@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::{Agent, OutputType};
 use crate::tools::ToolName;
-use crate::trace::{
-    ActiveSpan, Span, SpanKind, SpanStart, SpanStatus, TraceInfo, Tracer, gen_ai, set_usage,
-};
+use crate::trace::{ActiveSpan, Span, SpanKind, SpanStart, SpanStatus, TraceInfo, Tracer, gen_ai};
 use crate::usage::Usage;
 
 /// The run, the agent at work, and its turn; those that are open when the last handle is dropped were cancelled.
@@ -84,7 +82,7 @@ impl OpenSpans {
     /// Adds what a model call of the turn used.
     pub(super) fn used(&self, usage: &Usage) {
         if let Some((_, turn)) = &self.0.lock().turn {
-            set_usage(turn, usage);
+            turn.set_usage(usage);
         }
     }
 

@@ -9,14 +9,16 @@ use super::open::OpenSpans;
 use crate::agent::Agent;
 use crate::agent::runner::layer::{RunStep, StepKind, StepOutcome};
 use crate::error::RunFailure;
+use crate::few::Few;
 use crate::guardrail::GuardrailResult;
 use crate::item::{Item, OutputContent};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseMeta};
-use crate::tools::ToolContext;
+use crate::tools::{CallTexts, ToolContext};
 use crate::trace::{
-    ActiveSpan, Span, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus, gen_ai, write_usage,
+    ActiveSpan, ResponseTexts, Span, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus,
+    gen_ai,
 };
 use crate::usage::Usage;
 
@@ -43,18 +45,7 @@ enum Watched {
 struct Generation {
     delivery: Delivery,
     has_begun: bool,
-    items: Vec<Item>,
-}
-
-/// Items as content, written when they are asked for.
-pub(super) fn items_content(items: Vec<Item>) -> SpanContent {
-    // They are shared with the run.
-    const N_BYTES: usize = 1024;
-    SpanContent::made(N_BYTES, move || items_text(&items))
-}
-
-pub(super) fn items_text(items: &[Item]) -> String {
-    serde_json::to_string(items).unwrap_or_default()
+    items: Few<Item, 1>,
 }
 
 impl RunTrace {
@@ -126,7 +117,7 @@ impl RunTrace {
         let generation = Generation {
             delivery: request.delivery,
             has_begun: false,
-            items: Vec::new(),
+            items: Few::default(),
         };
         StepSpan::new(span, Watched::Generation(generation))
     }
@@ -148,9 +139,9 @@ impl RunTrace {
                 span.set(gen_ai::TOOL_DESCRIPTION, &**description);
             }
         });
-        span.add_content("arguments", || {
-            let n_bytes = arguments.arguments().len();
-            SpanContent::made(n_bytes, move || arguments.arguments().to_owned())
+        span.add_content("arguments", || match arguments {
+            CallTexts::Item(call) => SpanContent::arguments(call),
+            CallTexts::Own { arguments, .. } => SpanContent::text(arguments),
         });
         StepSpan::new(span, Watched::Tool)
     }
@@ -284,7 +275,8 @@ impl StepSpan {
                 self.note_replay(status);
                 if !generation.items.is_empty() {
                     let items = generation.items;
-                    self.span.add_content("output", || items_content(items));
+                    self.span
+                        .add_content("output", || SpanContent::items(items));
                 }
             }
             Watched::End | Watched::Tool | Watched::Handoff => {}
@@ -317,25 +309,13 @@ impl Generation {
 
 fn note_response(span: &ActiveSpan, meta: &ResponseMeta) {
     // Not the whole of it, which counts as an answer that is kept.
-    let texts = [&meta.response_id, &meta.model, &meta.request_id].map(Clone::clone);
-    let finish_reason = meta.finish_reason.clone();
-    let usage = meta.usage.unwrap_or(Usage::UNREPORTED);
-    span.describe(move |span| {
-        let names = [
-            gen_ai::RESPONSE_ID,
-            gen_ai::RESPONSE_MODEL,
-            gen_ai::REQUEST_ID,
-        ];
-        for (name, text) in names.into_iter().zip(&texts) {
-            if let Some(text) = text {
-                span.set(name, text.as_str());
-            }
-        }
-        if let Some(reason) = &finish_reason {
-            span.set(gen_ai::FINISH_REASONS, vec![reason.as_str()]);
-        }
-        write_usage(span, &usage);
-    });
+    span.set_response(ResponseTexts::new([
+        meta.response_id.as_deref(),
+        meta.model.as_deref(),
+        meta.request_id.as_deref(),
+        meta.finish_reason.as_deref(),
+    ]));
+    span.set_usage(&meta.usage.unwrap_or(Usage::UNREPORTED));
     if !meta.deviations.is_empty() {
         // What stood in a field that could not be used is the server's answer, which is content.
         let deviations = meta.deviations.iter();
