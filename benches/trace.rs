@@ -4,10 +4,9 @@
 //! `benches/compare`: ten turns with a call of a tool, and one that answers. Linux only: it reads `/proc`. The model is a server in a
 //! process of its own, so that its work is not counted as the run's; CPU time hardly depends on what else the machine does.
 //!
-//! On two busy cores a turn took 20 to 31 us of the run's own thread, and 6 to 12 us more when it was recorded (28 to 45 %); of all threads
-//! together 20 to 33 us, and 37 to 51 us more. valgrind counts 95,000 instructions for a turn on the run's own thread and 17,000 more when it
-//! is recorded (18 %), 179,000 more on all threads. That is far above the 5 % that this was to stay below. A turn of a real model takes
-//! hundreds of milliseconds.
+//! Times say little while anything else runs; valgrind counts instructions the same each time (`scripts/trace-instructions`): 87,500 for a turn
+//! on the run's own thread and 10,900 more when it is recorded (12 %), 111,000 more on all threads. That is above the 5 % that this was to
+//! stay below: a third of it is to allocate what another thread frees. A turn of a real model takes hundreds of milliseconds.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -19,7 +18,7 @@ mod tool_loop;
 use std::error::Error;
 use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -46,16 +45,76 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_all()
         .build()?;
     let (mut server, url) = start_server()?;
-    let measured = runtime.block_on(measure(&url));
+    let measured = match Counted::from_arguments()? {
+        Some(counted) => runtime.block_on(run_counted(&url, counted)),
+        None => runtime.block_on(measure(&url)),
+    };
     server.kill()?;
     server.wait()?;
     measured
 }
 
+/// What `scripts/trace-instructions` counts.
+struct Counted {
+    n_runs: u32,
+    is_recorded: bool,
+}
+
+impl Counted {
+    /// Reads `--runs N` or `--recorded-runs N`.
+    fn from_arguments() -> Result<Option<Self>, Box<dyn Error>> {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
+        let found = pairs.find(|(name, _)| matches!(&***name, "--runs" | "--recorded-runs"));
+        let Some((name, number)) = found else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            n_runs: number.parse()?,
+            is_recorded: name == "--recorded-runs",
+        }))
+    }
+}
+
+async fn run_counted(url: &str, counted: Counted) -> Result<(), Box<dyn Error>> {
+    let agent = tool_loop::agent()?;
+    let runner = tool_loop::runner(url)?;
+    let path = store_path();
+    if counted.is_recorded {
+        let store = TraceStore::open(&path).await?;
+        let processor = store.processor().await?;
+        let tracer = Tracer::builder().processor(processor).build();
+        let runner = runner.tracer(&tracer);
+        for _ in 0..counted.n_runs {
+            runner.run(&agent, PROMPT).await?;
+        }
+        if !tracer.flush(Duration::from_secs(600)).await || tracer.n_lost() > 0 {
+            return Err(format!("{} spans were lost", tracer.n_lost()).into());
+        }
+    } else {
+        for _ in 0..counted.n_runs {
+            runner.run(&agent, PROMPT).await?;
+        }
+    }
+    remove_store(&path);
+    Ok(())
+}
+
+fn store_path() -> PathBuf {
+    std::env::temp_dir().join(format!("openai-agents-traces-{}.db", std::process::id()))
+}
+
+fn remove_store(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        // They are not all there.
+        std::fs::remove_file(format!("{}{end}", path.display())).ok();
+    }
+}
+
 async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
     let agent = tool_loop::agent()?;
     let plain = tool_loop::runner(url)?;
-    let path = std::env::temp_dir().join(format!("openai-agents-traces-{}.db", std::process::id()));
+    let path = store_path();
     let store = TraceStore::open(&path).await?;
     let tracer = Tracer::builder()
         .processor(store.processor().await?)
@@ -81,10 +140,7 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         eprintln!("{} spans were lost", tracer.n_lost());
     }
     drop((store, traced, tracer));
-    for end in ["", "-wal", "-shm"] {
-        // They are not all there.
-        std::fs::remove_file(format!("{}{end}", path.display())).ok();
-    }
+    remove_store(&path);
     Ok(())
 }
 
