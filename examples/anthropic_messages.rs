@@ -435,7 +435,7 @@ impl MessagesDecoder {
         Ok(())
     }
 
-    /// Gives the block that a piece belongs to; it is never guessed.
+    /// Returns the block that a piece belongs to; it is never guessed.
     fn open_block(&mut self, event: &Value) -> Result<&mut Block> {
         match &mut self.open {
             Some(block) if event["index"] == self.n_blocks => Ok(block),

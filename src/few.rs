@@ -45,7 +45,7 @@ impl<T, const N: usize> Few<T, N> {
         Some(taken)
     }
 
-    /// Gives the first element; that alone is moved.
+    /// Returns the first element; that alone is moved.
     #[cfg(feature = "http")]
     pub(crate) fn into_first(mut self) -> Option<T> {
         match self.first.first_mut() {
@@ -54,7 +54,7 @@ impl<T, const N: usize> Few<T, N> {
         }
     }
 
-    /// Gives the element of a list of one.
+    /// Returns the element of a list of one.
     #[cfg(feature = "http")]
     pub(crate) fn only(&self) -> Option<&T> {
         self.iter().next().filter(|_| self.len() == 1)

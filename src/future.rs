@@ -51,7 +51,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
     note = "give a `{T}`, or a `Result<{T}, E>` with any error type"
 )]
 pub trait IntoOutcome<T> {
-    /// Gives the value or the error.
+    /// Returns the value or the error.
     ///
     /// # Errors
     ///

@@ -168,12 +168,12 @@ pub enum GuardrailStage {
 }
 
 impl GuardrailInput {
-    /// Gives the new items of this run, without those of its session.
+    /// Returns the new items of this run, without those of its session.
     pub fn new_items(&self) -> &[Item] {
         &self.new
     }
 
-    /// Gives the text of the new messages of this run, one per line.
+    /// Returns the text of the new messages of this run, one per line.
     pub fn text(&self) -> String {
         let text = |item: &Item| match item.kind() {
             ItemKind::Message(message) => Some(message.text("\n")),
@@ -207,7 +207,7 @@ impl InputGuardrail {
         self
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -248,7 +248,7 @@ impl OutputGuardrail {
         self
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -313,7 +313,7 @@ impl GuardrailResult {
 }
 
 impl GuardrailStage {
-    /// Gives the stable name.
+    /// Returns the stable name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Input => "input",

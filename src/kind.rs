@@ -21,7 +21,7 @@ macro_rules! error_kinds {
             /// Every kind there is.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Gives the stable name.
+            /// Returns the stable name.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
@@ -133,7 +133,7 @@ error_kinds! {
 }
 
 impl ErrorKind {
-    /// Gives the HTTP status that says best whose fault it is: the client's, this server's, or that of the servers behind it.
+    /// Returns the HTTP status that says best whose fault it is: the client's, this server's, or that of the servers behind it.
     ///
     /// `serve` answers with it. 499 means that the client took its own request back. Pass a 429 of the model's server on as it is
     /// ([`RunError::status`](crate::RunError::status)).

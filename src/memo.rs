@@ -24,7 +24,7 @@ pub(crate) struct Memo {
 }
 
 impl Memo {
-    /// Gives the bytes, if the value was encoded so before.
+    /// Returns the bytes, if the value was encoded so before.
     pub(crate) fn get(&self, encoding: Encoding) -> Option<&[u8]> {
         let (kept, bytes) = self.kept.get()?;
         (*kept == encoding).then_some(bytes)
@@ -43,7 +43,7 @@ impl Memo {
             .get_or_init(|| (encoding, Bytes::copy_from_slice(bytes)));
     }
 
-    /// Gives the bytes, encoding them at the first call; an error is not remembered.
+    /// Returns the bytes, encoding them at the first call; an error is not remembered.
     pub(crate) fn get_or_encode<E>(
         &self,
         encoding: Encoding,

@@ -97,7 +97,7 @@ impl Global {
         self.model.is_some()
     }
 
-    /// Gives the flags for another command with the same settings, for a hint that can be copied.
+    /// Returns the flags for another command with the same settings, for a hint that can be copied.
     pub(crate) fn to_flags(&self) -> Vec<String> {
         let config = self.config.as_ref().map(|path| path.display().to_string());
         let flags = [

@@ -3,12 +3,12 @@
 //! The format is detected from the bytes: the name of a file may be wrong, and a server refuses a
 //! file whose type does not match.
 
-/// Gives the data URL of an image; `None` if it has no format that models take.
+/// Returns the data URL of an image; `None` if it has no format that models take.
 pub(crate) fn of_image(bytes: &[u8]) -> Option<String> {
     sniff(bytes).map(|mime| data_url(mime, bytes))
 }
 
-/// Gives the data URL of a PDF; `None` if the bytes are not one.
+/// Returns the data URL of a PDF; `None` if the bytes are not one.
 pub(crate) fn of_pdf(bytes: &[u8]) -> Option<String> {
     bytes
         .starts_with(b"%PDF-")

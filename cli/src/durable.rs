@@ -138,7 +138,7 @@ impl Durable {
     }
 }
 
-/// Gives the schema of the answer in the settings of a run.
+/// Returns the schema of the answer in the settings of a run.
 pub(crate) fn schema_of(settings: &Value) -> Option<Map<String, Value>> {
     settings.get("schema")?.as_object().cloned()
 }

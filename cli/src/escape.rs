@@ -73,7 +73,7 @@ pub(crate) fn answer(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Gives the beginning of a text in one line: at most 200 characters.
+/// Returns the beginning of a text in one line: at most 200 characters.
 pub(crate) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 200;
     let text = Shown(text.trim()).to_string();

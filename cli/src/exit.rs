@@ -23,7 +23,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Gives the exit code. After a signal it is 128 and its number, as shells report it.
+    /// Returns the exit code. After a signal it is 128 and its number, as shells report it.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,

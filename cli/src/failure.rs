@@ -326,7 +326,7 @@ fn result_line(error: &Value, agent: Option<&str>, turns: u32) -> Value {
     json!({ "type": "result", "ok": false, "error": error, "agent": agent, "turns": turns })
 }
 
-/// Gives the message for a run. An error of a model already has the words of the server; of a
+/// Returns the message for a run. An error of a model already has the words of the server; of a
 /// journal or of the application, the cause matters.
 fn message(error: &RunError) -> String {
     match error.failure() {

@@ -59,7 +59,7 @@ fn is_absent(error: &McpError) -> bool {
 }
 
 impl InspectedServer {
-    /// Gives the exit code for a command that needs the server. One that is missing is a wrong
+    /// Returns the exit code for a command that needs the server. One that is missing is a wrong
     /// setting; one that answers with an error has failed.
     pub(crate) fn exit(&self) -> Exit {
         match &self.tools {

@@ -25,7 +25,7 @@ pub(crate) enum Saved {
 }
 
 impl Saved {
-    /// Gives the place as text.
+    /// Returns the place as text.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -33,7 +33,7 @@ impl Saved {
         }
     }
 
-    /// Gives the key of the place in `--json`.
+    /// Returns the key of the place in `--json`.
     pub(crate) const fn key(&self) -> &'static str {
         match self {
             Self::File(_) => "state",
@@ -41,7 +41,7 @@ impl Saved {
         }
     }
 
-    /// Gives the command that resumes the run, quoted for a shell.
+    /// Returns the command that resumes the run, quoted for a shell.
     pub(crate) fn line(&self, flags: &[String], decisions: &[&str]) -> String {
         // As it was called: the program may not be in PATH.
         let program = std::env::args().next();
@@ -59,7 +59,7 @@ impl Saved {
 }
 
 impl Pause {
-    /// Gives the pause in one sentence.
+    /// Returns the pause in one sentence.
     pub(crate) fn message(&self) -> String {
         let tools: Vec<&str> = self.calls.iter().map(|call| call.tool.as_str()).collect();
         let tools = tools.join(", ");
@@ -69,7 +69,7 @@ impl Pause {
         }
     }
 
-    /// Gives the pause in lines for a person, with all arguments uncut: they decide about them.
+    /// Returns the pause in lines for a person, with all arguments uncut: they decide about them.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.message()];
         for call in &self.calls {
@@ -108,7 +108,7 @@ impl Pause {
         lines
     }
 
-    /// Gives the command that resumes the run, without decisions.
+    /// Returns the command that resumes the run, without decisions.
     pub(crate) fn go_on(&self) -> String {
         self.saved.line(&self.command, &[])
     }

@@ -94,7 +94,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<TraceStore> {
     Ok(TraceStore::open(path).await?)
 }
 
-/// Gives the path of the local store, whether it exists or not.
+/// Returns the path of the local store, whether it exists or not.
 pub(crate) fn path(config: &Config) -> Result<&Path> {
     let trace = config.trace();
     let path = trace.store.as_deref().or(trace.default_store.as_deref());

@@ -93,7 +93,7 @@ impl RunSetup {
         Ok(())
     }
 
-    /// Gives the limits of the configuration for a run that begins with this agent.
+    /// Returns the limits of the configuration for a run that begins with this agent.
     pub(crate) fn limits(&self, agent: &str) -> Result<Limits> {
         let of_all = self.config.limits().over(Limits::default());
         Ok(self.config.agent_config(agent)?.limits.over(of_all))
@@ -121,7 +121,7 @@ impl RunSetup {
         Ok(runner.resume(&built, state).delivery(delivery))
     }
 
-    /// Gives an agent and its runner, with its MCP servers connected.
+    /// Returns an agent and its runner, with its MCP servers connected.
     async fn connected(&self, agent: &str) -> Result<(Runner, Agent)> {
         let built = self.config.agent(agent)?;
         let runner = self.config.runner_for(agent)?;
@@ -161,7 +161,7 @@ impl RunSetup {
         failures.reduce(|first, other| first.noting(other.message))
     }
 
-    /// Gives the failure of a recording that is incomplete.
+    /// Returns the failure of a recording that is incomplete.
     fn recording_failed(&self) -> Option<Failure> {
         let error = self.recording.as_ref()?.failure()?;
         Some(Failure::of_recording(error))

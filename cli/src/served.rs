@@ -54,12 +54,12 @@ impl Served {
         Ok(recorder.map(|recorder| self.recorder.get_or_init(|| recorder)))
     }
 
-    /// Gives the recorder.
+    /// Returns the recorder.
     pub(crate) fn recorder(&self) -> Option<&Recorder> {
         self.recorder.get()
     }
 
-    /// Gives the configuration that is served now. Its MCP servers live as long as somebody holds
+    /// Returns the configuration that is served now. Its MCP servers live as long as somebody holds
     /// it.
     pub(crate) fn now(&self) -> Config {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,7 +41,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// Gives the word for messages.
+    /// Returns the word for messages.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Hangup => "hung up",

@@ -77,7 +77,7 @@ impl StateFiles {
         Ok(path)
     }
 
-    /// Gives the text of the file for a run that waits.
+    /// Returns the text of the file for a run that waits.
     pub(crate) fn json(&self, state: &RunState) -> Result<String, StateError> {
         match &self.key {
             Some(key) => state.to_sealed_json(key),
@@ -142,7 +142,7 @@ impl Claim {
             .with_context(|| format!("cannot empty {}", self.used.display()))
     }
 
-    /// Gives the note for a run that continued and then failed.
+    /// Returns the note for a run that continued and then failed.
     pub(crate) fn note(&self) -> String {
         let (file, used) = (self.file.display(), self.used.display());
         format!(
@@ -151,7 +151,7 @@ impl Claim {
     }
 }
 
-/// Gives a new name in the folder of paused runs.
+/// Returns a new name in the folder of paused runs.
 pub(crate) fn default_path() -> Result<PathBuf> {
     let folder = folder().ok_or_else(|| {
         let message =
@@ -178,7 +178,7 @@ fn folder() -> Option<PathBuf> {
     Some(base.join("openai-agents/runs"))
 }
 
-/// Gives the name of a file after its run was resumed.
+/// Returns the name of a file after its run was resumed.
 fn used(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".used");

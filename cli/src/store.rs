@@ -81,12 +81,12 @@ impl Store {
         })
     }
 
-    /// Gives the name for messages, without a password.
+    /// Returns the name for messages, without a password.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives a session or a branch of it, decrypted.
+    /// Returns a session or a branch of it, decrypted.
     pub(crate) async fn session(
         &self,
         id: &SessionId,
@@ -95,12 +95,12 @@ impl Store {
         Ok(self.in_clear(self.stored(id, branch).await?))
     }
 
-    /// Gives the main branch of a session, decrypted.
+    /// Returns the main branch of a session, decrypted.
     pub(crate) fn main(&self, id: &SessionId) -> Arc<dyn Session> {
         self.in_clear(self.stored_main(id))
     }
 
-    /// Gives a session as it is stored: encrypted, if there is a key.
+    /// Returns a session as it is stored: encrypted, if there is a key.
     pub(crate) async fn stored(
         &self,
         id: &SessionId,
@@ -132,13 +132,13 @@ impl Store {
         self.backend.sessions().list(limit).await
     }
 
-    /// Gives the ids of the sessions that were written to last.
+    /// Returns the ids of the sessions that were written to last.
     pub(crate) async fn latest(&self, max: usize) -> Result<Vec<SessionId>, SessionError> {
         let listed = self.list(Some(max)).await?;
         Ok(listed.into_iter().map(|session| session.id).collect())
     }
 
-    /// Gives the SQLite store, for what only SQLite supports.
+    /// Returns the SQLite store, for what only SQLite supports.
     pub(crate) fn sqlite(&self, what: &str) -> Result<&SqliteSessions> {
         match &self.backend {
             Backend::Sqlite(sessions) => Ok(sessions),
@@ -151,7 +151,7 @@ impl Store {
         }
     }
 
-    /// Gives a branch of a session of SQLite.
+    /// Returns a branch of a session of SQLite.
     pub(crate) async fn branch(&self, id: &SessionId, branch: &str) -> Result<SqliteSession> {
         let session = self.sqlite("branches")?.session(id.clone());
         Ok(session.switch(branch).await?)

@@ -48,7 +48,7 @@ impl TypedLines {
         self.is_terminal
     }
 
-    /// Gives the next line without its end; `None` after the last one.
+    /// Returns the next line without its end; `None` after the last one.
     ///
     /// # Cancel safety
     ///

@@ -307,7 +307,7 @@ fn convert(tool: &ToolFunction, returned: &TokenStream) -> TokenStream {
     quote_spanned!(span=> __Returned(#returned).into_output())
 }
 
-/// Gives the place that the compiler points at when a type cannot be an output.
+/// Returns the place that the compiler points at when a type cannot be an output.
 fn output_span(tool: &ToolFunction) -> Span {
     match &tool.item.sig.output {
         ReturnType::Type(_, ty) => ty.span(),

@@ -40,7 +40,7 @@ pub(crate) enum Argument {
 }
 
 impl ToolFunction {
-    /// Gives the parameters that the model fills in.
+    /// Returns the parameters that the model fills in.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.arguments.iter().filter_map(|argument| match argument {
             Argument::Model(parameter) => Some(parameter),
@@ -48,7 +48,7 @@ impl ToolFunction {
         })
     }
 
-    /// Gives the types of the application state.
+    /// Returns the types of the application state.
     pub(crate) fn states(&self) -> impl Iterator<Item = &Type> {
         self.arguments.iter().filter_map(|argument| match argument {
             Argument::Model(_) => None,

@@ -63,7 +63,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Gives the expression for the `ToolOptions`; `None` for the defaults.
+    /// Returns the expression for the `ToolOptions`; `None` for the defaults.
     pub(crate) fn expression(&self, library: &Path) -> Option<TokenStream> {
         if self.setters.is_empty() {
             return None;
@@ -74,7 +74,7 @@ impl Options {
         })
     }
 
-    /// Gives the method that says which calls wait for approval; `None` if no call does.
+    /// Returns the method that says which calls wait for approval; `None` if no call does.
     pub(crate) fn approval(&self, library: &Path) -> Option<TokenStream> {
         let is_needed = match self.approval.as_ref()? {
             Approval::Always => quote!({

@@ -63,7 +63,7 @@ fn close() {
 openai_agents_plugin::export_plugin! {
     shutdown = close;
 
-    /// Gives the text back.
+    /// Returns the text back.
     fn echo(text: String) -> String {
         text
     }

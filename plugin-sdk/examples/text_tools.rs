@@ -57,7 +57,7 @@ openai_agents_plugin::export_plugin! {
         words
     }
 
-    /// Gives one word of a text.
+    /// Returns one word of a text.
     fn nth_word(
         /// The text.
         text: String,

@@ -98,7 +98,7 @@ impl Bytes {
         }
     }
 
-    /// Gives the bytes; `None` if the pointer is null and the length is not 0.
+    /// Returns the bytes; `None` if the pointer is null and the length is not 0.
     ///
     /// # Safety
     ///

@@ -25,7 +25,7 @@ pub struct Tool {
     pub name: &'static str,
     /// The description that the model reads.
     pub description: &'static str,
-    /// Gives the JSON Schema of the arguments.
+    /// Returns the JSON Schema of the arguments.
     pub parameters: fn() -> Value,
     /// Calls the function with arguments as JSON. Gives the output as JSON, or the error for the model.
     pub call: fn(&[u8]) -> Result<String, String>,
@@ -117,7 +117,7 @@ fn words_of(payload: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Gives the lines of a comment without the space after `///`.
+/// Returns the lines of a comment without the space after `///`.
 fn description(comment: &str) -> String {
     let lines = comment
         .lines()

@@ -23,7 +23,7 @@ pub fn allocate(length: u32) -> u32 {
     address
 }
 
-/// Gives the description.
+/// Returns the description.
 pub fn describe(plugin: &Plugin) -> u64 {
     answer(&plugin.describe())
 }

@@ -179,37 +179,37 @@ impl Agent {
         AgentBuilder::like(&self.0)
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Gives the instructions; `None` if there are none, or they are computed.
+    /// Returns the instructions; `None` if there are none, or they are computed.
     pub fn instructions(&self) -> Option<&str> {
         self.0.instructions.as_ref()?.fixed().map(|text| &**text)
     }
 
-    /// Gives the text that tells other agents' models when to hand off to this one.
+    /// Returns the text that tells other agents' models when to hand off to this one.
     pub fn handoff_description(&self) -> Option<&str> {
         self.0.handoff_description.as_deref()
     }
 
-    /// Gives the names of the agents that this one can hand off to, in order.
+    /// Returns the names of the agents that this one can hand off to, in order.
     pub fn handoffs(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.handoffs.iter().map(|handoff| handoff.target.name())
     }
 
-    /// Gives the tools.
+    /// Returns the tools.
     pub fn tools(&self) -> &ToolRegistry {
         &self.0.tools
     }
 
-    /// Gives the sources of further tools.
+    /// Returns the sources of further tools.
     pub fn tool_sources(&self) -> &[Arc<dyn ToolSource>] {
         &self.0.sources
     }
 
-    /// Gives the tools that the provider runs.
+    /// Returns the tools that the provider runs.
     pub fn hosted_tools(&self) -> &[HostedTool] {
         &self.0.hosted
     }
@@ -220,7 +220,7 @@ impl Agent {
         offered.any(|tool| tool.answered_here() == Some(built_in))
     }
 
-    /// Gives the agent's own model; `None` if it has none, or only the name of one.
+    /// Returns the agent's own model; `None` if it has none, or only the name of one.
     pub fn model(&self) -> Option<&Arc<dyn Model>> {
         match self.0.model.as_ref()? {
             AgentModel::Model(model) => Some(model),
@@ -228,7 +228,7 @@ impl Agent {
         }
     }
 
-    /// Gives the name of the agent's own model, if it has one.
+    /// Returns the name of the agent's own model, if it has one.
     pub fn model_name(&self) -> Option<&str> {
         self.0.model.as_ref().map(AgentModel::name)
     }
@@ -238,17 +238,17 @@ impl Agent {
         &self.0.settings
     }
 
-    /// Gives the model settings.
+    /// Returns the model settings.
     pub fn model_settings(&self) -> &ModelSettings {
         &self.0.settings
     }
 
-    /// Gives the limits of runs that begin with the agent, if it has its own.
+    /// Returns the limits of runs that begin with the agent, if it has its own.
     pub fn limits(&self) -> Option<Limits> {
         self.0.limits
     }
 
-    /// Gives the type of the final output; `None` for text.
+    /// Returns the type of the final output; `None` for text.
     pub fn output_type(&self) -> Option<&OutputType> {
         self.0.output.as_ref()
     }

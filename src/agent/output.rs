@@ -145,7 +145,7 @@ impl OutputType {
         }))
     }
 
-    /// Gives the schema that the model is told.
+    /// Returns the schema that the model is told.
     pub fn schema(&self) -> &Value {
         &self.0.format.schema
     }

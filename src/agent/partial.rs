@@ -73,7 +73,7 @@ impl PartialOutput {
         }
     }
 
-    /// Gives the value as far as it is there; nothing if it has not begun, or the text is no JSON.
+    /// Returns the value as far as it is there; nothing if it has not begun, or the text is no JSON.
     ///
     /// It costs as much as parsing the text so far.
     pub fn value(&self) -> Option<Value> {

@@ -292,7 +292,7 @@ fn needs_approval(fields: &mut Fields<'_>) -> Result<ApprovalConfig, ConfigError
 /// Marks `instructions` that name a prompt of a plugin.
 pub(super) const PROMPT_PREFIX: &str = "prompt:";
 
-/// Gives the name of the prompt that `instructions` refer to, if they do.
+/// Returns the name of the prompt that `instructions` refer to, if they do.
 pub(super) fn prompt_name(instructions: &str) -> Option<&str> {
     instructions.strip_prefix(PROMPT_PREFIX).map(str::trim)
 }

@@ -145,7 +145,7 @@ impl<'a> AgentSetBuilder<'a> {
         Ok(agent)
     }
 
-    /// Gives the instructions of an agent, followed by the descriptions of its skills.
+    /// Returns the instructions of an agent, followed by the descriptions of its skills.
     #[cfg(all(feature = "skills", unix))]
     fn instructions(&self, config: &AgentConfig) -> Result<Option<String>, ConfigError> {
         let of_skills = self.config.skills_of(config)?.instructions();
@@ -235,7 +235,7 @@ impl<'a> AgentSetBuilder<'a> {
         }
     }
 
-    /// Gives the tools of an agent, those that are agents included, with approval where it is
+    /// Returns the tools of an agent, those that are agents included, with approval where it is
     /// needed.
     fn tools_of(&mut self, config: &'a AgentConfig) -> Result<Vec<FunctionTool>, ConfigError> {
         let mut tools = Vec::with_capacity(config.tools.len() + config.agents_as_tools.len());
@@ -315,7 +315,7 @@ impl<'a> AgentSetBuilder<'a> {
         Ok(builder)
     }
 
-    /// Gives the check of a guardrail; `None` for an agent that is only checked, since it has no
+    /// Returns the check of a guardrail; `None` for an agent that is only checked, since it has no
     /// model to ask.
     fn guardrail(
         &mut self,

@@ -261,12 +261,12 @@ impl Names {
 }
 
 impl Config {
-    /// Gives what a plugin defines in YAML. Only definitions of trusted plugins are used.
+    /// Returns what a plugin defines in YAML. Only definitions of trusted plugins are used.
     pub fn plugin_definitions(&self, plugin: &str) -> Option<&PluginDefinitions> {
         self.plugins.definitions().get(plugin)
     }
 
-    /// Gives the names of the guardrails or prompts of trusted plugins.
+    /// Returns the names of the guardrails or prompts of trusted plugins.
     pub(super) fn definition_names(&self, kind: DefinitionKind) -> Vec<&str> {
         let plugins = self.plugins().enabled();
         let definitions = plugins.filter_map(|plugin| self.plugin_definitions(plugin.name()));

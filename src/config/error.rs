@@ -397,7 +397,7 @@ impl fmt::Display for DefinitionKind {
 }
 
 impl ConfigError {
-    /// Gives the stable kind, which is always [`ErrorKind::Config`].
+    /// Returns the stable kind, which is always [`ErrorKind::Config`].
     pub const fn kind(&self) -> ErrorKind {
         ErrorKind::Config
     }

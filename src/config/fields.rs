@@ -48,7 +48,7 @@ impl Seen {
         self.secrets = add(mem::take(&mut self.secrets));
     }
 
-    /// Gives the values without any of the secrets, and the redactor for everything else.
+    /// Returns the values without any of the secrets, and the redactor for everything else.
     pub(super) fn finish(self) -> (Vec<Setting>, Redactor) {
         let redactor = self.secrets.build();
         let mut settings = self.settings;
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Gives the path of a key of this map.
+    /// Returns the path of a key of this map.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             return key.to_owned();
@@ -161,13 +161,13 @@ impl<'a> Fields<'a> {
         format!("{}.{key}", self.path)
     }
 
-    /// Gives where a key is set, or `Default`.
+    /// Returns where a key is set, or `Default`.
     pub(super) fn origin_of(&self, key: &str) -> Origin {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         entry.map_or(Origin::Default, |entry| entry.node.origin.clone())
     }
 
-    /// Gives the list of settings, for a map inside this one.
+    /// Returns the list of settings, for a map inside this one.
     pub(super) fn settings(&mut self) -> &mut Seen {
         self.settings
     }
@@ -412,7 +412,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Gives the texts of a list if all of its values are texts and none is empty.
+/// Returns the texts of a list if all of its values are texts and none is empty.
 pub(super) fn texts_of(value: Value) -> Option<Vec<String>> {
     let Value::List(nodes) = value else {
         return None;

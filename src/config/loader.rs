@@ -172,7 +172,7 @@ impl Loader {
         Ok(self)
     }
 
-    /// Gives the text of a file in memory, for a loader made by [`new`](Self::new).
+    /// Sets the text of a file in memory, for a loader made by [`new`](Self::new).
     ///
     /// Otherwise files come from the disk.
     #[must_use]
@@ -460,7 +460,7 @@ fn client(fields: &mut Fields<'_>, timeouts: TimeoutsConfig) -> Result<HttpClien
     Ok(client)
 }
 
-/// Gives a URL without the values of its query, where some servers take keys.
+/// Returns a URL without the values of its query, where some servers take keys.
 pub(super) fn without_query_values(url: &str) -> String {
     let Some((address, query)) = url.split_once('?') else {
         return url.to_owned();

@@ -45,7 +45,7 @@ const SERVER: Keys = Keys {
 };
 
 impl Config {
-    /// Gives the MCP servers.
+    /// Returns the MCP servers.
     ///
     /// They are connected by [`connect_mcp`](Self::connect_mcp), or when their tools are first
     /// asked for.
@@ -70,7 +70,7 @@ impl Config {
         connected.into_iter().collect()
     }
 
-    /// Gives the servers that any of the agents names.
+    /// Returns the servers that any of the agents names.
     pub(super) fn servers_of<'a>(
         &'a self,
         agents: &[&AgentConfig],
@@ -81,7 +81,7 @@ impl Config {
         })
     }
 
-    /// Gives the agents that a run can reach, guardrails included.
+    /// Returns the agents that a run can reach, guardrails included.
     fn with_guardrails<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
         let mut found = self.reachable(start);
         let mut n_looked_at = 0;

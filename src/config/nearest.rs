@@ -2,7 +2,7 @@
 
 const MAX_BYTES: usize = 200;
 
-/// Gives the candidate that is most like a name, if it is near enough to be what was meant.
+/// Returns the candidate that is most like a name, if it is near enough to be what was meant.
 pub(super) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,

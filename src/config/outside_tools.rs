@@ -91,7 +91,7 @@ impl OutsideTools {
         Ok(())
     }
 
-    /// Gives the section that a tool comes from, and where it is.
+    /// Returns the section that a tool comes from, and where it is.
     pub(super) fn section(&self, name: &str) -> Option<(&str, &Origin)> {
         let mut tools = self.0.iter();
         let outside = tools.find(|outside| &**outside.tool.name() == name)?;

@@ -44,7 +44,7 @@ impl ConfiguredPlugins {
         &self.plugins
     }
 
-    /// Gives what each plugin defines in YAML, trusted or not, by its name.
+    /// Returns what each plugin defines in YAML, trusted or not, by its name.
     pub(super) fn definitions(&self) -> &BTreeMap<String, PluginDefinitions> {
         &self.definitions
     }
@@ -69,7 +69,7 @@ impl Loader {
         self
     }
 
-    /// Gives the folder for data of programs of this user.
+    /// Returns the folder for data of programs of this user.
     fn data_folder(&self) -> Option<PathBuf> {
         let Folders { home, data } = self.folders();
         // By the XDG specification, a path that is not absolute is to be ignored.
@@ -79,19 +79,19 @@ impl Loader {
 }
 
 impl Config {
-    /// Gives all plugins that were found, trusted or not, with the issues of each.
+    /// Returns all plugins that were found, trusted or not, with the issues of each.
     pub fn plugins(&self) -> &Plugins {
         &self.plugins.plugins
     }
 
-    /// Gives the tools of the MCP servers of trusted plugins.
+    /// Returns the tools of the MCP servers of trusted plugins.
     ///
     /// A server is started when its tools are first asked for.
     pub fn plugin_tools(&self) -> &[PluginTools] {
         &self.plugins.sources
     }
 
-    /// Gives the tools of the modules of trusted plugins.
+    /// Returns the tools of the modules of trusted plugins.
     ///
     /// A module is loaded when its tools are first asked for.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
@@ -110,7 +110,7 @@ impl Config {
         })
     }
 
-    /// Gives the modules of an agent: those among its tools, and for `Assistant` all that do not
+    /// Returns the modules of an agent: those among its tools, and for `Assistant` all that do not
     /// clash with another.
     #[cfg(any(feature = "plugins-native", feature = "plugins-wasm"))]
     pub(super) fn plugin_modules_of<'a>(
@@ -126,7 +126,7 @@ impl Config {
         self.plugin_modules().iter().filter(is_had)
     }
 
-    /// Gives the file that lists the trusted plugins; `None` without a data folder.
+    /// Returns the file that lists the trusted plugins; `None` without a data folder.
     pub fn plugin_trust_file(&self) -> Option<&Path> {
         self.plugins.trust_file.as_deref()
     }
@@ -146,7 +146,7 @@ impl Config {
         plugin.skills().iter().find(|known| known.name() == skill)
     }
 
-    /// Gives the skills that `Assistant` gets from plugins, beside those that agents name.
+    /// Returns the skills that `Assistant` gets from plugins, beside those that agents name.
     pub(super) fn plugin_skills_of(&self, agent: &AgentConfig) -> Vec<&Skill> {
         let mut skills: Vec<&Skill> = Vec::new();
         if !is_assistant(agent) {
@@ -161,7 +161,7 @@ impl Config {
         skills
     }
 
-    /// Gives the plugin servers of an agent: those that it names, and all of them for `Assistant`.
+    /// Returns the plugin servers of an agent: those that it names, and all of them for `Assistant`.
     pub(super) fn plugin_tools_of<'a>(
         &'a self,
         agent: &'a AgentConfig,

@@ -80,7 +80,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Gives the URL of the server, without a slash at its end.
+    /// Returns the URL of the server, without a slash at its end.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl Config {
             })
     }
 
-    /// Gives the name of the model, for agents that name none themselves.
+    /// Returns the name of the model, for agents that name none themselves.
     ///
     /// # Errors
     ///
@@ -112,36 +112,36 @@ impl Config {
         })
     }
 
-    /// Gives the key of the server, if one is set; many local servers need none.
+    /// Returns the key of the server, if one is set; many local servers need none.
     pub fn api_key(&self) -> Option<&Secret> {
         self.api_key.as_ref()
     }
 
-    /// Gives the log filter, such as `warn` (the default) or `openai_agents=debug`.
+    /// Returns the log filter, such as `warn` (the default) or `openai_agents=debug`.
     pub fn log_level(&self) -> &str {
         &self.log_level
     }
 
-    /// Gives the folder of the plugins.
+    /// Returns the folder of the plugins.
     ///
     /// `None` if nothing sets it and there is no home directory, which the default is below.
     pub fn plugins_path(&self) -> Option<&Path> {
         self.plugins_path.as_deref()
     }
 
-    /// Gives the API that the server is asked through.
+    /// Returns the API that the server is asked through.
     pub const fn model_api(&self) -> ModelApi {
         self.model_api
     }
 
-    /// Gives the provider that traces and metrics name.
+    /// Returns the provider that traces and metrics name.
     ///
     /// Without one, a known host in the base URL names it.
     pub fn provider_name(&self) -> Option<&str> {
         self.provider_name.as_deref()
     }
 
-    /// Gives the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace
+    /// Returns the agents: `EchoAgent` and `Assistant`, and those of the file, which may replace
     /// them.
     ///
     /// No two share a name. The tools, models and agents that they name are checked by
@@ -150,52 +150,52 @@ impl Config {
         &self.agents
     }
 
-    /// Gives the limits of every run.
+    /// Returns the limits of every run.
     pub const fn limits(&self) -> &LimitsConfig {
         &self.limits
     }
 
-    /// Gives the prices of models. There are none but those of the file.
+    /// Returns the prices of models. There are none but those of the file.
     pub const fn prices(&self) -> &PriceTable {
         &self.prices
     }
 
-    /// Gives the most requests under way at once, across all runs and models.
+    /// Returns the most requests under way at once, across all runs and models.
     pub const fn max_concurrent_requests(&self) -> Option<NonZeroUsize> {
         self.max_concurrent_requests
     }
 
-    /// Gives how the server deviates, by the section `dialect` and the `VLLM_*` switches.
+    /// Returns how the server deviates, by the section `dialect` and the `VLLM_*` switches.
     pub const fn dialect(&self) -> &Dialect {
         &self.dialect
     }
 
-    /// Gives the key that seals the saved states of paused runs; at least 16 bytes.
+    /// Returns the key that seals the saved states of paused runs; at least 16 bytes.
     pub fn state_key(&self) -> Option<&Secret> {
         self.state_key.as_ref()
     }
 
-    /// Gives where runs are recorded; nowhere by default.
+    /// Returns where runs are recorded; nowhere by default.
     pub const fn trace(&self) -> &TraceConfig {
         &self.trace
     }
 
-    /// Gives where sessions are kept: by default in a SQLite file of the user's data folder.
+    /// Returns where sessions are kept: by default in a SQLite file of the user's data folder.
     pub const fn sessions(&self) -> &SessionsConfig {
         &self.sessions
     }
 
-    /// Gives how long to wait for the server of a model.
+    /// Returns how long to wait for the server of a model.
     pub const fn timeouts(&self) -> &TimeoutsConfig {
         &self.timeouts
     }
 
-    /// Gives the address that the program serves at, and who may connect.
+    /// Returns the address that the program serves at, and who may connect.
     pub const fn server(&self) -> &ServerConfig {
         &self.server
     }
 
-    /// Gives the path of the configuration file, which [may not exist](Self::file_exists).
+    /// Returns the path of the configuration file, which [may not exist](Self::file_exists).
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -205,7 +205,7 @@ impl Config {
         self.file_exists
     }
 
-    /// Gives the redactor for every secret of this configuration.
+    /// Returns the redactor for every secret of this configuration.
     ///
     /// These are keys, tokens, headers, variables of MCP servers and passwords. Use it on whatever
     /// a program shows, logs or writes that a server or tool had a part in.

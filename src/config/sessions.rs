@@ -157,7 +157,7 @@ fn encryption_key(fields: &mut Fields<'_>) -> Result<Option<Secret>, ConfigError
     Ok(key)
 }
 
-/// Gives a URL without its password and its query, either of which may be secret.
+/// Returns a URL without its password and its query, either of which may be secret.
 fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();

@@ -20,7 +20,7 @@ pub(super) struct ConfiguredSkills {
 }
 
 impl Config {
-    /// Gives the skills that were found, with the error of those that cannot be used.
+    /// Returns the skills that were found, with the error of those that cannot be used.
     pub fn skills(&self) -> &[FoundSkill] {
         &self.skills.found
     }
@@ -34,7 +34,7 @@ impl Config {
         self.skills.usable.get(name)
     }
 
-    /// Gives the skills of an agent.
+    /// Returns the skills of an agent.
     pub(super) fn skills_of(&self, agent: &AgentConfig) -> Result<Skills, ConfigError> {
         let skills = agent.skills.iter().map(|name| {
             let skill = self.skill(name).cloned();

@@ -137,7 +137,7 @@ pub(super) fn url(
 
 #[cfg(any(feature = "realtime", feature = "voice"))]
 impl Config {
-    /// Gives the address of a speech server, and the key for it.
+    /// Returns the address of a speech server, and the key for it.
     ///
     /// The key of the base URL is sent to another address only if that has the same origin, because
     /// it would give the key away.
@@ -166,7 +166,7 @@ impl Config {
     }
 }
 
-/// Gives scheme, host and port. A WebSocket begins as an HTTP request, so that both schemes are
+/// Returns scheme, host and port. A WebSocket begins as an HTTP request, so that both schemes are
 /// one.
 #[cfg(any(feature = "realtime", feature = "voice"))]
 fn origin_of(url: &str) -> Option<(&str, String)> {
@@ -184,7 +184,7 @@ fn origin_of(url: &str) -> Option<(&str, String)> {
 
 #[cfg(feature = "voice")]
 impl Config {
-    /// Gives which models and servers transcribe and speak.
+    /// Returns which models and servers transcribe and speak.
     pub const fn voice(&self) -> &VoiceConfig {
         &self.voice
     }
@@ -243,7 +243,7 @@ impl Config {
             .tts(model))
     }
 
-    /// Gives the voice that answers are spoken in.
+    /// Returns the voice that answers are spoken in.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl Config {
 
 #[cfg(feature = "realtime")]
 impl Config {
-    /// Gives which model and server realtime sessions use.
+    /// Returns which model and server realtime sessions use.
     pub const fn realtime(&self) -> &RealtimeConfig {
         &self.realtime
     }

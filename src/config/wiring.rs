@@ -146,7 +146,7 @@ impl Config {
         false
     }
 
-    /// Gives the agents that a run can reach from one, by handoffs and as tools.
+    /// Returns the agents that a run can reach from one, by handoffs and as tools.
     ///
     /// The given agent comes first.
     pub fn reachable<'a>(&'a self, start: &'a AgentConfig) -> Vec<&'a AgentConfig> {
@@ -166,7 +166,7 @@ impl Config {
         found
     }
 
-    /// Gives an agent by its name.
+    /// Returns an agent by its name.
     ///
     /// One with a model of its own has a driver for it, on the same connections as all others. Its
     /// handoffs go by name to agents that the [`runner`](Self::runner) knows.
@@ -236,7 +236,7 @@ impl Config {
         }
     }
 
-    /// Gives every tool that an agent may name.
+    /// Returns every tool that an agent may name.
     ///
     /// These are the bundled ones, those of the sections `fetch_url`, `sqlite_query` and `openapi`,
     /// and those of the [workspace](crate::tools::workspace) if there is one.
@@ -247,7 +247,7 @@ impl Config {
         tools
     }
 
-    /// Gives the section that a tool comes from, such as `openapi.<name>`, and where it is in the
+    /// Returns the section that a tool comes from, such as `openapi.<name>`, and where it is in the
     /// file.
     pub fn section_of_tool(&self, name: &str) -> Option<(&str, &Origin)> {
         self.outside_tools.section(name)
@@ -258,7 +258,7 @@ impl Config {
         self.outside_tools.register_in(&mut self.own_tools())
     }
 
-    /// Gives the bundled tools and those of the workspace.
+    /// Returns the bundled tools and those of the workspace.
     fn own_tools(&self) -> ToolRegistry {
         #[cfg_attr(
             not(all(feature = "workspace", unix)),
@@ -277,7 +277,7 @@ impl Config {
         tools
     }
 
-    /// Gives the tools that are served by themselves, beside the agents: the bundled ones.
+    /// Returns the tools that are served by themselves, beside the agents: the bundled ones.
     ///
     /// All others belong to their agents. A tool that any agent needs approval for needs it here
     /// too: it is the same tool, and a client is no more trusted than a model.
@@ -338,7 +338,7 @@ impl Config {
         })
     }
 
-    /// Gives the limit on all answers being received at once (`limits.max_answers_bytes`).
+    /// Returns the limit on all answers being received at once (`limits.max_answers_bytes`).
     pub fn memory_limit(&self) -> &MemoryLimit {
         self.memory_limit
             .get_or_init(|| MemoryLimit::new(self.max_answers_bytes()))
@@ -368,7 +368,7 @@ impl Config {
         self.memory_limit.set(shared).ok();
     }
 
-    /// Gives the HTTP client that all models share, with its time-outs.
+    /// Returns the HTTP client that all models share, with its time-outs.
     ///
     /// MCP servers share its proxies and certificates.
     pub const fn http_client(&self) -> &HttpClient {

@@ -39,7 +39,7 @@ const COMMANDS: Keys = Keys {
 const ASKING: [&str; 4] = ["write_file", "edit_file", "apply_patch", "run_command"];
 
 impl Config {
-    /// Gives the workspace, if the file has one. Agents name its tools.
+    /// Returns the workspace, if the file has one. Agents name its tools.
     pub fn workspace(&self) -> Option<&Workspace> {
         Some(&self.workspace.as_ref()?.workspace)
     }
@@ -87,7 +87,7 @@ impl ConfiguredWorkspace {
         &self.tools
     }
 
-    /// Gives the hosted tools of the Responses API that an agent with these tools offers.
+    /// Returns the hosted tools of the Responses API that an agent with these tools offers.
     pub(super) fn built_in_tools(&self, tools: &[String]) -> Vec<HostedTool> {
         let offered = self.built_in.iter();
         let offered = offered.filter(|(name, _)| tools.iter().any(|tool| tool == name));

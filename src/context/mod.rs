@@ -103,14 +103,14 @@ impl RunContext {
         self.0.states.shared()
     }
 
-    /// Gives the ids of the calls of agents as tools that lead to this run, the outermost first; empty if it was not called as a tool.
+    /// Returns the ids of the calls of agents as tools that lead to this run, the outermost first; empty if it was not called as a tool.
     ///
     /// They are those of [`RunEvent::unnested`](crate::RunEvent::unnested).
     pub fn path(&self) -> &[Arc<str>] {
         &self.0.path
     }
 
-    /// Gives the usage of the run so far, with that of the agents that it calls as tools.
+    /// Returns the usage of the run so far, with that of the agents that it calls as tools.
     pub fn usage(&self) -> Usage {
         self.ledger().usage
     }

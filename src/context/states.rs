@@ -113,7 +113,7 @@ impl<T: Send + Sync + 'static> State<T> {
         Self(Arc::new(value))
     }
 
-    /// Gives the type by which it is found.
+    /// Returns the type by which it is found.
     pub fn state_type() -> StateType {
         StateType::of::<T>()
     }
@@ -156,7 +156,7 @@ impl StateType {
         }
     }
 
-    /// Gives the name of the type.
+    /// Returns the name of the type.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -185,7 +185,7 @@ pub struct MissingState {
 }
 
 impl MissingState {
-    /// Gives the name of the missing type.
+    /// Returns the name of the missing type.
     pub const fn type_name(&self) -> &'static str {
         self.type_name
     }

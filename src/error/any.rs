@@ -61,12 +61,12 @@ impl Error {
         self.kind
     }
 
-    /// Gives the error that was wrapped, if it is of this type.
+    /// Returns the error that was wrapped, if it is of this type.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.error.downcast_ref()
     }
 
-    /// Gives the run's error, if it was a run that failed.
+    /// Returns the run's error, if it was a run that failed.
     pub fn run_error(&self) -> Option<&RunError> {
         self.downcast_ref()
     }

@@ -307,17 +307,17 @@ impl RunError {
         self.0.0.kind()
     }
 
-    /// Gives the failure with its data.
+    /// Returns the failure with its data.
     pub fn failure(&self) -> &RunFailure {
         &self.0.0
     }
 
-    /// Gives what was done before.
+    /// Returns what was done before.
     pub fn progress(&self) -> &RunProgress {
         &self.0.1
     }
 
-    /// Gives the state to resume from, if the run paused or its session could not be written.
+    /// Returns the state to resume from, if the run paused or its session could not be written.
     ///
     /// # Errors
     ///
@@ -332,7 +332,7 @@ impl RunError {
         }
     }
 
-    /// Gives the calls that wait for a decision, if the run paused.
+    /// Returns the calls that wait for a decision, if the run paused.
     pub fn interruptions(&self) -> Vec<Interruption> {
         match self.failure() {
             RunFailure::ApprovalRequired { state } => state.interruptions(),
@@ -340,7 +340,7 @@ impl RunError {
         }
     }
 
-    /// Gives the model's error, if a model call failed. That includes calls in a run that a guardrail, a hook or another callback made.
+    /// Returns the model's error, if a model call failed. That includes calls in a run that a guardrail, a hook or another callback made.
     pub fn model_error(&self) -> Option<&ModelError> {
         match self.failure() {
             RunFailure::Model(error) => Some(error),
@@ -351,7 +351,7 @@ impl RunError {
         }
     }
 
-    /// Gives the journal's error, if the journal did not let a side effect pass.
+    /// Returns the journal's error, if the journal did not let a side effect pass.
     pub fn journal_error(&self) -> Option<&JournalError> {
         let source: &(dyn StdError + 'static) = match self.failure() {
             RunFailure::Model(error) => error.source()?,
@@ -368,7 +368,7 @@ impl RunError {
         source.downcast_ref()
     }
 
-    /// Gives the status of the HTTP response, if an error status was the reason.
+    /// Returns the status of the HTTP response, if an error status was the reason.
     pub fn status(&self) -> Option<u16> {
         self.model_error().and_then(ModelError::status)
     }
@@ -427,7 +427,7 @@ impl RunFailure {
 }
 
 impl RunProgress {
-    /// Gives the deviations from the protocol that were tolerated.
+    /// Returns the deviations from the protocol that were tolerated.
     pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
         self.responses
             .iter()

@@ -59,7 +59,7 @@ impl HttpBody {
         self
     }
 
-    /// Gives the next chunk as it came from the socket.
+    /// Returns the next chunk as it came from the socket.
     ///
     /// It is `None` at the end, and after an error.
     ///
@@ -225,7 +225,7 @@ impl Blocks {
         }
     }
 
-    /// Gives the body in one piece.
+    /// Returns the body in one piece.
     fn join(mut self) -> Vec<u8> {
         if self.0.len() < 2 {
             return self.0.pop().unwrap_or_default();
@@ -250,12 +250,12 @@ pub(crate) struct WholeBody {
 }
 
 impl WholeBody {
-    /// Gives the number of bytes so far.
+    /// Returns the number of bytes so far.
     pub(crate) const fn n_bytes(&self) -> u64 {
         self.body.n_bytes
     }
 
-    /// Gives the body when it is complete, and `None` when more of it has come. Must not be polled
+    /// Returns the body when it is complete, and `None` when more of it has come. Must not be polled
     /// after the body.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, HttpError>> {
         // Refused by its announced length, before the first byte is kept. A compressed body is not

@@ -200,7 +200,7 @@ impl HttpClient {
         }
     }
 
-    /// Gives the redactor for the passwords of the proxies.
+    /// Returns the redactor for the passwords of the proxies.
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.inner.shared.proxies.redactor
     }
@@ -612,7 +612,7 @@ fn redirect_target(headers: &HeaderMap) -> Option<String> {
     Some(redirect_origin(location))
 }
 
-/// Gives the content encodings, if any of them changes the bytes.
+/// Returns the content encodings, if any of them changes the bytes.
 fn foreign_encoding(headers: &HeaderMap) -> Option<String> {
     let mut encodings = headers
         .get_all(CONTENT_ENCODING)

@@ -184,7 +184,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Url { .. } | Self::Header { .. } | Self::Proxy { .. } | Self::Tls { .. } => {
@@ -307,7 +307,7 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     chain(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// Gives the shortest description of a chain of errors: the kind of the I/O error, or the message
+/// Returns the shortest description of a chain of errors: the kind of the I/O error, or the message
 /// of the innermost error.
 fn reason(error: &(dyn StdError + 'static)) -> String {
     let io_kind = chain(error)

@@ -63,27 +63,27 @@ impl Headers {
         self.insert_secret("authorization", &value)
     }
 
-    /// Gives the first value of a header, if it is visible ASCII.
+    /// Returns the first value of a header, if it is visible ASCII.
     ///
     /// The case of the name does not matter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.to_str().ok()
     }
 
-    /// Gives the first value of a header, as [`get`](Self::get), for a name that is parsed once and
+    /// Returns the first value of a header, as [`get`](Self::get), for a name that is parsed once and
     /// used often.
     pub(crate) fn value(&self, name: &HeaderName) -> Option<&str> {
         self.0.get(name)?.to_str().ok()
     }
 
-    /// Gives names and values in order. Values that are not visible ASCII are left out.
+    /// Returns names and values in order. Values that are not visible ASCII are left out.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// Gives the values that were set as secrets.
+    /// Returns the values that were set as secrets.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
         let secret = self.0.values().filter(|value| value.is_sensitive());
         secret.filter_map(|value| value.to_str().ok().map(Secret::new))

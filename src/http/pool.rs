@@ -218,7 +218,7 @@ impl PooledConnection {
         self.connection.via_proxy
     }
 
-    /// Gives the URL in the form for the request line.
+    /// Returns the URL in the form for the request line.
     pub(super) fn request_target(&self, url: &Url) -> Uri {
         if self.connection.via_proxy {
             url.uri().clone()

@@ -115,7 +115,7 @@ impl ProxyTable {
         }
     }
 
-    /// Gives the proxy for a target, if it has one.
+    /// Returns the proxy for a target, if it has one.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl Proxy {
         })
     }
 
-    /// Gives the address of the proxy with its port.
+    /// Returns the address of the proxy with its port.
     pub(super) fn address(&self) -> Uri {
         let default_port = match self.protocol {
             Protocol::Http => 80,
@@ -208,24 +208,24 @@ impl Proxy {
             .unwrap_or_else(|_| uri.clone())
     }
 
-    /// Gives `host:port`, for messages.
+    /// Returns `host:port`, for messages.
     pub(super) fn host_port(&self) -> String {
         let address = self.address();
         let authority = address.authority();
         authority.map_or_else(String::new, ToString::to_string)
     }
 
-    /// Gives the credentials of an HTTP proxy.
+    /// Returns the credentials of an HTTP proxy.
     pub(super) fn basic_auth(&self) -> Option<&HeaderValue> {
         self.intercept.basic_auth()
     }
 
-    /// Gives user and password of a SOCKS proxy.
+    /// Returns user and password of a SOCKS proxy.
     pub(super) fn user(&self) -> Option<(&str, &str)> {
         self.intercept.raw_auth()
     }
 
-    /// Gives the credentials that the request itself must have. Only plain requests show their head
+    /// Returns the credentials that the request itself must have. Only plain requests show their head
     /// to the proxy.
     pub(super) fn authorization_for(&self, target: &Uri) -> Option<HeaderValue> {
         if target.scheme_str() == Some("https") || self.protocol != Protocol::Http {

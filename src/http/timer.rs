@@ -52,7 +52,7 @@ impl IdleTimer {
         self.sleep.take()
     }
 
-    /// Gives the start of the current wait.
+    /// Returns the start of the current wait.
     pub(crate) const fn since(&self) -> Option<Instant> {
         self.waiting_since
     }
@@ -130,7 +130,7 @@ impl Timers {
         }
     }
 
-    /// Gives the total time-out once it has elapsed.
+    /// Returns the total time-out once it has elapsed.
     pub(super) fn poll_total(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         match &mut self.total {
             None => Poll::Pending,

@@ -90,7 +90,7 @@ impl Url {
         })
     }
 
-    /// Gives `host:port`, with the default port if the URL has none.
+    /// Returns `host:port`, with the default port if the URL has none.
     pub fn host_port(&self) -> &str {
         &self.host_port
     }
@@ -100,7 +100,7 @@ impl Url {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// Gives the value of the header `host`: the authority, without the default port of the scheme.
+    /// Returns the value of the header `host`: the authority, without the default port of the scheme.
     pub(crate) fn host_header(&self) -> &str {
         let authority = self
             .uri
@@ -194,7 +194,7 @@ impl BaseUrl {
         Url::parse(&joined)
     }
 
-    /// Gives the URL itself.
+    /// Returns the URL itself.
     pub const fn as_url(&self) -> &Url {
         &self.0
     }
@@ -225,7 +225,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// Gives what may be shown of a URL that cannot be used: neither its query nor its user.
+/// Returns what may be shown of a URL that cannot be used: neither its query nor its user.
 fn printable(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url
@@ -238,7 +238,7 @@ fn printable(url: &str) -> String {
     }
 }
 
-/// Gives what may be shown of the `Location` of a redirect: where it leads, without path and query.
+/// Returns what may be shown of the `Location` of a redirect: where it leads, without path and query.
 pub(super) fn redirect_origin(location: &str) -> String {
     match Url::parse(location) {
         Ok(url) => format!(

@@ -72,7 +72,7 @@ pub enum AnnotationSource {
 }
 
 impl Item {
-    /// Gives the sources that a message of the model names, in order; none for any other item.
+    /// Returns the sources that a message of the model names, in order; none for any other item.
     ///
     /// They are read from the item's JSON, in which they stay as they are.
     pub fn annotations(&self) -> Vec<Annotation> {

@@ -133,7 +133,7 @@ struct ShellOutput {
     max_output_length: Option<Value>,
 }
 
-/// Gives the call that an item is the output of, of whatever kind it is.
+/// Returns the call that an item is the output of, of whatever kind it is.
 pub(crate) fn answered_call_id(item: &Item) -> Option<String> {
     match item.kind() {
         ItemKind::FunctionCallOutput(output) => Some(output.call_id.clone()),
@@ -142,7 +142,7 @@ pub(crate) fn answered_call_id(item: &Item) -> Option<String> {
     }
 }
 
-/// Gives an output of a call with another text, or nothing if the item is no output.
+/// Returns an output of a call with another text, or nothing if the item is no output.
 pub(crate) fn with_other_text(item: &Item, text: &str) -> Option<Item> {
     match item.kind() {
         ItemKind::FunctionCallOutput(output) => {

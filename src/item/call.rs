@@ -75,7 +75,7 @@ impl FunctionCallOutput {
 }
 
 impl OutputContent {
-    /// Gives the text; images and files are left out.
+    /// Returns the text; images and files are left out.
     pub fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

@@ -42,7 +42,7 @@ impl History {
         encoded.as_ref().map_or(0, |encoded| encoded.bytes.len())
     }
 
-    /// Gives the last encoding of the beginning.
+    /// Returns the last encoding of the beginning.
     pub(crate) fn encoded(&self) -> Option<EncodedPrefix> {
         self.0.lock().clone()
     }

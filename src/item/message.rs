@@ -118,7 +118,7 @@ impl Message {
         }
     }
 
-    /// Gives the text parts, joined by a separator.
+    /// Returns the text parts, joined by a separator.
     pub fn text(&self, separator: &str) -> String {
         match &self.content {
             Content::Text(text) => text.clone(),
@@ -129,7 +129,7 @@ impl Message {
         }
     }
 
-    /// Gives the refusal, if the model refused.
+    /// Returns the refusal, if the model refused.
     pub fn refusal(&self) -> Option<&str> {
         match &self.content {
             Content::Text(_) => None,
@@ -155,7 +155,7 @@ impl Part {
         }
     }
 
-    /// Gives the text of a text part.
+    /// Returns the text of a text part.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::InputText { text } | Self::OutputText { text } => Some(text),

@@ -111,7 +111,7 @@ impl Item {
         &self.0.kind
     }
 
-    /// Gives the item's JSON: as it was received, or written once for an item that was built here.
+    /// Returns the item's JSON: as it was received, or written once for an item that was built here.
     pub fn to_json(&self) -> &str {
         self.0.json.get_or_init(|| to_raw(&self.0.kind)).get()
     }
@@ -122,7 +122,7 @@ impl Item {
         self.0.json.get().is_some()
     }
 
-    /// Gives the text of an assistant message, its text parts joined; `None` for any other item.
+    /// Returns the text of an assistant message, its text parts joined; `None` for any other item.
     pub fn assistant_text(&self) -> Option<String> {
         match self.kind() {
             ItemKind::Message(message) if message.role == Role::Assistant => Some(message.text("")),
@@ -130,7 +130,7 @@ impl Item {
         }
     }
 
-    /// Gives the text of a user message, its text parts joined; `None` for any other item.
+    /// Returns the text of a user message, its text parts joined; `None` for any other item.
     pub fn user_text(&self) -> Option<String> {
         match self.kind() {
             ItemKind::Message(message) if message.role == Role::User => Some(message.text("")),
@@ -144,7 +144,7 @@ impl Item {
 }
 
 impl ItemKind {
-    /// Gives the value of the field `type`.
+    /// Returns the value of the field `type`.
     pub fn type_name(&self) -> &str {
         match self {
             Self::Message(_) => "message",

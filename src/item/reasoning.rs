@@ -71,7 +71,7 @@ impl Reasoning {
         }
     }
 
-    /// Gives the whole text: the content, or the summary where there is no content.
+    /// Returns the whole text: the content, or the summary where there is no content.
     pub fn text(&self) -> String {
         let parts = match &self.content {
             Some(content) if !content.is_empty() => content,

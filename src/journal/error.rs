@@ -104,7 +104,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Unavailable { .. }

@@ -65,7 +65,7 @@ impl ElicitationRequest {
         }
     }
 
-    /// Gives the values that the schema proposes, those of the properties that have a `default`.
+    /// Returns the values that the schema proposes, those of the properties that have a `default`.
     ///
     /// ```
     /// use openai_agents::mcp::ElicitationRequest;
@@ -166,7 +166,7 @@ impl SamplingRequest {
         }
     }
 
-    /// Gives instructions.
+    /// Sets the instructions.
     #[must_use]
     pub fn system_prompt(mut self, system_prompt: impl Into<String>) -> Self {
         self.system_prompt = Some(system_prompt.into());
@@ -203,7 +203,7 @@ impl SamplingAnswer {
         }
     }
 
-    /// Gives the texts of the answer in one.
+    /// Returns the texts of the answer in one.
     pub fn text(&self) -> String {
         self.content
             .iter()

@@ -262,7 +262,7 @@ impl Backend {
         answer.read().await
     }
 
-    /// Gives a server's challenge as the error that the authorization understands.
+    /// Returns a server's challenge as the error that the authorization understands.
     fn refuse_challenge(&self, response: &HttpResponse) -> Result<(), Fault> {
         let Some(challenge) = response.headers.get(WWW_AUTHENTICATE.as_str()) else {
             return Ok(());
@@ -455,7 +455,7 @@ async fn whole(body: HttpBody) -> Result<Bytes, Fault> {
     body.collect_up_to(MAX_ANSWER_BYTES).await.map_err(fault)
 }
 
-/// Gives the media type without its parameters, in lower case.
+/// Returns the media type without its parameters, in lower case.
 pub(super) fn media_type(response: &HttpResponse) -> Option<String> {
     let value = response.headers.get(CONTENT_TYPE.as_str())?;
     let kind = value.split(';').next().unwrap_or_default();

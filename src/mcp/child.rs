@@ -88,7 +88,7 @@ impl ServerProcess {
         Ok((process, (stdout, stdin)))
     }
 
-    /// Gives what the server last wrote to its standard error output.
+    /// Returns what the server last wrote to its standard error output.
     pub(super) fn stderr_tail(&self) -> Option<String> {
         self.stderr.text()
     }

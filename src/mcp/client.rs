@@ -110,7 +110,7 @@ impl McpClient {
         }
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.shared.name
     }
@@ -125,7 +125,7 @@ impl McpClient {
         &self.shared.options.approval
     }
 
-    /// Gives what the server says about itself.
+    /// Returns what the server says about itself.
     ///
     /// # Errors
     ///
@@ -276,7 +276,7 @@ impl McpClient {
         list.usable(&self.shared, fetch).await
     }
 
-    /// Gives the messages of a prompt, filled in.
+    /// Returns the messages of a prompt, filled in.
     ///
     /// # Errors
     ///
@@ -319,7 +319,7 @@ impl McpClient {
         self.shared.read(method, completed.meta, parse::proposals)
     }
 
-    /// Gives the tools, from the cache while it is good.
+    /// Returns the tools, from the cache while it is good.
     ///
     /// # Errors
     ///

@@ -74,7 +74,7 @@ impl McpClients {
         join_all(self.servers.iter().map(McpClient::close)).await;
     }
 
-    /// Gives the servers, in order.
+    /// Returns the servers, in order.
     pub fn servers(&self) -> &[McpClient] {
         &self.servers
     }
@@ -84,7 +84,7 @@ impl McpClients {
         self.servers.iter().find(|server| server.name() == name)
     }
 
-    /// Gives those that answer now.
+    /// Returns those that answer now.
     #[must_use]
     pub fn ready(&self) -> Self {
         let is_ready = |server: &&McpClient| matches!(server.state(), super::McpState::Ready);
@@ -94,7 +94,7 @@ impl McpClients {
         }
     }
 
-    /// Gives the tools of all servers, in order.
+    /// Returns the tools of all servers, in order.
     ///
     /// # Errors
     ///

@@ -135,7 +135,7 @@ impl Connection {
         !self.session.is_transport_closed() && !self.watch.saw_end()
     }
 
-    /// Gives what is left of a server that ended.
+    /// Returns what is left of a server that ended.
     pub(super) fn remains(&self) -> Remains {
         let mut process = self.process();
         Remains {

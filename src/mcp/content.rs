@@ -65,7 +65,7 @@ impl McpContent {
         }
     }
 
-    /// Gives the text, if that is what it is.
+    /// Returns the text, if that is what it is.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text { text } => Some(text),

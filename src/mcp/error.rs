@@ -178,7 +178,7 @@ pub enum McpError {
 }
 
 impl McpError {
-    /// Gives the stable kind, always [`ErrorKind::Mcp`].
+    /// Returns the stable kind, always [`ErrorKind::Mcp`].
     pub const fn kind(&self) -> ErrorKind {
         ErrorKind::Mcp
     }

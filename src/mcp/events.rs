@@ -20,7 +20,7 @@ use crate::http::{HttpBody, HttpError};
 
 pub(super) type Events = BoxStream<'static, Result<Sse, SseError>>;
 
-/// Gives messages as a stream.
+/// Returns messages as a stream.
 pub(super) fn of(messages: Vec<ServerJsonRpcMessage>) -> Events {
     let messages = messages.into_iter().filter_map(|message| event(&message));
     stream::iter(messages.map(Ok).collect::<Vec<_>>()).boxed()

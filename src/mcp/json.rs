@@ -96,7 +96,7 @@ fn replace_halves(text: &str) -> String {
     replaced
 }
 
-/// Gives the unit of UTF-16 of an escape that a text begins with.
+/// Returns the unit of UTF-16 of an escape that a text begins with.
 fn unit(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u32::from_str_radix(digits, 16).ok()
@@ -221,7 +221,7 @@ pub(super) fn id_of_broken(text: &str) -> Option<RequestId> {
     id
 }
 
-/// Gives the string that a text begins with, with its quotes.
+/// Returns the string that a text begins with, with its quotes.
 fn string_at(text: &str) -> Option<&str> {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {

@@ -39,7 +39,7 @@ struct CachedTools {
 }
 
 impl Listing {
-    /// Gives the tools, and asks the server for them only if they may have changed.
+    /// Returns the tools, and asks the server for them only if they may have changed.
     pub(super) fn tools<'a>(
         &'a self,
         shared: &'a Arc<Shared>,

@@ -60,7 +60,7 @@ impl Raw {
         self.value.get(name).filter(|value| !value.is_null())
     }
 
-    /// Gives a text that the protocol asks for.
+    /// Returns a text that the protocol asks for.
     fn text(&self, name: &str) -> Result<&str, String> {
         match self.field(name) {
             Some(Value::String(text)) => Ok(text),

@@ -34,7 +34,7 @@ impl<'a> ObjectFields<'a> {
         }
     }
 
-    /// Gives a field that is needed; one that stands twice and says two things is none.
+    /// Returns a field that is needed; one that stands twice and says two things is none.
     fn needed(&self, name: &str) -> Result<&'a Value, Unusable> {
         let path = join(&self.path, name);
         if self.raw.ambiguous.contains(&path) {

@@ -55,7 +55,7 @@ impl ServerSecrets {
         }
     }
 
-    /// Gives what takes out all that are known now.
+    /// Returns what takes out all that are known now.
     pub(super) fn redactor(&self) -> Redactor {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.redactor.clone()

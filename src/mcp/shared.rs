@@ -190,7 +190,7 @@ impl Shared {
         self.authorization.get_or_try_init(make).await.map(Some)
     }
 
-    /// Gives the connection; a server that has ended is connected again first, if that was asked for and is due.
+    /// Returns the connection; a server that has ended is connected again first, if that was asked for and is due.
     pub(super) async fn ready(&self) -> Result<Arc<Connection>, McpError> {
         if self.options.reconnect_after.is_some() {
             // Somebody else may be at it.

@@ -33,7 +33,7 @@ pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
 #[cfg(target_os = "linux")]
 type SpawnJob = Box<dyn FnOnce() + Send>;
 
-/// Gives the way to the thread that starts servers, which ends with the process.
+/// Returns the way to the thread that starts servers, which ends with the process.
 #[cfg(target_os = "linux")]
 fn starter() -> io::Result<std::sync::mpsc::Sender<SpawnJob>> {
     use std::sync::mpsc::{Sender, channel};

@@ -131,7 +131,7 @@ fn with_repeated(value: &Value, pointer: &str, key: &str, again: &Value) -> Stri
         .replacen(r#""MARK":0"#, &format!("{}:{again}", json!(key)), 1)
 }
 
-/// Gives the document with another value in one of its objects.
+/// Returns the document with another value in one of its objects.
 fn changed(document: &Value, pointer: &str, key: &str, value: Value) -> String {
     let mut changed = document.clone();
     let object = changed.pointer_mut(pointer).and_then(Value::as_object_mut);

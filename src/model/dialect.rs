@@ -84,7 +84,7 @@ impl Dialect {
         own.or_else(|| FinishReason::from_word(word))
     }
 
-    /// Gives the JSON to send as tool choice, if any.
+    /// Returns the JSON to send as tool choice, if any.
     pub(crate) fn tool_choice(&self, choice: Option<&ToolChoice>) -> Option<serde_json::Value> {
         use serde_json::json;
         Some(match (self.tool_choice, choice) {

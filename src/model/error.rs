@@ -147,17 +147,17 @@ impl ModelError {
         self.0.kind
     }
 
-    /// Gives the status of the HTTP response, if an error status was the reason.
+    /// Returns the status of the HTTP response, if an error status was the reason.
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
 
-    /// Gives the server's error code, such as `rate_limit_exceeded`.
+    /// Returns the server's error code, such as `rate_limit_exceeded`.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// Gives the server's id of the request, to tell its operator.
+    /// Returns the server's id of the request, to tell its operator.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
@@ -167,7 +167,7 @@ impl ModelError {
         self.0.retry_after
     }
 
-    /// Gives what had been received; never a whole answer.
+    /// Returns what had been received; never a whole answer.
     pub fn received(&self) -> &Received {
         &self.0.received
     }

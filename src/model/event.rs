@@ -221,7 +221,7 @@ impl ModelResponse {
         self
     }
 
-    /// Gives the events of the answer; for [`Delivery::Stream`] with deltas, a text word by word.
+    /// Returns the events of the answer; for [`Delivery::Stream`] with deltas, a text word by word.
     pub fn into_events(self, delivery: Delivery) -> Vec<ModelEvent> {
         let mut events = Vec::with_capacity(self.items.len() + 1);
         let mut n_calls = 0;
@@ -294,12 +294,12 @@ impl ResponseAccumulator {
         }
     }
 
-    /// Gives the id of a call that began, by its place among them.
+    /// Returns the id of a call that began, by its place among them.
     pub(crate) fn call_id(&self, index: usize) -> Option<&str> {
         self.call_ids.get(index).map(String::as_str)
     }
 
-    /// Gives the response.
+    /// Returns the response.
     ///
     /// # Errors
     ///

@@ -125,7 +125,7 @@ const WORDS: [(FinishReason, &[&str]); 5] = [
 ];
 
 impl FinishReason {
-    /// Gives the meaning of a vendor's word, in any case, if it is known.
+    /// Returns the meaning of a vendor's word, in any case, if it is known.
     pub fn from_word(word: &str) -> Option<Self> {
         const PREFIX: &str = "finish_reason_";
         let (prefix, rest) = word.split_at_checked(PREFIX.len()).unwrap_or(("", word));

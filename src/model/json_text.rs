@@ -29,7 +29,7 @@ impl JsonText {
         Self(json.into())
     }
 
-    /// Gives the JSON.
+    /// Returns the JSON.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -39,7 +39,7 @@ impl JsonText {
         serde_json::from_str(&self.0).unwrap_or_else(|_| Value::String((*self.0).to_owned()))
     }
 
-    /// Gives a field of an object.
+    /// Returns a field of an object.
     pub fn get(&self, key: &str) -> Option<Value> {
         match self.to_value() {
             Value::Object(mut fields) => fields.swap_remove(key),

@@ -39,7 +39,7 @@ impl MemoryLimit {
         }))
     }
 
-    /// Gives how many bytes are allowed.
+    /// Returns how many bytes are allowed.
     pub fn max_bytes(&self) -> usize {
         self.0.max_bytes.load(Ordering::Relaxed)
     }
@@ -49,7 +49,7 @@ impl MemoryLimit {
         self.0.max_bytes.store(max_bytes, Ordering::Relaxed);
     }
 
-    /// Gives how many bytes are counted now.
+    /// Returns how many bytes are counted now.
     pub fn n_bytes(&self) -> usize {
         self.0.n_bytes.load(Ordering::Relaxed)
     }

@@ -84,12 +84,12 @@ impl OpenAiRealtime {
         }
     }
 
-    /// Gives the requests by which telephone calls are answered.
+    /// Returns the requests by which telephone calls are answered.
     pub fn calls(&self) -> SipCalls {
         SipCalls::new(self.clone())
     }
 
-    /// Gives a model that transcribes live, in sessions that do nothing else.
+    /// Returns a model that transcribes live, in sessions that do nothing else.
     #[cfg(feature = "voice")]
     pub fn live_stt(&self) -> OpenAiLiveStt {
         OpenAiLiveStt::new(self.clone())

@@ -68,12 +68,12 @@ impl OpenAiSpeech {
         }
     }
 
-    /// Gives a model that transcribes speech.
+    /// Returns a model that transcribes speech.
     pub fn stt(&self, model: impl Into<Arc<str>>) -> OpenAiStt {
         OpenAiStt::new(self.clone(), model.into())
     }
 
-    /// Gives a model that speaks.
+    /// Returns a model that speaks.
     pub fn tts(&self, model: impl Into<Arc<str>>) -> OpenAiTts {
         OpenAiTts::new(self.clone(), model.into())
     }

@@ -11,7 +11,7 @@ use crate::model::{Model, ModelError};
 ///
 /// A closure is one. It is asked once for each model that a program sets up, may be asked for the same name twice, and does no I/O.
 pub trait ModelProvider: Send + Sync {
-    /// Gives the model of this name.
+    /// Returns the model of this name.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Providers {
         self
     }
 
-    /// Gives the model of a name.
+    /// Returns the model of a name.
     ///
     /// # Errors
     ///

@@ -171,12 +171,12 @@ impl ToolSet {
         self
     }
 
-    /// Gives the tools that the provider runs, in order.
+    /// Returns the tools that the provider runs, in order.
     pub fn hosted(&self) -> &[HostedTool] {
         &self.hosted
     }
 
-    /// Gives the tools in order.
+    /// Returns the tools in order.
     pub fn specs(&self) -> &[ToolSpec] {
         &self.specs
     }

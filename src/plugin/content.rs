@@ -34,12 +34,12 @@ impl Content {
         Self { hash, files }
     }
 
-    /// Gives the SHA-256 of a file in hex. The path must not contain links.
+    /// Returns the SHA-256 of a file in hex. The path must not contain links.
     pub(super) fn sha256_of(&self, relative: &Path) -> Option<String> {
         self.files.get(relative).map(|hash| hex(hash))
     }
 
-    /// Gives the text and Markdown files below a folder.
+    /// Returns the text and Markdown files below a folder.
     pub(super) fn texts_in<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
         let is_text = |path: &Path| {
             let extension = path.extension();
@@ -66,7 +66,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// Gives the SHA-256 of a file as it is now, in hex.
+/// Returns the SHA-256 of a file as it is now, in hex.
 pub(super) fn sha256_now(file: &Path) -> io::Result<String> {
     let mut summing = Summing::new(file);
     summing.file(file).map(|hash| hex(&hash))

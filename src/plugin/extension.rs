@@ -184,7 +184,7 @@ impl File {
     }
 }
 
-/// Gives the name of a module that is a file without a folder: `libword_count.so` is `word-count`.
+/// Returns the name of a module that is a file without a folder: `libword_count.so` is `word-count`.
 pub(super) fn name_of_file(file: &Path) -> Option<(String, ModuleKind)> {
     let kind = match file.extension()?.to_str()? {
         "so" | "dylib" => ModuleKind::Native,

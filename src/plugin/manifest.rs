@@ -107,7 +107,7 @@ fn check_schema(schema: Option<Value>) -> Result<(), ManifestError> {
     }
 }
 
-/// Gives the version in an identifier, or the whole identifier if it has none.
+/// Returns the version in an identifier, or the whole identifier if it has none.
 pub(super) fn version_of(schema: &str) -> &str {
     let rest = schema.strip_prefix(SCHEMA_PREFIX);
     let version = rest.and_then(|rest| rest.split_once('/'));

@@ -58,59 +58,59 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.manifest.name
     }
 
-    /// Gives the content of `plugin.json`.
+    /// Returns the content of `plugin.json`.
     pub const fn manifest(&self) -> &PluginManifest {
         &self.manifest
     }
 
-    /// Gives the folder as it was named.
+    /// Returns the folder as it was named.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Gives the folder, links resolved.
+    /// Returns the folder, links resolved.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Gives the folder for data of the plugin, which outlives an update.
+    /// Returns the folder for data of the plugin, which outlives an update.
     ///
     /// It is created before a server is started.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Gives the SHA-256 of everything in the folder, in hex.
+    /// Returns the SHA-256 of everything in the folder, in hex.
     pub fn hash(&self) -> &str {
         &self.content.hash
     }
 
-    /// Gives the skills that can be used.
+    /// Returns the skills that can be used.
     pub fn skills(&self) -> &[Skill] {
         &self.skills
     }
 
-    /// Gives the MCP servers that can be used.
+    /// Returns the MCP servers that can be used.
     pub fn servers(&self) -> &[PluginServer] {
         &self.servers
     }
 
-    /// Gives the modules of code that can be used: shared libraries, and WebAssembly in a sandbox.
+    /// Returns the modules of code that can be used: shared libraries, and WebAssembly in a sandbox.
     pub fn modules(&self) -> &[PluginModule] {
         &self.modules
     }
 
-    /// Gives the file in which the plugin defines agents, guardrails and prompts.
+    /// Returns the file in which the plugin defines agents, guardrails and prompts.
     pub const fn definitions(&self) -> Option<&DefinitionsFile> {
         self.definitions.as_ref()
     }
 
-    /// Gives the problems of the parts that cannot be used.
+    /// Returns the problems of the parts that cannot be used.
     pub fn issues(&self) -> &[PluginIssue] {
         &self.issues
     }

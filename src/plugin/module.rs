@@ -62,7 +62,7 @@ impl PluginModule {
 }
 
 impl ModuleKind {
-    /// Gives the word of `extension.json`.
+    /// Returns the word of `extension.json`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",

@@ -82,7 +82,7 @@ struct DescribedTool {
 }
 
 impl Plugin {
-    /// Gives a source of tools for each module, named `PLUGIN/MODULE`. No module is loaded yet.
+    /// Returns a source of tools for each module, named `PLUGIN/MODULE`. No module is loaded yet.
     pub fn module_tools(&self) -> Vec<ModuleTools> {
         let modules = self.modules().iter().map(|module| ModuleTools {
             name: format!("{}/{}", self.name(), module.name).into(),
@@ -143,7 +143,7 @@ impl ModuleTools {
         Box::pin(load(Arc::clone(&self.module)))
     }
 
-    /// Gives the number of threads that run abandoned calls, which cannot be ended.
+    /// Returns the number of threads that run abandoned calls, which cannot be ended.
     pub fn n_given_up(&self) -> usize {
         match self.loaded.get() {
             Some(Ok(loaded)) => loaded.engine.n_given_up(),

@@ -25,7 +25,7 @@ pub struct FoundPlugin {
 }
 
 impl FoundPlugin {
-    /// Gives the plugin if it may be used.
+    /// Returns the plugin if it may be used.
     pub fn enabled(&self) -> Option<&Plugin> {
         match self.trust {
             TrustState::Trusted => self.plugin.as_ref().ok(),
@@ -105,19 +105,19 @@ impl<'a> PluginSearch<'a> {
 }
 
 impl Plugins {
-    /// Gives all that were found, sorted by name.
+    /// Returns all that were found, sorted by name.
     ///
     /// One that could not be loaded goes by the name of its folder.
     pub fn found(&self) -> &[FoundPlugin] {
         &self.found
     }
 
-    /// Gives those that may be used.
+    /// Returns those that may be used.
     pub fn enabled(&self) -> impl Iterator<Item = &Plugin> {
         self.found.iter().filter_map(FoundPlugin::enabled)
     }
 
-    /// Gives those that were loaded, trusted or not.
+    /// Returns those that were loaded, trusted or not.
     #[cfg(feature = "config")]
     pub(crate) fn loaded_mut(&mut self) -> impl Iterator<Item = &mut Plugin> {
         let found = self.found.iter_mut();
@@ -129,7 +129,7 @@ impl Plugins {
         feature = "config",
         any(feature = "plugins-native", feature = "plugins-wasm")
     ))]
-    /// Gives those that may be used, for changes.
+    /// Returns those that may be used, for changes.
     pub(crate) fn enabled_mut(&mut self) -> impl Iterator<Item = &mut Plugin> {
         let found = self.found.iter_mut();
         let trusted = found.filter(|found| found.trust == TrustState::Trusted);
@@ -177,7 +177,7 @@ fn load(path: &Path, data: &Path) -> Result<Plugin, PluginError> {
     }
 }
 
-/// Gives the folders with a `plugin.json` and the files that are modules. Others are not plugins,
+/// Returns the folders with a `plugin.json` and the files that are modules. Others are not plugins,
 /// and not errors.
 fn children(path: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let Some(path) = path else {

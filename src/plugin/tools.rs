@@ -34,7 +34,7 @@ struct StartedFile {
 }
 
 impl Plugin {
-    /// Gives a source of tools for each MCP server, named `PLUGIN/SERVER`. No server is started
+    /// Returns a source of tools for each MCP server, named `PLUGIN/SERVER`. No server is started
     /// yet.
     ///
     /// The tools have a prefix in their names, as by
@@ -86,7 +86,7 @@ impl Plugin {
         })
     }
 
-    /// Gives the program and the arguments that are files of the plugin, such as the script of an
+    /// Returns the program and the arguments that are files of the plugin, such as the script of an
     /// interpreter.
     fn started_files(&self, server: &PluginServer) -> Vec<StartedFile> {
         let PluginTransport::Stdio { command, args, .. } = &server.transport else {

@@ -118,17 +118,17 @@ impl RealtimeAgent {
         }
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Gives the tools.
+    /// Returns the tools.
     pub fn tools(&self) -> &ToolRegistry {
         &self.0.tools
     }
 
-    /// Gives the names of the agents that this one can hand off to, in order.
+    /// Returns the names of the agents that this one can hand off to, in order.
     pub fn handoffs(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.handoffs.iter().map(|handoff| handoff.target.name())
     }

@@ -35,7 +35,7 @@ impl Frames {
         self.rest.split_to(whole).freeze()
     }
 
-    /// Gives what is left of whole samples, for the end of a turn.
+    /// Returns what is left of whole samples, for the end of a turn.
     pub(super) fn finish(&mut self, format: AudioFormat) -> Bytes {
         let whole = self.rest.len() - self.rest.len() % format.sample_bytes();
         let rest = std::mem::take(&mut self.rest);

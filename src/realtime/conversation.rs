@@ -273,13 +273,13 @@ impl SessionHistory {
         self.entries.iter_mut()
     }
 
-    /// Gives the text of an item.
+    /// Returns the text of an item.
     pub(super) fn text(&self, id: &str) -> Option<String> {
         let entry = self.entries.get(self.position(id)?)?;
         Some(entry.content.text())
     }
 
-    /// Gives one item as the history has it.
+    /// Returns one item as the history has it.
     pub(super) fn item(
         &self,
         id: &str,
@@ -290,7 +290,7 @@ impl SessionHistory {
         Some(entry.item(now, has_playback_reports))
     }
 
-    /// Gives all items; a call that the model never finished is none.
+    /// Returns all items; a call that the model never finished is none.
     pub(super) fn items(&self, now: Duration, has_playback_reports: bool) -> Vec<RealtimeItem> {
         let whole = |entry: &&Entry| {
             entry.is_complete || !matches!(entry.content, RealtimeContent::FunctionCall { .. })
@@ -495,7 +495,7 @@ impl RealtimeContent {
     }
 }
 
-/// Gives the share of a text that goes with the share of its audio that was heard, up to a whole word.
+/// Returns the share of a text that goes with the share of its audio that was heard, up to a whole word.
 pub(crate) fn heard_prefix(text: &str, heard: Duration, received: Duration) -> &str {
     let n_chars = text.chars().count() as u128;
     let n_heard = n_chars * heard.as_nanos() / received.as_nanos().max(1);
@@ -573,7 +573,7 @@ impl From<ConversationItem> for RealtimeContent {
 }
 
 impl RealtimeItem {
-    /// Gives the text of a message; that of audio is its transcript.
+    /// Returns the text of a message; that of audio is its transcript.
     pub fn text(&self) -> String {
         self.content.text()
     }

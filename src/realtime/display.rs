@@ -128,7 +128,7 @@ impl fmt::Display for RealtimeItem {
 }
 
 impl InterruptedBy {
-    /// Gives the stable name.
+    /// Returns the stable name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Speech => "speech",
@@ -140,7 +140,7 @@ impl InterruptedBy {
 }
 
 impl ResponseStatus {
-    /// Gives the word of the protocol.
+    /// Returns the word of the protocol.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Completed => "completed",

@@ -68,7 +68,7 @@ pub enum RealtimeError {
 }
 
 impl RealtimeError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Tool { .. } | Self::UnknownAgent { .. } | Self::SameName { .. } => {

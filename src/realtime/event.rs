@@ -240,7 +240,7 @@ pub enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// Gives the stable kind of an end that is a failure; `None` if the application closed the session.
+    /// Returns the stable kind of an end that is a failure; `None` if the application closed the session.
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Closed => None,

@@ -136,7 +136,7 @@ impl RealtimeSession {
         poll_fn(|cx| self.events.poll_next(cx)).await
     }
 
-    /// Gives a handle that can be used beside the session.
+    /// Returns a handle that can be used beside the session.
     pub fn handle(&self) -> RealtimeHandle {
         self.handle.clone()
     }
@@ -337,7 +337,7 @@ impl RealtimeHandle {
         self.ask(UserInput::Update(fields)).await
     }
 
-    /// Gives the conversation, in the order of the server, with what was heard of each item.
+    /// Returns the conversation, in the order of the server, with what was heard of each item.
     ///
     /// # Errors
     ///
@@ -349,7 +349,7 @@ impl RealtimeHandle {
         answer.await.map_err(|_| RealtimeError::Ended)
     }
 
-    /// Gives what the answers so far cost.
+    /// Returns what the answers so far cost.
     pub fn usage(&self) -> Usage {
         self.cx.usage()
     }
@@ -462,7 +462,7 @@ impl RealtimeSessionBuilder {
         self
     }
 
-    /// Gives the name of the agent that speaks first.
+    /// Returns the name of the agent that speaks first.
     #[cfg(feature = "server")]
     pub(crate) fn agent_name(&self) -> &str {
         self.agent.name()

@@ -184,12 +184,12 @@ impl StreamingSession {
         self.answer.is_some()
     }
 
-    /// Gives the conversation: what was said, and what was delivered of the answers.
+    /// Returns the conversation: what was said, and what was delivered of the answers.
     pub fn history(&self) -> &[Item] {
         &self.history
     }
 
-    /// Gives the agent that answers next; after a handoff it is the one that the conversation went to.
+    /// Returns the agent that answers next; after a handoff it is the one that the conversation went to.
     pub const fn agent(&self) -> &Agent {
         &self.agent
     }

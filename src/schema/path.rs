@@ -11,12 +11,12 @@ pub struct SchemaPath {
 }
 
 impl SchemaPath {
-    /// Gives the keys from the root; a position in a list is its number.
+    /// Returns the keys from the root; a position in a list is its number.
     pub fn keys(&self) -> &[String] {
         &self.keys
     }
 
-    /// Gives the name of the innermost property that the place belongs to.
+    /// Returns the name of the innermost property that the place belongs to.
     pub fn property(&self) -> Option<&str> {
         let marker = self.keys.iter().rposition(|key| key == "properties")?;
         self.keys.get(marker + 1).map(String::as_str)

@@ -11,7 +11,7 @@ use super::graph::{Graph, MAX_DEPTH, MAX_NODES, NamedNodes, NodeId, SchemaNode, 
 use super::path::SchemaPath;
 use super::reference::{Resolver, constraining_siblings, declares_resource};
 
-/// Gives the strict form of a schema, in which every object is closed.
+/// Returns the strict form of a schema, in which every object is closed.
 ///
 /// - An object gets `additionalProperties: false`, and all its properties are required, in order. A schema with properties and
 ///   no type is an object; `{}` is an object without properties.

@@ -2,7 +2,7 @@
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Gives the secret as it is, in hex, and inside base64 at each of the three alignments, in both
+/// Returns the secret as it is, in hex, and inside base64 at each of the three alignments, in both
 /// alphabets.
 ///
 /// The first and last characters in base64 depend on the neighbours of the secret too, and are left

@@ -113,17 +113,17 @@ impl Matcher {
         StateId(self.from_root.get(usize::from(byte)).copied().unwrap_or(0))
     }
 
-    /// Gives how many bytes at the end of the text are in a pattern.
+    /// Returns how many bytes at the end of the text are in a pattern.
     pub(super) fn depth(&self, state: StateId) -> usize {
         self.state(state.0).map_or(0, |state| state.depth as usize)
     }
 
-    /// Gives how many bytes at the end of the text are in a pattern that is not complete.
+    /// Returns how many bytes at the end of the text are in a pattern that is not complete.
     pub(super) fn n_open(&self, state: StateId) -> usize {
         self.state(state.0).map_or(0, |state| state.n_open as usize)
     }
 
-    /// Gives the length of the longest pattern that ends here; 0 if none does.
+    /// Returns the length of the longest pattern that ends here; 0 if none does.
     pub(super) fn n_matched(&self, state: StateId) -> usize {
         self.state(state.0)
             .map_or(0, |state| state.n_matched as usize)

@@ -45,7 +45,7 @@ impl Secret {
         Self(SecretString::from(secret.into()))
     }
 
-    /// Gives the secret itself, for the one place that needs it.
+    /// Returns the secret itself, for the one place that needs it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

@@ -92,7 +92,7 @@ impl Redactor {
         secrets.any(|secret| secret.expose().contains(character))
     }
 
-    /// Gives the text without the secrets.
+    /// Returns the text without the secrets.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(inner) = &self.0 else {
             return Cow::Borrowed(text);
@@ -137,7 +137,7 @@ impl Redactor {
         without(text, &scan)
     }
 
-    /// Gives a JSON text without the secrets. It stays valid JSON.
+    /// Returns a JSON text without the secrets. It stays valid JSON.
     ///
     /// A text that is not JSON is redacted as text.
     pub fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
@@ -150,7 +150,7 @@ impl Redactor {
         }
     }
 
-    /// Gives a JSON value without the secrets, in its texts, its field names and its numbers.
+    /// Returns a JSON value without the secrets, in its texts, its field names and its numbers.
     pub fn redact_value(&self, value: Value) -> Value {
         if self.changes_value(&value) {
             self.without(value)

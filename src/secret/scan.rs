@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Gives the next byte of the window of a level, once its meaning is known.
+    /// Returns the next byte of the window of a level, once its meaning is known.
     fn undone(&mut self, at: usize) -> Option<SecretPiece> {
         let window = &mut self.level(at)?.window;
         let first = *window.first()?;
@@ -363,7 +363,7 @@ impl EscapeWindow {
 }
 
 impl Level {
-    /// Gives the place of the last `n_bytes` bytes.
+    /// Returns the place of the last `n_bytes` bytes.
     fn begin_of(&self, n_bytes: usize) -> Option<usize> {
         let idx = self.begins.len().checked_sub(n_bytes)?;
         self.begins.get(idx).copied()

@@ -58,7 +58,7 @@ impl StreamRedactor {
         shown
     }
 
-    /// Gives what was held back. The text is over, so that it was not a secret.
+    /// Returns what was held back. The text is over, so that it was not a secret.
     pub(crate) fn finish(&mut self) -> String {
         let held = self.tail.get(self.n_given..).unwrap_or_default().to_owned();
         self.tail.clear();

@@ -101,7 +101,7 @@ impl AllowedHosts {
         Err(foreign_origin(text))
     }
 
-    /// Gives a listed origin that no browser sends, so that listing it allows nothing.
+    /// Returns a listed origin that no browser sends, so that listing it allows nothing.
     pub(super) fn wrong_origin(&self) -> Option<&str> {
         let wrong = self.origins.iter().find(|own| Origin::parse(own).is_none());
         wrong.map(String::as_str)
@@ -130,7 +130,7 @@ fn foreign_origin(origin: &str) -> OriginError {
     OriginError::Origin { origin }
 }
 
-/// Gives the beginning of a header, which is visible ASCII already.
+/// Returns the beginning of a header, which is visible ASCII already.
 fn excerpt(header: &str) -> String {
     header.chars().take(100).collect()
 }

@@ -158,7 +158,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Gives the models that requests to `/run` may name in their `overrides`; without it they cannot name any.
+    /// Sets the models that requests to `/run` may name in their `overrides`; without it they cannot name any.
     pub fn models(mut self, models: impl ModelProvider + 'static) -> Self {
         self.models = Some(Arc::new(models));
         self

@@ -230,7 +230,7 @@ impl<V: Keepable + Clone> Shelf<V> {
         self.keeper.change(|state| state.find(&key))
     }
 
-    /// Gives all, the one that was last asked for first.
+    /// Returns all, the one that was last asked for first.
     pub(super) fn all(&self) -> Vec<V> {
         self.keeper.change(|state| {
             let places = state.of_kind.get(&self.kind).into_iter().flatten();

@@ -40,7 +40,7 @@ impl InMemory {
         Self(kept)
     }
 
-    /// Gives a session, which is new if there is none of this id; one that was dropped is none that begins again, since its client
+    /// Returns a session, which is new if there is none of this id; one that was dropped is none that begins again, since its client
     /// counts on what it held.
     pub(super) fn open(&self, id: &SessionId) -> Result<Arc<dyn Session>, SessionError> {
         if let Some(why) = self.0.dropped(id.as_str()) {
@@ -59,13 +59,13 @@ impl InMemory {
         }))
     }
 
-    /// Gives a session that there is; looking does not keep it longer.
+    /// Returns a session that there is; looking does not keep it longer.
     #[cfg(feature = "mcp-server")]
     pub(super) fn find(&self, id: &SessionId) -> Option<MemorySession> {
         self.0.find(id.as_str()).map(|kept| kept.session)
     }
 
-    /// Gives the ids, that which was last asked for first.
+    /// Returns the ids, that which was last asked for first.
     pub(super) fn ids(&self) -> Vec<SessionId> {
         let kept = self.0.all().into_iter();
         kept.map(|kept| kept.session.id().clone()).collect()

@@ -107,7 +107,7 @@ impl AppState {
     }
 }
 
-/// Gives the time, in seconds since 1970.
+/// Returns the time, in seconds since 1970.
 pub(super) fn now() -> u64 {
     // A clock before 1970 is wrong anyway.
     SystemTime::now()

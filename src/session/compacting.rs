@@ -16,7 +16,7 @@ use crate::item::{Item, ItemKind, Role};
 /// the result. The result must have fewer items. An asynchronous closure that takes and returns a `Vec<Item>` is a compactor too.
 /// Dropping the future changes nothing.
 pub trait Compactor: Send + Sync {
-    /// Gives the items that replace these.
+    /// Returns the items that replace these.
     fn compact(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, SessionCause>>;
 }
 

@@ -183,7 +183,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::NotJournaled { kind, .. } => *kind,

@@ -62,7 +62,7 @@ impl SessionId {
         }
     }
 
-    /// Gives the id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -141,7 +141,7 @@ pub trait Session: Send + Sync {
 /// # Ok::<(), openai_agents::session::SessionIdError>(())
 /// ```
 pub trait IntoSession {
-    /// Gives the session as runs share it.
+    /// Returns the session as runs share it.
     fn into_session(self) -> Arc<dyn Session>;
 }
 

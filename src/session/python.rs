@@ -9,7 +9,7 @@ use crate::item::{Content, Item, ItemError, ItemKind, Role};
 /// itself invents for answers of the chat API; the tab before it shows that the mark is ours.
 const MARK: &str = ",\t\"id\":\"__fake_id__\"}";
 
-/// Gives the JSON of an item, made readable for the Python SDK; [`decode`] gives the item back.
+/// Returns the JSON of an item, made readable for the Python SDK; [`decode`] gives the item back.
 pub(super) fn encode(item: &Item) -> Cow<'_, str> {
     let json = item.to_json();
     if json.ends_with(MARK) {

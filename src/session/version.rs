@@ -20,7 +20,7 @@ impl SessionVersion {
         Self(Arc::from(version.as_ref()))
     }
 
-    /// Gives what the back end calls the state.
+    /// Returns what the back end calls the state.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -127,27 +127,27 @@ impl Skill {
         })
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.inner.head.name
     }
 
-    /// Gives what the skill is for and when to use it.
+    /// Returns what the skill is for and when to use it.
     pub fn description(&self) -> &str {
         &self.inner.head.description
     }
 
-    /// Gives the licence, if the skill names one.
+    /// Returns the licence, if the skill names one.
     pub fn license(&self) -> Option<&str> {
         self.inner.head.license.as_deref()
     }
 
-    /// Gives what the skill needs from the machine, if it says so.
+    /// Returns what the skill needs from the machine, if it says so.
     pub fn compatibility(&self) -> Option<&str> {
         self.inner.head.compatibility.as_deref()
     }
 
-    /// Gives the folder, links resolved.
+    /// Returns the folder, links resolved.
     pub fn folder(&self) -> &Path {
         &self.inner.folder
     }

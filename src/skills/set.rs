@@ -44,7 +44,7 @@ impl Skills {
         Ok(Self { skills })
     }
 
-    /// Gives the skills in order.
+    /// Returns the skills in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Skill> {
         self.skills.iter()
     }
@@ -54,7 +54,7 @@ impl Skills {
         self.iter().find(|skill| skill.name() == name)
     }
 
-    /// Gives the text about the skills for the instructions of a model; empty without skills.
+    /// Returns the text about the skills for the instructions of a model; empty without skills.
     pub fn instructions(&self) -> String {
         if self.skills.is_empty() {
             return String::new();

@@ -74,7 +74,7 @@ impl ScriptedModel {
         Self::new([ScriptedTurn::text(text)])
     }
 
-    /// Gives the requests so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<ModelRequest> {
         self.script().requests.clone()
     }

@@ -21,7 +21,7 @@ impl<S: Clone> SessionShelf<S> {
         }
     }
 
-    /// Gives a clone of the session of the id.
+    /// Returns a clone of the session of the id.
     pub fn open(&self, id: SessionId) -> S {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions

@@ -81,7 +81,7 @@ impl ScriptedStt {
         self
     }
 
-    /// Gives the requests so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<TranscriptionRequest> {
         lock(&self.0).requests.clone()
     }
@@ -160,7 +160,7 @@ impl ScriptedTts {
         self
     }
 
-    /// Gives the requests so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<SpeechRequest> {
         lock(&self.0).requests.clone()
     }

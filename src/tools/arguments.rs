@@ -104,7 +104,7 @@ pub(super) enum CheckedArguments<'a> {
 }
 
 impl CheckedArguments<'_> {
-    /// Gives them as JSON.
+    /// Returns them as JSON.
     pub(super) fn to_text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),

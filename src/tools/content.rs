@@ -105,7 +105,7 @@ impl ToolContent {
         self
     }
 
-    /// Gives the part in the shape of the Responses API.
+    /// Returns the part in the shape of the Responses API.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Text(text) => object(&[("type", Some("input_text")), ("text", Some(text))]),
@@ -187,7 +187,7 @@ impl ToolContent {
 }
 
 impl ImageDetail {
-    /// Gives the name that the wire uses.
+    /// Returns the name that the wire uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",

@@ -149,7 +149,7 @@ impl ToolContext {
         }
     }
 
-    /// Gives the context that the code of the tool gets.
+    /// Returns the context that the code of the tool gets.
     pub(super) fn for_tool(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -202,22 +202,22 @@ impl ToolContext {
         self.inner.missing.get().or(told.last()).copied()
     }
 
-    /// Gives the usage of the run so far.
+    /// Returns the usage of the run so far.
     pub fn usage(&self) -> Usage {
         self.inner.run.usage()
     }
 
-    /// Gives the context of the run, for runs and other work that the tool starts.
+    /// Returns the context of the run, for runs and other work that the tool starts.
     pub fn run(&self) -> &RunContext {
         &self.inner.run
     }
 
-    /// Gives the name of the agent whose model called.
+    /// Returns the name of the agent whose model called.
     pub fn agent(&self) -> &str {
         &self.inner.agent
     }
 
-    /// Gives the conversation in which the call was made, oldest first, the model's calls of this turn at its end; empty outside of a run.
+    /// Returns the conversation in which the call was made, oldest first, the model's calls of this turn at its end; empty outside of a run.
     ///
     /// Nothing is copied. If the server keeps the conversation, these are the items that this run knows.
     pub fn items(&self) -> &[Item] {
@@ -233,22 +233,22 @@ impl ToolContext {
         Arc::clone(&self.inner.agent)
     }
 
-    /// Gives the name by which the tool was called.
+    /// Returns the name by which the tool was called.
     pub fn tool_name(&self) -> &ToolName {
         &self.inner.tool_name
     }
 
-    /// Gives the id of the call.
+    /// Returns the id of the call.
     pub fn call_id(&self) -> &str {
         self.inner.call.call_id()
     }
 
-    /// Gives the arguments as the model wrote them.
+    /// Returns the arguments as the model wrote them.
     pub fn arguments(&self) -> &str {
         self.inner.call.arguments()
     }
 
-    /// Gives the texts of the call, for whoever keeps them longer than the run goes on.
+    /// Returns the texts of the call, for whoever keeps them longer than the run goes on.
     pub(crate) fn texts(&self) -> &CallTexts {
         &self.inner.call
     }

@@ -123,7 +123,7 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::BadArguments { .. } => ErrorKind::BadToolArguments,
@@ -141,7 +141,7 @@ impl ToolError {
         }
     }
 
-    /// Gives the tool whose call this was.
+    /// Returns the tool whose call this was.
     pub const fn tool(&self) -> &ToolName {
         match self {
             Self::BadArguments { tool, .. }

@@ -190,7 +190,7 @@ impl FunctionTool {
         self
     }
 
-    /// Gives the types of application state without which the tool cannot be called.
+    /// Returns the types of application state without which the tool cannot be called.
     pub fn required_state(&self) -> &[StateType] {
         &self.policy.required_state
     }
@@ -356,7 +356,7 @@ impl FunctionTool {
         self
     }
 
-    /// Gives the group that the tool is in.
+    /// Returns the group that the tool is in.
     pub fn tool_namespace(&self) -> Option<&ToolNamespace> {
         self.policy.namespace.as_deref()
     }
@@ -445,17 +445,17 @@ impl FunctionTool {
         self.policy.is_composite
     }
 
-    /// Gives what the model is told about the tool.
+    /// Returns what the model is told about the tool.
     pub fn spec(&self) -> &ToolSpec {
         &self.definition.spec
     }
 
-    /// Gives the tool's name.
+    /// Returns the tool's name.
     pub fn name(&self) -> &ToolName {
         &self.definition.spec.name
     }
 
-    /// Gives the options.
+    /// Returns the options.
     pub fn options(&self) -> &ToolOptions {
         &self.definition.options
     }

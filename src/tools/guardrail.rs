@@ -77,7 +77,7 @@ impl ToolGuardrail {
         }
     }
 
-    /// Gives the name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -132,7 +132,7 @@ impl HostedTool {
         self
     }
 
-    /// Gives the type.
+    /// Returns the type.
     pub fn type_name(&self) -> &str {
         self.json
             .get("type")
@@ -140,7 +140,7 @@ impl HostedTool {
             .unwrap_or_default()
     }
 
-    /// Gives what is sent.
+    /// Returns what is sent.
     pub const fn to_json(&self) -> &Map<String, Value> {
         &self.json
     }

@@ -459,7 +459,7 @@ impl ToolCall {
 }
 
 impl ToolCallResult {
-    /// Gives the output, or the reason why there is none; the words of a guardrail are an output.
+    /// Returns the output, or the reason why there is none; the words of a guardrail are an output.
     ///
     /// # Errors
     ///

@@ -60,7 +60,7 @@ impl ToolName {
         Self(Arc::from(super::SEARCH_TOOL))
     }
 
-    /// Gives the name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -46,7 +46,7 @@ impl ToolOutput {
         value.into_tool_output()
     }
 
-    /// Gives the output in the shape of the Responses API: a string, or a list of parts.
+    /// Returns the output in the shape of the Responses API: a string, or a list of parts.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),
@@ -68,7 +68,7 @@ impl ToolOutput {
         }
     }
 
-    /// Gives the output as an item holds it; a part that has no form there is a text.
+    /// Returns the output as an item holds it; a part that has no form there is a text.
     pub(crate) fn into_content(self) -> OutputContent {
         match self {
             Self::Text(text) => OutputContent::Text(text),
@@ -80,7 +80,7 @@ impl ToolOutput {
         }
     }
 
-    /// Gives the text; images and files are left out.
+    /// Returns the text; images and files are left out.
     pub(crate) fn text(&self) -> String {
         self.clone().into_content().text()
     }

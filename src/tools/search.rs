@@ -11,7 +11,7 @@ const MAX_FOUND: usize = 8;
 const OF_NAME: f64 = 4.0;
 const OF_DESCRIPTION: f64 = 1.0;
 
-/// Gives the tools that fit best, the best first; those that fit alike in their own order.
+/// Returns the tools that fit best, the best first; those that fit alike in their own order.
 ///
 /// A word counts for more the fewer tools have it. A tool that is called like the query is what is looked for, and no other.
 pub(crate) fn search<'a>(

@@ -54,10 +54,10 @@ use crate::kind::ErrorKind;
 /// }
 /// ```
 pub trait ToolSource: Send + Sync {
-    /// Gives the name of the source, for messages.
+    /// Returns the name of the source, for messages.
     fn name(&self) -> &str;
 
-    /// Gives the tools that can be called now.
+    /// Returns the tools that can be called now.
     ///
     /// # Cancel safety
     ///
@@ -88,12 +88,12 @@ impl ToolSourceError {
         }
     }
 
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Gives the name of the source.
+    /// Returns the name of the source.
     pub fn source_name(&self) -> &str {
         &self.source_name
     }

@@ -79,13 +79,13 @@ pub trait Tool: Send + Sync + 'static {
     /// What can go wrong.
     type Error: Into<Box<dyn Error + Send + Sync>>;
 
-    /// Gives the name by which models call the tool; see [`ToolName`](super::ToolName) for the rules.
+    /// Returns the name by which models call the tool; see [`ToolName`](super::ToolName) for the rules.
     fn name(&self) -> &str;
 
     /// Says what the tool does and when to use it, in words for the model.
     fn description(&self) -> &str;
 
-    /// Gives the options; the defaults unless overridden.
+    /// Returns the options; the defaults unless overridden.
     fn options(&self) -> ToolOptions {
         ToolOptions::default()
     }
@@ -98,7 +98,7 @@ pub trait Tool: Send + Sync + 'static {
         false
     }
 
-    /// Gives the types of application state that the tool cannot do without; none unless overridden.
+    /// Returns the types of application state that the tool cannot do without; none unless overridden.
     ///
     /// A run that was not given one of them ends before anything is sent.
     fn required_state(&self) -> Vec<StateType> {

@@ -133,12 +133,12 @@ impl ActiveSpan {
         }
     }
 
-    /// Gives it as it is now.
+    /// Returns it as it is now.
     pub fn snapshot(&self) -> Arc<Span> {
         self.record.span()
     }
 
-    /// Gives what is recorded of it, which can be kept: it does not hold the tracer, as the span does.
+    /// Returns what is recorded of it, which can be kept: it does not hold the tracer, as the span does.
     pub const fn record(&self) -> &SpanRecord {
         &self.record
     }

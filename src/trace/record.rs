@@ -158,7 +158,7 @@ impl SpanRecord {
         }))
     }
 
-    /// Gives the span, as it is now or as it ended.
+    /// Returns the span, as it is now or as it ended.
     pub fn span(&self) -> Arc<Span> {
         let mut state = self.lock();
         if let Some(whole) = &state.whole {

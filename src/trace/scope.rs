@@ -50,7 +50,7 @@ enum ScopeKind {
 }
 
 impl TraceScope {
-    /// Gives the one that is current.
+    /// Returns the one that is current.
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
@@ -150,7 +150,7 @@ impl TraceScope {
     }
 }
 
-/// Gives the span that is current.
+/// Returns the span that is current.
 pub fn current_span() -> Option<ActiveSpan> {
     CURRENT.with_borrow(|scope| scope.as_ref()?.active().cloned())
 }

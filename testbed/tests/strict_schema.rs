@@ -48,7 +48,7 @@ fn check(golden: &str) {
     }
 }
 
-/// Gives the class that the program should name; see `python_class` there.
+/// Returns the class that the program should name; see `python_class` there.
 fn class(case: &Value) -> Option<&str> {
     Some(match case["error"].as_str()? {
         "ValueError" | "UnicodeDecodeError" => "ValueError",

@@ -5,7 +5,7 @@ use openai_agents::testing::{FakeServer, Reply};
 use openai_agents::{Agent, ErrorKind, Runner, tool};
 use serde_json::{Value, json};
 
-/// Gives the weather in a city.
+/// Returns the weather in a city.
 #[tool]
 async fn get_weather(
     /// The city.

@@ -74,7 +74,7 @@ fn write_text(out: &mut Lines, config: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the relations of an agent to others, and its guardrails.
+/// Returns the relations of an agent to others, and its guardrails.
 fn graph(agent: &AgentConfig) -> [(&'static str, Vec<String>); 6] {
     let tool = |tool: &AgentToolConfig| match &tool.name {
         Some(name) => format!("{} as {name}", tool.agent),

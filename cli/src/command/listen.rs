@@ -255,7 +255,7 @@ fn live(
     Ok(judged(events, config))
 }
 
-/// Gives the samples of a file, or of stdin as they arrive.
+/// Returns the samples of a file, or of stdin as they arrive.
 fn file_samples(path: &Path) -> Result<SampleStream> {
     if path.as_os_str() == "-" {
         return stdin_samples();

@@ -3,7 +3,7 @@
 use openai_agents::realtime::RealtimeEvent;
 use serde_json::{Value, json};
 
-/// Gives the line for an event, if it has one.
+/// Returns the line for an event, if it has one.
 pub(super) fn event_line(event: &RealtimeEvent) -> Option<Value> {
     Some(match event {
         RealtimeEvent::TextDelta { delta, .. } => json!({ "type": "text_delta", "delta": delta }),

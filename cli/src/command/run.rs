@@ -313,7 +313,7 @@ fn check_target(path: &Path) -> Result<()> {
     Err(Usage(format!("--save-state {path}: {problem}")).into())
 }
 
-/// Gives the flags that continue the run with the same output and settings.
+/// Returns the flags that continue the run with the same output and settings.
 fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
     let mut flags = form(global, arguments.json, arguments.delivery.delivery());
     // A durable run has its schema and branch in the journal.
@@ -332,7 +332,7 @@ fn flags(global: &Global, arguments: &RunArgs) -> Vec<String> {
     flags
 }
 
-/// Gives the flags for settings and output.
+/// Returns the flags for settings and output.
 pub(super) fn form(global: &Global, json: bool, delivery: Delivery) -> Vec<String> {
     let mut flags = global.to_flags();
     let switches = [

@@ -170,7 +170,7 @@ impl<'a> SpanTree<'a> {
         }
     }
 
-    /// Gives the spans in the order of the tree, each with its depth and, for each level, whether
+    /// Returns the spans in the order of the tree, each with its depth and, for each level, whether
     /// it is the last there.
     fn rows(&self) -> Vec<(usize, Vec<bool>, &'a Span)> {
         let mut sorted: Vec<&Span> = self.spans.iter().collect();
@@ -205,7 +205,7 @@ impl<'a> SpanTree<'a> {
         rows
     }
 
-    /// Gives when a span was, as fractions of the whole trace.
+    /// Returns when a span was, as fractions of the whole trace.
     fn part(&self, span: &Span) -> (f64, f64) {
         let at = |time: SystemTime| {
             let since = time.duration_since(self.start).unwrap_or_default();

@@ -97,7 +97,7 @@ impl CaptureQueue {
         self.n_lost.store(0, Ordering::Relaxed);
     }
 
-    /// Gives how much was lost because it was not read in time, since the last call.
+    /// Returns how much was lost because it was not read in time, since the last call.
     pub(super) fn take_lost(&self) -> Duration {
         lasts(self.n_lost.swap(0, Ordering::Relaxed), self.sample_rate_hz)
     }

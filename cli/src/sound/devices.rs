@@ -312,7 +312,7 @@ pub(super) fn lost(kind: DeviceKind, error: &cpal::Error) -> Error {
     .into()
 }
 
-/// Gives the message of the system or, without one, the meaning of its kind.
+/// Returns the message of the system or, without one, the meaning of its kind.
 fn said(error: &cpal::Error) -> String {
     if let Some(message) = error.message() {
         return message.to_owned();

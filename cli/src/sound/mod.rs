@@ -154,7 +154,7 @@ impl Speaker {
         }
     }
 
-    /// Gives how much of the current item was played. An item that was played to its end is
+    /// Returns how much of the current item was played. An item that was played to its end is
     /// reported once.
     pub(crate) fn heard(&mut self) -> Option<HeardItem> {
         self.queue.heard()

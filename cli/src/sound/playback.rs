@@ -149,7 +149,7 @@ impl PlaybackQueue {
         self.item = None;
     }
 
-    /// Gives how much of the current item was played; `None` if nothing is played. An item that was
+    /// Returns how much of the current item was played; `None` if nothing is played. An item that was
     /// played to its end is reported once.
     pub(super) fn heard(&mut self) -> Option<HeardItem> {
         let (number, n_of_piece) = split(self.state.heard.load(Ordering::Acquire));
@@ -189,7 +189,7 @@ impl PlaybackQueue {
         lasts(self.n_waiting, self.sample_rate_hz) < MAX_WAITING
     }
 
-    /// Gives the number of gaps inside items, since the last call.
+    /// Returns the number of gaps inside items, since the last call.
     pub(super) fn take_gaps(&self) -> u64 {
         self.state.n_gaps.swap(0, Ordering::Relaxed)
     }
@@ -241,7 +241,7 @@ impl PlaybackSource {
         }
     }
 
-    /// Gives the next sample, or silence.
+    /// Returns the next sample, or silence.
     pub(super) fn next_sample(&mut self) -> i16 {
         let position = self.n_written;
         self.n_written += 1;
@@ -307,7 +307,7 @@ impl PlayedRuns {
         });
     }
 
-    /// Gives the piece that is being heard, and how many of its samples were.
+    /// Returns the piece that is being heard, and how many of its samples were.
     fn heard_at(&mut self, position: u64) -> Option<(u32, u32)> {
         let is_heard = |run: &PlayedRun| run.begin < position;
         while self.0.len() > 1 && self.0.get(1).is_some_and(is_heard) {
@@ -330,7 +330,7 @@ const fn is_before(number: u32, other: u32) -> bool {
     number != other && other.wrapping_sub(number) < u32::MAX / 2
 }
 
-/// Gives how long samples last.
+/// Returns how long samples last.
 pub(super) fn lasts(n_samples: u64, sample_rate_hz: u32) -> Duration {
     let rate = u64::from(sample_rate_hz.max(1));
     // The whole seconds apart, so that the product cannot overflow.

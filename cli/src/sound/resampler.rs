@@ -65,7 +65,7 @@ impl Resampler {
         Ok(out)
     }
 
-    /// Gives the remaining samples, so that the output lasts as long as the input, and starts over.
+    /// Returns the remaining samples, so that the output lasts as long as the input, and starts over.
     pub(super) fn finish(&mut self) -> Result<Vec<i16>> {
         let n_all = self.n_in * u64::from(self.to_hz) / u64::from(self.from_hz);
         let mut out = Vec::new();

@@ -186,7 +186,7 @@ where
     OpenStream::start(stream, health)
 }
 
-/// Gives the number of samples that the device plays before this buffer.
+/// Returns the number of samples that the device plays before this buffer.
 fn n_delayed(info: &OutputCallbackInfo, sample_rate_hz: u32) -> u64 {
     let timestamp = info.timestamp();
     let delay = timestamp
@@ -237,7 +237,7 @@ impl StreamHealth {
         }
     }
 
-    /// Gives how often the device was served too late, since the last call.
+    /// Returns how often the device was served too late, since the last call.
     pub(super) fn take_xruns(&self) -> u64 {
         self.n_xruns.swap(0, Ordering::Relaxed)
     }

@@ -80,7 +80,7 @@ impl AskedCall {
 }
 
 impl StandingDecision {
-    /// Gives the decision, or says what of the tool is other than it was.
+    /// Returns the decision, or says what of the tool is other than it was.
     pub(in crate::agent) fn about(&self, tool: &FunctionTool) -> Result<&Decision, String> {
         let changes = self.tool.as_ref().and_then(|shown| shown.changes(tool));
         changes.map_or(Ok(&self.decision), Err)

@@ -274,7 +274,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Tampered => ErrorKind::StateTampered,
@@ -377,7 +377,7 @@ impl RunState {
         serde_json::to_string(&envelope).map_err(|error| invalid(&error))
     }
 
-    /// Gives the calls that wait for a decision, those of agents that were called as tools among them.
+    /// Returns the calls that wait for a decision, those of agents that were called as tools among them.
     pub fn interruptions(&self) -> Vec<Interruption> {
         let mut found = Vec::new();
         self.collect(&[], &mut found);
@@ -446,7 +446,7 @@ impl RunState {
         self.added_input.extend(items);
     }
 
-    /// Gives the id of what can be resumed once. All copies of a state have the same one, whatever is decided in them, and so do all states
+    /// Returns the id of what can be resumed once. All copies of a state have the same one, whatever is decided in them, and so do all states
     /// that were taken before the run was resumed.
     ///
     /// A resumed run gives states with another id. Claim the id before you resume, so that nobody else does: see [resuming
@@ -464,17 +464,17 @@ impl RunState {
         })
     }
 
-    /// Gives the name of the agent that the run began with.
+    /// Returns the name of the agent that the run began with.
     pub fn start_agent(&self) -> &str {
         &self.start
     }
 
-    /// Gives the id of the run's session, which has to be given again when the run is resumed.
+    /// Returns the id of the run's session, which has to be given again when the run is resumed.
     pub fn session_id(&self) -> Option<&str> {
         self.session.as_ref().map(|session| session.id.as_str())
     }
 
-    /// Gives the name of the agent at work.
+    /// Returns the name of the agent at work.
     pub fn agent(&self) -> &str {
         &self.agent
     }
@@ -484,12 +484,12 @@ impl RunState {
         self.turn
     }
 
-    /// Gives the conversation: the input and what the run added, the waiting calls among it.
+    /// Returns the conversation: the input and what the run added, the waiting calls among it.
     pub fn items(&self) -> &[Item] {
         &self.history
     }
 
-    /// Gives the limits of the run. They also hold after it is resumed, unless they are set again.
+    /// Returns the limits of the run. They also hold after it is resumed, unless they are set again.
     pub const fn limits(&self) -> Limits {
         self.limits
     }

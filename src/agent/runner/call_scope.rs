@@ -62,7 +62,7 @@ impl EventSlot {
         })
     }
 
-    /// Gives the receiver, once there is one.
+    /// Returns the receiver, once there is one.
     pub(super) fn take_receiver(&self, cx: &Context<'_>) -> Option<mpsc::Receiver<Box<RunEvent>>> {
         self.pool.register(cx.waker());
         self.lock().take()

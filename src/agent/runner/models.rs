@@ -40,7 +40,7 @@ impl NamedModels {
 }
 
 impl RunOptions {
-    /// Gives the model of an agent: that of the run before the agent's own, and the runner's if there is neither.
+    /// Returns the model of an agent: that of the run before the agent's own, and the runner's if there is neither.
     pub(super) fn model_of(
         &self,
         agent: &Agent,

@@ -203,7 +203,7 @@ impl RunRequest {
         RunStream::new(&self.agent, self.beginning, setup)
     }
 
-    /// Gives the events of the run as they happen, the model's text in pieces. Nothing happens before the stream is polled.
+    /// Returns the events of the run as they happen, the model's text in pieces. Nothing happens before the stream is polled.
     ///
     /// ```
     /// use openai_agents::testing::ScriptedModel;

@@ -168,7 +168,7 @@ impl RunEvent {
         matches!(self, Self::TurnStarted { .. } | Self::GuardrailDone { .. })
     }
 
-    /// Gives the innermost event, and the ids of the calls of agents as tools that lead to it, the outermost first.
+    /// Returns the innermost event, and the ids of the calls of agents as tools that lead to it, the outermost first.
     pub fn unnested(&self) -> (Vec<&str>, &Self) {
         let mut path = Vec::new();
         let mut event = self;
@@ -208,7 +208,7 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// Gives the final output.
+    /// Returns the final output.
     pub fn final_output(&self) -> &str {
         &self.final_output
     }
@@ -228,12 +228,12 @@ impl RunResult {
         self.final_output
     }
 
-    /// Gives the items that the run added, in order.
+    /// Returns the items that the run added, in order.
     pub fn items(&self) -> &[Item] {
         &self.progress.items
     }
 
-    /// Gives the input and the new items, as the input of a next run.
+    /// Returns the input and the new items, as the input of a next run.
     pub fn to_input_list(&self) -> Vec<Item> {
         self.progress
             .input
@@ -243,7 +243,7 @@ impl RunResult {
             .collect()
     }
 
-    /// Gives what the model calls cost.
+    /// Returns what the model calls cost.
     pub fn usage(&self) -> Usage {
         self.progress.usage
     }
@@ -253,32 +253,32 @@ impl RunResult {
         self.progress.turns
     }
 
-    /// Gives the agent that answered.
+    /// Returns the agent that answered.
     pub fn last_agent(&self) -> &Agent {
         &self.progress.last_agent
     }
 
-    /// Gives the metadata of each model response, such as its id and its usage.
+    /// Returns the metadata of each model response, such as its id and its usage.
     pub fn responses(&self) -> &[ResponseMeta] {
         &self.progress.responses
     }
 
-    /// Gives the id of the last response, by which a server that stores responses knows it.
+    /// Returns the id of the last response, by which a server that stores responses knows it.
     pub fn last_response_id(&self) -> Option<&str> {
         self.progress.responses.last()?.response_id.as_deref()
     }
 
-    /// Gives the verdicts of all guardrails that were asked, in the order in which they came.
+    /// Returns the verdicts of all guardrails that were asked, in the order in which they came.
     pub fn guardrails(&self) -> &[GuardrailResult] {
         &self.progress.guardrails
     }
 
-    /// Gives the deviations from the protocol that were tolerated.
+    /// Returns the deviations from the protocol that were tolerated.
     pub fn deviations(&self) -> impl Iterator<Item = &Deviation> {
         self.progress.deviations()
     }
 
-    /// Gives all that was done.
+    /// Returns all that was done.
     pub fn progress(&self) -> &RunProgress {
         &self.progress
     }

@@ -123,7 +123,7 @@ impl SessionWriter {
         self.written.add(items);
     }
 
-    /// Gives the session and what the run has written to it.
+    /// Returns the session and what the run has written to it.
     pub(super) fn into_written(self) -> (Arc<dyn Session>, SessionWrites) {
         (self.session, self.written)
     }

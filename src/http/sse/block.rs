@@ -123,7 +123,7 @@ impl Block {
         self.begun
     }
 
-    /// Gives the size of the event, wherever it lies.
+    /// Returns the size of the event, wherever it lies.
     pub(super) fn n_bytes(&self) -> usize {
         let n_data = match &self.data {
             Data::None => 0,

@@ -93,7 +93,7 @@ pub enum SseError {
 }
 
 impl SseError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(self) -> ErrorKind {
         match self {
             Self::EventTooLarge { .. } => ErrorKind::LimitExceeded,
@@ -138,7 +138,7 @@ impl SseDecoder {
         self.at = 0;
     }
 
-    /// Gives the next complete event, or `None` when more bytes are needed.
+    /// Returns the next complete event, or `None` when more bytes are needed.
     ///
     /// # Errors
     ///
@@ -286,7 +286,7 @@ impl SseDecoder {
     }
 }
 
-/// Gives the length of the first line, if its end is there.
+/// Returns the length of the first line, if its end is there.
 fn line_length(bytes: &[u8]) -> Option<usize> {
     // Every other line of a stream is empty, and looking at one byte is cheaper than starting a search.
     match bytes.first() {

@@ -109,7 +109,7 @@ impl Recording {
         })))
     }
 
-    /// Gives what the run began with.
+    /// Returns what the run began with.
     pub fn beginning(&self) -> &RunBeginning {
         &self.0.beginning
     }
@@ -141,7 +141,7 @@ impl Recording {
         ReplayJournal::new(self.clone(), Some(turn))
     }
 
-    /// Gives the items of the first request: the input, behind what the session held.
+    /// Returns the items of the first request: the input, behind what the session held.
     pub fn first_items(&self) -> &[Item] {
         let first = self.entries().iter().find_map(|entry| match &entry.body {
             LineBody::Request(asked) if entry.path.is_empty() => Some(&*asked.items),
@@ -150,7 +150,7 @@ impl Recording {
         first.unwrap_or(&self.0.beginning.input)
     }
 
-    /// Gives a model for runs that are only played back; a request that reaches it is an error.
+    /// Returns a model for runs that are only played back; a request that reaches it is an error.
     pub fn model(&self) -> RecordedModel {
         RecordedModel::new()
     }

@@ -21,7 +21,7 @@ pub struct RunIdError {
 impl RunId {
     const N_DIGITS: usize = 16;
 
-    /// Gives the id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

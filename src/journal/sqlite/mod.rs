@@ -185,7 +185,7 @@ impl SqliteJournal {
         DurableRun::new(Arc::clone(&self.0), &execution, beginning)
     }
 
-    /// Gives what a run is to be continued with, and changes nothing: nobody who executes it elsewhere notices.
+    /// Returns what a run is to be continued with, and changes nothing: nobody who executes it elsewhere notices.
     ///
     /// # Errors
     ///
@@ -242,7 +242,7 @@ impl SqliteJournal {
 }
 
 impl RunStatus {
-    /// Gives the status as one word.
+    /// Returns the status as one word.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Running => "running",

@@ -77,7 +77,7 @@ impl DurableRun {
         &self.0.id
     }
 
-    /// Gives what the run is to begin with: its state if it has one, else its input.
+    /// Returns what the run is to begin with: its state if it has one, else its input.
     pub fn beginning(&self) -> &RunBeginning {
         &self.0.beginning
     }

@@ -151,7 +151,7 @@ impl TextId {
     }
 }
 
-/// Gives the piece of a text that an event brings.
+/// Returns the piece of a text that an event brings.
 fn piece_of(event: &ServerEvent) -> Option<(TextId, String)> {
     let (kind, item_id, index, piece) = match event {
         ServerEvent::TextDelta(delta) => (

@@ -26,7 +26,7 @@ pub(super) trait SpeechAnswer: Send + 'static {
     /// Sends the request, or reads on; adds to the events, and says when the answer is over.
     fn step(&mut self) -> impl Future<Output = Result<(), ModelError>> + Send;
 
-    /// Gives what was read and not taken yet.
+    /// Returns what was read and not taken yet.
     fn progress(&mut self) -> &mut AnswerProgress<Self::Event>;
 }
 
@@ -47,7 +47,7 @@ impl<E> AnswerProgress<E> {
     }
 }
 
-/// Gives the events of an answer; an error is the last, without the secrets that the server was given.
+/// Returns the events of an answer; an error is the last, without the secrets that the server was given.
 pub(super) fn events_of<A: SpeechAnswer>(
     answer: A,
 ) -> BoxStream<'static, Result<A::Event, ModelError>> {

@@ -238,7 +238,7 @@ fn decode(event: &Value) -> Result<Bytes, ModelError> {
     Ok(decoded.into())
 }
 
-/// Gives a parameter of a media type.
+/// Returns a parameter of a media type.
 fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
     let mut parameters = content_type.split(';').skip(1);
     parameters.find_map(|parameter| {

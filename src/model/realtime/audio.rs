@@ -16,7 +16,7 @@ pub enum AudioFormat {
 }
 
 impl AudioFormat {
-    /// Gives the samples of a second.
+    /// Returns the samples of a second.
     pub const fn sample_rate_hz(self) -> u32 {
         match self {
             Self::Pcm16 => 24_000,
@@ -24,7 +24,7 @@ impl AudioFormat {
         }
     }
 
-    /// Gives the bytes of a sample.
+    /// Returns the bytes of a sample.
     pub const fn sample_bytes(self) -> usize {
         match self {
             Self::Pcm16 => 2,
@@ -32,7 +32,7 @@ impl AudioFormat {
         }
     }
 
-    /// Gives the bytes that are sent together at least: a sample, or a frame of 20 ms in telephony.
+    /// Returns the bytes that are sent together at least: a sample, or a frame of 20 ms in telephony.
     pub const fn frame_bytes(self) -> usize {
         match self {
             Self::Pcm16 => 2,
@@ -48,7 +48,7 @@ impl AudioFormat {
         Duration::from_secs(n_samples / rate).saturating_add(Duration::from_nanos(nanos))
     }
 
-    /// Gives the name in the protocol.
+    /// Returns the name in the protocol.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pcm16 => "audio/pcm",

@@ -272,7 +272,7 @@ pub struct ServerFault {
 }
 
 impl ConversationItem {
-    /// Gives the id.
+    /// Returns the id.
     pub fn id(&self) -> &str {
         match self {
             Self::Message { id, .. }

@@ -77,7 +77,7 @@ impl Transcription {
 }
 
 impl Modality {
-    /// Gives the name in the protocol.
+    /// Returns the name in the protocol.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Audio => "audio",

@@ -79,7 +79,7 @@ impl TurnDetection {
 }
 
 impl Eagerness {
-    /// Gives the name in the protocol.
+    /// Returns the name in the protocol.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",

@@ -81,7 +81,7 @@ pub enum AudioError {
 }
 
 impl AudioError {
-    /// Gives the stable kind.
+    /// Returns the stable kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::TooLarge { .. } => ErrorKind::LimitExceeded,
@@ -198,17 +198,17 @@ impl PcmAudio {
         Ok(file)
     }
 
-    /// Gives the samples of a second.
+    /// Returns the samples of a second.
     pub const fn sample_rate_hz(&self) -> u32 {
         self.sample_rate_hz
     }
 
-    /// Gives the number of channels.
+    /// Returns the number of channels.
     pub const fn n_channels(&self) -> u16 {
         self.n_channels
     }
 
-    /// Gives the samples as bytes.
+    /// Returns the samples as bytes.
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -266,7 +266,7 @@ impl AudioFile {
         Ok(Self::new("audio.wav", audio.to_wav()?))
     }
 
-    /// Gives the media type that the ending of the name stands for.
+    /// Returns the media type that the ending of the name stands for.
     pub(crate) fn media_type(&self) -> &'static str {
         let ending = self.name.rsplit_once('.').map_or("", |(_, ending)| ending);
         match ending.to_ascii_lowercase().as_str() {

@@ -135,7 +135,7 @@ impl TranscriptFormat {
         Self::DiarizedJson,
     ];
 
-    /// Gives the name in the API.
+    /// Returns the name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -164,7 +164,7 @@ pub enum TimestampGranularity {
 }
 
 impl TimestampGranularity {
-    /// Gives the name in the API.
+    /// Returns the name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Word => "word",

@@ -85,7 +85,7 @@ impl SpeechFormat {
         Self::Pcm,
     ];
 
-    /// Gives the name in the API, which is the ending of files too.
+    /// Returns the name in the API, which is the ending of files too.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Mp3 => "mp3",

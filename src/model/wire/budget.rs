@@ -60,7 +60,7 @@ impl ResponseBudget {
         Ok(())
     }
 
-    /// Gives how many bytes were counted.
+    /// Returns how many bytes were counted.
     pub const fn n_bytes(&self) -> usize {
         self.n_bytes
     }

@@ -62,7 +62,7 @@ impl Deviations {
         }
     }
 
-    /// Gives what was noted.
+    /// Returns what was noted.
     pub(crate) fn take(&mut self) -> Vec<Deviation> {
         self.fields.clear();
         std::mem::take(&mut self.noted)

@@ -39,7 +39,7 @@ pub(crate) use server_error::ServerError;
 ///
 /// The module's page has the whole contract and an example.
 pub trait Wire: Send + Sync + 'static {
-    /// Gives the path below the base URL, such as `chat/completions`; it may have a query.
+    /// Returns the path below the base URL, such as `chat/completions`; it may have a query.
     ///
     /// It is asked once for each delivery when the model is built.
     fn path(&self, model: &str, delivery: Delivery) -> Cow<'_, str>;
@@ -120,14 +120,14 @@ pub trait ResponseDecoder: Send {
     /// `no_terminal_event`, unless what came before says that the answer was complete.
     fn on_end(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError>;
 
-    /// Gives how many bytes it keeps of the answer by now, as a [`ResponseBudget`] counts them.
+    /// Returns how many bytes it keeps of the answer by now, as a [`ResponseBudget`] counts them.
     ///
     /// By them the answers under way are bounded in sum ([`MemoryLimit`](crate::model::MemoryLimit)); 0, the default, counts nothing.
     fn n_kept_bytes(&self) -> usize {
         0
     }
 
-    /// Gives what was received so far, for the error that ended the response.
+    /// Returns what was received so far, for the error that ended the response.
     fn take_received(&mut self) -> Received;
 }
 

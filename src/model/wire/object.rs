@@ -107,14 +107,14 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Gives the values of a key, in order; nulls say nothing and are left out.
+    /// Returns the values of a key, in order; nulls say nothing and are left out.
     fn values(&self, key: &str) -> impl Iterator<Item = RawJson<'a>> {
         let is_value = move |field: &Field<'_>| field.has_name(key) && field.value.get() != "null";
         let values = self.fields().filter(is_value);
         values.map(|field| field.value)
     }
 
-    /// Gives the first value of a key, which is the only one in an object without repeats.
+    /// Returns the first value of a key, which is the only one in an object without repeats.
     fn first(&self, key: &str) -> Option<RawJson<'a>> {
         if !self.marks.may_say(key) {
             return None;
@@ -164,7 +164,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Gives the value of a field that the answer consists of; `None` when it is missing or null.
+    /// Returns the value of a field that the answer consists of; `None` when it is missing or null.
     ///
     /// # Errors
     ///
@@ -354,7 +354,7 @@ impl<'a> Object<'a> {
         self.optional(key, notes, |raw| Self::of(raw, place))
     }
 
-    /// Gives the fields that are not among these and say something, each once.
+    /// Returns the fields that are not among these and say something, each once.
     pub(crate) fn rest<const N: usize>(
         &self,
         known: &FieldNames,
@@ -398,7 +398,7 @@ impl<'a> Object<'a> {
         self.has_repeats
     }
 
-    /// Gives the object as a map: of each key the first value that says something, and what JSON values cannot hold as text.
+    /// Returns the object as a map: of each key the first value that says something, and what JSON values cannot hold as text.
     pub(crate) fn to_map(&self, notes: &mut Deviations) -> Map<String, Value> {
         let mut map = Map::new();
         for field in self.fields() {

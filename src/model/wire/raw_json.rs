@@ -54,7 +54,7 @@ impl<'a> RawJson<'a> {
         Self { text, nodes: &[] }
     }
 
-    /// Gives the value as it stands there.
+    /// Returns the value as it stands there.
     pub(crate) const fn get(self) -> &'a str {
         self.text
     }
@@ -77,13 +77,13 @@ impl<'a> RawJson<'a> {
         self.nodes.first().is_some_and(JsonNode::is_sure)
     }
 
-    /// Gives the fields in their order, those of the index or those that are looked for; `None` if it is not an object.
+    /// Returns the fields in their order, those of the index or those that are looked for; `None` if it is not an object.
     pub(crate) fn fields(self) -> Option<(IndexedParts<'a>, ScannedFields<'a>)> {
         let (indexed, scanned) = self.parts('{')?;
         Some((indexed, ScannedFields(scanned)))
     }
 
-    /// Gives the elements in their order; `None` if it is not a list.
+    /// Returns the elements in their order; `None` if it is not a list.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = Self>> {
         let (mut indexed, mut scanned) = self.parts('[')?;
         Some(std::iter::from_fn(move || {
@@ -162,7 +162,7 @@ pub(crate) struct IndexedParts<'a> {
 }
 
 impl<'a> IndexedParts<'a> {
-    /// Gives the nodes of the next part.
+    /// Returns the nodes of the next part.
     fn next_nodes(&mut self) -> Option<&'a [JsonNode]> {
         let n_nodes = self.rest.first()?.n_inside() + 1;
         let (nodes, rest) = self.rest.split_at_checked(n_nodes)?;
@@ -175,7 +175,7 @@ impl<'a> IndexedParts<'a> {
         RawJson::indexed(self.around, nodes)
     }
 
-    /// Gives the field whose nodes stand first among these.
+    /// Returns the field whose nodes stand first among these.
     fn field(&self, nodes: &'a [JsonNode]) -> Option<Field<'a>> {
         let node = nodes.first()?;
         Some(Field {
@@ -185,7 +185,7 @@ impl<'a> IndexedParts<'a> {
         })
     }
 
-    /// Gives the first value under a name, where no name is escaped; nulls say nothing and are passed over.
+    /// Returns the first value under a name, where no name is escaped; nulls say nothing and are passed over.
     #[inline]
     pub(crate) fn value(&self, name: &str) -> Option<RawJson<'a>> {
         let (name, around) = (name.as_bytes(), self.around.as_bytes());
@@ -201,7 +201,7 @@ impl<'a> IndexedParts<'a> {
         }
     }
 
-    /// Gives the fields whose names are not among these, without those that say nothing.
+    /// Returns the fields whose names are not among these, without those that say nothing.
     pub(crate) fn others(mut self, known: &FieldNames) -> impl Iterator<Item = Field<'a>> {
         std::iter::from_fn(move || {
             while let Some(nodes) = self.next_nodes() {
@@ -359,7 +359,7 @@ impl<'a> Iterator for ScannedFields<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Gives the name; half a surrogate pair in it becomes U+FFFD, since nothing that is needed has such a name.
+    /// Returns the name; half a surrogate pair in it becomes U+FFFD, since nothing that is needed has such a name.
     pub(crate) fn name(&self) -> Cow<'a, str> {
         if !self.is_escaped {
             return Cow::Borrowed(self.quoted);

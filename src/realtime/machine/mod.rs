@@ -263,12 +263,12 @@ impl Machine {
         self.send_deferred();
     }
 
-    /// Gives what is to be done next.
+    /// Returns what is to be done next.
     pub(super) fn next(&mut self) -> Option<MachineStep> {
         self.steps.pop_front()
     }
 
-    /// Gives the conversation, with what was heard by now.
+    /// Returns the conversation, with what was heard by now.
     pub(super) fn history(&mut self, now: Duration) -> Vec<RealtimeItem> {
         self.now = self.now.max(now);
         self.conversation.items(self.now, self.has_playback_reports)

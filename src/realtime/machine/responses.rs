@@ -74,7 +74,7 @@ impl Responses {
         }
     }
 
-    /// Gives the number of the answer that content belongs to; content outside of any answer belongs to the last.
+    /// Returns the number of the answer that content belongs to; content outside of any answer belongs to the last.
     pub(super) const fn number(&self) -> u64 {
         self.n_begun
     }

@@ -269,7 +269,7 @@ impl Machine {
         });
     }
 
-    /// Gives the response and the place of a text; nothing if nobody hears it, since the server forgets it with the audio.
+    /// Returns the response and the place of a text; nothing if nobody hears it, since the server forgets it with the audio.
     fn heard_text(&mut self, text: &ItemContent<String>) -> Option<(u64, ContentPlace)> {
         let (response, is_interrupted) = self.response_of();
         let entry = self.conversation.model_entry(&text.item_id, response);

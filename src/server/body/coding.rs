@@ -72,7 +72,7 @@ impl BodyDecoder {
         written.map_err(|error| bounded.failure(&error))
     }
 
-    /// Gives what was decoded, if it is whole.
+    /// Returns what was decoded, if it is whole.
     pub(super) fn finish(self) -> Result<Bytes, ApiError> {
         let bytes = match self {
             Self::Identity(bounded) => bounded.bytes,

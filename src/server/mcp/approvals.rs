@@ -45,7 +45,7 @@ pub(super) fn decide(
 }
 
 impl ApprovalVerdict {
-    /// Gives what is told in place of the output of a call that is refused.
+    /// Returns what is told in place of the output of a call that is refused.
     pub(super) fn into_decision(self, call: &Interruption) -> Result<(), String> {
         match self {
             Self::Approved => Ok(()),

@@ -78,7 +78,7 @@ impl ElicitationRounds {
         })
     }
 
-    /// Gives the id of the run that waits for the answers.
+    /// Returns the id of the run that waits for the answers.
     pub(super) fn run(&self) -> Option<&str> {
         self.known.run.as_deref()
     }
@@ -88,7 +88,7 @@ impl ElicitationRounds {
         self.outcome().run = Some(run);
     }
 
-    /// Gives the answer to a question.
+    /// Returns the answer to a question.
     pub(super) fn answer(&self, key: &str) -> Option<&Value> {
         self.known.answers.get(key)
     }
@@ -109,7 +109,7 @@ impl ElicitationRounds {
         self.outcome().missing = Some(capabilities);
     }
 
-    /// Gives what a call that failed ends with, if it failed for want of an answer.
+    /// Returns what a call that failed ends with, if it failed for want of an answer.
     pub(super) fn end(
         &self,
         seal: &StateSeal,

@@ -138,7 +138,7 @@ impl Handler {
         self.tool_result(deliverable(context, result).await?, &rounds, &subject)
     }
 
-    /// Gives what a tool's call ends with: its result, or the questions for want of whose answers it failed.
+    /// Returns what a tool's call ends with: its result, or the questions for want of whose answers it failed.
     fn tool_result(
         &self,
         result: Result<CallToolResult, CallToolResult>,
@@ -502,7 +502,7 @@ fn not_found(uri: &str, context: &RequestContext<RoleServer>) -> ErrorData {
     }
 }
 
-/// Gives contents that may be other the next time.
+/// Returns contents that may be other the next time.
 fn read_now(contents: &[McpResourceContent]) -> Result<ReadResourceResponse, ErrorData> {
     let mut result = ReadResourceResult::new(written(&contents)?);
     result.ttl_ms = Some(0);

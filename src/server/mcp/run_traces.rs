@@ -100,7 +100,7 @@ impl RunTraces {
         self.0.dropped(run)
     }
 
-    /// Gives them, the latest first.
+    /// Returns them, the latest first.
     pub(super) fn all(&self) -> Vec<Arc<RunRecord>> {
         self.0.all()
     }

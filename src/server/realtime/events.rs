@@ -120,7 +120,7 @@ fn refuse(code: &'static str, message: &str, param: Option<&'static str>) -> Cli
     }
 }
 
-/// Gives what a client sees of an event of the model; `None` if it sees nothing of it.
+/// Returns what a client sees of an event of the model; `None` if it sees nothing of it.
 ///
 /// Calls of tools are the agent's own affair: a client that saw them would answer them too.
 pub(super) fn shown(json: String, agent: &str) -> Option<String> {

@@ -154,7 +154,7 @@ async fn open(app: &Arc<AppState>, mut request: Request) -> Result<Response<Body
     Ok(response)
 }
 
-/// Gives the key of a request for a WebSocket (RFC 6455, 4.2.1).
+/// Returns the key of a request for a WebSocket (RFC 6455, 4.2.1).
 fn websocket_key(headers: &HeaderMap) -> Result<&str, ApiError> {
     let has = |name, word: &str| {
         let values = headers.get_all(name).iter();

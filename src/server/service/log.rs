@@ -87,7 +87,7 @@ impl EventLog {
         self.kept().n_bytes
     }
 
-    /// Gives what came after an event: the next, and those behind it that are not many bytes more.
+    /// Returns what came after an event: the next, and those behind it that are not many bytes more.
     ///
     /// So a reader that is slow holds little, whatever the log holds or has forgotten.
     pub(super) fn after(&self, id: u64, max_bytes: usize) -> Result<Vec<Bytes>, Gone> {

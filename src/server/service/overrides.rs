@@ -29,7 +29,7 @@ impl AgentOverrides {
         Ok(overrides)
     }
 
-    /// Gives the agent as it is to run; it is the served one where nothing is other.
+    /// Returns the agent as it is to run; it is the served one where nothing is other.
     pub(super) async fn apply(&self, app: &AppState, agent: &Agent) -> Result<Agent, ApiError> {
         if *self == Self::default() {
             return Ok(agent.clone());

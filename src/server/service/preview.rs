@@ -8,7 +8,7 @@ const MAX_TITLE_CHARS: usize = 80;
 /// A log of events is bounded, and one long question must not push the answers out of it.
 const MAX_TEXT_CHARS: usize = 16_000;
 
-/// Gives the text of an input, and how many parts it has that are no text.
+/// Returns the text of an input, and how many parts it has that are no text.
 pub(super) fn of_input(items: &[Item]) -> Value {
     let n_attachments: usize = items.iter().map(n_attachments).sum();
     let text = text(items);
@@ -19,7 +19,7 @@ pub(super) fn of_input(items: &[Item]) -> Value {
     json!({"text": shown, "n_attachments": n_attachments})
 }
 
-/// Gives the first line of an input.
+/// Returns the first line of an input.
 pub(super) fn title(items: &[Item]) -> String {
     let text = text(items);
     let mut lines = text.lines().map(str::trim);

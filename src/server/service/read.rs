@@ -25,7 +25,7 @@ struct LogReader {
     is_over: bool,
 }
 
-/// Gives the events after one, until the run is over and all were read.
+/// Returns the events after one, until the run is over and all were read.
 ///
 /// A reader that is so slow that events were forgotten meanwhile is told so, and its stream ends.
 pub(super) fn stream(

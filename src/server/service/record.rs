@@ -191,7 +191,7 @@ impl Record {
         })
     }
 
-    /// Gives the beginning of what the first run was asked; nothing if none has begun.
+    /// Returns the beginning of what the first run was asked; nothing if none has begun.
     pub(super) fn title(&self) -> String {
         self.latest().title.clone()
     }

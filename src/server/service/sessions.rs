@@ -49,7 +49,7 @@ pub(super) async fn list(app: &AppState) -> Result<Value, ApiError> {
     Ok(json!({"sessions": sessions}))
 }
 
-/// Gives the items of a session, with their ids, and how its latest run stands.
+/// Returns the items of a session, with their ids, and how its latest run stands.
 pub(super) async fn one(app: &AppState, session: String) -> Result<Value, ApiError> {
     let id = request::session_id(session)?;
     // Before the items: a run that ends in between is then shown as running, and its end is read from its events.
@@ -114,7 +114,7 @@ async fn read(session: &dyn Session) -> Result<Vec<ListedItem>, ApiError> {
     Ok(listed(found.items))
 }
 
-/// Gives the beginning of the first thing that the user said lately.
+/// Returns the beginning of the first thing that the user said lately.
 async fn title_of(session: &dyn Session) -> Result<String, ApiError> {
     let found = session.items(Some(N_ITEMS_FOR_TITLE)).await;
     let found = found.map_err(|error| ApiError::of_session(&error))?;

@@ -32,7 +32,7 @@ pub(in crate::server) enum UiInput {
     Decisions(Vec<Decision>),
 }
 
-/// Gives the events of the run from now on.
+/// Returns the events of the run from now on.
 pub(in crate::server) async fn ui_events(
     app: &Arc<AppState>,
     ask: UiAsk<'_>,

@@ -91,7 +91,7 @@ async fn run_vercel(
     response_or_error(answer.await)
 }
 
-/// Gives the lines of a protocol for the events of a run.
+/// Returns the lines of a protocol for the events of a run.
 fn translate(
     mut protocol: impl UiProtocol,
     events: impl Stream<Item = Value> + Send + 'static,

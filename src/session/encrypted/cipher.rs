@@ -138,7 +138,7 @@ impl Cipher {
     }
 }
 
-/// Gives purpose, key and session. The length of the key id keeps the two ids apart.
+/// Returns purpose, key and session. The length of the key id keeps the two ids apart.
 fn associated(session: &SessionId, key_id: &str) -> Vec<u8> {
     let mut bytes = PURPOSE.to_vec();
     bytes.extend((key_id.len() as u64).to_be_bytes());

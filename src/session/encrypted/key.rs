@@ -71,7 +71,7 @@ impl SessionKey {
         Ok(Self { id, secret })
     }
 
-    /// Gives the id by which stored items name the key.
+    /// Returns the id by which stored items name the key.
     pub fn id(&self) -> &str {
         &self.id
     }

@@ -48,7 +48,7 @@ impl BranchName {
         Self::from(Self::MAIN)
     }
 
-    /// Gives the name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -82,7 +82,7 @@ impl SqliteSession {
         Ok(self.with_rows(rows))
     }
 
-    /// Gives a handle of another branch.
+    /// Returns a handle of another branch.
     ///
     /// # Errors
     ///

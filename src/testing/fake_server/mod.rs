@@ -116,12 +116,12 @@ impl FakeServer {
         Ok(server)
     }
 
-    /// Gives `http://127.0.0.1:` and the port.
+    /// Returns `http://127.0.0.1:` and the port.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Gives the address it listens on.
+    /// Returns the address it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -131,7 +131,7 @@ impl FakeServer {
         self.shared.change(|state| state.script.push_back(reply));
     }
 
-    /// Gives the requests so far, in the order of their arrival.
+    /// Returns the requests so far, in the order of their arrival.
     pub fn requests(&self) -> Vec<CapturedRequest> {
         self.shared.0.borrow().requests.clone()
     }
@@ -146,7 +146,7 @@ impl FakeServer {
         self.shared.0.borrow().script.len()
     }
 
-    /// Gives what went wrong: requests past the script, and bytes that are no HTTP request.
+    /// Returns what went wrong: requests past the script, and bytes that are no HTTP request.
     pub fn problems(&self) -> Vec<String> {
         self.shared.0.borrow().problems.clone()
     }

@@ -26,7 +26,7 @@ pub struct CapturedRequest {
 }
 
 impl CapturedRequest {
-    /// Gives the first value of a header; the case of the name does not matter.
+    /// Returns the first value of a header; the case of the name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -34,7 +34,7 @@ impl CapturedRequest {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Gives the body as JSON, if it is JSON.
+    /// Returns the body as JSON, if it is JSON.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }

@@ -40,7 +40,7 @@ impl RealtimeServer {
         Ok(Self { listener, address })
     }
 
-    /// Gives the base URL for a driver.
+    /// Returns the base URL for a driver.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
@@ -81,12 +81,12 @@ impl RealtimeServer {
 }
 
 impl RealtimePeer {
-    /// Gives the path and the query that the client asked for.
+    /// Returns the path and the query that the client asked for.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// Gives a header of the client.
+    /// Returns a header of the client.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
@@ -148,7 +148,7 @@ impl RealtimePeer {
         closed.map_err(io::Error::other)
     }
 
-    /// Gives the connection under the WebSocket, for frames that no library sends.
+    /// Returns the connection under the WebSocket, for frames that no library sends.
     pub fn into_stream(self) -> TcpStream {
         self.socket.into_inner()
     }

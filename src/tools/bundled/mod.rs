@@ -22,7 +22,7 @@ use self::clock::{ClockError, now_in};
 use super::constant::always_valid;
 use super::{FunctionTool, ToolFailure, ToolOptions, ToolRegistry};
 
-/// Gives the tool `calculator`, which evaluates an arithmetic expression.
+/// Returns the tool `calculator`, which evaluates an arithmetic expression.
 ///
 /// It takes `expression`, as [`calculate`] reads it. The model is told what is wrong with an expression, so that it can
 /// correct it.
@@ -38,7 +38,7 @@ pub fn calculator() -> FunctionTool {
     ))
 }
 
-/// Gives the tool `current_time`, which tells date, time and weekday in a time zone.
+/// Returns the tool `current_time`, which tells date, time and weekday in a time zone.
 ///
 /// It takes `time_zone`, an IANA name such as `Europe/Rome`, or `null` for UTC.
 pub fn current_time() -> FunctionTool {
@@ -53,7 +53,7 @@ pub fn current_time() -> FunctionTool {
     ))
 }
 
-/// Gives all bundled tools.
+/// Returns all bundled tools.
 pub fn registry() -> ToolRegistry {
     let mut tools = ToolRegistry::new();
     for tool in [calculator(), current_time()] {

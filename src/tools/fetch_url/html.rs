@@ -32,7 +32,7 @@ const BLOCKS: [&str; 24] = [
     "hr",
 ];
 
-/// Gives the visible text.
+/// Returns the visible text.
 pub(super) fn text(html: &str) -> String {
     let mut text = VisibleText::default();
     let mut rest = html;

@@ -321,7 +321,7 @@ struct AnchorRule {
     is_below: bool,
 }
 
-/// Gives the line after the anchor; a line that was passed already leaves the place as it is.
+/// Returns the line after the anchor; a line that was passed already leaves the place as it is.
 fn find_anchor(
     text: &[&str],
     anchor: &str,

@@ -79,12 +79,12 @@ impl Workspace {
         })
     }
 
-    /// Gives the path of the root, links resolved.
+    /// Returns the path of the root, links resolved.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
 
-    /// Gives every tool for files: `read_file`, `list_files`, `search_files`, `write_file`, `edit_file`, `apply_patch`.
+    /// Returns every tool for files: `read_file`, `list_files`, `search_files`, `write_file`, `edit_file`, `apply_patch`.
     ///
     /// On Linux there is `run_command` besides, which has options.
     pub fn tools(&self) -> ToolRegistry {
@@ -102,7 +102,7 @@ impl Workspace {
         tools
     }
 
-    /// Gives the tool `read_file`, which reads a text file, whole or some of its lines.
+    /// Returns the tool `read_file`, which reads a text file, whole or some of its lines.
     pub fn read_file(&self) -> FunctionTool {
         self.tool(
             "read_file",
@@ -112,7 +112,7 @@ impl Workspace {
         )
     }
 
-    /// Gives the tool `list_files`, which lists a folder, or all files whose path fits a pattern.
+    /// Returns the tool `list_files`, which lists a folder, or all files whose path fits a pattern.
     pub fn list_files(&self) -> FunctionTool {
         self.tool(
             "list_files",
@@ -122,7 +122,7 @@ impl Workspace {
         )
     }
 
-    /// Gives the tool `search_files`, which looks for a regular expression in the lines of all files.
+    /// Returns the tool `search_files`, which looks for a regular expression in the lines of all files.
     pub fn search_files(&self) -> FunctionTool {
         self.tool(
             "search_files",
@@ -132,7 +132,7 @@ impl Workspace {
         )
     }
 
-    /// Gives the tool `write_file`, which makes a file or replaces all that it holds; each call waits for approval.
+    /// Returns the tool `write_file`, which makes a file or replaces all that it holds; each call waits for approval.
     ///
     /// [`needs_approval_if`](FunctionTool::needs_approval_if) with a condition that never holds takes the approval away.
     pub fn write_file(&self) -> FunctionTool {
@@ -145,13 +145,13 @@ impl Workspace {
         .needs_approval()
     }
 
-    /// Gives the tool `edit_file`, which replaces a text in a file; each call waits for approval.
+    /// Returns the tool `edit_file`, which replaces a text in a file; each call waits for approval.
     pub fn edit_file(&self) -> FunctionTool {
         self.tool("edit_file", edit::DESCRIPTION, options(), edit::edit_file)
             .needs_approval()
     }
 
-    /// Gives the tool `apply_patch`, which makes, changes, moves and removes files by a patch in the V4A format; each call waits for
+    /// Returns the tool `apply_patch`, which makes, changes, moves and removes files by a patch in the V4A format; each call waits for
     /// approval.
     ///
     /// An agent with [`HostedTool::apply_patch`](super::HostedTool::apply_patch) besides offers it as the tool of that name of the
@@ -173,7 +173,7 @@ impl Workspace {
         .needs_approval()
     }
 
-    /// Gives the tool `run_command`, which runs a program with arguments and no shell; each call waits for approval.
+    /// Returns the tool `run_command`, which runs a program with arguments and no shell; each call waits for approval.
     ///
     /// Unless the options say otherwise, the kernel keeps the command and all that it starts within the workspace (Landlock and seccomp,
     /// Linux 6.12): they read and write files below the root and in a folder of their own, which is their home and gone afterwards, and
@@ -259,7 +259,7 @@ impl Workspace {
         Ok(folders.map(|(name, _)| name).collect())
     }
 
-    /// Gives the absolute path that a path of the workspace leads to.
+    /// Returns the absolute path that a path of the workspace leads to.
     #[cfg(feature = "plugins")]
     pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, WorkspaceError> {
         let path = self.root.parse(path)?;

@@ -72,7 +72,7 @@ impl Root {
         WorkspacePath::parse(written, &self.path)
     }
 
-    /// Gives the absolute path that a path leads to.
+    /// Returns the absolute path that a path leads to.
     #[cfg(feature = "plugins")]
     pub(super) fn resolve(&self, path: &WorkspacePath) -> Result<PathBuf, WorkspaceError> {
         let resolved = self.dir.canonicalize(path.as_path());

@@ -102,7 +102,7 @@ impl QuestionRecorder {
         })
     }
 
-    /// Gives the keys, which also stop an answer.
+    /// Returns the keys, which also stop an answer.
     pub(crate) const fn keys(&mut self) -> &mut StopKeys {
         &mut self.keys
     }

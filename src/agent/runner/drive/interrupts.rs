@@ -35,7 +35,7 @@ impl Interrupts {
         }
     }
 
-    /// Gives what has come since the last look.
+    /// Returns what has come since the last look.
     ///
     /// The clock is looked at where nothing is in progress, since a run that never waits does not poll its timer.
     pub(super) fn take(&mut self, work: &Work) -> Option<Outcome> {

@@ -75,7 +75,7 @@ impl RunStream {
         }
     }
 
-    /// Gives the next event. An error is the last one, and nothing comes after the end.
+    /// Returns the next event. An error is the last one, and nothing comes after the end.
     ///
     /// # Cancel safety
     ///
@@ -209,7 +209,7 @@ impl RunStream {
         Err(self.run.error(RunFailure::Cancelled))
     }
 
-    /// Gives a handle by which the run can be reached from elsewhere.
+    /// Returns a handle by which the run can be reached from elsewhere.
     pub fn handle(&self) -> RunHandle {
         RunHandle(Arc::clone(self.run.cx().control()))
     }

@@ -317,7 +317,7 @@ impl StepOutcome {
 }
 
 impl ToolCallEnd {
-    /// Gives what the model is told; nothing if the call waits for a decision.
+    /// Returns what the model is told; nothing if the call waits for a decision.
     pub const fn outcome(&self) -> Option<&ToolOutcome> {
         match &self.0 {
             CallEnd::Done(outcome) => Some(outcome),

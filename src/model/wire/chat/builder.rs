@@ -216,7 +216,7 @@ impl ResponseBuilder {
         self.budget.spend(n_bytes)
     }
 
-    /// Gives what was received, for an error.
+    /// Returns what was received, for an error.
     pub(super) fn take_received(&mut self) -> Received {
         Received {
             text: std::mem::take(&mut self.text),
@@ -378,7 +378,7 @@ impl ResponseBuilder {
     }
 }
 
-/// Gives an annotation in the shape of the Responses API: `{"type":"t","t":{..}}` becomes `{"type":"t",..}`.
+/// Returns an annotation in the shape of the Responses API: `{"type":"t","t":{..}}` becomes `{"type":"t",..}`.
 fn flattened(mut annotation: Value) -> Value {
     let Some(object) = annotation.as_object_mut() else {
         return annotation;

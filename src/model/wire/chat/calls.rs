@@ -331,7 +331,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Gives the calls.
+    /// Returns the calls.
     pub(super) fn items(&mut self) -> impl Iterator<Item = Item> {
         self.list.iter_mut().map(PartialCall::item)
     }
@@ -354,7 +354,7 @@ impl Calls {
 }
 
 impl PartialCall {
-    /// Gives the name of the tool: a name of a tool has no dot, so the namespace can only be a leaked one.
+    /// Returns the name of the tool: a name of a tool has no dot, so the namespace can only be a leaked one.
     fn tool_name(&self) -> &str {
         served::tool_name(&self.name)
     }

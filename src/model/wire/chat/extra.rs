@@ -123,7 +123,7 @@ impl BodyFields {
         }
     }
 
-    /// Gives the fields as one object, with those of the choice and the message in it.
+    /// Returns the fields as one object, with those of the choice and the message in it.
     pub(super) fn take(&mut self, inner: [(&str, Map<String, Value>); 2]) -> Option<JsonText> {
         for (key, kept) in inner.into_iter().filter(|(_, kept)| !kept.is_empty()) {
             self.append(key, &Value::Object(kept).to_string());
@@ -205,7 +205,7 @@ impl ExtraFields {
         self.map.contains_key(key)
     }
 
-    /// Gives the fields.
+    /// Returns the fields.
     pub(super) fn take(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.map)
     }

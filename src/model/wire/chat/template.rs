@@ -38,7 +38,7 @@ pub(super) enum DeltaKind {
 }
 
 impl DeltaTemplate {
-    /// Gives the text of an event that matches; `None` leaves the event to the parser.
+    /// Returns the text of an event that matches; `None` leaves the event to the parser.
     pub(super) fn delta<'a>(&self, event: &'a [u8]) -> Option<(DeltaKind, Cow<'a, str>)> {
         if self.before.is_empty() {
             return None;
@@ -98,7 +98,7 @@ fn string(quoted: &str) -> Option<Cow<'_, str>> {
         .map(|text| text.0)
 }
 
-/// Gives what an event brings if that is one piece of text, which stands there as it is, without escapes.
+/// Returns what an event brings if that is one piece of text, which stands there as it is, without escapes.
 ///
 /// The call of a piece of arguments is not known here, and given as the first.
 pub(super) fn single_delta<'a>(body: &ChatBody<'a>) -> Option<(DeltaKind, &'a str)> {
@@ -145,7 +145,7 @@ fn reasoning<'a>(message: &ChatMessage<'a>) -> Option<(Cow<'a, str>, bool)> {
     }
 }
 
-/// Gives a piece of arguments that comes without anything else of a call.
+/// Returns a piece of arguments that comes without anything else of a call.
 fn arguments<'a>(call: &ChatCall<'a>) -> Option<Cow<'a, str>> {
     let function = call.function.as_ref()?;
     let is_more = call.id.is_some()

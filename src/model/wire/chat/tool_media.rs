@@ -58,7 +58,7 @@ pub(super) fn text(output: &FunctionCallOutput, media: ToolMedia) -> String {
     }
 }
 
-/// Gives the parts that are no text.
+/// Returns the parts that are no text.
 pub(super) fn others(output: &FunctionCallOutput) -> impl Iterator<Item = &Part> {
     let parts = match &output.output {
         OutputContent::Text(_) => &[],

@@ -223,7 +223,7 @@ impl<'a> ChatMessage<'a> {
         Ok(())
     }
 
-    /// Gives the reasoning if there is any, and whether it came in the field `reasoning`, not `reasoning_content`.
+    /// Returns the reasoning if there is any, and whether it came in the field `reasoning`, not `reasoning_content`.
     pub(super) fn thought(&mut self) -> Option<(Cow<'a, str>, bool)> {
         let said = |text: &Cow<'a, str>| !text.is_empty();
         let content = self.reasoning_content.take().filter(said);

@@ -48,7 +48,7 @@ impl LeakGuard {
         Ok(text)
     }
 
-    /// Gives what was held back, which became no token after all.
+    /// Returns what was held back, which became no token after all.
     pub(crate) fn finish(&mut self) -> Option<String> {
         Some(std::mem::take(&mut self.held)).filter(|held| !held.is_empty())
     }

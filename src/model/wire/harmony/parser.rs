@@ -106,7 +106,7 @@ impl HarmonyParser {
         self.text.push_str(text);
     }
 
-    /// Gives the next piece, or `None` when more text must come first.
+    /// Returns the next piece, or `None` when more text must come first.
     pub(super) fn next_piece(&mut self) -> Result<Option<Piece>, Malformed> {
         while let Some(lexeme) = self.lexeme() {
             if let Some(piece) = self.take(lexeme)? {

@@ -8,7 +8,7 @@ use crate::model::wire::excerpt;
 /// The namespace in which Harmony models see their tools; some servers leave it before the name.
 const NAMESPACE: &str = "functions.";
 
-/// Gives the tool's own name.
+/// Returns the tool's own name.
 pub(crate) fn tool_name(name: &str) -> &str {
     name.strip_prefix(NAMESPACE)
         .filter(|rest| !rest.is_empty())

@@ -129,7 +129,7 @@ impl HarmonyDecoder {
         self.transcript.finish(stop, events)
     }
 
-    /// Gives what is known beside the items.
+    /// Returns what is known beside the items.
     fn take_meta(&mut self) -> ResponseMeta {
         let mut meta = std::mem::take(&mut self.meta);
         meta.deviations = self.notes.take();

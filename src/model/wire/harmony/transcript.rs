@@ -142,7 +142,7 @@ impl Transcript {
         ))
     }
 
-    /// Gives what was received, for an error.
+    /// Returns what was received, for an error.
     pub(super) fn take_received(&mut self) -> Received {
         std::mem::take(&mut self.received)
     }

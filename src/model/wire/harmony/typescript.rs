@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// Gives the type of a tool's arguments, or `None` when the tool takes none.
+/// Returns the type of a tool's arguments, or `None` when the tool takes none.
 pub(super) fn arguments_type(schema: &Value) -> Option<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let is_plain = union_of(schema).is_none() && schema.get("$ref").is_none();

@@ -59,7 +59,7 @@ impl ItemReader {
         format!("call_{}_{n}", self.turn)
     }
 
-    /// Gives a call without an id one that is made of its place, and counts calls.
+    /// Returns a call without an id one that is made of its place, and counts calls.
     pub(super) fn with_call_id(&mut self, item: Item, n: usize) -> Result<Item, ModelError> {
         let ItemKind::FunctionCall(call) = item.kind() else {
             return Ok(item);

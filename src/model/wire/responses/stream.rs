@@ -455,7 +455,7 @@ impl OpenCalls {
         by_index.or_else(by_id).copied().or_else(only)
     }
 
-    /// Gives the arguments that came in pieces for a call with one of these ids.
+    /// Returns the arguments that came in pieces for a call with one of these ids.
     fn pieces(&self, ids: [&str; 2]) -> Option<&str> {
         let n = ids
             .iter()

@@ -44,7 +44,7 @@ impl<'a> ResponseBody<'a> {
         })
     }
 
-    /// Gives the items.
+    /// Returns the items.
     ///
     /// # Errors
     ///

@@ -31,7 +31,7 @@ impl AnswerText {
         }
     }
 
-    /// Gives the new text of an event.
+    /// Returns the new text of an event.
     pub(super) fn take(&mut self, event: &RunEvent) -> Option<String> {
         match event {
             RunEvent::TurnStarted { .. } => {
@@ -54,7 +54,7 @@ impl AnswerText {
         }
     }
 
-    /// Gives what is missing once the run is over: an output that no message of the model is.
+    /// Returns what is missing once the run is over: an output that no message of the model is.
     pub(super) fn end(&mut self, result: &RunResult) -> Option<String> {
         let output = result.final_output();
         if self.is_typed {

@@ -46,7 +46,7 @@ pub(super) async fn add(app: &AppState, id: &str, body: &[u8]) -> Result<Value, 
     Ok(to_list(&listed(items).split_off(n_before), MoreItems::None))
 }
 
-/// Gives an item.
+/// Returns an item.
 pub(super) async fn one(app: &AppState, id: &str, item_id: &str) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
     let session = app.session(&id).await?;

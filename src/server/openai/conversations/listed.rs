@@ -47,7 +47,7 @@ fn digest(text: &str) -> u64 {
 }
 
 impl ListedItem {
-    /// Gives the item as OpenAI writes it: what may be left out of an input is there.
+    /// Returns the item as OpenAI writes it: what may be left out of an input is there.
     pub(in crate::server) fn to_json(&self) -> Value {
         // An item is an object; that of a message may say no type.
         let fields: Map<String, Value> =
@@ -86,7 +86,7 @@ fn to_parts(message: &mut Map<String, Value>) {
     message.insert("content".to_owned(), json!([part]));
 }
 
-/// Gives a list of items, which more may follow.
+/// Returns a list of items, which more may follow.
 pub(super) fn to_list(items: &[ListedItem], more: MoreItems) -> Value {
     let data: Vec<Value> = items.iter().map(ListedItem::to_json).collect();
     json!({

@@ -44,7 +44,7 @@ async fn create(app: &AppState, body: &[u8]) -> Result<Value, ApiError> {
     Ok(meta.to_json(&id))
 }
 
-/// Gives a conversation, without its items.
+/// Returns a conversation, without its items.
 async fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
     let id = responses::conversation_id(id)?;
     Ok(find(app, &id).await?.to_json(&id))

@@ -56,7 +56,7 @@ impl Conversations {
         self.0.get(id.as_str())
     }
 
-    /// Gives what is remembered of a conversation, and begins to remember it.
+    /// Returns what is remembered of a conversation, and begins to remember it.
     pub(super) fn get_or_insert(&self, id: &SessionId) -> ConversationMeta {
         self.0
             .get_or_insert_with(id.as_str(), || ConversationMeta::new(None))

@@ -162,7 +162,7 @@ impl Json {
         }
     }
 
-    /// Gives the object with a field.
+    /// Returns the object with a field.
     #[must_use]
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Self>) -> Self {
         self.set(name, value);
@@ -181,7 +181,7 @@ impl Json {
         }
     }
 
-    /// Gives a field of an object.
+    /// Returns a field of an object.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(fields) => fields
@@ -192,7 +192,7 @@ impl Json {
         }
     }
 
-    /// Gives a short text.
+    /// Returns a short text.
     pub(super) fn as_str(&self) -> Option<&str> {
         match self {
             Self::Value(value) => value.as_str(),
@@ -215,7 +215,7 @@ impl Json {
         }
     }
 
-    /// Gives it as a value, with a copy of all that is long.
+    /// Returns it as a value, with a copy of all that is long.
     pub(super) fn to_value(&self) -> Value {
         let mut written = Written::default();
         written.push(self);

@@ -194,7 +194,7 @@ async fn whole(
     ))
 }
 
-/// Gives a response that is kept.
+/// Returns a response that is kept.
 pub(in crate::server) fn one(app: &AppState, id: &str) -> Result<Value, ApiError> {
     app.responses.need(id, |stored| stored.body.to_value())
 }

@@ -53,7 +53,7 @@ impl Reader {
         Ok((Self { output, done }, writer))
     }
 
-    /// Gives what was read to the end of the stream, or after the grace without it; the thread then ends with the last writer.
+    /// Returns what was read to the end of the stream, or after the grace without it; the thread then ends with the last writer.
     pub(super) fn finish(self, grace: Duration) -> Output {
         let is_open = self.done.recv_timeout(grace).is_err();
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);

@@ -129,7 +129,7 @@ impl PluginKind {
         }
     }
 
-    /// Gives the next steps as commands for a shell.
+    /// Returns the next steps as commands for a shell.
     fn next_steps(self, name: &str) -> Vec<String> {
         let (folder, mut lines) = match self {
             Self::Mcp | Self::Skill => (format!("./{name}"), Vec::new()),

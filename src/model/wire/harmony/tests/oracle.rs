@@ -46,7 +46,7 @@ fn compare(kind: &str, results: Vec<(String, Value, Value)>) {
     );
 }
 
-/// Gives the lines of our text that theirs does not have.
+/// Returns the lines of our text that theirs does not have.
 fn new_lines(ours: &Value, theirs: &Value) -> Option<Value> {
     let known: Vec<&str> = theirs.as_str()?.lines().collect();
     let new = ours.as_str()?.lines().filter(|line| !known.contains(line));
