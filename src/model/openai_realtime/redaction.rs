@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::model::realtime::{ItemContent, ReceivedEvent, ServerEvent};
 use crate::secret::{Redactor, StreamRedactor};
 
-/// How many texts are looked at side by side: a model says one thing at a time, while what users said is written down.
+/// How many texts are looked at side by side: a model says one thing at a time, while what users said is transcribed.
 const MAX_TEXTS: usize = 64;
 
 /// The texts that come in pieces, each until its end: what comes between two pieces must not let half of a secret through.

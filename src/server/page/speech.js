@@ -210,7 +210,7 @@ export class Speech extends EventTarget {
   }
 }
 
-/** What one of both said, as it is written down. */
+/** What one of both said, as it is transcribed. */
 class SpokenEntry {
   #role;
   #text = '';
