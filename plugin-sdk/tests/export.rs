@@ -192,7 +192,7 @@ fn calls_give_json_or_say_what_is_wrong() {
 fn panics_are_told_and_go_no_further() {
     let told = |words: &str| (STATUS_PANICKED, words.to_owned());
     assert_eq!(call(21, "panics", &json!({})), told("on purpose"));
-    let no_text = told("a value that is no text");
+    let no_text = told("a value that is not text");
     assert_eq!(call(22, "panics_twice", &json!({})), no_text);
     assert_eq!(call(23, "panics_late", &json!({})), told("no words"));
     unsafe { (table().shutdown.unwrap())() };

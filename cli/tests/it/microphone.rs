@@ -397,7 +397,7 @@ fn microphone_that_is_not_there_is_named_before_anything_is_sent() {
     let output = run("none.conf", &[]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     // ALSA says before it what it looked for.
-    let said = "error: cannot open the microphone \"default\": it is not there\n\
+    let said = "error: cannot open the microphone \"default\": it does not exist\n\
         hint: `openai-agents devices` lists all devices; choose another with --input-device\n";
     assert_eq!(
         (output.status.code(), stderr.ends_with(said)),

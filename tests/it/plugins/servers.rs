@@ -141,7 +141,7 @@ fn servers_over_http_that_break_a_rule_are_skipped_one_by_one() {
     }
     check_skipped(
         r#""type": "sse", "url": "https://a.example/sse""#,
-        "has the transport `sse`, which is not supported",
+        "has the transport `sse`, which is not supported; use stdio or streamable-http",
     );
 }
 

@@ -112,7 +112,7 @@ async fn entries_that_trap_or_loop_are_contained_one_by_one() {
         (
             describe,
             "(return (i64.const -1))",
-            format!("{not_described} broke its contract: its answer is outside its memory"),
+            format!("{not_described} broke the ABI: its answer is outside its memory"),
         ),
         (
             version,
