@@ -63,7 +63,9 @@ pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Trace
 pub(crate) use id::fnv;
 #[cfg(any(feature = "realtime", feature = "voice"))]
 pub(crate) use open::OpenSpan;
-pub(crate) use record::{Description, SpanStart};
+#[cfg(feature = "http")]
+pub(crate) use record::Description;
+pub(crate) use record::SpanStart;
 pub(crate) use response::ResponseTexts;
 #[cfg(feature = "mcp-client")]
 pub(crate) use scope::current_context;
