@@ -4,8 +4,8 @@
 //! `benches/compare`: ten turns with a call of a tool, and one that answers. Linux only: it reads `/proc`. The model is a server in a
 //! process of its own, so that its work is not counted as the run's; CPU time hardly depends on what else the machine does.
 //!
-//! Times say little while anything else runs; valgrind counts instructions the same each time (`scripts/trace-instructions`): 87,500 for a turn
-//! on the run's own thread and 10,900 more when it is recorded (12 %), 111,000 more on all threads. That is above the 5 % that this was to
+//! Times say little while anything else runs; valgrind counts instructions the same each time (`scripts/trace-instructions`): 84,400 for a turn
+//! on the run's own thread and 11,200 more when it is recorded (13 %), 104,500 more on all threads. That is above the 5 % that this was to
 //! stay below: a third of it is to allocate what another thread frees. A turn of a real model takes hundreds of milliseconds.
 #![expect(
     clippy::print_stdout,
