@@ -138,6 +138,13 @@ impl LiveSession<'_> {
     }
 
     async fn on_event(&mut self, event: RealtimeEvent) -> Result<()> {
+        if matches!(event, RealtimeEvent::Interrupted { .. }) {
+            // The user speaks over the answer: what waits in the queue is not to be played. Silence comes first, since a terminal that
+            // takes no text would hold it up.
+            self.speaker.clear();
+            self.item = None;
+            self.is_playing.set(false);
+        }
         self.terminal.show(&event)?;
         match event {
             RealtimeEvent::Audio { item_id, audio } => {
@@ -152,12 +159,6 @@ impl LiveSession<'_> {
                 self.end_item()?;
                 self.report().await?;
                 note_trouble(self.speaker.take_trouble());
-            }
-            RealtimeEvent::Interrupted { .. } => {
-                // The user speaks over the answer: what waits in the queue is not to be played.
-                self.speaker.clear();
-                self.item = None;
-                self.is_playing.set(false);
             }
             RealtimeEvent::ApprovalRequired { call_id, .. } => self.decide(call_id).await?,
             _ => {}
