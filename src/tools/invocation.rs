@@ -167,8 +167,10 @@ impl ToolCall {
         // The two are filled by the attempt and read after it, however it ended: verdicts are
         // listed for failed calls too, and whoever heard of the begin hears of the end.
         let (mut guardrails, mut is_observed) = (Vec::new(), false);
-        let call = self.attempt(approval, &observer, (&mut guardrails, &mut is_observed));
-        let (output, failure) = match call.await {
+        let attempted = self
+            .attempt(approval, &observer, (&mut guardrails, &mut is_observed))
+            .await;
+        let (output, failure) = match attempted {
             Ok(output) => (Ok(output), None),
             Err(Stop::Rejected(message)) => (Err(message), None),
             Err(Stop::Failed(error)) => match self.told(error) {

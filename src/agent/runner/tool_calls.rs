@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use super::RunEvent;
@@ -134,18 +134,15 @@ impl TurnTools<'_> {
         };
         // Without layers the call is polled as it is: a step made for nobody costs an allocation for each call.
         let layers = self.run.layers();
+        // Mapped and not awaited in a block: a block would hold all that goes into the call a second time.
+        let made = attempt.make(permission);
         if layers.is_empty() {
-            return Box::pin(async move {
-                let end = attempt.make(permission).await;
-                ToolEvent::Ended { n, end }
-            });
+            return Box::pin(made.map(move |end| ToolEvent::Ended { n, end }));
         }
-        let inner = async move {
-            match attempt.make(permission).await {
-                Ok(end) => StepOutcome::ToolCalled(ToolCallEnd(end)),
-                Err(error) => StepOutcome::Failed(RunFailure::Tool(error)),
-            }
-        };
+        let inner = made.map(|made| match made {
+            Ok(end) => StepOutcome::ToolCalled(ToolCallEnd(end)),
+            Err(error) => StepOutcome::Failed(RunFailure::Tool(error)),
+        });
         let step = || RunStep {
             cx: self.run.cx().clone(),
             agent: self.run.agent().clone(),
@@ -284,13 +281,13 @@ impl Attempt {
             }
         };
         let is_effect = approval != Approval::Required && !self.tool.is_composite();
-        let made = self.call.make(approval, self.hooks);
         let TurnScope { setup, number, .. } = &*self.scope.turn;
         // A call that waits has no effect yet, and the effects inside a call of an agent pass the journal one by one.
         let Some(journal) = setup.options.journal.as_ref().filter(|_| is_effect) else {
-            return waits.end(made.await);
+            return waits.end(self.call.make(approval, self.hooks).await);
         };
         let call = &self.scope.call;
+        let made = self.call.make(approval, self.hooks);
         let effect: ToolEffect = Box::pin(async move {
             trace::note_effect();
             outcome(made.await)

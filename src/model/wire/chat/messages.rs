@@ -4,6 +4,7 @@
 //! message. Each item keeps the bytes of its own part, so that a turn only copies them together.
 
 use bytes::{BufMut, BytesMut};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{thinking, tool_media};
@@ -31,7 +32,10 @@ pub(super) fn encode(
         empty: rest.is_start,
     };
     if let Some(instructions) = instructions.filter(|_| rest.is_start) {
-        writer.value(&json!({ "role": "system", "content": instructions }))?;
+        writer.value(&TextMessage {
+            role: "system",
+            content: instructions,
+        })?;
     }
     let mut rest = rest.items;
     let mut media = Vec::new();
@@ -101,6 +105,13 @@ fn is_call(item: &Item) -> bool {
     matches!(item.kind(), ItemKind::FunctionCall(_))
 }
 
+/// A message of one text, as nearly every one is. It is written without a [`Value`] in between, which costs more than all else.
+#[derive(Serialize)]
+struct TextMessage<'a, R> {
+    role: R,
+    content: &'a str,
+}
+
 /// The items of one assistant message.
 #[derive(Clone, Copy)]
 struct Group<'a>(&'a [Item]);
@@ -165,7 +176,7 @@ impl MessageWriter<'_> {
         }
     }
 
-    fn value(&mut self, message: &Value) -> Result<(), ModelError> {
+    fn value(&mut self, message: &impl Serialize) -> Result<(), ModelError> {
         self.comma();
         write_json(self.bytes, message)
     }
@@ -194,6 +205,12 @@ impl MessageWriter<'_> {
             ItemKind::Message(message) => {
                 self.comma();
                 self.remembered(item, |bytes| {
+                    if let Content::Text(content) = &message.content
+                        && message.extra.is_empty()
+                    {
+                        let role = &message.role;
+                        return write_json(bytes, &TextMessage { role, content });
+                    }
                     let value = match chat_content(&message.extra) {
                         Some(_) => json!({ "role": message.role, "content": null }),
                         None => with_cache_control(item, message_value(item, message)?),
