@@ -170,34 +170,30 @@ impl QueueState {
 
     fn work(&self, mut exporter: impl Exporter) {
         let mut running: Vec<SpanRecord> = Vec::new();
+        let mut taken = WaitingSpans::default();
         loop {
-            let WaitingSpans {
-                ended,
-                started,
-                flushes,
-                is_closing,
-                ..
-            } = self.next_batch();
-            running.extend(started);
+            self.take_batch(&mut taken);
+            running.append(&mut taken.started);
             // They come first, so that a run is known before what ended in it; with what ended, so that both are written at once.
             let mut batch: Vec<Arc<Span>> = Vec::new();
             if self.wants_running && running.iter().any(|span| !span.has_ended()) {
                 batch.extend(running.iter().filter_map(begun));
             }
             running.retain(|span| !span.has_ended());
-            for some in ended.chunks(self.limits.max_batch.max(1)) {
+            for some in taken.ended.chunks(self.limits.max_batch.max(1)) {
                 batch.extend(some.iter().map(SpanRecord::span));
                 self.export(&mut exporter, &batch);
                 batch.clear();
             }
+            taken.ended.clear();
             if !batch.is_empty() {
                 self.export(&mut exporter, &batch);
             }
-            for flush in flushes {
+            for flush in taken.flushes.drain(..) {
                 // Whoever waited may have given up, which is no matter.
                 let _gone = flush.send(());
             }
-            if is_closing {
+            if taken.is_closing {
                 return;
             }
         }
@@ -217,8 +213,12 @@ impl QueueState {
         }
     }
 
-    /// Waits for something to do, and then for more of it.
-    fn next_batch(&self) -> WaitingSpans {
+    /// Waits for something to do, and then for more of it. What it takes changes places with lists that are empty again, so that runs
+    /// need not have them grow anew.
+    fn take_batch(&self, taken: &mut WaitingSpans) {
+        for list in [&mut taken.ended, &mut taken.started] {
+            list.shrink_to(self.limits.max_batch);
+        }
         let mut waiting = self.lock();
         while waiting.ended.is_empty()
             && waiting.started.is_empty()
@@ -236,10 +236,9 @@ impl QueueState {
             let waited = self.wake.wait_timeout(waiting, self.limits.interval);
             (waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        WaitingSpans {
-            is_closing: waiting.is_closing,
-            ..std::mem::take(&mut *waiting)
-        }
+        std::mem::swap(&mut *waiting, taken);
+        waiting.n_bytes = 0;
+        waiting.is_closing = taken.is_closing;
     }
 }
 
