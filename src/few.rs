@@ -35,16 +35,6 @@ impl<T, const N: usize> Few<T, N> {
         self.first.iter_mut().flatten().chain(&mut self.more)
     }
 
-    /// Takes out the first that is to go.
-    pub(crate) fn take_if(&mut self, goes: impl Fn(&T) -> bool) -> Option<T> {
-        // Mostly all of it stays, and nothing is moved.
-        let at = self.iter().position(goes)?;
-        let mut elements: Vec<T> = std::mem::take(self).into_iter().collect();
-        let taken = elements.remove(at);
-        self.extend(elements);
-        Some(taken)
-    }
-
     /// Returns the first element; that alone is moved.
     #[cfg(feature = "http")]
     pub(crate) fn into_first(mut self) -> Option<T> {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use crate::http::Url;
 use crate::secret::Redactor;
-use crate::trace::{ActiveSpan, Description, Span, SpanContent, SpanKind, gen_ai, with_current};
+use crate::trace::{
+    ActiveSpan, Description, Exchange, Span, SpanContent, SpanKind, gen_ai, with_current,
+};
 
 /// Does something with the span of the model call that is under way, if that is recorded.
 fn with_generation(act: impl FnOnce(&ActiveSpan)) {
@@ -17,20 +19,16 @@ fn with_generation(act: impl FnOnce(&ActiveSpan)) {
     });
 }
 
-/// Notes what is sent and to whom, in the place of what an attempt before had sent.
+/// Notes what is sent and to whom, in the place of what an attempt before had sent and got.
 pub(super) fn record_request(
     body: &Bytes,
     redactor: &Redactor,
     server: impl FnOnce() -> Arc<dyn Description>,
 ) {
     with_generation(|span| {
-        // A retry uses the span of the call again. The bytes of the attempt that failed would stand
-        // before those of this one.
-        span.remove_content("response");
-        span.add_content("request", || {
-            SpanContent::bytes(body).without_secrets_of(redactor)
-        });
-        span.describe(server());
+        let is_recorded = span.records_content();
+        let request = is_recorded.then(|| SpanContent::bytes(body).without_secrets_of(redactor));
+        span.begin_exchange(Exchange::new(server(), request));
     });
 }
 
@@ -51,12 +49,12 @@ pub(super) fn server_description(url: &Url, redactor: &Redactor) -> Arc<dyn Desc
 
 /// Notes a piece of the answer's body, as it came.
 pub(super) fn record_answer(piece: &Bytes, redactor: &Redactor) {
-    with_generation(|span| span.append_content("response", piece, redactor));
+    with_generation(|span| span.add_answer(piece, redactor));
 }
 
 /// Notes the status of an answer.
 pub(super) fn record_status(status: u16) {
-    with_generation(|span| span.set(gen_ai::STATUS_CODE, status));
+    with_generation(|span| span.set_exchange_status(status));
 }
 
 /// The header that tells the server of the trace, if that was asked for.

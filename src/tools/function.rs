@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -60,6 +60,8 @@ pub struct FunctionTool {
 
 pub(super) struct Definition {
     spec: ToolSpec,
+    /// That of the spec, for whoever keeps it longer than the tool.
+    description: OnceLock<Arc<str>>,
     options: ToolOptions,
     rules: ArgumentRules,
     handler: Box<Handler>,
@@ -168,6 +170,7 @@ impl FunctionTool {
         let nobody = || Fault::Fatal("the tool is not answered here".into());
         let definition = Definition {
             spec,
+            description: OnceLock::new(),
             options: ToolOptions::default(),
             rules: ArgumentRules::none(),
             handler: Box::new(move |_, _| Ok(Box::pin(async move { Err(nobody()) }))),
@@ -450,6 +453,12 @@ impl FunctionTool {
         &self.definition.spec
     }
 
+    /// Returns the description, shared.
+    pub(crate) fn shared_description(&self) -> Arc<str> {
+        let made = || self.spec().description.as_str().into();
+        Arc::clone(self.definition.description.get_or_init(made))
+    }
+
     /// Returns the tool's name.
     pub fn name(&self) -> &ToolName {
         &self.definition.spec.name
@@ -518,6 +527,7 @@ impl FunctionTool {
         Ok(Self {
             definition: Arc::new(Definition {
                 spec,
+                description: OnceLock::new(),
                 options,
                 rules,
                 handler,

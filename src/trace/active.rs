@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "http")]
 use bytes::Bytes;
 use serde_json::Value;
 
+#[cfg(feature = "http")]
+use super::exchange::Exchange;
 use super::id::SpanContext;
-use super::record::{Description, SpanRecord, SpanStart};
-use super::response::ResponseTexts;
+use super::record::{Description, SpanDraft, SpanRecord, SpanStart};
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
 use super::tracer::Tracer;
+#[cfg(feature = "http")]
 use crate::secret::Redactor;
 use crate::usage::Usage;
 
@@ -51,22 +54,12 @@ impl ActiveSpan {
 
     /// Adds an attribute, in the place of an earlier one of its name.
     pub fn set(&self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        self.record.set(name.into(), value.into());
-    }
-
-    /// Has attributes made when someone asks for the span, of what they share with the run until then.
-    pub(crate) fn describe(&self, description: Arc<dyn Description>) {
-        self.record.describe(description);
-    }
-
-    /// Says what an answer says of itself.
-    pub(crate) fn set_response(&self, texts: ResponseTexts) {
-        self.record.set_response(texts);
+        self.tell(|draft| draft.set(name, value));
     }
 
     /// Says what was used.
     pub(crate) fn set_usage(&self, usage: &Usage) {
-        self.record.set_usage(*usage);
+        self.tell(|draft| draft.set_usage(*usage));
     }
 
     /// Notes that something happened.
@@ -76,30 +69,40 @@ impl ActiveSpan {
         attributes: impl IntoIterator<Item = (&'static str, Value)>,
     ) {
         let attributes = attributes.into_iter();
-        self.record.add_event(SpanEvent {
+        let event = SpanEvent {
             name: name.into(),
             at: SystemTime::now(),
             attributes: attributes
                 .map(|(name, value)| (Cow::Borrowed(name), value))
                 .collect(),
-        });
+        };
+        self.tell(|draft| draft.add_event(event));
     }
 
     /// Adds content, unless the tracer withholds that; it is made only then.
     pub fn add_content(&self, name: &'static str, content: impl FnOnce() -> SpanContent) {
         if self.records_content() {
-            self.record.set_content(name, content());
+            let content = content();
+            self.tell(|draft| draft.set_content(name, content));
         }
     }
 
-    pub(crate) fn remove_content(&self, name: &str) {
-        self.record.remove_content(name);
+    /// Tells of an exchange with the model's server, in the place of an earlier one.
+    #[cfg(feature = "http")]
+    pub(crate) fn begin_exchange(&self, exchange: Exchange) {
+        self.tell(|draft| draft.begin_exchange(exchange));
     }
 
-    /// Adds a piece to content that comes piece by piece.
-    pub(crate) fn append_content(&self, name: &'static str, piece: &Bytes, redactor: &Redactor) {
+    #[cfg(feature = "http")]
+    pub(crate) fn set_exchange_status(&self, status: u16) {
+        self.tell(|draft| draft.set_exchange_status(status));
+    }
+
+    /// Adds a piece of the server's answer, unless the tracer withholds that.
+    #[cfg(feature = "http")]
+    pub(crate) fn add_answer(&self, piece: &Bytes, redactor: &Redactor) {
         if self.records_content() {
-            self.record.append_content(name, piece, redactor);
+            self.tell(|draft| draft.add_answer(piece, redactor));
         }
     }
 
@@ -110,25 +113,34 @@ impl ActiveSpan {
 
     /// Notes why it failed; it ends with the status `error` then, unless another is said at its end.
     pub fn fail(&self, error: SpanError) {
-        self.record.fail(error);
+        self.tell(|draft| draft.fail(error));
+    }
+
+    /// Tells it several things at once.
+    pub(crate) fn tell(&self, tell: impl FnOnce(&mut SpanDraft)) {
+        self.record.tell(tell);
     }
 
     /// Ends it: as failed if it was said to have failed, else well.
     pub fn end(&self) {
-        self.end_with(None, None);
+        self.end_with(None, |_| {});
     }
 
     pub(crate) fn end_as(&self, status: SpanStatus) {
-        self.end_with(Some(status), None);
+        self.end_with(Some(status), |_| {});
     }
 
     /// Ends a span of a time that is over.
     pub(crate) fn end_at(&self, ended_at: SystemTime) {
-        self.end_with(Some(SpanStatus::Ok), Some(ended_at));
+        let status = Some(SpanStatus::Ok);
+        if self.record.end(status, Some(ended_at), |_| {}) {
+            self.tracer.ended(&self.record);
+        }
     }
 
-    fn end_with(&self, status: Option<SpanStatus>, ended_at: Option<SystemTime>) {
-        if self.record.end(status, ended_at) {
+    /// Ends it with what it is told last.
+    pub(crate) fn end_with(&self, status: Option<SpanStatus>, tell: impl FnOnce(&mut SpanDraft)) {
+        if self.record.end(status, None, tell) {
             self.tracer.ended(&self.record);
         }
     }

@@ -13,6 +13,11 @@ mod id;
 pub(crate) mod time;
 mod span;
 mod record;
+#[cfg_attr(
+    not(feature = "http"),
+    expect(dead_code, reason = "only calls of HTTP servers have exchanges")
+)]
+mod exchange;
 mod response;
 mod active;
 mod processor;
@@ -60,12 +65,14 @@ pub use store::{
 };
 pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Tracer, TracerBuilder};
 
+#[cfg(feature = "http")]
+pub(crate) use exchange::Exchange;
 pub(crate) use id::fnv;
 #[cfg(any(feature = "realtime", feature = "voice"))]
 pub(crate) use open::OpenSpan;
 #[cfg(feature = "http")]
 pub(crate) use record::Description;
-pub(crate) use record::SpanStart;
+pub(crate) use record::{SpanDraft, SpanStart};
 pub(crate) use response::ResponseTexts;
 #[cfg(feature = "mcp-client")]
 pub(crate) use scope::current_context;

@@ -9,9 +9,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+#[cfg(feature = "http")]
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::exchange::Exchange;
 use super::id::{SpanContext, SpanId};
 use super::response::ResponseTexts;
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
@@ -54,33 +56,20 @@ struct RecordState {
     whole: Option<Arc<Span>>,
 }
 
-/// What is known of a span.
+/// What a span was told since it began. What the spans of a turn are told has its place; all else stands in lists.
 #[derive(Clone)]
-struct SpanDraft {
+pub(crate) struct SpanDraft {
     status: SpanStatus,
     ended_at: Option<SystemTime>,
     error: Option<Box<SpanError>>,
-    notes: Few<SpanNote, N_NOTES>,
-    content: Few<(&'static str, SpanContent), N_CONTENT>,
-    /// About how many bytes of content it was told.
+    exchange: Option<Exchange>,
+    response: Option<ResponseTexts>,
+    usage: Option<Usage>,
+    content: Few<(&'static str, SpanContent), 1>,
+    attributes: Vec<(Cow<'static, str>, Value)>,
+    events: Vec<SpanEvent>,
+    /// About how many bytes of content it was told, or its description holds.
     n_bytes: usize,
-}
-
-/// As many notes as a model call has.
-const N_NOTES: usize = 4;
-
-/// As many contents as a model call has.
-const N_CONTENT: usize = 5;
-
-/// Something that a span was told; the notes of a span are in the order in which it was.
-#[derive(Clone)]
-enum SpanNote {
-    Attribute(Cow<'static, str>, Value),
-    Event(Box<SpanEvent>),
-    Response(ResponseTexts),
-    Usage(Usage),
-    /// What is made of values that are shared.
-    Description(Arc<dyn Description>),
 }
 
 /// What a span begins with.
@@ -93,6 +82,8 @@ pub(crate) struct SpanStart<D = fn(&mut Span)> {
     pub(crate) name: Cow<'static, str>,
     /// When it began, if that was before now.
     pub(crate) started_at: Option<SystemTime>,
+    /// About how many bytes of content its description holds.
+    n_bytes: usize,
     description: D,
 }
 
@@ -106,6 +97,7 @@ impl SpanStart {
             is_root: false,
             name: Cow::Borrowed(""),
             started_at: None,
+            n_bytes: 0,
             description: |_| {},
         }
     }
@@ -115,7 +107,13 @@ impl SpanStart {
         self
     }
 
-    /// Has its name and attributes made when someone asks for the span.
+    /// Says about how many bytes of content its description holds.
+    pub(crate) const fn holding(mut self, n_bytes: usize) -> Self {
+        self.n_bytes = n_bytes;
+        self
+    }
+
+    /// Has its name, attributes and content made when someone asks for the span.
     pub(crate) fn described<D: Fn(&mut Span)>(self, description: D) -> SpanStart<D> {
         SpanStart {
             trace: self.trace,
@@ -124,6 +122,7 @@ impl SpanStart {
             is_root: self.is_root,
             name: self.name,
             started_at: self.started_at,
+            n_bytes: self.n_bytes,
             description,
         }
     }
@@ -147,9 +146,13 @@ impl SpanRecord {
                     status: SpanStatus::Running,
                     ended_at: None,
                     error: None,
-                    notes: Few::default(),
+                    exchange: None,
+                    response: None,
+                    usage: None,
                     content: Few::default(),
-                    n_bytes: 0,
+                    attributes: Vec::new(),
+                    events: Vec::new(),
+                    n_bytes: start.n_bytes,
                 },
                 whole: None,
             }),
@@ -208,74 +211,30 @@ impl SpanRecord {
         self.lock().draft.n_bytes
     }
 
-    pub(super) fn set(&self, name: Cow<'static, str>, value: Value) {
-        self.note(SpanNote::Attribute(name, value));
+    /// Tells it something, if it goes on.
+    pub(super) fn tell(&self, tell: impl FnOnce(&mut SpanDraft)) {
+        let mut state = self.lock();
+        if state.draft.ended_at.is_none() {
+            tell(&mut state.draft);
+        }
     }
 
-    pub(super) fn add_event(&self, event: SpanEvent) {
-        self.note(SpanNote::Event(Box::new(event)));
-    }
-
-    pub(super) fn set_response(&self, texts: ResponseTexts) {
-        self.note(SpanNote::Response(texts));
-    }
-
-    pub(super) fn set_usage(&self, usage: Usage) {
-        self.note(SpanNote::Usage(usage));
-    }
-
-    pub(super) fn describe(&self, description: Arc<dyn Description>) {
-        self.note(SpanNote::Description(description));
-    }
-
-    pub(super) fn fail(&self, error: SpanError) {
-        self.change(|draft| {
-            draft.status = SpanStatus::Error;
-            draft.error = Some(Box::new(error));
-        });
-    }
-
-    pub(super) fn set_content(&self, name: &'static str, content: SpanContent) {
-        self.change(|draft| {
-            draft.n_bytes += content.n_bytes();
-            let known = |(known, _): &&mut (&'static str, SpanContent)| *known == name;
-            if let Some((_, known)) = draft.content.iter_mut().find(known) {
-                draft.n_bytes -= known.n_bytes();
-                *known = content;
-                return;
-            }
-            draft.content.push((name, content));
-        });
-    }
-
-    pub(super) fn remove_content(&self, name: &str) {
-        self.change(|draft| {
-            if let Some((_, content)) = draft.content.take_if(|(known, _)| *known == name) {
-                draft.n_bytes -= content.n_bytes();
-            }
-        });
-    }
-
-    pub(super) fn append_content(&self, name: &'static str, piece: &Bytes, redactor: &Redactor) {
-        self.change(|draft| {
-            draft.n_bytes += piece.len();
-            let known = |(known, _): &&mut (&'static str, SpanContent)| *known == name;
-            if let Some((_, content)) = draft.content.iter_mut().find(known) {
-                content.push(piece);
-                return;
-            }
-            let content = SpanContent::bytes(piece).without_secrets_of(redactor);
-            draft.content.push((name, content));
-        });
-    }
-
-    /// Ends it, now or at another time; says whether it went on until then.
-    pub(super) fn end(&self, status: Option<SpanStatus>, ended_at: Option<SystemTime>) -> bool {
-        // By the clock that does not jump, so that no span ends before it began.
-        let now = || self.0.started_at + self.0.started.elapsed();
-        let ended_at = ended_at.unwrap_or_else(now).max(self.0.started_at);
+    /// Ends it, now or at another time, with what it is told last; says whether it went on until then.
+    pub(super) fn end(
+        &self,
+        status: Option<SpanStatus>,
+        ended_at: Option<SystemTime>,
+        tell: impl FnOnce(&mut SpanDraft),
+    ) -> bool {
+        let ended_at = match ended_at {
+            // No span ends before it began.
+            Some(ended_at) => ended_at.max(self.0.started_at),
+            // By the clock that does not jump.
+            None => self.0.started_at + self.0.started.elapsed(),
+        };
         let mut is_end = false;
-        self.change(|draft| {
+        self.tell(|draft| {
+            tell(draft);
             draft.status = match (status, draft.status) {
                 (Some(status), _) => status,
                 (None, SpanStatus::Running) => SpanStatus::Ok,
@@ -287,18 +246,6 @@ impl SpanRecord {
         is_end
     }
 
-    fn note(&self, note: SpanNote) {
-        self.change(|draft| draft.notes.push(note));
-    }
-
-    /// Changes it, if it goes on.
-    fn change(&self, change: impl FnOnce(&mut SpanDraft)) {
-        let mut state = self.lock();
-        if state.draft.ended_at.is_none() {
-            change(&mut state.draft);
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, RecordState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -306,11 +253,10 @@ impl SpanRecord {
 
 impl RecordInner<dyn Description> {
     fn put_together(&self, draft: SpanDraft) -> Span {
-        let content = draft.content.into_iter();
         // About as many as it will have.
-        let n_attributes = match self.kind {
-            SpanKind::Generation => 24,
-            _ => 8,
+        let (n_attributes, n_contents) = match self.kind {
+            SpanKind::Generation => (24, 5),
+            _ => (8, 2),
         };
         let mut span = Span {
             trace: Arc::clone(&self.trace),
@@ -323,21 +269,25 @@ impl RecordInner<dyn Description> {
             started_at: self.started_at,
             ended_at: draft.ended_at,
             attributes: Vec::with_capacity(n_attributes),
-            events: Vec::new(),
+            events: draft.events,
             error: draft.error.map(|error| *error),
-            content: content
-                .map(|(name, content)| (Cow::Borrowed(name), content))
-                .collect(),
+            content: Vec::with_capacity(n_contents),
         };
         (self.description)(&mut span);
-        for note in draft.notes {
-            match note {
-                SpanNote::Attribute(name, value) => span.set(name, value),
-                SpanNote::Event(event) => span.events.push(*event),
-                SpanNote::Response(texts) => texts.write(&mut span),
-                SpanNote::Usage(usage) => write_usage(&mut span, &usage),
-                SpanNote::Description(describe) => describe(&mut span),
-            }
+        if let Some(exchange) = draft.exchange {
+            exchange.write(&mut span);
+        }
+        for (name, content) in draft.content {
+            span.add_content(name, content);
+        }
+        if let Some(texts) = draft.response {
+            texts.write(&mut span);
+        }
+        if let Some(usage) = draft.usage {
+            write_usage(&mut span, &usage);
+        }
+        for (name, value) in draft.attributes {
+            span.set(name, value);
         }
         if !self.redactor.is_empty() {
             clean(&mut span, &self.redactor);
@@ -347,12 +297,73 @@ impl RecordInner<dyn Description> {
 }
 
 impl SpanDraft {
+    pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.attributes.push((name.into(), value.into()));
+    }
+
+    pub(crate) fn set_content(&mut self, name: &'static str, content: SpanContent) {
+        self.n_bytes += content.n_bytes();
+        let known = |(known, _): &&mut (&'static str, SpanContent)| *known == name;
+        if let Some((_, known)) = self.content.iter_mut().find(known) {
+            self.n_bytes -= known.n_bytes();
+            *known = content;
+            return;
+        }
+        self.content.push((name, content));
+    }
+
+    pub(crate) fn fail(&mut self, error: SpanError) {
+        self.status = SpanStatus::Error;
+        self.error = Some(Box::new(error));
+    }
+
+    /// Says what was used.
+    pub(crate) const fn set_usage(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+    }
+
+    /// Says what an answer says of itself.
+    pub(crate) fn set_response(&mut self, texts: ResponseTexts) {
+        self.response = Some(texts);
+    }
+
+    pub(super) fn add_event(&mut self, event: SpanEvent) {
+        self.events.push(event);
+    }
+
+    /// Says what is sent to a server, in the place of what was sent before.
+    #[cfg(feature = "http")]
+    pub(super) fn begin_exchange(&mut self, exchange: Exchange) {
+        self.n_bytes += exchange.n_bytes();
+        self.n_bytes -= self.exchange.as_ref().map_or(0, Exchange::n_bytes);
+        self.exchange = Some(exchange);
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn set_exchange_status(&mut self, status: u16) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.set_status(status);
+        }
+    }
+
+    /// Adds a piece of what the server answers.
+    #[cfg(feature = "http")]
+    pub(super) fn add_answer(&mut self, piece: &Bytes, redactor: &Redactor) {
+        if let Some(exchange) = &mut self.exchange {
+            self.n_bytes += piece.len();
+            exchange.push(piece, redactor);
+        }
+    }
+
     /// Takes out all that is large; that it ended, and how, stays.
     fn take(&mut self) -> Self {
         Self {
             error: self.error.take(),
-            notes: std::mem::take(&mut self.notes),
+            exchange: self.exchange.take(),
+            response: self.response.take(),
             content: std::mem::take(&mut self.content),
+            attributes: std::mem::take(&mut self.attributes),
+            events: std::mem::take(&mut self.events),
             ..*self
         }
     }

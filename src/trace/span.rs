@@ -187,6 +187,10 @@ impl Span {
         }
     }
 
+    pub(crate) fn add_content(&mut self, name: &'static str, content: SpanContent) {
+        self.content.push((Cow::Borrowed(name), content));
+    }
+
     /// Whether its outcome came from a journal, so that nothing was done.
     pub fn is_replayed(&self) -> bool {
         self.attribute(super::gen_ai::REPLAYED) == Some(&Value::Bool(true))

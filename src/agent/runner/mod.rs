@@ -130,7 +130,7 @@ impl Runner {
     /// What runs are recorded in.
     #[cfg(feature = "mcp-server")]
     pub(crate) fn recorder(&self) -> Option<&Tracer> {
-        self.options.tracer.as_ref().map(|layer| &layer.0)
+        self.options.tracer.as_ref()
     }
 
     fn request(&self, agent: &Agent, beginning: RunStart) -> RunRequest {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::layer::{Layers, RunLayer, TraceLayer};
+use super::layer::{Layers, RunLayer};
 use super::models::NamedModels;
 use super::{RunRequest, Runner};
 use crate::agent::run_state::HistoryOwner;
@@ -48,7 +48,7 @@ pub(crate) struct RunOptions {
     pub(super) hooks: Vec<Arc<dyn DynHooks>>,
     pub(super) layers: Vec<Arc<dyn RunLayer>>,
     /// The outermost layer, of which there is one.
-    pub(super) tracer: Option<Arc<TraceLayer>>,
+    pub(super) tracer: Option<Tracer>,
     pub(super) input_guardrails: Vec<InputGuardrail>,
     pub(super) output_guardrails: Vec<OutputGuardrail>,
     pub(super) handoff_filter: Option<HandoffFilter>,
@@ -159,8 +159,7 @@ impl RunOptions {
     /// What the run of an agent that is called as a tool takes over. Its limits are its own.
     pub(super) fn inherited(&self, layers: &Layers) -> Self {
         Self {
-            layers: layers.inherited(self.layers.len() + usize::from(self.tracer.is_some())),
-            tracer: None,
+            layers: layers.inherited(self.layers.len()),
             limits: Limits::default(),
             history_owner: HistoryOwner::default(),
             recover: None,
@@ -330,7 +329,7 @@ macro_rules! setters {
 
             /// Records runs in a tracer, those of agents that are called as tools included. It changes nothing in a run.
             pub fn tracer(mut self, tracer: &Tracer) -> Self {
-                self.options.tracer = Some(Arc::new(TraceLayer(tracer.clone())));
+                self.options.tracer = Some(tracer.clone());
                 self
             }
 

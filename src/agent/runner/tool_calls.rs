@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::RunEvent;
 use super::call_scope::{CallScope, EventSlot, TurnScope};
-use super::layer::{HookSet, RunStep, StepKind, StepOutcome, ToolCallEnd};
+use super::layer::{HookSet, Performance, RunStep, StepKind, StepOutcome, ToolCallEnd};
 use super::run::Run;
 use super::turn::{CallAction, CallEnd, Permission, PlannedCall};
 use crate::agent::run_state::{AskedCall, Decision, ExecutionCertainty};
@@ -149,7 +149,7 @@ impl TurnTools<'_> {
             turn: self.run.turn(),
             kind: StepKind::CallTool { call: cx },
         };
-        let mut performance = layers.around_future(step, inner);
+        let mut performance = layers.around(step, Performance::Future(Box::pin(inner)));
         Box::pin(async move {
             match performance.next().await {
                 Some(StepOutcome::ToolCalled(ToolCallEnd(end))) => {

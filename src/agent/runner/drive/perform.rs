@@ -131,13 +131,12 @@ impl<'a> Performer<'a> {
         kind: StepKind,
         outcome: impl Future<Output = StepOutcome> + Send + 'static,
     ) -> InProgress {
-        let step = || self.step(kind);
-        InProgress::One(self.run.layers().around_future(step, outcome))
+        self.one(|| kind, Performance::Future(Box::pin(outcome)))
     }
 
     /// A step that only layers have something to do in.
     fn at_once(&self, kind: impl FnOnce() -> StepKind) -> InProgress {
-        self.one(kind, Performance::Ready(StepOutcome::Done))
+        self.one(kind, Performance::Done)
     }
 
     /// The last step: whoever waits for the run elsewhere is told that it is over.

@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 
 pub(super) use hooks::HookSet;
-pub(super) use trace::TraceLayer;
+pub(super) use trace::WatchedStep;
 
 use super::graph::Graph;
 use super::options::RunOptions;
@@ -30,6 +30,7 @@ use crate::model::{Model, ModelEvent, ModelRequest};
 use crate::session::{SessionError, SessionId, SessionItems, SessionVersion};
 use crate::tools::{FunctionTool, ToolContext, ToolName};
 use hooks::HookLayer;
+use trace::RunTrace;
 
 /// Stands between a run and what it does.
 ///
@@ -326,9 +327,12 @@ impl ToolCallEnd {
     }
 }
 
-/// The layers of one run, the outermost first.
+/// The layers of one run.
 #[derive(Clone, Default)]
 pub(super) struct Layers {
+    /// The outermost: it sees what the layers make of a step.
+    trace: Option<Arc<RunTrace>>,
+    /// The outermost first.
     layers: Arc<[Arc<dyn RunLayer>]>,
     latest_names: Option<Arc<LatestNames>>,
 }
@@ -346,14 +350,14 @@ impl Layers {
         if options.layers.is_empty() && options.tracer.is_none() && !has_hooks {
             return Self::default();
         }
-        // The trace is outermost: it sees what the layers make of a step.
-        let tracer = options.tracer.iter();
-        let tracer = tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn RunLayer>);
-        let layers = tracer.chain(options.layers.iter().cloned());
+        let tracer = options.tracer.as_ref();
+        let trace = tracer.map(|tracer| Arc::new(RunTrace::begin(tracer, run)));
+        let layers = options.layers.iter().cloned();
         // A layer may give another for this run alone, which then keeps what belongs to the run.
         let begun = layers.map(|layer| layer.begin(run).unwrap_or(layer));
         let hooks = has_hooks.then(|| HookLayer::shared(&options.hooks));
         Self {
+            trace,
             layers: begun.chain(hooks).collect(),
             latest_names: Some(Arc::default()),
         }
@@ -364,31 +368,24 @@ impl Layers {
         self.layers.iter().take(n_layers).cloned().collect()
     }
 
-    /// Puts the layers around a future that performs a step, which is one allocation also where there are some.
-    pub(super) fn around_future(
-        &self,
-        step: impl FnOnce() -> RunStep,
-        inner: impl Future<Output = StepOutcome> + Send + 'static,
-    ) -> Performance {
-        if self.layers.is_empty() {
-            return Performance::Future(Box::pin(inner));
-        }
-        self.around_outcomes(&step(), Box::pin(futures_util::stream::once(inner)))
-    }
-
     /// Puts the layers around what performs a step; where there is none, nothing is made.
     pub(super) fn around(&self, step: impl FnOnce() -> RunStep, inner: Performance) -> Performance {
-        if self.layers.is_empty() {
+        if self.is_empty() {
             return inner;
         }
-        self.around_outcomes(&step(), Box::pin(inner))
-    }
-
-    fn around_outcomes(&self, step: &RunStep, inner: StepOutcomes) -> Performance {
-        let layers = self.layers.iter().rev();
-        // From the inside out: the last layer that is put around is the first of the list, and so
-        // the outermost.
-        Performance::Stream(layers.fold(inner, |outcomes, layer| layer.perform(step, outcomes)))
+        let (step, mut performance) = (step(), inner);
+        if !self.layers.is_empty() {
+            // From the inside out: the last layer that is put around is the first of the list, and so
+            // the outermost of them.
+            let outcomes: StepOutcomes = Box::pin(performance);
+            let layers = self.layers.iter().rev();
+            let outcomes = layers.fold(outcomes, |outcomes, layer| layer.perform(&step, outcomes));
+            performance = Performance::Stream(outcomes);
+        }
+        match &self.trace {
+            Some(trace) => trace.perform(&step, performance),
+            None => performance,
+        }
     }
 
     /// The names of a model and of its provider.
@@ -408,13 +405,14 @@ impl Layers {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+        self.trace.is_none() && self.layers.is_empty()
     }
 }
 
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Layers")
+            .field("is_traced", &self.trace.is_some())
             .field("n_layers", &self.layers.len())
             .finish_non_exhaustive()
     }
@@ -424,11 +422,13 @@ impl fmt::Debug for Layers {
 ///
 /// Most steps need no box of their own: only where a layer stands around one is it put into a stream.
 pub(super) enum Performance {
-    /// There was nothing to wait for.
-    Ready(StepOutcome),
+    /// There is nothing to do.
+    Done,
     Future(BoxFuture<'static, StepOutcome>),
     Model(BoxStream<'static, Result<ModelEvent, crate::model::ModelError>>),
     Stream(StepOutcomes),
+    /// It is recorded.
+    Watched(Box<WatchedStep>),
     /// It has given its last outcome. What was needed for it is dropped by then, so that the run is alone with its conversation again.
     Over,
 }
@@ -437,26 +437,27 @@ impl Stream for Performance {
     type Item = StepOutcome;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<StepOutcome>> {
-        let outcome = match &mut *self {
-            Self::Ready(_) | Self::Over => match std::mem::replace(&mut *self, Self::Over) {
-                Self::Ready(outcome) => Some(outcome),
-                _ => None,
-            },
-            Self::Future(future) => Some(std::task::ready!(future.poll_unpin(cx))),
-            Self::Stream(outcomes) => std::task::ready!(outcomes.poll_next_unpin(cx)),
-            Self::Model(call) => {
-                let event = std::task::ready!(call.poll_next_unpin(cx));
+        // Looked at where it is: an outcome is large to move.
+        let polled = match &mut *self {
+            Self::Done => Poll::Ready(Some(StepOutcome::Done)),
+            Self::Over => Poll::Ready(None),
+            Self::Future(future) => future.poll_unpin(cx).map(Some),
+            Self::Stream(outcomes) => outcomes.poll_next_unpin(cx),
+            Self::Watched(step) => step.poll_next(cx),
+            Self::Model(call) => call.poll_next_unpin(cx).map(|event| {
                 event.map(|event| match event {
                     Ok(event) => StepOutcome::Model(event),
                     Err(error) => StepOutcome::Failed(RunFailure::Model(error)),
                 })
-            }
+            }),
         };
         // Drop what performed the step now. A request still shares the history, and adding to a
         // shared history would copy it.
-        if outcome.as_ref().is_none_or(StepOutcome::is_last) {
+        if let Poll::Ready(outcome) = &polled
+            && outcome.as_ref().is_none_or(StepOutcome::is_last)
+        {
             *self = Self::Over;
         }
-        Poll::Ready(outcome)
+        polled
     }
 }

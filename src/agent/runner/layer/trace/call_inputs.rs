@@ -9,10 +9,20 @@ use crate::trace::SpanContent;
 ///
 /// They are kept once and not for each call. The run's own list is not held: the run adds to it in its place only while it is alone
 /// with it, and would copy it in each turn otherwise.
-#[derive(Default)]
 pub(super) struct CallInputs(Mutex<SharedItems>);
 
 type SharedItems = Arc<Mutex<Vec<Item>>>;
+
+/// Room for the items of a run of many turns, which is less than another allocation for each few of them.
+const N_ITEMS: usize = 32;
+
+impl Default for CallInputs {
+    fn default() -> Self {
+        Self(Mutex::new(Arc::new(Mutex::new(Vec::with_capacity(
+            N_ITEMS,
+        )))))
+    }
+}
 
 impl CallInputs {
     /// Takes the items of a model call.

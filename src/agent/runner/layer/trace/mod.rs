@@ -8,15 +8,13 @@ mod call_inputs;
 mod open;
 mod step;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use futures_core::Stream;
 use futures_util::StreamExt;
 
-use super::{RunIdentity, RunLayer, RunStep, StepKind, StepOutcome, StepOutcomes};
+use super::{Performance, RunIdentity, RunStep, StepKind, StepOutcome};
 use crate::trace::{
     ActiveSpan, Entered, PausedTrace, Span, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
     SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai,
@@ -25,27 +23,13 @@ use call_inputs::CallInputs;
 use open::OpenSpans;
 use step::StepSpan;
 
-/// Records runs in a tracer.
-pub(in crate::agent::runner) struct TraceLayer(pub(in crate::agent::runner) Tracer);
-
 /// Records one run.
-struct RunTrace {
+pub(super) struct RunTrace {
     tracer: Tracer,
     trace: Arc<TraceInfo>,
     spans: OpenSpans,
     has_journal: bool,
     inputs: CallInputs,
-}
-
-impl RunLayer for TraceLayer {
-    fn begin(&self, run: &RunIdentity<'_>) -> Option<Arc<dyn RunLayer>> {
-        Some(RunTrace::begin(&self.0, run))
-    }
-
-    /// Each run has its own, by which it is recorded.
-    fn perform(&self, _: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
-        outcomes
-    }
 }
 
 /// Where a run belongs.
@@ -93,7 +77,7 @@ impl RunOrigin {
 }
 
 impl RunTrace {
-    fn begin(tracer: &Tracer, run: &RunIdentity<'_>) -> Arc<dyn RunLayer> {
+    pub(super) fn begin(tracer: &Tracer, run: &RunIdentity<'_>) -> Self {
         let RunOrigin {
             trace,
             parent,
@@ -115,13 +99,13 @@ impl RunTrace {
                 SpanContent::items(input.iter().cloned().collect())
             });
         }
-        Arc::new(Self {
+        Self {
             spans: OpenSpans::new(tracer.clone(), Arc::clone(&trace), task),
             tracer: tracer.clone(),
             trace,
             has_journal: run.has_journal,
             inputs: CallInputs::default(),
-        })
+        }
     }
 
     /// Begins a span of a step, with a name and attributes that are made when someone asks for them.
@@ -131,9 +115,13 @@ impl RunTrace {
         kind: SpanKind,
         describe: impl Fn(&mut Span) + Send + Sync + 'static,
     ) -> ActiveSpan {
+        self.tracer
+            .begin(self.start(parent, kind).described(describe))
+    }
+
+    fn start(&self, parent: &ActiveSpan, kind: SpanKind) -> SpanStart {
         let parent = Some(parent.context().span_id);
-        let start = SpanStart::new(Arc::clone(&self.trace), parent, kind);
-        self.tracer.begin(start.described(describe))
+        SpanStart::new(Arc::clone(&self.trace), parent, kind)
     }
 }
 
@@ -153,16 +141,12 @@ fn run_description(run: &RunIdentity<'_>) -> impl Fn(&mut Span) + Send + Sync + 
     }
 }
 
-impl RunLayer for RunTrace {
-    /// The run of an agent that is called as a tool.
-    fn begin(&self, run: &RunIdentity<'_>) -> Option<Arc<dyn RunLayer>> {
-        Some(Self::begin(&self.tracer, run))
-    }
-
-    fn perform(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
+impl RunTrace {
+    /// Records a step, whose outcomes pass as they are.
+    pub(super) fn perform(&self, step: &RunStep, inner: Performance) -> Performance {
         let watched = match &step.kind {
             StepKind::Pause { .. } | StepKind::Finish { .. } | StepKind::Fail { .. } => {
-                return self.last_step(step, outcomes);
+                return self.last_step(step, inner);
             }
             StepKind::ReadSession { .. }
             | StepKind::WriteSession { .. }
@@ -191,22 +175,20 @@ impl RunLayer for RunTrace {
             | StepKind::CheckOffers
             | StepKind::FilterHistory => StepSpan::around(self.spans.agent(&step.agent)),
         };
-        self.watch(watched, outcomes)
+        self.watch(watched, inner)
     }
-}
 
-impl RunTrace {
-    fn watch(&self, step: StepSpan, outcomes: StepOutcomes) -> StepOutcomes {
-        Box::pin(WatchedStep {
+    fn watch(&self, step: StepSpan, inner: Performance) -> Performance {
+        Performance::Watched(Box::new(WatchedStep {
             scope: Some(TraceScope::span(step.current().clone())),
             step,
             spans: self.spans.clone(),
-            outcomes,
-        })
+            inner,
+        }))
     }
 
     /// The run ends once its last step has: the hooks that are told of it belong to it.
-    fn last_step(&self, step: &RunStep, outcomes: StepOutcomes) -> StepOutcomes {
+    fn last_step(&self, step: &RunStep, mut inner: Performance) -> Performance {
         let task = self.spans.task().clone();
         task.set(gen_ai::TURNS, step.turn);
         task.set_usage(&step.cx.usage());
@@ -242,40 +224,36 @@ impl RunTrace {
             task.fail(error);
         }
         let (spans, mut scope) = (self.spans.clone(), Some(TraceScope::span(task)));
-        let mut outcomes = outcomes;
-        futures_util::stream::poll_fn(move |cx| {
+        Performance::Stream(Box::pin(futures_util::stream::poll_fn(move |cx| {
             let entered = Entered::new(&mut scope);
-            let outcome = std::task::ready!(outcomes.poll_next_unpin(cx));
+            let outcome = std::task::ready!(inner.poll_next_unpin(cx));
             drop(entered);
             spans.end(status);
             Poll::Ready(outcome)
-        })
-        .boxed()
+        })))
     }
 }
 
 /// A step whose span goes on.
-struct WatchedStep {
+pub(in crate::agent::runner) struct WatchedStep {
     /// Always there, but for while it is current.
     scope: Option<TraceScope>,
     step: StepSpan,
     spans: OpenSpans,
-    outcomes: StepOutcomes,
+    inner: Performance,
 }
 
-impl Stream for WatchedStep {
-    type Item = StepOutcome;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<StepOutcome>> {
-        let watched = &mut *self;
-        let entered = Entered::new(&mut watched.scope);
-        let outcome = std::task::ready!(watched.outcomes.poll_next_unpin(cx));
+impl WatchedStep {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<StepOutcome>> {
+        let entered = Entered::new(&mut self.scope);
+        let polled = self.inner.poll_next_unpin(cx);
         drop(entered);
-        match &outcome {
-            Some(outcome) => watched.step.take(outcome, &watched.spans),
-            None => watched.step.end(),
+        match &polled {
+            Poll::Ready(Some(outcome)) => self.step.take(outcome, &self.spans),
+            Poll::Ready(None) => self.step.end(),
+            Poll::Pending => {}
         }
-        Poll::Ready(outcome)
+        polled
     }
 }
 

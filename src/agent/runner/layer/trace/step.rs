@@ -15,10 +15,10 @@ use crate::item::{Item, OutputContent};
 use crate::journal::ToolOutcome;
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, ModelError, ModelEvent, ModelRequest, ResponseMeta};
-use crate::tools::{CallTexts, ToolContext};
+use crate::tools::{CallTexts, FunctionTool, ToolContext};
 use crate::trace::{
-    ActiveSpan, ResponseTexts, Span, SpanContent, SpanError, SpanKind, SpanStart, SpanStatus,
-    gen_ai,
+    ActiveSpan, ResponseTexts, Span, SpanContent, SpanDraft, SpanError, SpanKind, SpanStart,
+    SpanStatus, gen_ai,
 };
 use crate::usage::Usage;
 
@@ -46,6 +46,18 @@ struct Generation {
     delivery: Delivery,
     has_begun: bool,
     items: Few<Item, 1>,
+}
+
+/// What a model is given, where that is not withheld.
+struct ModelInput {
+    items: SpanContent,
+    instructions: Option<Arc<str>>,
+}
+
+impl ModelInput {
+    fn n_bytes(&self) -> usize {
+        self.items.n_bytes() + self.instructions.as_deref().map_or(0, str::len)
+    }
 }
 
 impl RunTrace {
@@ -103,16 +115,16 @@ impl RunTrace {
         model: (&Arc<str>, &Arc<str>),
     ) -> StepSpan {
         let turn = self.spans.turn(&step.agent, step.turn);
-        let asked = generation_description(step, request, model);
-        let span = self.step(&turn, SpanKind::Generation, asked);
+        let input = self.tracer.records_content().then(|| ModelInput {
+            items: self.inputs.content(&request.items),
+            instructions: request.instructions.clone(),
+        });
+        let n_bytes = input.as_ref().map_or(0, ModelInput::n_bytes);
+        let start = self.start(&turn, SpanKind::Generation).holding(n_bytes);
+        let asked = generation_description(step, request, model, input);
+        let span = self.tracer.begin(start.described(asked));
         if !self.has_journal {
             span.note_effect();
-        }
-        span.add_content("input", || self.inputs.content(&request.items));
-        if let Some(instructions) = &request.instructions {
-            span.add_content("instructions", || {
-                SpanContent::text(Arc::clone(instructions))
-            });
         }
         let generation = Generation {
             delivery: request.delivery,
@@ -126,10 +138,16 @@ impl RunTrace {
         let turn = self.spans.turn(&step.agent, step.turn);
         let tool = call.tool_name().clone();
         let known = step.agent.tools().get(&tool);
-        let description = known.map(|known| Box::<str>::from(&*known.spec().description));
+        let description = known.map(FunctionTool::shared_description);
         let texts = call.texts().clone();
-        let arguments = texts.clone();
-        let span = self.step(&turn, SpanKind::Function, move |span| {
+        let is_recorded = self.tracer.records_content();
+        let n_bytes = if is_recorded {
+            texts.arguments().len()
+        } else {
+            0
+        };
+        let start = self.start(&turn, SpanKind::Function).holding(n_bytes);
+        let span = self.tracer.begin(start.described(move |span| {
             span.name = format!("{} {tool}", gen_ai::EXECUTE_TOOL).into();
             span.set(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL);
             span.set(gen_ai::TOOL_NAME, &*tool);
@@ -138,11 +156,14 @@ impl RunTrace {
             if let Some(description) = &description {
                 span.set(gen_ai::TOOL_DESCRIPTION, &**description);
             }
-        });
-        span.add_content("arguments", || match arguments {
-            CallTexts::Item(call) => SpanContent::arguments(call),
-            CallTexts::Own { arguments, .. } => SpanContent::text(arguments),
-        });
+            if is_recorded {
+                let arguments = match &texts {
+                    CallTexts::Item(call) => SpanContent::arguments(call.clone()),
+                    CallTexts::Own { arguments, .. } => SpanContent::text(arguments.as_str()),
+                };
+                span.add_content("arguments", arguments);
+            }
+        }));
         StepSpan::new(span, Watched::Tool)
     }
 
@@ -163,6 +184,7 @@ fn generation_description(
     step: &RunStep,
     request: &ModelRequest,
     (model, provider): (&Arc<str>, &Arc<str>),
+    input: Option<ModelInput>,
 ) -> impl Fn(&mut Span) + Send + Sync + use<> {
     let (model, provider) = (Arc::clone(model), Arc::clone(provider));
     let (agent, settings) = (step.agent.shared_name(), Arc::clone(&request.settings));
@@ -197,6 +219,13 @@ fn generation_description(
                 span.set(name, value);
             }
         }
+        if let Some(input) = &input {
+            span.add_content("input", input.items.clone());
+            if let Some(instructions) = &input.instructions {
+                let instructions = SpanContent::text(Arc::clone(instructions));
+                span.add_content("instructions", instructions);
+            }
+        }
     }
 }
 
@@ -223,8 +252,11 @@ impl StepSpan {
     pub(super) fn take(&mut self, outcome: &StepOutcome, spans: &OpenSpans) {
         match (&mut self.kind, outcome) {
             (Watched::Around | Watched::Over, _) => return,
+            (Watched::Generation(_), StepOutcome::Model(ModelEvent::ResponseDone(meta))) => {
+                return self.end_generation(meta, spans);
+            }
             (Watched::Generation(generation), StepOutcome::Model(event)) => {
-                generation.take(event, &self.span, spans);
+                generation.take(event, &self.span);
             }
             (_, StepOutcome::Failed(failure)) => note_failure(&self.span, failure),
             (_, StepOutcome::SessionFailed(error)) => {
@@ -239,7 +271,7 @@ impl StepSpan {
                 self.span.set(gen_ai::TOOLS, names);
             }
             (Watched::Tool, StepOutcome::ToolCalled(end)) => match end.outcome() {
-                Some(outcome) => note_output(&self.span, outcome),
+                Some(outcome) => return self.end_tool(outcome),
                 None => return self.end_as(Some(SpanStatus::Paused)),
             },
             (Watched::Handoff, _) => spans.handed_off(),
@@ -268,61 +300,112 @@ impl StepSpan {
     }
 
     fn end_as(&mut self, status: Option<SpanStatus>) {
+        let mut items = Few::default();
         match std::mem::replace(&mut self.kind, Watched::Over) {
             Watched::Around | Watched::Over => return,
             Watched::Session => self.note_replay(status),
             Watched::Generation(generation) => {
                 self.note_replay(status);
-                if !generation.items.is_empty() {
-                    let items = generation.items;
-                    self.span
-                        .add_content("output", || SpanContent::items(items));
-                }
+                items = generation.items;
             }
             Watched::End | Watched::Tool | Watched::Handoff => {}
         }
-        match status {
-            Some(status) => self.span.end_as(status),
-            None => self.span.end(),
+        self.span.end_with(status, |draft| set_output(draft, items));
+    }
+
+    /// The answer is complete; the span is told all of it at once.
+    fn end_generation(&mut self, meta: &ResponseMeta, spans: &OpenSpans) {
+        let Watched::Generation(mut generation) = std::mem::replace(&mut self.kind, Watched::Over)
+        else {
+            return;
+        };
+        generation.begin(&self.span);
+        self.note_replay(None);
+        // Not the whole of it, which counts as an answer that is kept.
+        let texts = ResponseTexts::new([
+            meta.response_id.as_deref(),
+            meta.model.as_deref(),
+            meta.request_id.as_deref(),
+            meta.finish_reason.as_deref(),
+        ]);
+        let usage = meta.usage.unwrap_or(Usage::UNREPORTED);
+        spans.used(&usage);
+        self.span.end_with(None, |draft| {
+            draft.set_response(texts);
+            draft.set_usage(usage);
+            set_output(draft, generation.items);
+            if !meta.deviations.is_empty() {
+                // What stood in a field that could not be used is the server's answer, which is content.
+                let deviations = meta.deviations.iter();
+                let listed: Vec<Value> = deviations
+                    .map(|deviation| json!({"code": deviation.code, "detail": deviation.detail}))
+                    .collect();
+                draft.set(gen_ai::DEVIATIONS, listed);
+            }
+        });
+    }
+
+    /// The tool has answered.
+    fn end_tool(&mut self, outcome: &ToolOutcome) {
+        self.kind = Watched::Over;
+        let is_recorded = self.span.records_content();
+        let result = is_recorded.then(|| match &outcome.output {
+            OutputContent::Text(text) => SpanContent::text(text.as_str()),
+            parts => SpanContent::text(serde_json::to_string(parts).unwrap_or_default()),
+        });
+        for result in &outcome.guardrails {
+            let (guardrail, stage) = (result.guardrail.clone(), result.stage.as_str());
+            let parent = Some(self.span.context().span_id);
+            let start = SpanStart::new(self.span.trace(), parent, SpanKind::Guardrail);
+            let verdict = self.span.tracer().begin(start.described(move |span| {
+                describe_guardrail(span, &guardrail, stage);
+            }));
+            note_verdict(&verdict, result);
+            verdict.end();
         }
+        self.span.end_with(None, |draft| {
+            if let Some(result) = result {
+                draft.set_content("result", result);
+            }
+            if let Some(failure) = &outcome.failure {
+                draft.set(gen_ai::ERROR_TYPE, gen_ai::TOOL_ERROR);
+                // What a tool says may be what it was given.
+                let message = if is_recorded {
+                    failure.as_str()
+                } else {
+                    "the tool failed"
+                };
+                draft.fail(SpanError {
+                    kind: gen_ai::TOOL_ERROR.into(),
+                    message: message.to_owned(),
+                });
+            }
+        });
+    }
+}
+
+fn set_output(draft: &mut SpanDraft, items: Few<Item, 1>) {
+    if !items.is_empty() {
+        draft.set_content("output", SpanContent::items(items));
     }
 }
 
 impl Generation {
-    fn take(&mut self, event: &ModelEvent, span: &ActiveSpan, spans: &OpenSpans) {
-        if !std::mem::replace(&mut self.has_begun, true) && self.delivery == Delivery::Stream {
-            let first = span.elapsed().as_secs_f64();
-            span.set(gen_ai::TIME_TO_FIRST_CHUNK, first);
-        }
+    fn take(&mut self, event: &ModelEvent, span: &ActiveSpan) {
+        self.begin(span);
         match event {
             ModelEvent::ItemDone { item } if span.records_content() => {
                 self.items.push(item.clone());
             }
-            ModelEvent::ResponseDone(meta) => {
-                note_response(span, meta);
-                spans.used(&meta.usage.unwrap_or(Usage::UNREPORTED));
-            }
             _ => {}
         }
     }
-}
 
-fn note_response(span: &ActiveSpan, meta: &ResponseMeta) {
-    // Not the whole of it, which counts as an answer that is kept.
-    span.set_response(ResponseTexts::new([
-        meta.response_id.as_deref(),
-        meta.model.as_deref(),
-        meta.request_id.as_deref(),
-        meta.finish_reason.as_deref(),
-    ]));
-    span.set_usage(&meta.usage.unwrap_or(Usage::UNREPORTED));
-    if !meta.deviations.is_empty() {
-        // What stood in a field that could not be used is the server's answer, which is content.
-        let deviations = meta.deviations.iter();
-        let listed: Vec<Value> = deviations
-            .map(|deviation| json!({"code": deviation.code, "detail": deviation.detail}))
-            .collect();
-        span.set(gen_ai::DEVIATIONS, listed);
+    fn begin(&mut self, span: &ActiveSpan) {
+        if !std::mem::replace(&mut self.has_begun, true) && self.delivery == Delivery::Stream {
+            let first = span.elapsed().as_secs_f64();
+            span.set(gen_ai::TIME_TO_FIRST_CHUNK, first);
+        }
     }
 }
 
@@ -360,35 +443,5 @@ fn note_verdict(span: &ActiveSpan, result: &GuardrailResult) {
         };
         span.set(gen_ai::ERROR_TYPE, ErrorKind::GuardrailTripped.as_str());
         span.fail(SpanError::new(ErrorKind::GuardrailTripped, message));
-    }
-}
-
-fn note_output(span: &ActiveSpan, outcome: &ToolOutcome) {
-    span.add_content("result", || match &outcome.output {
-        OutputContent::Text(text) => SpanContent::text(text.as_str()),
-        parts => SpanContent::text(serde_json::to_string(parts).unwrap_or_default()),
-    });
-    if let Some(failure) = &outcome.failure {
-        span.set(gen_ai::ERROR_TYPE, gen_ai::TOOL_ERROR);
-        // What a tool says may be what it was given.
-        let message = if span.records_content() {
-            failure.as_str()
-        } else {
-            "the tool failed"
-        };
-        span.fail(SpanError {
-            kind: gen_ai::TOOL_ERROR.into(),
-            message: message.to_owned(),
-        });
-    }
-    for result in &outcome.guardrails {
-        let parent = Some(span.context().span_id);
-        let start = SpanStart::new(span.trace(), parent, SpanKind::Guardrail);
-        let (guardrail, stage) = (result.guardrail.clone(), result.stage.as_str());
-        let verdict = span.tracer().begin(start.described(move |span| {
-            describe_guardrail(span, &guardrail, stage);
-        }));
-        note_verdict(&verdict, result);
-        verdict.end();
     }
 }
