@@ -6,9 +6,7 @@ use bytes::Bytes;
 
 use crate::http::Url;
 use crate::secret::Redactor;
-use crate::trace::{
-    ActiveSpan, Description, Exchange, Span, SpanContent, SpanKind, gen_ai, with_current,
-};
+use crate::trace::{ActiveSpan, Description, Span, SpanContent, SpanKind, gen_ai, with_current};
 
 /// Does something with the span of the model call that is under way, if that is recorded.
 fn with_generation(act: impl FnOnce(&ActiveSpan)) {
@@ -26,9 +24,9 @@ pub(super) fn record_request(
     server: impl FnOnce() -> Arc<dyn Description>,
 ) {
     with_generation(|span| {
-        let is_recorded = span.records_content();
-        let request = is_recorded.then(|| SpanContent::bytes(body).without_secrets_of(redactor));
-        span.begin_exchange(Exchange::new(server(), request));
+        span.begin_exchange(server(), || {
+            SpanContent::bytes(body).without_secrets_of(redactor)
+        });
     });
 }
 
@@ -39,11 +37,11 @@ pub(super) fn server_description(url: &Url, redactor: &Redactor) -> Arc<dyn Desc
     let (host, port) = (Box::<str>::from(host), port.parse::<u16>().ok());
     let url = redactor.redact(&url.to_string()).into_owned();
     Arc::new(move |span: &mut Span| {
-        span.set(gen_ai::SERVER_ADDRESS, &*host);
+        span.add(gen_ai::SERVER_ADDRESS, &*host);
         if let Some(port) = port {
-            span.set(gen_ai::SERVER_PORT, port);
+            span.add(gen_ai::SERVER_PORT, port);
         }
-        span.set(gen_ai::URL, url.as_str());
+        span.add(gen_ai::URL, url.as_str());
     })
 }
 

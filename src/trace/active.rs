@@ -10,8 +10,6 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use serde_json::Value;
 
-#[cfg(feature = "http")]
-use super::exchange::Exchange;
 use super::id::SpanContext;
 use super::record::{Description, SpanDraft, SpanRecord, SpanStart};
 use super::span::{Span, SpanContent, SpanError, SpanEvent, SpanKind, SpanStatus, TraceInfo};
@@ -89,8 +87,13 @@ impl ActiveSpan {
 
     /// Tells of an exchange with the model's server, in the place of an earlier one.
     #[cfg(feature = "http")]
-    pub(crate) fn begin_exchange(&self, exchange: Exchange) {
-        self.tell(|draft| draft.begin_exchange(exchange));
+    pub(crate) fn begin_exchange(
+        &self,
+        server: Arc<dyn Description>,
+        request: impl FnOnce() -> SpanContent,
+    ) {
+        let request = self.records_content().then(request);
+        self.tell(|draft| draft.begin_exchange(server, request));
     }
 
     #[cfg(feature = "http")]

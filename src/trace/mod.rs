@@ -65,8 +65,6 @@ pub use store::{
 };
 pub use tracer::{ContentRecording, PausedTrace, Propagation, TraceBuilder, Tracer, TracerBuilder};
 
-#[cfg(feature = "http")]
-pub(crate) use exchange::Exchange;
 pub(crate) use id::fnv;
 #[cfg(any(feature = "realtime", feature = "voice"))]
 pub(crate) use open::OpenSpan;

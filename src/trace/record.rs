@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +47,8 @@ struct RecordInner<D: ?Sized> {
     state: Mutex<RecordState>,
     /// Whether the side effect that the span is about has begun in this process.
     has_effect: AtomicBool,
+    /// About how many bytes of content it was told, or its description holds; known once it has ended.
+    n_bytes: AtomicUsize,
     description: D,
 }
 
@@ -60,7 +62,7 @@ struct RecordState {
 #[derive(Clone)]
 pub(crate) struct SpanDraft {
     status: SpanStatus,
-    ended_at: Option<SystemTime>,
+    end: Option<SpanEnd>,
     error: Option<Box<SpanError>>,
     exchange: Option<Exchange>,
     response: Option<ResponseTexts>,
@@ -70,6 +72,14 @@ pub(crate) struct SpanDraft {
     events: Vec<SpanEvent>,
     /// About how many bytes of content it was told, or its description holds.
     n_bytes: usize,
+}
+
+/// When a span ended.
+#[derive(Clone, Copy)]
+enum SpanEnd {
+    /// By the clock that does not jump, so that no span ends before it began.
+    Now(Instant),
+    At(SystemTime),
 }
 
 /// What a span begins with.
@@ -144,7 +154,7 @@ impl SpanRecord {
             state: Mutex::new(RecordState {
                 draft: SpanDraft {
                     status: SpanStatus::Running,
-                    ended_at: None,
+                    end: None,
                     error: None,
                     exchange: None,
                     response: None,
@@ -157,6 +167,7 @@ impl SpanRecord {
                 whole: None,
             }),
             has_effect: AtomicBool::new(false),
+            n_bytes: AtomicUsize::new(0),
             description: start.description,
         }))
     }
@@ -167,7 +178,7 @@ impl SpanRecord {
         if let Some(whole) = &state.whole {
             return Arc::clone(whole);
         }
-        if state.draft.ended_at.is_none() {
+        if state.draft.end.is_none() {
             return Arc::new(self.0.put_together(state.draft.clone()));
         }
         let span = Arc::new(self.0.put_together(state.draft.take()));
@@ -203,18 +214,18 @@ impl SpanRecord {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.lock().draft.ended_at.is_some()
+        self.lock().draft.end.is_some()
     }
 
-    /// About how many bytes of content are held by it, for queues that are bounded.
+    /// About how many bytes of content are held by it once it has ended, for queues that are bounded.
     pub(super) fn n_bytes(&self) -> usize {
-        self.lock().draft.n_bytes
+        self.0.n_bytes.load(Ordering::Relaxed)
     }
 
     /// Tells it something, if it goes on.
     pub(super) fn tell(&self, tell: impl FnOnce(&mut SpanDraft)) {
         let mut state = self.lock();
-        if state.draft.ended_at.is_none() {
+        if state.draft.end.is_none() {
             tell(&mut state.draft);
         }
     }
@@ -226,12 +237,7 @@ impl SpanRecord {
         ended_at: Option<SystemTime>,
         tell: impl FnOnce(&mut SpanDraft),
     ) -> bool {
-        let ended_at = match ended_at {
-            // No span ends before it began.
-            Some(ended_at) => ended_at.max(self.0.started_at),
-            // By the clock that does not jump.
-            None => self.0.started_at + self.0.started.elapsed(),
-        };
+        let end = ended_at.map_or_else(|| SpanEnd::Now(Instant::now()), SpanEnd::At);
         let mut is_end = false;
         self.tell(|draft| {
             tell(draft);
@@ -240,7 +246,8 @@ impl SpanRecord {
                 (None, SpanStatus::Running) => SpanStatus::Ok,
                 (None, status) => status,
             };
-            draft.ended_at = Some(ended_at);
+            draft.end = Some(end);
+            self.0.n_bytes.store(draft.n_bytes, Ordering::Relaxed);
             is_end = true;
         });
         is_end
@@ -252,6 +259,13 @@ impl SpanRecord {
 }
 
 impl RecordInner<dyn Description> {
+    fn time(&self, end: SpanEnd) -> SystemTime {
+        match end {
+            SpanEnd::Now(end) => self.started_at + end.duration_since(self.started),
+            SpanEnd::At(end) => end.max(self.started_at),
+        }
+    }
+
     fn put_together(&self, draft: SpanDraft) -> Span {
         // About as many as it will have.
         let (n_attributes, n_contents) = match self.kind {
@@ -267,7 +281,7 @@ impl RecordInner<dyn Description> {
             is_root: self.is_root,
             status: draft.status,
             started_at: self.started_at,
-            ended_at: draft.ended_at,
+            ended_at: draft.end.map(|end| self.time(end)),
             attributes: Vec::with_capacity(n_attributes),
             events: draft.events,
             error: draft.error.map(|error| *error),
@@ -333,10 +347,14 @@ impl SpanDraft {
 
     /// Says what is sent to a server, in the place of what was sent before.
     #[cfg(feature = "http")]
-    pub(super) fn begin_exchange(&mut self, exchange: Exchange) {
-        self.n_bytes += exchange.n_bytes();
+    pub(super) fn begin_exchange(
+        &mut self,
+        server: Arc<dyn Description>,
+        request: Option<SpanContent>,
+    ) {
+        self.n_bytes += request.as_ref().map_or(0, SpanContent::n_bytes);
         self.n_bytes -= self.exchange.as_ref().map_or(0, Exchange::n_bytes);
-        self.exchange = Some(exchange);
+        self.exchange = Some(Exchange::new(server, request));
     }
 
     #[cfg(feature = "http")]

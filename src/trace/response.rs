@@ -36,11 +36,11 @@ impl ResponseTexts {
             (gen_ai::REQUEST_ID, request_id),
         ] {
             if let Some(text) = text {
-                span.set(name, text);
+                span.add(name, text);
             }
         }
         if let Some(reason) = finish_reason {
-            span.set(gen_ai::FINISH_REASONS, vec![reason]);
+            span.add(gen_ai::FINISH_REASONS, vec![reason]);
         }
     }
 }

@@ -187,6 +187,11 @@ impl Span {
         }
     }
 
+    /// Adds an attribute of a name that it does not have yet.
+    pub(crate) fn add(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.attributes.push((Cow::Borrowed(name), value.into()));
+    }
+
     pub(crate) fn add_content(&mut self, name: &'static str, content: SpanContent) {
         self.content.push((Cow::Borrowed(name), content));
     }

@@ -9,7 +9,7 @@ use crate::usage::Usage;
 
 /// Says of a span what was used.
 pub(super) fn write_usage(span: &mut Span, usage: &Usage) {
-    span.set(gen_ai::REQUESTS, usage.requests);
+    span.add(gen_ai::REQUESTS, usage.requests);
     let counts = [
         (gen_ai::INPUT_TOKENS, usage.input_tokens),
         (gen_ai::OUTPUT_TOKENS, usage.output_tokens),
@@ -18,7 +18,7 @@ pub(super) fn write_usage(span: &mut Span, usage: &Usage) {
     // A server that reported no counts did not report zero.
     if usage.requests > usage.requests_without_usage {
         for (name, count) in counts {
-            span.set(name, count);
+            span.add(name, count);
         }
     }
     let details = [
@@ -27,11 +27,11 @@ pub(super) fn write_usage(span: &mut Span, usage: &Usage) {
         (gen_ai::REASONING_TOKENS, usage.reasoning_tokens),
     ];
     for (name, count) in details.into_iter().filter(|(_, count)| *count > 0) {
-        span.set(name, count);
+        span.add(name, count);
     }
     if let Some(cost) = usage.cost {
-        span.set(gen_ai::COST, cost.to_string());
-        span.set(gen_ai::PRICED_REQUESTS, usage.priced_requests);
+        span.add(gen_ai::COST, cost.to_string());
+        span.add(gen_ai::PRICED_REQUESTS, usage.priced_requests);
     }
 }
 

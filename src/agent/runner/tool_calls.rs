@@ -143,13 +143,18 @@ impl TurnTools<'_> {
             Ok(end) => StepOutcome::ToolCalled(ToolCallEnd(end)),
             Err(error) => StepOutcome::Failed(RunFailure::Tool(error)),
         });
+        let (agent, turn) = (self.run.agent(), self.run.turn());
         let step = || RunStep {
             cx: self.run.cx().clone(),
-            agent: self.run.agent().clone(),
-            turn: self.run.turn(),
-            kind: StepKind::CallTool { call: cx },
+            agent: agent.clone(),
+            turn,
+            kind: StepKind::CallTool { call: cx.clone() },
         };
-        let mut performance = layers.around(step, Performance::Future(Box::pin(inner)));
+        let inner = Performance::Future(Box::pin(inner));
+        let mut performance = match layers.trace_alone() {
+            Some(trace) => trace.tool_call((agent, turn), &cx, inner),
+            None => layers.around(step, inner),
+        };
         Box::pin(async move {
             match performance.next().await {
                 Some(StepOutcome::ToolCalled(ToolCallEnd(end))) => {

@@ -205,8 +205,14 @@ impl<'a> Performer<'a> {
             Some(price) => priced(call, *price),
             None => call,
         };
+        let (layers, call) = (self.run.layers(), Performance::Model(call));
+        if let Some(trace) = layers.trace_alone() {
+            let (model, provider) = layers.names_of(&*model);
+            let at = (self.run.agent(), self.run.turn());
+            return InProgress::One(trace.model_call(at, &request, (&model, &provider), call));
+        }
         let kind = || {
-            let (model, provider) = self.run.layers().names_of(&*model);
+            let (model, provider) = layers.names_of(&*model);
             let request = Arc::new(request);
             StepKind::CallModel {
                 request,
@@ -214,7 +220,7 @@ impl<'a> Performer<'a> {
                 provider,
             }
         };
-        self.one(kind, Performance::Model(call))
+        self.one(kind, call)
     }
 
     /// Asks guardrails beside whatever else is done.

@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 
 pub(super) use hooks::HookSet;
-pub(super) use trace::WatchedStep;
+pub(super) use trace::{RunTrace, WatchedStep};
 
 use super::graph::Graph;
 use super::options::RunOptions;
@@ -30,7 +30,6 @@ use crate::model::{Model, ModelEvent, ModelRequest};
 use crate::session::{SessionError, SessionId, SessionItems, SessionVersion};
 use crate::tools::{FunctionTool, ToolContext, ToolName};
 use hooks::HookLayer;
-use trace::RunTrace;
 
 /// Stands between a run and what it does.
 ///
@@ -332,8 +331,8 @@ impl ToolCallEnd {
 pub(super) struct Layers {
     /// The outermost: it sees what the layers make of a step.
     trace: Option<Arc<RunTrace>>,
-    /// The outermost first.
-    layers: Arc<[Arc<dyn RunLayer>]>,
+    /// The others, the outermost first.
+    others: Arc<[Arc<dyn RunLayer>]>,
     latest_names: Option<Arc<LatestNames>>,
 }
 
@@ -358,14 +357,14 @@ impl Layers {
         let hooks = has_hooks.then(|| HookLayer::shared(&options.hooks));
         Self {
             trace,
-            layers: begun.chain(hooks).collect(),
+            others: begun.chain(hooks).collect(),
             latest_names: Some(Arc::default()),
         }
     }
 
     /// What the run of an agent that is called as a tool begins with: its hooks are its own.
     pub(super) fn inherited(&self, n_layers: usize) -> Vec<Arc<dyn RunLayer>> {
-        self.layers.iter().take(n_layers).cloned().collect()
+        self.others.iter().take(n_layers).cloned().collect()
     }
 
     /// Puts the layers around what performs a step; where there is none, nothing is made.
@@ -374,11 +373,11 @@ impl Layers {
             return inner;
         }
         let (step, mut performance) = (step(), inner);
-        if !self.layers.is_empty() {
+        if !self.others.is_empty() {
             // From the inside out: the last layer that is put around is the first of the list, and so
             // the outermost of them.
             let outcomes: StepOutcomes = Box::pin(performance);
-            let layers = self.layers.iter().rev();
+            let layers = self.others.iter().rev();
             let outcomes = layers.fold(outcomes, |outcomes, layer| layer.perform(&step, outcomes));
             performance = Performance::Stream(outcomes);
         }
@@ -386,6 +385,11 @@ impl Layers {
             Some(trace) => trace.perform(&step, performance),
             None => performance,
         }
+    }
+
+    /// The trace, if it is all that stands around the steps: it needs no step of its own of what it can be told.
+    pub(super) fn trace_alone(&self) -> Option<&RunTrace> {
+        self.trace.as_deref().filter(|_| self.others.is_empty())
     }
 
     /// The names of a model and of its provider.
@@ -405,7 +409,7 @@ impl Layers {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.trace.is_none() && self.layers.is_empty()
+        self.trace.is_none() && self.others.is_empty()
     }
 }
 
@@ -413,7 +417,7 @@ impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Layers")
             .field("is_traced", &self.trace.is_some())
-            .field("n_layers", &self.layers.len())
+            .field("n_layers", &self.others.len())
             .finish_non_exhaustive()
     }
 }

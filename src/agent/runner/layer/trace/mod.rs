@@ -15,6 +15,9 @@ use std::time::SystemTime;
 use futures_util::StreamExt;
 
 use super::{Performance, RunIdentity, RunStep, StepKind, StepOutcome};
+use crate::agent::Agent;
+use crate::model::ModelRequest;
+use crate::tools::ToolContext;
 use crate::trace::{
     ActiveSpan, Entered, PausedTrace, Span, SpanContent, SpanError, SpanId, SpanKind, SpanStart,
     SpanStatus, TraceId, TraceInfo, TraceScope, Tracer, gen_ai,
@@ -24,7 +27,7 @@ use open::OpenSpans;
 use step::StepSpan;
 
 /// Records one run.
-pub(super) struct RunTrace {
+pub(in crate::agent::runner) struct RunTrace {
     tracer: Tracer,
     trace: Arc<TraceInfo>,
     spans: OpenSpans,
@@ -158,8 +161,13 @@ impl RunTrace {
                 request,
                 model,
                 provider,
-            } => self.generation_step(step, request, (model, provider)),
-            StepKind::CallTool { call } => self.tool_step(step, call),
+            } => {
+                let at = (&step.agent, step.turn);
+                return self.model_call(at, request, (model, provider), inner);
+            }
+            StepKind::CallTool { call } => {
+                return self.tool_call((&step.agent, step.turn), call, inner);
+            }
             StepKind::HandOff { to, .. } => self.handoff_step(step, to),
             StepKind::EndAgent { output } => {
                 let agent = self.spans.agent(&step.agent);
@@ -176,6 +184,27 @@ impl RunTrace {
             | StepKind::FilterHistory => StepSpan::around(self.spans.agent(&step.agent)),
         };
         self.watch(watched, inner)
+    }
+
+    /// Records a call of a model, by an agent in a turn.
+    pub(in crate::agent::runner) fn model_call(
+        &self,
+        at: (&Agent, u32),
+        request: &ModelRequest,
+        names: (&Arc<str>, &Arc<str>),
+        inner: Performance,
+    ) -> Performance {
+        self.watch(self.generation_step(at, request, names), inner)
+    }
+
+    /// Records a call of a tool, by an agent in a turn.
+    pub(in crate::agent::runner) fn tool_call(
+        &self,
+        at: (&Agent, u32),
+        call: &ToolContext,
+        inner: Performance,
+    ) -> Performance {
+        self.watch(self.tool_step(at, call), inner)
     }
 
     fn watch(&self, step: StepSpan, inner: Performance) -> Performance {

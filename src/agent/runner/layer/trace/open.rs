@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::{Agent, OutputType};
 use crate::tools::ToolName;
-use crate::trace::{ActiveSpan, Span, SpanKind, SpanStart, SpanStatus, TraceInfo, Tracer, gen_ai};
+use crate::trace::{
+    ActiveSpan, Span, SpanContext, SpanKind, SpanStart, SpanStatus, TraceInfo, Tracer, gen_ai,
+};
 use crate::usage::Usage;
 
 /// The run, the agent at work, and its turn; those that are open when the last handle is dropped were cancelled.
@@ -42,13 +44,13 @@ impl OpenSpans {
 
     /// The span of the agent at work, which begins with its first step.
     pub(super) fn agent(&self, agent: &Agent) -> ActiveSpan {
-        self.0.agent(&mut self.0.lock(), agent)
+        self.0.with_agent(&mut self.0.lock(), agent, Clone::clone)
     }
 
     /// The span of a turn, which begins with its first step.
     pub(super) fn turn(&self, agent: &Agent, number: u32) -> ActiveSpan {
         let mut inner = self.0.lock();
-        let around = self.0.agent(&mut inner, agent);
+        let around = self.0.with_agent(&mut inner, agent, ActiveSpan::context);
         if let Some((open, span)) = &inner.turn {
             if *open == number {
                 return span.clone();
@@ -56,11 +58,11 @@ impl OpenSpans {
             span.end();
         }
         let agent = agent.shared_name();
-        let start = self.0.start(&around, SpanKind::Turn);
+        let start = self.0.start(around, SpanKind::Turn);
         let span = self.0.tracer.begin(start.described(move |span| {
             span.name = format!("turn {number}").into();
-            span.set(gen_ai::TURN, number);
-            span.set(gen_ai::AGENT_NAME, &*agent);
+            span.add(gen_ai::TURN, number);
+            span.add(gen_ai::AGENT_NAME, &*agent);
         }));
         inner.turn = Some((number, span.clone()));
         span
@@ -93,23 +95,27 @@ impl OpenSpans {
 }
 
 impl RunSpans {
-    fn start(&self, parent: &ActiveSpan, kind: SpanKind) -> SpanStart {
-        let parent = Some(parent.context().span_id);
-        SpanStart::new(Arc::clone(&self.trace), parent, kind)
+    fn start(&self, parent: SpanContext, kind: SpanKind) -> SpanStart {
+        SpanStart::new(Arc::clone(&self.trace), Some(parent.span_id), kind)
     }
 
-    fn agent(&self, inner: &mut InnerSpans, agent: &Agent) -> ActiveSpan {
+    fn with_agent<T>(
+        &self,
+        inner: &mut InnerSpans,
+        agent: &Agent,
+        with: impl FnOnce(&ActiveSpan) -> T,
+    ) -> T {
         if let Some((open, span)) = &inner.agent
             && open.is_same(agent)
             && !inner.has_handed_off
         {
-            return span.clone();
+            return with(span);
         }
         inner.close(None);
-        let start = self.start(&self.task, SpanKind::Agent);
+        let start = self.start(self.task.context(), SpanKind::Agent);
         let span = self.tracer.begin(start.described(agent_description(agent)));
-        inner.agent = Some((agent.clone(), span.clone()));
-        span
+        let (_, span) = inner.agent.insert((agent.clone(), span));
+        with(span)
     }
 
     fn end(&self, status: SpanStatus) {

@@ -110,18 +110,18 @@ impl RunTrace {
 
     pub(super) fn generation_step(
         &self,
-        step: &RunStep,
-        request: &Arc<ModelRequest>,
-        model: (&Arc<str>, &Arc<str>),
+        (agent, turn): (&Agent, u32),
+        request: &ModelRequest,
+        names: (&Arc<str>, &Arc<str>),
     ) -> StepSpan {
-        let turn = self.spans.turn(&step.agent, step.turn);
+        let turn = self.spans.turn(agent, turn);
         let input = self.tracer.records_content().then(|| ModelInput {
             items: self.inputs.content(&request.items),
             instructions: request.instructions.clone(),
         });
         let n_bytes = input.as_ref().map_or(0, ModelInput::n_bytes);
         let start = self.start(&turn, SpanKind::Generation).holding(n_bytes);
-        let asked = generation_description(step, request, model, input);
+        let asked = generation_description(agent, request, names, input);
         let span = self.tracer.begin(start.described(asked));
         if !self.has_journal {
             span.note_effect();
@@ -134,10 +134,10 @@ impl RunTrace {
         StepSpan::new(span, Watched::Generation(generation))
     }
 
-    pub(super) fn tool_step(&self, step: &RunStep, call: &ToolContext) -> StepSpan {
-        let turn = self.spans.turn(&step.agent, step.turn);
+    pub(super) fn tool_step(&self, (agent, turn): (&Agent, u32), call: &ToolContext) -> StepSpan {
+        let turn = self.spans.turn(agent, turn);
         let tool = call.tool_name().clone();
-        let known = step.agent.tools().get(&tool);
+        let known = agent.tools().get(&tool);
         let description = known.map(FunctionTool::shared_description);
         let texts = call.texts().clone();
         let is_recorded = self.tracer.records_content();
@@ -149,12 +149,12 @@ impl RunTrace {
         let start = self.start(&turn, SpanKind::Function).holding(n_bytes);
         let span = self.tracer.begin(start.described(move |span| {
             span.name = format!("{} {tool}", gen_ai::EXECUTE_TOOL).into();
-            span.set(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL);
-            span.set(gen_ai::TOOL_NAME, &*tool);
-            span.set(gen_ai::TOOL_CALL_ID, texts.call_id());
-            span.set(gen_ai::TOOL_TYPE, "function");
+            span.add(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL);
+            span.add(gen_ai::TOOL_NAME, &*tool);
+            span.add(gen_ai::TOOL_CALL_ID, texts.call_id());
+            span.add(gen_ai::TOOL_TYPE, "function");
             if let Some(description) = &description {
-                span.set(gen_ai::TOOL_DESCRIPTION, &**description);
+                span.add(gen_ai::TOOL_DESCRIPTION, &**description);
             }
             if is_recorded {
                 let arguments = match &texts {
@@ -181,13 +181,13 @@ impl RunTrace {
 
 /// What is asked, without the request itself: a run is to be alone with its conversation again once its model has answered.
 fn generation_description(
-    step: &RunStep,
+    agent: &Agent,
     request: &ModelRequest,
     (model, provider): (&Arc<str>, &Arc<str>),
     input: Option<ModelInput>,
 ) -> impl Fn(&mut Span) + Send + Sync + use<> {
     let (model, provider) = (Arc::clone(model), Arc::clone(provider));
-    let (agent, settings) = (step.agent.shared_name(), Arc::clone(&request.settings));
+    let (agent, settings) = (agent.shared_name(), Arc::clone(&request.settings));
     let is_stream = request.delivery == Delivery::Stream;
     let output = if request.output.is_some() {
         "json"
@@ -196,12 +196,12 @@ fn generation_description(
     };
     move |span| {
         span.name = format!("{} {model}", gen_ai::CHAT).into();
-        span.set(gen_ai::OPERATION, gen_ai::CHAT);
-        span.set(gen_ai::PROVIDER, &*provider);
-        span.set(gen_ai::REQUEST_MODEL, &*model);
-        span.set(gen_ai::AGENT_NAME, &*agent);
-        span.set(gen_ai::REQUEST_STREAM, is_stream);
-        span.set(gen_ai::OUTPUT_TYPE, output);
+        span.add(gen_ai::OPERATION, gen_ai::CHAT);
+        span.add(gen_ai::PROVIDER, &*provider);
+        span.add(gen_ai::REQUEST_MODEL, &*model);
+        span.add(gen_ai::AGENT_NAME, &*agent);
+        span.add(gen_ai::REQUEST_STREAM, is_stream);
+        span.add(gen_ai::OUTPUT_TYPE, output);
         let set = [
             (
                 gen_ai::REQUEST_TEMPERATURE,
@@ -216,7 +216,7 @@ fn generation_description(
         ];
         for (name, value) in set {
             if let Some(value) = value {
-                span.set(name, value);
+                span.add(name, value);
             }
         }
         if let Some(input) = &input {
