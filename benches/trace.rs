@@ -1,12 +1,13 @@
 //! What recording a run in the local store costs: the CPU time of this process for each turn, with and without.
 //!
-//! `cargo bench --bench trace --features sqlite` prints three rounds: of all threads together, and of that by which the run itself goes on. A run is W2 of
+//! `cargo bench --bench trace --features sqlite` prints the medians of many pairs of rounds, one with and one without, since a single round may
+//! differ by a third: of all threads together, and of that by which the run itself goes on. A run is W2 of
 //! `benches/compare`: ten turns with a call of a tool, and one that answers. Linux only: it reads `/proc`. The model is a server in a
 //! process of its own, so that its work is not counted as the run's; CPU time hardly depends on what else the machine does.
 //!
-//! Times say little while anything else runs; valgrind counts instructions the same each time (`scripts/trace-instructions`): 84,400 for a turn
-//! on the run's own thread and 11,200 more when it is recorded (13 %), 104,500 more on all threads. That is above the 5 % that this was to
-//! stay below: a third of it is to allocate what another thread frees. A turn of a real model takes hundreds of milliseconds.
+//! Times say little while anything else runs; valgrind counts instructions the same each time (`scripts/trace-instructions`): 83,700 for a turn
+//! on the run's own thread and 7,700 more when it is recorded (9 %), 99,700 more on all threads. That is above the 5 % that this was to stay
+//! below: a quarter of it is to allocate what another thread frees. A turn of a real model takes hundreds of milliseconds.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -26,7 +27,10 @@ use openai_agents::trace::{TraceStore, Tracer};
 use openai_agents::{Agent, Runner};
 use tool_loop::{N_TURNS, PROMPT};
 
-const N_RUNS: u32 = 300;
+/// The runs of a round.
+const N_RUNS: u32 = 60;
+
+const N_PAIRS: usize = 61;
 
 /// Microseconds of CPU for a turn.
 #[derive(Clone, Copy)]
@@ -120,28 +124,53 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         .processor(store.processor().await?)
         .build();
     let traced = plain.clone().tracer(&tracer);
-    for round in 0..4 {
+    let mut pairs = Vec::new();
+    // The first warms everything up.
+    for round in 0..=N_PAIRS {
         let without = cost(&plain, &agent, None).await?;
         let with = cost(&traced, &agent, Some(&tracer)).await?;
-        // The first warms everything up.
         if round > 0 {
-            for (of, without, with) in [
-                ("all threads", without.all, with.all),
-                ("the run's thread", without.own, with.own),
-            ] {
-                let more = (with / without - 1.0) * 100.0;
-                println!(
-                    "CPU of a turn, {of}: {without:.1} us, recorded {with:.1} us: {more:+.1} %"
-                );
-            }
+            pairs.push((without, with));
         }
     }
+    print_cost(
+        "all threads",
+        pairs.iter().map(|(one, two)| (one.all, two.all)),
+    );
+    print_cost(
+        "the run's thread",
+        pairs.iter().map(|(one, two)| (one.own, two.own)),
+    );
     if tracer.n_lost() > 0 {
         eprintln!("{} spans were lost", tracer.n_lost());
     }
     drop((store, traced, tracer));
     remove_store(&path);
     Ok(())
+}
+
+/// Prints the medians, and between which bounds the middle half of the pairs differs.
+fn print_cost(of: &str, pairs: impl Iterator<Item = (f64, f64)>) {
+    let (without, with): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    let more = without.iter().zip(&with);
+    let more: Vec<f64> = more.map(|(one, two)| (two / one - 1.0) * 100.0).collect();
+    println!(
+        "CPU of a turn, {of}: {:.1} us, recorded {:.1} us: {:+.1} % (half of the pairs {:+.1} to {:+.1})",
+        quartile(&without, 2),
+        quartile(&with, 2),
+        quartile(&more, 2),
+        quartile(&more, 1),
+        quartile(&more, 3),
+    );
+}
+
+/// The value that as many quarters of all are below; the second is the median.
+fn quartile(values: &[f64], n_quarters: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    let at = last * n_quarters / 4;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 async fn cost(
