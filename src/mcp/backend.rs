@@ -12,7 +12,8 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorData, RequestId, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorData, RequestId,
+    ServerJsonRpcMessage,
 };
 use rmcp::transport::common::http_header::{
     EVENT_STREAM_MIME_TYPE, HEADER_SESSION_ID, JSON_MIME_TYPE,
@@ -21,6 +22,7 @@ use rmcp::transport::streamable_http_client::{
     AuthRequiredError, InsufficientScopeError, StreamableHttpClient, StreamableHttpError,
     StreamableHttpPostResponse,
 };
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::deviations::excerpt;
@@ -37,6 +39,9 @@ const MAX_EXCERPT_BYTES: usize = 1024;
 /// How long a standing stream that brought nothing is left alone, beside what rmcp waits; twice as long each time, up to half a minute.
 const REOPEN_AFTER: Duration = Duration::from_millis(250);
 const MAX_DOUBLINGS: u32 = 7;
+/// How long the first request of a session waits for the standing stream. What a server asks or tells before that is open is lost, and one
+/// that asks while it answers then waits in vain. No longer, since some servers answer for a stream with its first event only.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// Sends the messages of one connection.
 #[derive(Debug, Clone)]
@@ -47,6 +52,8 @@ pub(super) struct Backend {
     patience: Duration,
     /// How many standing streams in a row brought nothing.
     n_silent: Arc<AtomicU32>,
+    /// Whether the standing stream of a new session has not been answered for.
+    is_opening: Arc<watch::Sender<bool>>,
 }
 
 impl Backend {
@@ -56,6 +63,7 @@ impl Backend {
             frames,
             patience,
             n_silent: Arc::default(),
+            is_opening: Arc::default(),
         }
     }
 
@@ -143,6 +151,17 @@ fn value(text: &str) -> Result<HeaderValue, Fault> {
     HeaderValue::from_str(text).map_err(|_| Fault::Client(BackendError::Header))
 }
 
+/// Whether a message says that the client is ready, with which a session begins.
+fn is_initialized(message: &ClientJsonRpcMessage) -> bool {
+    let ClientJsonRpcMessage::Notification(sent) = message else {
+        return false;
+    };
+    matches!(
+        sent.notification,
+        ClientNotification::InitializedNotification(_)
+    )
+}
+
 fn fault(error: HttpError) -> Fault {
     Fault::Client(BackendError::Http(error))
 }
@@ -169,10 +188,16 @@ impl StreamableHttpClient for Backend {
         line.headers.insert(CONTENT_TYPE, json);
         // rmcp (3.11) does not stop a request when the connection that is being made is given up.
         let deadline = Instant::now() + self.patience;
+        let begins_session = session.is_some() && is_initialized(&message);
         let posted = self.post(message, line, session.is_some(), deadline);
-        tokio::time::timeout_at(deadline, posted)
+        let posted = tokio::time::timeout_at(deadline, posted)
             .await
-            .unwrap_or(Err(Fault::Client(BackendError::Silent(self.patience))))
+            .unwrap_or(Err(Fault::Client(BackendError::Silent(self.patience))))?;
+        // rmcp opens the standing stream behind it, beside the first requests.
+        if begins_session {
+            self.is_opening.send_replace(true);
+        }
+        Ok(posted)
     }
 
     async fn delete_session(
@@ -205,17 +230,26 @@ impl StreamableHttpClient for Backend {
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Events, Fault> {
-        let n_silent = self.n_silent.load(Ordering::Relaxed);
-        // A server that ends each standing stream at once must not be asked without a pause.
-        if n_silent > 0 {
-            let wait = REOPEN_AFTER.saturating_mul(1 << n_silent.min(MAX_DOUBLINGS));
-            tokio::time::sleep(wait).await;
-        }
         let session = session_id.as_deref();
         let mut line = Line::new(&uri, session, auth_header.as_deref(), custom_headers)?;
         if let Some(id) = last_event_id {
             let name = HeaderName::from_static("last-event-id");
             line.headers.insert(name, value(&id)?);
+        }
+        let opened = self.open_standing(line).await;
+        self.is_opening.send_replace(false);
+        opened
+    }
+}
+
+impl Backend {
+    /// Opens a standing stream.
+    async fn open_standing(&self, line: Line) -> Result<Events, Fault> {
+        let n_silent = self.n_silent.load(Ordering::Relaxed);
+        // A server that ends each standing stream at once must not be asked without a pause.
+        if n_silent > 0 {
+            let wait = REOPEN_AFTER.saturating_mul(1 << n_silent.min(MAX_DOUBLINGS));
+            tokio::time::sleep(wait).await;
         }
         let (url, headers) = line.headers();
         let response = self.http.get(&url, &headers).await.map_err(fault)?;
@@ -234,9 +268,17 @@ impl StreamableHttpClient for Backend {
             kind => Err(Fault::Client(BackendError::ContentType { kind })),
         }
     }
-}
 
-impl Backend {
+    /// Waits until the standing stream of a new session is open, or will not be.
+    async fn standing_opened(&self) {
+        let mut is_opening = self.is_opening.subscribe();
+        let opened = is_opening.wait_for(|is_opening| !is_opening);
+        if tokio::time::timeout(OPENING, opened).await.is_err() {
+            // Once is enough: the requests behind it need not wait as long again.
+            self.is_opening.send_replace(false);
+        }
+    }
+
     async fn post(
         &self,
         message: ClientJsonRpcMessage,
@@ -245,6 +287,9 @@ impl Backend {
         deadline: Instant,
     ) -> Result<StreamableHttpPostResponse, Fault> {
         let body = Bytes::from(serde_json::to_vec(&message)?);
+        if matches!(message, ClientJsonRpcMessage::Request(_)) {
+            self.standing_opened().await;
+        }
         // Noted before it is sent, or an answer could come that belongs to nothing.
         self.frames.sent(&message);
         let resumption = Resumption::new(self.http.clone(), line.url.clone(), line.headers.clone());

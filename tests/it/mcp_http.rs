@@ -1,14 +1,14 @@
 //! What becomes of MCP servers over HTTP that do not do what they should.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openai_agents::http::{HttpClient, Proxies};
 use openai_agents::mcp::{McpClient, McpError, McpProtocol, StreamableHttp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 const TOKEN: &str = "token-12345678";
 
@@ -120,7 +120,7 @@ async fn a_redirect_is_not_followed() {
 async fn play(answers: Vec<String>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    let answers = Arc::new(Mutex::new(answers.into_iter()));
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -130,9 +130,27 @@ async fn play(answers: Vec<String>) -> SocketAddr {
     address
 }
 
-type Answers = Arc<std::sync::Mutex<std::vec::IntoIter<String>>>;
+type Answers = Arc<Mutex<std::vec::IntoIter<String>>>;
 
-async fn answer(mut stream: tokio::net::TcpStream, answers: Answers) {
+async fn answer(mut stream: TcpStream, answers: Answers) {
+    let Some(request) = whole_request(&mut stream).await else {
+        return;
+    };
+    let answer = if request.contains(r#""initialize""#) {
+        json("200 OK", HELLO)
+    } else if request.starts_with("POST") && request.contains(r#""id":"#) {
+        answers.lock().unwrap().next().unwrap()
+    } else {
+        ACCEPTED.to_owned()
+    };
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}"#;
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// Reads a request to its end; none if the connection was closed.
+async fn whole_request(stream: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     let is_whole = |request: &[u8]| {
         let text = String::from_utf8_lossy(request);
@@ -149,19 +167,10 @@ async fn answer(mut stream: tokio::net::TcpStream, answers: Answers) {
     };
     while !is_whole(&request) {
         if stream.read_buf(&mut request).await.unwrap() == 0 {
-            return;
+            return None;
         }
     }
-    let request = String::from_utf8(request).unwrap();
-    let hello = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}"#;
-    let answer = if request.contains(r#""initialize""#) {
-        json("200 OK", hello)
-    } else if request.starts_with("POST") && request.contains(r#""id":"#) {
-        answers.lock().unwrap().next().unwrap()
-    } else {
-        "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
-    };
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    Some(String::from_utf8(request).unwrap())
 }
 
 fn json(status: &str, body: &str) -> String {
@@ -298,4 +307,70 @@ async fn a_client_that_is_given_lends_its_proxy() {
     let server = McpClient::builder("remote", transport).build().unwrap();
     server.connect().await.unwrap_err();
     assert!(n_requests.load(Ordering::SeqCst) > 0);
+}
+
+/// Plays a server with sessions and one tool; says in which order a standing stream was opened and the tools were asked for.
+async fn play_session(
+    opens_after: Option<Duration>,
+) -> (SocketAddr, Arc<Mutex<Vec<&'static str>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer_session(stream, opens_after, Arc::clone(&noted)));
+        }
+    });
+    (address, seen)
+}
+
+async fn answer_session(
+    mut stream: TcpStream,
+    opens_after: Option<Duration>,
+    seen: Arc<Mutex<Vec<&'static str>>>,
+) {
+    let Some(request) = whole_request(&mut stream).await else {
+        return;
+    };
+    let answer = if request.starts_with("GET") {
+        match opens_after {
+            Some(after) => tokio::time::sleep(after).await,
+            None => std::future::pending().await,
+        }
+        seen.lock().unwrap().push("opened");
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_owned()
+    } else if request.contains(r#""initialize""#) {
+        json("200 OK", HELLO).replacen("\r\n", "\r\nmcp-session-id: 1\r\n", 1)
+    } else if request.contains(r#""tools/list""#) {
+        seen.lock().unwrap().push("listed");
+        let tools = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}}"#;
+        json("200 OK", tools)
+    } else {
+        ACCEPTED.to_owned()
+    };
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    if request.starts_with("GET") {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn first_request_of_a_session_waits_for_the_stream_on_which_the_server_may_ask() {
+    for (opens_after, expected) in [
+        (Some(Duration::from_millis(300)), vec!["opened", "listed"]),
+        // Some servers answer with the first event only.
+        (None, vec!["listed"]),
+    ] {
+        let (address, seen) = play_session(opens_after).await;
+        let transport = StreamableHttp::new(format!("http://{address}/mcp"));
+        let server = McpClient::builder("remote", transport)
+            .protocol(McpProtocol::Handshake)
+            .build()
+            .unwrap();
+        server.connect().await.unwrap();
+        assert_eq!(server.function_tools().await.unwrap().len(), 1);
+        assert_eq!(*seen.lock().unwrap(), expected);
+    }
 }
