@@ -131,7 +131,7 @@ fn bfcl_every_task_is_valid_on_both_wires_and_every_fifth_flipped_one_is_not() {
 }
 
 #[test]
-fn control_every_flipped_task_of_bfcl_is_invalid() {
+fn control_every_flipped_task_is_invalid() {
     let benchmark = Benchmark::start("bfcl.py");
     // In three tasks no argument matters to the checker.
     assert_all_minded(&benchmark.verdicts("chat-flipped", "chat"), 797);
