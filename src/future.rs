@@ -14,7 +14,9 @@ pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
 /// A boxed error of the application.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What an asynchronous callback may give: a value, or a `Result` of it with any error.
+/// What an asynchronous callback may give.
+///
+/// It is a value, or a `Result` of it with any error.
 ///
 /// An error ends the run with the error `callback_failed`. `Ok(value)` alone leaves the type of the error open; then give the value as it
 /// is, or say the type: `Ok::<_, BoxError>(value)`.

@@ -75,7 +75,9 @@ pub enum GuardrailTiming {
     /// While the model answers. No tool runs and nothing is delivered before the verdict.
     #[default]
     Hold,
-    /// During the first turn. When the verdict comes, tools may have run and text may have been delivered.
+    /// During the first turn.
+    ///
+    /// When the verdict comes, tools may have run and text may have been delivered.
     Concurrent,
 }
 
@@ -92,7 +94,9 @@ pub struct GuardrailInput {
     /// It includes earlier items of the session. A guardrail that trips over an old item trips in every later run of the session
     /// as well. Usually check only the new items: [`new_items`](Self::new_items) or [`text`](Self::text).
     pub items: History,
-    /// How many of the items come from a session, and are not input of this run.
+    /// How many of the items come from a session.
+    ///
+    /// These are not input of this run.
     pub n_earlier: usize,
     /// The new items of this run, wherever they are among all items.
     pub(crate) new: Arc<[Item]>,
@@ -185,7 +189,9 @@ impl GuardrailInput {
 }
 
 impl InputGuardrail {
-    /// Makes a guardrail from a name and an asynchronous check that returns a [`Verdict`] or a `Result` of one.
+    /// Makes a guardrail from a name and an asynchronous check.
+    ///
+    /// The check returns a [`Verdict`] or a `Result` of one.
     ///
     /// [`IntoOutcome`] shows a check that captures values. If the check fails, the run ends with the error `callback_failed`.
     pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
@@ -225,7 +231,9 @@ impl InputGuardrail {
 }
 
 impl OutputGuardrail {
-    /// Makes a guardrail from a name and an asynchronous check that returns a [`Verdict`] or a `Result` of one.
+    /// Makes a guardrail from a name and an asynchronous check.
+    ///
+    /// The check returns a [`Verdict`] or a `Result` of one.
     ///
     /// [`IntoOutcome`] shows a check that captures values. If the check fails, the run ends with the error `callback_failed`.
     pub fn new<F, R>(name: impl Into<Arc<str>>, check: F) -> Self
@@ -240,8 +248,9 @@ impl OutputGuardrail {
         }
     }
 
-    /// Delivers no text of the agent before the text has passed, or proves not to be the final
-    /// output.
+    /// Delivers no text of the agent before the text has passed.
+    ///
+    /// Text that proves not to be the final output is delivered as well.
     #[must_use]
     pub const fn hold(mut self) -> Self {
         self.holds = true;

@@ -133,7 +133,9 @@ error_kinds! {
 }
 
 impl ErrorKind {
-    /// Returns the HTTP status that says best whose fault it is: the client's, this server's, or that of the servers behind it.
+    /// Returns the HTTP status that says best whose fault it is.
+    ///
+    /// It is the client's, this server's, or that of the servers behind it.
     ///
     /// `serve` answers with it. 499 means that the client took its own request back. Pass a 429 of the model's server on as it is
     /// ([`RunError::status`](crate::RunError::status)).

@@ -37,7 +37,9 @@ pub struct Limits {
     /// It is checked before each model call against what the calls before have cost. So the last call can exceed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Money>,
-    /// The longest time of the run. A model call or tool that is still going on then is dropped.
+    /// The longest time of the run.
+    ///
+    /// A model call or tool that is still going on then is dropped.
     pub max_duration: Option<Duration>,
 }
 

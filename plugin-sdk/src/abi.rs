@@ -14,7 +14,9 @@ use std::ffi::c_void;
 pub const SYMBOL: &str = "OPENAI_AGENTS_PLUGIN";
 /// The version of this ABI. A library for another version is refused.
 pub const ABI_VERSION: u32 = 1;
-/// The first bytes of a table, so that a static of another program is not taken for one.
+/// The first bytes of a table.
+///
+/// By them a static of another program is not taken for a table.
 pub const MAGIC: [u8; 8] = *b"OAPLUGIN";
 
 /// The call has an output, as JSON.
@@ -44,8 +46,9 @@ pub type Complete = unsafe extern "C" fn(call_id: u64, status: u32, bytes: Bytes
 /// Describes the tools, as JSON: `{"tools": [{"name", "description", "parameters"}]}`.
 pub type Describe = unsafe extern "C" fn(target: *mut c_void, receive: Receive);
 
-/// Calls a tool: its name, its arguments as a JSON object, the number of the call, and the function
-/// that ends it.
+/// Calls a tool.
+///
+/// It is given the tool's name, its arguments as a JSON object, the number of the call, and the function that ends the call.
 pub type Call =
     unsafe extern "C" fn(name: Bytes, arguments: Bytes, call_id: u64, complete: Complete);
 

@@ -27,7 +27,9 @@ pub struct Tool {
     pub description: &'static str,
     /// Returns the JSON Schema of the arguments.
     pub parameters: fn() -> Value,
-    /// Calls the function with arguments as JSON. Gives the output as JSON, or the error for the model.
+    /// Calls the function with arguments as JSON.
+    ///
+    /// Gives the output as JSON, or the error for the model.
     pub call: fn(&[u8]) -> Result<String, String>,
 }
 

@@ -9,7 +9,7 @@ use crate::http::SseDecoder;
 use crate::model::wire::{DecodeContext, ResponseDecoder, ResponseLimits, chat};
 use crate::model::{Dialect, ModelError, ModelRequest};
 
-/// Decodes the chunks of a chat stream as an exchange does, and counts the model events.
+/// Decodes a chat stream's chunks as an exchange does, and counts the model events.
 ///
 /// # Errors
 ///

@@ -30,7 +30,9 @@ pub enum Wire {
     Harmony,
 }
 
-/// Decodes a stream that comes in pieces, as an exchange does, and shows the events and the error.
+/// Decodes a stream that comes in pieces, as an exchange does.
+///
+/// Shows the events and the error.
 pub fn decode_stream(wire: Wire, pieces: &[&[u8]]) -> String {
     show(wire, |decoder, events| stream(decoder, pieces, events))
 }
@@ -97,13 +99,17 @@ pub const MCP_METHODS: [&str; 9] = [
     "completion/complete",
 ];
 
-/// Reads any bytes as a message that an MCP server sends to a client whose request 7 waits for its answer, and shows what it makes of them.
+/// Reads any bytes as a message that an MCP server sends to a client.
+///
+/// The client's request 7 waits for its answer. Shows what the client makes of the bytes.
 #[cfg(feature = "mcp-client")]
 pub fn decode_mcp_answer(method: &str, bytes: &[u8]) -> String {
     crate::mcp::probe::read(method, bytes)
 }
 
-/// Plays lines to the machine of a realtime session that begins with the first agent; gives what it did, and what it must not do.
+/// Plays lines to the machine of a realtime session that begins with the first agent.
+///
+/// Gives what it did, and what it must not do.
 ///
 /// A line that begins with `{` is an event of the server; one that cannot be understood would end the session, and is only shown. The
 /// others move the clock or stand for the user, as `+120`, `text Hello`, `audio 960`, `commit`, `interrupt`, `played item_1 300`, `close 1001`.

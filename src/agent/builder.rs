@@ -252,7 +252,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the name of the agent's own model. The runner's [providers](crate::Runner::providers) find it when a run begins.
+    /// Sets the name of the agent's own model.
+    ///
+    /// The runner's [providers](crate::Runner::providers) find it when a run begins.
     ///
     /// A run whose runner has no provider for the name ends with the error `config`, before anything is asked.
     pub fn model_name(mut self, name: impl Into<Arc<str>>) -> Self {
@@ -266,7 +268,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the limits of runs that begin with this agent. They replace those of the runner, and are replaced by those of the run.
+    /// Sets the limits of runs that begin with this agent.
+    ///
+    /// They replace those of the runner, and are replaced by those of the run.
     ///
     /// After a handoff the run keeps the limits that it began with.
     pub const fn limits(mut self, limits: Limits) -> Self {
@@ -282,7 +286,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Adds several tools: a tuple of any, a list of tools of one type, or those of a registry.
+    /// Adds several tools.
+    ///
+    /// They are a tuple of any, a list of tools of one type, or those of a registry.
     ///
     /// ```
     /// use openai_agents::{Agent, tool};
@@ -313,7 +319,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Adds a source of tools that may change, such as an MCP server. It is asked before each turn.
+    /// Adds a source of tools that may change, such as an MCP server.
+    ///
+    /// It is asked before each turn.
     ///
     /// A name that the agent has already is an error, which a run finds when it asks the source.
     pub fn tool_source(mut self, source: impl ToolSource + 'static) -> Self {
@@ -327,7 +335,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Hides tools from the model until it searches for them, so that 500 cost no more tokens than 10.
+    /// Hides tools from the model until it searches for them.
+    ///
+    /// So 500 tools cost no more tokens than 10.
     ///
     /// All tools are deferred, also those of sources and agents as tools, except tools that [`never_defer`](FunctionTool::never_defer).
     /// [`FunctionTool::defer_loading`] defers a single tool. Handoffs are always shown. There are two ways to search:
@@ -397,13 +407,17 @@ impl AgentBuilder {
         self.output_by::<T>(OutputMode::Native)
     }
 
-    /// Makes the final output a value of this type, and sets how the model is told.
+    /// Makes the final output a value of this type.
+    ///
+    /// The mode sets how the model is told.
     pub fn output_by<T: DeserializeOwned + JsonSchema>(mut self, mode: OutputMode) -> Self {
         self.output = Some(OutputType::of::<T>(mode));
         self
     }
 
-    /// Makes the final output a value of a type that has no strict schema, such as a map.
+    /// Makes the final output a value of a type that has no strict schema.
+    ///
+    /// A map is such a type.
     ///
     /// The server does not enforce the schema. The answer is still read as the type.
     ///
@@ -420,13 +434,17 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the type of the final output, which can come from a schema that is known only at run time.
+    /// Sets the type of the final output.
+    ///
+    /// It can come from a schema that is known only at run time.
     pub fn output_type(mut self, output: OutputType) -> Self {
         self.output = Some(Ok(output));
         self
     }
 
-    /// Makes the final output JSON of this schema. An output that does not fit ends the run with the error `invalid_output`.
+    /// Makes the final output JSON of this schema.
+    ///
+    /// An output that does not fit ends the run with the error `invalid_output`.
     ///
     /// The model is held to the strict form of the schema. [`OutputType::of_schema_non_strict`] is for schemas that have none.
     #[cfg(feature = "schema-validation")]

@@ -89,7 +89,9 @@ impl Handoff {
         Self::new(Target::Agent(agent.clone()))
     }
 
-    /// Hands off to the agent of this name, which is looked up when a run begins.
+    /// Hands off to the agent of this name.
+    ///
+    /// The agent is looked up when a run begins.
     pub fn to_name(agent: impl Into<Arc<str>>) -> Self {
         Self::new(Target::Name(agent.into()))
     }
@@ -114,14 +116,18 @@ impl Handoff {
         self
     }
 
-    /// Sets the text that tells the model when to hand off, in place of the usual sentence and the agent's own description.
+    /// Sets the text that tells the model when to hand off.
+    ///
+    /// It takes the place of the usual sentence and the agent's own description.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Calls a function when the handoff happens; its error ends the run with the error `callback_failed`.
+    /// Calls a function when the handoff happens.
+    ///
+    /// Its error ends the run with the error `callback_failed`.
     #[must_use]
     pub fn on_handoff<F, R>(mut self, function: F) -> Self
     where
@@ -141,7 +147,9 @@ impl Handoff {
         self
     }
 
-    /// Asks the model for a value of this type with the handoff, and gives it to a function.
+    /// Asks the model for a value of this type, and gives it to a function.
+    ///
+    /// The model gives the value with the handoff.
     ///
     /// Arguments that do not fit the type end the run with the error `bad_tool_arguments`.
     #[must_use]
@@ -163,7 +171,9 @@ impl Handoff {
         self
     }
 
-    /// Changes what the new agent sees of the conversation, in place of the run's own filter.
+    /// Changes what the new agent sees of the conversation.
+    ///
+    /// It takes the place of the run's own filter.
     #[must_use]
     pub fn filter(mut self, filter: HandoffFilter) -> Self {
         self.filter = Some(filter);
@@ -180,7 +190,9 @@ impl Handoff {
         self
     }
 
-    /// Offers the handoff only while an asynchronous condition holds, which is given the agent and the run.
+    /// Offers the handoff only while an asynchronous condition holds.
+    ///
+    /// The condition is given the agent and the run.
     ///
     /// It is asked before every turn; its error ends the run with the error `callback_failed`.
     #[must_use]

@@ -9,7 +9,9 @@ use crate::context::RunContext;
 use crate::future::{BoxError, BoxFuture, IntoOutcome};
 use crate::item::{Content, Item, ItemKind, Message, Role};
 
-/// Changes what the next agent sees after a handoff; on one handoff, or on a run for all that have none of their own.
+/// Changes what the next agent sees after a handoff.
+///
+/// It is set on one handoff, or on a run for all handoffs that have none of their own.
 ///
 /// Results and sessions keep the conversation as it was. A filter cannot be used where the server keeps the conversation, which is
 /// found before the first request.
@@ -37,7 +39,9 @@ pub struct HandoffHistory {
     pub new: Vec<Item>,
 }
 
-/// A prompt that tells a model of agents and handoffs; put it before the instructions of agents that hand off.
+/// A prompt that tells a model of agents and handoffs.
+///
+/// Put it before the instructions of agents that hand off.
 ///
 /// The text is the Python SDK's.
 pub const HANDOFF_PROMPT: &str = "# System context
@@ -58,7 +62,9 @@ impl HandoffFilter {
         }))
     }
 
-    /// Makes a filter of an asynchronous function that may fail; its error ends the run with the error `callback_failed`.
+    /// Makes a filter of an asynchronous function that may fail.
+    ///
+    /// Its error ends the run with the error `callback_failed`.
     pub fn from_async<F, R>(filter: F) -> Self
     where
         F: Fn(HandoffHistory) -> R + Send + Sync + 'static,
@@ -80,7 +86,9 @@ impl HandoffFilter {
         })
     }
 
-    /// Folds the conversation into a message that tells it, with only the last turn's messages behind it as they were.
+    /// Folds the conversation into a message that tells it.
+    ///
+    /// Only the last turn's messages stay behind it as they were.
     ///
     /// The form is the Python SDK's `nest_handoff_history`. What such a message of an earlier handoff tells is told again, not nested.
     pub fn nested_history() -> Self {

@@ -40,7 +40,9 @@ pub struct ModelInput {
     pub turn: u32,
     /// The instructions.
     pub instructions: Option<Arc<str>>,
-    /// The conversation, oldest first; with a conversation that the server keeps, what is new in it.
+    /// The conversation, oldest first.
+    ///
+    /// With a conversation that the server keeps, it is what is new in it.
     pub items: History,
 }
 

@@ -101,7 +101,9 @@ pub enum ToolUseBehavior {
     RunAgain,
     /// The output of the first tool call is the final output.
     StopOnFirstTool,
-    /// The output of the first call of one of these tools is the final output; otherwise the model goes on.
+    /// The output of the first call of one of these tools is the final output.
+    ///
+    /// Otherwise the model goes on.
     StopAtTools(Vec<String>),
     /// The function decides; made by [`custom`](Self::custom).
     Custom(ToolUseFn),
@@ -115,7 +117,9 @@ pub type ToolUseFn = Arc<
 >;
 
 impl ToolUseBehavior {
-    /// Lets an asynchronous function decide: `Some` is the final output, `None` shows the outputs to the model.
+    /// Lets an asynchronous function decide.
+    ///
+    /// The function gives `Some` as the final output, or `None` to show the outputs to the model.
     ///
     /// Its error ends the run with the error `callback_failed`.
     ///
@@ -153,7 +157,9 @@ pub struct ToolResult {
     pub call_id: String,
     /// The output as text; images and files are left out.
     pub output: String,
-    /// What went wrong, if the tool failed. The output is then what the model is told of it.
+    /// What went wrong, if the tool failed.
+    ///
+    /// The output is then what the model is told of it.
     pub failure: Option<String>,
 }
 
@@ -163,7 +169,9 @@ impl Agent {
         AgentBuilder::new(name.into())
     }
 
-    /// Begins a copy of this agent. What you set replaces what it has, and what you add comes behind it.
+    /// Begins a copy of this agent.
+    ///
+    /// What you set replaces what it has, and what you add comes behind it.
     ///
     /// Two agents that one run can reach must have different [names](AgentBuilder::name).
     ///
@@ -220,7 +228,9 @@ impl Agent {
         offered.any(|tool| tool.answered_here() == Some(built_in))
     }
 
-    /// Returns the agent's own model; `None` if it has none, or only the name of one.
+    /// Returns the agent's own model.
+    ///
+    /// It is `None` if the agent has none, or only the name of one.
     pub fn model(&self) -> Option<&Arc<dyn Model>> {
         match self.0.model.as_ref()? {
             AgentModel::Model(model) => Some(model),

@@ -48,12 +48,16 @@ pub enum OutputMode {
     /// By the server (`response_format`, `text.format`), which holds the model to it.
     #[default]
     Native,
-    /// By a tool named `final_output` whose arguments are the output, for servers that know tools but no schema of answers.
+    /// By a tool named `final_output` whose arguments are the output.
+    ///
+    /// It is for servers that know tools but no schema of answers.
     ///
     /// The model must call some tool in each turn (`tool_choice: required`), unless the settings have a choice of their own. A call of
     /// `final_output` ends the run; other calls beside it are made before.
     Tool,
-    /// In words, after the instructions, for servers that know no schema; the model may fail to follow.
+    /// In words, after the instructions.
+    ///
+    /// It is for servers that know no schema. The model may fail to follow.
     Prompted,
 }
 
@@ -78,14 +82,18 @@ impl OutputType {
         Ok(Self::typed::<T>(format, mode, is_wrapped))
     }
 
-    /// Describes a type whose schema the server does not hold the model to, such as a map; the answer is read as the type all the same.
+    /// Describes a type whose schema the server does not hold the model to.
+    ///
+    /// A map is such a type. The answer is read as the type all the same.
     pub fn of_non_strict<T: DeserializeOwned + JsonSchema>(mode: OutputMode) -> Self {
         let (schema, is_wrapped) = schema_of::<T>();
         let format = OutputFormat::non_strict(NAME, schema);
         Self::typed::<T>(format, mode, is_wrapped)
     }
 
-    /// Takes a schema that is known at run time only; the model is held to its strict form, and its answer is checked.
+    /// Takes a schema that is known at run time only.
+    ///
+    /// The model is held to its strict form, and its answer is checked.
     ///
     /// # Errors
     ///
@@ -110,7 +118,9 @@ impl OutputType {
         Self::new(format, OutputMode::Native, false, Box::new(|_| Ok(())))
     }
 
-    /// Takes a schema that the server is told as it is and does not hold the model to; the answer is checked all the same.
+    /// Takes a schema that the server does not hold the model to.
+    ///
+    /// The server is told the schema as it is, and the answer is checked all the same.
     ///
     /// # Errors
     ///

@@ -3,7 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Reads a JSON text that is not complete yet: what is open is taken as closed.
+/// Reads a JSON text that is not complete yet.
+///
+/// What is open is taken as closed.
 ///
 /// Feed it the text deltas of a run and read when you want to show something. A text that has begun counts as far as it is written; a
 /// number or word that may go on, and a key without a value, do not count yet. What is read is a preview: the run's own result is checked
@@ -73,7 +75,9 @@ impl PartialOutput {
         }
     }
 
-    /// Returns the value as far as it is there; nothing if it has not begun, or the text is no JSON.
+    /// Returns the value as far as it is there.
+    ///
+    /// It is `None` if the value has not begun, or the text is no JSON.
     ///
     /// It costs as much as parsing the text so far.
     pub fn value(&self) -> Option<Value> {
@@ -89,7 +93,9 @@ impl PartialOutput {
         serde_json::from_str(&text).ok()
     }
 
-    /// Reads the value so far as a type, whose fields should be optional; nothing if it does not fit yet.
+    /// Reads the value so far as a type, whose fields should be optional.
+    ///
+    /// It is `None` if the value does not fit yet.
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_value(self.value()?).ok()
     }

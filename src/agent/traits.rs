@@ -50,7 +50,9 @@ pub type HookResult = Result<(), BoxError>;
 /// }
 /// ```
 pub trait Hooks: Send + Sync + 'static {
-    /// An agent is about to have its first turn, at the beginning of the run or after a handoff.
+    /// An agent is about to have its first turn.
+    ///
+    /// That is at the beginning of the run or after a handoff.
     fn on_agent_start(
         &self,
         cx: &RunContext,
@@ -113,7 +115,9 @@ pub trait Hooks: Send + Sync + 'static {
         nothing((cx, output))
     }
 
-    /// The conversation goes to another agent; an agent's own hooks are told when it is the one that it goes to.
+    /// The conversation goes to another agent.
+    ///
+    /// An agent's own hooks are told when it is the one that the conversation goes to.
     fn on_handoff(
         &self,
         cx: &RunContext,
@@ -132,7 +136,9 @@ pub trait Hooks: Send + Sync + 'static {
         nothing((cx, result))
     }
 
-    /// The run is over, with a result or an error; the hooks of the agent that was last at work are told as well.
+    /// The run is over, with a result or an error.
+    ///
+    /// The hooks of the agent that was last at work are told as well.
     ///
     /// How it ended stays: an error of this hook is logged, and nothing else.
     fn on_run_end(

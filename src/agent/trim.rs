@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::agent::ModelInputFilter;
 use crate::item::{FunctionCallOutput, History, Item, ItemKind, OutputContent, Role};
 
-/// Shortens the outputs of tools that lie some user messages back, so that long conversations cost less.
+/// Shortens the outputs of tools that lie some user messages back.
+///
+/// So long conversations cost less.
 ///
 /// Turn it into a [`ModelInputFilter`]. The form of what remains is the Python SDK's. A request whose old outputs were shortened differs
 /// from the one before it, which a server's prompt cache notices.
@@ -21,7 +23,9 @@ use crate::item::{FunctionCallOutput, History, Item, ItemKind, OutputContent, Ro
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrimToolOutputs {
-    /// How many user messages, from the last, and all behind them stay as they are; 2 by default.
+    /// How many user messages, from the last, stay as they are; 2 by default.
+    ///
+    /// All that is behind them stays as it is, too.
     pub recent_turns: usize,
     /// The longest output that stays as it is, in characters; 500 by default.
     pub max_chars: usize,

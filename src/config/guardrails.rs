@@ -13,7 +13,9 @@ pub struct GuardrailConfig {
     pub name: String,
     /// What trips it.
     pub check: GuardrailCheck,
-    /// What waits for its verdict. A guardrail on outputs holds the text back, or does not.
+    /// What waits for its verdict.
+    ///
+    /// A guardrail on outputs holds the text back, or does not.
     pub timing: GuardrailTiming,
 }
 
@@ -27,8 +29,9 @@ pub enum GuardrailCheck {
     Deny(Vec<String>),
     /// A text that this agent rejects (`agent`).
     Agent(String),
-    /// A guardrail of a plugin by its name. If it is still here after loading, no trusted plugin has it and the agent
-    /// cannot be built.
+    /// A guardrail of a plugin by its name.
+    ///
+    /// If it is still here after loading, no trusted plugin has it and the agent cannot be built.
     Named(String),
 }
 

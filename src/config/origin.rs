@@ -64,7 +64,9 @@ impl fmt::Display for Origin {
 pub struct Setting {
     /// The path of the key, such as `limits.max_turns` or `agents[0].name`.
     pub key: String,
-    /// The value as it may be shown; a secret or a long text is only counted.
+    /// The value as it may be shown.
+    ///
+    /// A secret or a long text is only counted.
     pub value: String,
     /// Where the value came from.
     pub origin: Origin,

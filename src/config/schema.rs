@@ -180,7 +180,9 @@ impl Config {
         &self.trace
     }
 
-    /// Returns where sessions are kept: by default in a SQLite file of the user's data folder.
+    /// Returns where sessions are kept.
+    ///
+    /// By default that is a SQLite file of the user's data folder.
     pub const fn sessions(&self) -> &SessionsConfig {
         &self.sessions
     }
@@ -265,8 +267,9 @@ pub struct AgentConfig {
     pub tool_use: ToolUseConfig,
     /// Whether the model sees tools only after it has searched for them; `false` by default.
     pub defer_tools: bool,
-    /// Whether `settings.tool_choice` is dropped after the first tool call; `true` by default, since a model that must call
-    /// a tool never answers.
+    /// Whether `settings.tool_choice` is dropped after the first tool call; `true` by default.
+    ///
+    /// The default is so because a model that must call a tool never answers.
     pub reset_tool_choice: bool,
     /// The names of the agents that it can hand off to.
     pub handoffs: Vec<String>,
@@ -290,7 +293,9 @@ pub struct AgentConfig {
 pub struct AgentToolConfig {
     /// The agent.
     pub agent: String,
-    /// The name of the tool; without one, the name of the agent in the form of a function name.
+    /// The name of the tool.
+    ///
+    /// Without one, it is the name of the agent in the form of a function name.
     pub name: Option<String>,
     /// The description for the model; without one, the `handoff_description` of the agent.
     pub description: Option<String>,
@@ -322,7 +327,9 @@ pub enum ToolUseConfig {
     StopAt(Vec<String>),
 }
 
-/// Holds the limits of a run. What is not set has the default of the library.
+/// Holds the limits of a run.
+///
+/// What is not set has the default of the library.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitsConfig {
@@ -342,13 +349,21 @@ pub struct LimitsConfig {
     pub max_cost: Option<Money>,
     /// The longest time in seconds, by the clock.
     pub max_seconds: Option<u64>,
-    /// The most bytes of one answer of a model, all parts included; 64 MiB by default. It cannot be set for one agent.
+    /// The most bytes of one answer of a model; 64 MiB by default.
+    ///
+    /// All parts are included. It cannot be set for one agent.
     pub max_answer_bytes: Option<u64>,
-    /// The most bytes of all answers being received at once; 128 MiB by default. It cannot be set for one agent.
+    /// The most bytes of all answers being received at once; 128 MiB by default.
+    ///
+    /// It cannot be set for one agent.
     pub max_answers_bytes: Option<u64>,
-    /// The most tool calls in one answer of a model; 1024 by default. It cannot be set for one agent.
+    /// The most tool calls in one answer of a model; 1024 by default.
+    ///
+    /// It cannot be set for one agent.
     pub max_answer_tool_calls: Option<u64>,
-    /// The most bytes of one event of a streamed answer; 32 MiB by default. It cannot be set for one agent.
+    /// The most bytes of one event of a streamed answer; 32 MiB by default.
+    ///
+    /// It cannot be set for one agent.
     pub max_event_bytes: Option<u64>,
 }
 

@@ -48,7 +48,9 @@ pub struct ServerConfig {
     pub limits: ServerLimits,
 }
 
-/// Holds the limits of a server. What is not set has the default of the server.
+/// Holds the limits of a server.
+///
+/// What is not set has the default of the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {

@@ -20,9 +20,13 @@ const SESSIONS: Keys = Keys {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SessionsConfig {
-    /// The store; `None` if nothing sets it and there is no home directory, which the default is below.
+    /// The store of the sessions.
+    ///
+    /// It is `None` if nothing sets it and there is no home directory, which the default is below.
     pub store: Option<SessionStore>,
-    /// The key that items are encrypted with, at least 32 bytes; without one they are not encrypted.
+    /// The key that items are encrypted with, at least 32 bytes.
+    ///
+    /// Without one they are not encrypted.
     pub encryption_key: Option<Secret>,
 }
 

@@ -201,8 +201,9 @@ impl Config {
             .stt(model))
     }
 
-    /// Makes the client that transcribes speech while it is spoken, over a WebSocket to the same
-    /// server. No request is sent.
+    /// Makes the client that transcribes speech while it is spoken.
+    ///
+    /// It goes over a WebSocket to the same server. No request is sent.
     ///
     /// # Errors
     ///
@@ -316,8 +317,9 @@ impl Config {
         })
     }
 
-    /// Finds the agent that realtime sessions begin with: `RealtimeAgent`, or `Assistant`, whose
-    /// tools it has then.
+    /// Finds the agent that realtime sessions begin with.
+    ///
+    /// It is `RealtimeAgent`, or `Assistant`, whose tools it has then.
     ///
     /// # Errors
     ///
@@ -327,8 +329,9 @@ impl Config {
             .or_else(|_| self.agent_config(ASSISTANT))
     }
 
-    /// Makes the agents of realtime sessions: `RealtimeAgent` first, then those that it can hand
-    /// off to.
+    /// Makes the agents of realtime sessions.
+    ///
+    /// `RealtimeAgent` comes first, then those that it can hand off to.
     ///
     /// Without an agent of this name in the file, it is made with the tools of `Assistant`. Agents
     /// as tools, input guardrails and output schemas are errors, because a realtime session cannot

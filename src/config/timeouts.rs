@@ -24,8 +24,9 @@ const TIMEOUTS: Keys = Keys {
 pub struct TimeoutsConfig {
     /// For a connection, including name lookup, proxy and TLS; 5 s by default.
     pub connect: Option<Duration>,
-    /// From the connection to the first event of a stream, or to the head of another answer. 600 s by default, which a large
-    /// prompt on a slow machine can take.
+    /// The time until the first event of a stream, or the head of another answer.
+    ///
+    /// It begins with the connection. 600 s by default, which a large prompt on a slow machine can take.
     pub first_event: Option<Duration>,
     /// Between two events of a stream; 300 s by default.
     pub idle: Option<Duration>,

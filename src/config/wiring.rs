@@ -68,8 +68,9 @@ impl Config {
         self.runner_on(model)
     }
 
-    /// Makes a runner for an agent: on the configured model or, without one, on the model of the
-    /// agent.
+    /// Makes a runner for an agent.
+    ///
+    /// It runs on the configured model or, without one, on the model of the agent.
     ///
     /// # Errors
     ///
@@ -105,7 +106,9 @@ impl Config {
         Ok(runner)
     }
 
-    /// Says whether a run that begins with this agent can reach a call that waits for approval.
+    /// Says whether a run that begins with this agent can wait for approval.
+    ///
+    /// That is when it can reach a call that waits for approval.
     pub fn can_wait(&self, agent: &AgentConfig) -> bool {
         let mut reachable = self.reachable(agent).into_iter();
         reachable.any(|agent| self.may_wait(agent))
@@ -247,8 +250,9 @@ impl Config {
         tools
     }
 
-    /// Returns the section that a tool comes from, such as `openapi.<name>`, and where it is in the
-    /// file.
+    /// Returns the section that a tool comes from, such as `openapi.<name>`.
+    ///
+    /// Returns also where the section is in the file.
     pub fn section_of_tool(&self, name: &str) -> Option<(&str, &Origin)> {
         self.outside_tools.section(name)
     }
@@ -312,7 +316,9 @@ impl Config {
         agent_set(self, Purpose::Check).map(drop)
     }
 
-    /// Makes a driver for a model of this name, with the server and options of the configuration.
+    /// Makes a driver for a model of this name.
+    ///
+    /// It has the server and options of the configuration.
     ///
     /// # Errors
     ///
@@ -349,7 +355,9 @@ impl Config {
         max_bytes.map_or(MAX_ANSWERS_BYTES, whole)
     }
 
-    /// Takes over the shared limits of the configuration that this one replaces, as a reload does.
+    /// Takes over the shared limits of the configuration that this one replaces.
+    ///
+    /// A reload replaces one so.
     ///
     /// Answers count in one sum with those of `before`. Requests do so too if both configurations
     /// allow as many. Without an effect once this configuration has made a model.

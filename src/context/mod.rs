@@ -94,7 +94,9 @@ impl RunContext {
         self.0.states.get()
     }
 
-    /// Finds the application state of a type, to keep it longer than the context is borrowed.
+    /// Finds the application state of a type, in a form that can be kept.
+    ///
+    /// It can be kept longer than the context is borrowed.
     ///
     /// # Errors
     ///
@@ -103,19 +105,25 @@ impl RunContext {
         self.0.states.shared()
     }
 
-    /// Returns the ids of the calls of agents as tools that lead to this run, the outermost first; empty if it was not called as a tool.
+    /// Returns the ids of the calls of agents as tools that lead to this run.
+    ///
+    /// The outermost comes first. It is empty if the run was not called as a tool.
     ///
     /// They are those of [`RunEvent::unnested`](crate::RunEvent::unnested).
     pub fn path(&self) -> &[Arc<str>] {
         &self.0.path
     }
 
-    /// Returns the usage of the run so far, with that of the agents that it calls as tools.
+    /// Returns the usage of the run so far.
+    ///
+    /// That of the agents that it calls as tools is included.
     pub fn usage(&self) -> Usage {
         self.ledger().usage
     }
 
-    /// Whether the run was cancelled or is over, so that nobody waits for what is still being done.
+    /// Says whether the run was cancelled or is over.
+    ///
+    /// Nobody waits then for what is still being done.
     pub fn is_cancelled(&self) -> bool {
         self.0.control.is_cancelled()
     }

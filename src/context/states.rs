@@ -74,7 +74,9 @@ impl States {
     }
 }
 
-/// Application state of one type, as a tool takes it: a parameter of a `#[tool]` function that the model does not see.
+/// Application state of one type, as a tool takes it.
+///
+/// It is a parameter of a `#[tool]` function that the model does not see.
 ///
 /// A run that was given no state of the type ends before anything is sent. The value is that of
 /// [`Runner::state`](crate::Runner::state) or [`RunRequest::state`](crate::RunRequest::state), shared by all who take it.

@@ -20,7 +20,9 @@ use crate::tools::{
     ToolDefinitionError, ToolError, ToolNameError, ToolOutputError, ToolSourceError,
 };
 
-/// Any error of this crate. Every other error type of the crate converts into it with `?`.
+/// Any error of this crate.
+///
+/// Every other error type of the crate converts into it with `?`.
 ///
 /// Its `Debug`, which a `main` that fails prints, is one readable text: the kind, the message and the causes.
 ///

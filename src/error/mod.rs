@@ -131,7 +131,9 @@ pub enum RunFailure {
         /// What is wrong with them.
         error: Box<ToolError>,
     },
-    /// The session could not be read or written. The run can be resumed from its state, and what it did is not done again.
+    /// The session could not be read or written.
+    ///
+    /// The run can be resumed from its state, and what it did is not done again.
     #[error("{error}")]
     Session {
         /// What went wrong.
@@ -141,7 +143,9 @@ pub enum RunFailure {
         /// The failure that had ended the run before, if there was one.
         after: Option<Box<Self>>,
     },
-    /// Another run or program has written to the session since this run read it. Nothing of this run stays in the session.
+    /// Another run or program has written to the session since this run read it.
+    ///
+    /// Nothing of this run stays in the session.
     ///
     /// What a [compactor](crate::session::Compactor) has already put into its summary stays there.
     #[error(
@@ -229,7 +233,9 @@ pub enum SetupError {
         /// The session.
         session: String,
     },
-    /// A tool of a source has the name of another tool or handoff of the agent.
+    /// A tool of a source has a name that the agent already uses.
+    ///
+    /// Another tool or handoff of the agent has that name.
     #[error("agent `{agent}` would have two tools named `{tool}`")]
     SameTool {
         /// The agent.
@@ -247,7 +253,9 @@ pub enum SetupError {
         /// What it needs.
         missing: MissingState,
     },
-    /// The cost of a run is limited, and a model that it is about to ask has no price.
+    /// The cost of a run is limited, and a model has no price.
+    ///
+    /// The run is about to ask that model.
     #[error(
         "the cost of the run is limited (max_cost), and the model `{model}` of agent `{agent}` has no price: set `prices.{model}` in the configuration, or `.prices(..)` of the runner"
     )]
@@ -282,7 +290,9 @@ pub enum SetupError {
 pub struct RunProgress {
     /// The input.
     pub input: Vec<Item>,
-    /// The items that the run added, in order; every tool call among them has its output.
+    /// The items that the run added, in order.
+    ///
+    /// Every tool call among them has its output.
     pub items: Vec<Item>,
     /// The metadata of each model response, such as its id and its usage.
     pub responses: Vec<ResponseMeta>,
@@ -317,7 +327,9 @@ impl RunError {
         &self.0.1
     }
 
-    /// Returns the state to resume from, if the run paused or its session could not be written.
+    /// Returns the state to resume from, if there is one.
+    ///
+    /// There is one if the run paused or its session could not be written.
     ///
     /// # Errors
     ///
@@ -340,7 +352,9 @@ impl RunError {
         }
     }
 
-    /// Returns the model's error, if a model call failed. That includes calls in a run that a guardrail, a hook or another callback made.
+    /// Returns the model's error, if a model call failed.
+    ///
+    /// That includes calls in a run that a guardrail, a hook or another callback made.
     pub fn model_error(&self) -> Option<&ModelError> {
         match self.failure() {
             RunFailure::Model(error) => Some(error),

@@ -45,7 +45,9 @@ pub fn read_text(path: &Path, max_bytes: u64) -> io::Result<String> {
     into_text(read(path, max_bytes)?)
 }
 
-/// Reads to the end of anything that can be read, such as standard input, and fails beyond `max_bytes`.
+/// Reads to the end of anything that can be read, such as standard input.
+///
+/// It fails beyond `max_bytes`.
 ///
 /// It waits as long as the source makes it wait.
 ///

@@ -467,8 +467,9 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Sets the limit for the first event of a stream, or the head of another answer; 600 s by
-    /// default.
+    /// Sets the limit for the first event of a stream, or another answer's head.
+    ///
+    /// It is 600 s by default.
     ///
     /// It starts when the connection is open, so that it includes sending the request. Comments,
     /// which some servers send to keep a stream alive, do not count as events.
@@ -503,7 +504,9 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Sets the most bytes of a body that is read by chunks; no limit by default.
+    /// Sets the most bytes of a body that is read by chunks.
+    ///
+    /// There is no limit by default.
     #[must_use]
     pub fn max_stream_bytes(mut self, max_bytes: impl Into<Option<u64>>) -> Self {
         self.limits.stream = max_bytes.into();
@@ -532,8 +535,9 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Trusts the certificates of this PEM file, instead of those of `SSL_CERT_FILE`,
-    /// `SSL_CERT_DIR` or the system.
+    /// Trusts the certificates of this PEM file.
+    ///
+    /// They take the place of those of `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system.
     ///
     /// The file is read at the first `https` URL. A server may also present one of these
     /// certificates itself, such as a self-signed one.

@@ -25,7 +25,9 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A header has a name or value that HTTP does not allow. The value is not shown: it may be a key.
+    /// A header has a name or value that HTTP does not allow.
+    ///
+    /// The value is not shown: it may be a key.
     #[error("the header {name:?} cannot be sent: {reason}")]
     Header {
         /// The name of the header.
@@ -33,7 +35,9 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The proxy setting cannot be used. The value is not shown: it may hold a password.
+    /// The proxy setting cannot be used.
+    ///
+    /// The value is not shown: it may hold a password.
     #[error("the proxy of {setting} cannot be used: {reason}")]
     Proxy {
         /// The variable or option that names the proxy.
@@ -91,7 +95,9 @@ pub enum HttpError {
         /// The time-out.
         limit: Duration,
     },
-    /// The connection broke before the head of the answer. The server may have seen the request.
+    /// The connection broke before the head of the answer.
+    ///
+    /// The server may have seen the request.
     #[error("{target} did not answer: {reason}")]
     NoResponse {
         /// `host:port`.
@@ -123,7 +129,7 @@ pub enum HttpError {
         /// The error of the connection.
         source: BoxError,
     },
-    /// The first event of a stream, or the head of another answer, did not come in time.
+    /// A stream's first event, or another answer's head, did not come in time.
     #[error(
         "{target} did not begin to answer within {limit:?} (`timeouts.first_event_secs`, or `first_event_timeout` of the client)"
     )]
@@ -153,7 +159,9 @@ pub enum HttpError {
         /// The time-out.
         limit: Duration,
     },
-    /// The server redirects. Redirects are never followed, because the key would be sent to the new address.
+    /// The server redirects.
+    ///
+    /// Redirects are never followed, because the key would be sent to the new address.
     #[error("{target} redirects with status {status} to {}, which is not followed", to.as_deref().unwrap_or("nowhere"))]
     Redirect {
         /// `host:port`.

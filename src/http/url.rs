@@ -8,7 +8,9 @@ use hyper::Uri;
 
 use super::HttpError;
 
-/// The URL of a request: `http` or `https`, a host, a path and perhaps a query, without user and fragment.
+/// The URL of a request.
+///
+/// It has `http` or `https`, a host, a path and perhaps a query, but no user and no fragment.
 ///
 /// `Display` and `Debug` leave out the query, because some servers take keys in it.
 ///

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::{Item, ItemKind};
 
-/// A source that the model names for a part of its text, such as a page that it found on the web.
+/// A source that the model names for a part of its text.
+///
+/// A page that it found on the web is one.
 ///
 /// ```
 /// use openai_agents::Item;
@@ -28,8 +30,9 @@ use super::{Item, ItemKind};
 pub struct Annotation {
     /// The place of the text among the parts of the message, from 0.
     pub part_idx: usize,
-    /// Which letters of that text it is for, if the server says so. OpenAI counts Unicode characters, not bytes; one place without a
-    /// length is an empty range.
+    /// Which letters of that text it is for, if the server says so.
+    ///
+    /// OpenAI counts Unicode characters, not bytes; one place without a length is an empty range.
     pub range: Option<Range<usize>>,
     /// What is named.
     pub source: AnnotationSource,
@@ -67,12 +70,16 @@ pub enum AnnotationSource {
         /// Its id at the provider.
         file_id: String,
     },
-    /// Another kind, or one that lacks what it is named by: the annotation as the server sent it.
+    /// Another kind, or one that lacks what it is named by.
+    ///
+    /// It is the annotation as the server sent it.
     Unknown(Value),
 }
 
 impl Item {
-    /// Returns the sources that a message of the model names, in order; none for any other item.
+    /// Returns the sources that a message of the model names, in order.
+    ///
+    /// There are none for any other item.
     ///
     /// They are read from the item's JSON, in which they stay as they are.
     pub fn annotations(&self) -> Vec<Annotation> {

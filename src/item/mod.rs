@@ -29,7 +29,9 @@ pub use reasoning::{Reasoning, ReasoningPart};
 
 use crate::memo::Memo;
 
-/// One step of a conversation: a message, a tool call, its output, reasoning, or what this crate does not know.
+/// One step of a conversation.
+///
+/// It is a message, a tool call, its output, reasoning, or what this crate does not know.
 ///
 /// ```
 /// use openai_agents::{Item, item::ItemKind};
@@ -61,7 +63,9 @@ pub enum ItemKind {
     FunctionCallOutput(FunctionCallOutput),
     /// What the model thought.
     Reasoning(Reasoning),
-    /// An item that this crate does not act on. It is kept, and sent back as it came.
+    /// An item that this crate does not act on.
+    ///
+    /// It is kept, and sent back as it came.
     Unknown {
         /// The value of the field `type`.
         type_name: String,
@@ -111,7 +115,9 @@ impl Item {
         &self.0.kind
     }
 
-    /// Returns the item's JSON: as it was received, or written once for an item that was built here.
+    /// Returns the item's JSON.
+    ///
+    /// It is as it was received, or written once for an item that was built here.
     pub fn to_json(&self) -> &str {
         self.0.json.get_or_init(|| to_raw(&self.0.kind)).get()
     }
@@ -122,7 +128,9 @@ impl Item {
         self.0.json.get().is_some()
     }
 
-    /// Returns the text of an assistant message, its text parts joined; `None` for any other item.
+    /// Returns the text of an assistant message, its text parts joined.
+    ///
+    /// It is `None` for any other item.
     pub fn assistant_text(&self) -> Option<String> {
         match self.kind() {
             ItemKind::Message(message) if message.role == Role::Assistant => Some(message.text("")),
@@ -130,7 +138,9 @@ impl Item {
         }
     }
 
-    /// Returns the text of a user message, its text parts joined; `None` for any other item.
+    /// Returns the text of a user message, its text parts joined.
+    ///
+    /// It is `None` for any other item.
     pub fn user_text(&self) -> Option<String> {
         match self.kind() {
             ItemKind::Message(message) if message.role == Role::User => Some(message.text("")),

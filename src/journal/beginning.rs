@@ -13,7 +13,9 @@ pub struct RunBeginning {
     pub agent: String,
     /// The input.
     pub input: Vec<Item>,
-    /// What the program needs to know to run it again, such as the model and the session; null if it needs nothing.
+    /// What the program needs to know to run it again.
+    ///
+    /// The model and the session, for example. It is null if the program needs nothing.
     pub settings: Value,
     /// Where a run that paused is to [go on](crate::Runner::resume), in place of the input.
     pub state: Option<RunState>,
@@ -30,7 +32,9 @@ impl RunBeginning {
         }
     }
 
-    /// Notes what the program needs to know to run it again; no keys, since it is kept as it is.
+    /// Notes what the program needs to know to run it again.
+    ///
+    /// It must hold no keys, since it is kept as it is.
     #[must_use]
     pub fn settings(mut self, settings: impl Into<Value>) -> Self {
         self.settings = settings.into();

@@ -13,7 +13,9 @@ use crate::tools::{ToolError, ToolName};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The journal cannot be reached, or was busy for longer than is waited; nothing was changed.
+    /// The journal cannot be reached, or was busy for longer than is waited.
+    ///
+    /// Nothing was changed.
     #[error("the journal {store} cannot be reached")]
     Unavailable {
         /// The journal.
@@ -85,7 +87,9 @@ pub enum JournalError {
         /// The run.
         run: String,
     },
-    /// What is asked is not what was asked when the outcome was kept, which is therefore no answer.
+    /// What is asked is not what was asked when the outcome was kept.
+    ///
+    /// So the outcome is no answer.
     ///
     /// The program, its prompts or its tools are not those that the run began with. It can be begun anew, or continued with them.
     #[error("the remembered outcome of {effect} is for another request: {parts} changed")]

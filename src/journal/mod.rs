@@ -52,14 +52,18 @@ pub trait Journal: Send + Sync {
         write.make()
     }
 
-    /// Says whether a run that fails may be continued with this journal, which then still has the outcomes of its last turn.
+    /// Says whether a run that fails may be continued with this journal.
+    ///
+    /// The journal then still has the outcomes of the run's last turn.
     ///
     /// The half of a turn that a run had done when it failed is not written to its session then, so that the turn can be written whole.
     fn continues(&self) -> bool {
         false
     }
 
-    /// Names the run that it keeps, which each of its executions has; nothing for a journal that keeps none.
+    /// Names the run that it keeps.
+    ///
+    /// Each of the run's executions has this name. It is `None` for a journal that keeps no run.
     fn run_name(&self) -> Option<&str> {
         None
     }
@@ -123,7 +127,9 @@ pub struct ToolCallEffect {
     pub tool: ToolName,
     /// The arguments, JSON as the model wrote it.
     pub arguments: String,
-    /// What to do if the call began in an earlier execution and nobody knows whether it took place.
+    /// What to do if nobody knows whether the call took place.
+    ///
+    /// That can be so if the call began in an earlier execution.
     pub on_uncertain: OnUncertain,
     /// The call itself.
     pub effect: ToolEffect,
@@ -146,7 +152,9 @@ pub enum OnUncertain {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct EffectKey {
-    /// The calls of agents as tools that lead to the effect, the outermost first, each as `turn/call id`.
+    /// The calls of agents as tools that lead to the effect.
+    ///
+    /// The outermost comes first. Each is written `turn/call id`.
     pub path: Vec<Arc<str>>,
     /// The turn, from 1; 0 before the first.
     pub turn: u32,
@@ -168,7 +176,9 @@ pub enum Effect {
     SessionWrite,
     /// The reading of the session at this version by a saved run that goes on.
     ClaimRead(SessionVersion),
-    /// The change of the session at this version by which a saved run keeps others from going on as well.
+    /// The change of the session at this version by which a saved run claims it.
+    ///
+    /// It keeps others from going on with the run as well.
     ClaimWrite(SessionVersion),
 }
 
@@ -196,7 +206,9 @@ pub enum OutcomeSource {
     /// The tool, its guardrails, or whoever refused to approve the call.
     #[default]
     Tool,
-    /// The runner, because the call names no tool that could answer; such an answer never ends a run.
+    /// The runner, because the call names no tool that could answer.
+    ///
+    /// Such an answer never ends a run.
     Runner,
 }
 

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How large an answer of an authorization server may be.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// Authorizes this program at a server, by OAuth 2.1 with PKCE as the protocol has it.
+/// Authorizes this program at a server by OAuth 2.1 with PKCE, as the protocol says.
 ///
 /// It begins only when the server refuses a request and names what it wants: its authorization server is looked up, the client
 /// is known there by what is set here (a client that was registered before, else the address of a metadata document, else it

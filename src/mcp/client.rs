@@ -162,7 +162,9 @@ impl McpClient {
         self.shared.connect().await
     }
 
-    /// Ends the connection, and the process of a server on this machine; calls under way end with an error.
+    /// Ends the connection, and the process of a server on this machine.
+    ///
+    /// Calls under way end with an error.
     ///
     /// # Cancel safety
     ///
@@ -171,13 +173,16 @@ impl McpClient {
         self.shared.close().await;
     }
 
-    /// Forgets the list of tools, so that the server is asked for it when it is next needed.
+    /// Forgets the list of tools.
+    ///
+    /// So the server is asked for it when it is next needed.
     pub fn forget_tools(&self) {
         self.shared.changes.tools_changed();
     }
 
-    /// Calls a tool by the name that the server gives it, outside of a run: without what
-    /// [`call_headers`](McpClientBuilder::call_headers) and [`call_meta`](McpClientBuilder::call_meta) add.
+    /// Calls a tool by the name that the server gives it, outside of a run.
+    ///
+    /// So the call is without what [`call_headers`](McpClientBuilder::call_headers) and [`call_meta`](McpClientBuilder::call_meta) add.
     ///
     /// # Errors
     ///
@@ -194,7 +199,9 @@ impl McpClient {
         self.shared.call_tool(tool, arguments, Map::new()).await
     }
 
-    /// Lists what the server did differently from the protocol and was tolerated, each kind of it once.
+    /// Lists what the server did differently from the protocol and was tolerated.
+    ///
+    /// Each kind of it is listed once.
     ///
     /// What no answer needs cannot lose it: a field of the wrong type that nothing depends on is passed over, and a tool that cannot be
     /// used is left out; both stand here, with the server's own words. So does a tool that changed while it was in use.

@@ -82,7 +82,9 @@ pub enum McpError {
         /// What it last wrote to its standard error output.
         stderr: Option<String>,
     },
-    /// The server did not answer in time; it was told that the answer is no longer wanted.
+    /// The server did not answer in time.
+    ///
+    /// It was told that the answer is no longer wanted.
     #[error("MCP server `{server}` did not answer `{method}` within {after:?}")]
     Timeout {
         /// The server.
@@ -134,7 +136,9 @@ pub enum McpError {
         /// The server's challenge, or what went wrong with the authorization.
         reason: String,
     },
-    /// What the application adds to a call could not be had, and the call was not sent.
+    /// What the application adds to a call could not be had.
+    ///
+    /// The call was not sent.
     #[error("MCP server `{server}`: the {what} of a call cannot be had")]
     Callback {
         /// The server.
@@ -154,7 +158,9 @@ pub enum McpError {
         /// The limit.
         max: usize,
     },
-    /// None of the tools that the server lists can be offered to a model; if others can, these are left out.
+    /// None of the tools that the server lists can be offered to a model.
+    ///
+    /// If others can, those that cannot are left out.
     ///
     /// A name that models cannot take is changed into one that they can by `prefix_tools`; a tool is left out in silence by
     /// `block_tools`.

@@ -56,8 +56,10 @@ pub(super) enum ToolLoading {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum McpProtocol {
-    /// The server is asked what it speaks (`server/discover`, since 2026-07-28); one that does not know the question is spoken to
-    /// with a handshake. One that does not answer at all is not ready, see [`McpClientBuilder::connect_timeout`].
+    /// The server is asked what it speaks (`server/discover`, since 2026-07-28).
+    ///
+    /// One that does not know the question is spoken to with a handshake. One that does not answer at all is not ready, see
+    /// [`McpClientBuilder::connect_timeout`].
     #[default]
     Ask,
     /// With a handshake (up to 2025-11-25), which over HTTP may begin a session.
@@ -183,7 +185,9 @@ impl McpClientBuilder {
         self
     }
 
-    /// Shows the tools to a model only once it has looked for them, as [`FunctionTool::defer_loading`] says.
+    /// Shows the tools to a model only once it has looked for them.
+    ///
+    /// The tools are hidden as [`FunctionTool::defer_loading`] says.
     ///
     /// They are one [namespace](FunctionTool::namespace), of the server's name.
     pub const fn defer_tools(mut self) -> Self {
@@ -191,13 +195,17 @@ impl McpClientBuilder {
         self
     }
 
-    /// Gives the model the structured content of results, where there is one, in place of the other.
+    /// Gives the model the structured content of results, where there is one.
+    ///
+    /// It takes the place of the other content.
     pub const fn structured_content(mut self) -> Self {
         self.options.structured_content = true;
         self
     }
 
-    /// Asks the server for its tools whenever they are needed, and not only when they changed.
+    /// Asks the server for its tools whenever they are needed.
+    ///
+    /// Without it, the server is asked only when they changed.
     pub const fn list_tools_every_time(mut self) -> Self {
         self.options.cache_tools = false;
         self
@@ -217,7 +225,9 @@ impl McpClientBuilder {
         self
     }
 
-    /// Changes each tool before it is offered; the function is given the name that the server has for it.
+    /// Changes each tool before it is offered.
+    ///
+    /// The function is given the name that the server has for it.
     ///
     /// All that [`FunctionTool`] can do holds for the tools of the server in this way, by the run and asynchronous where that is:
     ///
@@ -252,7 +262,9 @@ impl McpClientBuilder {
         self
     }
 
-    /// Adds to the `_meta` of each call of a tool what this gives for its run, such as a tenant.
+    /// Adds what a function gives to the `_meta` of each call of a tool.
+    ///
+    /// The function gives what belongs to the call's run, such as a tenant.
     ///
     /// It is given the call with its run. An entry of the name of one that is there anyway, such as `traceparent`, is put in its place.
     /// Where it fails, nothing is sent, and the call fails with [`McpError::Callback`].
@@ -268,7 +280,9 @@ impl McpClientBuilder {
         self
     }
 
-    /// Adds headers to the requests that carry a call of a tool over HTTP, by its run: such as a token of the run's user.
+    /// Adds headers to the requests that carry a call of a tool over HTTP.
+    ///
+    /// They are those of its run, such as a token of the run's user.
     ///
     /// They go with the calls of tools only: the server is reached, and asked what it has, with the headers of the
     /// [`StreamableHttp`](super::StreamableHttp), since all runs share that. One of the same name is put in the place of such a header. A
@@ -286,7 +300,9 @@ impl McpClientBuilder {
         self
     }
 
-    /// Connects a server that ended again when it is next needed, at most once in this time; never by default.
+    /// Reconnects a server that ended, when it is next needed.
+    ///
+    /// It does so at most once in this time; never by default.
     ///
     /// One over HTTP has ended when it does not know the session any more. What was under way when it ended failed, and is not sent again. A try that fails is the error of what needed the server; until the
     /// time is over, all that needs it has that error at once. A server that was [closed](McpClient::close), or that was never

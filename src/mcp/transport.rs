@@ -18,7 +18,9 @@ pub enum McpTransport {
     Http(StreamableHttp),
 }
 
-/// A server that is a program on this machine, started when the connection is made and ended with it.
+/// A server that is a program on this machine.
+///
+/// It is started when the connection is made and ended with it.
 ///
 /// The child is given none of this process's environment but the variables that programs need to run at all (`PATH`, `HOME`, `LANG`
 /// and the like, see [`INHERITED`](Self::INHERITED)) and what is named here: keys in the environment are not for every server.
@@ -107,7 +109,9 @@ impl Stdio {
         self
     }
 
-    /// Lets the child see a variable of this process, if it is set when the child starts.
+    /// Lets the child see a variable of this process.
+    ///
+    /// It does if the variable is set when the child starts.
     #[must_use]
     pub fn inherit(mut self, name: impl Into<String>) -> Self {
         self.inherited.insert(name.into());
@@ -148,7 +152,9 @@ impl StreamableHttp {
         self
     }
 
-    /// Uses the proxies, the certificates and the size limits of this client; without one, no proxy and the usual certificates.
+    /// Uses the proxies, the certificates and the size limits of this client.
+    ///
+    /// Without one, there is no proxy, and the usual certificates are used.
     ///
     /// Its time-outs are not used: those of the server count.
     #[must_use]

@@ -28,17 +28,23 @@ pub struct Dialect {
     pub stream_usage: bool,
     /// Reasoning text of tool turns is sent back in the field that it came in.
     pub replay_reasoning: bool,
-    /// What words for the end of an answer mean, over those that are known of all servers ([`FinishReason`]).
+    /// What words for the end of an answer mean.
+    ///
+    /// They go before those that are known of all servers ([`FinishReason`]).
     pub finish_reasons: BTreeMap<String, FinishReason>,
     /// What becomes of pictures, sounds and files that tools give, on the chat API.
     pub tool_media: ToolMedia,
 }
 
-/// What becomes of pictures, sounds and files that tools give, on the chat API, which takes only text from a tool.
+/// What becomes of pictures, sounds and files that tools give, on the chat API.
+///
+/// The chat API takes only text from a tool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolMedia {
-    /// The model is told in words, at its place, that it was left out; a deviation says so too.
+    /// The model is told in words, at its place, that it was left out.
+    ///
+    /// A deviation says so too.
     #[default]
     Described,
     /// It is sent as a message of the user, behind all outputs of the turn.

@@ -92,7 +92,9 @@ impl ModelError {
         self
     }
 
-    /// Adds what had been received; of an answer that was too large (`limit_exceeded`) only the beginning.
+    /// Adds what had been received.
+    ///
+    /// Of an answer that was too large (`limit_exceeded`) it adds only the beginning.
     #[must_use]
     pub fn with_received(mut self, mut received: Received) -> Self {
         /// Errors are copied and printed; all of an answer that was too large would be too large there as well.
@@ -172,7 +174,9 @@ impl ModelError {
         &self.0.received
     }
 
-    /// Says whether no connection could be made, so that the server saw nothing of the request.
+    /// Says whether no connection could be made.
+    ///
+    /// So the server saw nothing of the request.
     pub fn is_unreachable(&self) -> bool {
         self.0.unreachable.is_some()
     }

@@ -152,7 +152,9 @@ pub struct ResponseMeta {
     /// The server's own usage object, with the counts that [`Usage`] has no field for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_json: Option<JsonText>,
-    /// The other fields of the answer, such as `system_fingerprint`; those of its choice stand under `choice`.
+    /// The other fields of the answer, such as `system_fingerprint`.
+    ///
+    /// Those of its choice stand under `choice`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<JsonText>,
     /// What the server did differently from the protocol and was tolerated.
@@ -163,7 +165,9 @@ pub struct ResponseMeta {
     pub(crate) memory: KeptAnswer,
 }
 
-/// Something that a server did differently from the protocol and that was tolerated, since only one reading of it is possible.
+/// Something that a server did differently from the protocol and that was tolerated.
+///
+/// It was tolerated since only one reading of it is possible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deviation {

@@ -52,7 +52,9 @@ impl Wire for HarmonyWire {
 }
 
 impl HttpModel<HarmonyWire> {
-    /// Begins a driver for a base URL (with `/v1`, where the server has that) and a model's name.
+    /// Begins a driver for a base URL and a model's name.
+    ///
+    /// The base URL is given with `/v1`, where the server has that.
     pub fn builder(
         base_url: impl Into<String>,
         name: impl Into<String>,
@@ -62,13 +64,17 @@ impl HttpModel<HarmonyWire> {
 }
 
 impl HttpModelBuilder<HarmonyWire> {
-    /// Sets the date that the model is told, such as `2026-11-22`; it is told none by default.
+    /// Sets the date that the model is told, such as `2026-11-22`.
+    ///
+    /// It is told none by default.
     pub fn current_date(mut self, date: impl Into<String>) -> Self {
         self.wire.current_date = Some(date.into());
         self
     }
 
-    /// Says what a word of the server for the end of an answer means, over those that are known of all servers.
+    /// Says what a word of the server for the end of an answer means.
+    ///
+    /// It goes before those that are known of all servers.
     pub fn finish_reason(mut self, word: impl Into<String>, meaning: FinishReason) -> Self {
         let dialect = Arc::make_mut(&mut self.wire.dialect);
         dialect.finish_reasons.insert(word.into(), meaning);

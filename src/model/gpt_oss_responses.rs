@@ -29,7 +29,9 @@ pub type OpenAiResponses = HttpModel<ResponsesWire>;
 /// Builds an [`OpenAiResponses`]; begun by [`OpenAiResponses::builder`].
 pub type OpenAiResponsesBuilder = HttpModelBuilder<ResponsesWire>;
 
-/// The wire of `/responses`, as OpenAI has it and as a [`Dialect`] says that a server has it.
+/// The wire of `/responses`.
+///
+/// It is as OpenAI has it, and as a [`Dialect`] says that a server has it.
 #[derive(Debug, Clone, Default)]
 pub struct ResponsesWire {
     dialect: Arc<Dialect>,
@@ -72,7 +74,9 @@ impl Wire for ResponsesWire {
 }
 
 impl HttpModel<ResponsesWire> {
-    /// Begins a driver for a base URL (with `/v1`, where the server has that) and a model's name.
+    /// Begins a driver for a base URL and a model's name.
+    ///
+    /// The base URL is given with `/v1`, where the server has that.
     pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> OpenAiResponsesBuilder {
         Self::with_wire(ResponsesWire::default(), base_url, name)
     }

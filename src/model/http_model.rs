@@ -49,7 +49,9 @@ pub struct HttpModelBuilder<W> {
 }
 
 impl<W: Wire> HttpModel<W> {
-    /// Begins a model over a wire, for a base URL (with `/v1`, where the server has that) and the model's name.
+    /// Begins a model over a wire, for a base URL and the model's name.
+    ///
+    /// The base URL is given with `/v1`, where the server has that.
     pub fn with_wire(
         wire: W,
         base_url: impl Into<String>,
@@ -104,7 +106,9 @@ impl<W: Wire> Model for HttpModel<W> {
 }
 
 impl<W: Wire> HttpModelBuilder<W> {
-    /// Sets the key, sent as the wire says: as a bearer token, unless the vendor wants it otherwise.
+    /// Sets the key, sent as the wire says.
+    ///
+    /// It is sent as a bearer token, unless the vendor wants it otherwise.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
         self.key = Some(key.into());
         self
@@ -137,7 +141,9 @@ impl<W: Wire> HttpModelBuilder<W> {
         self
     }
 
-    /// Sets how large an answer may be in sum, 64 MiB by default: its text, reasoning, arguments and all else that is kept.
+    /// Sets how large an answer may be in sum, 64 MiB by default.
+    ///
+    /// The sum is that of its text, reasoning, arguments and all else that is kept.
     ///
     /// JSON that is kept as parsed values counts as much as they can take. More is the error `limit_exceeded`.
     pub fn max_answer_bytes(mut self, max_answer_bytes: usize) -> Self {
@@ -145,13 +151,17 @@ impl<W: Wire> HttpModelBuilder<W> {
         self
     }
 
-    /// Counts what answers under way hold in a sum with those of other models; not counted by default.
+    /// Counts what answers under way hold, in a sum with those of other models.
+    ///
+    /// They are not counted by default.
     pub fn memory_limit(mut self, memory_limit: MemoryLimit) -> Self {
         self.memory = Some(memory_limit);
         self
     }
 
-    /// Sets how many tool calls an answer may hold, 1024 by default; more is the error `limit_exceeded`.
+    /// Sets how many tool calls an answer may hold, 1024 by default.
+    ///
+    /// More is the error `limit_exceeded`.
     pub fn max_answer_tool_calls(mut self, max_answer_tool_calls: usize) -> Self {
         self.limits.max_tool_calls = max_answer_tool_calls;
         self

@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON value as the server wrote it: cheap to clone, and parsed only when it is looked at.
+/// A JSON value as the server wrote it.
+///
+/// It is cheap to clone, and parsed only when it is looked at.
 ///
 /// What an answer has beside its items is kept in this form: every answer has some of it, and few programs look.
 ///
@@ -34,7 +36,9 @@ impl JsonText {
         &self.0
     }
 
-    /// Parses the JSON; what no value can hold (a number out of range) is given as a text.
+    /// Parses the JSON.
+    ///
+    /// What no value can hold (a number out of range) is given as a text.
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_else(|_| Value::String((*self.0).to_owned()))
     }

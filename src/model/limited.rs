@@ -12,7 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::future::{BoxFuture, BoxStream};
 use crate::model::{Model, ModelError, ModelEvent, ModelRequest};
 
-/// Bounds how many requests are under way at once; the others wait, first come first served.
+/// Bounds how many requests are under way at once.
+///
+/// The others wait, first come first served.
 ///
 /// A cheap handle: clones share one bound, and one bound may hold for several models. A request takes its place in the queue when
 /// its stream is first polled, and leaves when its response is done, has failed, or its stream is dropped. So a run holds no place

@@ -9,7 +9,9 @@ use crate::model::http_model::{HttpModel, HttpModelBuilder};
 use crate::model::wire::{ResponseDecoder, ResponseLimits, Wire};
 use crate::model::{ChatWire, Delivery, Dialect, ModelError, ModelRequest, ResponsesWire};
 
-/// A model behind a `LiteLLM` proxy, on either of the two APIs that it has under one base URL.
+/// A model behind a `LiteLLM` proxy.
+///
+/// It is on either of the two APIs that the proxy has under one base URL.
 ///
 /// The name is the proxy's own, `provider/model` included: it is passed through, never taken apart. So are fields of providers: what
 /// stands beside a call or a thought (`thinking_blocks`, thought signatures) goes back with it, `cache_control` of a message's part is

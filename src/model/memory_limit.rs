@@ -13,7 +13,9 @@ const FREE_BYTES: usize = 64 * 1024;
 /// When asking again makes sense: large answers take seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Bounds what the answers hold that are under way or kept, in sum over all models that share it.
+/// Bounds what the answers hold that are under way or kept.
+///
+/// It bounds the sum over all models that share it.
 ///
 /// One answer is bounded by [`max_answer_bytes`](super::HttpModelBuilder::max_answer_bytes). A program that makes many runs at once for
 /// others has no bound by that: a hundred answers of 64 MiB are more than a machine has. Counted is what came of an answer, beyond its first

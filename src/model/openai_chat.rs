@@ -25,7 +25,9 @@ pub type OpenAiChat = HttpModel<ChatWire>;
 /// Builds an [`OpenAiChat`]; begun by [`OpenAiChat::builder`].
 pub type OpenAiChatBuilder = HttpModelBuilder<ChatWire>;
 
-/// The wire of `/chat/completions`, as OpenAI has it and as a [`Dialect`] says that a server has it.
+/// The wire of `/chat/completions`.
+///
+/// It is as OpenAI has it, and as a [`Dialect`] says that a server has it.
 #[derive(Debug, Clone, Default)]
 pub struct ChatWire {
     dialect: Arc<Dialect>,
@@ -61,7 +63,9 @@ impl Wire for ChatWire {
 }
 
 impl HttpModel<ChatWire> {
-    /// Begins a driver for a base URL (with `/v1`, where the server has that) and a model's name.
+    /// Begins a driver for a base URL and a model's name.
+    ///
+    /// The base URL is given with `/v1`, where the server has that.
     pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> OpenAiChatBuilder {
         Self::with_wire(ChatWire::default(), base_url, name)
     }

@@ -69,7 +69,9 @@ pub struct OpenAiRealtimeBuilder {
 }
 
 impl OpenAiRealtime {
-    /// Begins a driver for a base URL (with `/v1`, where the server has that) and a model's name.
+    /// Begins a driver for a base URL and a model's name.
+    ///
+    /// The base URL is given with `/v1`, where the server has that.
     ///
     /// The URL may begin with `ws://` or `wss://` as well.
     pub fn builder(base_url: impl Into<String>, name: impl Into<String>) -> OpenAiRealtimeBuilder {

@@ -19,7 +19,9 @@ pub trait ModelProvider: Send + Sync {
     fn model(&self, name: &str) -> Result<Arc<dyn Model>, ModelError>;
 }
 
-/// Providers by prefix: `prefix/name` goes to the one that is registered under the prefix, and only then is it a prefix at all.
+/// Holds providers by prefix.
+///
+/// `prefix/name` goes to the one that is registered under the prefix, and only then is it a prefix at all.
 ///
 /// Names may have slashes of their own (`openai/gpt-oss-120b`, `meta-llama/Llama-3.3-70B`): what no one registered is part of the name,
 /// and goes whole to the default provider. Nothing is guessed from how a name looks.
@@ -75,7 +77,9 @@ impl Providers {
         Ok(self)
     }
 
-    /// Sets the provider of every name without a registered prefix; without one such a name is an error.
+    /// Sets the provider of every name without a registered prefix.
+    ///
+    /// Without one such a name is an error.
     #[must_use]
     pub fn with_default(mut self, provider: impl ModelProvider + 'static) -> Self {
         self.default = Some(Arc::new(provider));

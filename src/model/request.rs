@@ -32,7 +32,9 @@ pub struct ModelRequest {
     pub delivery: Delivery,
     /// What the server knows already, so that `items` are only what is new.
     pub continuation: Continuation,
-    /// The turn of the run, from 1; ids that have to be made up are made from it.
+    /// The turn of the run, from 1.
+    ///
+    /// Ids that have to be made up are made from it.
     pub turn: u32,
 }
 
@@ -53,7 +55,9 @@ pub enum Continuation {
     /// Nothing: the whole conversation is sent.
     #[default]
     Replay,
-    /// Nothing yet: the whole conversation is sent, and the next request is to continue the response.
+    /// Nothing yet: the whole conversation is sent.
+    ///
+    /// The next request is to continue the response.
     Begin,
     /// Everything up to a response, given by its id (`previous_response_id`).
     Response(String),

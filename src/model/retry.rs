@@ -16,7 +16,9 @@ use crate::model::{Deviation, Model, ModelError, ModelEvent, ModelRequest, Respo
 use crate::trace::gen_ai;
 use crate::usage::Usage;
 
-/// Calls a model again when a call fails as its [`RetryPolicy`] says, and before any of the answer was delivered.
+/// Calls a model again when a call fails as its [`RetryPolicy`] says.
+///
+/// It does so only before any of the answer was delivered.
 ///
 /// Every further attempt is visible: as a `warn` event of `tracing` under the target `openai_agents::retry` with the attempt that
 /// failed, its cause and the delay; as a [`Deviation`] `retried` of the response; and in its usage, which counts every request.
@@ -57,7 +59,7 @@ struct RetryParts {
     n_delays: AtomicU64,
 }
 
-/// Says which failures of a model call are tried again, how often, and after how long.
+/// Says which failed model calls are tried again, how often, and after how long.
 ///
 /// Begun by [`RetryPolicy::attempts`], it names no failure: nothing is tried again until [`statuses`](Self::statuses) or
 /// [`transport`](Self::transport) say what.
@@ -66,7 +68,9 @@ struct RetryParts {
 pub struct RetryPolicy {
     /// The most attempts at one call, the first included; 0 and 1 are no retry.
     pub max_attempts: u32,
-    /// The HTTP statuses that are tried again; none unless given. Usual ones are 429, 502, 503 and 504.
+    /// The HTTP statuses that are tried again; none unless given.
+    ///
+    /// Usual ones are 429, 502, 503 and 504.
     pub statuses: Vec<u16>,
     /// Whether failures without an answer are tried again.
     pub transport: TransportFailure,
@@ -78,7 +82,9 @@ pub struct RetryPolicy {
     pub retry_after: RetryAfter,
 }
 
-/// What happens when a call ends without an answer: no connection, a broken one, or silence.
+/// What happens when a call ends without an answer.
+///
+/// There was no connection, a broken one, or silence.
 ///
 /// These are the kinds `transport`, `timeout_connect` and `timeout_idle`. The server may have seen the request, and may bill it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,14 +109,18 @@ pub struct Backoff {
     pub max: Duration,
 }
 
-/// Whether the waits of calls that fail together are spread, so that they do not come back together.
+/// Says whether the waits of calls that fail together are spread.
+///
+/// Calls whose waits are spread do not come back together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Jitter {
     /// Each wait is what the back-off says.
     #[default]
     None,
-    /// Each wait is between half of that and all of it; no random numbers: a process that does the same waits the same.
+    /// Each wait is between half of that and all of it.
+    ///
+    /// There are no random numbers: a process that does the same waits the same.
     Spread,
 }
 
@@ -121,7 +131,9 @@ pub enum RetryAfter {
     /// Nothing: the back-off decides.
     #[default]
     Ignore,
-    /// It is waited for, if it is longer than the back-off; if it is longer than this, the call fails at once.
+    /// It is waited for, if it is longer than the back-off.
+    ///
+    /// If it is longer than this, the call fails at once.
     UpTo(Duration),
 }
 

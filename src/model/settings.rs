@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::verbatim::Verbatim;
 
-/// Settings of a model call. `None` is not sent, so that the server's own default holds.
+/// Holds the settings of a model call.
+///
+/// `None` is not sent, so that the server's own default holds.
 ///
 /// ```
 /// use openai_agents::ModelSettings;
@@ -31,11 +33,15 @@ pub struct ModelSettings {
     pub stop: Option<Vec<String>>,
     /// The seed of the sampling.
     pub seed: Option<i64>,
-    /// Whether the model must call a tool, and which. It is dropped after the agent's first tool call, unless the agent keeps it.
+    /// Whether the model must call a tool, and which.
+    ///
+    /// It is dropped after the agent's first tool call, unless the agent keeps it.
     pub tool_choice: Option<ToolChoice>,
     /// Whether one answer may hold several tool calls.
     pub parallel_tool_calls: Option<bool>,
-    /// How much a reasoning model is to think: `none`, `minimal`, `low`, `medium`, `high`, or what the server knows.
+    /// How much a reasoning model is to think.
+    ///
+    /// It is `none`, `minimal`, `low`, `medium`, `high`, or what the server knows.
     pub reasoning_effort: Option<String>,
     /// How long and detailed the answer should be: `low`, `medium` or `high`.
     pub verbosity: Option<String>,
@@ -51,7 +57,9 @@ pub struct ModelSettings {
     pub truncation: Option<String>,
     /// What the provider keeps beside the exchange.
     pub metadata: Option<Map<String, Value>>,
-    /// Further fields of the request's body, sent as they are; a field that is also set above is an error.
+    /// Further fields of the request's body, sent as they are.
+    ///
+    /// A field that is also set above is an error.
     pub extra_body: Map<String, Value>,
     /// Further headers of the request.
     pub extra_headers: Vec<(String, String)>,
@@ -78,13 +86,17 @@ pub enum ToolChoice {
 }
 
 impl ToolChoice {
-    /// Has the model use a tool that the provider hosts, such as `web_search`; the Responses API only.
+    /// Has the model use a tool that the provider hosts, such as `web_search`.
+    ///
+    /// It is for the Responses API only.
     pub fn hosted(type_name: impl Into<String>) -> Self {
         let type_name = type_name.into();
         Self::Hosted(Map::from_iter([("type".to_owned(), type_name.into())]))
     }
 
-    /// Has the model call a tool of a hosted MCP server, any of them without a name; the Responses API only.
+    /// Has the model call a tool of a hosted MCP server.
+    ///
+    /// Without a name, the model calls any of them. It is for the Responses API only.
     pub fn hosted_mcp(server_label: impl Into<String>, tool: Option<&str>) -> Self {
         let server_label = server_label.into();
         let mut choice = Map::from_iter([
@@ -169,20 +181,25 @@ impl ModelSettings {
         self
     }
 
-    /// Names the cache of prompts that the provider is to look into; the field `prompt_cache_key` of [`extra_body`](Self::extra_body).
+    /// Names the cache of prompts that the provider is to look into.
+    ///
+    /// It is the field `prompt_cache_key` of [`extra_body`](Self::extra_body).
     #[must_use]
     pub fn prompt_cache_key(self, key: impl Into<String>) -> Self {
         self.extra_body("prompt_cache_key", key.into())
     }
 
-    /// Sets how long the provider is to keep prompts in its cache, such as `24h`; the field `prompt_cache_retention`.
+    /// Sets how long the provider is to keep prompts in its cache.
+    ///
+    /// For example `24h`. It is the field `prompt_cache_retention`.
     #[must_use]
     pub fn prompt_cache_retention(self, retention: impl Into<String>) -> Self {
         self.extra_body("prompt_cache_retention", retention.into())
     }
 
-    /// Has the Responses API shorten a conversation that it keeps, such as by `{"type": "compaction", "compact_threshold": 200000}`; the
-    /// field `context_management`.
+    /// Has the Responses API shorten a conversation that it keeps.
+    ///
+    /// One edit is, for example, `{"type": "compaction", "compact_threshold": 200000}`. It is the field `context_management`.
     #[must_use]
     pub fn context_management(self, edits: Vec<Value>) -> Self {
         self.extra_body("context_management", edits)
@@ -202,7 +219,9 @@ impl ModelSettings {
         self
     }
 
-    /// Lays other settings over these: what is set there wins, extra fields and headers are merged.
+    /// Lays other settings over these.
+    ///
+    /// What is set there wins. Extra fields and headers are merged.
     #[must_use]
     pub fn overlaid_with(&self, over: &Self) -> Self {
         let mut extra_body = self.extra_body.clone();

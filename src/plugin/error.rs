@@ -32,7 +32,9 @@ pub enum PluginError {
         /// The reason.
         problem: &'static str,
     },
-    /// The folder is too large or too deep to be hashed, so that its content cannot be trusted.
+    /// The folder is too large or too deep to be hashed.
+    ///
+    /// So its content cannot be trusted.
     #[error("the folder cannot be hashed: {problem}")]
     Content {
         /// The limit that was exceeded.
@@ -44,7 +46,7 @@ pub enum PluginError {
         /// The file, relative to the plugin.
         path: PathBuf,
     },
-    /// A file that is a plugin by itself has a name that no plugin can have.
+    /// A file that is a plugin by itself has a name no plugin can have.
     #[error(
         "the name of the file cannot be the name of a plugin; it must be 1 to 64 of a-z, 0-9, - and _"
     )]
@@ -176,7 +178,9 @@ pub enum PluginIssue {
         /// What is wrong.
         problem: String,
     },
-    /// A tool of a module has the name of another tool; only agents that name the module have it.
+    /// A tool of a module has the name of another tool.
+    ///
+    /// Only agents that name the module have it.
     #[error(
         "the module `{module}` has the tool `{tool}`, which {owner} has too; only agents that name the module have it"
     )]

@@ -43,7 +43,9 @@ pub struct DefinitionsFile {
     pub path: PathBuf,
     /// Its text.
     pub text: String,
-    /// The text and Markdown files beside it by their paths, for instructions of agents that name them.
+    /// The text and Markdown files beside it by their paths.
+    ///
+    /// They are for instructions of agents that name them.
     pub texts: BTreeMap<PathBuf, String>,
 }
 

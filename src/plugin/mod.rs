@@ -100,7 +100,9 @@ impl Plugin {
         &self.servers
     }
 
-    /// Returns the modules of code that can be used: shared libraries, and WebAssembly in a sandbox.
+    /// Returns the modules of code that can be used.
+    ///
+    /// They are shared libraries, and WebAssembly in a sandbox.
     pub fn modules(&self) -> &[PluginModule] {
         &self.modules
     }

@@ -23,7 +23,9 @@ pub struct PluginModule {
     pub kind: ModuleKind,
     /// The file, links resolved.
     pub file: PathBuf,
-    /// The SHA-256 of the file when its plugin was loaded, in hex. No other content is run.
+    /// The SHA-256 of the file when its plugin was loaded, in hex.
+    ///
+    /// No other content is run.
     pub sha256: String,
     /// The tools that `extension.json` lists; `None` for a file without a folder.
     pub tools: Option<Vec<String>>,
@@ -31,7 +33,9 @@ pub struct PluginModule {
     pub timeout: Duration,
     /// The memory in MiB, for [`ModuleKind::Wasm`] only; 64 by default.
     pub max_memory_mib: u64,
-    /// The most computation in a call, in units of the interpreter, for [`ModuleKind::Wasm`] only; 2 billion by default.
+    /// The most computation in a call, in units of the interpreter.
+    ///
+    /// It is for [`ModuleKind::Wasm`] only; 2 billion by default.
     pub max_fuel: u64,
 }
 

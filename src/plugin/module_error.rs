@@ -58,7 +58,9 @@ pub enum ModuleError {
         /// The tools that it should have.
         said: Vec<String>,
     },
-    /// A tool of the module has the name of a tool that the agent already has; the module is not used in that agent.
+    /// A tool of the module has the name of a tool of the agent.
+    ///
+    /// The agent already has the other tool. The module is not used in that agent.
     #[error("{} has the tool `{tool}`, which {owner} has as well; the agent keeps that one", file.display())]
     SameTool {
         /// The file.

@@ -38,8 +38,9 @@ impl FoundPlugin {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct PluginSearch<'a> {
-    /// The folder to search. Each folder in it with a `plugin.json` is a plugin, and each shared library and WebAssembly module. It
-    /// need not exist.
+    /// The folder to search.
+    ///
+    /// Each folder in it with a `plugin.json` is a plugin, and each shared library and WebAssembly module. It need not exist.
     pub path: Option<&'a Path>,
     /// Folders of plugins that are trusted, because the user named them on purpose.
     pub named: &'a [PathBuf],

@@ -30,7 +30,9 @@ pub struct PluginServer {
 pub enum PluginTransport {
     /// A process on this machine.
     Stdio {
-        /// The program: a bare name to search for in `PATH`, or an absolute path below the plugin.
+        /// The program.
+        ///
+        /// It is a bare name to search for in `PATH`, or an absolute path below the plugin.
         command: PathBuf,
         /// Its arguments.
         args: Vec<String>,

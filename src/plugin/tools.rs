@@ -34,8 +34,9 @@ struct StartedFile {
 }
 
 impl Plugin {
-    /// Returns a source of tools for each MCP server, named `PLUGIN/SERVER`. No server is started
-    /// yet.
+    /// Returns a source of tools for each MCP server, named `PLUGIN/SERVER`.
+    ///
+    /// No server is started yet.
     ///
     /// The tools have a prefix in their names, as by
     /// [`prefix_tools`](crate::mcp::McpClientBuilder::prefix_tools). Servers over HTTP use the

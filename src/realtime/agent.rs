@@ -229,7 +229,9 @@ impl RealtimeAgentBuilder {
         self
     }
 
-    /// Computes the instructions when the agent begins to speak in a session: at its start, or at a handoff.
+    /// Computes the instructions when the agent begins to speak in a session.
+    ///
+    /// That is at the session's start, or at a handoff.
     pub fn instructions_with<F, R, E>(mut self, compute: F) -> Self
     where
         F: Fn(RunContext, RealtimeAgent) -> R + Send + Sync + 'static,
@@ -319,7 +321,9 @@ impl RealtimeHandoff {
         Self::new(Target::Agent(agent.clone()))
     }
 
-    /// Hands off to the agent of this name, which is found when a session begins: so agents can hand off to each other.
+    /// Hands off to the agent of this name.
+    ///
+    /// The agent is found when a session begins, so agents can hand off to each other.
     pub fn to_name(agent: impl Into<Arc<str>>) -> Self {
         Self::new(Target::Name(agent.into()))
     }
@@ -347,7 +351,9 @@ impl RealtimeHandoff {
         self
     }
 
-    /// Calls a function when the handoff happens; if it fails, the model is told so and the agent stays.
+    /// Calls a function when the handoff happens.
+    ///
+    /// If it fails, the model is told so and the agent stays.
     #[must_use]
     pub fn on_handoff<F, R, E>(mut self, function: F) -> Self
     where

@@ -15,7 +15,9 @@ pub struct RealtimeItem {
     pub content: RealtimeContent,
     /// How much of the model's audio was heard; `None` if the item has none.
     pub heard: Option<Duration>,
-    /// Whether it was cut: what was not heard is not in it, and the model has forgotten it.
+    /// Whether it was cut.
+    ///
+    /// What was not heard is not in it then, and the model has forgotten it.
     ///
     /// Where in its transcript the cut is can only be estimated, by the share of the audio that was heard.
     pub is_cut: bool,

@@ -5,7 +5,7 @@ use crate::kind::ErrorKind;
 use crate::model::ModelError;
 use crate::tools::ToolDefinitionError;
 
-/// Says why a realtime session could not begin, or did not do what it was asked.
+/// Says why a realtime session could not begin, or did not do as asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RealtimeError {

@@ -27,7 +27,9 @@ pub enum RealtimeEvent {
     Reconnected,
     /// Audio to play, in the output format of the session; always whole samples.
     Audio {
-        /// The item that it belongs to; what was played of it is reported under this id.
+        /// The item that it belongs to.
+        ///
+        /// What was played of it is reported under this id.
         item_id: String,
         /// The audio.
         audio: Bytes,
@@ -76,7 +78,9 @@ pub enum RealtimeEvent {
     SpeechStarted,
     /// The user has finished speaking.
     SpeechStopped,
-    /// What was to be played is not to be played any more: a player clears what it has.
+    /// What was to be played is not to be played any more.
+    ///
+    /// A player clears what it has.
     Interrupted {
         /// Who interrupted.
         by: InterruptedBy,
@@ -165,7 +169,9 @@ pub enum RealtimeEvent {
         /// What it did.
         deviation: Deviation,
     },
-    /// An event of the server as JSON, before what follows from it; only where a session is passed on to another client.
+    /// An event of the server as JSON, before what follows from it.
+    ///
+    /// It comes only where a session is passed on to another client.
     Received {
         /// The event.
         json: String,
@@ -240,7 +246,9 @@ pub enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// Returns the stable kind of an end that is a failure; `None` if the application closed the session.
+    /// Returns the stable kind of an end that is a failure.
+    ///
+    /// It is `None` if the application closed the session.
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Closed => None,

@@ -97,13 +97,17 @@ pub struct RealtimeSessionBuilder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reconnect {
-    /// How often one loss is answered by a connection, and how many losses in a row, without an answer in between.
+    /// How often one loss is answered by a connection.
+    ///
+    /// It also bounds how many losses in a row are answered so, without an answer in between.
     pub max_attempts: u32,
     /// How long is waited before each attempt.
     pub delay: Duration,
 }
 
-/// Tells the time since some moment; what was heard is reckoned by it where the application does not report it.
+/// Tells the time since some moment.
+///
+/// What was heard is reckoned by it where the application does not report it.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
 
@@ -177,7 +181,9 @@ impl RealtimeHandle {
         self.send_item(NewItem::user(text)).await
     }
 
-    /// Shows the agent an image, by a URL or a `data:` URL, with a question about it; the agent answers.
+    /// Shows the agent an image, with a question about it.
+    ///
+    /// The image is given by a URL or a `data:` URL. The agent answers.
     ///
     /// # Errors
     ///
@@ -225,7 +231,9 @@ impl RealtimeHandle {
         self.ask(UserInput::Delete { item_id }).await
     }
 
-    /// Sends audio of the user, in the input format of the session; in any pieces, also of half a sample.
+    /// Sends audio of the user, in the input format of the session.
+    ///
+    /// The pieces may be any, also of half a sample.
     ///
     /// It waits while 20 seconds of audio wait to be sent.
     ///
@@ -256,7 +264,9 @@ impl RealtimeHandle {
         ask(&self.audio, UserInput::Clear).await
     }
 
-    /// Asks for an answer, as soon as there can be one; two that wait are one.
+    /// Asks for an answer, as soon as there can be one.
+    ///
+    /// Two requests that wait are one.
     ///
     /// # Errors
     ///
@@ -276,7 +286,9 @@ impl RealtimeHandle {
         self.ask(UserInput::Respond(options)).await
     }
 
-    /// Stops the agent: its answer is cancelled, and what was not heard is forgotten, here and by the model.
+    /// Stops the agent.
+    ///
+    /// Its answer is cancelled, and what was not heard is forgotten, here and by the model.
     ///
     /// # Errors
     ///
@@ -313,7 +325,9 @@ impl RealtimeHandle {
         self.ask(UserInput::Decide { call_id, decision }).await
     }
 
-    /// Refuses a call that waits for approval, with words for the model if there are any.
+    /// Refuses a call that waits for approval.
+    ///
+    /// The model is given the words that come with it, if there are any.
     ///
     /// # Errors
     ///
@@ -328,7 +342,9 @@ impl RealtimeHandle {
         self.ask(UserInput::Decide { call_id, decision }).await
     }
 
-    /// Changes fields of the session, as the protocol names them; everything else is sent again as it was, the audio formats too.
+    /// Changes fields of the session, as the protocol names them.
+    ///
+    /// Everything else is sent again as it was, the audio formats too.
     ///
     /// # Errors
     ///
@@ -337,7 +353,9 @@ impl RealtimeHandle {
         self.ask(UserInput::Update(fields)).await
     }
 
-    /// Returns the conversation, in the order of the server, with what was heard of each item.
+    /// Returns the conversation, with what was heard of each item.
+    ///
+    /// It is in the order of the server.
     ///
     /// # Errors
     ///
@@ -442,8 +460,9 @@ impl RealtimeSessionBuilder {
         self
     }
 
-    /// Records the session in a tracer; without it a session is recorded where a [scope](crate::trace::TraceScope) is current when it
-    /// connects.
+    /// Records the session in a tracer.
+    ///
+    /// Without it a session is recorded where a [scope](crate::trace::TraceScope) is current when it connects.
     pub fn tracer(mut self, tracer: &Tracer) -> Self {
         self.tracer = Some(tracer.clone());
         self

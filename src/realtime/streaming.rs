@@ -9,7 +9,9 @@ use crate::context::Cancel;
 use crate::error::{RunError, RunProgress};
 use crate::item::{Item, ItemKind, Message, Role};
 
-/// A conversation of runs, one for each thing that the user says; saying something interrupts the answer under way.
+/// A conversation of runs, one for each thing that the user says.
+///
+/// Saying something interrupts the answer under way.
 ///
 /// It needs no realtime model: any [`Model`](crate::Model) streams. The history holds exactly what was delivered: of an answer that was
 /// interrupted the text that [`next`](Self::next) gave, and every tool call with its output, or not at all. Dropping the session cancels
@@ -53,7 +55,9 @@ struct StreamedAnswer {
 }
 
 impl StreamingSession {
-    /// Begins a conversation with an agent; what a run of the agent has (limits, hooks, state) is set on the runner.
+    /// Begins a conversation with an agent.
+    ///
+    /// What a run of the agent has (limits, hooks, state) is set on the runner.
     pub fn new(runner: &Runner, agent: &Agent) -> Self {
         Self {
             runner: runner.clone(),
@@ -70,7 +74,9 @@ impl StreamingSession {
         self
     }
 
-    /// Says something; an answer under way is interrupted. Gives the text of that which was delivered.
+    /// Says something; an answer under way is interrupted.
+    ///
+    /// Gives the text of that which was delivered.
     ///
     /// # Cancel safety
     ///
@@ -129,7 +135,9 @@ impl StreamingSession {
         event
     }
 
-    /// Stops the answer under way: its request closes, its tools are dropped. Gives its text that was delivered.
+    /// Stops the answer under way: its request closes, its tools are dropped.
+    ///
+    /// Gives its text that was delivered.
     ///
     /// # Cancel safety
     ///
@@ -189,7 +197,9 @@ impl StreamingSession {
         &self.history
     }
 
-    /// Returns the agent that answers next; after a handoff it is the one that the conversation went to.
+    /// Returns the agent that answers next.
+    ///
+    /// After a handoff it is the one that the conversation went to.
     pub const fn agent(&self) -> &Agent {
         &self.agent
     }

@@ -120,7 +120,9 @@ impl Redactor {
         Cow::Owned(redacted)
     }
 
-    /// Does the same for a text that was cut at its end, perhaps inside a secret.
+    /// Redacts a text that was cut at its end, perhaps inside a secret.
+    ///
+    /// It does for this text what [`redact`](Self::redact) does for a whole one.
     pub fn redact_cut<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(inner) = &self.0 else {
             return Cow::Borrowed(text);
@@ -150,7 +152,9 @@ impl Redactor {
         }
     }
 
-    /// Returns a JSON value without the secrets, in its texts, its field names and its numbers.
+    /// Returns a JSON value without the secrets.
+    ///
+    /// They are taken out of its texts, its field names and its numbers.
     pub fn redact_value(&self, value: Value) -> Value {
         if self.changes_value(&value) {
             self.without(value)
@@ -230,7 +234,9 @@ impl RedactorBuilder {
         self
     }
 
-    /// Adds the value of a header: the token of `Bearer TOKEN`, or the password of `Basic ...`.
+    /// Adds the value of a header.
+    ///
+    /// It is the token of `Bearer TOKEN`, or the password of `Basic ...`.
     ///
     /// Addresses and ordinary words are not added.
     pub fn header(mut self, value: &Secret) -> Self {
@@ -248,7 +254,9 @@ impl RedactorBuilder {
         self
     }
 
-    /// Adds the value of an environment variable, if its name or its form is that of a secret.
+    /// Adds the value of an environment variable that looks like a secret.
+    ///
+    /// It does if its name or its form is that of a secret.
     ///
     /// A path is never added, and of a URL only its secret parts: messages about a folder must stay
     /// readable.
@@ -263,7 +271,9 @@ impl RedactorBuilder {
         }
     }
 
-    /// Adds the secret parts of a URL: the password (or a lone user name), and keys in its query.
+    /// Adds the secret parts of a URL.
+    ///
+    /// They are the password (or a lone user name), and keys in its query.
     pub fn url(mut self, url: &str) -> Self {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let after_scheme = address.split_once("://").map_or(address, |(_, rest)| rest);

@@ -61,7 +61,9 @@ pub struct ServerBuilder {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolItems {
-    /// As `mcp_call`, which has call and output: OpenAI's item for a tool that the server ran.
+    /// As `mcp_call`, which has call and output.
+    ///
+    /// It is OpenAI's item for a tool that the server ran.
     #[default]
     McpCalls,
     /// As `function_call` and `function_call_output`.
@@ -146,7 +148,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Names the sessions that [`sessions`](Self::sessions) opens, the latest first, for `/sessions`; without it those with runs are listed.
+    /// Names the sessions that [`sessions`](Self::sessions) opens, the latest first, for `/sessions`.
+    ///
+    /// Without it those with runs are listed.
     ///
     /// Sessions in memory are listed without it.
     pub fn list_sessions<F, R>(mut self, list: F) -> Self
@@ -158,7 +162,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the models that requests to `/run` may name in their `overrides`; without it they cannot name any.
+    /// Sets the models that requests to `/run` may name in their `overrides`.
+    ///
+    /// Without it they cannot name any.
     pub fn models(mut self, models: impl ModelProvider + 'static) -> Self {
         self.models = Some(Arc::new(models));
         self
@@ -172,7 +178,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Loads the agents again by a function when `POST /reload` asks for it; by default they stay.
+    /// Loads the agents again by a function when `POST /reload` asks for it.
+    ///
+    /// By default they stay.
     ///
     /// What has begun goes on with the agents that it began with; where the function fails, those before stay, and who asked is told why.
     pub fn on_reload<F, R, E>(mut self, load: F) -> Self
@@ -193,15 +201,18 @@ impl ServerBuilder {
         self
     }
 
-    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback, and to those by
-    /// which containers reach their host (`host.docker.internal` and its like).
+    /// Answers requests to this `Host` too, as `name` or `name:port`.
+    ///
+    /// By default it answers those to the names of this machine's loopback, and to those by which containers reach their host
+    /// (`host.docker.internal` and its like).
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.allowed_hosts.hosts.push(host.into());
         self
     }
 
-    /// Answers requests of pages from this `Origin` too, such as `https://example.com`, and tells browsers so (CORS); by default only those
-    /// of pages that were loaded from the very address that they ask.
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com`.
+    ///
+    /// It tells browsers so (CORS). By default it answers only those of pages that were loaded from the very address that they ask.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.allowed_hosts.origins.push(origin.into());
         self
@@ -213,13 +224,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how large the body of a request may be, in bytes, once it is decoded; 32 MiB by default. One above it is answered 413.
+    /// Sets how large the body of a request may be; 32 MiB by default.
+    ///
+    /// The size is in bytes, once the body is decoded. A request above it is answered 413.
     pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
         self.bodies.max_bytes = max_body_bytes;
         self
     }
 
-    /// Sets how much all bodies may have that are read, or whose requests and runs go on, in bytes; 40 MiB by default.
+    /// Sets how large all bodies may be together; 40 MiB by default.
+    ///
+    /// The sum is in bytes. It counts bodies that are read, or whose requests and runs go on.
     ///
     /// What comes above it waits for its turn, as long as a body may take, and is answered 503 then. A fifth is for bodies of up to
     /// 64 KiB alone. A request costs about five times as much memory as its body has bytes.
@@ -228,20 +243,25 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how long the body of a request may take; 60 seconds by default. One that takes longer is answered 408.
+    /// Sets how long the body of a request may take; 60 seconds by default.
+    ///
+    /// One that takes longer is answered 408.
     pub const fn body_timeout(mut self, body_timeout: Duration) -> Self {
         self.bodies.timeout = body_timeout;
         self
     }
 
-    /// Sets how many connections [`Server::serve`] has at once; 4,096 by default. Those above it wait to be accepted.
+    /// Sets how many connections [`Server::serve`] has at once; 4,096 by default.
+    ///
+    /// Those above it wait to be accepted.
     pub const fn max_connections(mut self, max_connections: usize) -> Self {
         self.max_connections = max_connections;
         self
     }
 
-    /// Sets how many requests that do something there may be at once, those of MCP clients too; 4,096 by default. Those above it are
-    /// answered 503.
+    /// Sets how many requests that do something there may be at once.
+    ///
+    /// It is 4,096 by default, and counts those of MCP clients too. Those above it are answered 503.
     pub const fn max_requests(mut self, max_requests: u32) -> Self {
         self.max_requests = max_requests;
         self
@@ -253,13 +273,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many more runs may wait for their turn, before the answer is 429; 1,024 by default.
+    /// Sets how many more runs may wait for their turn; 1,024 by default.
+    ///
+    /// Beyond that the answer is 429.
     pub const fn max_waiting_runs(mut self, max_waiting_runs: usize) -> Self {
         self.max_waiting_runs = max_waiting_runs;
         self
     }
 
-    /// Sets how many responses are kept, and runs, and sessions where they are in memory; 1,000 by default.
+    /// Sets how many responses, runs and sessions are kept; 1,000 by default.
+    ///
+    /// Of sessions, it holds for those in memory.
     ///
     /// As many conversations have their metadata kept. What was longest not asked for is forgotten first, and who asks for it is told why.
     pub const fn max_kept(mut self, max_kept: usize) -> Self {
@@ -267,31 +291,41 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many bytes all of it may have together, with the events of runs that go on; 16 MiB by default.
+    /// Sets how many bytes all that is kept may have; 16 MiB by default.
+    ///
+    /// That is the sum, with the events of runs that go on.
     pub const fn max_kept_bytes(mut self, max_kept_bytes: usize) -> Self {
         self.kept.max_bytes = max_kept_bytes;
         self
     }
 
-    /// Sets how long something is kept that nobody asks for; a day by default. This holds for runs that wait for approval too.
+    /// Sets how long something is kept that nobody asks for; a day by default.
+    ///
+    /// This holds for runs that wait for approval too.
     pub const fn max_kept_age(mut self, max_kept_age: Duration) -> Self {
         self.kept.max_age = max_kept_age;
         self
     }
 
-    /// Sets how many events of a session's runs are kept for readers of `/events`; 1,000 by default.
+    /// Sets how many events of a session's runs are kept; 1,000 by default.
+    ///
+    /// They are kept for readers of `/events`.
     pub const fn max_events(mut self, max_events: usize) -> Self {
         self.max_events = max_events;
         self
     }
 
-    /// Sets how long turns may take to end when the server closes; 9 seconds by default, so that all is over within 10.
+    /// Sets how long turns may take to end when the server closes.
+    ///
+    /// It is 9 seconds by default, so that all is over within 10.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Serves the traces of a store at `/traces`, to whom this server may be asked by.
+    /// Serves the traces of a store at `/traces`.
+    ///
+    /// Whoever may ask this server may ask for them.
     ///
     /// It writes nothing there: the runner's [tracer](crate::Runner::tracer) does, with the store's processor.
     #[cfg(feature = "sqlite")]
@@ -300,7 +334,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves an MCP server at `/mcp`, to whom this server may be asked by: names and token are those of this server, not its own.
+    /// Serves an MCP server at `/mcp`.
+    ///
+    /// Whoever may ask this server may ask it: names and token are those of this server, not those of the MCP server.
     #[cfg(feature = "mcp-server")]
     pub fn mcp(mut self, mcp: super::mcp::McpServer) -> Self {
         self.mcp = Some(mcp);
@@ -315,7 +351,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves realtime sessions of this kind at `/v1/realtime`, as a model of the name of its agent.
+    /// Serves realtime sessions of this kind at `/v1/realtime`.
+    ///
+    /// They are served as a model of the name of their agent.
     ///
     /// Any client of the Realtime API can connect; tools, handoffs and guardrails are the agent's, and run here. Each client has a session
     /// of its own with the realtime model.
@@ -325,7 +363,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many realtime sessions there may be at once; 64 by default. A client above them is answered 503.
+    /// Sets how many realtime sessions there may be at once; 64 by default.
+    ///
+    /// A client above them is answered 503.
     #[cfg(feature = "realtime")]
     pub const fn max_realtime_sessions(mut self, max_realtime_sessions: usize) -> Self {
         self.max_realtime_sessions = max_realtime_sessions;

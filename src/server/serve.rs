@@ -105,8 +105,9 @@ impl Server {
         self.0.runs.close();
     }
 
-    /// Waits until a server that was [closed](Self::close) does nothing more, and ends what takes longer than the
-    /// [grace](super::ServerBuilder::grace).
+    /// Waits until a server that was [closed](Self::close) does nothing more.
+    ///
+    /// It ends what takes longer than the [grace](super::ServerBuilder::grace).
     ///
     /// # Cancel safety
     ///

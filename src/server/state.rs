@@ -25,7 +25,9 @@ use crate::model::ModelProvider;
 use crate::secret::Secret;
 use crate::session::{Session, SessionId};
 
-/// Agents behind the OpenAI API, and runs as a service; a cheap handle of what it serves.
+/// Serves agents behind the OpenAI API, and runs as a service.
+///
+/// It is a cheap handle of what it serves.
 ///
 /// Begun by [`Server::builder`]. [`router`](Self::router) goes into an axum application, [`serve`](Self::serve) is one.
 #[derive(Clone)]

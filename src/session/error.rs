@@ -130,7 +130,9 @@ pub enum SessionError {
         /// What the compactor said.
         source: SessionCause,
     },
-    /// The session was in memory and is not kept any more; nothing was changed, and none begins anew under its id.
+    /// The session was in memory and is not kept any more.
+    ///
+    /// Nothing was changed, and none begins anew under its id.
     #[error("session `{session}` is not kept any more: {why}")]
     Dropped {
         /// The session.

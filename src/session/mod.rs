@@ -111,15 +111,21 @@ pub trait Session: Send + Sync {
     /// Names the conversation.
     fn id(&self) -> &SessionId;
 
-    /// Reads the latest items, oldest first, and the version that they are of; all of them without a limit.
+    /// Reads the latest items, oldest first, and the version that they are of.
+    ///
+    /// It reads all of them without a limit.
     ///
     /// A session that nobody has written to is empty, not an error.
     fn items(&self, limit: Option<usize>) -> BoxFuture<'_, Result<SessionItems, SessionError>>;
 
-    /// Adds the items of a turn at the end, all or none, and gives the version that they make.
+    /// Adds the items of a turn at the end, all or none.
+    ///
+    /// Gives the version that they make.
     fn append(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>>;
 
-    /// Puts the items of a turn in the place of all that is there, in one step, and gives the version that they make.
+    /// Puts the items of a turn in the place of all that is there.
+    ///
+    /// It does so in one step, and gives the version that they make.
     fn replace(&self, turn: SessionTurn) -> BoxFuture<'_, Result<SessionVersion, SessionError>>;
 
     /// Takes the latest item away and gives it; `None` when there is none.
@@ -129,7 +135,9 @@ pub trait Session: Send + Sync {
     fn clear(&self) -> BoxFuture<'_, Result<(), SessionError>>;
 }
 
-/// A session as a run takes it: one of this crate's by value, one that is shared, or a reference to any that can be cloned.
+/// A session as a run takes it.
+///
+/// It is one of this crate's by value, one that is shared, or a reference to any that can be cloned.
 ///
 /// ```
 /// use std::sync::Arc;

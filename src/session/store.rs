@@ -28,7 +28,9 @@ pub trait Sessions: Send + Sync {
     /// Opens the session with this id; nothing is stored until something is appended.
     fn open(&self, id: SessionId) -> Arc<dyn Session>;
 
-    /// Lists the sessions, the one that was written to last first; all of them without a limit.
+    /// Lists the sessions, the one that was written to last first.
+    ///
+    /// It lists all of them without a limit.
     ///
     /// A session that is written to meanwhile is listed as it was before or as it is afterwards.
     ///

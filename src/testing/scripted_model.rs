@@ -112,7 +112,9 @@ impl ScriptedTurn {
         Self::tool_calls([(name, arguments)])
     }
 
-    /// Answers with tool calls; their ids are `call_`, the tool's name, and from the second call on their place.
+    /// Answers with tool calls.
+    ///
+    /// Their ids are `call_`, the tool's name, and from the second call on their place.
     pub fn tool_calls<'a>(calls: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         Self::items(calls.into_iter().enumerate().map(|(n, (name, arguments))| {
             let id = if n == 0 {
@@ -124,7 +126,9 @@ impl ScriptedTurn {
         }))
     }
 
-    /// Hands off to the agent of this name, by the tool that a [`Handoff`](crate::Handoff) has unless it is named otherwise.
+    /// Hands off to the agent of this name.
+    ///
+    /// It does so by the tool that a [`Handoff`](crate::Handoff) has unless it is named otherwise.
     ///
     /// ```
     /// use openai_agents::testing::{ScriptedModel, ScriptedTurn};

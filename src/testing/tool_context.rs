@@ -3,7 +3,9 @@
 use crate::context::RunContext;
 use crate::tools::{ToolContext, ToolName};
 
-/// Makes a context for calling a tool's function in a test, with the state of the run.
+/// Makes a context for calling a tool's function in a test.
+///
+/// It has the state of the run.
 ///
 /// The call is of a tool `test`, by an agent `Test`, with the id `call_test` and no arguments; [`ToolContext::new`] takes others.
 ///

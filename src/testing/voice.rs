@@ -74,7 +74,9 @@ impl ScriptedStt {
         self
     }
 
-    /// Hears speech as it comes: a word for each piece of audio, and the rest at its end.
+    /// Hears speech as it comes.
+    ///
+    /// It hears a word for each piece of audio, and the rest at its end.
     #[must_use]
     pub fn live(self) -> Self {
         lock(&self.0).is_live = true;

@@ -172,7 +172,9 @@ impl ToolContext {
         found
     }
 
-    /// Finds the application state of a type, to keep it longer than the context is borrowed.
+    /// Finds the application state of a type, in a form that can be kept.
+    ///
+    /// It can be kept longer than the context is borrowed.
     ///
     /// # Errors
     ///
@@ -217,7 +219,9 @@ impl ToolContext {
         &self.inner.agent
     }
 
-    /// Returns the conversation in which the call was made, oldest first, the model's calls of this turn at its end; empty outside of a run.
+    /// Returns the conversation in which the call was made, oldest first.
+    ///
+    /// The model's calls of this turn are at its end. It is empty outside of a run.
     ///
     /// Nothing is copied. If the server keeps the conversation, these are the items that this run knows.
     pub fn items(&self) -> &[Item] {

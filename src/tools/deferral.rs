@@ -8,7 +8,9 @@ use super::{FunctionTool, HostedTool, ToolName, ToolNameError, ToolRegistry, Too
 /// By what a model looks for tools, where it is the run that searches.
 pub(crate) const SEARCH_TOOL: &str = "search_tools";
 
-/// A group of tools that a model knows by its name and description until it looks for one of them.
+/// A group of tools that a model knows by its name and description.
+///
+/// The model knows no more until it looks for one of the tools.
 ///
 /// The tools of an MCP server are one. A tool has its name by itself: two tools of one agent differ in it also where they are of two groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,7 +68,9 @@ pub enum ToolError {
         /// Why.
         info: Value,
     },
-    /// The tool needs application state that the run was not given; it ends the run, whatever the tool's options say.
+    /// The tool needs application state that the run was not given.
+    ///
+    /// It ends the run, whatever the tool's options say.
     #[error("tool `{tool}` needs the state of type `{}`, which was not given: give it by `.state(..)` of the runner or the run", .missing.type_name())]
     MissingState {
         /// The tool.
@@ -94,13 +96,17 @@ pub enum ToolError {
         /// The tool.
         tool: ToolName,
     },
-    /// The call began before a crash, and nobody knows whether it took place; the run pauses for someone who decides.
+    /// The call began before a crash, and nobody knows whether it took place.
+    ///
+    /// The run pauses for someone who decides.
     #[error("it is not known whether the tool `{tool}` was called before the run was interrupted")]
     InDoubt {
         /// The tool.
         tool: ToolName,
     },
-    /// A hook or a guardrail around the call failed; it ends the run, whatever the tool's options say.
+    /// A hook or a guardrail around the call failed.
+    ///
+    /// It ends the run, whatever the tool's options say.
     #[error("{callback} around the tool `{tool}` failed")]
     CallbackFailed {
         /// The tool.
@@ -110,7 +116,9 @@ pub enum ToolError {
         /// Its own error.
         source: BoxError,
     },
-    /// The journal of the run did not let the call or its outcome pass; it ends the run, whatever the tool's options say.
+    /// The journal of the run did not let the call or its outcome pass.
+    ///
+    /// It ends the run, whatever the tool's options say.
     #[error("the journal could not record the call of tool `{tool}`")]
     NotJournaled {
         /// The tool.

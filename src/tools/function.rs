@@ -115,7 +115,9 @@ impl FunctionTool {
         )
     }
 
-    /// Makes a tool of a schema that is known at run time only, and a closure over the arguments as JSON.
+    /// Makes a tool of a schema and a closure over the arguments as JSON.
+    ///
+    /// The schema is known at run time only.
     ///
     /// With [`ToolOptions::strict`] the schema is put into its strict form. The arguments that arrive are an object without unknown
     /// and double fields; beyond that the closure checks them itself.
@@ -277,7 +279,9 @@ impl FunctionTool {
         self.needs_approval_if(|_, _| true)
     }
 
-    /// Asks for approval of the calls for which a condition holds, in place of an earlier condition.
+    /// Asks for approval of the calls for which a condition holds.
+    ///
+    /// The condition takes the place of an earlier one.
     #[must_use]
     pub fn needs_approval_if(
         self,
@@ -290,7 +294,9 @@ impl FunctionTool {
         })
     }
 
-    /// Asks for approval of the calls for which an asynchronous condition holds, in place of an earlier condition.
+    /// Asks for approval of the calls for which an asynchronous condition holds.
+    ///
+    /// The condition takes the place of an earlier one.
     ///
     /// It sees the call with its agent and its run. Its error ends the run with the error `callback_failed`.
     #[must_use]
@@ -319,7 +325,9 @@ impl FunctionTool {
         self.policy.approval.as_deref()
     }
 
-    /// Sets a function that writes what the model is told of a failed call, in place of the usual text.
+    /// Sets a function that writes what the model is told of a failed call.
+    ///
+    /// The function takes the place of the usual text.
     ///
     /// It is called for every failure that the model is told, time-outs and bad arguments included. It is not called for a failure that
     /// ends the run ([`ToolFailure::Raise`](crate::tools::ToolFailure::Raise)).
@@ -336,7 +344,9 @@ impl FunctionTool {
         self.policy.failure_text.as_deref()
     }
 
-    /// Hides the tool from the model until the model searches for it, so that hundreds of tools cost no tokens before.
+    /// Hides the tool from the model until the model searches for it.
+    ///
+    /// So hundreds of tools cost no tokens before.
     ///
     /// [`AgentBuilder::defer_tools`](crate::agent::AgentBuilder::defer_tools) defers all tools of an agent, and describes the search.
     #[must_use]
@@ -345,14 +355,18 @@ impl FunctionTool {
         self
     }
 
-    /// Shows the tool to the model from the beginning, even if its agent defers its tools.
+    /// Shows the tool to the model from the beginning.
+    ///
+    /// It does so even if its agent defers its tools.
     #[must_use]
     pub fn never_defer(mut self) -> Self {
         Arc::make_mut(&mut self.policy).deferral = Deferral::Never;
         self
     }
 
-    /// Puts the tool into a group, by which a model finds it if it is deferred.
+    /// Puts the tool into a group.
+    ///
+    /// A model finds the tool by the group if it is deferred.
     #[must_use]
     pub fn namespace(mut self, namespace: ToolNamespace) -> Self {
         Arc::make_mut(&mut self.policy).namespace = Some(Arc::new(namespace));
@@ -375,7 +389,9 @@ impl FunctionTool {
         self
     }
 
-    /// Adds a guardrail that checks every text that the model would get as the output of a call, after earlier ones.
+    /// Adds a guardrail that checks the output of a call.
+    ///
+    /// After earlier guardrails, it checks every text that the model would get as the output.
     ///
     /// That is the output, or what the model is told of a failure or a rejection.
     #[must_use]
@@ -469,7 +485,9 @@ impl FunctionTool {
         &self.definition.options
     }
 
-    /// Calls the tool once, with everything that belongs to a call; the arguments are those of the context.
+    /// Calls the tool once, with everything that belongs to a call.
+    ///
+    /// The arguments are those of the context.
     ///
     /// The tool's guardrails, time-out, output limit and failure policy hold, as they do in a run. A call that needs approval is not
     /// made: the result is [`ToolCallResult::ApprovalRequired`]; [`invoke_approved`](Self::invoke_approved) makes it. Empty arguments

@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::{ToolContext, ToolOutput};
 use crate::future::{BoxError, BoxFuture, IntoOutcome};
 
-/// Checks the calls of a tool, or their outputs; put on it by [`FunctionTool::input_guardrail`](super::FunctionTool::input_guardrail)
-/// and [`output_guardrail`](super::FunctionTool::output_guardrail).
+/// Checks the calls of a tool, or their outputs.
+///
+/// It is put on a tool by [`FunctionTool::input_guardrail`](super::FunctionTool::input_guardrail) and
+/// [`output_guardrail`](super::FunctionTool::output_guardrail).
 ///
 /// ```
 /// use openai_agents::tools::{ToolGuardrail, ToolVerdict};
@@ -37,7 +39,9 @@ pub struct GuardedCall {
     pub cx: ToolContext,
     /// What the model is to be given, for a guardrail of outputs.
     pub output: Option<ToolOutput>,
-    /// Why there is no output, in full, where the model is to be told of a failure in its place.
+    /// Why there is no output, in full.
+    ///
+    /// It is set where the model is to be told of a failure in place of the output.
     pub failure: Option<Arc<str>>,
 }
 

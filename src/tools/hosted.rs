@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use super::FunctionTool;
 use crate::item::BuiltInTool;
 
-/// A tool that the provider runs, such as its web search: it is only named here, in the provider's words.
+/// A tool that the provider runs, such as its web search.
+///
+/// It is only named here, in the provider's words.
 ///
 /// What it does comes back as items of the model. A back end that has no such tools refuses them before anything is sent.
 ///
@@ -82,7 +84,9 @@ impl HostedTool {
             .with("server_url", server_url.into())
     }
 
-    /// Uses a computer through screenshots; what it asks for has to be done on this side, which no tool of this crate does yet.
+    /// Uses a computer through screenshots.
+    ///
+    /// What it asks for has to be done on this side, which no tool of this crate does yet.
     ///
     /// A call of it is therefore the error `unknown_tool`, unless the provider answers it itself.
     pub fn computer(environment: impl Into<String>, width: u32, height: u32) -> Self {
@@ -100,7 +104,9 @@ impl HostedTool {
         Self::new("shell").with("environment", json!({ "type": "container_auto" }))
     }
 
-    /// Runs commands on this side, by the tool `run_command` of a workspace; an older form of [`shell`](Self::shell).
+    /// Runs commands on this side, by the tool `run_command` of a workspace.
+    ///
+    /// It is an older form of [`shell`](Self::shell).
     pub fn local_shell() -> Self {
         Self::new("local_shell")
     }

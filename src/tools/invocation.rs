@@ -60,7 +60,9 @@ pub enum ToolCallResult {
         /// The verdicts of its guardrails.
         guardrails: Vec<GuardrailResult>,
     },
-    /// The model is told something in place of an output: a failure, the words of a guardrail, or that the call was not approved.
+    /// The model is told something in place of an output.
+    ///
+    /// It is told of a failure, the words of a guardrail, or that the call was not approved.
     Refused {
         /// What the model is told.
         message: String,
@@ -76,7 +78,9 @@ pub enum ToolCallResult {
         /// The verdicts of the input guardrails, which have let the call pass.
         guardrails: Vec<GuardrailResult>,
     },
-    /// The run of an agent inside the call waits for decisions; whoever made the call has its state.
+    /// The run of an agent inside the call waits for decisions.
+    ///
+    /// Whoever made the call has its state.
     Paused {
         /// The tool.
         tool: ToolName,
@@ -461,7 +465,9 @@ impl ToolCall {
 }
 
 impl ToolCallResult {
-    /// Returns the output, or the reason why there is none; the words of a guardrail are an output.
+    /// Returns the output, or the reason why there is none.
+    ///
+    /// The words of a guardrail are an output.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Sets how a tool is offered, how long it may take, and what its failures mean.
+/// Sets how a tool is offered, how long it may take, and what failures mean.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,7 +26,9 @@ pub struct ToolOptions {
     pub timeout_failure: ToolFailure,
     /// How large the output may be, in bytes; 1 MiB by default.
     pub max_output_bytes: usize,
-    /// Whether a call may be made again when it is not known whether it took place; `false` by default.
+    /// Whether a call may be made again; `false` by default.
+    ///
+    /// It is for a call of which it is not known whether it took place.
     ///
     /// It matters only to a [journal](crate::journal) that continues a run after a crash.
     pub is_idempotent: bool,
@@ -93,12 +95,16 @@ impl Default for ToolOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ToolFailure {
-    /// The model is told that the tool failed, without the error's text, and the run goes on.
+    /// The model is told that the tool failed, and the run goes on.
+    ///
+    /// It is not told the error's text.
     ///
     /// For a time-out the text is ``Tool 'X' timed out after N seconds.``
     #[default]
     TellModel,
-    /// The model is told the text of the error and of its causes, and the run goes on.
+    /// The model is told the text of the error and of its causes.
+    ///
+    /// The run goes on.
     TellModelDetail,
     /// The run ends with the error.
     Raise,

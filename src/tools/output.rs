@@ -46,7 +46,9 @@ impl ToolOutput {
         value.into_tool_output()
     }
 
-    /// Returns the output in the shape of the Responses API: a string, or a list of parts.
+    /// Returns the output in the shape of the Responses API.
+    ///
+    /// That is a string, or a list of parts.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),

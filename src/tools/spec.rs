@@ -17,7 +17,9 @@ pub struct ToolSpec {
     pub parameters: Value,
     /// Whether the model is held to the schema exactly.
     pub strict: bool,
-    /// Whether the provider shows the tool to the model only once that has looked for it (Responses API).
+    /// Whether the provider shows the tool only once the model has looked for it.
+    ///
+    /// It is for the Responses API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub defer_loading: bool,
     /// The group in which the provider looks for it.

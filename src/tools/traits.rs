@@ -121,7 +121,9 @@ pub trait Tool: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send;
 }
 
-/// Turns a value into a [`FunctionTool`], so that agents and registries take any kind of tool.
+/// Turns a value into a [`FunctionTool`].
+///
+/// So agents and registries take any kind of tool.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tool",
     note = "put `#[tool]` on the function, implement `Tool`, or use `FunctionTool::new` for a closure"
@@ -153,7 +155,9 @@ impl IntoTool for &FunctionTool {
     }
 }
 
-/// Turns several values into [`FunctionTool`]s: a tuple of any tools, a list of tools of one type, a registry.
+/// Turns several values into [`FunctionTool`]s.
+///
+/// They are a tuple of any tools, a list of tools of one type, or a registry.
 ///
 /// Each `#[tool]` function is of a type of its own, so that several of them are a tuple: `.tools((add, multiply))`.
 #[diagnostic::on_unimplemented(

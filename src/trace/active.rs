@@ -114,7 +114,9 @@ impl ActiveSpan {
         self.tracer.records_content()
     }
 
-    /// Notes why it failed; it ends with the status `error` then, unless another is said at its end.
+    /// Notes why it failed.
+    ///
+    /// It ends with the status `error` then, unless another is said at its end.
     pub fn fail(&self, error: SpanError) {
         self.tell(|draft| draft.fail(error));
     }
@@ -153,7 +155,9 @@ impl ActiveSpan {
         self.record.span()
     }
 
-    /// Returns what is recorded of it, which can be kept: it does not hold the tracer, as the span does.
+    /// Returns what is recorded of it, which can be kept.
+    ///
+    /// It does not hold the tracer, as the span does.
     pub const fn record(&self) -> &SpanRecord {
         &self.record
     }

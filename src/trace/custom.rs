@@ -18,7 +18,9 @@ pub struct CustomSpan {
     attributes: Vec<(Cow<'static, str>, Value)>,
 }
 
-/// Makes a span of your own, below the current one: a tool call, a guardrail or a run.
+/// Makes a span of your own, below the current one.
+///
+/// It stands below a tool call, a guardrail or a run.
 ///
 /// It begins with [`run`](CustomSpan::run). Where nothing is traced, the future just runs.
 ///

@@ -51,8 +51,9 @@ impl TraceId {
         Self((high << 64) | u128::from(random()))
     }
 
-    /// Makes an id from a name, always the same one: so all executions of a durable run form one
-    /// trace.
+    /// Makes an id from a name, always the same one.
+    ///
+    /// So all executions of a durable run form one trace.
     pub fn of_name(name: &str) -> Self {
         let half = |seed| u128::from(fnv(seed, name.as_bytes()));
         Self(((half(1) << 64) | half(2)).max(1))

@@ -9,7 +9,9 @@ use super::span::Span;
 use super::tracer::PausedTrace;
 use crate::future::{BoxError, BoxFuture};
 
-/// Receives every span, on the thread of the run and while it runs: so it must not block.
+/// Receives every span, on the thread of the run and while it runs.
+///
+/// So it must not block.
 ///
 /// It is called when a span begins and once when it ends; a span ends after those inside it. Spans of tools that run concurrently, and of
 /// several runs, come in any order and from several threads at once. Processors are called in the order in which they were added.

@@ -23,11 +23,15 @@ use crate::future::BoxFuture;
 pub struct QueueLimits {
     /// The most spans that wait; 8,192 by default.
     pub max_spans: usize,
-    /// The most bytes of content that wait; 64 MiB by default. A span that is larger alone is taken when nothing else waits.
+    /// The most bytes of content that wait; 64 MiB by default.
+    ///
+    /// A span that is larger alone is taken when nothing else waits.
     pub max_bytes: usize,
     /// The most spans of a batch; 512 by default.
     pub max_batch: usize,
-    /// How long spans wait for others, so that a batch is worth its cost; 200 ms by default.
+    /// How long spans wait for others; 200 ms by default.
+    ///
+    /// So a batch is worth its cost.
     pub interval: Duration,
 }
 

@@ -19,7 +19,9 @@ thread_local! {
     static CURRENT: RefCell<Option<TraceScope>> = const { RefCell::new(None) };
 }
 
-/// Where new spans belong: to a span, to a trace, or to a span of another program.
+/// Says where new spans belong.
+///
+/// They belong to a span, to a trace, or to a span of another program.
 ///
 /// Runs and [custom spans](super::span()) that begin in it become parts of it. It is current while a future that is
 /// [run](Self::run) in it is polled; a task that is spawned is given it by hand:
@@ -55,7 +57,9 @@ impl TraceScope {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// Makes one of a span of another program, which sent its context (`traceparent`): runs that begin in it continue that trace.
+    /// Makes a scope of another program's span, which sent its context (`traceparent`).
+    ///
+    /// Runs that begin in it continue that trace.
     pub const fn remote(parent: SpanContext) -> Self {
         Self(ScopeKind::Remote(parent))
     }
@@ -73,7 +77,9 @@ impl TraceScope {
         Self(ScopeKind::Trace(trace, tracer, parent))
     }
 
-    /// Runs a future in it, which begins there too: a run that is about to start takes its place then.
+    /// Runs a future in it, which begins there too.
+    ///
+    /// A run that is about to start takes its place then.
     pub fn run<F: IntoFuture>(self, future: F) -> InScope<F::IntoFuture> {
         let future = self.enter(|| Box::pin(future.into_future()));
         InScope {
@@ -89,7 +95,9 @@ impl TraceScope {
         act()
     }
 
-    /// The context that another program is to be told of; nothing for a trace that has no span yet.
+    /// Returns the context that another program is to be told of.
+    ///
+    /// It is `None` for a trace that has no span yet.
     pub fn context(&self) -> Option<SpanContext> {
         match &self.0 {
             ScopeKind::Span(span) => span.tracer().told_context(span.context()),

@@ -51,8 +51,9 @@ pub struct Span {
     pub started_at: SystemTime,
     /// When it ended.
     pub ended_at: Option<SystemTime>,
-    /// What is known about it. Names are those of the OpenTelemetry conventions or begin with
-    /// `openai_agents.`.
+    /// What is known about it.
+    ///
+    /// Names are those of the OpenTelemetry conventions or begin with `openai_agents.`.
     pub attributes: Vec<(Cow<'static, str>, Value)>,
     /// What happened in it, such as a failed attempt that was repeated.
     pub events: Vec<SpanEvent>,
@@ -68,7 +69,9 @@ pub struct Span {
 pub enum SpanKind {
     /// A run.
     Task,
-    /// An agent, from when it takes over the conversation until it hands it off or the run ends.
+    /// An agent, while it has the conversation.
+    ///
+    /// It lasts from when the agent takes over the conversation until it hands it off or the run ends.
     Agent,
     /// A turn.
     Turn,
@@ -110,8 +113,9 @@ pub enum SpanStatus {
     Cancelled,
     /// It waits for a decision.
     Paused,
-    /// Its process ended without recording an end: it was killed, or the machine stopped. Only a
-    /// [store](super::TraceStore) reports this, when it is read.
+    /// Its process ended without recording an end: it was killed, or the machine stopped.
+    ///
+    /// Only a [store](super::TraceStore) reports this, when it is read.
     Lost,
 }
 
@@ -137,7 +141,9 @@ pub struct SpanError {
     pub message: String,
 }
 
-/// Holds what went into a span or came out of it: a text that may be large.
+/// Holds what went into a span or came out of it.
+///
+/// It is a text that may be large.
 ///
 /// It is put together, and secrets are removed from it, only when it is read. So the thread of an
 /// exporter does that work and not the run.

@@ -74,7 +74,9 @@ pub enum ContentRecording {
     /// The requests and answers of models, the arguments and results of tools, inputs and outputs.
     #[default]
     Recorded,
-    /// Nothing of it: names, times, counts, kinds of errors and the words of model servers alone.
+    /// Nothing of it.
+    ///
+    /// Names, times, counts, kinds of errors and the words of model servers alone are recorded.
     Withheld,
 }
 
@@ -164,7 +166,9 @@ impl Tracer {
         }
     }
 
-    /// Waits until the processors have passed on what they were given, or the time is over; says whether they have.
+    /// Waits until the processors have passed on what they were given.
+    ///
+    /// It waits no longer than this time, and says whether they have.
     ///
     /// A program calls it before it ends.
     pub async fn flush(&self, limit: Duration) -> bool {
@@ -279,7 +283,9 @@ impl TracerBuilder {
         self
     }
 
-    /// Takes the secrets that this one knows out of all spans. Those of model endpoints and MCP servers are taken out without it.
+    /// Takes the secrets that this one knows out of all spans.
+    ///
+    /// Those of model endpoints and MCP servers are taken out without it.
     pub fn redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = redactor;
         self
@@ -331,7 +337,9 @@ impl TraceBuilder {
         TraceScope::trace(Arc::new(self.trace), self.tracer, self.parent)
     }
 
-    /// Runs a future in the trace: the runs and spans that begin in it belong to it.
+    /// Runs a future in the trace.
+    ///
+    /// The runs and spans that begin in it belong to the trace.
     pub async fn run<F: IntoFuture>(self, future: F) -> F::Output {
         self.scope().run(future).await
     }

@@ -96,7 +96,9 @@ impl Price {
         self
     }
 
-    /// Sets the price of a million reasoning tokens, where it differs from that of other output.
+    /// Sets the price of a million reasoning tokens.
+    ///
+    /// It is needed where that differs from the price of other output.
     #[must_use]
     pub const fn reasoning(mut self, price: TokenPrice) -> Self {
         self.reasoning = price;

@@ -91,7 +91,9 @@ impl<S, T> PipelineBuilder<S, T> {
         self
     }
 
-    /// Sets the language that the user speaks, such as `en`; by default the engine detects it.
+    /// Sets the language that the user speaks, such as `en`.
+    ///
+    /// By default the engine detects it.
     pub fn language(mut self, language: impl Into<String>) -> Self {
         self.settings.transcription.language = Some(language.into());
         self

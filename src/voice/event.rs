@@ -14,8 +14,9 @@ pub enum VoiceEvent {
         /// The new piece.
         delta: String,
     },
-    /// All that the user said. Without a letter or digit in it, as after a noise, the agent does
-    /// not answer.
+    /// All that the user said.
+    ///
+    /// Without a letter or digit in it, as after a noise, the agent does not answer.
     UserTranscriptDone {
         /// All of it.
         transcript: Box<Transcript>,
@@ -35,7 +36,9 @@ pub enum VoiceEvent {
         /// The audio.
         audio: PcmAudio,
     },
-    /// The turn is over and all its audio was given out; it may still be playing.
+    /// The turn is over and all its audio was given out.
+    ///
+    /// It may still be playing.
     TurnDone,
 }
 
@@ -45,7 +48,9 @@ pub enum VoiceEvent {
 pub struct Interruption {
     /// How much of the answer's audio was heard.
     pub heard: Duration,
-    /// The text of it, up to a whole word. The conversation keeps only this of the answer.
+    /// The text of it, up to a whole word.
+    ///
+    /// The conversation keeps only this of the answer.
     ///
     /// Within a sentence it is an estimate, by the share of the sentence's audio that was heard.
     pub text: String,

@@ -119,13 +119,16 @@ enum Progress {
 }
 
 impl Pipeline {
-    /// Starts building a conversation with an agent; limits, hooks and state are set on the runner.
+    /// Starts building a conversation with an agent.
+    ///
+    /// Limits, hooks and state are set on the runner.
     pub fn builder(runner: &Runner, agent: &Agent) -> PipelineBuilder {
         PipelineBuilder::new(StreamingSession::new(runner, agent))
     }
 
-    /// Takes a piece of the user's audio, of any length, for the turn that [`commit`](Self::commit)
-    /// ends.
+    /// Takes a piece of the user's audio, of any length.
+    ///
+    /// It is for the turn that [`commit`](Self::commit) ends.
     ///
     /// With an engine that [transcribes live](Stt::transcribe_live) the turn begins with its first
     /// audio, and [`next`](Self::next) returns the words as they come. While the pipeline [is
@@ -169,8 +172,9 @@ impl Pipeline {
         }
     }
 
-    /// Whether audio of the user is dropped: in half duplex, while the agent speaks and during the
-    /// hold after it.
+    /// Says whether audio of the user is dropped.
+    ///
+    /// It is in half duplex, while the agent speaks and during the hold after it.
     pub fn is_deaf(&self) -> bool {
         let Some(hold) = self.settings.half_duplex else {
             return false;

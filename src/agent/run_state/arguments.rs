@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::{RunState, SavedStatus, StateError, call_at, id_of};
 
 impl RunState {
-    /// Sets other arguments for a call that waits, with which it is made once it is approved.
+    /// Sets other arguments for a call that waits.
+    ///
+    /// The call is made with them once it is approved.
     ///
     /// The call of the conversation has them from then on, so that the model sees what was done, not what it asked for. The tool's guardrails
     /// look at them.

@@ -213,11 +213,17 @@ pub struct Interruption {
     pub call_id: String,
     /// The arguments, JSON as the model wrote it.
     pub arguments: String,
-    /// The ids of the calls of agents as tools that lead to the call, the outermost first; empty in the run itself.
+    /// The ids of the calls of agents as tools that lead to the call.
+    ///
+    /// The outermost comes first. It is empty in the run itself.
     pub path: Vec<String>,
-    /// Whether the call may have taken place: it had begun when the run was interrupted. Approving it makes it again.
+    /// Whether the call may have taken place: it had begun when the run was interrupted.
+    ///
+    /// Approving it makes it again.
     pub may_have_run: bool,
-    /// What has changed in the tool since someone was asked about this call before, such as `description, schema`.
+    /// What has changed in the tool since someone was asked about this call before.
+    ///
+    /// For example `description, schema`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
 }
@@ -243,7 +249,7 @@ pub enum StateError {
     /// It is sealed, and no key was given.
     #[error("the run state is sealed, and no key is given")]
     Sealed,
-    /// It was changed since it was sealed, or sealed with another key, or not at all.
+    /// It was changed after sealing, or sealed with another key, or not at all.
     #[error("the run state was changed after it was sealed, or sealed with another key")]
     Tampered,
     /// A key for seals is too short.
@@ -377,7 +383,9 @@ impl RunState {
         serde_json::to_string(&envelope).map_err(|error| invalid(&error))
     }
 
-    /// Returns the calls that wait for a decision, those of agents that were called as tools among them.
+    /// Returns the calls that wait for a decision.
+    ///
+    /// Those of agents that were called as tools are among them.
     pub fn interruptions(&self) -> Vec<Interruption> {
         let mut found = Vec::new();
         self.collect(&[], &mut found);
@@ -393,7 +401,9 @@ impl RunState {
         self.decide(id, &Decision::Approved, DecisionScope::ThisCall)
     }
 
-    /// Approves a call, and every other call of this tool by this agent in the run that has no decision of its own.
+    /// Approves a call, and the other calls of this tool by this agent.
+    ///
+    /// The others are all those in the run that have no decision of their own.
     ///
     /// # Errors
     ///
@@ -421,7 +431,9 @@ impl RunState {
         self.decide(id, &Decision::Rejected { message }, DecisionScope::ThisCall)
     }
 
-    /// Refuses a call, and every other call of this tool by this agent in the run that has no decision of its own.
+    /// Refuses a call, and the other calls of this tool by this agent.
+    ///
+    /// The others are all those in the run that have no decision of their own.
     ///
     /// # Errors
     ///
@@ -439,15 +451,19 @@ impl RunState {
         )
     }
 
-    /// Adds input for the next model call of the run, behind the outputs of the calls that wait.
+    /// Adds input for the next model call of the run.
+    ///
+    /// It stands behind the outputs of the calls that wait.
     ///
     /// Input guardrails are not asked about it: they look at what a run begins with.
     pub fn add_input(&mut self, items: impl IntoIterator<Item = Item>) {
         self.added_input.extend(items);
     }
 
-    /// Returns the id of what can be resumed once. All copies of a state have the same one, whatever is decided in them, and so do all states
-    /// that were taken before the run was resumed.
+    /// Returns the id of what can be resumed once.
+    ///
+    /// All copies of a state have the same one, whatever is decided in them, and so do all states that were taken before the run was
+    /// resumed.
     ///
     /// A resumed run gives states with another id. Claim the id before you resume, so that nobody else does: see [resuming
     /// once](#resuming-once).
@@ -469,7 +485,9 @@ impl RunState {
         &self.start
     }
 
-    /// Returns the id of the run's session, which has to be given again when the run is resumed.
+    /// Returns the id of the run's session.
+    ///
+    /// The session has to be given again when the run is resumed.
     pub fn session_id(&self) -> Option<&str> {
         self.session.as_ref().map(|session| session.id.as_str())
     }
@@ -489,7 +507,9 @@ impl RunState {
         &self.history
     }
 
-    /// Returns the limits of the run. They also hold after it is resumed, unless they are set again.
+    /// Returns the limits of the run.
+    ///
+    /// They also hold after it is resumed, unless they are set again.
     pub const fn limits(&self) -> Limits {
         self.limits
     }

@@ -20,7 +20,9 @@ pub(crate) struct Judgement {
 }
 
 impl InputGuardrail {
-    /// Makes a guardrail that asks an agent, which is given what the run brings and says whether it must be stopped, and why.
+    /// Makes a guardrail that asks an agent.
+    ///
+    /// The agent is given what the run brings, and says whether it must be stopped, and why.
     ///
     /// The agent's instructions say what to look for; its final output is made `{"tripwire": bool, "reason": text}`. It runs on the given
     /// runner inside the run that it guards, whose limits hold for it and which counts what it uses. If it fails, the run ends with the
@@ -61,7 +63,9 @@ impl InputGuardrail {
 }
 
 impl OutputGuardrail {
-    /// Makes a guardrail that asks an agent about the final output, as [`InputGuardrail::agent`] does about the input.
+    /// Makes a guardrail that asks an agent about the final output.
+    ///
+    /// [`InputGuardrail::agent`] asks one about the input in the same way.
     ///
     /// # Errors
     ///

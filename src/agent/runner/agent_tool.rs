@@ -54,7 +54,9 @@ type Configure = dyn Fn(RunRequest, &ToolContext) -> RunRequest + Send + Sync;
 struct OutsideOfRun;
 
 impl Agent {
-    /// Makes a tool of the agent, which gives its final output; its default name is the agent's, as a function's.
+    /// Makes a tool of the agent, which gives its final output.
+    ///
+    /// The tool's default name is the agent's, in the form of a function name.
     ///
     /// ```
     /// use openai_agents::Agent;
@@ -89,7 +91,9 @@ impl AgentTool {
         self
     }
 
-    /// Sets the limits of each call's run, beside those of the calling run; without it they are those of the agent.
+    /// Sets the limits of each call's run, beside those of the calling run.
+    ///
+    /// Without it they are those of the agent.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -103,7 +107,9 @@ impl AgentTool {
         self
     }
 
-    /// Takes parameters of this type in place of one text; the agent is given them as JSON.
+    /// Takes parameters of this type in place of one text.
+    ///
+    /// The agent is given them as JSON.
     #[must_use]
     pub fn parameters<T: DeserializeOwned + JsonSchema + Send + 'static>(mut self) -> Self {
         self.parameters = reading::<T>();
@@ -111,14 +117,18 @@ impl AgentTool {
         self
     }
 
-    /// Shows the agent the schema of its [parameters](Self::parameters) behind them, so that it reads what each one means.
+    /// Shows the agent the schema of its [parameters](Self::parameters) behind them.
+    ///
+    /// So the agent reads what each one means.
     #[must_use]
     pub const fn tell_schema(mut self) -> Self {
         self.tells_schema = true;
         self
     }
 
-    /// Makes what the agent is told of the arguments by an asynchronous function, in place of the text, or the parameters as JSON.
+    /// Makes what the agent is told of the arguments by an asynchronous function.
+    ///
+    /// The function takes the place of the text, or of the parameters as JSON.
     ///
     /// Its error is a failure of the tool.
     #[must_use]
@@ -134,7 +144,9 @@ impl AgentTool {
         self
     }
 
-    /// Sets the options of each call's run: its session, model, guardrails, hooks, limits, and whatever else a run has.
+    /// Sets the options of each call's run.
+    ///
+    /// They are its session, model, guardrails, hooks, limits, and whatever else a run has.
     ///
     /// The function is given the run as the tool would begin it, and what the call is.
     ///
@@ -159,7 +171,9 @@ impl AgentTool {
         self
     }
 
-    /// Takes what the caller's model is told from the result by an asynchronous function, in place of the final output.
+    /// Makes what the caller's model is told, from the result, by an asynchronous function.
+    ///
+    /// The function takes the place of the final output.
     ///
     /// Its error is a failure of the tool.
     #[must_use]

@@ -23,7 +23,9 @@ pub struct RunOver {
 }
 
 impl RunHandle {
-    /// Ends the run, now or after its turn; a run that is over stays as it is.
+    /// Ends the run, now or after its turn.
+    ///
+    /// A run that is over stays as it is.
     pub fn cancel(&self, when: Cancel) {
         self.0.cancel(when);
     }

@@ -86,7 +86,9 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Makes a runner with this model. Agents with a model of their own use that one.
+    /// Makes a runner with this model.
+    ///
+    /// Agents with a model of their own use that one.
     pub fn new(model: impl Model + 'static) -> Self {
         Self::shared(Arc::new(model))
     }

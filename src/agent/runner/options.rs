@@ -79,7 +79,9 @@ pub enum InvalidOutput {
     /// The run ends with the error `invalid_output`.
     #[default]
     Fail,
-    /// The model is told what is wrong and asked again. Each time is a turn, and after `max` times the run fails.
+    /// The model is told what is wrong and asked again.
+    ///
+    /// Each time is a turn, and after `max` times the run fails.
     AskAgain {
         /// The most times in one run.
         max: u32,
@@ -90,22 +92,28 @@ pub enum InvalidOutput {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrippedInput {
-    /// It stays, as in the Python SDK: the model sees it in later runs of the session. No guardrail is asked about it again, since
-    /// guardrails look at what is new ([`GuardrailInput::new_items`](crate::guardrail::GuardrailInput::new_items)).
+    /// It stays, as in the Python SDK.
+    ///
+    /// The model sees it in later runs of the session. No guardrail is asked about it again, since guardrails look at what is new
+    /// ([`GuardrailInput::new_items`](crate::guardrail::GuardrailInput::new_items)).
     #[default]
     Keep,
     /// The session keeps nothing of the run.
     Forget,
 }
 
-/// Whether reasoning items keep the id that the server gave them: in later requests, the result and the session.
+/// Says whether reasoning items keep the id that the server gave them.
+///
+/// It holds for later requests, the result and the session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReasoningItemIds {
     /// They keep it.
     #[default]
     Keep,
-    /// They lose it. Some servers look the id up, and refuse one that they do not store.
+    /// They lose it.
+    ///
+    /// Some servers look the id up, and refuse one that they do not store.
     Omit,
 }
 
@@ -113,10 +121,14 @@ pub enum ReasoningItemIds {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LastTurn {
-    /// It is, as in every other turn. If it calls tools, they run, and then the run ends with the error `max_turns`.
+    /// It is, as in every other turn.
+    ///
+    /// If it calls tools, they run, and then the run ends with the error `max_turns`.
     #[default]
     Usual,
-    /// It is offered no tools and no handoffs, so that it answers with what it has.
+    /// It is offered no tools and no handoffs.
+    ///
+    /// So it answers with what it has.
     WithoutTools,
 }
 
@@ -179,7 +191,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Runs every agent on this model, also those with a model of their own and those that are called as tools.
+            /// Runs every agent on this model.
+            ///
+            /// That includes agents with a model of their own, and those that are called as tools.
             pub fn model(self, model: impl Model + 'static) -> Self {
                 self.shared_model(Arc::new(model))
             }
@@ -196,20 +210,25 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets the providers that find models by name, for agents and runs that name theirs. Each name is asked for once.
+            /// Sets the providers that find models by name, for agents and runs that name theirs.
+            ///
+            /// Each name is asked for once.
             pub fn providers(mut self, providers: Providers) -> Self {
                 self.options.named_models = NamedModels::new(providers);
                 self
             }
 
-            /// Sets the prices of models. [`Usage::cost`](crate::Usage::cost) then says what was spent, and [`Limits::max_cost`] can bound
-            /// it.
+            /// Sets the prices of models.
+            ///
+            /// [`Usage::cost`](crate::Usage::cost) then says what was spent, and [`Limits::max_cost`] can bound it.
             pub fn prices(mut self, prices: PriceTable) -> Self {
                 self.options.prices = prices;
                 self
             }
 
-            /// Gives runs state of the application. Tools, guardrails, hooks and instructions find it by its type: `cx.state::<T>()`.
+            /// Gives runs state of the application.
+            ///
+            /// Tools, guardrails, hooks and instructions find it by its type: `cx.state::<T>()`.
             pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
                 self.options.states.insert(state);
                 self
@@ -221,7 +240,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets what happens when the model calls a tool that does not exist or is disabled.
+            /// Sets what happens when the model calls a tool that is missing or disabled.
             pub fn unknown_tool(mut self, unknown_tool: UnknownTool) -> Self {
                 self.options.unknown_tool = unknown_tool;
                 self
@@ -245,7 +264,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets a function that writes what the model is told of a call of a tool that does not exist.
+            /// Sets a function that writes what the model is told of a missing tool.
+            ///
+            /// The function is asked when the model calls a tool that does not exist.
             ///
             /// It is given the name and the tools that exist, and used with [`UnknownTool::TellModel`] only.
             pub fn unknown_tool_text(
@@ -256,7 +277,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets the text that replaces the output of a tool in the conversation after an output guardrail tripped over it.
+            /// Sets the text that replaces a tool's output that an output guardrail tripped over.
+            ///
+            /// It replaces the output in the conversation.
             pub fn withheld_output_text(mut self, text: impl Into<Arc<str>>) -> Self {
                 self.options.withheld_output_text = Some(text.into());
                 self
@@ -280,7 +303,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets a function that makes the input of a run from the history of its session and the new items.
+            /// Sets a function that makes the input of a run.
+            ///
+            /// The function is given the history of the run's session and the new items.
             ///
             /// Without it the new items follow the history, as with `.session_input(async |history, new| [history, new].concat())`.
             ///
@@ -315,7 +340,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Adds hooks, which are told what happens in the run and in the runs of agents that are called as tools.
+            /// Adds hooks, which are told what happens in the run.
+            ///
+            /// They are also told what happens in the runs of agents that are called as tools.
             pub fn hooks(mut self, hooks: impl Hooks) -> Self {
                 self.options.hooks.push(Arc::new(hooks));
                 self
@@ -327,7 +354,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Records runs in a tracer, those of agents that are called as tools included. It changes nothing in a run.
+            /// Records runs in a tracer, those of agents that are called as tools included.
+            ///
+            /// It changes nothing in a run.
             pub fn tracer(mut self, tracer: &Tracer) -> Self {
                 self.options.tracer = Some(tracer.clone());
                 self
@@ -357,7 +386,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets a function that can give a final output where a run would fail: at a limit, after a refusal, after an invalid output.
+            /// Sets a function that can give a final output where a run would fail.
+            ///
+            /// The function is asked at a limit, after a refusal, or after an invalid output.
             ///
             /// It is given the failure and what was done before. `None` lets the run fail. Its output must be of the agent's output type,
             /// and the output guardrails check it like any other.

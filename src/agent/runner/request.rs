@@ -88,7 +88,9 @@ impl RunScope {
 pub struct Input(pub(super) Vec<Item>);
 
 impl RunRequest {
-    /// Reads the conversation so far from a session, and keeps there what the run adds, turn by turn.
+    /// Reads the conversation from a session, and keeps there what the run adds.
+    ///
+    /// It reads what was said so far, and writes turn by turn.
     ///
     /// A turn is written as a whole when its tools are done, and the input with the first turn. A run that fails leaves its input. If
     /// someone else writes to the session meanwhile, the run ends with the error `session_conflict` and leaves nothing.
@@ -127,7 +129,9 @@ impl RunRequest {
         self
     }
 
-    /// Lets the server keep the conversation, response by response (`previous_response_id`). Each request sends only what is new.
+    /// Lets the server keep the conversation, response by response (`previous_response_id`).
+    ///
+    /// Each request sends only what is new.
     ///
     /// It needs the Responses API and a server that stores responses.
     pub fn chain_responses(mut self) -> Self {
@@ -157,7 +161,9 @@ impl RunRequest {
         self
     }
 
-    /// Makes the run part of another: the other's limits hold for it, and its usage counts there.
+    /// Makes the run part of another.
+    ///
+    /// The other's limits hold for it, and its usage counts there.
     ///
     /// Use it for runs that a guardrail, a hook or a tool starts. The run of an agent that is [a tool](crate::Agent::as_tool) is part of
     /// its caller already.
@@ -174,7 +180,9 @@ impl RunRequest {
         self
     }
 
-    /// Adds limits to those of the run: of each two the lower holds. [`limits`](Self::limits) replaces them all.
+    /// Adds limits to those of the run: of each two the lower holds.
+    ///
+    /// [`limits`](Self::limits) replaces them all.
     pub fn more_limits(mut self, other: Limits) -> Self {
         self.options.limits = self.options.limits.tightened_by(other);
         self
@@ -203,7 +211,9 @@ impl RunRequest {
         RunStream::new(&self.agent, self.beginning, setup)
     }
 
-    /// Returns the events of the run as they happen, the model's text in pieces. Nothing happens before the stream is polled.
+    /// Returns the events of the run as they happen, the model's text in pieces.
+    ///
+    /// Nothing happens before the stream is polled.
     ///
     /// ```
     /// use openai_agents::testing::ScriptedModel;

@@ -60,7 +60,9 @@ pub enum RunEvent {
     },
     /// The model begins a tool call.
     ToolCallStarted {
-        /// The place of the call in this response, from 0, in the order in which the calls begin.
+        /// The place of the call in this response, from 0.
+        ///
+        /// The order is that in which the calls begin.
         index: usize,
         /// The call's id.
         call_id: String,
@@ -69,7 +71,9 @@ pub enum RunEvent {
     },
     /// More of a tool call's arguments.
     ToolCallDelta {
-        /// The place of the call in this response, from 0, in the order in which the calls begin.
+        /// The place of the call in this response, from 0.
+        ///
+        /// The order is that in which the calls begin.
         index: usize,
         /// The call's id.
         call_id: String,
@@ -88,7 +92,9 @@ pub enum RunEvent {
         /// The item.
         item: Item,
     },
-    /// The model has written a whole tool call. The tool runs once the response is complete.
+    /// The model has written a whole tool call.
+    ///
+    /// The tool runs once the response is complete.
     ToolCalled {
         /// The call's id.
         call_id: String,
@@ -97,7 +103,9 @@ pub enum RunEvent {
         /// The arguments, JSON as the model wrote it.
         arguments: String,
     },
-    /// The model asks for a handoff. It happens when the tools of the turn are done.
+    /// The model asks for a handoff.
+    ///
+    /// It happens when the tools of the turn are done.
     HandoffRequested {
         /// The call's id.
         call_id: String,
@@ -127,7 +135,9 @@ pub enum RunEvent {
         /// The event. It is nested itself if it comes from a run further inside.
         event: Box<Self>,
     },
-    /// A call waits for a decision. The run pauses once nothing else of the turn is left to do.
+    /// A call waits for a decision.
+    ///
+    /// The run pauses once nothing else of the turn is left to do.
     ApprovalRequired {
         /// The call.
         interruption: Interruption,
@@ -152,7 +162,9 @@ pub enum RunEvent {
         name: String,
         /// What the model is told, as text.
         output: String,
-        /// What went wrong, if the tool failed. The output is then what the model is told of it.
+        /// What went wrong, if the tool failed.
+        ///
+        /// The output is then what the model is told of it.
         failure: Option<String>,
     },
     /// The run is over; nothing comes after this.
@@ -168,7 +180,9 @@ impl RunEvent {
         matches!(self, Self::TurnStarted { .. } | Self::GuardrailDone { .. })
     }
 
-    /// Returns the innermost event, and the ids of the calls of agents as tools that lead to it, the outermost first.
+    /// Returns the innermost event, and the calls that lead to it.
+    ///
+    /// Of the calls of agents as tools it gives the ids, the outermost first.
     pub fn unnested(&self) -> (Vec<&str>, &Self) {
         let mut path = Vec::new();
         let mut event = self;
@@ -263,12 +277,14 @@ impl RunResult {
         &self.progress.responses
     }
 
-    /// Returns the id of the last response, by which a server that stores responses knows it.
+    /// Returns the id of the last response.
+    ///
+    /// A server that stores responses knows the response by it.
     pub fn last_response_id(&self) -> Option<&str> {
         self.progress.responses.last()?.response_id.as_deref()
     }
 
-    /// Returns the verdicts of all guardrails that were asked, in the order in which they came.
+    /// Returns the verdicts of all guardrails that were asked, in the order they came.
     pub fn guardrails(&self) -> &[GuardrailResult] {
         &self.progress.guardrails
     }

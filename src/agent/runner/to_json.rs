@@ -92,7 +92,9 @@ impl RunEvent {
 }
 
 impl RunResult {
-    /// Returns the result as JSON: the last line of the program's `--json`, the last event of the server's `/events`.
+    /// Returns the result as JSON.
+    ///
+    /// It is the last line of the program's `--json`, and the last event of the server's `/events`.
     ///
     /// It has `type` (`result`), `ok` (`true`), `final_output`, `agent` (that answered), `turns`, `usage` and `deviations`. The program adds
     /// the `session`.

@@ -69,7 +69,9 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseEvent<'a> {
-    /// The value of the `event` line; empty if there was none. Invalid UTF-8 is replaced by U+FFFD.
+    /// The value of the `event` line; empty if there was none.
+    ///
+    /// Invalid UTF-8 is replaced by U+FFFD.
     pub event: &'a str,
     /// The values of the `data` lines, joined by LF. They may not be UTF-8.
     pub data: &'a [u8],

@@ -14,9 +14,13 @@ use crate::item::Item;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The turn, from 1; 0 before the first. Of an effect inside an agent that is called as a tool it is that agent's.
+    /// The turn, from 1; 0 before the first.
+    ///
+    /// Of an effect inside an agent that is called as a tool it is that agent's.
     pub turn: u32,
-    /// The calls of agents as tools that lead to the effect, each as its turn and its place in it, such as `2.1`.
+    /// The calls of agents as tools that lead to the effect.
+    ///
+    /// Each is its turn and its place in it, such as `2.1`.
     pub path: Vec<String>,
     /// What differs.
     pub kind: DifferenceKind,

@@ -116,7 +116,9 @@ impl FileJournal {
         }))
     }
 
-    /// Says why the recording ended before the run, if it did; it is right as far as it goes.
+    /// Says why the recording ended before the run, if it did.
+    ///
+    /// The recording is right as far as it goes.
     pub fn failure(&self) -> Option<&JournalError> {
         self.0.failure.get()
     }

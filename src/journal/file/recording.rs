@@ -128,12 +128,16 @@ impl Recording {
         answered.map(|entry| entry.turn).max().unwrap_or(0)
     }
 
-    /// Plays the run back: every outcome is from the recording, and what it does not have is [`JournalError::NotRecorded`].
+    /// Plays the run back.
+    ///
+    /// Every outcome is from the recording, and what it does not have is [`JournalError::NotRecorded`].
     pub fn journal(&self) -> ReplayJournal {
         ReplayJournal::new(self.clone(), None)
     }
 
-    /// Plays the turns before this one back, and lets what comes from this turn on happen: model and tools are really called.
+    /// Plays the turns before this one back, and lets the others happen.
+    ///
+    /// From this turn on, model and tools are really called.
     ///
     /// Turns count from 1. What the session was read to be is part of what was recorded; a run that goes on otherwise should not be written to
     /// it, so give such a run none, and the items of the first request as input.
@@ -150,12 +154,16 @@ impl Recording {
         first.unwrap_or(&self.0.beginning.input)
     }
 
-    /// Returns a model for runs that are only played back; a request that reaches it is an error.
+    /// Returns a model for runs that are only played back.
+    ///
+    /// A request that reaches it is an error.
     pub fn model(&self) -> RecordedModel {
         RecordedModel::new()
     }
 
-    /// Lists how another recording differs, in the order of the effects: the first is where they part.
+    /// Lists how another recording differs, in the order of the effects.
+    ///
+    /// The first difference is where they part.
     ///
     /// Ids that servers choose anew for each answer do not count.
     pub fn diff(&self, other: &Self) -> Vec<Difference> {

@@ -21,7 +21,9 @@ pub use run::DurableRun;
 /// Why a job failed, before it is known where.
 type JournalFailure = sqlite::Failure<JournalError>;
 
-/// Keeps the outcomes of runs in a SQLite file, so that a run goes on in another process after its own has ended.
+/// Keeps the outcomes of runs in a SQLite file.
+///
+/// So a run goes on in another process after its own has ended.
 ///
 /// [`start`](Self::start) gives the journal of one run, to be given to [`RunRequest::journal`](crate::RunRequest::journal). If the process
 /// ends, [`resume`](Self::resume) gives it again, with the input to run again: everything that was kept is used and nothing of it is
@@ -103,7 +105,9 @@ pub enum RunStatus {
 }
 
 impl SqliteJournal {
-    /// Opens the file, and makes it and its tables if they are not there; `:memory:` is a journal without a file.
+    /// Opens the file, and makes it and its tables if they are not there.
+    ///
+    /// `:memory:` is a journal without a file.
     ///
     /// # Errors
     ///
@@ -117,7 +121,9 @@ impl SqliteJournal {
         Self::start_worker(path.as_ref(), Access::ReadWrite).await
     }
 
-    /// Opens a file that must be there, to list its runs only; a change is [`JournalError::ReadOnly`].
+    /// Opens a file that must be there, to list its runs only.
+    ///
+    /// A change is [`JournalError::ReadOnly`].
     ///
     /// # Errors
     ///
@@ -185,7 +191,9 @@ impl SqliteJournal {
         DurableRun::new(Arc::clone(&self.0), &execution, beginning)
     }
 
-    /// Returns what a run is to be continued with, and changes nothing: nobody who executes it elsewhere notices.
+    /// Returns what a run is to be continued with, and changes nothing.
+    ///
+    /// Nobody who executes the run elsewhere notices.
     ///
     /// # Errors
     ///

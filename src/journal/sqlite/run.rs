@@ -77,12 +77,16 @@ impl DurableRun {
         &self.0.id
     }
 
-    /// Returns what the run is to begin with: its state if it has one, else its input.
+    /// Returns what the run is to begin with.
+    ///
+    /// It is the run's state if it has one, else its input.
     pub fn beginning(&self) -> &RunBeginning {
         &self.0.beginning
     }
 
-    /// Notes how the run ended, its pause and the state to go on from among the ends.
+    /// Notes how the run ended.
+    ///
+    /// Its pause and the state to go on from are among the ends.
     ///
     /// # Errors
     ///
@@ -111,7 +115,9 @@ impl DurableRun {
         self.0.worker.run(end).await
     }
 
-    /// Notes the decisions about a run that paused, before it [goes on](crate::Runner::resume): it is continued from this state.
+    /// Notes the decisions about a run that paused, before it [goes on](crate::Runner::resume).
+    ///
+    /// The run is continued from this state.
     ///
     /// A decision to make a call that was in doubt is for once, and counts only after it was noted here. If the process ends again in the
     /// middle of that call, it is in doubt again.

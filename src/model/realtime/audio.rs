@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// The format of audio that goes to a realtime model or comes from it; always mono.
+/// The format of audio that goes to a realtime model or comes from it.
+///
+/// It is always mono.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AudioFormat {
@@ -32,7 +34,9 @@ impl AudioFormat {
         }
     }
 
-    /// Returns the bytes that are sent together at least: a sample, or a frame of 20 ms in telephony.
+    /// Returns the bytes that are sent together at least.
+    ///
+    /// They are a sample, or a frame of 20 ms in telephony.
     pub const fn frame_bytes(self) -> usize {
         match self {
             Self::Pcm16 => 2,

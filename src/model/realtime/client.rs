@@ -21,7 +21,9 @@ pub struct Outgoing {
 pub enum ClientEvent {
     /// Sets the session up, or changes it.
     UpdateSession(Box<RealtimeSettings>),
-    /// Sets a session up that only writes the user's speech down; of the settings what is about the user's audio.
+    /// Sets a session up that only writes the user's speech down.
+    ///
+    /// Of the settings it takes what is about the user's audio.
     UpdateTranscription(Box<RealtimeSettings>),
     /// Adds audio of the user.
     AppendAudio(Bytes),

@@ -40,7 +40,9 @@ pub trait RealtimeModel: Send + Sync {
         crate::model::provider_name::OPENAI
     }
 
-    /// Says who plays the audio of the model, and so who knows how much of it was heard.
+    /// Says who plays the audio of the model.
+    ///
+    /// Whoever does knows how much of it was heard.
     fn playback(&self) -> Playback {
         Playback::Client
     }
@@ -56,9 +58,13 @@ pub enum Playback {
     /// The application: audio comes as events, and the application says what was played.
     #[default]
     Client,
-    /// The server, into a telephone call: it knows what was heard, and audio cannot be sent to it here.
+    /// The server, into a telephone call.
+    ///
+    /// It knows what was heard, and audio cannot be sent to it here.
     Server,
-    /// Another client, for which this session passes events on: it says itself what was heard, by truncating.
+    /// Another client, for which this session passes events on.
+    ///
+    /// It says itself what was heard, by truncating.
     OtherClient,
 }
 
@@ -66,20 +72,26 @@ pub enum Playback {
 ///
 /// No method may block. Dropping the connection closes it.
 pub trait RealtimeConnection: Send {
-    /// Waits for the next event of the server; `None` is the end of the connection after a regular close.
+    /// Waits for the next event of the server.
+    ///
+    /// `None` is the end of the connection after a regular close.
     fn poll_event(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<ReceivedEvent, ConnectionEnd>>>;
 
-    /// Takes as many events from the front of the queue as can be sent; ready when the queue is empty and all is sent.
+    /// Takes as many events from the front of the queue as can be sent.
+    ///
+    /// It is ready when the queue is empty and all is sent.
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut VecDeque<Outgoing>,
     ) -> Poll<Result<(), ConnectionEnd>>;
 
-    /// Keeps the JSON of each event of the server, for whoever passes it on; a transport that has none does nothing.
+    /// Keeps the JSON of each event of the server, for whoever passes it on.
+    ///
+    /// A transport that has none does nothing.
     fn keep_json(&mut self) {}
 
     /// Closes the connection regularly; ready when the server knows.

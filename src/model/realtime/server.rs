@@ -20,7 +20,9 @@ pub struct ReceivedEvent {
     pub json: Option<String>,
 }
 
-/// An event of the server, by the names of the GA protocol; those of the beta are read as well.
+/// An event of the server, by the names of the GA protocol.
+///
+/// Those of the beta are read as well.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ServerEvent {

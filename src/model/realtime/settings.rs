@@ -8,7 +8,9 @@ use super::{AudioFormat, TurnDetection};
 use crate::model::ToolChoice;
 use crate::tools::ToolSpec;
 
-/// Settings of a realtime session; what is not set is not sent, and is the server's choice.
+/// Holds the settings of a realtime session.
+///
+/// What is not set is not sent, and is the server's choice.
 ///
 /// The audio formats are always sent, with every change: a server that takes a `session.update` as a whole would reset them otherwise.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,7 +55,9 @@ pub enum Modality {
     Text,
 }
 
-/// How the user's speech is transcribed; the transcript is for people and the history, the model hears the audio.
+/// Says how the user's speech is transcribed.
+///
+/// The transcript is for people and the history; the model hears the audio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transcription {

@@ -26,7 +26,9 @@ pub struct PcmAudio {
     bytes: Bytes,
 }
 
-/// A recording as a server takes it: the bytes of a file, and a name whose ending says the format.
+/// A recording as a server takes it.
+///
+/// It is the bytes of a file, and a name whose ending says the format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AudioFile {
@@ -127,7 +129,9 @@ impl PcmAudio {
         })
     }
 
-    /// Reads a WAV file of integers of 8 to 32 bits or of floats; samples become 16 bits.
+    /// Reads a WAV file of integers of 8 to 32 bits or of floats.
+    ///
+    /// Samples become 16 bits.
     ///
     /// A file whose length was not known when its head was written (from a pipe) is read to its end.
     ///

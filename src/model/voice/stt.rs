@@ -25,7 +25,9 @@ pub trait Stt: Send + Sync {
         request: TranscriptionRequest,
     ) -> BoxStream<'static, Result<TranscriptionEvent, ModelError>>;
 
-    /// Starts transcribing speech that is still going on; `None` if the engine takes whole recordings only.
+    /// Starts transcribing speech that is still going on.
+    ///
+    /// It is `None` if the engine takes whole recordings only.
     ///
     /// The end of the audio is the end of the turn. An engine that finds the end of a turn by itself may be done before.
     fn transcribe_live(

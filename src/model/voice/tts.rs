@@ -34,7 +34,9 @@ pub struct SpeechRequest {
     pub instructions: Option<String>,
     /// How fast; 1 is usual.
     pub speed: Option<f64>,
-    /// Whether the audio is asked for as server-sent events, which say what it cost, and not as plain bytes.
+    /// Whether the audio is asked for as server-sent events.
+    ///
+    /// These say what it cost. Otherwise it is asked for as plain bytes.
     pub as_events: bool,
     /// Further fields of the request, as the API names them.
     pub extra: Map<String, Value>,
@@ -104,7 +106,9 @@ impl SpeechFormat {
 pub enum SpeechEvent {
     /// The server has begun to answer.
     Started {
-        /// The samples of a second, for [`SpeechFormat::Pcm`]: what the server says, or else the 24,000 of the API.
+        /// The samples of a second, for [`SpeechFormat::Pcm`].
+        ///
+        /// It is what the server says, or else the 24,000 of the API.
         sample_rate_hz: u32,
     },
     /// More audio, in the format that was asked for; of [`SpeechFormat::Pcm`] always whole samples.

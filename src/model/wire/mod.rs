@@ -120,7 +120,9 @@ pub trait ResponseDecoder: Send {
     /// `no_terminal_event`, unless what came before says that the answer was complete.
     fn on_end(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError>;
 
-    /// Returns how many bytes it keeps of the answer by now, as a [`ResponseBudget`] counts them.
+    /// Returns how many bytes it keeps of the answer by now.
+    ///
+    /// They are counted as a [`ResponseBudget`] counts them.
     ///
     /// By them the answers under way are bounded in sum ([`MemoryLimit`](crate::model::MemoryLimit)); 0, the default, counts nothing.
     fn n_kept_bytes(&self) -> usize {
@@ -153,7 +155,9 @@ impl DecodeContext {
     }
 }
 
-/// Understands the server's word for the end of an answer, by the dialect's own words and those of many vendors.
+/// Understands the server's word for the end of an answer.
+///
+/// It goes by the dialect's own words and those of many vendors.
 ///
 /// `field` is where the word stands, for the error.
 ///

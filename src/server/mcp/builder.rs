@@ -148,7 +148,9 @@ impl McpServerBuilder {
         self
     }
 
-    /// Opens the sessions that calls of agents name by a function; by default the latest 1,000 are kept in memory.
+    /// Opens the sessions that calls of agents name, by a function.
+    ///
+    /// By default the latest 1,000 are kept in memory.
     ///
     /// A call with the argument `session` goes on with the conversation of that id, or begins it.
     pub fn sessions<F, R>(mut self, open: F) -> Self
@@ -176,7 +178,9 @@ impl McpServerBuilder {
         self
     }
 
-    /// Gives the tools this state, found by its type: `cx.state::<T>()`; agents have that of the runner.
+    /// Gives the tools this state, found by its type: `cx.state::<T>()`.
+    ///
+    /// Agents have that of the runner.
     pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
         self.states.insert(state);
         self
@@ -228,14 +232,17 @@ impl McpServerBuilder {
         self
     }
 
-    /// Answers requests to this `Host` too, as `name` or `name:port`; by default to the names of this machine's loopback, and to those by
-    /// which containers reach their host.
+    /// Answers requests to this `Host` too, as `name` or `name:port`.
+    ///
+    /// By default it answers those to the names of this machine's loopback, and to those by which containers reach their host.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.http.allowed_hosts.hosts.push(host.into());
         self
     }
 
-    /// Answers requests of pages from this `Origin` too, such as `https://example.com`; by default only those of the server's own.
+    /// Answers requests of pages from this `Origin` too, such as `https://example.com`.
+    ///
+    /// By default it answers only those of the server's own.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.http.allowed_hosts.origins.push(origin.into());
         self
@@ -253,20 +260,25 @@ impl McpServerBuilder {
         self
     }
 
-    /// Sets how large a request may be, in bytes; 32 MiB by default. As a part of a `Server` that one's limit holds.
+    /// Sets how large a request may be, in bytes; 32 MiB by default.
+    ///
+    /// As a part of a `Server` that one's limit holds.
     pub const fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
         self.http.max_body_bytes = max_body_bytes;
         self
     }
 
-    /// Sets how many bytes conversations in memory and the latest runs have together; 16 MiB by default. As a part of a `Server` that one's
-    /// limit holds, for both.
+    /// Sets how many bytes conversations in memory and the latest runs have together.
+    ///
+    /// It is 16 MiB by default. As a part of a `Server` that one's limit holds, for both.
     pub const fn max_kept_bytes(mut self, max_kept_bytes: usize) -> Self {
         self.kept.max_bytes = max_kept_bytes;
         self
     }
 
-    /// Sets how long a conversation in memory or a run is kept that nobody asks for; a day by default.
+    /// Sets how long a conversation in memory or a run is kept.
+    ///
+    /// That is when nobody asks for it; a day by default.
     pub const fn max_kept_age(mut self, max_kept_age: Duration) -> Self {
         self.kept.max_age = max_kept_age;
         self

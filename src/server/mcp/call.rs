@@ -77,7 +77,9 @@ pub(super) enum Asking {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum McpCallError {
-    /// The client has been asked, and makes the call again with its answer; pass this on.
+    /// The client has been asked, and makes the call again with its answer.
+    ///
+    /// Pass this on.
     #[error("the client has not answered `{key}` yet")]
     Asked {
         /// The key of the question.

@@ -209,7 +209,9 @@ impl McpServer {
         self.0.keeper.clone()
     }
 
-    /// Ends all sessions and streams of all routers, and the runs and tools that they wait for; what comes later is refused.
+    /// Ends all sessions and streams of all routers.
+    ///
+    /// It ends the runs and tools that they wait for, too. What comes later is refused.
     ///
     /// Streams that are open would keep an application from its end: call this in the future that is given to
     /// `with_graceful_shutdown`.
@@ -217,7 +219,9 @@ impl McpServer {
         self.0.closing.cancel();
     }
 
-    /// Serves these tools and agents from now on, in place of those before, and tells the clients that their lists have changed.
+    /// Serves these tools and agents from now on, in place of those before.
+    ///
+    /// It tells the clients that their lists have changed.
     ///
     /// What has begun goes on with what it began with. Prompts and resources of closures stay, and so do states.
     ///

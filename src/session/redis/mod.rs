@@ -76,15 +76,18 @@ impl RedisSessions {
         })
     }
 
-    /// Sets the prefix of all keys, `openai-agents` by default; namespaces do not see each other's
-    /// sessions.
+    /// Sets the prefix of all keys, `openai-agents` by default.
+    ///
+    /// Namespaces do not see each other's sessions.
     #[must_use]
     pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
         self.namespace = Arc::from(namespace.as_ref());
         self
     }
 
-    /// Lets Redis delete a session that nobody has changed for this long; by default sessions stay.
+    /// Lets Redis delete a session that nobody has changed for this long.
+    ///
+    /// By default sessions stay.
     ///
     /// Each change starts the time anew, reading does not. A run that returns to a session that has
     /// expired meanwhile fails with `session_conflict`. Times below a millisecond count as one.
@@ -104,8 +107,9 @@ impl RedisSessions {
         }
     }
 
-    /// Lists the sessions of the namespace, most recently written first; all of them without a
-    /// limit.
+    /// Lists the sessions of the namespace, most recently written first.
+    ///
+    /// It lists all of them without a limit.
     ///
     /// Redis has no index of them, so every key of the database is looked at. That happens a
     /// thousand keys at a time, so that Redis can serve others in between. Sessions without a time,

@@ -7,7 +7,9 @@ use crate::item::{FunctionCall, ItemKind};
 use crate::kind::ErrorKind;
 use crate::model::{Delivery, Model, ModelError, ModelEvent, ModelRequest, ResponseAccumulator};
 
-/// Checks the answers of a model against what [`Model`] promises, and says what it does otherwise.
+/// Checks the answers of a model against what [`Model`] promises.
+///
+/// It says what the model does otherwise.
 ///
 /// The request is made twice, to be answered whole and in pieces. The answers need not be alike; each must be a text or tool calls, with
 /// each item complete in an [`ItemDone`](ModelEvent::ItemDone) behind its deltas, and one [`ResponseDone`](ModelEvent::ResponseDone) at

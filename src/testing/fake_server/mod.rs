@@ -96,7 +96,9 @@ impl FakeServer {
         })
     }
 
-    /// Binds a free port of 127.0.0.1 and answers each request by a function, whatever the script has.
+    /// Binds a free port of 127.0.0.1 and answers each request by a function.
+    ///
+    /// It does so whatever the script has.
     ///
     /// For what sends requests whose number or order a test does not know.
     ///

@@ -94,7 +94,9 @@ impl Reply {
             .framing(Framing::Chunked)
     }
 
-    /// Creates a reply with a status and a body of plain text, or of JSON if it looks like it.
+    /// Creates a reply with a status and a body.
+    ///
+    /// The body is plain text, or JSON if it looks like it.
     pub fn status(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
         let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&body).is_ok();

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::model::realtime::AudioFormat;
 
-/// A conversation between a realtime server and a client, one line for each thing that happens.
+/// A conversation between a realtime server and a client.
+///
+/// It has one line for each thing that happens.
 ///
 /// | line | means |
 /// |---|---|

@@ -70,7 +70,9 @@ impl RealtimeServer {
         })
     }
 
-    /// Waits for a client and gives its connection as it is, before anything was read from it.
+    /// Waits for a client and gives its connection as it is.
+    ///
+    /// Nothing was read from it before.
     ///
     /// # Errors
     ///

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
 use serde::Serialize;
 
-/// Tells the present date and time in an IANA time zone; UTC if none is named.
+/// Tells the present date and time in an IANA time zone.
+///
+/// The time zone is UTC if none is named.
 ///
 /// The time zones are those bundled with the program, so the answer does not depend on the machine.
 ///
@@ -18,7 +20,9 @@ pub fn now_in(time_zone: Option<&str>) -> Result<LocalTime, ClockError> {
     time_at(SystemTime::now(), time_zone)
 }
 
-/// Tells the date and time of an instant in an IANA time zone; UTC if none is named.
+/// Tells the date and time of an instant in an IANA time zone.
+///
+/// The time zone is UTC if none is named.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -48,7 +52,7 @@ pub fn time_at(instant: SystemTime, time_zone: Option<&str>) -> Result<LocalTime
     })
 }
 
-/// A date and time, as a clock on the wall of a time zone shows it.
+/// A date and time, as a wall clock in a time zone shows it.
 ///
 /// `Display` prints all of it, such as `Thursday 1970-01-01T09:00:00+09:00 [Asia/Tokyo]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

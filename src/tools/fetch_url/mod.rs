@@ -80,14 +80,18 @@ impl FetchOptions {
         self
     }
 
-    /// Lets these hosts be asked and no others; a host stands for those below it, too.
+    /// Lets these hosts be asked and no others.
+    ///
+    /// A host stands for those below it, too.
     #[must_use]
     pub fn only_hosts<S: Into<String>>(mut self, hosts: impl IntoIterator<Item = S>) -> Self {
         self.only_hosts = Some(hosts.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Lets a host be asked whose address is a private one: of this machine, or of a network of its own.
+    /// Lets a host be asked whose address is a private one.
+    ///
+    /// It is an address of this machine, or of a network of its own.
     #[must_use]
     pub fn private_host(mut self, host: impl Into<String>) -> Self {
         self.private_hosts.push(host.into());

@@ -106,7 +106,9 @@ impl OpenApiOptions {
         self
     }
 
-    /// Sends a header with each call; the model does not see it, also where the server repeats its value.
+    /// Sends a header with each call.
+    ///
+    /// The model does not see it, also where the server repeats its value.
     ///
     /// # Errors
     ///
@@ -189,7 +191,9 @@ pub enum OpenApiError {
     },
 }
 
-/// Makes tools of the operations of a document. Those that may change something (all but GET, HEAD and OPTIONS) wait for approval.
+/// Makes tools of the operations of a document.
+///
+/// Those that may change something (all but GET, HEAD and OPTIONS) wait for approval.
 ///
 /// # Errors
 ///

@@ -37,7 +37,9 @@ pub enum PatchError {
         /// The line after it.
         before: String,
     },
-    /// The lines that a hunk keeps or removes are not in the text, after the hunk before it.
+    /// The lines that a hunk keeps or removes are not in the text.
+    ///
+    /// They are looked for after the hunk before it.
     #[error("these lines are not in the file after line {after}, in this order:\n{context}")]
     ContextNotFound {
         /// The line after which they were looked for.

@@ -140,7 +140,9 @@ pub enum WorkspaceError {
         #[source]
         source: PatchError,
     },
-    /// A patch was carried out in part, because the files changed meanwhile or cannot be written.
+    /// A patch was carried out in part.
+    ///
+    /// The files changed meanwhile or cannot be written.
     #[error("the patch stopped in the middle; before that, {done}")]
     PatchUnfinished {
         /// What was done.

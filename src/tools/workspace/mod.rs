@@ -112,7 +112,9 @@ impl Workspace {
         )
     }
 
-    /// Returns the tool `list_files`, which lists a folder, or all files whose path fits a pattern.
+    /// Returns the tool `list_files`, which lists a folder or the files of a pattern.
+    ///
+    /// With a pattern it lists all files whose path fits it.
     pub fn list_files(&self) -> FunctionTool {
         self.tool(
             "list_files",
@@ -122,7 +124,9 @@ impl Workspace {
         )
     }
 
-    /// Returns the tool `search_files`, which looks for a regular expression in the lines of all files.
+    /// Returns the tool `search_files`, which looks for a regular expression in all files.
+    ///
+    /// It looks in the lines of the files.
     pub fn search_files(&self) -> FunctionTool {
         self.tool(
             "search_files",
@@ -132,7 +136,9 @@ impl Workspace {
         )
     }
 
-    /// Returns the tool `write_file`, which makes a file or replaces all that it holds; each call waits for approval.
+    /// Returns the tool `write_file`, which makes a file or replaces all it holds.
+    ///
+    /// Each call waits for approval.
     ///
     /// [`needs_approval_if`](FunctionTool::needs_approval_if) with a condition that never holds takes the approval away.
     pub fn write_file(&self) -> FunctionTool {
@@ -145,14 +151,17 @@ impl Workspace {
         .needs_approval()
     }
 
-    /// Returns the tool `edit_file`, which replaces a text in a file; each call waits for approval.
+    /// Returns the tool `edit_file`, which replaces a text in a file.
+    ///
+    /// Each call waits for approval.
     pub fn edit_file(&self) -> FunctionTool {
         self.tool("edit_file", edit::DESCRIPTION, options(), edit::edit_file)
             .needs_approval()
     }
 
-    /// Returns the tool `apply_patch`, which makes, changes, moves and removes files by a patch in the V4A format; each call waits for
-    /// approval.
+    /// Returns the tool `apply_patch`, which changes files by a patch in the V4A format.
+    ///
+    /// It makes, changes, moves and removes files. Each call waits for approval.
     ///
     /// An agent with [`HostedTool::apply_patch`](super::HostedTool::apply_patch) besides offers it as the tool of that name of the
     /// Responses API, whose calls it then answers.
@@ -173,7 +182,9 @@ impl Workspace {
         .needs_approval()
     }
 
-    /// Returns the tool `run_command`, which runs a program with arguments and no shell; each call waits for approval.
+    /// Returns the tool `run_command`, which runs a program with arguments and no shell.
+    ///
+    /// Each call waits for approval.
     ///
     /// Unless the options say otherwise, the kernel keeps the command and all that it starts within the workspace (Landlock and seccomp,
     /// Linux 6.12): they read and write files below the root and in a folder of their own, which is their home and gone afterwards, and

@@ -51,7 +51,9 @@ impl OtlpExporter {
         Self::with_client(endpoint, None)
     }
 
-    /// Sends to the collector at this URL with the given client, for its time-outs and proxies.
+    /// Sends to the collector at this URL with the given client.
+    ///
+    /// The client brings its time-outs and proxies.
     ///
     /// Without a client a default one is made, with a time-out of 10 seconds.
     ///

@@ -90,8 +90,9 @@ pub struct TraceFilter {
     pub session: Option<String>,
     /// Only traces whose id begins with these digits.
     pub id_prefix: Option<String>,
-    /// Only traces that contain this text in messages, arguments, names or errors; the case of
-    /// ASCII letters is ignored.
+    /// Only traces that contain this text in messages, arguments, names or errors.
+    ///
+    /// The case of ASCII letters is ignored.
     pub text: Option<String>,
     /// How many traces a page has at most; 50 by default, 200 at most.
     pub limit: Option<usize>,
@@ -214,7 +215,9 @@ impl TraceStore {
         self.processor_with(TraceRetention::default()).await
     }
 
-    /// Returns a processor that also deletes old traces: at its first batch and every 256 batches.
+    /// Returns a processor that also deletes old traces.
+    ///
+    /// It does so at its first batch and every 256 batches.
     ///
     /// # Errors
     ///

@@ -75,7 +75,9 @@ impl RunStream {
         }
     }
 
-    /// Returns the next event. An error is the last one, and nothing comes after the end.
+    /// Returns the next event.
+    ///
+    /// An error is the last one, and nothing comes after the end.
     ///
     /// # Cancel safety
     ///
@@ -84,7 +86,9 @@ impl RunStream {
         StreamExt::next(self).await
     }
 
-    /// Waits until the model's answer begins, or the run ends before that. The events are still to come.
+    /// Waits until the model's answer begins, or the run ends before that.
+    ///
+    /// The events are still to come.
     ///
     /// A server that streams a run needs it for its own status: errors of the request, of the model's server and of a session are known by
     /// then. [`ErrorKind::http_status`](crate::ErrorKind::http_status) gives the status of an error.
@@ -132,12 +136,13 @@ impl RunStream {
         Ok(())
     }
 
-    /// Waits until the run is between two steps, and gives its state for [`Runner::resume`](super::Runner::resume); `None` if the run has
-    /// ended, or is past its last step.
+    /// Waits until the run is between two steps, and gives its state.
     ///
-    /// That is once the model has answered, the tools of a turn are done, or a handoff has happened. It waits for what is under way; before
-    /// the first answer there is nothing to resume from. The state is the same as that of a pause at this place, to the byte. Calls that
-    /// have not been made yet are made after the resume, and ask for approval then.
+    /// The state is for [`Runner::resume`](super::Runner::resume). It is `None` if the run has ended, or is past its last step.
+    ///
+    /// A run is between two steps once the model has answered, the tools of a turn are done, or a handoff has happened. The call waits for
+    /// what is under way; before the first answer there is nothing to resume from. The state is the same as that of a pause at this place,
+    /// to the byte. Calls that have not been made yet are made after the resume, and ask for approval then.
     ///
     /// The run itself goes on, and its events are still to come. Drop the stream before you resume the state, or the rest is done twice. If
     /// the run has a session, a state from before the last written turn cannot be resumed (`already_resumed`).

@@ -68,7 +68,9 @@ use hooks::HookLayer;
 /// # }
 /// ```
 pub trait RunLayer: Send + Sync {
-    /// A run begins; gives what stands around this run, if that is not the layer itself.
+    /// A run begins.
+    ///
+    /// Gives what stands around this run, if that is not the layer itself.
     ///
     /// What is given lives as long as the run: it is dropped when the run is over or dropped, and is itself asked when a run inside this
     /// one begins. So it can keep what belongs to one run.
@@ -88,7 +90,9 @@ pub struct RunIdentity<'a> {
     pub cx: &'a RunContext,
     /// The agent that it begins with.
     pub agent: &'a Agent,
-    /// The calls of agents as tools that lead to it, the outermost first, each as `turn/call id`; empty for a run of its own.
+    /// The calls of agents as tools that lead to it, the outermost first.
+    ///
+    /// Each is written `turn/call id`. It is empty for a run of its own.
     pub path: &'a [Arc<str>],
     /// The session that it keeps.
     pub session: Option<&'a SessionId>,
@@ -208,7 +212,9 @@ pub enum StepKind {
     },
 }
 
-/// The outcomes of a step, in order; all but those of a model call are one.
+/// The outcomes of a step, in order.
+///
+/// Every step but a model call has one.
 pub type StepOutcomes = BoxStream<'static, StepOutcome>;
 
 /// An outcome of a step.
@@ -255,7 +261,9 @@ impl RunIdentity<'_> {
         self.state.own_input()
     }
 
-    /// By what a run that goes on is known, as its [pause](StepKind::Pause) said; nothing for one that begins.
+    /// Returns by what a run that goes on is known, as its [pause](StepKind::Pause) said.
+    ///
+    /// It is `None` for a run that begins.
     pub fn resumed_key(&self) -> Option<u64> {
         self.state.resumed_key()
     }
@@ -307,7 +315,9 @@ impl StepKind {
 }
 
 impl StepOutcome {
-    /// Whether it is the last of its step: all are, but for the events of a model before the end of its response.
+    /// Says whether it is the last of its step.
+    ///
+    /// All are, but for the events of a model before the end of its response.
     pub const fn is_last(&self) -> bool {
         match self {
             Self::Model(event) => matches!(event, ModelEvent::ResponseDone(_)),

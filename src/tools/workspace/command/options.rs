@@ -17,7 +17,9 @@ use std::time::Duration;
 pub struct CommandOptions {
     /// How long it may take; 120 seconds by default.
     pub timeout: Duration,
-    /// How much of its output is given, its beginning and its end; 64 KiB by default. The rest is read and counted.
+    /// How much of its output is given; 64 KiB by default.
+    ///
+    /// Its beginning and its end are given. The rest is read and counted.
     pub max_output_bytes: usize,
     /// The resident memory of all its processes in sum; 2 GiB by default.
     pub max_memory_bytes: u64,
@@ -29,20 +31,26 @@ pub struct CommandOptions {
     pub network: bool,
     /// How far the kernel keeps it within the workspace; fully by default.
     pub confinement: Confinement,
-    /// Folders outside of the workspace from which it may read and run programs, beside those of the system.
+    /// Folders outside of the workspace from which it may read and run programs.
+    ///
+    /// They come beside those of the system.
     pub readable: Vec<PathBuf>,
     /// Variables of this process that it sees, beside `PATH`, `LANG`, `LC_ALL` and `TZ`.
     pub inherited: Vec<String>,
 }
 
-/// Says how far the kernel keeps commands within the workspace. What it cannot hold is an error, and never held less.
+/// Says how far the kernel keeps commands within the workspace.
+///
+/// What it cannot hold is an error, and never held less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Confinement {
     /// Files, the network and signals, by Landlock and seccomp; it needs Linux 6.12.
     #[default]
     Full,
-    /// Files and the network; it needs Linux 6.2. A command can send signals to other processes of the user.
+    /// Files and the network; it needs Linux 6.2.
+    ///
+    /// A command can send signals to other processes of the user.
     Files,
     /// Nothing: a command can do all that this process can.
     Off,
