@@ -278,7 +278,7 @@ impl McpServerBuilder {
 
     /// Sets how long a conversation in memory or a run is kept.
     ///
-    /// That is when nobody asks for it; a day by default.
+    /// It counts from when somebody asked for it last; a day by default.
     pub const fn max_kept_age(mut self, max_kept_age: Duration) -> Self {
         self.kept.max_age = max_kept_age;
         self
