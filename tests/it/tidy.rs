@@ -7,6 +7,7 @@ mod graph;
 mod names;
 mod promises;
 mod source;
+mod summaries;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,8 @@ pub(super) struct Source {
     pub(super) path: String,
     /// Same lines as the file.
     pub(super) code: String,
+    /// The file as it is.
+    pub(super) text: String,
 }
 
 impl Source {
@@ -13,6 +15,7 @@ impl Source {
         Self {
             path: path.into(),
             code: blank(text),
+            text: text.to_owned(),
         }
     }
 
