@@ -357,7 +357,7 @@ impl Config {
 
     /// Takes over the shared limits of the configuration that this one replaces.
     ///
-    /// A reload replaces one so.
+    /// A reload does that.
     ///
     /// Answers count in one sum with those of `before`. Requests do so too if both configurations
     /// allow as many. Without an effect once this configuration has made a model.

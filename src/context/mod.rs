@@ -96,7 +96,7 @@ impl RunContext {
 
     /// Finds the application state of a type, in a form that can be kept.
     ///
-    /// It can be kept longer than the context is borrowed.
+    /// So it can outlive the borrow of the context.
     ///
     /// # Errors
     ///

@@ -111,7 +111,7 @@ impl Stdio {
 
     /// Lets the child see a variable of this process.
     ///
-    /// It does if the variable is set when the child starts.
+    /// The variable is passed on if it is set when the child starts.
     #[must_use]
     pub fn inherit(mut self, name: impl Into<String>) -> Self {
         self.inherited.insert(name.into());

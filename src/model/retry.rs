@@ -84,7 +84,7 @@ pub struct RetryPolicy {
 
 /// What happens when a call ends without an answer.
 ///
-/// There was no connection, a broken one, or silence.
+/// That is: there was no connection, a broken one, or silence.
 ///
 /// These are the kinds `transport`, `timeout_connect` and `timeout_idle`. The server may have seen the request, and may bill it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -174,7 +174,7 @@ impl ToolContext {
 
     /// Finds the application state of a type, in a form that can be kept.
     ///
-    /// It can be kept longer than the context is borrowed.
+    /// So it can outlive the borrow of the context.
     ///
     /// # Errors
     ///

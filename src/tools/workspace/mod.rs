@@ -126,7 +126,7 @@ impl Workspace {
 
     /// Returns the tool `search_files`, which looks for a regular expression in all files.
     ///
-    /// It looks in the lines of the files.
+    /// It gives the lines in which it is found.
     pub fn search_files(&self) -> FunctionTool {
         self.tool(
             "search_files",
