@@ -128,7 +128,7 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         (
             "into a queue",
             Tracer::builder()
-                .processor(ExportQueue::new(Nothing))
+                .processor(ExportQueue::new(DiscardedSpans))
                 .build(),
         ),
         (
@@ -145,9 +145,9 @@ async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// Takes spans as the store does, and keeps none.
-struct Nothing;
+struct DiscardedSpans;
 
-impl Exporter for Nothing {
+impl Exporter for DiscardedSpans {
     fn export(&mut self, _spans: &[Arc<Span>]) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
