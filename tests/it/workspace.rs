@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use openai_agents::tools::ToolError;
 use openai_agents::tools::workspace::Workspace;
-use openai_agents::{FunctionTool, RunContext, ToolContext};
+use openai_agents::{FunctionTool, RunContext, ToolContext, ToolRegistry};
 use serde_json::Value;
 
 use crate::folder::Folder;
@@ -23,6 +23,8 @@ use crate::folder::Folder;
 pub(super) struct GuardedRoot {
     folder: Folder,
     pub(super) workspace: Workspace,
+    /// Made once: a race of thousands of calls would spend most of its time on their schemas.
+    tools: ToolRegistry,
 }
 
 pub(super) const SECRET: &str = "what nobody inside may see";
@@ -34,7 +36,12 @@ impl GuardedRoot {
         fs::create_dir(folder.path("outside")).unwrap();
         fs::write(folder.path("outside/secret"), SECRET).unwrap();
         let workspace = Workspace::open(folder.path("root")).unwrap();
-        Self { folder, workspace }
+        let tools = workspace.tools();
+        Self {
+            folder,
+            workspace,
+            tools,
+        }
     }
 
     /// A path below the root.
@@ -55,8 +62,7 @@ impl GuardedRoot {
 
     /// What a tool answers, or the text of its error with its causes.
     pub(super) async fn call(&self, tool: &str, arguments: Value) -> Result<String, String> {
-        let tools = self.workspace.tools();
-        call(tools.get(tool).unwrap(), &arguments).await
+        call(self.tools.get(tool).unwrap(), &arguments).await
     }
 
     /// The names that are outside of the root, with what they hold.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use openai_agents::ToolRegistry;
 use serde_json::{Value, json};
 
 use super::GuardedRoot;
@@ -17,7 +16,7 @@ async fn check(place: &GuardedRoot, tool: &str, arguments: Value, expected: Resu
 #[test]
 fn tools_all_have_valid_names_and_strict_schemas() {
     let place = GuardedRoot::new();
-    let tools: ToolRegistry = place.workspace.tools();
+    let tools = &place.tools;
     let names: Vec<&str> = tools.specs().map(|spec| spec.name.as_str()).collect();
     assert_eq!(
         names,
