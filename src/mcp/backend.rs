@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use super::deviations::excerpt;
 use super::events::{self, Awaited, Events};
 use super::frames::Frames;
+use super::options::Options;
 use super::redaction::ServerSecrets;
 use super::resume::Resumption;
 use crate::http::{Headers, HttpBody, HttpClient, HttpError, HttpResponse, Url};
@@ -52,17 +53,21 @@ pub(super) struct Backend {
     patience: Duration,
     /// How many standing streams in a row brought nothing.
     n_silent: Arc<AtomicU32>,
+    /// How long the first request of a session waits for the standing stream, at most.
+    opening: Duration,
     /// Whether the standing stream of a new session has not been answered for.
     is_opening: Arc<watch::Sender<bool>>,
 }
 
 impl Backend {
-    pub(super) fn new(http: HttpClient, frames: Arc<Frames>, patience: Duration) -> Self {
+    pub(super) fn new(http: HttpClient, frames: Arc<Frames>, options: &Options) -> Self {
         Self {
             http,
             frames,
-            patience,
+            patience: options.connect_timeout.max(options.call_timeout),
             n_silent: Arc::default(),
+            // The request that waits needs time for its answer too.
+            opening: OPENING.min(options.call_timeout / 2),
             is_opening: Arc::default(),
         }
     }
@@ -273,7 +278,7 @@ impl Backend {
     async fn standing_opened(&self) {
         let mut is_opening = self.is_opening.subscribe();
         let opened = is_opening.wait_for(|is_opening| !is_opening);
-        if tokio::time::timeout(OPENING, opened).await.is_err() {
+        if tokio::time::timeout(self.opening, opened).await.is_err() {
             // Once is enough: the requests behind it need not wait as long again.
             self.is_opening.send_replace(false);
         }

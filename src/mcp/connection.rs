@@ -295,8 +295,7 @@ pub(super) fn backend(
         .idle_timeout(None)
         .total_timeout(None)
         .build()?;
-    let patience = options.connect_timeout.max(options.call_timeout);
-    Ok(Backend::new(http, frames, patience))
+    Ok(Backend::new(http, frames, options))
 }
 
 fn http_config(http: &StreamableHttp) -> Result<StreamableHttpClientTransportConfig, StartError> {
