@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stands before rustc for `scripts/test --stage features`: checks the library with each of its features alone, and then as cargo asks.
+"""Stands before rustc for `scripts/test --stage features`: checks the library LIBRARY, a package, with each of its features alone, and then as cargo asks.
 
 cargo is asked to check it with all of its features and has compiled what it depends on for these, which does for fewer. It would compile half of that anew for each
 feature. So what a feature must ask of a dependency is not seen here, but by `scripts/test --stage features-alone`.
@@ -15,11 +15,15 @@ import tomllib
 
 def main():
     command = sys.argv[1:]
-    if "--crate-name openai_agents " in " ".join(command):
-        manifest = tomllib.loads(pathlib.Path(os.environ["CARGO_MANIFEST_PATH"]).read_text())
-        for feature in manifest["features"]:
-            check(command, feature, with_implied(feature, manifest["features"]))
-    os.execvp(command[0], command)
+    # Its examples have its name too.
+    if os.environ.get("CARGO_PKG_NAME") != os.environ["LIBRARY"] or "--crate-type lib" not in " ".join(command):
+        os.execvp(command[0], command)
+    manifest = pathlib.Path(os.environ["CARGO_MANIFEST_PATH"])
+    features = tomllib.loads(manifest.read_text())["features"]
+    for feature in features:
+        check(command, feature, with_implied(feature, features))
+    run(command)
+    note_read(command, [manifest, pathlib.Path(__file__).resolve()])
 
 
 def with_implied(feature, features):
@@ -46,11 +50,24 @@ def check(command, feature, features):
             arguments.append(argument)
     with tempfile.TemporaryDirectory() as folder:
         arguments[arguments.index("--out-dir") + 1] = folder
-        # What cargo lets it take part in with other compilers is open for it.
-        result = subprocess.run([*arguments, "--emit=metadata", "-D", "warnings"], close_fds=False)
-    print(f"only {feature}: {'ok' if result.returncode == 0 else 'failed'}", file=sys.stderr)
-    if result.returncode != 0:
-        sys.exit(result.returncode)
+        print(f"only {feature}", file=sys.stderr)
+        run([*arguments, "--emit=metadata", "-D", "warnings"])
+
+
+def run(command):
+    # Open for it is what cargo shares the cores by.
+    status = subprocess.run(command, close_fds=False).returncode
+    if status != 0:
+        sys.exit(status)
+
+
+def note_read(command, paths):
+    """Tells cargo what else was read, or a change of it alone, such as of what a feature turns on, would be no reason to check again."""
+    folder, suffix = (next(word for word in command if word.startswith(start)) for start in ("--out-dir", "extra-filename="))
+    folder = pathlib.Path(command[command.index(folder) + 1])
+    (list_,) = folder.glob(f"*{suffix.removeprefix('extra-filename=')}.d")
+    rule, rest = list_.read_text().split("\n", 1)
+    list_.write_text(" ".join([rule, *(str(path).replace(" ", "\\ ") for path in paths)]) + "\n" + rest)
 
 
 def names(command):
