@@ -63,9 +63,9 @@ def run(command):
 
 def note_read(command, paths):
     """Tells cargo what else was read, or a change of it alone, such as of what a feature turns on, would be no reason to check again."""
-    folder, suffix = (next(word for word in command if word.startswith(start)) for start in ("--out-dir", "extra-filename="))
-    folder = pathlib.Path(command[command.index(folder) + 1])
-    (list_,) = folder.glob(f"*{suffix.removeprefix('extra-filename=')}.d")
+    folder = pathlib.Path(command[command.index("--out-dir") + 1])
+    suffix = next(word for word in command if word.startswith("extra-filename=")).removeprefix("extra-filename=")
+    (list_,) = folder.glob(f"*{suffix}.d")
     rule, rest = list_.read_text().split("\n", 1)
     list_.write_text(" ".join([rule, *(str(path).replace(" ", "\\ ") for path in paths)]) + "\n" + rest)
 
